@@ -1,0 +1,20 @@
+# Flags of every target of ours: warnings, sanitizers, and floating point that means what it says.
+add_library(stablelm_compile_options INTERFACE)
+target_compile_options(stablelm_compile_options INTERFACE
+  -Wall -Wextra -Wconversion -Wshadow
+  # a*b+c is two roundings unless the code asks for a fused one: the same source gives the same bits with every compiler.
+  -ffp-contract=off)
+if(STABLELM_WERROR)
+  target_compile_options(stablelm_compile_options INTERFACE -Werror)
+endif()
+if(STABLELM_SANITIZE)
+  target_compile_options(stablelm_compile_options INTERFACE
+    -fsanitize=${STABLELM_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g1)
+  target_link_options(stablelm_compile_options INTERFACE -fsanitize=${STABLELM_SANITIZE})
+endif()
+if(STABLELM_FUZZERS)
+  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "STABLELM_FUZZERS needs clang (libFuzzer): set CMAKE_CXX_COMPILER=clang++")
+  endif()
+  target_compile_options(stablelm_compile_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()

@@ -1,0 +1,12 @@
+# Every library that the project uses, found once. Reasons: docs/dependencies.md.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(simdjson REQUIRED)
+find_package(CLI11 2.1 REQUIRED)
+find_package(hwy REQUIRED)
+pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+if(STABLELM_TESTS)
+  find_package(GTest REQUIRED)
+endif()

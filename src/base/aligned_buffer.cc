@@ -1,0 +1,34 @@
+#include "base/aligned_buffer.h"
+
+#include <sys/mman.h>
+
+#include <cstdlib>
+
+#include "base/error.h"
+#include "base/system.h"
+
+namespace stablelm {
+namespace {
+constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kLarge = 2 * kHugePage;
+}  // namespace
+
+void* AllocateAligned(size_t bytes, const char* what) {
+  if (bytes == 0) return nullptr;
+  const size_t alignment = bytes >= kLarge ? kHugePage : 64;
+  const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+  void* p = rounded >= bytes ? std::aligned_alloc(alignment, rounded) : nullptr;
+  if (!p) {
+    throw Error({.where = what,
+                 .what = "out of memory: cannot allocate " + HumanBytes(bytes),
+                 .found = {},
+                 .expected = {},
+                 .hint = "`stablelm fit` tells what a model needs; a shorter context or a smaller batch needs less"});
+  }
+  if (bytes >= kLarge) madvise(p, rounded, MADV_HUGEPAGE);
+  return p;
+}
+
+void FreeAligned(void* p, size_t) { std::free(p); }
+
+}  // namespace stablelm

@@ -1,0 +1,13 @@
+#include "base/random.h"
+
+#include <random>
+
+namespace stablelm {
+
+uint64_t RandomSeed() {
+  std::random_device device;
+  // 53 bits: the number survives a JSON reader that keeps numbers as doubles.
+  return ((uint64_t{device()} << 32) | device()) & ((uint64_t{1} << 53) - 1);
+}
+
+}  // namespace stablelm

@@ -1,0 +1,50 @@
+// A view of a dense tensor: where its bytes are, what they mean, their shape. Row-major (C order), slowest dimension
+// first, no strides. A view owns nothing; whoever hands it out says how long the bytes live.
+//
+// Stored bytes may start at any address (safetensors promises no alignment): read them through unaligned loads only.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+
+#include "base/dtype.h"
+
+namespace stablelm {
+
+enum class Device : uint8_t { kCpu, kCuda };
+
+// Up to 8 dimensions; rank 0 is one element.
+class Shape {
+ public:
+  static constexpr size_t kMaxRank = 8;
+  Shape() = default;
+  Shape(std::initializer_list<int64_t> dims);
+  explicit Shape(std::span<const int64_t> dims);
+
+  size_t rank() const { return rank_; }
+  int64_t operator[](size_t i) const { return dims_[i]; }
+  std::span<const int64_t> dims() const { return {dims_.data(), rank_}; }
+  int64_t NumElements() const;  // product; the reader has checked that it fits
+  bool operator==(const Shape& other) const;
+  std::string ToString() const;  // "[12288, 4096]"
+
+ private:
+  std::array<int64_t, kMaxRank> dims_{};
+  size_t rank_ = 0;
+};
+
+struct TensorView {
+  const std::byte* data = nullptr;
+  DType dtype = DType::kF32;
+  Shape shape;
+  Device device = Device::kCpu;
+
+  int64_t NumElements() const { return shape.NumElements(); }
+  size_t SizeBytes() const { return static_cast<size_t>(NumElements()) * BytesOf(dtype); }
+};
+
+}  // namespace stablelm

@@ -1,0 +1,134 @@
+#include "base/thread_pool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/error.h"
+
+namespace stablelm {
+namespace {
+
+inline void Pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// A forward pass is some hundred loops of 10 µs to 10 ms: waking a sleeping thread (~50 µs) for each would cost more
+// than many of them. So a waiter spins this many pauses (roughly 50 µs) before it sleeps.
+constexpr int kSpins = 2000;
+
+}  // namespace
+
+struct ThreadPool::State {
+  std::vector<std::thread> threads;
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::condition_variable done;
+  std::atomic<size_t> round{0};      // increases by one for each RunOnAll
+  std::atomic<size_t> remaining{0};  // helper threads still at work in this round
+  std::atomic<bool> stop{false};
+  const std::function<void(size_t)>* body = nullptr;
+  std::exception_ptr error;
+
+  void Call(size_t worker) {
+    try {
+      (*body)(worker);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!error) error = std::current_exception();
+    }
+  }
+
+  void Loop(size_t worker) {
+    size_t seen = 0;
+    while (true) {
+      for (int i = 0; i < kSpins && round.load(std::memory_order_acquire) == seen; ++i) Pause();
+      if (round.load(std::memory_order_acquire) == seen) {
+        std::unique_lock lock(mutex);
+        wake.wait(lock, [&] { return round.load(std::memory_order_acquire) != seen; });
+      }
+      ++seen;
+      if (stop.load(std::memory_order_acquire)) return;
+      Call(worker);
+      if (remaining.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        const std::lock_guard lock(mutex);
+        done.notify_one();
+      }
+    }
+  }
+
+  void StartRound() {
+    {
+      const std::lock_guard lock(mutex);
+      round.fetch_add(1, std::memory_order_release);
+    }
+    wake.notify_all();
+  }
+};
+
+ThreadPool::ThreadPool(size_t threads) : state_(std::make_unique<State>()) {
+  STABLELM_CHECK(threads >= 1);
+  for (size_t i = 1; i < threads; ++i) state_->threads.emplace_back([this, i] { state_->Loop(i); });
+}
+
+ThreadPool::~ThreadPool() {
+  state_->stop.store(true, std::memory_order_release);
+  state_->StartRound();
+  for (std::thread& t : state_->threads) t.join();
+}
+
+size_t ThreadPool::NumThreads() const { return state_->threads.size() + 1; }
+
+void ThreadPool::RunOnAll(const std::function<void(size_t)>& body) {
+  State& s = *state_;
+  if (s.threads.empty()) return body(0);
+  s.body = &body;
+  s.error = nullptr;
+  s.remaining.store(s.threads.size(), std::memory_order_relaxed);
+  s.StartRound();
+  s.Call(0);
+  for (int i = 0; i < kSpins && s.remaining.load(std::memory_order_acquire) != 0; ++i) Pause();
+  if (s.remaining.load(std::memory_order_acquire) != 0) {
+    std::unique_lock lock(s.mutex);
+    s.done.wait(lock, [&] { return s.remaining.load(std::memory_order_acquire) == 0; });
+  }
+  if (s.error) {
+    const std::lock_guard lock(s.mutex);
+    std::rethrow_exception(s.error);
+  }
+}
+
+void ThreadPool::ForRanges(size_t n, size_t grain, const std::function<void(size_t, size_t)>& body) {
+  if (n == 0) return;
+  const size_t workers = NumThreads();
+  const size_t grains = (n + grain - 1) / grain;
+  if (workers == 1 || grains == 1) return body(0, n);
+  RunOnAll([&](size_t worker) {
+    const size_t begin = std::min(n, grains * worker / workers * grain);
+    const size_t end = std::min(n, grains * (worker + 1) / workers * grain);
+    if (begin < end) body(begin, end);
+  });
+}
+
+void ThreadPool::ForEach(size_t n, const std::function<void(size_t, size_t)>& body) {
+  if (n == 0) return;
+  std::atomic<size_t> next{0};
+  const auto drain = [&](size_t worker) {
+    for (size_t i = next.fetch_add(1, std::memory_order_relaxed); i < n;
+         i = next.fetch_add(1, std::memory_order_relaxed)) {
+      body(i, worker);
+    }
+  };
+  if (n == 1) return drain(0);
+  RunOnAll(drain);
+}
+
+}  // namespace stablelm

@@ -1,0 +1,51 @@
+// The weights of a model, ready for the forward pass: every tensor of the weight table, immutable, in memory or in the
+// mapped file itself.
+//
+// Matrices are handed out as stored when LoadOptions::dtype is empty: fp32, fp16 and bf16 stay where they are in the
+// mapped file, at any byte address; fp64 becomes fp32. With a dtype they are converted once, tensor by tensor, file
+// pages released behind the reader. Vectors (norms, biases) are always aligned fp32 copies: they are small.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/tensor.h"
+#include "base/thread_pool.h"
+#include "checkpoint/config.h"
+#include "checkpoint/weight_table.h"
+
+namespace stablelm {
+
+class ModelFolder;  // checkpoint/model_folder.h
+
+struct LoadOptions {
+  std::optional<DType> dtype;  // kF32, kF16 or kBF16 for matrices; empty: as stored
+  bool check_values = false;   // refuse NaN and infinity, naming the tensor
+  bool show_progress = false;
+  ThreadPool* pool = nullptr;  // not owned, may be null: one thread
+};
+
+class LoadedWeights {
+ public:
+  // Takes the folder: mapped files live as long as the weights. Throws Error.
+  static LoadedWeights Load(std::shared_ptr<const ModelFolder> folder, const LoadOptions& options);
+  LoadedWeights(LoadedWeights&&) noexcept;
+  LoadedWeights& operator=(LoadedWeights&&) noexcept;
+  ~LoadedWeights();
+
+  const ModelConfig& config() const;
+  // layer = -1 outside the layers. A tied model gives the embedding for kOutput. Aborts on a tensor that the table
+  // lacks.
+  TensorView Get(WeightKind kind, int32_t layer = -1) const;
+  size_t MappedBytes() const;     // bytes used in place in the files
+  size_t AllocatedBytes() const;  // bytes of converted copies
+
+ private:
+  struct State;
+  explicit LoadedWeights(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace stablelm

@@ -1,0 +1,58 @@
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/mapped_file.h"
+#include "base/sha256.h"
+#include "temp_folder.h"
+
+namespace stablelm {
+namespace {
+
+TEST(AtomicFile, WholeOrNotThere) {
+  const TempFolder folder;
+  const auto path = folder.path() / "a.txt";
+  WriteTextFileAtomically(path, "first");
+  {
+    AtomicFile file(path, 1 << 16);
+    file.Write("half");
+  }
+  EXPECT_EQ(ReadTextFile(path, 100), "first");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
+  WriteTextFileAtomically(path, "second");
+  EXPECT_EQ(MappedFile(path).text(), "second");
+  EXPECT_THROW(ReadTextFile(path, 3), Error);
+  EXPECT_THROW(AtomicFile(folder.path() / "missing" / "b"), Error);
+}
+
+TEST(MappedFile, EmptyFolderMissing) {
+  const TempFolder folder;
+  WriteTextFileAtomically(folder.path() / "empty", "");
+  EXPECT_EQ(MappedFile(folder.path() / "empty").size(), 0u);
+  EXPECT_THROW(MappedFile(folder.path()), Error);
+  EXPECT_THROW(MappedFile(folder.path() / "none"), Error);
+}
+
+TEST(MappedFile, ReleasedPagesReadAgain) {
+  const TempFolder folder;
+  const std::string text(100000, 'x');
+  WriteTextFileAtomically(folder.path() / "f", text);
+  const MappedFile file(folder.path() / "f");
+  file.Populate(0, file.size());
+  file.Release(10, 99990);
+  EXPECT_EQ(file.text(), text);
+}
+
+TEST(Sha256, KnownAnswers) {
+  EXPECT_EQ(Sha256Hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(Sha256Hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  const TempFolder folder;
+  WriteTextFileAtomically(folder.path() / "f", "abc");
+  EXPECT_EQ(Sha256HexOfFile(folder.path() / "f"), Sha256Hex("abc"));
+}
+
+}  // namespace
+}  // namespace stablelm

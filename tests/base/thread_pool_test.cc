@@ -1,0 +1,44 @@
+#include "base/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <vector>
+
+namespace stablelm {
+namespace {
+
+TEST(ThreadPool, EveryIndexOnceInEveryForm) {
+  for (const size_t threads : {1, 2, 3, 8}) {
+    ThreadPool pool(threads);
+    for (const size_t n : {0, 1, 7, 64, 1000}) {
+      std::vector<std::atomic<int>> hits(n);
+      pool.ForRanges(n, 4, [&](size_t b, size_t e) {
+        for (size_t i = b; i < e; ++i) ++hits[i];
+      });
+      pool.ForEach(n, [&](size_t i, size_t worker) {
+        ASSERT_LT(worker, threads);
+        ++hits[i];
+      });
+      for (const auto& h : hits) ASSERT_EQ(h, 2);
+    }
+    std::vector<std::atomic<int>> workers(threads);
+    for (int round = 0; round < 200; ++round) pool.RunOnAll([&](size_t w) { ++workers[w]; });
+    for (const auto& w : workers) ASSERT_EQ(w, 200);
+  }
+}
+
+TEST(ThreadPool, ExceptionReachesTheCallerAndThePoolLivesOn) {
+  ThreadPool pool(3);
+  EXPECT_THROW(pool.RunOnAll([](size_t w) {
+    if (w == 2) throw std::runtime_error("x");
+  }),
+               std::runtime_error);
+  std::atomic<int> n{0};
+  pool.RunOnAll([&](size_t) { ++n; });
+  EXPECT_EQ(n, 3);
+}
+
+}  // namespace
+}  // namespace stablelm
