@@ -1,0 +1,13 @@
+// Every command of the program, in the order in which --help lists them. Each Make... lives in a file named after it.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "cli/command.h"
+
+namespace stablelm {
+
+std::vector<std::unique_ptr<Command>> AllCommands();
+
+}  // namespace stablelm

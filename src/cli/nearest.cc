@@ -1,0 +1,42 @@
+#include "cli/nearest.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace stablelm {
+
+size_t EditDistance(std::string_view a, std::string_view b) {
+  // Three rows of the table: two rows back for swaps of neighbours.
+  std::vector<size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) last[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, replaced});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], before[j - 2] + 1);
+    }
+    std::swap(before, last);
+    std::swap(last, row);
+  }
+  return last[b.size()];
+}
+
+std::string NearestName(std::string_view typed, std::span<const std::string> known) {
+  typed = typed.substr(0, 64);  // longer is no slip; and the work stays small
+  std::string best;
+  size_t best_edits = 0;
+  for (const std::string& name : known) {
+    // What continues the typed text counts as near: "--max-new" for "--max-new-tokens".
+    const bool continues = typed.size() >= 3 && name.starts_with(typed);
+    const size_t edits = continues ? 1 : EditDistance(typed, name);
+    if (best.empty() || edits < best_edits) {
+      best = name;
+      best_edits = edits;
+    }
+  }
+  const size_t near_enough = std::max<size_t>(1, std::min(typed.size(), best.size()) / 3);
+  return best_edits <= near_enough ? best : std::string();
+}
+
+}  // namespace stablelm

@@ -1,0 +1,16 @@
+// The known name nearest to what was typed, for messages about unknown commands, flags and values.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace stablelm {
+
+// Edits (insert, delete, replace a byte, swap two neighbours) that turn a into b.
+size_t EditDistance(std::string_view a, std::string_view b);
+
+// The nearest of `known` when it is near enough to be a likely slip of the keyboard, else an empty string.
+std::string NearestName(std::string_view typed, std::span<const std::string> known);
+
+}  // namespace stablelm

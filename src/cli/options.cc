@@ -1,0 +1,156 @@
+#include "cli/options.h"
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/system.h"
+#include "cli/nearest.h"
+
+namespace stablelm {
+namespace {
+
+template <typename T>
+T ParseWith(std::string_view text, const std::string& where, T min, T max, const char* kind) {
+  T value{};
+  const char* end = text.data() + text.size();
+  const auto result = std::from_chars(text.data(), end, value);
+  bool parsed = result.ec == std::errc() && result.ptr == end && !text.empty();
+  if constexpr (std::is_floating_point_v<T>) parsed = parsed && std::isfinite(value);
+  if (parsed && value >= min && value <= max) return value;
+  const bool has_min = min != std::numeric_limits<T>::lowest();
+  const bool has_max = max != std::numeric_limits<T>::max();
+  std::string expected = kind;
+  std::ostringstream low, high;
+  low << min;
+  high << max;
+  if (has_min && has_max) {
+    expected += " from " + low.str() + " to " + high.str();
+  } else if (has_min) {
+    expected += ", at least " + low.str();
+  } else if (has_max) {
+    expected += ", at most " + high.str();
+  }
+  throw UsageError(
+      {.where = where,
+       .what = parsed || result.ec == std::errc::result_out_of_range ? "number out of range" : "not a number",
+       .found = Quoted(text),
+       .expected = expected,
+       .hint = {}});
+}
+
+std::string Joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : "|") + word;
+  return out;
+}
+
+}  // namespace
+
+void AddValue(CLI::App& app, const std::string& name, const std::string& placeholder, const std::string& help,
+              std::function<void(const std::string& bytes)> set) {
+  CLI::callback_t callback = [set = std::move(set)](const CLI::results_t& results) {
+    set(results.empty() ? std::string() : results.front());
+    return true;
+  };
+  CLI::Option* option = app.add_option(name, callback, help);
+  option->type_name(name.starts_with("-") ? placeholder : "");
+  option->type_size(1);
+  option->expected(1);
+}
+
+void AddFlag(CLI::App& app, const std::string& name, bool& value, const std::string& help) {
+  app.add_flag_callback(
+      name, [&value] { value = true; }, help);
+}
+
+int64_t ParseInteger(std::string_view text, const std::string& where, int64_t min, int64_t max) {
+  return ParseWith<int64_t>(text, where, min, max, "a whole number");
+}
+uint64_t ParseUnsigned(std::string_view text, const std::string& where, uint64_t min, uint64_t max) {
+  return ParseWith<uint64_t>(text, where, min, max, "a whole number");
+}
+double ParseReal(std::string_view text, const std::string& where, double min, double max) {
+  return ParseWith<double>(text, where, min, max, "a number");
+}
+
+uint64_t ParseBytes(std::string_view text, const std::string& where) {
+  constexpr struct {
+    std::string_view name;
+    double factor;
+  } kUnits[] = {{"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0},
+                {"KB", 1e3},     {"MB", 1e6},        {"GB", 1e9},           {"TB", 1e12},
+                {"B", 1}};
+  double factor = 1;
+  std::string_view digits = text;
+  for (const auto& unit : kUnits) {
+    if (digits.size() > unit.name.size() && digits.ends_with(unit.name)) {
+      digits.remove_suffix(unit.name.size());
+      factor = unit.factor;
+      break;
+    }
+  }
+  double value = 0;
+  const char* end = digits.data() + digits.size();
+  const auto result = std::from_chars(digits.data(), end, value, std::chars_format::fixed);
+  const double bytes = value * factor;
+  if (digits.empty() || result.ec != std::errc() || result.ptr != end || !(bytes >= 1) || !(bytes <= 1e18)) {
+    throw UsageError({.where = where,
+                      .what = "not a size",
+                      .found = Quoted(text),
+                      .expected = "bytes with or without a unit: 500000000, 500MB, 1.5GiB",
+                      .hint = {}});
+  }
+  return static_cast<uint64_t>(bytes);
+}
+
+void AddChoice(CLI::App& app, const std::string& name, std::vector<std::string> choices, const std::string& help,
+               std::function<void(size_t index)> set) {
+  const std::string placeholder = Joined(choices);
+  AddValue(app, name, placeholder, help,
+           [name, placeholder, choices = std::move(choices), set = std::move(set)](const std::string& text) {
+             for (size_t i = 0; i < choices.size(); ++i) {
+               if (choices[i] == text) return set(i);
+             }
+             const std::string nearest = NearestName(text, choices);
+             throw UsageError({.where = name,
+                               .what = "unknown value",
+                               .found = Quoted(text),
+                               .expected = placeholder,
+                               .hint = nearest.empty() ? "" : "did you mean " + nearest + "?"});
+           });
+}
+
+void AddCommonOptions(CLI::App& app, unsigned takes, CommonOptions& common) {
+  common.threads = PhysicalCores();
+  if (takes & kTakesModel) {
+    AddText(app, "-m,--model", "DIR|ID", common.model,
+            "Model folder in Hugging Face's layout, or a hub id that is in the Hugging Face cache");
+  }
+  if (takes & kTakesThreads) {
+    AddNumber(app, "--threads", common.threads, Limits<uint64_t>{1, 1024},
+              "Threads to compute with (default: physical cores, here " + std::to_string(common.threads) +
+                  "). Results are the same with any number");
+  }
+  if (takes & kTakesDtype) {
+    AddChoice(app, "--dtype", {"stored", "fp32", "fp16", "bf16"}, "Type of the weights in memory (default: stored)",
+              [&common](size_t i) {
+                constexpr std::optional<DType> kTypes[] = {std::nullopt, DType::kF32, DType::kF16, DType::kBF16};
+                common.dtype = kTypes[i];
+              });
+  }
+  if (takes & kTakesKv) {
+    AddChoice(app, "--kv", {"fp32", "fp16"}, "Type of the stored keys and values (default: fp32)",
+              [&common](size_t i) { common.kv = i == 0 ? DType::kF32 : DType::kF16; });
+  }
+  AddFlag(app, "--json", common.json, "Print one JSON object per line on standard output");
+  AddFlag(app, "--quiet", common.quiet, "No notes and no progress on standard error");
+}
+
+void RequireGiven(bool given, const std::string& option, const std::string& hint) {
+  if (given) return;
+  throw UsageError({.where = option, .what = "is needed and was not given", .found = {}, .expected = {}, .hint = hint});
+}
+
+}  // namespace stablelm

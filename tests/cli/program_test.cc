@@ -1,0 +1,61 @@
+// The frame of the program: version, help, unknown names, exit codes, pipes. Commands have tests of their own.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "run_program.h"
+
+namespace stablelm {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Program, Version) {
+  const ProgramResult text = RunProgramBinary({"--version"});
+  EXPECT_EQ(text.exit_code, 0);
+  for (const char* word : {"stablelm 0.", "commit", "compiler", "unicode", "cuda: not built"}) {
+    EXPECT_THAT(text.out, HasSubstr(word));
+  }
+  EXPECT_EQ(text.err, "");
+  const ProgramResult json = RunProgramBinary({"--version", "--json"});
+  EXPECT_EQ(json.exit_code, 0);
+  EXPECT_EQ(nlohmann::json::parse(json.out).at("parts").at("cuda"), false);
+  EXPECT_EQ(RunProgramBinary({"--version", "x"}).exit_code, 2);
+}
+
+TEST(Program, Help) {
+  const ProgramResult help = RunProgramBinary({"--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  EXPECT_THAT(help.out, HasSubstr("Usage: stablelm COMMAND"));
+  EXPECT_EQ(RunProgramBinary({"help"}).out, help.out);
+  const ProgramResult nothing = RunProgramBinary({});
+  EXPECT_EQ(nothing.exit_code, 2);
+  EXPECT_EQ(nothing.out, "");
+  EXPECT_EQ(nothing.err, help.out);
+}
+
+TEST(Program, UnknownNamesAreRefusedWithTheNearest) {
+  const ProgramResult flag = RunProgramBinary({"--versoin"});
+  EXPECT_EQ(flag.exit_code, 2);
+  EXPECT_EQ(flag.out, "");
+  EXPECT_EQ(flag.err, "error: unknown flag \"--versoin\"\nhint:  did you mean --version?\n");
+  const ProgramResult command = RunProgramBinary({"xyzzy\xFF\x1B[31m"});
+  EXPECT_EQ(command.exit_code, 2);
+  EXPECT_EQ(command.err, "error: unknown command \"xyzzy\\xFF\\x1B[31m\"\nhint:  stablelm --help lists the commands\n");
+}
+
+TEST(Program, FullDiskIsAnError) {
+  const ProgramResult result = RunProgramBinary({"--help"}, {.stdout_path = "/dev/full"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("standard output: cannot write: No space left on device"));
+}
+
+TEST(Program, ClosedPipeEndsQuietly) {
+  const ProgramResult result = RunProgramBinary({"--help"}, {.close_stdout = true});
+  EXPECT_EQ(result.exit_code, 128 + SIGPIPE);
+  EXPECT_EQ(result.err, "");
+}
+
+}  // namespace
+}  // namespace stablelm
