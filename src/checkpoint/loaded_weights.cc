@@ -1,0 +1,201 @@
+#include "checkpoint/loaded_weights.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "base/aligned_buffer.h"
+#include "base/error.h"
+#include "base/progress.h"
+#include "base/system.h"
+#include "checkpoint/convert_values.h"
+#include "checkpoint/model_folder.h"
+
+namespace stablelm {
+namespace {
+
+constexpr size_t kKinds = static_cast<size_t>(WeightKind::kOutput) + 1;
+constexpr size_t kPieceElements = size_t{4} << 20;  // of work handed to a thread
+constexpr size_t kPieceBytes = size_t{32} << 20;
+
+size_t Slot(WeightKind kind, int32_t layer) {
+  return static_cast<size_t>(layer + 1) * kKinds + static_cast<size_t>(kind);
+}
+
+// Pieces [begin, end) of n, over the pool's threads when there is one.
+void ForPieces(ThreadPool* pool, size_t n, size_t piece, const std::function<void(size_t begin, size_t end)>& body) {
+  const size_t pieces = (n + piece - 1) / piece;
+  const auto run = [&](size_t i) { body(i * piece, std::min(n, (i + 1) * piece)); };
+  if (pool && pieces > 1) {
+    pool->ForEach(pieces, [&](size_t i, size_t) { run(i); });
+  } else {
+    for (size_t i = 0; i < pieces; ++i) run(i);
+  }
+}
+
+}  // namespace
+
+struct LoadedWeights::State {
+  std::shared_ptr<const ModelFolder> folder;
+  std::vector<TensorView> views;  // by Slot; no data: not in the table
+  std::vector<AlignedBuffer<std::byte>> copies;
+  size_t mapped_bytes = 0;
+  size_t allocated_bytes = 0;
+};
+
+namespace {
+
+// Brings one tensor of the table to where and what it shall be.
+class TensorLoader {
+ public:
+  TensorLoader(const WeightFile& file, const StoredTensor& tensor, const std::string& folder,
+               const LoadOptions& options, Progress& progress)
+      : file_(file), tensor_(tensor), folder_(folder), options_(options), progress_(progress) {}
+
+  void CheckInPlace() const { Check(file_.map.bytes().data() + tensor_.offset, 0, Elements(), "stored"); }
+
+  AlignedBuffer<std::byte> Copy(DType type) const {
+    const size_t n = Elements();
+    AlignedBuffer<std::byte> copy(n * BytesOf(type), tensor_.name.c_str());
+    if (tensor_.contiguous()) {
+      Convert(file_.map.bytes().data() + tensor_.offset, type, copy.data(), /*in_file=*/true);
+    } else if (type == *tensor_.dtype) {
+      GatherTensor(tensor_, file_.map.bytes(), copy.span());
+      Check(copy.data(), 0, n, "stored");
+    } else {
+      AlignedBuffer<std::byte> gathered(tensor_.bytes, tensor_.name.c_str());
+      GatherTensor(tensor_, file_.map.bytes(), gathered.span());
+      Convert(gathered.data(), type, copy.data(), /*in_file=*/false);
+    }
+    return copy;
+  }
+
+ private:
+  size_t Elements() const { return static_cast<size_t>(tensor_.shape.NumElements()); }
+
+  void Convert(const std::byte* from, DType type, std::byte* to, bool in_file) const {
+    const DType stored = *tensor_.dtype;
+    const size_t from_size = BytesOf(stored), to_size = BytesOf(type);
+    ForPieces(options_.pool, Elements(), kPieceElements, [&](size_t begin, size_t end) {
+      ConvertValues(from + begin * from_size, stored, to + begin * to_size, type, end - begin);
+      if (options_.check_values) {
+        CheckPiece(from, stored, begin, end, "stored");
+        CheckPiece(to, type, begin, end, "overflows when converted");
+      }
+      // The reader is done with these pages: they need not stay in this process.
+      if (in_file) file_.map.Release(tensor_.offset + begin * from_size, (end - begin) * from_size);
+      progress_.Add((end - begin) * from_size);
+    });
+  }
+
+  void Check(const std::byte* values, size_t begin, size_t end, const char* state) const {
+    if (!options_.check_values) return;
+    ForPieces(options_.pool, end - begin, kPieceElements, [&](size_t from, size_t to) {
+      CheckPiece(values, *tensor_.dtype, begin + from, begin + to, state);
+      progress_.Add((to - from) * BytesOf(*tensor_.dtype));
+    });
+  }
+
+  void CheckPiece(const std::byte* values, DType type, size_t begin, size_t end, const char* state) const {
+    const size_t bad = FirstNonFinite(values + begin * BytesOf(type), type, end - begin);
+    if (bad == end - begin) return;
+    throw Error({.where = folder_ + "/" + file_.name + ": tensor " + Quoted(tensor_.name),
+                 .what = std::string("the value at flat index ") + std::to_string(begin + bad) + " is not finite",
+                 .found = std::string("NaN or infinity (") + state + " as " + std::string(NameOf(type)) + ")",
+                 .expected = "finite numbers",
+                 .hint = "the weights are damaged, or do not fit the type that was asked for"});
+  }
+
+  const WeightFile& file_;
+  const StoredTensor& tensor_;
+  const std::string& folder_;
+  const LoadOptions& options_;
+  Progress& progress_;
+};
+
+// Maps the pages now, in order and over all threads: the first pass then runs at memory speed, and the user sees a slow
+// disk as progress. Without enough memory the pages come when they are needed.
+void Populate(const ModelFolder& folder, const std::vector<size_t>& in_place, size_t bytes, ThreadPool* pool,
+              Progress& progress) {
+  if (bytes > AvailableMemory()) return;
+  for (const size_t i : in_place) {
+    const StoredTensor& tensor = folder.TensorOf(i);
+    ForPieces(pool, tensor.bytes, kPieceBytes, [&](size_t begin, size_t end) {
+      folder.FileOf(i).map.Populate(tensor.offset + begin, end - begin);
+      progress.Add(end - begin);
+    });
+  }
+}
+
+}  // namespace
+
+LoadedWeights::LoadedWeights(std::unique_ptr<State> state) : state_(std::move(state)) {}
+LoadedWeights::LoadedWeights(LoadedWeights&&) noexcept = default;
+LoadedWeights& LoadedWeights::operator=(LoadedWeights&&) noexcept = default;
+LoadedWeights::~LoadedWeights() = default;
+
+LoadedWeights LoadedWeights::Load(std::shared_ptr<const ModelFolder> folder, const LoadOptions& options) {
+  STABLELM_CHECK(folder);
+  STABLELM_CHECK(!options.dtype || *options.dtype == DType::kF32 || *options.dtype == DType::kF16 ||
+                 *options.dtype == DType::kBF16);
+  auto state = std::make_unique<State>();
+  state->folder = folder;
+  const std::vector<WeightEntry>& table = folder->table();
+  state->views.resize((static_cast<size_t>(folder->config().n_layers) + 1) * kKinds);
+
+  const auto type_in_memory = [&](size_t i) {
+    if (!table[i].IsMatrix()) return DType::kF32;
+    const DType stored = *folder->TensorOf(i).dtype;
+    return options.dtype.value_or(stored == DType::kF64 ? DType::kF32 : stored);
+  };
+  std::vector<size_t> in_place;
+  uint64_t work = 0;
+  for (size_t i = 0; i < table.size(); ++i) {
+    const StoredTensor& tensor = folder->TensorOf(i);
+    const bool stays = table[i].IsMatrix() && tensor.contiguous() && *tensor.dtype == type_in_memory(i);
+    if (stays) {
+      in_place.push_back(i);
+      state->mapped_bytes += tensor.bytes;
+    }
+    work += tensor.bytes * (stays && options.check_values ? 2 : 1);
+  }
+  const std::string place = folder->folder().string();
+  Progress progress("Loading weights", work, Progress::Unit::kBytes, options.show_progress);
+
+  Populate(*folder, in_place, state->mapped_bytes, options.pool, progress);
+  size_t next_in_place = 0;
+  for (size_t i = 0; i < table.size(); ++i) {
+    const WeightFile& file = folder->FileOf(i);
+    const StoredTensor& tensor = folder->TensorOf(i);
+    const TensorLoader loader(file, tensor, place, options, progress);
+    TensorView& view = state->views[Slot(table[i].kind, table[i].layer)];
+    view.shape = table[i].shape;
+    view.dtype = type_in_memory(i);
+    if (next_in_place < in_place.size() && in_place[next_in_place] == i) {
+      ++next_in_place;
+      loader.CheckInPlace();
+      view.data = file.map.bytes().data() + tensor.offset;
+    } else {
+      state->copies.push_back(loader.Copy(view.dtype));
+      state->allocated_bytes += state->copies.back().size();
+      view.data = state->copies.back().data();
+    }
+  }
+  if (folder->config().tie_word_embeddings)
+    state->views[Slot(WeightKind::kOutput, -1)] = state->views[Slot(WeightKind::kEmbedding, -1)];
+  progress.Finish();
+  return LoadedWeights(std::move(state));
+}
+
+const ModelConfig& LoadedWeights::config() const { return state_->folder->config(); }
+
+TensorView LoadedWeights::Get(WeightKind kind, int32_t layer) const {
+  STABLELM_CHECK(layer >= -1 && layer < config().n_layers);
+  const TensorView& view = state_->views[Slot(kind, layer)];
+  STABLELM_CHECK(view.data != nullptr);
+  return view;
+}
+
+size_t LoadedWeights::MappedBytes() const { return state_->mapped_bytes; }
+size_t LoadedWeights::AllocatedBytes() const { return state_->allocated_bytes; }
+
+}  // namespace stablelm

@@ -1,0 +1,15 @@
+// JSON of small configuration files, taken strictly: valid UTF-8, no repeated keys (two readers could disagree about
+// which one counts), no NUL bytes, limited depth.
+#pragma once
+
+#include <cstddef>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+namespace stablelm {
+
+// `where` names the file in errors. Throws Error with line and column. Include <nlohmann/json.hpp> to use the result.
+nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, size_t max_depth = 64);
+
+}  // namespace stablelm

@@ -1,0 +1,87 @@
+// The golden model folders through our readers, against what PyTorch and safetensors read from the same files
+// (data/golden_tensors.json, made by scripts/make_tensor_digests.py).
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/sha256.h"
+#include "checkpoint/convert_values.h"
+#include "checkpoint/loaded_weights.h"
+#include "checkpoint/model_folder.h"
+
+namespace stablelm {
+namespace {
+
+namespace fs = std::filesystem;
+const fs::path kData = STABLELM_TEST_DATA;
+
+nlohmann::json Expected() { return nlohmann::json::parse(std::ifstream(kData / "golden_tensors.json")); }
+
+std::string DigestAsFloat(const std::byte* data, DType type, int64_t n) {
+  std::vector<float> values(static_cast<size_t>(n));
+  ConvertValues(data, type, reinterpret_cast<std::byte*>(values.data()), DType::kF32, values.size());
+  return Sha256Hex({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)});
+}
+
+TEST(GoldenTest, EveryTensorOfEveryFolderHasPyTorchsValues) {
+  const nlohmann::json expected = Expected();
+  ASSERT_GE(expected.size(), 11u);
+  for (const auto& [name, tensors] : expected.items()) {
+    SCOPED_TRACE(name);
+    const auto folder = ModelFolder::Open((kData / "golden" / name).string());
+    EXPECT_TRUE(folder->warnings().empty()) << folder->warnings()[0];
+    int64_t parameters = 0;
+    size_t seen = 0;
+    for (const WeightFile& file : folder->files()) {
+      for (const StoredTensor& tensor : file.tensors) {
+        SCOPED_TRACE(tensor.name);
+        ++seen;
+        ASSERT_TRUE(tensors.contains(tensor.name));
+        const nlohmann::json& want = tensors[tensor.name];
+        EXPECT_EQ(want["shape"].get<std::vector<int64_t>>(),
+                  std::vector<int64_t>(tensor.shape.dims().begin(), tensor.shape.dims().end()));
+        ASSERT_TRUE(tensor.dtype);
+        if (*tensor.dtype == DType::kBool) continue;
+        const std::string type = want["dtype"];
+        EXPECT_EQ(*tensor.dtype, type == "float32" ? DType::kF32 : type == "float16" ? DType::kF16 : DType::kBF16);
+        std::vector<std::byte> bytes(tensor.bytes);
+        GatherTensor(tensor, file.map.bytes(), bytes);
+        EXPECT_EQ(want["sha256"], DigestAsFloat(bytes.data(), *tensor.dtype, tensor.shape.NumElements()));
+      }
+    }
+    EXPECT_EQ(seen, tensors.size());
+    for (const WeightEntry& entry : folder->table()) parameters += entry.shape.NumElements();
+    EXPECT_EQ(parameters, folder->config().NumParameters());
+  }
+}
+
+TEST(GoldenTest, LoadedWeightsAreTheTableInPlaceAndVectorsAreFloat) {
+  ThreadPool pool(2);
+  const nlohmann::json expected = Expected();
+  for (const auto& [name, tensors] : expected.items()) {
+    SCOPED_TRACE(name);
+    const auto folder = ModelFolder::Open((kData / "golden" / name).string());
+    const LoadedWeights weights =
+        LoadedWeights::Load(folder, {.dtype = {}, .check_values = true, .show_progress = false, .pool = &pool});
+    size_t matrices = 0, vectors = 0;
+    for (size_t i = 0; i < folder->table().size(); ++i) {
+      const WeightEntry& entry = folder->table()[i];
+      SCOPED_TRACE(entry.name);
+      const TensorView view = weights.Get(entry.kind, entry.layer);
+      EXPECT_EQ(view.shape, entry.shape);
+      EXPECT_EQ(view.dtype, entry.IsMatrix() ? *folder->TensorOf(i).dtype : DType::kF32);
+      EXPECT_EQ(tensors[folder->TensorOf(i).name]["sha256"], DigestAsFloat(view.data, view.dtype, view.NumElements()));
+      (entry.IsMatrix() ? matrices : vectors) += view.SizeBytes();
+      if (!entry.IsMatrix()) {
+        EXPECT_EQ(reinterpret_cast<uintptr_t>(view.data) % 64, 0u);
+      }
+    }
+    EXPECT_EQ(weights.MappedBytes(), matrices);
+    EXPECT_EQ(weights.AllocatedBytes(), vectors);
+  }
+}
+
+}  // namespace
+}  // namespace stablelm
