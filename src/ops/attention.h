@@ -1,0 +1,54 @@
+// Causal self-attention over a paged cache, for a ragged batch: each sequence attends to its own cache only.
+//
+// Works on the fused output of the QKV linear, per head [H, 3, D] (q, k, v of head 0, then of head 1, ...).
+// Two steps: StoreKeysValues rotates q in place, rotates k and writes k and v to the cache; Attend reads keys and
+// values back from the cache, those of the current tokens too, so that what is computed does not depend on how a prompt
+// was cut.
+//
+// What defines the bits of one (token, head): scores are chains over D; keys are walked in chunks of kAttentionChunk
+// positions from position 0; per chunk the running maximum, sum and output are rescaled once (online softmax, Milakov
+// and Gimelshein 2018); the output is a chain over the keys in order. Nothing depends on the other tokens, heads or
+// sequences.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/thread_pool.h"
+#include "ops/kv_layout.h"
+#include "ops/rotary.h"
+#include "ops/workspace.h"
+
+namespace stablelm {
+
+inline constexpr int64_t kAttentionChunk = 256;
+static_assert(kAttentionChunk % kKvPageTokens == 0);
+
+// The rows of one sequence in a batch, and its cache pages in one layer.
+struct AttentionSequence {
+  int64_t row_begin = 0;  // first row in qkv and out
+  int64_t rows = 0;
+  int64_t start = 0;               // position of the first row
+  std::span<const int32_t> pages;  // page numbers, at least ceil((start + rows) / kKvPageTokens)
+};
+
+struct AttentionInput {
+  float* qkv = nullptr;  // [rows of the batch, H, 3, D]
+  float* out = nullptr;  // [rows of the batch, H * D]
+  std::span<const AttentionSequence> sequences;
+  std::byte* layer_pages = nullptr;  // page p of this layer starts at layer_pages + p * page_stride; 64-byte aligned
+  size_t page_stride = 0;
+  KvLayout layout;
+  const RotaryTable* rotary = nullptr;
+};
+
+// False when a key or value became infinite in an fp16 cache although it was finite: the caller names the layer.
+[[nodiscard]] bool StoreKeysValues(const AttentionInput& in, ThreadPool& pool);
+void Attend(const AttentionInput& in, ThreadPool& pool, Workspace& workspace);
+void AttendRef(const AttentionInput& in);  // plain softmax in fp64 over the cached values
+
+// Largest head size that Attend's scratch holds.
+inline constexpr int64_t kMaxHeadDim = 4096;
+
+}  // namespace stablelm

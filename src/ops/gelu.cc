@@ -1,0 +1,100 @@
+#include "ops/gelu.h"
+
+#include <cmath>
+#include <cstring>
+#include <numbers>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/gelu.cc"
+#include <hwy/foreach_target.h>  // must come first
+
+#include <hwy/contrib/math/math-inl.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace stablelm::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+using DF = hn::ScalableTag<float>;
+using VF = hn::Vec<DF>;
+
+// erfc(a) for a >= 0 with a relative error of about 2e-7: t exp(-a^2 + P(t)), t = 1 / (1 + a / 2), P the Chebyshev fit
+// of Numerical Recipes (section 6.2, "erfcc").
+HWY_INLINE VF Erfc(DF d, VF a) {
+  const VF one = hn::Set(d, 1.0f);
+  const VF t = hn::Div(one, hn::MulAdd(a, hn::Set(d, 0.5f), one));
+  VF p = hn::Set(d, 0.17087277f);
+  for (const float c : {-0.82215223f, 1.48851587f, -1.13520398f, 0.27886807f, -0.18628806f, 0.09678418f, 0.37409196f,
+                        1.00002368f, -1.26551223f}) {
+    p = hn::MulAdd(p, t, hn::Set(d, c));
+  }
+  return hn::Mul(t, hn::Exp(d, hn::Sub(p, hn::Mul(a, a))));
+}
+
+// Written with erfc of |z|, so that neither tail cancels: z < 0: 0.5 z erfc(|z|/sqrt 2); z >= 0: z - 0.5 z erfc(z/sqrt
+// 2).
+HWY_INLINE VF GeluErf(DF d, VF z) {
+  const VF e = Erfc(d, hn::Mul(hn::Abs(z), hn::Set(d, static_cast<float>(std::numbers::sqrt2 / 2))));
+  const VF tail = hn::Mul(hn::Mul(z, hn::Set(d, 0.5f)), e);
+  return hn::IfThenElse(hn::Lt(z, hn::Zero(d)), tail, hn::Sub(z, tail));
+}
+
+// 0.5 z (1 + tanh u) = z / (1 + exp(-2u)).
+HWY_INLINE VF GeluTanh(DF d, VF z) {
+  const VF k = hn::Set(d, static_cast<float>(-2.0 * 0.7978845608028654));
+  const VF cubic = hn::MulAdd(hn::Mul(hn::Mul(z, z), z), hn::Set(d, 0.044715f), z);
+  const VF exponent = hn::Min(hn::Mul(k, cubic), hn::Set(d, 88.0f));
+  return hn::Div(z, hn::Add(hn::Set(d, 1.0f), hn::Exp(d, exponent)));
+}
+
+template <typename F>
+HWY_INLINE void Map(float* values, size_t n, const F& f) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::StoreU(f(d, hn::LoadU(d, values + i)), d, values + i);
+  if (i < n) {  // the same vector arithmetic for the rest
+    HWY_ALIGN float rest[HWY_MAX_BYTES / sizeof(float)] = {};
+    std::memcpy(rest, values + i, (n - i) * sizeof(float));
+    hn::Store(f(d, hn::Load(d, rest)), d, rest);
+    std::memcpy(values + i, rest, (n - i) * sizeof(float));
+  }
+}
+
+void GeluErfAll(float* values, size_t n) {
+  Map(values, n, [](DF d, VF z) HWY_ATTR { return GeluErf(d, z); });
+}
+void GeluTanhAll(float* values, size_t n) {
+  Map(values, n, [](DF d, VF z) HWY_ATTR { return GeluTanh(d, z); });
+}
+
+}  // namespace stablelm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace stablelm {
+namespace {
+HWY_EXPORT(GeluErfAll);
+HWY_EXPORT(GeluTanhAll);
+}  // namespace
+
+void Gelu(GeluForm form, float* values, size_t n, ThreadPool& pool) {
+  pool.ForRanges(n, 4096, [&](size_t begin, size_t end) {
+    if (form == GeluForm::kErf) {
+      HWY_DYNAMIC_DISPATCH(GeluErfAll)(values + begin, end - begin);
+    } else {
+      HWY_DYNAMIC_DISPATCH(GeluTanhAll)(values + begin, end - begin);
+    }
+  });
+}
+
+void GeluRef(GeluForm form, float* values, size_t n) {
+  for (size_t i = 0; i < n; ++i) {
+    const double z = static_cast<double>(values[i]);
+    const double gate = form == GeluForm::kErf ? std::erfc(-z / std::numbers::sqrt2)
+                                               : 1 + std::tanh(0.7978845608028654 * (z + 0.044715 * z * z * z));
+    values[i] = static_cast<float>(0.5 * z * gate);
+  }
+}
+
+}  // namespace stablelm
+#endif  // HWY_ONCE

@@ -1,0 +1,82 @@
+#include "ops/layer_norm.h"
+
+#include <cmath>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/layer_norm.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace stablelm::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+void NormRows(const LayerNormInput& in, size_t begin, size_t end) {
+  const hn::ScalableTag<float> d;
+  const size_t lanes = hn::Lanes(d);
+  const size_t n = in.width;
+  const size_t whole = n / lanes * lanes;
+  for (size_t r = begin; r < end; ++r) {
+    const float* x = in.x + r * n;
+    float* y = in.y + r * n;
+    auto sum = hn::Zero(d);
+    for (size_t i = 0; i < whole; i += lanes) sum = hn::Add(sum, hn::LoadU(d, x + i));
+    double total = static_cast<double>(hn::GetLane(hn::SumOfLanes(d, sum)));
+    for (size_t i = whole; i < n; ++i) total += static_cast<double>(x[i]);
+    const float mean = static_cast<float>(total / static_cast<double>(n));
+
+    const auto mean_v = hn::Set(d, mean);
+    auto squares = hn::Zero(d);
+    for (size_t i = 0; i < whole; i += lanes) {
+      const auto c = hn::Sub(hn::LoadU(d, x + i), mean_v);
+      squares = hn::MulAdd(c, c, squares);
+    }
+    total = static_cast<double>(hn::GetLane(hn::SumOfLanes(d, squares)));
+    for (size_t i = whole; i < n; ++i) {
+      const double c = static_cast<double>(x[i] - mean);
+      total += c * c;
+    }
+    const float scale = static_cast<float>(1.0 / std::sqrt(total / static_cast<double>(n) + in.eps));
+
+    const auto scale_v = hn::Set(d, scale);
+    for (size_t i = 0; i < whole; i += lanes) {
+      const auto c = hn::Mul(hn::Sub(hn::LoadU(d, x + i), mean_v), scale_v);
+      hn::StoreU(hn::MulAdd(c, hn::LoadU(d, in.weight + i), hn::LoadU(d, in.bias + i)), d, y + i);
+    }
+    for (size_t i = whole; i < n; ++i) y[i] = (x[i] - mean) * scale * in.weight[i] + in.bias[i];
+  }
+}
+
+}  // namespace stablelm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace stablelm {
+namespace {
+HWY_EXPORT(NormRows);
+}
+
+void LayerNorm(const LayerNormInput& in, ThreadPool& pool) {
+  const auto rows = [&](size_t begin, size_t end) { HWY_DYNAMIC_DISPATCH(NormRows)(in, begin, end); };
+  if (in.rows == 1) return rows(0, 1);
+  pool.ForRanges(in.rows, 1, rows);
+}
+
+void LayerNormRef(const LayerNormInput& in) {
+  const double n = static_cast<double>(in.width);
+  for (size_t r = 0; r < in.rows; ++r) {
+    const float* x = in.x + r * in.width;
+    double mean = 0, variance = 0;
+    for (size_t i = 0; i < in.width; ++i) mean += static_cast<double>(x[i]) / n;
+    for (size_t i = 0; i < in.width; ++i) variance += std::pow(static_cast<double>(x[i]) - mean, 2) / n;
+    const double scale = 1.0 / std::sqrt(variance + in.eps);
+    for (size_t i = 0; i < in.width; ++i) {
+      in.y[r * in.width + i] =
+          static_cast<float>((static_cast<double>(x[i]) - mean) * scale * static_cast<double>(in.weight[i]) +
+                             static_cast<double>(in.bias[i]));
+    }
+  }
+}
+
+}  // namespace stablelm
+#endif  // HWY_ONCE

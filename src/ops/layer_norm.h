@@ -1,0 +1,25 @@
+// Layer normalisation over the last dimension: y = (x - mean) / sqrt(variance + eps) * weight + bias, biased variance,
+// centred before it is squared (torch.nn.LayerNorm).
+#pragma once
+
+#include <cstddef>
+
+#include "base/thread_pool.h"
+
+namespace stablelm {
+
+struct LayerNormInput {
+  const float* x = nullptr;  // [rows, width]
+  size_t rows = 0;
+  size_t width = 0;               // C >= 1
+  const float* weight = nullptr;  // [width]
+  const float* bias = nullptr;    // [width]
+  double eps = 0;
+  float* y = nullptr;  // [rows, width]; may be x
+};
+
+// A row's bits depend on that row alone.
+void LayerNorm(const LayerNormInput& in, ThreadPool& pool);
+void LayerNormRef(const LayerNormInput& in);  // fp64 inside
+
+}  // namespace stablelm

@@ -1,0 +1,17 @@
+#include "ops/workspace.h"
+
+namespace stablelm {
+namespace {
+size_t PackedFloats(size_t max_rows, size_t max_k) { return max_rows * (max_k + Workspace::kPackedPadding); }
+}  // namespace
+
+Workspace::Workspace(size_t threads, size_t max_rows, size_t max_k)
+    : threads_(threads),
+      packed_(PackedFloats(max_rows, max_k), "packed activations"),
+      workers_(threads * kWorkerFloats, "kernel scratch") {}
+
+size_t Workspace::Bytes(size_t threads, size_t max_rows, size_t max_k) {
+  return sizeof(float) * (PackedFloats(max_rows, max_k) + threads * kWorkerFloats);
+}
+
+}  // namespace stablelm

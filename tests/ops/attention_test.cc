@@ -1,0 +1,139 @@
+#include "ops/attention.h"
+
+#include "base/aligned_buffer.h"
+#include "ops/op_testing.h"
+
+namespace stablelm {
+namespace {
+
+// A cache of one layer with pages in scrambled order, filled with NaN, and a ragged batch on it.
+struct Scene {
+  Scene(int64_t heads, int64_t dims, DType type, std::vector<std::pair<int64_t, int64_t>> start_rows, uint64_t seed)
+      : layout{.n_heads = heads, .head_dim = dims, .dtype = type}, rotary(dims >= 4 ? dims / 4 * 2 : 2, 10000, 2048) {
+    for (const auto& [start, rows] : start_rows) {
+      std::vector<int32_t> ids;
+      for (int64_t p = 0; p * kKvPageTokens < start + rows; ++p) ids.push_back(n_pages++);
+      std::reverse(ids.begin(), ids.end());
+      page_ids.push_back(ids);
+    }
+    cache = AlignedBuffer<std::byte>(static_cast<size_t>(n_pages) * layout.PageBytes(), "test cache");
+    std::memset(cache.data(), 0xFF, cache.size());  // NaN in both types
+    int64_t row = 0;
+    for (size_t i = 0; i < start_rows.size(); ++i) {
+      const auto [start, rows] = start_rows[i];
+      all.push_back({.row_begin = row, .rows = start + rows, .start = 0, .pages = page_ids[i]});
+      row += start + rows;
+    }
+    qkv = RandomNormals(static_cast<size_t>(row * heads * 3 * dims), seed);
+  }
+  AttentionInput Input(float* qkv_rows, float* out, std::span<const AttentionSequence> sequences) {
+    return {.qkv = qkv_rows,
+            .out = out,
+            .sequences = sequences,
+            .layer_pages = cache.data(),
+            .page_stride = layout.PageBytes(),
+            .layout = layout,
+            .rotary = &rotary};
+  }
+
+  KvLayout layout;
+  RotaryTable rotary;
+  int32_t n_pages = 0;
+  std::vector<std::vector<int32_t>> page_ids;
+  std::vector<AttentionSequence> all;  // every token of every sequence, from position 0
+  AlignedBuffer<std::byte> cache;
+  std::vector<float> qkv;
+};
+
+TEST(Attention, FastBodyHoldsToTheReference) {
+  ForEachSimdTarget([] {
+    ThreadPool pool(3);
+    for (const auto& [heads, dims] : {std::pair<int64_t, int64_t>{2, 128}, {3, 20}, {1, 2}, {4, 33}}) {
+      for (const DType type : {DType::kF32, DType::kF16}) {
+        SCOPED_TRACE(testing::Message() << heads << " heads of " << dims << " " << NameOf(type));
+        Scene scene(heads, dims, type, {{0, 1}, {0, 31}, {0, 65}, {0, 530}}, 21);
+        const size_t rows = scene.qkv.size() / static_cast<size_t>(3 * heads * dims);
+        Workspace workspace(3, 1, 1);
+        GuardedFloats out(rows * static_cast<size_t>(heads * dims));
+        std::vector<float> want(rows * static_cast<size_t>(heads * dims));
+        const AttentionInput in = scene.Input(scene.qkv.data(), out.data(), scene.all);
+        ASSERT_TRUE(StoreKeysValues(in, pool));
+        Attend(in, pool, workspace);
+        AttendRef(scene.Input(scene.qkv.data(), want.data(), scene.all));
+        out.Check();
+        // Scores are chains over D of products of normals (|q||k| <= ~2 D): off by at most D eps * 2 D / sqrt(D); that
+        // is the relative error of each weight. Values are below 6; the output chain adds 530 eps of them at most.
+        const double d = static_cast<double>(dims);
+        const double bound = (2 * d * std::sqrt(d) * kEps + 600 * kEps) * 6;
+        for (size_t i = 0; i < want.size(); ++i) {
+          ASSERT_TRUE(Near(out.span()[i], want[i], bound)) << i << ": " << out.span()[i] << " " << want[i];
+        }
+      }
+    }
+  });
+}
+
+// Sequences computed whole, each alone, in chunks of any size and with any threads give the same bits.
+TEST(Attention, ChunksBatchesAndThreadsDoNotChangeBits) {
+  ForEachSimdTarget([] {
+    for (const DType type : {DType::kF32, DType::kF16}) {
+      const int64_t heads = 2, dims = 20, row_floats = 3 * heads * dims;
+      const std::vector<std::pair<int64_t, int64_t>> shape = {{0, 300}, {0, 37}};
+      Scene whole(heads, dims, type, shape, 22);
+      std::vector<float> want(337 * heads * dims);
+      ThreadPool pool(1), many(3);
+      Workspace workspace(3, 1, 1);
+      auto in = whole.Input(whole.qkv.data(), want.data(), whole.all);
+      ASSERT_TRUE(StoreKeysValues(in, pool));
+      Attend(in, pool, workspace);
+      for (const int64_t chunk : {1, 3, 32, 50, 256}) {
+        Scene parts(heads, dims, type, shape, 22);
+        std::vector<float> got(want.size());
+        for (int64_t begin = 0; begin < 300; begin += chunk) {
+          // One step of both sequences together: the rows of each side by side in a batch of their own.
+          std::vector<AttentionSequence> step;
+          std::vector<float> rows;
+          std::vector<int64_t> source;
+          for (size_t s = 0; s < 2; ++s) {
+            const int64_t total = shape[s].second, n = std::min(chunk, total - begin);
+            if (n <= 0) continue;
+            step.push_back({.row_begin = static_cast<int64_t>(source.size()),
+                            .rows = n,
+                            .start = begin,
+                            .pages = parts.page_ids[s]});
+            for (int64_t r = 0; r < n; ++r) source.push_back(parts.all[s].row_begin + begin + r);
+          }
+          for (const int64_t r : source) {
+            rows.insert(rows.end(), parts.qkv.begin() + r * row_floats, parts.qkv.begin() + (r + 1) * row_floats);
+          }
+          std::vector<float> out(source.size() * static_cast<size_t>(heads * dims));
+          auto part = parts.Input(rows.data(), out.data(), step);
+          ASSERT_TRUE(StoreKeysValues(part, many));
+          Attend(part, many, workspace);
+          for (size_t i = 0; i < source.size(); ++i) {
+            std::copy_n(out.begin() + static_cast<int64_t>(i) * heads * dims, heads * dims,
+                        got.begin() + source[i] * heads * dims);
+          }
+        }
+        ASSERT_EQ(std::memcmp(got.data(), want.data(), want.size() * sizeof(float)), 0) << "chunk " << chunk;
+      }
+    }
+  });
+}
+
+TEST(Attention, OverflowOfAnFp16CacheIsReported) {
+  ThreadPool pool(2);
+  for (const size_t part : {1u, 2u}) {  // key, value
+    Scene scene(1, 16, DType::kF16, {{0, 3}}, 23);
+    std::vector<float> out(3 * 16);
+    scene.qkv[(2 * 3 + part) * 16 + 15] = 70000.0f;
+    EXPECT_FALSE(StoreKeysValues(scene.Input(scene.qkv.data(), out.data(), scene.all), pool));
+  }
+  Scene scene(1, 16, DType::kF32, {{0, 3}}, 23);
+  std::vector<float> out(3 * 16);
+  scene.qkv[16] = 70000.0f;
+  EXPECT_TRUE(StoreKeysValues(scene.Input(scene.qkv.data(), out.data(), scene.all), pool));
+}
+
+}  // namespace
+}  // namespace stablelm

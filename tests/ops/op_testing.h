@@ -1,0 +1,83 @@
+// Shared by the tests of operations: every SIMD target, seeded inputs, guard zones, misaligned bytes.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <numbers>
+#include <span>
+#include <vector>
+
+#include "base/random.h"
+#include "base/tensor.h"
+#include "ops/convert.h"
+#include "ops/simd.h"
+
+namespace stablelm {
+
+inline constexpr double kEps = 0x1p-24;  // unit round-off of fp32
+
+// Runs the body under every SIMD target that this machine has.
+inline void ForEachSimdTarget(const std::function<void()>& body) {
+  for (const std::string& target : UsableSimdTargets()) {
+    SCOPED_TRACE("SIMD target " + target);
+    SelectSimdTarget(target);
+    body();
+  }
+  SelectSimdTarget("");
+}
+
+// Normal numbers times `scale`; the seed is part of the trace of whoever calls.
+inline std::vector<float> RandomNormals(size_t n, uint64_t seed, double scale = 1) {
+  const Philox philox(seed);
+  std::vector<float> out(n);
+  for (size_t i = 0; i < n; ++i) {
+    const double u = 1 - philox.Uniform(0, i), v = philox.Uniform(1, i);
+    out[i] = static_cast<float>(scale * std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * v));
+  }
+  return out;
+}
+
+// n floats with a guard zone on both sides; Check fails when a zone was written.
+class GuardedFloats {
+ public:
+  explicit GuardedFloats(size_t n) : n_(n), all_(n + 2 * kGuard, kMark) {}
+  float* data() { return all_.data() + kGuard; }
+  std::span<float> span() { return {data(), n_}; }
+  void Check() const {
+    for (size_t i = 0; i < kGuard; ++i) {
+      ASSERT_EQ(all_[i], kMark) << "written before the buffer";
+      ASSERT_EQ(all_[kGuard + n_ + i], kMark) << "written behind the buffer";
+    }
+  }
+
+ private:
+  static constexpr size_t kGuard = 32;
+  static constexpr float kMark = -123456.75f;
+  size_t n_;
+  std::vector<float> all_;
+};
+
+// Values stored as `type` in a heap block of exactly the right size, `offset` bytes from an aligned address: reading
+// past the end is caught by the address sanitizer.
+class StoredFloats {
+ public:
+  StoredFloats(std::span<const float> values, DType type, Shape shape, size_t offset)
+      : type_(type), shape_(shape), bytes_(offset + values.size() * BytesOf(type)), offset_(offset) {
+    ConvertFromFloat(values.data(), values.size(), type, bytes_.data() + offset);
+  }
+  TensorView view() const { return {bytes_.data() + offset_, type_, shape_, Device::kCpu}; }
+
+ private:
+  DType type_;
+  Shape shape_;
+  std::vector<std::byte> bytes_;
+  size_t offset_;
+};
+
+// |a - b| <= tolerance, false for NaN.
+inline bool Near(double a, double b, double tolerance) { return std::abs(a - b) <= tolerance; }
+
+}  // namespace stablelm
