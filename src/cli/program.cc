@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <new>
 #include <nlohmann/json.hpp>
@@ -16,6 +17,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/version.h"
+#include "ops/simd.h"
 
 namespace stablelm {
 namespace {
@@ -185,6 +187,7 @@ int Dispatch(const std::vector<std::string>& arguments, const Commands& commands
 
 int RunProgram(const std::vector<std::string>& arguments, const Commands& commands) {
   try {
+    if (const char* simd = std::getenv("STABLELM_SIMD"); simd && *simd) SelectSimdTarget(simd);
     return Dispatch(arguments, commands);
   } catch (const UsageError& e) {
     PrintError(e.what());

@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/system.h"
 #include "base/version_info.h"
+#include "ops/simd.h"
 
 namespace stablelm {
 
@@ -14,6 +14,7 @@ nlohmann::ordered_json VersionInfo() {
           {"commit", STABLELM_COMMIT},
           {"compiler", STABLELM_COMPILER},
           {"build_type", STABLELM_BUILD_TYPE},
+          {"simd", {{"built", BuiltSimdTargets()}, {"usable", UsableSimdTargets()}, {"in_use", SimdTargetInUse()}}},
           {"unicode", utf8proc_unicode_version()},
           {"parts", {{"cuda", false}, {"mpi", false}, {"server", false}, {"training", false}}}};
 }
@@ -23,6 +24,9 @@ std::string VersionText() {
   const auto text = [&](const char* key) { return info.at(key).get<std::string>(); };
   std::string out = "stablelm " + text("version") + " (commit " + text("commit") + ")\n";
   out += "compiler  " + text("compiler") + ", " + text("build_type") + "\n";
+  std::string built;
+  for (const std::string& target : BuiltSimdTargets()) built += (built.empty() ? "" : ", ") + target;
+  out += "simd      " + SimdTargetInUse() + " in use; built: " + built + "\n";
   out += "unicode   " + text("unicode") + "\n";
   out += "parts     ";
   std::string parts;

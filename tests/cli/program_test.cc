@@ -24,6 +24,20 @@ TEST(Program, Version) {
   EXPECT_EQ(RunProgramBinary({"--version", "x"}).exit_code, 2);
 }
 
+TEST(Program, SimdTargetCanBeForced) {
+  const auto simd = nlohmann::json::parse(RunProgramBinary({"--version", "--json"}).out).at("simd");
+  ASSERT_FALSE(simd.at("usable").empty());
+  EXPECT_EQ(simd.at("in_use"), simd.at("usable").at(0));
+  for (const std::string name : simd.at("usable")) {
+    const ProgramResult forced = RunProgramBinary({"--version", "--json"}, {.environment = {{"STABLELM_SIMD", name}}});
+    EXPECT_EQ(nlohmann::json::parse(forced.out).at("simd").at("in_use"), name);
+  }
+  const ProgramResult unknown = RunProgramBinary({"--version"}, {.environment = {{"STABLELM_SIMD", "mmx"}}});
+  EXPECT_EQ(unknown.exit_code, 1);
+  EXPECT_EQ(unknown.out, "");
+  EXPECT_THAT(unknown.err, HasSubstr("STABLELM_SIMD"));
+}
+
 TEST(Program, Help) {
   const ProgramResult help = RunProgramBinary({"--help"});
   EXPECT_EQ(help.exit_code, 0);
