@@ -1,0 +1,86 @@
+// Byte-pair encoding of one piece of text: of all adjacent pairs that have a rank the lowest, of equal ranks the
+// leftmost, is merged, one at a time, until none is left.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace stablelm {
+
+struct BpeMerge {
+  int32_t left = 0;
+  int32_t right = 0;
+  int32_t product = 0;
+};
+
+// Working memory of Bpe::Encode, kept between calls by whoever encodes (one per thread). `merges` counts the merges
+// done, `queued` what went through the queue: tests hold the work to n log n by them.
+struct BpeScratch {
+  struct Candidate {
+    uint32_t rank;
+    uint32_t position;
+  };
+  struct Symbol {
+    int32_t id;
+    uint32_t rank;  // of the pair with the next symbol; kNoRank when there is none
+    uint32_t previous;
+    uint32_t next;
+  };
+  std::vector<Candidate> heap;
+  std::vector<Symbol> symbols;
+  uint64_t merges = 0;
+  uint64_t queued = 0;
+};
+
+// Immutable, shared by threads.
+class Bpe {
+ public:
+  static constexpr uint32_t kNoRank = UINT32_MAX;
+
+  Bpe() = default;
+  // byte_ids[b]: the token of the single byte b, -1 when the vocabulary has none. Merges in order of rank; of a pair
+  // that occurs twice the later rank counts (as in huggingface/tokenizers).
+  Bpe(const std::array<int32_t, 256>& byte_ids, std::span<const BpeMerge> merges);
+
+  // Appends the ids of `piece` to `out`. Every byte of it has a token. O(n log n). Pieces of 4 GiB and more are
+  // refused with an Error.
+  void Encode(std::string_view piece, BpeScratch& scratch, std::vector<int32_t>& out) const;
+
+  int32_t IdOfByte(uint8_t byte) const { return byte_ids_[byte]; }
+
+ private:
+  // Up to this many bytes a plain search for the lowest rank beats the queue (measured on English and code).
+  static constexpr size_t kSmall = 48;
+
+  struct Slot {
+    uint64_t pair = kFree;  // left << 32 | right
+    uint32_t rank = kNoRank;
+    int32_t product = -1;
+  };
+  static constexpr uint64_t kFree = UINT64_MAX;
+
+  static uint64_t PairOf(int32_t left, int32_t right) {
+    return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
+  }
+  size_t FirstSlot(uint64_t pair) const { return (pair * 0x9E3779B97F4A7C15ull) >> shift_; }
+  const Slot& Find(int32_t left, int32_t right) const {
+    const uint64_t pair = PairOf(left, right);
+    size_t i = FirstSlot(pair);
+    while (slots_[i].pair != pair && slots_[i].pair != kFree) i = (i + 1) & mask_;
+    return slots_[i];  // a free slot has kNoRank
+  }
+  void EncodeSmall(std::string_view piece, BpeScratch& scratch, std::vector<int32_t>& out) const;
+  void EncodeLong(std::string_view piece, BpeScratch& scratch, std::vector<int32_t>& out) const;
+
+  std::array<int32_t, 256> byte_ids_{};
+  std::vector<Slot> slots_ = std::vector<Slot>(2);  // open addressing, at most half full
+  std::vector<int32_t> products_;                   // by rank
+  size_t mask_ = 1;
+  int shift_ = 63;
+};
+
+}  // namespace stablelm
