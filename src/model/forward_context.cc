@@ -1,0 +1,42 @@
+#include "model/forward_context.h"
+
+#include <algorithm>
+
+namespace stablelm {
+namespace {
+
+size_t Count(int64_t rows, int64_t width) { return static_cast<size_t>(rows * width); }
+size_t MaxInner(const ModelConfig& c) { return static_cast<size_t>(std::max(c.hidden_size, c.intermediate_size)); }
+size_t WorkspaceRows(const RunShape& run) { return static_cast<size_t>(std::max(run.max_rows, run.max_logit_rows)); }
+
+}  // namespace
+
+ForwardContext::ForwardContext(const ModelConfig& c, const RunShape& run, ThreadPool& thread_pool)
+    : max_rows(run.max_rows),
+      max_logit_rows(run.max_logit_rows),
+      pool(thread_pool),
+      workspace(thread_pool.NumThreads(), WorkspaceRows(run), MaxInner(c)),
+      x(Count(max_rows, c.hidden_size), "residual stream"),
+      normed(Count(max_rows, c.hidden_size), "normed activations"),
+      qkv(Count(max_rows, 3 * c.hidden_size), "queries, keys and values"),
+      attended(Count(max_rows, c.hidden_size), "attention output"),
+      attn_out(Count(max_rows, c.hidden_size), "attention projection"),
+      mlp_up(Count(max_rows, c.intermediate_size), "MLP hidden layer"),
+      mlp_out(Count(max_rows, c.hidden_size), "MLP output"),
+      wanted(Count(max_logit_rows, c.hidden_size), "rows for logits"),
+      logits(Count(max_logit_rows, c.vocab_size), "logits") {}
+
+uint64_t ForwardContext::ActivationBytes(const ModelConfig& c, const RunShape& run) {
+  return sizeof(float) *
+         (Count(run.max_rows, 8 * c.hidden_size + c.intermediate_size) + Count(run.max_logit_rows, c.hidden_size));
+}
+
+uint64_t ForwardContext::LogitBytes(const ModelConfig& c, const RunShape& run) {
+  return sizeof(float) * Count(run.max_logit_rows, c.vocab_size);
+}
+
+uint64_t ForwardContext::ScratchBytes(const ModelConfig& c, const RunShape& run) {
+  return Workspace::Bytes(run.threads, WorkspaceRows(run), MaxInner(c));
+}
+
+}  // namespace stablelm

@@ -1,0 +1,41 @@
+// The buffers of a forward pass, allocated once from the memory plan: nothing is allocated while tokens are computed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/aligned_buffer.h"
+#include "base/thread_pool.h"
+#include "checkpoint/config.h"
+#include "model/memory_plan.h"
+#include "ops/workspace.h"
+
+namespace stablelm {
+
+// One forward pass at a time. The pool is not owned and outlives the context; its threads are at most run.threads.
+class ForwardContext {
+ public:
+  ForwardContext(const ModelConfig& config, const RunShape& run, ThreadPool& pool);
+
+  static uint64_t ActivationBytes(const ModelConfig& config, const RunShape& run);
+  static uint64_t LogitBytes(const ModelConfig& config, const RunShape& run);
+  static uint64_t ScratchBytes(const ModelConfig& config, const RunShape& run);
+
+  const int64_t max_rows;
+  const int64_t max_logit_rows;
+  ThreadPool& pool;
+  Workspace workspace;
+
+  // T = rows of the batch, at most max_rows; W = rows whose logits are wanted, at most max_logit_rows.
+  AlignedBuffer<float> x;         // [T, C]     residual stream
+  AlignedBuffer<float> normed;    // [T, C]     output of a layer norm
+  AlignedBuffer<float> qkv;       // [T, H, 3, D]
+  AlignedBuffer<float> attended;  // [T, C]     heads side by side
+  AlignedBuffer<float> attn_out;  // [T, C]
+  AlignedBuffer<float> mlp_up;    // [T, F]
+  AlignedBuffer<float> mlp_out;   // [T, C]
+  AlignedBuffer<float> wanted;    // [W, C]     final norm of the rows whose logits are wanted
+  AlignedBuffer<float> logits;    // [W, V]
+};
+
+}  // namespace stablelm

@@ -1,0 +1,24 @@
+// Watching a forward pass from outside: hidden states for `score --save-hidden` and embeddings, and the search for the
+// first value that is not finite.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace stablelm {
+
+class ForwardObserver {
+ public:
+  virtual ~ForwardObserver() = default;
+  // transformers' hidden states: index 0 is the embedding, index i the output of layer i - 1; the last one (index L) is
+  // after the final layer norm. x is [rows of the batch, width], valid during the call.
+  virtual void OnHidden(int64_t index, const float* x, int64_t rows, int64_t width) = 0;
+  // The output of one step of a layer (layer -1: outside the layers). `module` is the checkpoint's name of what made
+  // it, such as "attention.query_key_value".
+  virtual void OnStep(int64_t layer, std::string_view module, const float* y, int64_t rows, int64_t width) {
+    static_cast<void>(layer), static_cast<void>(module), static_cast<void>(y), static_cast<void>(rows),
+        static_cast<void>(width);
+  }
+};
+
+}  // namespace stablelm

@@ -1,0 +1,81 @@
+// The paged cache of keys and values: pages of kKvPageTokens positions, handed to sequences, shared between them by
+// counting references.
+//
+// A page holds its positions for all layers. All memory is reserved when the cache is made (the system gives it page by
+// page, when first written); appending takes pages from a free list and allocates nothing. One thread at a time: the
+// engine's. The cache outlives its sequences.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "checkpoint/config.h"
+#include "ops/kv_layout.h"
+
+namespace stablelm {
+
+class KvCache {
+ public:
+  // dtype: kF32 or kF16. Throws Error when the memory is not there.
+  KvCache(const ModelConfig& config, DType dtype, int64_t n_pages);
+  KvCache(const KvCache&) = delete;
+  KvCache& operator=(const KvCache&) = delete;
+
+  static int64_t PagesFor(int64_t positions) { return (positions + kKvPageTokens - 1) / kKvPageTokens; }
+  static size_t BytesPerPage(const ModelConfig& config, DType dtype);
+
+  const KvLayout& layout() const { return layout_; }
+  int64_t n_pages() const { return static_cast<int64_t>(references_.size()); }
+  int64_t free_pages() const { return static_cast<int64_t>(free_.size()); }
+  // Where the pages of a layer start, and the distance from page to page.
+  std::byte* LayerPages(int64_t layer) { return memory_.data() + static_cast<size_t>(layer) * layout_.PageBytes(); }
+  size_t page_stride() const { return page_stride_; }
+
+ private:
+  friend class KvSequence;
+  int32_t Take();  // a page with one reference; throws Error when none is free
+  void Share(int32_t page) { ++references_[static_cast<size_t>(page)]; }
+  void Release(int32_t page);
+  bool Shared(int32_t page) const { return references_[static_cast<size_t>(page)] > 1; }
+  int32_t Copy(int32_t page);  // a new page with the same content
+
+  KvLayout layout_;
+  size_t page_stride_;
+  AlignedBuffer<std::byte> memory_;
+  std::vector<int32_t> references_;
+  std::vector<int32_t> free_;
+};
+
+// The positions [0, length) of one sequence. Movable; gives its pages back when destroyed.
+class KvSequence {
+ public:
+  explicit KvSequence(KvCache& cache) : cache_(&cache) {}
+  KvSequence(KvSequence&& other) noexcept;
+  KvSequence& operator=(KvSequence&& other) noexcept;
+  ~KvSequence();
+
+  int64_t length() const { return length_; }
+  KvCache& cache() const { return *cache_; }
+  std::span<const int32_t> pages() const { return pages_; }
+
+  // Makes room for n more positions, whose content the forward pass then writes. A page shared with another sequence is
+  // copied before it is written. Throws Error, with nothing changed, when pages run out.
+  void Append(int64_t n);
+  // Pages that Append(n) would take.
+  int64_t PagesToAppend(int64_t n) const;
+  // Forgets the positions from `length` on.
+  void Truncate(int64_t length);
+  // A second sequence with the same content; both go on independently. Nothing is copied until one of them appends.
+  KvSequence Fork() const;
+
+ private:
+  bool LastPageMustBeCopied() const;
+  KvCache* cache_;
+  std::vector<int32_t> pages_;
+  int64_t length_ = 0;
+};
+
+}  // namespace stablelm

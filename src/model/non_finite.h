@@ -1,0 +1,23 @@
+// The search for the origin of a value that is not finite: a forward pass is repeated with this observer, which stops
+// at the first step whose output holds NaN or infinity and looks whether that step's own weights hold one.
+#pragma once
+
+#include "checkpoint/loaded_weights.h"
+#include "model/forward_observer.h"
+
+namespace stablelm {
+
+class NonFiniteFinder : public ForwardObserver {
+ public:
+  explicit NonFiniteFinder(const LoadedWeights& weights) : weights_(weights) {}
+  void OnHidden(int64_t, const float*, int64_t, int64_t) override {}
+  // Throws Error at the first output that is not finite.
+  void OnStep(int64_t layer, std::string_view module, const float* y, int64_t rows, int64_t width) override;
+  // Throws Error: the pass gave values that are not finite, but no step of the repetition did.
+  [[noreturn]] void Fail() const;
+
+ private:
+  const LoadedWeights& weights_;
+};
+
+}  // namespace stablelm

@@ -1,0 +1,170 @@
+#include "model/transformer.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "model/non_finite.h"
+#include "ops/convert.h"
+#include "ops/layer_norm.h"
+
+namespace stablelm {
+
+struct Transformer::Placed {
+  std::vector<AttentionSequence> sequences;
+  std::vector<int64_t> starts;  // cache lengths before the pass
+  int64_t rows = 0;
+  int64_t logit_rows = 0;
+};
+
+Transformer::Transformer(LoadedWeights weights, std::optional<Activation> activation)
+    : weights_(std::move(weights)),
+      config_(weights_.config()),
+      rotary_(config_.rotary_dims, config_.rotary_base, config_.max_positions) {
+  if (activation) config_.activation = *activation;
+  if (config_.head_dim() > kMaxHeadDim) {
+    throw Error({.where = "config.json: hidden_size / num_attention_heads",
+                 .what = "head size too large",
+                 .found = std::to_string(config_.head_dim()),
+                 .expected = "at most " + std::to_string(kMaxHeadDim),
+                 .hint = {}});
+  }
+  const auto vector = [&](WeightKind kind, int32_t layer) {
+    return reinterpret_cast<const float*>(weights_.Get(kind, layer).data);  // always aligned fp32
+  };
+  const auto norm = [&](WeightKind weight, WeightKind bias, int32_t layer) {
+    return NormWeights{vector(weight, layer), vector(bias, layer)};
+  };
+  const auto linear = [&](WeightKind weight, WeightKind bias, int32_t layer) {
+    return Linear(weights_.Get(weight, layer), vector(bias, layer));
+  };
+  using K = WeightKind;
+  for (int32_t i = 0; i < config_.n_layers; ++i) {
+    blocks_.push_back({.attn_norm = norm(K::kAttnNormWeight, K::kAttnNormBias, i),
+                       .qkv = linear(K::kQkvWeight, K::kQkvBias, i),
+                       .attn_out = linear(K::kAttnOutWeight, K::kAttnOutBias, i),
+                       .mlp_norm = norm(K::kMlpNormWeight, K::kMlpNormBias, i),
+                       .mlp_up = linear(K::kMlpUpWeight, K::kMlpUpBias, i),
+                       .mlp_down = linear(K::kMlpDownWeight, K::kMlpDownBias, i)});
+  }
+  embedding_ = weights_.Get(K::kEmbedding);
+  final_norm_ = norm(K::kFinalNormWeight, K::kFinalNormBias, -1);
+  output_ = Linear(weights_.Get(K::kOutput), nullptr);
+}
+
+Transformer::Placed Transformer::Place(std::span<const BatchSequence> batch, const ForwardContext& ctx) const {
+  Placed placed;
+  for (const BatchSequence& s : batch) {
+    const int64_t n = static_cast<int64_t>(s.tokens.size());
+    STABLELM_CHECK(n > 0 && s.cache && s.logits_from >= 0 && s.logits_from <= n);
+    STABLELM_CHECK(&s.cache->cache() == &batch[0].cache->cache());
+    for (const int32_t id : s.tokens) {
+      if (id >= 0 && id < config_.vocab_size) continue;
+      throw Error({.where = "token ids",
+                   .what = "id out of range",
+                   .found = std::to_string(id),
+                   .expected = "0 to " + std::to_string(config_.vocab_size - 1),
+                   .hint = {}});
+    }
+    const int64_t start = s.cache->length();
+    if (start + n > config_.max_positions) {
+      throw Error({.where = "context",
+                   .what = "too many tokens for the model",
+                   .found = std::to_string(start + n),
+                   .expected = "at most " + std::to_string(config_.max_positions),
+                   .hint = "shorten the text"});
+    }
+    placed.sequences.push_back({.row_begin = placed.rows, .rows = n, .start = start, .pages = {}});
+    placed.starts.push_back(start);
+    placed.rows += n;
+    placed.logit_rows += s.NumLogits();
+  }
+  STABLELM_CHECK(placed.rows <= ctx.max_rows && placed.logit_rows <= ctx.max_logit_rows);
+  return placed;
+}
+
+std::span<const float> Transformer::Forward(std::span<const BatchSequence> batch, ForwardContext& ctx,
+                                            ForwardObserver* observer) const {
+  if (batch.empty()) return {};
+  Placed placed = Place(batch, ctx);
+  try {
+    for (size_t i = 0; i < batch.size(); ++i) {
+      batch[i].cache->Append(static_cast<int64_t>(batch[i].tokens.size()));
+      placed.sequences[i].pages = batch[i].cache->pages();
+    }
+    Run(batch, placed, ctx, observer);
+    const size_t hidden = static_cast<size_t>(placed.rows * config_.hidden_size);
+    const size_t logits = static_cast<size_t>(placed.logit_rows * config_.vocab_size);
+    if (FirstNonFinite(ctx.x.data(), hidden) < hidden || FirstNonFinite(ctx.logits.data(), logits) < logits) {
+      ExplainNonFinite(batch, placed, ctx);
+    }
+    return {ctx.logits.data(), logits};
+  } catch (...) {
+    for (size_t i = 0; i < batch.size(); ++i) batch[i].cache->Truncate(placed.starts[i]);
+    throw;
+  }
+}
+
+void Transformer::Run(std::span<const BatchSequence> batch, const Placed& placed, ForwardContext& ctx,
+                      ForwardObserver* observer) const {
+  const int64_t width = config_.hidden_size;
+  const size_t row_bytes = static_cast<size_t>(width) * BytesOf(embedding_.dtype);
+  float* row = ctx.x.data();
+  for (const BatchSequence& s : batch) {
+    for (const int32_t id : s.tokens) {
+      ConvertToFloat(embedding_.dtype, embedding_.data + static_cast<size_t>(id) * row_bytes,
+                     static_cast<size_t>(width), row);
+      row += width;
+    }
+  }
+  if (observer) {
+    observer->OnStep(-1, "embed_in", ctx.x.data(), placed.rows, width);
+    observer->OnHidden(0, ctx.x.data(), placed.rows, width);
+  }
+  for (int64_t i = 0; i < config_.n_layers; ++i) {
+    RunBlock(blocks_[static_cast<size_t>(i)],
+             {.config = config_,
+              .layer = i,
+              .rows = placed.rows,
+              .sequences = placed.sequences,
+              .cache = batch[0].cache->cache(),
+              .rotary = rotary_,
+              .observer = observer},
+             ctx);
+    if (observer && i + 1 < config_.n_layers) observer->OnHidden(i + 1, ctx.x.data(), placed.rows, width);
+  }
+
+  const auto final_norm = [&](const float* x, int64_t rows, float* y) {
+    LayerNorm({.x = x,
+               .rows = static_cast<size_t>(rows),
+               .width = static_cast<size_t>(width),
+               .weight = final_norm_.weight,
+               .bias = final_norm_.bias,
+               .eps = config_.layer_norm_eps,
+               .y = y},
+              ctx.pool);
+  };
+  if (observer) {
+    final_norm(ctx.x.data(), placed.rows, ctx.normed.data());
+    observer->OnStep(-1, "final_layer_norm", ctx.normed.data(), placed.rows, width);
+    observer->OnHidden(config_.n_layers, ctx.normed.data(), placed.rows, width);
+  }
+  if (placed.logit_rows == 0) return;
+  float* to = ctx.wanted.data();
+  for (size_t i = 0; i < batch.size(); ++i) {
+    const int64_t n = batch[i].NumLogits();
+    std::copy_n(ctx.x.data() + (placed.sequences[i].row_begin + batch[i].logits_from) * width, n * width, to);
+    to += n * width;
+  }
+  final_norm(ctx.wanted.data(), placed.logit_rows, ctx.wanted.data());
+  output_.Apply(ctx.wanted.data(), placed.logit_rows, ctx.logits.data(), ctx.pool, ctx.workspace);
+  if (observer) observer->OnStep(-1, "embed_out", ctx.logits.data(), placed.logit_rows, config_.vocab_size);
+}
+
+void Transformer::ExplainNonFinite(std::span<const BatchSequence> batch, const Placed& placed,
+                                   ForwardContext& ctx) const {
+  NonFiniteFinder finder(weights_);
+  Run(batch, placed, ctx, &finder);  // writes the same keys and values once more
+  finder.Fail();
+}
+
+}  // namespace stablelm

@@ -1,0 +1,56 @@
+// StableLM-Alpha (GPT-NeoX): embedding, layers, final norm, output matrix.
+//
+// Follows transformers' GPTNeoXForCausalLM with fp32 activations and accumulation. Immutable after construction: one
+// model serves many contexts, each used by one thread at a time.
+//
+// Reproducible: for one SIMD target and one setting of weight and cache types, a token's logits depend on the tokens
+// before it in its sequence alone, bit for bit: not on batch, chunks, threads or pages.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "checkpoint/loaded_weights.h"
+#include "model/batch.h"
+#include "model/block.h"
+#include "model/forward_context.h"
+#include "model/forward_observer.h"
+
+namespace stablelm {
+
+class Transformer {
+ public:
+  // activation: instead of the one that config.json names (original training used the tanh form).
+  explicit Transformer(LoadedWeights weights, std::optional<Activation> activation = std::nullopt);
+
+  const ModelConfig& config() const { return config_; }
+  const LoadedWeights& weights() const { return weights_; }
+
+  // Computes all sequences of the batch together: at most ctx.max_rows tokens and ctx.max_logit_rows logits. Returns
+  // the wanted logits [W, V], sequence by sequence; they stay valid until the context's next pass. Caches grow by the
+  // new tokens. Throws Error and leaves every cache as it was: a token id out of range, more positions than the model
+  // has, no free pages, fp16 cache overflow, values that are not finite (found by a second pass, which names the layer
+  // and the tensor).
+  std::span<const float> Forward(std::span<const BatchSequence> batch, ForwardContext& ctx,
+                                 ForwardObserver* observer = nullptr) const;
+
+ private:
+  struct Placed;  // the batch laid out in rows
+  Placed Place(std::span<const BatchSequence> batch, const ForwardContext& ctx) const;
+  void Run(std::span<const BatchSequence> batch, const Placed& placed, ForwardContext& ctx,
+           ForwardObserver* observer) const;
+  [[noreturn]] void ExplainNonFinite(std::span<const BatchSequence> batch, const Placed& placed,
+                                     ForwardContext& ctx) const;
+
+  LoadedWeights weights_;
+  ModelConfig config_;
+  RotaryTable rotary_;
+  TensorView embedding_;  // [V, C]
+  std::vector<BlockWeights> blocks_;
+  NormWeights final_norm_;
+  Linear output_;  // [V, C]
+};
+
+}  // namespace stablelm

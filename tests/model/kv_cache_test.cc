@@ -1,0 +1,59 @@
+#include "model/kv_cache.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace stablelm {
+namespace {
+
+ModelConfig Tiny() {
+  ModelConfig config;
+  config.vocab_size = 8;
+  config.hidden_size = 40;
+  config.n_layers = 2;
+  config.n_heads = 2;
+  config.intermediate_size = 16;
+  config.max_positions = 1024;
+  config.rotary_dims = 4;
+  return config;
+}
+
+TEST(KvCache, BytesCountPaddedHeads) {
+  // 2 layers x (K and V) x 2 heads x 32 (20 padded) x 32 positions x 2 bytes
+  EXPECT_EQ(KvCache::BytesPerPage(Tiny(), DType::kF16), 2u * 2 * 2 * 32 * 32 * 2);
+}
+
+TEST(KvCache, AppendTruncateForkCountPages) {
+  KvCache cache(Tiny(), DType::kF32, 5);
+  {
+    KvSequence a(cache);
+    a.Append(33);
+    EXPECT_EQ(a.pages().size(), 2u);
+    EXPECT_EQ(cache.free_pages(), 3);
+    KvSequence b = a.Fork();
+    EXPECT_EQ(cache.free_pages(), 3);
+    EXPECT_EQ(b.PagesToAppend(1), 1);  // the shared, partly filled page must be copied
+    b.Append(1);
+    EXPECT_EQ(b.pages()[0], a.pages()[0]);
+    EXPECT_NE(b.pages()[1], a.pages()[1]);
+    EXPECT_EQ(a.PagesToAppend(31), 0);  // its page is its own again
+    a.Truncate(32);
+    EXPECT_EQ(cache.free_pages(), 3);
+    KvSequence c = a.Fork();
+    EXPECT_EQ(c.PagesToAppend(1), 1);  // a full shared page is not copied
+    c.Append(1);
+    EXPECT_EQ(c.pages()[0], a.pages()[0]);
+    EXPECT_EQ(cache.free_pages(), 2);
+    EXPECT_THROW(c.Append(4 * kKvPageTokens), Error);
+    EXPECT_EQ(c.length(), 33);
+    EXPECT_EQ(cache.free_pages(), 2);
+    KvSequence moved = std::move(c);
+    EXPECT_EQ(moved.length(), 33);
+    EXPECT_EQ(c.length(), 0);  // NOLINT(bugprone-use-after-move): moved-from is empty
+  }
+  EXPECT_EQ(cache.free_pages(), 5);
+}
+
+}  // namespace
+}  // namespace stablelm
