@@ -8,6 +8,9 @@
 
 namespace stablelm {
 
+std::unique_ptr<Command> MakeBenchMemory();
+std::unique_ptr<Command> MakeBenchCompute();
+
 std::vector<std::unique_ptr<Command>> AllCommands();
 
 }  // namespace stablelm

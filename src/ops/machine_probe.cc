@@ -1,0 +1,115 @@
+#include "ops/machine_probe.h"
+
+#include "base/error.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/machine_probe.cc"
+#include <hwy/foreach_target.h>  // must come first
+
+#include <hwy/cache_control.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace stablelm::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+constexpr size_t kLine = 64;
+constexpr size_t kPiece = 2 * kLine;  // of each stream in turn
+
+template <size_t kStreams, size_t kAhead>
+uint64_t Read(const std::byte* data, size_t bytes) {
+  const hn::ScalableTag<uint64_t> d;
+  const size_t lanes = hn::Lanes(d);
+  const size_t step = lanes * sizeof(uint64_t);
+  // 65 lines more than an equal share: the next set of every cache, and another page.
+  const size_t share = (bytes / kStreams + kPiece - 1) / kPiece * kPiece;
+  const size_t stride = kStreams == 1 ? share : share + 65 * kLine;
+  auto mix0 = hn::Zero(d);
+  auto mix1 = hn::Zero(d);
+  for (size_t at = 0; at < share; at += kPiece) {
+    for (size_t s = 0; s < kStreams; ++s) {
+      const std::byte* from = data + s * stride + at;
+      if constexpr (kAhead > 0) {
+        hwy::Prefetch(from + kAhead);
+        hwy::Prefetch(from + kAhead + kLine);
+      }
+      for (size_t k = 0; k < kPiece; k += 2 * step) {
+        mix0 = hn::Xor(mix0, hn::Load(d, reinterpret_cast<const uint64_t*>(from + k)));
+        mix1 = hn::Xor(mix1, hn::Load(d, reinterpret_cast<const uint64_t*>(from + k + step)));
+      }
+    }
+  }
+  return hn::GetLane(hn::SumOfLanes(d, hn::Xor(mix0, mix1)));
+}
+
+template <size_t kStreams>
+uint64_t ReadWith(const std::byte* data, size_t bytes, Prefetch prefetch) {
+  if (prefetch == Prefetch::kNear) return Read<kStreams, kPrefetchNearBytes>(data, bytes);
+  if (prefetch == Prefetch::kFar) return Read<kStreams, kPrefetchFarBytes>(data, bytes);
+  return Read<kStreams, 0>(data, bytes);
+}
+
+uint64_t ReadTarget(const std::byte* data, size_t bytes, size_t streams, Prefetch prefetch) {
+  switch (streams) {
+    case 1:
+      return ReadWith<1>(data, bytes, prefetch);
+    case 2:
+      return ReadWith<2>(data, bytes, prefetch);
+    case 4:
+      return ReadWith<4>(data, bytes, prefetch);
+    default:
+      return ReadWith<8>(data, bytes, prefetch);
+  }
+}
+
+// Twelve chains: two units with a latency of four or five cycles need eight to ten, and AVX2 has sixteen registers for
+// the chains and the two factors.
+FmaWork MultiplyAddsTarget(size_t rounds) {
+  const hn::ScalableTag<float> d;
+  // Every chain tends to 1: x = 0.75 x + 0.25 stays a normal number for ever.
+  const auto factor = hn::Set(d, 0.75f), term = hn::Set(d, 0.25f);
+  auto a0 = hn::Set(d, 1.5f), a1 = hn::Set(d, 1.6f), a2 = hn::Set(d, 1.7f), a3 = hn::Set(d, 1.8f);
+  auto b0 = hn::Set(d, 2.5f), b1 = hn::Set(d, 2.6f), b2 = hn::Set(d, 2.7f), b3 = hn::Set(d, 2.8f);
+  auto c0 = hn::Set(d, 3.5f), c1 = hn::Set(d, 3.6f), c2 = hn::Set(d, 3.7f), c3 = hn::Set(d, 3.8f);
+  for (size_t i = 0; i < rounds; ++i) {
+    a0 = hn::MulAdd(a0, factor, term);
+    a1 = hn::MulAdd(a1, factor, term);
+    a2 = hn::MulAdd(a2, factor, term);
+    a3 = hn::MulAdd(a3, factor, term);
+    b0 = hn::MulAdd(b0, factor, term);
+    b1 = hn::MulAdd(b1, factor, term);
+    b2 = hn::MulAdd(b2, factor, term);
+    b3 = hn::MulAdd(b3, factor, term);
+    c0 = hn::MulAdd(c0, factor, term);
+    c1 = hn::MulAdd(c1, factor, term);
+    c2 = hn::MulAdd(c2, factor, term);
+    c3 = hn::MulAdd(c3, factor, term);
+  }
+  const auto a = hn::Add(hn::Add(a0, a1), hn::Add(a2, a3));
+  const auto b = hn::Add(hn::Add(b0, b1), hn::Add(b2, b3));
+  const auto c = hn::Add(hn::Add(c0, c1), hn::Add(c2, c3));
+  FmaWork work;
+  work.flops = static_cast<double>(rounds) * 12 * 2 * static_cast<double>(hn::Lanes(d));
+  work.mix = hn::GetLane(hn::SumOfLanes(d, hn::Add(a, hn::Add(b, c))));
+  return work;
+}
+
+}  // namespace stablelm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace stablelm {
+namespace {
+HWY_EXPORT(ReadTarget);
+HWY_EXPORT(MultiplyAddsTarget);
+}  // namespace
+
+uint64_t ReadStreams(const std::byte* data, size_t bytes, size_t streams, Prefetch prefetch) {
+  STABLELM_CHECK(streams == 1 || streams == 2 || streams == 4 || streams == 8);
+  return HWY_DYNAMIC_DISPATCH(ReadTarget)(data, bytes, streams, prefetch);
+}
+
+FmaWork RunMultiplyAdds(size_t rounds) { return HWY_DYNAMIC_DISPATCH(MultiplyAddsTarget)(rounds); }
+
+}  // namespace stablelm
+#endif  // HWY_ONCE
