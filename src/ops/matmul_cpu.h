@@ -9,7 +9,7 @@ namespace stablelm {
 
 // Inner length is cut into chunks of this many elements, so that a tile of both operands stays in the first cache
 // levels.
-inline constexpr size_t kMatMulChunk = 512;
+inline constexpr size_t kMatMulChunk = 1024;
 // Rows are padded with zeros to a multiple of this, so that no inner loop has a remainder: 0 * 0 added to a chain
 // changes nothing.
 inline constexpr size_t kMatMulPadding = 16;

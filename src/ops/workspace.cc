@@ -2,7 +2,7 @@
 
 namespace stablelm {
 namespace {
-size_t PackedFloats(size_t max_rows, size_t max_k) { return max_rows * (max_k + Workspace::kPackedPadding); }
+size_t PackedFloats(size_t max_rows, size_t max_k) { return max_rows * (max_k + Workspace::kPackedPadding - 1); }
 }  // namespace
 
 Workspace::Workspace(size_t threads, size_t max_rows, size_t max_k)

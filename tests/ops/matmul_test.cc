@@ -9,10 +9,10 @@ struct Case {
   size_t m, n, k;
 };
 
-// Around the tile sizes (3, 4, 6, 24, 126, 128), the chunk (512) and the vector lengths.
+// Around the tile sizes (3, 4, 6, 24, 126, 128), the chunk (1024) and the vector lengths.
 const Case kCases[] = {{1, 1, 1},     {1, 5, 7},      {1, 70, 64}, {2, 33, 60},  {3, 24, 150},
-                       {4, 25, 513},  {5, 7, 511},    {7, 50, 16}, {13, 24, 17}, {16, 48, 512},
-                       {31, 3, 1100}, {130, 29, 530}, {257, 6, 33}};
+                       {4, 25, 1025},  {5, 7, 1023},    {7, 50, 16}, {13, 24, 17}, {16, 48, 1024},
+                       {31, 3, 2100}, {130, 29, 1030}, {257, 6, 33}};
 
 std::vector<float> Absolute(std::vector<float> values) {
   for (float& v : values) v = std::abs(v);
@@ -59,9 +59,9 @@ TEST(MatMul, FastBodyHoldsToTheReference) {
 TEST(MatMul, RowsHaveTheSameBitsAloneInBatchesAndWithAnyThreads) {
   ForEachSimdTarget([] {
     for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
-      const size_t m = 141, n = 77, k = 1100;
+      const size_t m = 141, n = 77, k = 2100;
       const auto x = RandomNormals(m * k, 4), w = RandomNormals(n * k, 5), bias = RandomNormals(n, 6);
-      const StoredFloats stored(w, type, Shape{77, 1100}, 1);
+      const StoredFloats stored(w, type, Shape{77, 2100}, 1);
       const auto run = [&](size_t first, size_t rows, size_t threads) {
         ThreadPool pool(threads);
         Workspace workspace(threads, rows, k);
