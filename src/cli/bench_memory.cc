@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "base/system.h"
 #include "base/thread_pool.h"
+#include "checkpoint/writer.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
@@ -41,7 +42,7 @@ class BenchMemory : public Command {
   unsigned Takes() const override { return kTakesThreads; }
   void AddOptions(CLI::App& app) override {
     AddValue(app, "--size", "SIZE", "Memory to read in each sample, all threads together (default: 1GiB)",
-             [this](const std::string& text) { bytes_ = ParseBytes(text, "--size"); });
+             [this](const std::string& text) { bytes_ = ParseByteSize(text, "--size"); });
     AddNumber(app, "--samples", samples_, Limits<uint64_t>{1, 1000},
               "Samples of each way to read; the median counts (default: 7)");
   }

@@ -75,36 +75,6 @@ double ParseReal(std::string_view text, const std::string& where, double min, do
   return ParseWith<double>(text, where, min, max, "a number");
 }
 
-uint64_t ParseBytes(std::string_view text, const std::string& where) {
-  constexpr struct {
-    std::string_view name;
-    double factor;
-  } kUnits[] = {{"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0},
-                {"KB", 1e3},     {"MB", 1e6},        {"GB", 1e9},           {"TB", 1e12},
-                {"B", 1}};
-  double factor = 1;
-  std::string_view digits = text;
-  for (const auto& unit : kUnits) {
-    if (digits.size() > unit.name.size() && digits.ends_with(unit.name)) {
-      digits.remove_suffix(unit.name.size());
-      factor = unit.factor;
-      break;
-    }
-  }
-  double value = 0;
-  const char* end = digits.data() + digits.size();
-  const auto result = std::from_chars(digits.data(), end, value, std::chars_format::fixed);
-  const double bytes = value * factor;
-  if (digits.empty() || result.ec != std::errc() || result.ptr != end || !(bytes >= 1) || !(bytes <= 1e18)) {
-    throw UsageError({.where = where,
-                      .what = "not a size",
-                      .found = Quoted(text),
-                      .expected = "bytes with or without a unit: 500000000, 500MB, 1.5GiB",
-                      .hint = {}});
-  }
-  return static_cast<uint64_t>(bytes);
-}
-
 void AddChoice(CLI::App& app, const std::string& name, std::vector<std::string> choices, const std::string& help,
                std::function<void(size_t index)> set) {
   const std::string placeholder = Joined(choices);

@@ -28,8 +28,6 @@ void AddFlag(CLI::App& app, const std::string& name, bool& value, const std::str
 int64_t ParseInteger(std::string_view text, const std::string& where, int64_t min, int64_t max);
 uint64_t ParseUnsigned(std::string_view text, const std::string& where, uint64_t min, uint64_t max);
 double ParseReal(std::string_view text, const std::string& where, double min, double max);
-// "500", "64KB", "1.5GiB": bytes; decimal and binary units. At least 1.
-uint64_t ParseBytes(std::string_view text, const std::string& where);
 
 inline void ParseNumber(std::string_view text, const std::string& where, int64_t min, int64_t max, int64_t& out) {
   out = ParseInteger(text, where, min, max);

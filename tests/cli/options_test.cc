@@ -34,16 +34,6 @@ TEST(Numbers, ErrorsSayWhatIsExpected) {
   }
 }
 
-TEST(Numbers, Sizes) {
-  EXPECT_EQ(ParseBytes("500", "--size"), 500u);
-  EXPECT_EQ(ParseBytes("5GB", "--size"), 5000000000u);
-  EXPECT_EQ(ParseBytes("1.5GiB", "--size"), 1610612736u);
-  EXPECT_EQ(ParseBytes("7B", "--size"), 7u);
-  for (const char* bad : {"", "0", "-1", "GB", "5 GB", "5gb", "1e3", "nan", "1e30TB", "5GBB", "99999999999TB"}) {
-    EXPECT_THROW(ParseBytes(bad, "--size"), UsageError) << bad;
-  }
-}
-
 TEST(Utf8Input, RefusedOrRepaired) {
   EXPECT_EQ(CheckedUtf8("  gr\xC3\xBC\xC3\x9F\n", "x", false), "  gr\xC3\xBC\xC3\x9F\n");
   EXPECT_EQ(CheckedUtf8("a\xFFz", "x", true), "a\xEF\xBF\xBDz");
