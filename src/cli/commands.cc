@@ -4,6 +4,8 @@ namespace stablelm {
 
 std::vector<std::unique_ptr<Command>> AllCommands() {
   std::vector<std::unique_ptr<Command>> commands;
+  commands.push_back(MakeTokenize());
+  commands.push_back(MakeDetokenize());
   commands.push_back(MakeInit());
   commands.push_back(MakeBenchMemory());
   commands.push_back(MakeBenchCompute());

@@ -8,6 +8,8 @@
 
 namespace stablelm {
 
+std::unique_ptr<Command> MakeTokenize();
+std::unique_ptr<Command> MakeDetokenize();
 std::unique_ptr<Command> MakeInit();
 std::unique_ptr<Command> MakeBenchMemory();
 std::unique_ptr<Command> MakeBenchCompute();
