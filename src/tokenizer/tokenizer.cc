@@ -108,8 +108,8 @@ struct Tokenizer::Body {
   bool HasText(int32_t id) const { return id < spec.vocabulary.size(); }
 
   TokenizerSpec spec;
-  UnicodeTables unicode;
   Bpe bpe;
+  UnicodeTables unicode;
   std::vector<bool> is_special;
   int64_t model_vocab_size = 0;
   AddedTokenMatcher raw_matcher;
