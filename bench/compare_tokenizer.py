@@ -6,8 +6,9 @@
 
 FOLDER holds tokenizer/tokenizer.json and data/ (hh_harmless_test.jsonl.gz, lambada_test.jsonl, gpteacher_codegen.json).
 The peer is installed from PyPI into a temporary environment. It is timed by its fastest call for a list of texts on one
-thread (encode_batch_fast, which leaves the offsets out), and by one call per text. Both sides' ids are compared. Prints
-medians and the ratio, then what our program says of loading, decoding, threads and hard inputs.
+thread (encode_batch_fast, which leaves the offsets out), and by one call per text; the ids of both sides are compared.
+Work of one thread is timed by the processor time of the process on both sides, batches over threads by the clock on
+the wall. Prints medians and the ratio, then what our program says of loading, threads and hard inputs.
 """
 import argparse
 import gzip
@@ -54,9 +55,9 @@ def run_peer(tokenizer_path, text_paths):
             work()
             seconds = []
             for _ in range(RUNS):
-                start = time.perf_counter()
+                start = time.process_time()
                 work()
-                seconds.append(time.perf_counter() - start)
+                seconds.append(time.process_time() - start)
             return statistics.median(seconds)
 
         batch = median(lambda: tokenizer.encode_batch_fast(texts))

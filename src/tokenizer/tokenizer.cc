@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <mutex>
+#include <cstring>
 
 #include "base/error.h"
 #include "base/mapped_file.h"
@@ -342,12 +342,22 @@ std::string Tokenizer::DecodeBytes(std::span<const int32_t> ids, bool skip_speci
     body_->CheckId(id);
     if (body_->HasText(id)) total += vocabulary.Bytes(id).size();
   }
-  std::string out;
-  out.reserve(total);
+  // Most tokens are short: a copy of a fixed length, of which the next one overwrites what is too much, costs less than
+  // one of the right length.
+  constexpr size_t kStep = Vocabulary::kReadable;
+  std::string out(total + kStep, '\0');
+  char* to = out.data();
   for (const int32_t id : ids) {
     if (!body_->HasText(id) || (skip_special && body_->is_special[static_cast<size_t>(id)])) continue;
-    out.append(vocabulary.Bytes(id));
+    const std::string_view bytes = vocabulary.Bytes(id);
+    if (bytes.size() <= kStep) {
+      std::memcpy(to, bytes.data(), kStep);
+    } else {
+      std::memcpy(to, bytes.data(), bytes.size());
+    }
+    to += bytes.size();
   }
+  out.resize(static_cast<size_t>(to - out.data()));
   return out;
 }
 

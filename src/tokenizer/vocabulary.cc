@@ -19,9 +19,9 @@ Vocabulary::Vocabulary(std::span<const std::string_view> spellings, const std::s
                  .hint = {}});
   }
   spellings_.reserve(total);
-  bytes_.reserve(total);
-  spelling_ends_.reserve(spellings.size());
-  bytes_ends_.reserve(spellings.size());
+  bytes_.reserve(total + kReadable);
+  spelling_begins_.reserve(spellings.size() + 1);
+  bytes_begins_.reserve(spellings.size() + 1);
   slots_.assign(std::bit_ceil(2 * spellings.size() + 2), -1);
   for (const std::string_view s : spellings) {
     const int32_t id = size();
@@ -36,9 +36,10 @@ Vocabulary::Vocabulary(std::span<const std::string_view> spellings, const std::s
     slot = id;
     spellings_.append(s);
     AppendSpelledBytes(s, bytes_);
-    spelling_ends_.push_back(static_cast<uint32_t>(spellings_.size()));
-    bytes_ends_.push_back(static_cast<uint32_t>(bytes_.size()));
+    spelling_begins_.push_back(static_cast<uint32_t>(spellings_.size()));
+    bytes_begins_.push_back(static_cast<uint32_t>(bytes_.size()));
   }
+  bytes_.append(kReadable, '\0');
 }
 
 std::optional<int32_t> Vocabulary::Find(std::string_view spelling) const {

@@ -19,26 +19,26 @@ class Vocabulary {
   // twice; `where` names the file.
   Vocabulary(std::span<const std::string_view> spellings, const std::string& where);
 
-  int32_t size() const { return static_cast<int32_t>(spelling_ends_.size()); }
-  std::string_view Spelling(int32_t id) const { return Slice(spellings_, spelling_ends_, id); }
-  // The bytes that the token stands for in text.
-  std::string_view Bytes(int32_t id) const { return Slice(bytes_, bytes_ends_, id); }
+  int32_t size() const { return static_cast<int32_t>(spelling_begins_.size() - 1); }
+  std::string_view Spelling(int32_t id) const { return Slice(spellings_, spelling_begins_, id); }
+  // The bytes that the token stands for in text. kReadable bytes may be read where they begin, however few they are.
+  static constexpr size_t kReadable = 16;
+  std::string_view Bytes(int32_t id) const { return Slice(bytes_, bytes_begins_, id); }
   std::optional<int32_t> Find(std::string_view spelling) const;
 
  private:
-  static std::string_view Slice(const std::string& arena, const std::vector<uint32_t>& ends, int32_t id) {
+  static std::string_view Slice(const std::string& arena, const std::vector<uint32_t>& begins, int32_t id) {
     const size_t i = static_cast<size_t>(id);
-    const uint32_t begin = i == 0 ? 0 : ends[i - 1];
-    return std::string_view(arena).substr(begin, ends[i] - begin);
+    return {arena.data() + begins[i], begins[i + 1] - begins[i]};
   }
   // Slot that holds `spelling`, or the free one where it would go.
   size_t SlotOf(std::string_view spelling) const;
 
   std::string spellings_;
   std::string bytes_;
-  std::vector<uint32_t> spelling_ends_;
-  std::vector<uint32_t> bytes_ends_;
-  std::vector<int32_t> slots_;  // open addressing, -1 = free; a power of two, at most half full
+  std::vector<uint32_t> spelling_begins_ = {0};  // [size() + 1]: where each begins, and the end
+  std::vector<uint32_t> bytes_begins_ = {0};     // [size() + 1]
+  std::vector<int32_t> slots_;                   // open addressing, -1 = free; a power of two, at most half full
 };
 
 }  // namespace stablelm
