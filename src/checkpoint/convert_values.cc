@@ -1,103 +1,40 @@
 #include "checkpoint/convert_values.h"
 
-#include <cmath>
+#include <algorithm>
+#include <array>
 #include <cstring>
 
-#include "base/error.h"
+#include "ops/convert.h"
 
 namespace stablelm {
 namespace {
 
-template <typename T>
-T Load(const std::byte* p, size_t i) {
-  T value;
-  std::memcpy(&value, p + i * sizeof(T), sizeof(T));
-  return value;
-}
-
-float AsFloat(float value) { return value; }
-float AsFloat(double value) { return static_cast<float>(value); }
-float AsFloat(F16 value) { return ToFloat(value); }
-float AsFloat(BF16 value) { return ToFloat(value); }
-
-template <typename T>
-T FromFloat(float value);
-template <>
-float FromFloat<float>(float value) {
-  return value;
-}
-template <>
-F16 FromFloat<F16>(float value) {
-  return ToF16(value);
-}
-template <>
-BF16 FromFloat<BF16>(float value) {
-  return ToBF16(value);
-}
-
-template <typename From, typename To>
-void ConvertLoop(const std::byte* from, std::byte* to, size_t n) {
-  for (size_t i = 0; i < n; ++i) {
-    const To value = FromFloat<To>(AsFloat(Load<From>(from, i)));
-    std::memcpy(to + i * sizeof(To), &value, sizeof(To));
-  }
-}
-
-template <typename From>
-void ConvertFrom(const std::byte* from, std::byte* to, DType to_type, size_t n) {
-  switch (to_type) {
-    case DType::kF32:
-      return ConvertLoop<From, float>(from, to, n);
-    case DType::kF16:
-      return ConvertLoop<From, F16>(from, to, n);
-    case DType::kBF16:
-      return ConvertLoop<From, BF16>(from, to, n);
-    default:
-      STABLELM_CHECK(false);  // not a type that weights are converted to
-  }
-}
-
-template <typename T>
-size_t FirstNonFiniteOf(const std::byte* values, size_t n) {
-  for (size_t i = 0; i < n; ++i)
-    if (!std::isfinite(AsFloat(Load<T>(values, i)))) return i;
-  return n;
-}
+constexpr size_t kPiece = 4096;  // floats on the stack, which stay in the first-level cache
 
 }  // namespace
 
 void ConvertValues(const std::byte* from, DType from_type, std::byte* to, DType to_type, size_t n) {
+  const size_t from_size = BytesOf(from_type), to_size = BytesOf(to_type);
   if (from_type == to_type) {
-    if (n > 0) std::memcpy(to, from, n * BytesOf(to_type));
+    if (n > 0) std::memcpy(to, from, n * to_size);
     return;
   }
-  switch (from_type) {
-    case DType::kF32:
-      return ConvertFrom<float>(from, to, to_type, n);
-    case DType::kF16:
-      return ConvertFrom<F16>(from, to, to_type, n);
-    case DType::kBF16:
-      return ConvertFrom<BF16>(from, to, to_type, n);
-    case DType::kF64:
-      return ConvertFrom<double>(from, to, to_type, n);
-    default:
-      STABLELM_CHECK(false);  // not a float type
+  alignas(64) std::array<float, kPiece> floats;
+  for (size_t begin = 0; begin < n; begin += kPiece) {
+    const size_t count = std::min(kPiece, n - begin);
+    ConvertToFloat(from_type, from + begin * from_size, count, floats.data());
+    ConvertFromFloat(floats.data(), count, to_type, to + begin * to_size);
   }
 }
 
-size_t FirstNonFinite(const std::byte* values, DType type, size_t n) {
-  switch (type) {
-    case DType::kF32:
-      return FirstNonFiniteOf<float>(values, n);
-    case DType::kF16:
-      return FirstNonFiniteOf<F16>(values, n);
-    case DType::kBF16:
-      return FirstNonFiniteOf<BF16>(values, n);
-    case DType::kF64:
-      return FirstNonFiniteOf<double>(values, n);
-    default:
-      STABLELM_CHECK(false);  // not a float type
+size_t FirstNonFiniteValue(const std::byte* values, DType type, size_t n) {
+  alignas(64) std::array<float, kPiece> floats;
+  for (size_t begin = 0; begin < n; begin += kPiece) {
+    const size_t count = std::min(kPiece, n - begin);
+    ConvertToFloat(type, values + begin * BytesOf(type), count, floats.data());
+    if (const size_t bad = FirstNonFinite(floats.data(), count); bad < count) return begin + bad;
   }
+  return n;
 }
 
 }  // namespace stablelm

@@ -96,7 +96,7 @@ class TensorLoader {
   }
 
   void CheckPiece(const std::byte* values, DType type, size_t begin, size_t end, const char* state) const {
-    const size_t bad = FirstNonFinite(values + begin * BytesOf(type), type, end - begin);
+    const size_t bad = FirstNonFiniteValue(values + begin * BytesOf(type), type, end - begin);
     if (bad == end - begin) return;
     throw Error({.where = folder_ + "/" + file_.name + ": tensor " + Quoted(tensor_.name),
                  .what = std::string("the value at flat index ") + std::to_string(begin + bad) + " is not finite",
