@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +12,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "checkpoint/stored_tensor.h"
 
 namespace stablelm {
 namespace {
@@ -123,6 +123,30 @@ void FolderWriter::Commit() {
     fsync(dir);
     close(dir);
   }
+}
+
+uint64_t ParseByteSize(std::string_view text, const std::string& where) {
+  const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  const std::string_view unit = text.substr(digits);
+  struct Unit {
+    std::string_view name;
+    uint64_t factor;
+  };
+  constexpr Unit kUnits[] = {
+      {"", 1},          {"B", 1},         {"KB", 1000},    {"MB", 1000 * 1000}, {"GB", 1000 * 1000 * 1000},
+      {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
+  if (digits > 0 && digits <= 18) {
+    uint64_t value = 0;
+    for (const char c : text.substr(0, digits)) value = value * 10 + static_cast<uint64_t>(c - '0');
+    for (const Unit& known : kUnits)
+      if (known.name == unit)
+        if (const std::optional<uint64_t> bytes = CheckedMul(value, known.factor); bytes && *bytes > 0) return *bytes;
+  }
+  throw UsageError({.where = where,
+                    .what = "not a size",
+                    .found = Quoted(text),
+                    .expected = "a whole number with B, KB, MB, GB, KiB, MiB or GiB, as in 5GB",
+                    .hint = {}});
 }
 
 }  // namespace stablelm

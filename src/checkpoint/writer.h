@@ -57,4 +57,7 @@ class FolderWriter {
   uint64_t total_bytes_ = 0;
 };
 
+// Parses "5GB", "500MB", "1GiB", "123456": sizes of --max-shard-size, at least 1 byte. Throws UsageError.
+uint64_t ParseByteSize(std::string_view text, const std::string& where);
+
 }  // namespace stablelm

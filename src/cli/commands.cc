@@ -7,6 +7,7 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(MakeTokenize());
   commands.push_back(MakeDetokenize());
   commands.push_back(MakeInit());
+  commands.push_back(MakeInspect());
   commands.push_back(MakeBenchMemory());
   commands.push_back(MakeBenchCompute());
   return commands;

@@ -11,6 +11,7 @@ namespace stablelm {
 std::unique_ptr<Command> MakeTokenize();
 std::unique_ptr<Command> MakeDetokenize();
 std::unique_ptr<Command> MakeInit();
+std::unique_ptr<Command> MakeInspect();
 std::unique_ptr<Command> MakeBenchMemory();
 std::unique_ptr<Command> MakeBenchCompute();
 

@@ -1,0 +1,227 @@
+// stablelm inspect: what a model folder holds, without loading it.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "base/sha256.h"
+#include "base/system.h"
+#include "checkpoint/model_folder.h"
+#include "checkpoint/torch_file.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "tokenizer/tokenizer.h"
+
+namespace stablelm {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+const char* ActivationName(Activation activation) { return activation == Activation::kGeluErf ? "erf" : "tanh"; }
+
+// 3637321728 as "3,637,321,728".
+std::string Grouped(uint64_t value) {
+  std::string text = std::to_string(value);
+  for (size_t i = text.size(); i > 3; i -= 3) text.insert(i - 3, ",");
+  return text;
+}
+
+std::string TypeOf(const StoredTensor& tensor) {
+  return tensor.dtype ? std::string(NameOf(*tensor.dtype)) : tensor.stored_as;
+}
+
+// "fp16", or "fp16 and fp32" where types are mixed; ignored buffers do not count.
+std::string TypesOf(const ModelFolder& model) {
+  std::vector<std::string> types;
+  for (size_t i = 0; i < model.table().size(); ++i) {
+    const std::string type = TypeOf(model.TensorOf(i));
+    if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
+  }
+  std::string text;
+  for (size_t i = 0; i < types.size(); ++i) text += (i == 0 ? "" : i + 1 == types.size() ? " and " : ", ") + types[i];
+  return text;
+}
+
+class Inspect : public Command {
+ public:
+  std::string Name() const override { return "inspect"; }
+  std::string Summary() const override { return "Show what a model folder holds"; }
+  std::string Examples() const override {
+    return "  stablelm inspect ./stablelm-tuned-alpha-3b\n"
+           "  stablelm inspect stabilityai/stablelm-tuned-alpha-3b --tensors\n"
+           "  stablelm inspect ./model --hash --json";
+  }
+  unsigned Takes() const override { return 0; }
+  void AddOptions(CLI::App& app) override {
+    AddText(app, "PATH", "PATH", path_, "A model folder, or a hub id (org/name) in the Hugging Face cache");
+    AddFlag(app, "--tensors", tensors_, "List every tensor with type, shape, file and offset");
+    AddFlag(app, "--hash", hash_, "SHA-256 of every file; checks the checksums inside PyTorch files");
+  }
+
+  int Run(Output& out) override {
+    RequireGiven(!path_.empty(), "PATH", "give a model folder or a hub id");
+    const auto model = ModelFolder::Open(path_);
+    std::vector<std::string> warnings = model->warnings();
+    std::optional<TokenizerSummary> tokenizer;
+    if (model->tokenizer_file()) {
+      const Tokenizer loaded =
+          Tokenizer::FromFile(*model->tokenizer_file(), {.model_vocab_size = model->config().vocab_size});
+      tokenizer = loaded.Summary();
+      for (const std::string& warning : loaded.warnings())
+        warnings.push_back(model->tokenizer_file()->string() + ": " + warning);
+    } else {
+      warnings.push_back(model->folder().string() + ": no tokenizer.json: text cannot be read or written, ids can");
+    }
+    const std::vector<Json> files = Files(*model, out);
+    if (out.json()) {
+      PrintJson(*model, files, tokenizer, warnings, out);
+    } else {
+      PrintText(*model, files, tokenizer, out);
+      for (const std::string& warning : warnings) out.Warning(warning);
+    }
+    return kExitOk;
+  }
+
+ private:
+  // One object per file that this program reads, with its hash when asked for.
+  std::vector<Json> Files(const ModelFolder& model, const Output& out) const {
+    std::vector<Json> files;
+    uint64_t total = 0;
+    const auto add = [&](const std::string& name, uint64_t bytes, const char* format) -> Json& {
+      total += bytes;
+      files.push_back({{"name", name}, {"format", format}, {"bytes", bytes}});
+      return files.back();
+    };
+    add("config.json", fs::file_size(model.folder() / "config.json"), "json");
+    if (model.tokenizer_file()) add("tokenizer.json", fs::file_size(*model.tokenizer_file()), "json");
+    for (const WeightFile& file : model.files())
+      add(file.name, file.map.size(), NameOf(file.format))["tensors"] = file.tensors.size();
+    if (!hash_) return files;
+    Progress progress("Hashing", total, Progress::Unit::kBytes, out.show_progress());
+    for (Json& file : files) {
+      const fs::path path = model.folder() / file["name"].get<std::string>();
+      file["sha256"] = Sha256HexOfFile(path, [&](size_t bytes) { progress.Add(bytes); });
+    }
+    for (const WeightFile& file : model.files())
+      if (file.format == WeightFormat::kTorchZip) CheckTorchStorages(file.map.bytes(), file.map.path().string());
+    return files;
+  }
+
+  static uint64_t WeightBytes(const ModelFolder& model) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < model.table().size(); ++i) bytes += model.TensorOf(i).bytes;
+    return bytes;
+  }
+
+  void PrintJson(const ModelFolder& model, const std::vector<Json>& files,
+                 const std::optional<TokenizerSummary>& tokenizer, const std::vector<std::string>& warnings,
+                 Output& out) const {
+    const ModelConfig& c = model.config();
+    Json object;
+    object["path"] = model.folder().string();
+    object["config"] = {{"vocab_size", c.vocab_size},
+                        {"hidden_size", c.hidden_size},
+                        {"layers", c.n_layers},
+                        {"heads", c.n_heads},
+                        {"head_size", c.head_dim()},
+                        {"intermediate_size", c.intermediate_size},
+                        {"context", c.max_positions},
+                        {"rotary_dims", c.rotary_dims},
+                        {"rotary_share", c.rotary_share},
+                        {"rotary_base", c.rotary_base},
+                        {"layer_norm_eps", c.layer_norm_eps},
+                        {"hidden_act", c.hidden_act},
+                        {"gelu", ActivationName(c.activation)},
+                        {"parallel_residual", c.parallel_residual},
+                        {"tie_word_embeddings", c.tie_word_embeddings},
+                        {"bos_id", c.bos_id},
+                        {"eos_ids", c.eos_ids}};
+    object["parameters"] = c.NumParameters();
+    object["weight_bytes"] = WeightBytes(model);
+    object["types"] = TypesOf(model);
+    object["files"] = files;
+    if (tensors_) {
+      Json list = Json::array();
+      for (const WeightFile& file : model.files()) {
+        for (const StoredTensor& tensor : file.tensors) {
+          Json item = {{"name", tensor.name},
+                       {"dtype", TypeOf(tensor)},
+                       {"shape", tensor.shape.dims()},
+                       {"file", file.name},
+                       {"offset", tensor.offset},
+                       {"bytes", tensor.bytes},
+                       {"ignored", IsIgnoredBuffer(tensor.name)}};
+          if (!tensor.contiguous()) item["strides"] = tensor.strides;
+          list.push_back(std::move(item));
+        }
+      }
+      object["tensors"] = std::move(list);
+    }
+    object["tokenizer"] = nullptr;
+    if (tokenizer)
+      object["tokenizer"] = {{"size", tokenizer->size},
+                             {"merges", tokenizer->merges},
+                             {"added_tokens", tokenizer->added_tokens},
+                             {"special_tokens", tokenizer->special_tokens},
+                             {"largest_id", tokenizer->largest_id},
+                             {"nfc", tokenizer->nfc}};
+    object["warnings"] = warnings;
+    out.Json(object);
+  }
+
+  void PrintText(const ModelFolder& model, const std::vector<Json>& files,
+                 const std::optional<TokenizerSummary>& tokenizer, Output& out) const {
+    const ModelConfig& c = model.config();
+    const auto line = [&](const char* label, const std::string& text) {
+      char start[32];
+      std::snprintf(start, sizeof start, "%-12s", label);
+      out.Text(start + text + "\n");
+    };
+    const auto number = [](double value) { return Json(value).dump(); };
+    line("model", model.folder().string());
+    line("parameters", Grouped(static_cast<uint64_t>(c.NumParameters())) + ", " + HumanBytes(WeightBytes(model)) +
+                           " as " + TypesOf(model));
+    line("shape", std::to_string(c.n_layers) + " layers, width " + std::to_string(c.hidden_size) + ", " +
+                      std::to_string(c.n_heads) + " heads of " + std::to_string(c.head_dim()) + ", MLP " +
+                      std::to_string(c.intermediate_size) + ", vocabulary " + std::to_string(c.vocab_size));
+    line("context", std::to_string(c.max_positions) + " positions; rotary on " + std::to_string(c.rotary_dims) +
+                        " dimensions of each head, base " + number(c.rotary_base));
+    line("block", std::string(c.parallel_residual ? "parallel" : "sequential") + " residual, " + c.hidden_act + " (" +
+                      ActivationName(c.activation) + "), layer norm epsilon " + number(c.layer_norm_eps) +
+                      (c.tie_word_embeddings ? ", output tied to the embedding" : ""));
+    std::string ends;
+    for (const int32_t id : c.eos_ids) ends += (ends.empty() ? "" : " ") + std::to_string(id);
+    line("end ids", ends);
+    if (tokenizer)
+      line("tokenizer", std::to_string(tokenizer->size) + " tokens, " + std::to_string(tokenizer->merges) +
+                            " merges, " + std::to_string(tokenizer->added_tokens) + " added (" +
+                            std::to_string(tokenizer->special_tokens) + " special)" + (tokenizer->nfc ? ", NFC" : ""));
+    for (const Json& file : files) {
+      std::string text = file["name"].get<std::string>() + ", " + HumanBytes(file["bytes"].get<uint64_t>());
+      if (file.contains("tensors"))
+        text += ", " + file["format"].get<std::string>() + ", " + std::to_string(file["tensors"].get<size_t>()) +
+                " tensors";
+      if (file.contains("sha256")) text += "\n            sha256 " + file["sha256"].get<std::string>();
+      line("file", text);
+    }
+    if (!tensors_) return;
+    for (const WeightFile& file : model.files())
+      for (const StoredTensor& tensor : file.tensors)
+        line("tensor", tensor.name + " " + TypeOf(tensor) + " " + tensor.shape.ToString() + " at byte " +
+                           std::to_string(tensor.offset) + " of " + file.name +
+                           (IsIgnoredBuffer(tensor.name) ? " (ignored buffer)" : "") +
+                           (tensor.contiguous() ? "" : " (strided view)"));
+  }
+
+  std::string path_;
+  bool tensors_ = false;
+  bool hash_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeInspect() { return std::make_unique<Inspect>(); }
+
+}  // namespace stablelm

@@ -1,0 +1,80 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/sha256.h"
+#include "run_program.h"
+#include "temp_folder.h"
+
+namespace stablelm {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+
+const std::string kGolden = STABLELM_TEST_DATA "/golden/";
+
+TEST(Inspect, JsonIsOneLineWithEverything) {
+  const ProgramResult result =
+      RunProgramBinary({"inspect", kGolden + "bin_sharded_fp16", "--tensors", "--hash", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 1);
+  const auto json = nlohmann::json::parse(result.out);
+  EXPECT_EQ(json.at("parameters"), 215616);
+  EXPECT_EQ(json.at("weight_bytes"), 2 * 215616);
+  EXPECT_EQ(json.at("types"), "fp16");
+  EXPECT_EQ(json.at("config").at("rotary_dims"), 4);
+  EXPECT_EQ(json.at("config").at("parallel_residual"), true);
+  EXPECT_EQ(json.at("files").size(), 3u);
+  for (const auto& file : json.at("files"))
+    EXPECT_EQ(file.at("sha256"), Sha256HexOfFile(kGolden + "bin_sharded_fp16/" + file.at("name").get<std::string>()));
+  ASSERT_EQ(json.at("tensors").size(), 49u);
+  size_t ignored = 0;
+  for (const auto& tensor : json.at("tensors")) ignored += tensor.at("ignored").get<bool>();
+  EXPECT_EQ(ignored, 9u);
+  EXPECT_EQ(json.at("tensors")[0].at("name"), "gpt_neox.embed_in.weight");
+  EXPECT_EQ(json.at("tensors")[0].at("shape"), (std::vector<int>{512, 64}));
+  EXPECT_EQ(json.at("tensors")[0].at("dtype"), "fp16");
+  EXPECT_TRUE(json.at("tokenizer").is_null());
+  EXPECT_THAT(json.at("warnings")[0], HasSubstr("no tokenizer.json"));
+}
+
+TEST(Inspect, TextNamesWhatMatters) {
+  const ProgramResult result = RunProgramBinary({"inspect", kGolden + "sequential", "--tensors"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("sequential residual"), HasSubstr("215,616"),
+                    HasSubstr("model-00002-of-00003.safetensors"), HasSubstr("embed_out.weight fp32 [512, 64]")));
+  EXPECT_THAT(result.err, HasSubstr("no tokenizer.json"));
+}
+
+TEST(Inspect, HubIdInTheCache) {
+  const TempFolder cache;
+  const fs::path snapshots = cache.path() / "models--stabilityai--tiny" / "snapshots";
+  fs::create_directories(snapshots);
+  fs::copy(kGolden + "odd_width", snapshots / "0123456789");
+  const ProgramResult result = RunProgramBinary({"inspect", "StabilityAI/tiny", "--json"},
+                                                {.environment = {{"HF_HUB_CACHE", cache.path().string()}}});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(nlohmann::json::parse(result.out).at("config").at("hidden_size"), 60);
+}
+
+TEST(Inspect, WrongPaths) {
+  EXPECT_EQ(RunProgramBinary({"inspect"}).exit_code, 2);
+  const ProgramResult none = RunProgramBinary({"inspect", "/nowhere/at/all", "--json"});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_EQ(none.out, "");
+  EXPECT_THAT(none.err, HasSubstr("no such folder"));
+  const ProgramResult file = RunProgramBinary({"inspect", kGolden + "parallel/model.safetensors"});
+  EXPECT_EQ(file.exit_code, 1);
+  EXPECT_THAT(file.err, HasSubstr("this is a file"));
+  const ProgramResult folder = RunProgramBinary({"inspect", kGolden});
+  EXPECT_EQ(folder.exit_code, 1);
+  EXPECT_THAT(folder.err, HasSubstr("no config.json"));
+}
+
+}  // namespace
+}  // namespace stablelm
