@@ -1,0 +1,117 @@
+// Speed of the operations at the 3B model's shapes: bytes of weights per second for few rows, floating-point operations
+// per second for many. STABLELM_SIMD chooses the target; the second argument of each name is the number of rows.
+//
+//   build/release/bench/ops_bench --benchmark_repetitions=5 --benchmark_report_aggregates_only=true
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+#include <vector>
+
+#include "base/system.h"
+#include "ops/attention.h"
+#include "ops/matmul.h"
+#include "ops/simd.h"
+
+namespace stablelm {
+namespace {
+
+constexpr int64_t kCopies = 4;  // of the weights, used in turn: more than the caches hold, as in the model
+
+void FillBytes(AlignedBuffer<std::byte>& bytes) {
+  // fp16 and fp32 patterns of modest size, nowhere subnormal or huge.
+  for (size_t i = 0; i < bytes.size(); ++i)
+    bytes[i] = static_cast<std::byte>(i % 2 ? 0x2C + (i / 2 % 8) : i * 37 % 251);
+}
+
+void BM_MatMul(benchmark::State& state, DType type, int64_t n, int64_t k) {
+  const int64_t m = state.range(0);
+  ThreadPool pool(PhysicalCores());
+  Workspace workspace(pool.NumThreads(), static_cast<size_t>(m), static_cast<size_t>(k));
+  const size_t bytes = static_cast<size_t>(n * k) * BytesOf(type);
+  AlignedBuffer<std::byte> weights(bytes * kCopies, "weights");
+  FillBytes(weights);
+  std::vector<float> x(static_cast<size_t>(m * k), 0.5f), y(static_cast<size_t>(m * n));
+  size_t copy = 0;
+  for (auto _ : state) {
+    MatMul({.x = x.data(),
+            .m = m,
+            .w = {weights.data() + copy * bytes, type, Shape{n, k}, Device::kCpu},
+            .bias = nullptr,
+            .y = y.data()},
+           pool, workspace);
+    copy = (copy + 1) % kCopies;
+    benchmark::DoNotOptimize(y.data());
+  }
+  const double runs = static_cast<double>(state.iterations());
+  state.counters["GB/s"] = benchmark::Counter(runs * static_cast<double>(bytes) * 1e-9, benchmark::Counter::kIsRate);
+  state.counters["Gflop/s"] =
+      benchmark::Counter(runs * 2e-9 * static_cast<double>(m * n * k), benchmark::Counter::kIsRate);
+}
+
+// One layer of the 3B model: `rows` new tokens of a sequence of range(1) positions.
+void BM_Attention(benchmark::State& state, DType type) {
+  const int64_t rows = state.range(0), positions = state.range(1), heads = 32, dims = 128;
+  ThreadPool pool(PhysicalCores());
+  Workspace workspace(pool.NumThreads(), 1, 1);
+  const RotaryTable rotary(32, 10000, 4096);
+  const KvLayout layout = {.n_heads = heads, .head_dim = dims, .dtype = type};
+  std::vector<int32_t> pages;
+  for (int32_t p = 0; p * kKvPageTokens < positions; ++p) pages.push_back(p);
+  AlignedBuffer<std::byte> cache(pages.size() * layout.PageBytes(), "cache");
+  std::fill(cache.span().begin(), cache.span().end(), std::byte{0});
+  std::vector<float> qkv(static_cast<size_t>(rows * 3 * heads * dims), 0.1f),
+      out(static_cast<size_t>(rows * heads * dims));
+  const AttentionSequence sequence = {.row_begin = 0, .rows = rows, .start = positions - rows, .pages = pages};
+  const AttentionInput in = {.qkv = qkv.data(),
+                             .out = out.data(),
+                             .sequences = {&sequence, 1},
+                             .layer_pages = cache.data(),
+                             .page_stride = layout.PageBytes(),
+                             .layout = layout,
+                             .rotary = &rotary};
+  for (auto _ : state) {
+    Attend(in, pool, workspace);
+    benchmark::DoNotOptimize(out.data());
+  }
+  const double bytes = static_cast<double>(cache.size()) * static_cast<double>(state.iterations());
+  state.counters["GB/s"] = benchmark::Counter(bytes * 1e-9, benchmark::Counter::kIsRate);
+}
+
+void Register() {
+  struct Matrix {
+    const char* name;
+    int64_t n, k;
+  };
+  for (const Matrix& matrix :
+       {Matrix{"qkv", 12288, 4096}, Matrix{"mlp_up", 16384, 4096}, Matrix{"mlp_down", 4096, 16384}}) {
+    for (const DType type : {DType::kF16, DType::kBF16, DType::kF32}) {
+      const std::string name = "MatMul/" + std::string(matrix.name) + "/" + std::string(NameOf(type));
+      auto* bench = benchmark::RegisterBenchmark(name.c_str(), BM_MatMul, type, matrix.n, matrix.k);
+      bench->Arg(1)->Arg(4)->Arg(16)->Arg(128)->UseRealTime()->Unit(benchmark::kMillisecond);
+    }
+  }
+  for (const DType type : {DType::kF32, DType::kF16}) {
+    const std::string name = "Attention/" + std::string(NameOf(type));
+    auto* bench = benchmark::RegisterBenchmark(name.c_str(), BM_Attention, type);
+    bench->Args({1, 128})
+        ->Args({1, 4096})
+        ->Args({128, 128})
+        ->Args({256, 4096})
+        ->UseRealTime()
+        ->Unit(benchmark::kMillisecond);
+  }
+}
+
+}  // namespace
+}  // namespace stablelm
+
+int main(int argc, char** argv) {
+  if (const char* target = std::getenv("STABLELM_SIMD")) stablelm::SelectSimdTarget(target);
+  stablelm::Register();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::AddCustomContext("simd", stablelm::SimdTargetInUse());
+  benchmark::AddCustomContext("cpu", stablelm::CpuModelName());
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
