@@ -102,7 +102,14 @@ std::optional<AddedTokenMatcher::Match> AddedTokenMatcher::Finder::Next() {
     if (token->special && !parse_special_) continue;
     if (token->single_word && (WordBefore(text_, begin) || WordAfter(text_, end))) continue;
     if (token->lstrip) begin = SkipSpaceBackward(text_, begin, taken_);
-    if (token->rstrip) end = SkipSpaceForward(text_, end);
+    if (token->rstrip) {
+      // Tokens that are white space themselves can ask for the same run again and again: it is walked once.
+      if (end < run_begin_ || end > run_end_) {
+        run_begin_ = end;
+        run_end_ = SkipSpaceForward(text_, end);
+      }
+      end = run_end_;
+    }
     taken_ = end;
     return Match{token->id, std::min(begin, end), end};
   }

@@ -29,7 +29,7 @@ struct AddedToken {
 class AddedTokenMatcher {
  public:
   // Longest content in bytes: it bounds the work per byte of text. The loader refuses longer ones.
-  static constexpr size_t kMaxContentBytes = 4096;
+  static constexpr size_t kMaxContentBytes = 1024;
 
   struct Match {
     int32_t id = 0;
@@ -54,8 +54,9 @@ class AddedTokenMatcher {
     const AddedTokenMatcher& matcher_;
     std::string_view text_;
     bool parse_special_;
-    size_t search_ = 0;  // where the next search begins
-    size_t taken_ = 0;   // end of the last match that counted
+    size_t search_ = 0;                   // where the next search begins
+    size_t taken_ = 0;                    // end of the last match that counted
+    size_t run_begin_ = 1, run_end_ = 0;  // white space that a match took to its right; none yet
   };
 
  private:

@@ -2,6 +2,10 @@
 //
 // Linear in the text, but for the stable sort of each run of combining marks (n log n). Text in which no code point may
 // change is recognised without being copied.
+//
+// The Unicode data is utf8proc's (UnicodeVersion). huggingface/tokenizers 0.23 normalizes by older data: it leaves
+// marks that were added to Unicode in recent years (U+08D3, U+1AC1, ...) in the order in which they stand, where this,
+// like Python's unicodedata, orders them. Text without such marks normalizes alike.
 #pragma once
 
 #include <cstddef>

@@ -88,6 +88,20 @@ TEST(AddedTokens, WhiteSpaceTakenTwice) {
   EXPECT_THAT(FindAll(matcher, "<r>     x"), ElementsAre("2:0-8", "3:3-5", "3:5-7"));
 }
 
+TEST(AddedTokens, WhiteSpaceThatTakesWhiteSpaceIsLinear) {
+  AddedToken right = Make(1, "  ");
+  right.rstrip = true;
+  const AddedTokenMatcher matcher({right});
+  const std::string text(1 << 21, ' ');  // walked anew for each match this would be 10^12 steps
+  AddedTokenMatcher::Finder finder(matcher, text, true);
+  size_t matches = 0;
+  while (const auto m = finder.Next()) {
+    ASSERT_EQ(m->end, text.size());
+    ++matches;
+  }
+  EXPECT_EQ(matches, text.size() / 2);
+}
+
 TEST(AddedTokens, SameContentTwice) {
   const AddedTokenMatcher matcher({Make(5, "x"), Make(4, "x"), Make(3, "")});
   EXPECT_THAT(FindAll(matcher, "ax"), ElementsAre("5:1-2"));
