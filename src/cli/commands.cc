@@ -6,6 +6,9 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(MakeTokenize());
   commands.push_back(MakeDetokenize());
+  commands.push_back(MakeGenerate());
+  commands.push_back(MakeScore());
+  commands.push_back(MakeFit());
   commands.push_back(MakeInit());
   commands.push_back(MakeInspect());
   commands.push_back(MakeBenchMemory());

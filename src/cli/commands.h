@@ -10,6 +10,9 @@ namespace stablelm {
 
 std::unique_ptr<Command> MakeTokenize();
 std::unique_ptr<Command> MakeDetokenize();
+std::unique_ptr<Command> MakeGenerate();
+std::unique_ptr<Command> MakeScore();
+std::unique_ptr<Command> MakeFit();
 std::unique_ptr<Command> MakeInit();
 std::unique_ptr<Command> MakeInspect();
 std::unique_ptr<Command> MakeBenchMemory();

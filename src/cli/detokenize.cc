@@ -11,26 +11,6 @@
 namespace stablelm {
 namespace {
 
-// Ids with white space or commas between them, in brackets or not: "1 2 3", "[1, 2, 3]".
-std::vector<int32_t> ParseIds(std::string_view text) {
-  constexpr std::string_view kBetween = " \t\r\n,";
-  const auto trim = [&](std::string_view chars) {
-    const size_t first = text.find_first_not_of(chars);
-    text.remove_prefix(first == std::string_view::npos ? text.size() : first);
-    text = text.substr(0, text.find_last_not_of(chars) + 1);
-  };
-  trim(" \t\r\n");
-  if (text.size() >= 2 && text.front() == '[' && text.back() == ']') text = text.substr(1, text.size() - 2);
-  std::vector<int32_t> ids;
-  for (size_t at = text.find_first_not_of(kBetween); at != std::string_view::npos;) {
-    const size_t end = std::min(text.find_first_of(kBetween, at), text.size());
-    ids.push_back(static_cast<int32_t>(
-        ParseInteger(text.substr(at, end - at), "id " + std::to_string(ids.size() + 1), INT32_MIN, INT32_MAX)));
-    at = text.find_first_not_of(kBetween, end);
-  }
-  return ids;
-}
-
 class Detokenize : public Command {
  public:
   std::string Name() const override { return "detokenize"; }
@@ -55,7 +35,7 @@ class Detokenize : public Command {
 
   int Run(Output& out) override {
     const Tokenizer tokenizer = LoadTokenizer(common.model, tokenizer_file_, out);
-    const std::vector<int32_t> ids = ParseIds(ReadRawInput(input_, out));
+    const std::vector<int32_t> ids = ParseIds(ReadRawInput(input_, out), "");
     const std::string text = tokenizer.Decode(ids, decode_);
     if (out.json()) {
       out.Json({{"ids", ids}, {"text", text}});

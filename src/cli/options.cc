@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 
 #include "base/error.h"
 #include "base/system.h"
@@ -73,6 +74,23 @@ uint64_t ParseUnsigned(std::string_view text, const std::string& where, uint64_t
 }
 double ParseReal(std::string_view text, const std::string& where, double min, double max) {
   return ParseWith<double>(text, where, min, max, "a number");
+}
+
+std::vector<int32_t> ParseIds(std::string_view text, const std::string& where) {
+  constexpr std::string_view kSpace = " \t\r\n", kBetween = " \t\r\n,";
+  const size_t first = text.find_first_not_of(kSpace);
+  text.remove_prefix(first == std::string_view::npos ? text.size() : first);
+  text = text.substr(0, text.find_last_not_of(kSpace) + 1);
+  if (text.size() >= 2 && text.front() == '[' && text.back() == ']') text = text.substr(1, text.size() - 2);
+  std::vector<int32_t> ids;
+  for (size_t at = text.find_first_not_of(kBetween); at != std::string_view::npos;) {
+    const size_t end = std::min(text.find_first_of(kBetween, at), text.size());
+    const std::string place = "index " + std::to_string(ids.size());
+    ids.push_back(static_cast<int32_t>(
+        ParseInteger(text.substr(at, end - at), where.empty() ? place : where + ": " + place, INT32_MIN, INT32_MAX)));
+    at = text.find_first_not_of(kBetween, end);
+  }
+  return ids;
 }
 
 void AddChoice(CLI::App& app, const std::string& name, std::vector<std::string> choices, const std::string& help,

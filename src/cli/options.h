@@ -28,6 +28,9 @@ void AddFlag(CLI::App& app, const std::string& name, bool& value, const std::str
 int64_t ParseInteger(std::string_view text, const std::string& where, int64_t min, int64_t max);
 uint64_t ParseUnsigned(std::string_view text, const std::string& where, uint64_t min, uint64_t max);
 double ParseReal(std::string_view text, const std::string& where, double min, double max);
+// Token ids with white space or commas between them, in brackets or not: "1 2 3", "[1, 2, 3]". Their range is for the
+// caller to check. `where` names the list in errors, may be empty.
+std::vector<int32_t> ParseIds(std::string_view text, const std::string& where);
 
 inline void ParseNumber(std::string_view text, const std::string& where, int64_t min, int64_t max, int64_t& out) {
   out = ParseInteger(text, where, min, max);

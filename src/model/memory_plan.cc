@@ -23,6 +23,22 @@ WeightBytes PlanWeights(const ModelConfig& config, DType stored, std::optional<D
   return bytes;
 }
 
+WeightBytes PlanWeights(const ModelFolder& folder, std::optional<DType> wanted) {
+  WeightBytes bytes;
+  for (size_t i = 0; i < folder.table().size(); ++i) {
+    const StoredTensor& tensor = folder.TensorOf(i);
+    const uint64_t n = static_cast<uint64_t>(tensor.shape.NumElements());
+    const DType stored = *tensor.dtype;
+    const DType type = wanted.value_or(stored == DType::kF64 ? DType::kF32 : stored);
+    if (!folder.table()[i].IsMatrix()) {
+      bytes.allocated += n * sizeof(float);
+    } else {
+      (type == stored && tensor.contiguous() ? bytes.mapped : bytes.allocated) += n * BytesOf(type);
+    }
+  }
+  return bytes;
+}
+
 uint64_t MemoryPlan::Total() const {
   uint64_t total = 0;
   for (const MemoryPart& part : parts) total += part.bytes;

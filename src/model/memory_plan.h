@@ -8,6 +8,7 @@
 
 #include "base/dtype.h"
 #include "checkpoint/config.h"
+#include "checkpoint/model_folder.h"
 
 namespace stablelm {
 
@@ -27,6 +28,8 @@ struct WeightBytes {
 };
 // The weights of a model whose matrices are stored as `stored` and wanted as `wanted` (empty: as stored).
 WeightBytes PlanWeights(const ModelConfig& config, DType stored, std::optional<DType> wanted);
+// The weights of an opened folder, tensor by tensor: what LoadedWeights::Load will map and allocate.
+WeightBytes PlanWeights(const ModelFolder& folder, std::optional<DType> wanted);
 
 struct MemoryPart {
   std::string name;  // "weights (mapped files)", "key-value cache", ...

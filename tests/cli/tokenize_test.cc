@@ -152,7 +152,7 @@ TEST(Detokenize, FormsOfIds) {
 }
 
 TEST(Detokenize, BadIds) {
-  EXPECT_THAT(Detokenize({"67 x9 69"}).err, HasSubstr("id 2"));
+  EXPECT_THAT(Detokenize({"67 x9 69"}).err, HasSubstr("index 1"));
   EXPECT_EQ(Detokenize({"67 6.5"}).exit_code, 2);
   EXPECT_EQ(Detokenize({"99999999999"}).exit_code, 2);
   const ProgramResult large = Detokenize({"100000"});

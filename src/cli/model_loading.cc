@@ -1,0 +1,69 @@
+#include "cli/model_loading.h"
+
+#include <chrono>
+
+#include "base/error.h"
+#include "base/system.h"
+#include "checkpoint/loaded_weights.h"
+#include "cli/options.h"
+
+namespace stablelm {
+namespace {
+
+// Adds the time until its end to `sum`.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& sum) : sum_(sum), start_(std::chrono::steady_clock::now()) {}
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+  ~Stopwatch() { sum_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+ private:
+  double& sum_;
+  std::chrono::steady_clock::time_point start_;
+};
+
+}  // namespace
+
+ModelOfCommand::ModelOfCommand(const CommonOptions& common, Output& out) : common_(common), out_(out) {
+  RequireGiven(!common.model.empty(), "--model", "-m names a model folder, or a hub id in the Hugging Face cache");
+  const Stopwatch watch(load_s_);
+  folder_ = ModelFolder::Open(common.model);
+  for (const std::string& warning : folder_->warnings()) out.Warning(warning);
+}
+
+const Tokenizer* ModelOfCommand::tokenizer() {
+  if (!folder_->tokenizer_file()) return nullptr;
+  if (!tokenizer_) {
+    const Stopwatch watch(load_s_);
+    tokenizer_ = Tokenizer::FromFile(*folder_->tokenizer_file(), {.model_vocab_size = folder_->config().vocab_size});
+    for (const std::string& warning : tokenizer_->warnings()) out_.Warning(warning);
+  }
+  return &*tokenizer_;
+}
+
+const Tokenizer& ModelOfCommand::RequireTokenizer(const std::string& instead) {
+  if (const Tokenizer* found = tokenizer()) return *found;
+  throw Error({.where = folder_->folder().string(),
+               .what = "tokenizer.json is missing",
+               .found = {},
+               .expected = "a tokenizer, to turn text into ids",
+               .hint = "copy the model's tokenizer.json into the folder, or give ids: " + instead});
+}
+
+void ModelOfCommand::Load(const RunShape& run, bool check_weights) {
+  const Stopwatch watch(load_s_);
+  RequireFits(PlanMemory(folder_->config(), PlanWeights(*folder_, common_.dtype), run), AvailableMemory());
+  pool_ = std::make_unique<ThreadPool>(run.threads);
+  model_ = std::make_unique<Transformer>(LoadedWeights::Load(folder_, {.dtype = common_.dtype,
+                                                                       .check_values = check_weights,
+                                                                       .show_progress = out_.show_progress(),
+                                                                       .pool = pool_.get()}));
+}
+
+void AddCheckWeights(CLI::App& app, bool& check_weights) {
+  AddFlag(app, "--check-weights", check_weights,
+          "Read every weight at load and refuse NaN and infinity, naming the tensor");
+}
+
+}  // namespace stablelm

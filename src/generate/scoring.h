@@ -1,0 +1,45 @@
+// Log-probabilities of given tokens.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "model/kv_cache.h"
+#include "model/memory_plan.h"
+#include "model/transformer.h"
+
+namespace stablelm {
+
+// Rows come in order, each once; the spans are valid during the call.
+struct ScoreSinks {
+  // Logits [rows, V] of the tokens first .. first + rows - 1.
+  std::function<void(int64_t first, int64_t rows, std::span<const float> logits)> logits;
+  // transformers' hidden states [rows, C], see ForwardObserver::OnHidden for `index`.
+  std::function<void(int64_t index, int64_t first, std::span<const float> rows)> hidden;
+};
+
+// The run that scoring needs when the longest sequence has `longest` tokens: logits of a chunk exist at once, never
+// those of a whole sequence.
+RunShape ShapeOfScore(int64_t longest, DType kv, size_t threads);
+
+// Buffers and cache for one sequence at a time. One thread; model and pool outlive it.
+class Scorer {
+ public:
+  Scorer(const Transformer& model, const RunShape& run, ThreadPool& pool);
+
+  // result[t] = ln p(ids[t + 1] | ids[0 .. t]) over all V: one fewer than ids, which holds at least one and at most
+  // run.context. Throws Error as Transformer::Forward, and Cancelled (generate/cancel_observer.h) when `cancel` is set.
+  std::vector<double> Score(std::span<const int32_t> ids, const ScoreSinks& sinks = {},
+                            const std::atomic<bool>* cancel = nullptr);
+
+ private:
+  const Transformer& model_;
+  ForwardContext ctx_;
+  KvCache cache_;
+};
+
+}  // namespace stablelm

@@ -1,0 +1,124 @@
+// One request from prompt to last token: the reference's greedy ids, the ways to end, cancelling.
+#include "generate/generator.h"
+
+#include <gmock/gmock.h>
+
+#include "base/error.h"
+#include "model/model_testing.h"
+
+namespace stablelm {
+namespace {
+
+const std::filesystem::path kParallel = STABLELM_TEST_DATA "/golden/parallel";
+
+GenerateResult Continue(const Transformer& model, const GenerateRequest& request, const GenerateHooks& hooks = {},
+                        size_t threads = 2) {
+  ThreadPool pool(threads);
+  return Generate(model, request, ShapeOfGenerate(model.config(), request, DType::kF32, threads), pool, hooks);
+}
+
+std::string ErrorOf(const Transformer& model, const GenerateRequest& request) {
+  try {
+    Continue(model, request);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+TEST(Generator, GreedyIdsAreTheReferences) {
+  int checked = 0;
+  for (const auto& folder : GoldenFolders()) {
+    SCOPED_TRACE(folder.filename());
+    const SafetensorsFile expected(folder / "expected.safetensors");
+    if (!expected.Find("greedy")) continue;
+    const Transformer model = LoadModel(folder);
+    const std::vector<int32_t> want = Ids(expected, "greedy");
+    GenerateRequest request;
+    request.prompt = Ids(expected, "tokens");
+    request.max_new_tokens = static_cast<int64_t>(want.size());
+    request.banned_ids = model.config().eos_ids;
+    std::vector<int32_t> streamed;
+    const GenerateResult result =
+        Continue(model, request, {.on_token = [&](const ChosenToken& t) { streamed.push_back(t.id); }});
+    EXPECT_EQ(result.ids, want);
+    EXPECT_EQ(streamed, want);
+    EXPECT_EQ(result.logprobs.size(), want.size());
+    EXPECT_EQ(result.reason, FinishReason::kLength);
+    ++checked;
+  }
+  EXPECT_GT(checked, 0);
+}
+
+TEST(Generator, EndsAfterAStopId) {
+  const Transformer model = LoadModel(kParallel);
+  GenerateRequest request;
+  request.prompt = {1, 2, 3, 4};
+  request.max_new_tokens = 12;
+  const std::vector<int32_t> all = Continue(model, request).ids;
+  ASSERT_EQ(all.size(), 12u);
+  request.stop_ids = {999999, all[6]};
+  const GenerateResult stopped = Continue(model, request);
+  EXPECT_EQ(stopped.reason, FinishReason::kStop);
+  const auto end = std::find(all.begin(), all.end(), all[6]) + 1;
+  EXPECT_EQ(stopped.ids, std::vector<int32_t>(all.begin(), end));
+}
+
+TEST(Generator, EndsWhereTheContextEnds) {
+  const Transformer model = LoadModel(kParallel);  // 128 positions
+  GenerateRequest request;
+  request.prompt = std::vector<int32_t>(120, 5);
+  EXPECT_EQ(Continue(model, request).ids.size(), 8u);
+  EXPECT_EQ(Continue(model, request).reason, FinishReason::kContext);
+  request.max_new_tokens = 8;
+  EXPECT_EQ(Continue(model, request).reason, FinishReason::kLength);
+  request.max_new_tokens = 9;
+  EXPECT_EQ(Continue(model, request).ids.size(), 8u);
+  EXPECT_EQ(Continue(model, request).reason, FinishReason::kContext);
+  request.prompt.assign(128, 5);
+  EXPECT_EQ(Continue(model, request).ids.size(), 0u);
+  EXPECT_EQ(Continue(model, request).reason, FinishReason::kContext);
+  request.prompt.assign(129, 5);
+  EXPECT_THAT(ErrorOf(model, request), testing::HasSubstr("found 129 tokens, expected at most 128"));
+  request.prompt = {};
+  EXPECT_THAT(ErrorOf(model, request), testing::HasSubstr("empty"));
+  request.prompt = {1, 2, 512};
+  EXPECT_THAT(ErrorOf(model, request),
+              testing::HasSubstr("index 2: token id out of range: found 512, expected 0 to 511"));
+}
+
+TEST(Generator, CancelsBeforeAndBetweenTokens) {
+  const Transformer model = LoadModel(kParallel);
+  GenerateRequest request;
+  request.prompt = {1, 2, 3};
+  std::atomic<bool> cancel{true};
+  const GenerateResult nothing = Continue(model, request, {.on_token = {}, .cancel = &cancel});
+  EXPECT_EQ(nothing.reason, FinishReason::kCancelled);
+  EXPECT_TRUE(nothing.ids.empty());
+  cancel = false;
+  size_t seen = 0;
+  const GenerateResult some =
+      Continue(model, request, {.on_token = [&](const ChosenToken&) { cancel = ++seen == 4; }, .cancel = &cancel});
+  EXPECT_EQ(some.reason, FinishReason::kCancelled);
+  EXPECT_EQ(some.ids.size(), 4u);
+}
+
+TEST(Generator, SampledTokensDependOnTheSeedNotOnThreads) {
+  const Transformer model = LoadModel(kParallel);
+  GenerateRequest request;
+  request.prompt = {9, 8, 7};
+  request.max_new_tokens = 30;
+  request.sampling = {.temperature = 1.0, .top_k = 50, .top_p = 0.95};
+  request.seed = 11;
+  const std::vector<int32_t> reference = Continue(model, request).ids;
+  EXPECT_EQ(Continue(model, request, {}, 1).ids, reference);
+  EXPECT_EQ(Continue(model, request, {}, 3).ids, reference);
+  request.sample = 1;
+  EXPECT_NE(Continue(model, request).ids, reference);
+  request.sample = 0;
+  request.seed = 12;
+  EXPECT_NE(Continue(model, request).ids, reference);
+}
+
+}  // namespace
+}  // namespace stablelm
