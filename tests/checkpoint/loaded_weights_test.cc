@@ -104,6 +104,27 @@ TEST_F(LoadedWeightsTest, OverflowOfTheConversionIsFound) {
       AllOf(HasSubstr("embed_in"), HasSubstr("overflows when converted")));
 }
 
+TEST_F(LoadedWeightsTest, TensorsLargerThanAPieceOfWork) {
+  ModelConfig config = TinyConfig();
+  config.vocab_size = 70000;
+  config.hidden_size = 64;  // 4,480,000 elements: two pieces
+  config.n_layers = 1;
+  config.tie_word_embeddings = true;
+  WriteTinyModel(temp_.path(), config);
+  ThreadPool pool(3);
+  const LoadOptions options{.dtype = DType::kF16, .check_values = true, .show_progress = false, .pool = &pool};
+  const LoadedWeights weights = Load(options);
+  const std::vector<float> values = Floats(weights.Get(WeightKind::kEmbedding));
+  for (size_t i = 0; i < values.size(); ++i) ASSERT_EQ(values[i], TinyValue(i)) << i;
+  auto tensors = TinyTensors(config);
+  tensors[0].values = values;
+  tensors[0].values[4'400'000] = HUGE_VALF;
+  Weights(tensors);
+  const LoadOptions stored{.dtype = {}, .check_values = true, .show_progress = false, .pool = &pool};
+  for (const LoadOptions& checked : {options, stored})
+    EXPECT_THAT(ErrorText([&] { Load(checked); }), AllOf(HasSubstr("embed_in"), HasSubstr("flat index 4400000 ")));
+}
+
 TEST_F(LoadedWeightsTest, TiedModelGivesTheEmbeddingAsOutput) {
   ModelConfig config = TinyConfig();
   config.tie_word_embeddings = true;
