@@ -19,9 +19,9 @@ struct ChunkedForwardOptions {
 // Logits [rows, V] of tokens[first .. first + rows); valid during the call.
 using LogitsSink = std::function<void(int64_t first, int64_t rows, std::span<const float> logits)>;
 
-// Appends `tokens` to the cache's sequence. Returns how many tokens were computed: all of them unless stopped. The chunks do not
-// change a bit of the result.
-int64_t ForwardInChunks(const Transformer& model, std::span<const int32_t> tokens, KvSequence& cache, ForwardContext& ctx,
-                        const ChunkedForwardOptions& options, const LogitsSink& sink);
+// Appends `tokens` to the cache's sequence. Returns how many tokens were computed: all of them unless stopped. The
+// chunks do not change a bit of the result.
+int64_t ForwardInChunks(const Transformer& model, std::span<const int32_t> tokens, KvSequence& cache,
+                        ForwardContext& ctx, const ChunkedForwardOptions& options, const LogitsSink& sink);
 
 }  // namespace stablelm
