@@ -1,7 +1,6 @@
 // stablelm generate: the raw continuation of a text or of ids, as it comes.
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -13,7 +12,7 @@
 #include "cli/model_loading.h"
 #include "cli/options.h"
 #include "generate/generator.h"
-#include "tokenizer/stream_decoder.h"
+#include "generate/text_stream.h"
 
 namespace stablelm {
 namespace {
@@ -22,26 +21,19 @@ namespace {
 // folder has no tokenizer.
 class GeneratedText {
  public:
-  GeneratedText(const Tokenizer* tokenizer, const std::vector<int32_t>& stop_ids, Output& out)
-      : tokenizer_(tokenizer), stop_ids_(stop_ids), out_(out) {}
+  GeneratedText(const Tokenizer* tokenizer, const std::vector<int32_t>& stop_ids, Output& out) : out_(out) {
+    if (tokenizer) stream_.emplace(*tokenizer, stop_ids);
+  }
 
   void Add(int32_t id) {
-    std::string text;
-    if (!tokenizer_) {
-      if (!all_.empty()) text = " ";
-      return Print(text.append(std::to_string(id)));
-    }
-    if (std::ranges::find(stop_ids_, id) != stop_ids_.end()) return;
-    decoder_.Append(tokenizer_->TokenBytes(id), text);
-    Print(text);
+    if (stream_) return Print(stream_->Add(id));
+    Print(std::string(all_.empty() ? "" : " ").append(std::to_string(id)));
   }
   void Finish() {
-    std::string rest;
-    decoder_.Finish(rest);
-    Print(rest);
+    if (stream_) Print(stream_->Finish());
     // A shell prompt should not stick to the text; a pipe gets the text alone.
     const bool line_open = !all_.empty() && all_.back() != '\n';
-    if (!out_.json() && line_open && (!tokenizer_ || isatty(STDOUT_FILENO) == 1)) out_.Text("\n");
+    if (!out_.json() && line_open && (!stream_ || isatty(STDOUT_FILENO) == 1)) out_.Text("\n");
   }
   const std::string& text() const { return all_; }
 
@@ -54,10 +46,8 @@ class GeneratedText {
     out_.Flush();
   }
 
-  const Tokenizer* tokenizer_;
-  const std::vector<int32_t>& stop_ids_;
+  std::optional<TextStream> stream_;
   Output& out_;
-  StreamDecoder decoder_;
   std::string all_;
 };
 

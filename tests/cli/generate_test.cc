@@ -3,12 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-
-#include "model/model_testing.h"
-#include "run_program.h"
-#include "temp_folder.h"
+#include "golden_command.h"
 
 namespace stablelm {
 namespace {
@@ -16,14 +11,6 @@ namespace {
 using testing::HasSubstr;
 using Json = nlohmann::json;
 namespace fs = std::filesystem;
-
-const std::string kParallel = STABLELM_TEST_DATA "/golden/parallel";
-
-std::string Joined(const std::vector<int32_t>& ids) {
-  std::string text;
-  for (const int32_t id : ids) text.append(text.empty() ? "" : " ").append(std::to_string(id));
-  return text;
-}
 
 ProgramResult Generate(std::vector<std::string> arguments, const ProgramInput& input = {}) {
   arguments.insert(arguments.begin(), "generate");
@@ -149,7 +136,7 @@ TEST(GenerateCommand, RefusesWithAClearError) {
       {{"-m", kParallel, "--ids", "1", "--kv", "int8"}, 2, "--kv"},
   };
   for (const auto& c : kCases) {
-    SCOPED_TRACE(Joined({}) + c.says);
+    SCOPED_TRACE(c.says);
     const ProgramResult result = Generate(c.arguments);
     EXPECT_EQ(result.exit_code, c.exit_code) << result.err;
     EXPECT_EQ(result.out, "");

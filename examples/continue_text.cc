@@ -1,0 +1,28 @@
+// Continues a text with a model: continue_text MODEL [PROMPT]
+// A folder without a tokenizer continues the id 1 instead.
+#include <stablelm/stablelm.h>
+
+#include <exception>
+#include <iostream>
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    std::cerr << "usage: continue_text MODEL [PROMPT]\n";
+    return 2;
+  }
+  try {
+    const stablelm::LanguageModel model = stablelm::LanguageModel::Load(argv[1]);
+    std::vector<int32_t> prompt = {1};
+    if (model.has_tokenizer()) prompt = model.Tokenize(argc > 2 ? argv[2] : "Once upon a time");
+    const stablelm::Generation result =
+        model.Generate(prompt, {.max_new_tokens = 8, .ignore_end = true}, [](const stablelm::NewToken& token) {
+          std::cout << token.text << std::flush;
+          return true;
+        });
+    std::cout << "\n" << result.ids.size() << " ids\n";
+    return 0;
+  } catch (const std::exception& e) {
+    std::cerr << "error: " << e.what() << "\n";
+    return 1;
+  }
+}

@@ -1,0 +1,87 @@
+// stablelm fit: the parts, their sum, and that generate refuses by the same numbers.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "golden_command.h"
+
+namespace stablelm {
+namespace {
+
+using testing::HasSubstr;
+using Json = nlohmann::json;
+
+Json Fit(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "fit");
+  arguments.emplace_back("--json");
+  const ProgramResult result = RunProgramBinary(arguments);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  return Json::parse(result.out);
+}
+uint64_t Part(const Json& fit, const std::string& begin) {
+  for (const Json& part : fit.at("parts")) {
+    if (part.at("name").get<std::string>().starts_with(begin)) return part.at("bytes");
+  }
+  ADD_FAILURE() << "no part " << begin << " in " << fit;
+  return 0;
+}
+
+TEST(FitCommand, PartsOfTheReleasedShapes) {
+  const Json fit = Fit({"--shape", "3b", "--dtype", "fp16", "--kv", "fp16", "--context", "4096"});
+  uint64_t sum = 0;
+  for (const Json& part : fit.at("parts")) sum += part.at("bytes").get<uint64_t>();
+  EXPECT_EQ(fit.at("total_bytes"), sum);
+  EXPECT_EQ(fit.at("anonymous_bytes"), sum - Part(fit, "weights (mapped"));
+  EXPECT_EQ(fit.at("fits"), sum <= fit.at("available_bytes").get<uint64_t>());
+  // 16 layers x 2 x 4,096 x 2 bytes a position
+  EXPECT_EQ(Part(fit, "key-value cache"), uint64_t{4096} * 16 * 2 * 4096 * 2);
+  // 3,637,321,728 parameters: fp16 matrices, fp32 vectors
+  const uint64_t vectors = 16 * 13 * 4096 + 2 * 4096;
+  EXPECT_EQ(Part(fit, "weights (mapped"), (uint64_t{3637321728} - vectors) * 2);
+  EXPECT_EQ(Part(fit, "weights (norms"), vectors * 4);
+  EXPECT_EQ(Part(Fit({"--shape", "3b", "--context", "4096", "--batch", "3"}), "key-value cache"),
+            uint64_t{3} * 4096 * 16 * 2 * 4096 * 4);
+  EXPECT_GT(Part(Fit({"--shape", "7b"}), "weights (mapped"), uint64_t{15} * 1000 * 1000 * 1000);
+  EXPECT_GT(Part(Fit({"--shape", "3b", "--for", "score"}), "logits"), 100u * Part(Fit({"--shape", "3b"}), "logits"));
+}
+
+TEST(FitCommand, FoldersArePlannedByWhatIsInThem) {
+  const Json stored = Fit({"-m", kParallel}), half = Fit({"-m", kParallel, "--dtype", "fp16"});
+  EXPECT_EQ(Part(half, "weights (converted"), Part(stored, "weights (mapped") / 2 + Part(stored, "weights (norms"));
+  const ProgramResult table = RunProgramBinary({"fit", "-m", kParallel});
+  EXPECT_EQ(table.exit_code, 0);
+  EXPECT_THAT(table.out, testing::EndsWith("\nfits\n"));
+}
+
+TEST(FitCommand, RefusesWrongUsage) {
+  EXPECT_EQ(RunProgramBinary({"fit"}).exit_code, 2);
+  EXPECT_EQ(RunProgramBinary({"fit", "-m", kParallel, "--shape", "3b"}).exit_code, 2);
+  EXPECT_EQ(RunProgramBinary({"fit", "--shape", "13b"}).exit_code, 2);
+  const ProgramResult result = RunProgramBinary({"fit", "-m", kParallel, "--context", "129"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("found 129, expected at most 128"));
+}
+
+// Small weights, 400 layers and a million positions: a cache larger than most machines' memory.
+TEST(FitCommand, GenerateAndScoreRefuseByTheSameNumbers) {
+  const TempFolder temp;
+  const std::string folder = (temp.path() / "model").string(), shape = (temp.path() / "config.json").string();
+  Json config = Json::parse(std::ifstream(kParallel + "/config.json"));
+  config["max_position_embeddings"] = 1 << 20;
+  config["num_hidden_layers"] = 400;
+  WriteFile(shape, config.dump());
+  const ProgramResult init = RunProgramBinary({"init", "--shape", shape, "--dtype", "fp16", "--seed", "1", folder});
+  ASSERT_EQ(init.exit_code, 0) << init.err;
+  const Json fit = Fit({"-m", folder});
+  const uint64_t cache = uint64_t{400} * 2 * 64 * 4 << 20;
+  EXPECT_EQ(Part(fit, "key-value cache"), cache);
+  if (fit.at("fits")) GTEST_SKIP() << "this machine has room for 215 GB of cache";
+  const ProgramResult result = RunProgramBinary({"generate", "-m", folder, "--ids", "1"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr("this run does not fit"));
+  EXPECT_THAT(result.err, HasSubstr("key-value cache (fp32) 215 GB"));
+  EXPECT_EQ(RunProgramBinary({"generate", "-m", folder, "--ids", "1", "--max-new-tokens", "2"}).exit_code, 0);
+}
+
+}  // namespace
+}  // namespace stablelm

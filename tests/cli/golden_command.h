@@ -1,0 +1,48 @@
+// For the tests of commands that run a model: the project's golden folders with a tokenizer put beside them.
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "model/model_testing.h"
+#include "run_program.h"
+#include "temp_folder.h"
+
+namespace stablelm {
+
+inline const std::string kParallel = STABLELM_TEST_DATA "/golden/parallel";            // 512 ids, 128 positions
+inline const std::string kTokenizer = STABLELM_TEST_DATA "/tokenizer/tokenizer.json";  // 726 ids
+
+inline std::string Joined(const std::vector<int32_t>& ids) {
+  std::string text;
+  for (const int32_t id : ids) text.append(text.empty() ? "" : " ").append(std::to_string(id));
+  return text;
+}
+
+// A copy of the model with 1,000 ids (256 positions) and the small tokenizer: works with text.
+inline std::string ModelWithTokenizer(const TempFolder& temp) {
+  const std::filesystem::path folder = temp.path() / "with_tokenizer";
+  std::filesystem::copy(STABLELM_TEST_DATA "/golden/head128_fp16", folder);
+  std::filesystem::copy_file(kTokenizer, folder / "tokenizer.json");
+  return folder.string();
+}
+
+inline void WriteFile(const std::filesystem::path& path, std::string_view text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+// The objects of a --json run, one per line.
+inline std::vector<nlohmann::json> JsonLines(const std::string& text) {
+  std::vector<nlohmann::json> objects;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    objects.push_back(nlohmann::json::parse(text.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  return objects;
+}
+
+}  // namespace stablelm
