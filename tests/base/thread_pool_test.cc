@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <initializer_list>
 #include <stdexcept>
 #include <vector>
 
@@ -10,9 +11,9 @@ namespace stablelm {
 namespace {
 
 TEST(ThreadPool, EveryIndexOnceInEveryForm) {
-  for (const size_t threads : {1, 2, 3, 8}) {
+  for (const size_t threads : std::initializer_list<size_t>{1, 2, 3, 8}) {
     ThreadPool pool(threads);
-    for (const size_t n : {0, 1, 7, 64, 1000}) {
+    for (const size_t n : std::initializer_list<size_t>{0, 1, 7, 64, 1000}) {
       std::vector<std::atomic<int>> hits(n);
       pool.ForRanges(n, 4, [&](size_t b, size_t e) {
         for (size_t i = b; i < e; ++i) ++hits[i];

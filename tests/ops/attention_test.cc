@@ -123,7 +123,7 @@ TEST(Attention, ChunksBatchesAndThreadsDoNotChangeBits) {
 
 TEST(Attention, OverflowOfAnFp16CacheIsReported) {
   ThreadPool pool(2);
-  for (const size_t part : {1u, 2u}) {  // key, value
+  for (const size_t part : std::initializer_list<size_t>{1u, 2u}) {  // key, value
     Scene scene(1, 16, DType::kF16, {{0, 3}}, 23);
     std::vector<float> out(3 * 16);
     scene.qkv[(2 * 3 + part) * 16 + 15] = 70000.0f;

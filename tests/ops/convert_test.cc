@@ -1,5 +1,6 @@
 #include "ops/convert.h"
 
+#include <initializer_list>
 #include <limits>
 
 #include "ops/op_testing.h"
@@ -13,7 +14,7 @@ TEST(Convert, EveryCodeWidensExactly) {
   for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<uint16_t>(i);
   ForEachSimdTarget([&] {
     for (const DType type : {DType::kF16, DType::kBF16}) {
-      for (const size_t offset : {0, 1}) {
+      for (const size_t offset : std::initializer_list<size_t>{0, 1}) {
         std::vector<std::byte> bytes(2 * codes.size() + offset);
         std::memcpy(bytes.data() + offset, codes.data(), 2 * codes.size());
         std::vector<float> out(codes.size());

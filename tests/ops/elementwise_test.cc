@@ -1,3 +1,4 @@
+#include <initializer_list>
 #include <limits>
 
 #include "ops/add.h"
@@ -13,8 +14,8 @@ namespace {
 TEST(LayerNorm, FastBodyHoldsToTheReference) {
   ForEachSimdTarget([] {
     ThreadPool pool(2);
-    for (const size_t width : {1, 2, 7, 16, 60, 64, 255, 4096}) {
-      for (const size_t rows : {1, 5}) {
+    for (const size_t width : std::initializer_list<size_t>{1, 2, 7, 16, 60, 64, 255, 4096}) {
+      for (const size_t rows : std::initializer_list<size_t>{1, 5}) {
         SCOPED_TRACE(testing::Message() << rows << " x " << width);
         auto x = RandomNormals(rows * width, 11);
         for (float& v : x) v += 3;  // a mean that is not small against the spread
@@ -113,7 +114,7 @@ TEST(Add, OrderOfAdditions) {
 
 TEST(LogSumExp, FastBodyHoldsToTheReference) {
   ForEachSimdTarget([] {
-    for (const size_t n : {1, 3, 16, 515, 50688}) {
+    for (const size_t n : std::initializer_list<size_t>{1, 3, 16, 515, 50688}) {
       for (const double scale : {0.5, 8.0}) {
         auto x = RandomNormals(n, 15, scale);
         if (n > 3) x[1] = -std::numeric_limits<float>::infinity();

@@ -12,7 +12,7 @@ TEST(ReadStreams, ReadsEveryPart) {
   constexpr size_t kBytes = 64 * 1024;
   AlignedBuffer<std::byte> memory(kBytes + kReadSlack, "test");
   ForEachSimdTarget([&] {
-    for (const size_t streams : {1, 2, 4, 8}) {
+    for (const size_t streams : std::initializer_list<size_t>{1, 2, 4, 8}) {
       for (const Prefetch prefetch : {Prefetch::kNo, Prefetch::kNear, Prefetch::kFar}) {
         std::memset(memory.data(), 0, memory.size());
         EXPECT_EQ(ReadStreams(memory.data(), kBytes, streams, prefetch), 0u);

@@ -24,7 +24,7 @@ TEST(MatMul, FastBodyHoldsToTheReference) {
     ThreadPool pool(3);
     for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
       for (const Case c : kCases) {
-        for (const size_t offset : {0, 1, 3}) {
+        for (const size_t offset : std::initializer_list<size_t>{0, 1, 3}) {
           SCOPED_TRACE(testing::Message()
                        << NameOf(type) << " m " << c.m << " n " << c.n << " k " << c.k << " +" << offset);
           const auto x = RandomNormals(c.m * c.k, 1), w = RandomNormals(c.n * c.k, 2), bias = RandomNormals(c.n, 3);
@@ -75,7 +75,7 @@ TEST(MatMul, RowsHaveTheSameBitsAloneInBatchesAndWithAnyThreads) {
         return y;
       };
       const auto all = run(0, m, 1);
-      for (const size_t rows : {1, 2, 3, 4, 5, 8, 17, 128, 141}) {
+      for (const size_t rows : std::initializer_list<size_t>{1, 2, 3, 4, 5, 8, 17, 128, 141}) {
         for (const size_t first : {size_t{0}, (m - rows) / 2, m - rows}) {
           const auto part = run(first, rows, 1 + rows % 3);
           ASSERT_EQ(std::memcmp(part.data(), all.data() + first * n, part.size() * sizeof(float)), 0)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <initializer_list>
 
 #include "op_testing.h"
 
@@ -15,8 +16,8 @@ double NormalCdf(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
 // nothing written outside.
 TEST(FillNormal, SameBitsAsTheReferenceOnEveryTarget) {
   ForEachSimdTarget([] {
-    for (const size_t n : {0, 1, 3, 15, 16, 17, 63, 64, 65, 127, 128, 1000, 4096}) {
-      for (const size_t offset : {0, 1, 3}) {
+    for (const size_t n : std::initializer_list<size_t>{0, 1, 3, 15, 16, 17, 63, 64, 65, 127, 128, 1000, 4096}) {
+      for (const size_t offset : std::initializer_list<size_t>{0, 1, 3}) {
         for (const uint64_t block : {uint64_t{0}, uint64_t{7}, (uint64_t{1} << 28) - 1, (uint64_t{1} << 60) - 3}) {
           const uint64_t key = 0x1234567890ABCDEF + n, stream = 0xFEDC00000003 + offset;
           std::vector<float> expected(n);
