@@ -1,30 +1,13 @@
 #include "model/non_finite.h"
 
 #include <string>
-#include <vector>
 
 #include "base/error.h"
+#include "checkpoint/convert_values.h"
 #include "checkpoint/weight_table.h"
 #include "ops/convert.h"
 
 namespace stablelm {
-namespace {
-
-// The first non-finite value of a tensor, or its number of elements.
-int64_t FirstNonFiniteOf(const TensorView& view) {
-  constexpr int64_t kPiece = 1 << 16;
-  std::vector<float> values(static_cast<size_t>(kPiece));
-  const int64_t total = view.NumElements();
-  for (int64_t at = 0; at < total; at += kPiece) {
-    const size_t n = static_cast<size_t>(std::min(kPiece, total - at));
-    ConvertToFloat(view.dtype, view.data + static_cast<size_t>(at) * BytesOf(view.dtype), n, values.data());
-    const size_t bad = FirstNonFinite(values.data(), n);
-    if (bad < n) return at + static_cast<int64_t>(bad);
-  }
-  return total;
-}
-
-}  // namespace
 
 void NonFiniteFinder::OnStep(int64_t layer, std::string_view module, const float* y, int64_t rows, int64_t width) {
   const size_t n = static_cast<size_t>(rows * width);
@@ -37,8 +20,9 @@ void NonFiniteFinder::OnStep(int64_t layer, std::string_view module, const float
   for (const WeightEntry& entry : WeightTable(weights_.config())) {
     if (entry.name != step + ".weight" && entry.name != step + ".bias") continue;
     const TensorView view = weights_.Get(entry.kind, entry.layer);
-    const int64_t index = FirstNonFiniteOf(view);
-    if (index == view.NumElements()) continue;
+    const size_t elements = static_cast<size_t>(view.NumElements());
+    const size_t index = FirstNonFiniteValue(view.data, view.dtype, elements);
+    if (index == elements) continue;
     throw Error(
         {.where = where,
          .what = "the output of " + step + " is not finite, because its tensor " + Quoted(entry.name) + " is not",
