@@ -21,8 +21,7 @@ void MatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
   const size_t n_out = static_cast<size_t>(in.w.shape[0]);
   const size_t k = static_cast<size_t>(in.w.shape[1]);
   if (m == 0 || n_out == 0) return;
-  const size_t padded_k = (k + kMatMulPadding - 1) / kMatMulPadding * kMatMulPadding;
-  STABLELM_CHECK(m * padded_k <= workspace.packed_capacity());
+  STABLELM_CHECK(PackedFloats(m, k) <= workspace.packed_capacity());
   STABLELM_CHECK(pool.NumThreads() <= workspace.threads());
 
   float* packed = workspace.packed_rows();
@@ -40,7 +39,9 @@ void MatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
                          .y = in.y};
   const bool streamed = m <= kMaxStreamedRows;
   const size_t row_bytes = std::max<size_t>(1, k * BytesOf(in.w.dtype));
-  const size_t columns = streamed ? std::max<size_t>(16, kStreamTaskBytes / row_bytes / 16 * 16) : kTileColumns;
+  const size_t tiles_per_thread = n_out / kTileColumns / pool.NumThreads();
+  const size_t columns = streamed ? std::max<size_t>(16, kStreamTaskBytes / row_bytes / 16 * 16)
+                                  : kTileColumns * std::clamp<size_t>(tiles_per_thread / 32, 1, 8);
   const auto task = [&](size_t index, size_t worker) {
     const size_t begin = index * columns;
     const size_t end = std::min(n_out, begin + columns);

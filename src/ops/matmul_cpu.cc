@@ -4,13 +4,14 @@
 // the weights are widened in registers and prefetched a little ahead. Measured: one stream per thread does not reach
 // the memory's bandwidth.
 //
-// Tiled: for a block of kTileColumns weight rows and a chunk of K the weights are widened once into a buffer; a
+// Tiled: a tile of NR weight rows, cut to a chunk of K, is widened into a buffer that stays in the first cache level; a
 // register tile of MR x NR vector accumulators then runs over the chunk for every group of MR rows. Accumulators are
 // kept as whole vectors in memory between chunks, so cutting K does not change the chains.
 #include "ops/matmul_cpu.h"
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/matmul_cpu.cc"
@@ -44,7 +45,7 @@ static_assert(kTileColumns % kTileWidth == 0);
 
 // Rows per pass of the tiled body: its accumulators between chunks fill a part of the second cache level.
 constexpr size_t kBlockRows = 128 / kTileRows * kTileRows;
-static_assert(kBlockRows * kTileColumns * 16 + kTileColumns * kMatMulChunk <= Workspace::kWorkerFloats);
+static_assert(kBlockRows * kTileColumns * 16 + kTileWidth * kMatMulStride <= Workspace::kWorkerFloats);
 
 inline size_t ChunkWidth(size_t k, size_t k0) {
   const size_t left = (k - k0 + kMatMulPadding - 1) / kMatMulPadding * kMatMulPadding;
@@ -67,8 +68,7 @@ HWY_INLINE void StreamedTile(const PackedRows& x, const std::byte* const (&w)[NR
     STABLELM_UNROLL for (size_t n = 0; n < NR; ++n) acc[m][n] = hn::Zero(d);
   }
   for (size_t k0 = 0; k0 < x.k; k0 += kMatMulChunk) {
-    const size_t width = ChunkWidth(x.k, k0);
-    const float* HWY_RESTRICT rows = x.data + k0 * x.rows;
+    const float* HWY_RESTRICT rows = x.Piece(0, k0);
     const size_t stored = std::min(kMatMulChunk, x.k - k0);  // elements that the weights really have here
     size_t i = 0;
     for (; i + kSteps * kLanes <= stored; i += kSteps * kLanes) {
@@ -78,7 +78,7 @@ HWY_INLINE void StreamedTile(const PackedRows& x, const std::byte* const (&w)[NR
         VF wv[NR];
         STABLELM_UNROLL for (size_t n = 0; n < NR; ++n) wv[n] = LoadFloats<T>(d, w[n] + (k0 + at) * sizeof(T));
         STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) {
-          const VF xv = hn::Load(d, rows + m * width + at);
+          const VF xv = hn::Load(d, rows + m * kMatMulStride + at);
           STABLELM_UNROLL for (size_t n = 0; n < NR; ++n) acc[m][n] = hn::MulAdd(xv, wv[n], acc[m][n]);
         }
       }
@@ -96,7 +96,7 @@ HWY_INLINE void StreamedTile(const PackedRows& x, const std::byte* const (&w)[NR
         }
       }
       for (size_t m = 0; m < MR; ++m) {
-        const VF xv = hn::Load(d, rows + m * width + i);
+        const VF xv = hn::Load(d, rows + m * kMatMulStride + i);
         for (size_t n = 0; n < NR; ++n) acc[m][n] = hn::MulAdd(xv, wv[n], acc[m][n]);
       }
     }
@@ -160,10 +160,11 @@ void Streamed(const MatMulJob& job, size_t n_begin, size_t n_end) {
 
 // --------------------------------------------------------------------------------------------------- tiled
 
-// MR rows of x and NR rows of w, both with row stride `width`, over one chunk. `acc` is MR * NR whole vectors.
-template <size_t MR, size_t NR>
-HWY_INLINE void TileChunk(const float* HWY_RESTRICT x, const float* HWY_RESTRICT w, size_t width, bool first,
-                          float* HWY_RESTRICT acc_memory) {
+// MR rows of x and NR rows of w over `width` elements of one chunk. `acc` is MR * NR whole vectors. With `stored`, the
+// weights come from there as T, `stored_stride` bytes from row to row, and are left in w for the next groups of rows.
+template <typename T, size_t MR, size_t NR>
+HWY_INLINE void TileChunk(const float* HWY_RESTRICT x, const std::byte* HWY_RESTRICT stored, size_t stored_stride,
+                          float* HWY_RESTRICT w, size_t width, bool first, float* HWY_RESTRICT acc_memory) {
   const DF d;
   constexpr size_t kLanes = hn::MaxLanes(DF());
   VF acc[MR][NR];
@@ -178,9 +179,16 @@ HWY_INLINE void TileChunk(const float* HWY_RESTRICT x, const float* HWY_RESTRICT
   }
   for (size_t i = 0; i < width; i += kLanes) {
     VF wv[NR];
-    STABLELM_UNROLL for (size_t n = 0; n < NR; ++n) wv[n] = hn::Load(d, w + n * width + i);
+    STABLELM_UNROLL for (size_t n = 0; n < NR; ++n) {
+      if constexpr (std::is_void_v<T>) {
+        wv[n] = hn::Load(d, w + n * kMatMulStride + i);
+      } else {
+        wv[n] = LoadFloats<T>(d, stored + n * stored_stride + i * sizeof(T));
+        hn::Store(wv[n], d, w + n * kMatMulStride + i);
+      }
+    }
     STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) {
-      const VF xv = hn::Load(d, x + m * width + i);
+      const VF xv = hn::Load(d, x + m * kMatMulStride + i);
       STABLELM_UNROLL for (size_t n = 0; n < NR; ++n) acc[m][n] = hn::MulAdd(xv, wv[n], acc[m][n]);
     }
   }
@@ -189,16 +197,16 @@ HWY_INLINE void TileChunk(const float* HWY_RESTRICT x, const float* HWY_RESTRICT
   }
 }
 
-HWY_NOINLINE void TileChunkOfRows(size_t rows, const float* x, const float* w, size_t width, bool first, float* acc) {
+HWY_NOINLINE void TileChunkOfRows(size_t rows, const float* x, float* w, size_t width, bool first, float* acc) {
   switch (rows) {
     case 1:
-      return TileChunk<1, kTileWidth>(x, w, width, first, acc);
+      return TileChunk<void, 1, kTileWidth>(x, nullptr, 0, w, width, first, acc);
     case 2:
-      return TileChunk<2, kTileWidth>(x, w, width, first, acc);
+      return TileChunk<void, 2, kTileWidth>(x, nullptr, 0, w, width, first, acc);
     case 3:
-      return TileChunk<3, kTileWidth>(x, w, width, first, acc);
+      return TileChunk<void, 3, kTileWidth>(x, nullptr, 0, w, width, first, acc);
     default:
-      return TileChunk<kTileRows, kTileWidth>(x, w, width, first, acc);
+      return TileChunk<void, kTileRows, kTileWidth>(x, nullptr, 0, w, width, first, acc);
   }
 }
 
@@ -218,53 +226,83 @@ HWY_INLINE void WidenRow(const std::byte* HWY_RESTRICT in, size_t stored, size_t
   for (; i < width; i += kLanes) hn::Store(hn::Zero(d), d, out + i);
 }
 
+// Asks for one column's piece of the weights before it is widened: `column` of the next chunk, or of the first chunk of
+// the next block of columns. Into the second cache level: the first one is busy.
 template <typename T>
-void TiledOfType(const MatMulJob& job, size_t n_begin, size_t n_end, float* scratch) {
+HWY_INLINE void FetchAhead(const MatMulJob& job, size_t n_end, size_t n, size_t k0) {
+  if (n >= n_end) return;
+  const std::byte* const from = job.w + (n * job.x.k + k0) * sizeof(T);
+  const size_t bytes = std::min(kMatMulChunk, job.x.k - k0) * sizeof(T);
+  for (size_t b = 0; b < bytes; b += 64) __builtin_prefetch(from + b, 0, 2);
+}
+
+// Columns [n_begin, n_end), at most kTileColumns; those up to `n_task` will be asked for next.
+template <typename T>
+void TiledBlock(const MatMulJob& job, size_t n_begin, size_t n_end, size_t n_task, float* scratch) {
   const DF d;
   constexpr size_t kLanes = hn::MaxLanes(DF());
+  constexpr size_t kGroup = kTileWidth * kLanes;  // accumulators of one row in one tile
   const size_t k = job.x.k;
   const size_t columns = n_end - n_begin;
   const size_t tiles = (columns + kTileWidth - 1) / kTileWidth;
-  float* const w_chunk = scratch;                                     // [tiles * kTileWidth, width]
-  float* const accumulators = scratch + kTileColumns * kMatMulChunk;  // [tile][row group][rows][kTileWidth][kLanes]
+  float* const w_tile = scratch;                                     // [kTileWidth, kMatMulStride]
+  float* const accumulators = scratch + kTileWidth * kMatMulStride;  // [tile][row][kTileWidth][kLanes]
   for (size_t m0 = 0; m0 < job.x.rows; m0 += kBlockRows) {
     const size_t block = std::min(kBlockRows, job.x.rows - m0);
     for (size_t k0 = 0; k0 < k; k0 += kMatMulChunk) {
       const size_t width = ChunkWidth(k, k0);
       const size_t stored = std::min(kMatMulChunk, k - k0);
-      for (size_t c = 0; c < tiles * kTileWidth; ++c) {
-        if (c < columns) {
-          WidenRow<T>(job.w + ((n_begin + c) * k + k0) * sizeof(T), stored, width, w_chunk + c * width);
-        } else {
-          std::memset(w_chunk + c * width, 0, width * sizeof(float));
-        }
-      }
-      const float* x_chunk = job.x.data + k0 * job.x.rows + m0 * width;
-      // The next chunk of the weights is fetched while this one is multiplied: one column per group of rows.
+      const bool last = k0 + kMatMulChunk >= k;
+      const bool more = !last || m0 + kBlockRows >= job.x.rows;  // else the next block of rows comes back to these
       size_t ahead = 0;
-      const std::byte* const next = job.w + (n_begin * k + k0 + kMatMulChunk) * sizeof(T);
-      const size_t next_bytes = k0 + kMatMulChunk < k ? std::min(kMatMulChunk, k - k0 - kMatMulChunk) * sizeof(T) : 0;
+      const float* x_chunk = job.x.Piece(m0, k0);
       for (size_t t = 0; t < tiles; ++t) {
-        const float* w_tile = w_chunk + t * kTileWidth * width;
-        float* acc_tile = accumulators + t * kBlockRows * kTileWidth * kLanes;
-        for (size_t m = 0; m < block; m += kTileRows) {
-          if (ahead < columns) {
-            for (size_t b = 0; b < next_bytes; b += 64) hwy::Prefetch(next + ahead * k * sizeof(T) + b);
+        const size_t n = n_begin + t * kTileWidth;
+        float* acc_tile = accumulators + t * kBlockRows * kGroup;
+        size_t m = 0;
+        if (block >= kTileRows && n + kTileWidth <= n_end && stored == width) {
+          TileChunk<T, kTileRows, kTileWidth>(x_chunk, job.w + (n * k + k0) * sizeof(T), k * sizeof(T), w_tile, width,
+                                              k0 == 0, acc_tile);
+          m = kTileRows;
+        } else {
+          for (size_t c = 0; c < kTileWidth; ++c) {
+            if (n + c < n_end) {
+              WidenRow<T>(job.w + ((n + c) * k + k0) * sizeof(T), stored, width, w_tile + c * kMatMulStride);
+            } else {
+              std::memset(w_tile + c * kMatMulStride, 0, width * sizeof(float));
+            }
+          }
+        }
+        for (; m < block; m += kTileRows) {
+          if (more && ahead < kTileColumns) {
+            FetchAhead<T>(job, last ? n_task : n_end, (last ? n_end : n_begin) + ahead, last ? 0 : k0 + kMatMulChunk);
             ++ahead;
           }
-          TileChunkOfRows(std::min(kTileRows, block - m), x_chunk + m * width, w_tile, width, k0 == 0,
-                          acc_tile + m * kTileWidth * kLanes);
+          TileChunkOfRows(std::min(kTileRows, block - m), x_chunk + m * kMatMulStride, w_tile, width, k0 == 0,
+                          acc_tile + m * kGroup);
         }
       }
     }
-    for (size_t c = 0; c < columns; ++c) {
-      const float* acc = accumulators + (c / kTileWidth * kBlockRows * kTileWidth + c % kTileWidth) * kLanes;
-      const float bias = job.bias ? job.bias[n_begin + c] : 0.0f;
-      for (size_t m = 0; m < block; ++m) {
-        const float sum = hn::GetLane(hn::SumOfLanes(d, hn::Load(d, acc + m * kTileWidth * kLanes)));
-        job.y[(m0 + m) * job.n_out + n_begin + c] = job.bias ? sum + bias : sum;
+    for (size_t m = 0; m < block; ++m) {
+      float* const y = job.y + (m0 + m) * job.n_out;
+      for (size_t t = 0; t < tiles; ++t) {
+        const float* acc = accumulators + (t * kBlockRows + m) * kGroup;
+        float sums[kTileWidth];
+        STABLELM_UNROLL for (size_t c = 0; c < kTileWidth; ++c) {
+          sums[c] = hn::GetLane(hn::SumOfLanes(d, hn::Load(d, acc + c * kLanes)));
+        }
+        const size_t n = n_begin + t * kTileWidth;
+        const size_t width = std::min(kTileWidth, n_end - n);
+        for (size_t c = 0; c < width; ++c) y[n + c] = job.bias ? sums[c] + job.bias[n + c] : sums[c];
       }
     }
+  }
+}
+
+template <typename T>
+void TiledOfType(const MatMulJob& job, size_t n_begin, size_t n_end, float* scratch) {
+  for (size_t n = n_begin; n < n_end; n += kTileColumns) {
+    TiledBlock<T>(job, n, std::min(n_end, n + kTileColumns), n_end, scratch);
   }
 }
 
@@ -296,7 +334,7 @@ void PackRows(const float* x, size_t rows, size_t k, size_t row_begin, size_t ro
     const size_t stored = std::min(kMatMulChunk, k - k0);
     const size_t width = (stored + kMatMulPadding - 1) / kMatMulPadding * kMatMulPadding;
     for (size_t m = row_begin; m < row_end; ++m) {
-      float* out = packed + k0 * rows + m * width;
+      float* out = packed + (k0 / kMatMulChunk * rows + m) * kMatMulStride;
       std::memcpy(out, x + m * k + k0, stored * sizeof(float));
       std::fill(out + stored, out + width, 0.0f);
     }

@@ -1,9 +1,8 @@
 #include "ops/workspace.h"
 
+#include "ops/matmul_cpu.h"
+
 namespace stablelm {
-namespace {
-size_t PackedFloats(size_t max_rows, size_t max_k) { return max_rows * (max_k + Workspace::kPackedPadding - 1); }
-}  // namespace
 
 Workspace::Workspace(size_t threads, size_t max_rows, size_t max_k)
     : threads_(threads),

@@ -14,14 +14,13 @@ class Workspace {
   Workspace(size_t threads, size_t max_rows, size_t max_k);
   static size_t Bytes(size_t threads, size_t max_rows, size_t max_k);  // what a workspace takes, for the memory plan
 
-  // Rows of the left matrix, repacked: room for max_k floats per row, padded to a multiple of kPackedPadding.
+  // Rows of the left matrix, repacked (PackedRows in ops/matmul_cpu.h).
   float* packed_rows() { return packed_.data(); }
   size_t packed_capacity() const { return packed_.size(); }
   // Scratch of one worker, at least kWorkerFloats floats.
   float* worker(size_t index) { return workers_.data() + index * kWorkerFloats; }
   size_t threads() const { return threads_; }
 
-  static constexpr size_t kPackedPadding = 16;
   static constexpr size_t kWorkerFloats = size_t{96} << 10;
 
  private:
