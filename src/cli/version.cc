@@ -1,11 +1,10 @@
 #include "cli/version.h"
 
-#include <utf8proc.h>
-
 #include <nlohmann/json.hpp>
 
 #include "base/version_info.h"
 #include "ops/simd.h"
+#include "tokenizer/tokenizer.h"
 
 namespace stablelm {
 
@@ -15,7 +14,7 @@ nlohmann::ordered_json VersionInfo() {
           {"compiler", STABLELM_COMPILER},
           {"build_type", STABLELM_BUILD_TYPE},
           {"simd", {{"built", BuiltSimdTargets()}, {"usable", UsableSimdTargets()}, {"in_use", SimdTargetInUse()}}},
-          {"unicode", utf8proc_unicode_version()},
+          {"unicode", TokenizerUnicodeVersion()},
           {"parts", {{"cuda", false}, {"mpi", false}, {"server", false}, {"training", false}}}};
 }
 
