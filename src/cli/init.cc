@@ -11,6 +11,7 @@
 
 #include "base/aligned_buffer.h"
 #include "base/error.h"
+#include "base/nearest.h"
 #include "base/progress.h"
 #include "base/system.h"
 #include "base/thread_pool.h"
@@ -18,7 +19,6 @@
 #include "checkpoint/writer.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
-#include "cli/nearest.h"
 #include "cli/options.h"
 #include "cli/sampling.h"
 #include "ops/convert.h"

@@ -6,8 +6,8 @@
 #include <cstdint>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "base/system.h"
-#include "cli/nearest.h"
 
 namespace stablelm {
 namespace {
