@@ -7,6 +7,7 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(MakeTokenize());
   commands.push_back(MakeDetokenize());
   commands.push_back(MakeGenerate());
+  commands.push_back(MakePrompt());
   commands.push_back(MakeScore());
   commands.push_back(MakeFit());
   commands.push_back(MakeInit());

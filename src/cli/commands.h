@@ -11,6 +11,7 @@ namespace stablelm {
 std::unique_ptr<Command> MakeTokenize();
 std::unique_ptr<Command> MakeDetokenize();
 std::unique_ptr<Command> MakeGenerate();
+std::unique_ptr<Command> MakePrompt();
 std::unique_ptr<Command> MakeScore();
 std::unique_ptr<Command> MakeFit();
 std::unique_ptr<Command> MakeInit();

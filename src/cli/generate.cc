@@ -1,4 +1,4 @@
-// stablelm generate: the raw continuation of a text or of ids, as it comes.
+// stablelm generate: the raw continuation of a text or of ids, or the answer to a conversation, as it comes.
 #include <unistd.h>
 
 #include <cstdio>
@@ -8,6 +8,8 @@
 #include "base/random.h"
 #include "base/system.h"
 #include "cli/commands.h"
+#include "cli/conversation_input.h"
+#include "cli/generation_options.h"
 #include "cli/interrupt.h"
 #include "cli/model_loading.h"
 #include "cli/options.h"
@@ -60,34 +62,33 @@ std::string Rounded(double value, int digits) {
 class GenerateCommand : public Command {
  public:
   std::string Name() const override { return "generate"; }
-  std::string Summary() const override { return "Continue a text, token by token"; }
+  std::string Summary() const override { return "Continue a text, or answer a message, token by token"; }
   std::string Examples() const override {
     return "  stablelm generate -m models/stablelm-3b \"The capital of France is\" --max-new-tokens 20\n"
            "  stablelm generate -m models/stablelm-3b --file story.txt --temperature 0.7 --top-p 0.9 --seed 1\n"
            "  stablelm generate -m models/stablelm-3b --ids \"12 345 6\" --json\n"
+           "  stablelm generate -m models/stablelm-tuned-3b --user \"What's your mood today?\"\n"
+           "  stablelm generate -m models/stablelm-tuned-3b --show-config\n"
            "\n"
-           "Greedy unless --temperature, --top-k or --top-p is given. The continuation is raw: no chat markers are\n"
-           "added. With --json: prompt_ids, ids (a stop token included), logprobs (natural logarithms under the\n"
+           "A PROMPT is continued raw: no chat markers are added. --user and --messages are written with the model's\n"
+           "chat template instead (stablelm prompt shows it). Settings come from the options, else --preset, else the\n"
+           "model's files; a model that is not tuned for chat is greedy by default.\n"
+           "With --json: prompt_ids, ids (a stop token included), logprobs (natural logarithms under the\n"
            "unchanged logits), text (without the stop token; null when the folder has no tokenizer), finish_reason\n"
            "(stop, length, context, cancelled), seed, counts, seconds, and peak_bytes: the largest resident memory\n"
-           "of the whole process, pages of mapped weight files included.\n"
+           "of the whole process, pages of mapped weight files included; with a conversation also dropped.\n"
            "Ctrl-C ends with what has been generated so far and exit code 130.";
   }
   unsigned Takes() const override { return kTakesModel | kTakesThreads | kTakesDtype | kTakesKv; }
   void AddOptions(CLI::App& app) override {
     AddTextInput(app, input_, "PROMPT");
     AddText(app, "--ids", "IDS", ids_, "Token ids instead of text: \"1 2 3\"; needs no tokenizer");
-    AddNumber(app, "--max-new-tokens", max_new_tokens_, Limits<int64_t>{1, int64_t{1} << 31},
-              "Tokens to generate at most (default: up to the end of the model's context)");
-    AddNumber(app, "--temperature", temperature_, Limits<double>{0, 1e6},
-              "Draw from softmax(logits / N); 0 is greedy (default when drawing: 1)");
-    AddNumber(app, "--top-k", top_k_, Limits<int64_t>{0, int64_t{1} << 31},
-              "Draw among the N most likely tokens, ties included; 0 for all");
-    AddNumber(app, "--top-p", top_p_, Limits<double>{0, 1},
-              "Draw among the most likely tokens whose probabilities reach N");
+    AddConversationInput(app, conversation_);
+    AddContextOptions(app, conversation_);
+    AddGenerationOptions(app, generation_);
     AddNumber(app, "--seed", seed_, Limits<uint64_t>{}, "Seed of the draws (default: random, reported)");
-    AddFlag(app, "--greedy", greedy_, "Always the most likely token, the lowest id among equals");
-    AddFlag(app, "--ignore-eos", ignore_eos_, "Never choose an end token");
+    AddFlag(app, "--show-config", show_config_,
+            "Print the settings and stop ids in force and where each comes from, and end; no prompt is needed");
     AddFlag(app, "--parse-special", parse_special_,
             "Recognise special tokens such as <|USER|> in the prompt's text (default: they are text)");
     AddCheckWeights(app, check_weights_);
@@ -95,62 +96,72 @@ class GenerateCommand : public Command {
   int Run(Output& out) override;
 
  private:
-  SamplingOptions Sampling() const;
-  std::vector<int32_t> Prompt(ModelOfCommand& model, Output& out) const;
+  void CheckInput() const;
+  std::vector<int32_t> RawPrompt(ModelOfCommand& model, Output& out) const;
   void Report(const GenerateRequest& request, const GenerateResult& result, const ModelOfCommand& model,
-              const std::optional<std::string>& text, Output& out) const;
+              const std::optional<std::string>& text, const std::optional<PromptOfCommand>& conversation,
+              Output& out) const;
 
   TextInput input_;
+  ConversationInput conversation_;
+  GenerationOptions generation_;
   std::optional<std::string> ids_;
-  std::optional<int64_t> max_new_tokens_;
-  std::optional<double> temperature_, top_p_;
-  std::optional<int64_t> top_k_;
   std::optional<uint64_t> seed_;
-  bool greedy_ = false, ignore_eos_ = false, parse_special_ = false, check_weights_ = false;
+  bool parse_special_ = false, check_weights_ = false, show_config_ = false;
 };
 
-SamplingOptions GenerateCommand::Sampling() const {
-  const bool draws = (temperature_ && *temperature_ > 0) || (!temperature_ && (top_k_ || top_p_));
-  if (greedy_ && draws) {
-    throw UsageError({.where = "--greedy",
-                      .what = "contradicts --temperature, --top-k and --top-p, which ask for draws",
-                      .found = {},
-                      .expected = {},
-                      .hint = "leave one of them out"});
-  }
-  SamplingOptions sampling;
-  if (draws) {
-    sampling.temperature = temperature_.value_or(1);
-    sampling.top_k = top_k_.value_or(0);
-    sampling.top_p = top_p_.value_or(1);
-  }
-  return sampling;
+void GenerateCommand::CheckInput() const {
+  const auto refuse = [](const char* where, const char* what) {
+    throw UsageError({.where = where, .what = what, .found = {}, .expected = {}, .hint = "leave one of them out"});
+  };
+  const bool text = input_.text || !input_.file.empty();
+  if (ids_ && text) refuse("--ids", "the prompt is given twice, as ids and as text");
+  if (!conversation_.Given()) return conversation_.RequireNoConversationOptions();
+  const char* option = conversation_.user ? "--user" : "--messages";
+  if (ids_ || text) refuse(option, "the prompt is given twice, as a conversation and as it is");
+  if (parse_special_)
+    refuse("--parse-special", "contradicts a conversation, whose texts are never searched for tokens");
 }
 
-std::vector<int32_t> GenerateCommand::Prompt(ModelOfCommand& model, Output& out) const {
-  if (ids_ && (input_.text || !input_.file.empty())) {
-    throw UsageError({.where = "--ids",
-                      .what = "the prompt is given twice, as ids and as text",
-                      .found = {},
-                      .expected = {},
-                      .hint = "leave one of them out"});
-  }
+std::vector<int32_t> GenerateCommand::RawPrompt(ModelOfCommand& model, Output& out) const {
   if (ids_) return ParseIds(*ids_, "--ids");
   const Tokenizer& tokenizer = model.RequireTokenizer("--ids \"1 2 3\"");
   return tokenizer.Encode(ReadTextInput(input_, out), {.parse_special = parse_special_});
 }
 
 int GenerateCommand::Run(Output& out) {
-  GenerateRequest request;
-  request.sampling = Sampling();
-  request.max_new_tokens = max_new_tokens_;
-  request.seed = seed_ ? *seed_ : RandomSeed();
+  if (!show_config_) CheckInput();
   ModelOfCommand model(common, out);
-  request.prompt = Prompt(model, out);
-  (ignore_eos_ ? request.banned_ids : request.stop_ids) = model.config().eos_ids;
-  const RunShape run =
-      ShapeOfGenerate(model.config(), request, common.kv, common.threads, ids_ ? "--ids" : "the prompt");
   const Tokenizer* tokenizer = model.tokenizer();
+  const ModelDefaults defaults = ReadModelDefaults(model.folder(), model.config(), tokenizer);
+  for (const std::string& warning : defaults.warnings) out.Warning(warning);
+  std::optional<PromptTemplate> prompt_template = conversation_.prompt_template;
+  if (!prompt_template && conversation_.Given() && defaults.record) prompt_template = defaults.record->prompt_template;
+  const GenerationPlan plan = PlanGeneration(generation_, model.config(), tokenizer, defaults, prompt_template);
+  if (show_config_) {
+    PrintPlan(plan, tokenizer, defaults, out);
+    return kExitOk;
+  }
+
+  GenerateRequest request;
+  plan.Apply(generation_.ignore_eos, request);
+  request.seed = seed_ ? *seed_ : RandomSeed();
+  const int64_t context = model.config().max_positions;
+  std::string where = ids_ ? "--ids" : "the prompt";
+  std::optional<PromptOfCommand> conversation;
+  if (conversation_.Given()) {
+    ConversationInput given = conversation_;
+    given.replace_invalid = input_.replace_invalid;
+    conversation = PromptFor(given, model.RequireTokenizer("--ids \"1 2 3\""), defaults, context, out);
+    request.prompt = conversation->fitted.prompt.ids;
+    where = conversation->where;
+  } else {
+    request.prompt = RawPrompt(model, out);
+  }
+  const RunShape run = ShapeOfGenerate(model.config(), request, common.kv, common.threads, where);
+  if (!conversation) {
+    RequireContext(static_cast<int64_t>(request.prompt.size()), LimitsOf(conversation_, context), where);
+  }
   model.Load(run, check_weights_);
 
   const InterruptGuard guard;
@@ -159,12 +170,13 @@ int GenerateCommand::Run(Output& out) {
       Generate(model.model(), request, run, model.pool(),
                {.on_token = [&](const ChosenToken& token) { text.Add(token.id); }, .cancel = &InterruptFlag()});
   text.Finish();
-  Report(request, result, model, tokenizer ? std::optional(text.text()) : std::nullopt, out);
+  Report(request, result, model, tokenizer ? std::optional(text.text()) : std::nullopt, conversation, out);
   return result.reason == FinishReason::kCancelled ? kExitInterrupted : kExitOk;
 }
 
 void GenerateCommand::Report(const GenerateRequest& request, const GenerateResult& result, const ModelOfCommand& model,
-                             const std::optional<std::string>& text, Output& out) const {
+                             const std::optional<std::string>& text, const std::optional<PromptOfCommand>& conversation,
+                             Output& out) const {
   const size_t prompt = request.prompt.size(), generated = result.ids.size();
   if (out.json()) {
     nlohmann::ordered_json object = {
@@ -178,6 +190,10 @@ void GenerateCommand::Report(const GenerateRequest& request, const GenerateResul
         {"seconds", {{"load", model.load_seconds()}, {"prefill", result.prefill_s}, {"decode", result.decode_s}}},
         {"peak_bytes", ReadMemoryUse().peak_resident}};
     if (text) object["text"] = *text;
+    if (conversation) {
+      object["dropped"] = {{"messages", conversation->fitted.dropped_messages},
+                           {"tokens", conversation->fitted.dropped_tokens}};
+    }
     out.Json(object);
     return;
   }

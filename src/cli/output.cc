@@ -24,15 +24,15 @@ namespace {
 }
 
 // Colour is for people: a terminal that has not asked for none (no-color.org).
-bool ColorOnStderr() {
+bool ColorOn(int fd) {
   const char* no_color = std::getenv("NO_COLOR");
   const char* term = std::getenv("TERM");
-  return isatty(STDERR_FILENO) == 1 && !(no_color && *no_color) && !(term && std::strcmp(term, "dumb") == 0);
+  return isatty(fd) == 1 && !(no_color && *no_color) && !(term && std::strcmp(term, "dumb") == 0);
 }
 
 void PrintLine(const char* color, std::string_view label, std::string_view text) {
   std::string line;
-  const bool colored = ColorOnStderr();
+  const bool colored = ColorOn(STDERR_FILENO);
   if (colored) line += color;
   line += label;
   if (colored) line += "\033[0m";
@@ -42,6 +42,8 @@ void PrintLine(const char* color, std::string_view label, std::string_view text)
 }
 
 }  // namespace
+
+bool Output::color() const { return !json_ && ColorOn(STDOUT_FILENO); }
 
 void Output::Text(std::string_view bytes) {
   STABLELM_CHECK(!json_);

@@ -18,6 +18,9 @@ class Output {
   bool json() const { return json_; }
   bool show_progress() const { return !quiet_; }  // for Progress and LoadOptions
 
+  // Whether a result may be coloured: stdout is a terminal that has not asked for none (NO_COLOR, TERM=dumb).
+  bool color() const;
+
   // Bytes of a result, as they are. Only without --json.
   void Text(std::string_view bytes);
   // One object, one line. Only with --json. Bytes that are not UTF-8 become U+FFFD; NaN and infinity become null.

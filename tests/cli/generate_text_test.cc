@@ -32,13 +32,13 @@ class GenerateText : public testing::Test {
 
 TEST_F(GenerateText, PromptsAreTakenByteForByte) {
   const std::string text = " \n  Ünïcode, a tab\t and  spaces \n\n";
-  const Json argument = GenerateJson({text, "--max-new-tokens", "3"});
+  const Json argument = GenerateJson({text, "--greedy", "--max-new-tokens", "3"});
   EXPECT_EQ(argument.at("prompt_ids"), tokenizer_.Encode(text));
   EXPECT_EQ(GenerateJson({"--max-new-tokens", "3"}, {.standard_input = text}).at("prompt_ids"),
             argument.at("prompt_ids"));
   WriteFile(temp_.path() / "prompt", text);
   const std::string file = (temp_.path() / "prompt").string();
-  EXPECT_EQ(GenerateJson({"--file", file, "--max-new-tokens", "3"}).at("ids"), argument.at("ids"));
+  EXPECT_EQ(GenerateJson({"--file", file, "--greedy", "--max-new-tokens", "3"}).at("ids"), argument.at("ids"));
 }
 
 TEST_F(GenerateText, SpecialTokensAreTextUnlessAskedFor) {
@@ -65,18 +65,18 @@ TEST_F(GenerateText, StreamedTextIsWhatTheIdsDecodeTo) {
 }
 
 TEST_F(GenerateText, TheStopTokenIsInTheIdsAndNotInTheText) {
-  const Json free = GenerateJson({"Once", "--ignore-eos", "--max-new-tokens", "4"});
+  const Json free = GenerateJson({"Once", "--greedy", "--ignore-eos", "--max-new-tokens", "4"});
   std::vector<int32_t> ids = free.at("ids");
   Json config = Json::parse(std::ifstream(model_ + "/config.json"));
   config["eos_token_id"] = ids[3];
   WriteFile(model_ + "/config.json", config.dump());
-  const Json stopped = GenerateJson({"Once"});
+  const Json stopped = GenerateJson({"Once", "--greedy"});
   ids = stopped.at("ids").get<std::vector<int32_t>>();
   EXPECT_EQ(stopped.at("finish_reason"), "stop");
   EXPECT_EQ(ids.back(), free.at("ids").at(3));
   ids.pop_back();
   EXPECT_EQ(stopped.at("text"), tokenizer_.Decode(ids));
-  EXPECT_EQ(Generate({"Once"}).out, tokenizer_.Decode(ids));
+  EXPECT_EQ(Generate({"Once", "--greedy"}).out, tokenizer_.Decode(ids));
 }
 
 TEST_F(GenerateText, InvalidUtf8IsRefusedOrReplaced) {

@@ -1,0 +1,35 @@
+// Any bytes as a list of messages, a chat record and a generation_config.json: read or refused with an Error. What was
+// read as a record can be written and read again as the same.
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "base/error.h"
+#include "generate/chat_record.h"
+#include "generate/conversation.h"
+#include "generate/generation_config.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace stablelm;
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  try {
+    CheckConversation(ParseMessages(text, "fuzz"), "read");
+  } catch (const Error& error) {
+    STABLELM_CHECK(error.info().where.rfind("read", 0) != 0);
+  }
+  try {
+    const ChatRecord record = ParseChatRecord(text, "fuzz");
+    STABLELM_CHECK(ParseChatRecord(WriteChatRecord(record), "written") == record);
+  } catch (const Error& error) {
+    STABLELM_CHECK(error.info().where.rfind("written", 0) != 0);
+  }
+  try {
+    ParseGenerationConfig(text, "fuzz", 1000);
+  } catch (const Error&) {
+  }
+  try {
+    ParseLegacyGenerationKeys(text, "fuzz");
+  } catch (const Error&) {
+  }
+  return 0;
+}

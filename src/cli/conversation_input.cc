@@ -1,0 +1,90 @@
+#include "cli/conversation_input.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace stablelm {
+namespace {
+
+[[noreturn]] void FailUsage(const std::string& where, const std::string& what, const std::string& hint) {
+  throw UsageError({.where = where, .what = what, .found = {}, .expected = {}, .hint = hint});
+}
+
+// --system TEXT, or @FILE.
+std::string SystemText(const std::string& given, bool replace_invalid) {
+  if (!given.starts_with("@")) return CheckedUtf8(given, "--system", replace_invalid);
+  const std::string file = given.substr(1);
+  RequireGiven(!file.empty(), "--system @FILE", "name the file behind the @");
+  return CheckedUtf8(ReadFileOrPipe(file), file, replace_invalid);
+}
+
+Conversation ReadConversation(const ConversationInput& input) {
+  if (input.user) return {{.role = Role::kUser, .text = CheckedUtf8(*input.user, "--user", input.replace_invalid)}};
+  const std::string where = *input.messages == "-" ? "standard input" : *input.messages;
+  return ParseMessages(CheckedUtf8(ReadFileOrPipe(*input.messages), where, input.replace_invalid), where);
+}
+
+}  // namespace
+
+void ConversationInput::RequireNoConversationOptions() const {
+  const char* given = system ? "--system" : no_system ? "--no-system" : prompt_template ? "--template" : nullptr;
+  if (given) FailUsage(given, "needs a conversation", "give one: --user TEXT or --messages FILE");
+}
+
+void AddConversationInput(CLI::App& app, ConversationInput& input) {
+  AddText(app, "--user", "TEXT", input.user, "A message to the model, written as its chat template wants it");
+  AddText(app, "--messages", "FILE", input.messages,
+          "A conversation: OpenAI's list of {\"role\", \"content\"}, as JSON (- is standard input)");
+  AddText(app, "--system", "TEXT|@FILE", input.system,
+          "System text, taken as it is, in place of the model's and of the conversation's own");
+  AddFlag(app, "--no-system", input.no_system, "No system text at all");
+  AddChoice(app, "--template", PromptTemplateNames(), "Chat template (default: the model's own)",
+            [&input](size_t i) { input.prompt_template = PromptTemplateOf(PromptTemplateNames()[i]); });
+}
+
+void AddContextOptions(CLI::App& app, ConversationInput& input) {
+  AddChoice(app, "--context-policy", ContextPolicyNames(),
+            "What to do when prompt and reserve do not fit the context: refuse (default), drop the oldest turns of the "
+            "conversation, or reply until the context is full",
+            [&input](size_t i) {
+              constexpr ContextPolicy kInOrder[] = {ContextPolicy::kError, ContextPolicy::kDropOldestTurns,
+                                                    ContextPolicy::kStop};
+              input.policy = kInOrder[i];
+            });
+  AddNumber(app, "--reserve", input.reserve, Limits<int64_t>{0, int64_t{1} << 31},
+            "Positions of the context that stay free for the reply (default: 0; with drop-oldest-turns 512, at most "
+            "half the context)");
+}
+
+ContextLimits LimitsOf(const ConversationInput& input, int64_t context) {
+  const bool drops = input.policy == ContextPolicy::kDropOldestTurns;
+  const int64_t standard = drops ? std::min<int64_t>(512, context / 2) : 0;
+  return {.context = context, .reserve = input.reserve.value_or(standard), .policy = input.policy};
+}
+
+PromptOfCommand PromptFor(const ConversationInput& input, const Tokenizer& tokenizer, const ModelDefaults& defaults,
+                          int64_t context, Output& out) {
+  if (input.user && input.messages) {
+    FailUsage("--messages", "the conversation is given twice, by --user and by --messages", "leave one of them out");
+  }
+  if (input.system && input.no_system) FailUsage("--no-system", "contradicts --system", "leave one of them out");
+  PromptOfCommand prompt;
+  prompt.where = input.user ? "--user" : *input.messages == "-" ? "standard input" : *input.messages;
+  ChatWishes wishes = {.prompt_template = input.prompt_template, .system = std::nullopt, .no_system = input.no_system};
+  if (input.system) wishes.system = SystemText(*input.system, input.replace_invalid);
+  prompt.setup = ResolveChatSetup(wishes, defaults);
+  Conversation conversation = ReadConversation(input);
+  RequireQuestion(conversation,
+                  prompt.where);  // before a system message moves the others: errors count as the file does
+  conversation = WithSystemMessage(std::move(conversation), prompt.setup);
+  const PromptBuilder builder(tokenizer, prompt.setup.prompt_template);
+  prompt.fitted = FitPrompt(builder, conversation, LimitsOf(input, context), prompt.where);
+  if (prompt.fitted.dropped_messages > 0) {
+    out.Warning("the conversation does not fit the context: its " + std::to_string(prompt.fitted.dropped_messages) +
+                " oldest messages (" + std::to_string(prompt.fitted.dropped_tokens) + " tokens) were dropped");
+  }
+  return prompt;
+}
+
+}  // namespace stablelm

@@ -1,0 +1,46 @@
+// The conversation that a command is asked to write as a prompt: --user or --messages, and how to write it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "cli/options.h"
+#include "generate/chat_setup.h"
+#include "generate/context_policy.h"
+
+namespace stablelm {
+
+struct ConversationInput {
+  std::optional<std::string> user;      // --user TEXT: one message
+  std::optional<std::string> messages;  // --messages FILE
+  std::optional<std::string> system;    // --system TEXT|@FILE
+  bool no_system = false;
+  std::optional<PromptTemplate> prompt_template;
+  ContextPolicy policy = ContextPolicy::kError;
+  std::optional<int64_t> reserve;
+  bool replace_invalid = false;  // --invalid-utf8 replace, where the command has it
+
+  bool Given() const { return user || messages; }
+  // Throws UsageError for --system, --no-system or --template without a conversation.
+  void RequireNoConversationOptions() const;
+};
+void AddConversationInput(CLI::App& app, ConversationInput& input);
+// --context-policy and --reserve.
+void AddContextOptions(CLI::App& app, ConversationInput& input);
+
+// The reserve that holds when none is given: none, but 512 positions or half the context where turns are dropped to
+// make room.
+ContextLimits LimitsOf(const ConversationInput& input, int64_t context);
+
+struct PromptOfCommand {
+  ChatSetup setup;
+  FittedPrompt fitted;
+  std::string where;  // what the conversation is called in errors
+};
+// Reads and checks the conversation, builds its prompt and fits it into the context; what was dropped is said in a
+// warning. `input` is Given(). Throws UsageError and Error.
+PromptOfCommand PromptFor(const ConversationInput& input, const Tokenizer& tokenizer, const ModelDefaults& defaults,
+                          int64_t context, Output& out);
+
+}  // namespace stablelm

@@ -1,0 +1,46 @@
+// The chat record of a model: how to talk to it. `stablelm_chat.json` in its folder:
+//
+//   {"template": "stablelm-tuned",            one of generate/prompt_template.h
+//    "system": "# StableLM Tuned ...\n",      null: none; absent: the template's own
+//    "stop_tokens": ["<|USER|>", ...],        spellings of tokens that end a reply; absent: the template's own
+//    "generation": {"temperature": 0.7}}      settings (generate/setting_values.h); absent: none
+//
+// Written by whoever made the model, kept by what copies it, obeyed by whatever talks to it.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "generate/prompt_template.h"
+#include "generate/setting_values.h"
+
+namespace stablelm {
+
+inline constexpr const char* kChatRecordFile = "stablelm_chat.json";
+
+struct ChatRecord {
+  PromptTemplate prompt_template = PromptTemplate::kNone;
+  std::optional<std::string> system;
+  std::vector<std::string> stop_tokens;
+  SettingValues generation;
+  bool operator==(const ChatRecord&) const = default;
+};
+
+// What the model card of StableLM-Tuned-Alpha says: its template, system text, five stop tokens, temperature 0.7.
+ChatRecord CardChatRecord();
+
+// Strict: unknown keys, templates and settings are refused with the nearest known name. Throws Error that names the
+// key.
+ChatRecord ParseChatRecord(std::string_view json, const std::string& where);
+// What ParseChatRecord reads back as the same record.
+std::string WriteChatRecord(const ChatRecord& record);
+
+// The record of a folder; no value when it has none. Throws Error.
+std::optional<ChatRecord> ReadChatRecordOf(const std::filesystem::path& folder);
+// Whole or not at all.
+void WriteChatRecordTo(const std::filesystem::path& folder, const ChatRecord& record);
+
+}  // namespace stablelm

@@ -1,0 +1,100 @@
+#include "generate/context_policy.h"
+
+#include "base/error.h"
+
+namespace stablelm {
+namespace {
+
+constexpr ContextPolicy kPolicies[] = {ContextPolicy::kError, ContextPolicy::kDropOldestTurns, ContextPolicy::kStop};
+
+int64_t Reserve(const ContextLimits& limits) { return limits.policy == ContextPolicy::kStop ? 0 : limits.reserve; }
+
+int64_t Length(const Prompt& prompt) { return static_cast<int64_t>(prompt.ids.size()); }
+
+// Without overflow: both are at most 2^31 and some.
+bool Fits(int64_t tokens, const ContextLimits& limits) { return tokens <= limits.context - Reserve(limits); }
+
+[[noreturn]] void FailToFit(int64_t tokens, const ContextLimits& limits, const std::string& what,
+                            const std::string& hint, const std::string& where) {
+  const int64_t reserve = Reserve(limits);
+  std::string found = std::to_string(tokens) + " tokens";
+  if (reserve > 0) found += " and " + std::to_string(reserve) + " reserved for the reply";
+  throw Error({.where = where,
+               .what = what,
+               .found = found,
+               .expected = "at most " + std::to_string(limits.context) + (reserve > 0 ? " together" : ""),
+               .hint = hint});
+}
+
+// The conversation without its `turns` oldest turns.
+Conversation WithoutTurns(const Conversation& conversation, size_t turns) {
+  const bool system = conversation.front().role == Role::kSystem;
+  const auto first = conversation.begin() + (system ? 1 : 0);
+  Conversation rest(conversation.begin(), first);
+  rest.insert(rest.end(), first + static_cast<std::ptrdiff_t>(2 * turns), conversation.end());
+  return rest;
+}
+
+}  // namespace
+
+const char* NameOf(ContextPolicy policy) {
+  switch (policy) {
+    case ContextPolicy::kError:
+      return "error";
+    case ContextPolicy::kDropOldestTurns:
+      return "drop-oldest-turns";
+    case ContextPolicy::kStop:
+      return "stop";
+  }
+  STABLELM_CHECK(false);
+}
+
+std::vector<std::string> ContextPolicyNames() {
+  std::vector<std::string> names;
+  for (const ContextPolicy policy : kPolicies) names.emplace_back(NameOf(policy));
+  return names;
+}
+
+FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& conversation, const ContextLimits& limits,
+                       const std::string& where) {
+  FittedPrompt out;
+  out.prompt = builder.BuildPrompt(conversation, where);
+  const int64_t whole = Length(out.prompt);
+  if (Fits(whole, limits)) return out;
+  const std::string place = where.empty() ? "the conversation" : where;
+  if (limits.policy != ContextPolicy::kDropOldestTurns) {
+    FailToFit(whole, limits, "longer than the model's context", "shorten it, or --context-policy drop-oldest-turns",
+              place);
+  }
+  // The turns before the last user message. A prompt with fewer turns is shorter, so the fewest that have to go are
+  // found by halving: low do not suffice, high do.
+  const size_t system = conversation.front().role == Role::kSystem ? 1 : 0;
+  const size_t turns = (conversation.size() - system) / 2;
+  const auto build = [&](size_t dropped) { return builder.BuildPrompt(WithoutTurns(conversation, dropped), where); };
+  size_t low = 0, high = turns;
+  if (turns > 0) out.prompt = build(turns);
+  if (!Fits(Length(out.prompt), limits)) {
+    FailToFit(Length(out.prompt), limits, "the last turn alone is longer than the model's context", "shorten it",
+              place);
+  }
+  while (high - low > 1) {
+    const size_t middle = low + (high - low) / 2;
+    Prompt prompt = build(middle);
+    if (Fits(Length(prompt), limits)) {
+      high = middle;
+      out.prompt = std::move(prompt);
+    } else {
+      low = middle;
+    }
+  }
+  out.dropped_messages = 2 * high;
+  out.dropped_tokens = whole - Length(out.prompt);
+  return out;
+}
+
+void RequireContext(int64_t tokens, const ContextLimits& limits, const std::string& where) {
+  if (Fits(tokens, limits)) return;
+  FailToFit(tokens, limits, "longer than the model's context", "shorten it", where);
+}
+
+}  // namespace stablelm

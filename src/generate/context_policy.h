@@ -1,0 +1,44 @@
+// What happens when a conversation does not fit the model's context. Never silently: the result says what was dropped.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "generate/conversation.h"
+#include "generate/prompt.h"
+
+namespace stablelm {
+
+enum class ContextPolicy : uint8_t {
+  kError,            // "error": prompt and reserve must fit
+  kDropOldestTurns,  // "drop-oldest-turns": the oldest turns (a user's message with its answer) go, as few as needed;
+                     // the system message stays
+  kStop,             // "stop": the prompt must fit; the reserve is not asked for, the reply ends where the context does
+};
+const char* NameOf(ContextPolicy policy);
+std::vector<std::string> ContextPolicyNames();
+
+struct ContextLimits {
+  int64_t context = 0;  // positions of the model
+  int64_t reserve = 0;  // positions that stay free for the reply
+  ContextPolicy policy = ContextPolicy::kError;
+};
+
+struct FittedPrompt {
+  Prompt prompt;
+  size_t dropped_messages = 0;
+  int64_t dropped_tokens = 0;  // by how many the prompt is shorter than that of the whole conversation
+};
+
+// The prompt of the conversation, within the limits. Throws Error as PromptBuilder::BuildPrompt, and with both numbers
+// when it does not fit: for drop-oldest-turns when the last turn alone does not.
+FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& conversation, const ContextLimits& limits,
+                       const std::string& where = {});
+
+// The same question about a prompt without turns, of `tokens` ids. Throws Error when it does not fit; there is nothing
+// to drop.
+void RequireContext(int64_t tokens, const ContextLimits& limits, const std::string& where);
+
+}  // namespace stablelm

@@ -1,0 +1,180 @@
+#include "generate/conversation.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/nearest.h"
+#include "base/utf8.h"
+#include "checkpoint/strict_json.h"
+
+namespace stablelm {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr size_t kMaxBytes = size_t{64} << 20;
+constexpr size_t kMaxDepth = 8;  // messages, message, content, part: four, and one error message for anything deeper
+constexpr Role kRoles[] = {Role::kSystem, Role::kUser, Role::kAssistant};
+
+std::string Shown(const Json& value) { return Quoted(value.dump(-1, ' ', false, Json::error_handler_t::replace), 60); }
+
+// Names fields of one list of messages in errors.
+class Place {
+ public:
+  explicit Place(const std::string& where) : prefix_(where.empty() ? "" : where + ": ") {}
+  std::string List() const { return prefix_ + "messages"; }
+  std::string Of(size_t index, const std::string& field = {}) const {
+    return List() + "[" + std::to_string(index) + "]" + (field.empty() ? "" : "." + field);
+  }
+
+ private:
+  std::string prefix_;
+};
+
+[[noreturn]] void Fail(std::string where, std::string what, std::string found, std::string expected,
+                       std::string hint = {}) {
+  throw Error({.where = std::move(where),
+               .what = std::move(what),
+               .found = std::move(found),
+               .expected = std::move(expected),
+               .hint = std::move(hint)});
+}
+
+std::string DidYouMean(const std::string& typed, const std::vector<std::string>& known) {
+  const std::string nearest = NearestName(typed, known);
+  return nearest.empty() ? "" : "did you mean " + Quoted(nearest) + "?";
+}
+
+// The value of a field that must be there; null counts as absent.
+const Json& Needed(const Json& object, const char* field, const std::string& place, const char* expected) {
+  const auto it = object.find(field);
+  if (it == object.end() || it->is_null()) Fail(place, "missing", {}, expected);
+  return *it;
+}
+
+void RefuseOtherFields(const Json& object, const std::vector<std::string>& known, const std::string& place,
+                       const char* expected) {
+  for (const auto& [name, value] : object.items()) {
+    if (value.is_null() || std::ranges::find(known, name) != known.end()) continue;
+    Fail(place, "unknown field " + Quoted(name), Shown(value), expected, DidYouMean(name, known));
+  }
+}
+
+Role RoleOf(const Json& value, const std::string& place) {
+  const char* expected = "\"system\", \"user\" or \"assistant\"";
+  if (!value.is_string()) Fail(place, "not a string", Shown(value), expected);
+  const std::string& name = value.get_ref<const std::string&>();
+  std::vector<std::string> known;
+  for (const Role role : kRoles) {
+    if (name == NameOf(role)) return role;
+    known.emplace_back(NameOf(role));
+  }
+  Fail(place, "unknown role", Quoted(name), expected, DidYouMean(name, known));
+}
+
+std::string TextOf(const Json& content, const std::string& place) {
+  if (content.is_string()) return content.get<std::string>();
+  if (!content.is_array()) {
+    Fail(place, "not text", Shown(content), "a string, or a list of {\"type\": \"text\", \"text\": \"...\"}");
+  }
+  std::string text;
+  for (size_t i = 0; i < content.size(); ++i) {
+    const std::string part = place + "[" + std::to_string(i) + "]";
+    const Json& value = content[i];
+    const char* expected = "{\"type\": \"text\", \"text\": \"...\"}";
+    if (!value.is_object()) Fail(part, "not a part of a message", Shown(value), expected);
+    const Json& type = Needed(value, "type", part + ".type", "\"text\"");
+    if (type != "text") {
+      Fail(part + ".type", "unsupported kind of content", Shown(type), "\"text\"", "this model reads text alone");
+    }
+    RefuseOtherFields(value, {"type", "text"}, part, expected);
+    const Json& words = Needed(value, "text", part + ".text", "a string");
+    if (!words.is_string()) Fail(part + ".text", "not a string", Shown(words), "a string");
+    if (i > 0) text.push_back('\n');
+    text += words.get_ref<const std::string&>();
+  }
+  return text;
+}
+
+}  // namespace
+
+const char* NameOf(Role role) {
+  switch (role) {
+    case Role::kSystem:
+      return "system";
+    case Role::kUser:
+      return "user";
+    case Role::kAssistant:
+      return "assistant";
+  }
+  STABLELM_CHECK(false);
+}
+
+Conversation ReadMessages(const Json& messages, const std::string& where) {
+  const Place place(where);
+  if (!messages.is_array()) {
+    Fail(place.List(), "not a list of messages", Shown(messages), "[{\"role\": \"user\", \"content\": \"...\"}]");
+  }
+  Conversation conversation;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    const Json& message = messages[i];
+    if (!message.is_object()) {
+      Fail(place.Of(i), "not a message", Shown(message), "{\"role\": \"user\", \"content\": \"...\"}");
+    }
+    RefuseOtherFields(message, {"role", "content"}, place.Of(i), "\"role\" and \"content\"");
+    const Json& role = Needed(message, "role", place.Of(i, "role"), "\"system\", \"user\" or \"assistant\"");
+    const Json& content = Needed(message, "content", place.Of(i, "content"), "a string");
+    conversation.push_back(
+        {.role = RoleOf(role, place.Of(i, "role")), .text = TextOf(content, place.Of(i, "content"))});
+  }
+  CheckConversation(conversation, where);
+  return conversation;
+}
+
+Conversation ParseMessages(std::string_view json, const std::string& where) {
+  if (json.size() > kMaxBytes) {
+    Fail(where, "too large for a conversation", std::to_string(json.size()) + " bytes",
+         "at most " + std::to_string(kMaxBytes));
+  }
+  const Json root = ParseStrictJson(json, where, kMaxDepth);
+  if (!root.is_object()) return ReadMessages(root, where);
+  RefuseOtherFields(root, {"messages"}, where, "a list of messages, or {\"messages\": [...]} alone");
+  return ReadMessages(Needed(root, "messages", Place(where).List(), "a list of messages"), where);
+}
+
+void CheckConversation(const Conversation& conversation, const std::string& where) {
+  const Place place(where);
+  for (size_t i = 0; i < conversation.size(); ++i) {
+    const Message& message = conversation[i];
+    if (const size_t bad = utf8::FirstInvalid(message.text); bad != utf8::kValid) {
+      Fail(place.Of(i, "content"), "not UTF-8 at byte " + std::to_string(bad),
+           Quoted(std::string_view(message.text).substr(bad, 4)), "UTF-8 text");
+    }
+    if (message.role == Role::kSystem) {
+      if (i == 0) continue;
+      Fail(place.Of(i, "role"), "a system message in the middle", "\"system\"", "at most one, at the beginning");
+    }
+    const bool first = i == 0 || conversation[i - 1].role == Role::kSystem;
+    const Role expected = first || conversation[i - 1].role == Role::kAssistant ? Role::kUser : Role::kAssistant;
+    if (message.role == expected) continue;
+    Fail(
+        place.Of(i, "role"),
+        first ? "the assistant speaks first" : "two messages of the " + std::string(NameOf(message.role)) + " in a row",
+        Quoted(NameOf(message.role)), Quoted(NameOf(expected)),
+        first ? "begin with a user message; instructions belong into a system message" : "join them into one message");
+  }
+  if (conversation.empty() || conversation.back().role == Role::kSystem) {
+    Fail(place.List(), "an empty conversation", conversation.empty() ? "no message" : "only a system message",
+         "at least one user message");
+  }
+}
+
+void RequireQuestion(const Conversation& conversation, const std::string& where) {
+  STABLELM_CHECK(!conversation.empty());
+  if (conversation.back().role == Role::kUser) return;
+  Fail(Place(where).Of(conversation.size() - 1, "role"), "the assistant has the last word: there is nothing to answer",
+       Quoted(NameOf(conversation.back().role)), "\"user\"");
+}
+
+}  // namespace stablelm

@@ -1,0 +1,162 @@
+#include "generate/generation_config.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "checkpoint/strict_json.h"
+
+namespace stablelm {
+namespace {
+
+using Json = nlohmann::json;
+
+// Keys of transformers' GenerationConfig that this program does not follow, with the value that asks for nothing (null
+// and an empty list ask for nothing everywhere).
+struct Unfollowed {
+  const char* name;
+  const char* neutral;
+};
+constexpr Unfollowed kUnfollowed[] = {
+    {"assistant_confidence_threshold", "0.4"},
+    {"assistant_early_exit", "null"},
+    {"bad_words_ids", "null"},
+    {"begin_suppress_tokens", "null"},
+    {"constraints", "null"},
+    {"diversity_penalty", "0.0"},
+    {"dola_layers", "null"},
+    {"early_stopping", "false"},
+    {"encoder_no_repeat_ngram_size", "0"},
+    {"encoder_repetition_penalty", "1.0"},
+    {"epsilon_cutoff", "0.0"},
+    {"eta_cutoff", "0.0"},
+    {"exponential_decay_length_penalty", "null"},
+    {"force_words_ids", "null"},
+    {"forced_bos_token_id", "null"},
+    {"forced_decoder_ids", "null"},
+    {"forced_eos_token_id", "null"},
+    {"guidance_scale", "1.0"},
+    {"length_penalty", "1.0"},
+    {"max_length", "20"},
+    {"max_time", "null"},
+    {"min_length", "0"},
+    {"min_new_tokens", "0"},
+    {"min_p", "0.0"},
+    {"no_repeat_ngram_size", "0"},
+    {"num_beam_groups", "1"},
+    {"num_beams", "1"},
+    {"num_return_sequences", "1"},
+    {"penalty_alpha", "0.0"},
+    {"prefix_allowed_tokens_fn", "null"},
+    {"prompt_lookup_num_tokens", "null"},
+    {"remove_invalid_values", "false"},
+    {"renormalize_logits", "false"},
+    {"repetition_penalty", "1.0"},
+    {"sequence_bias", "null"},
+    {"stop_strings", "null"},
+    {"suppress_tokens", "null"},
+    {"token_healing", "false"},
+    {"top_h", "null"},
+    {"typical_p", "1.0"},
+    {"watermarking_config", "null"},
+};
+
+// Keys without an effect on the tokens, or read elsewhere.
+constexpr std::string_view kHarmless[] = {
+    "_from_model_config",
+    "assistant_lookbehind",
+    "bos_token_id",
+    "cache_config",
+    "cache_implementation",
+    "compile_config",
+    "decoder_start_token_id",
+    "disable_compile",
+    "eos_token_id",
+    "generation_kwargs",
+    "is_assistant",
+    "low_memory",
+    "max_matching_ngram_size",
+    "num_assistant_tokens",
+    "output_attentions",
+    "num_assistant_tokens_schedule",
+    "output_hidden_states",
+    "output_logits",
+    "output_scores",
+    "pad_token_id",
+    "prefill_chunk_size",
+    "return_dict_in_generate",
+    "return_legacy_cache",
+    "target_lookbehind",
+    "transformers_version",
+    "use_cache",
+    "use_model_defaults",
+};
+
+std::string Shown(const Json& value) { return Quoted(value.dump(-1, ' ', false, Json::error_handler_t::replace), 60); }
+
+Json ParseObject(std::string_view json, const std::string& where) {
+  Json root = ParseStrictJson(json, where);
+  if (root.is_object()) return root;
+  throw Error({.where = where,
+               .what = "not a generation configuration",
+               .found = Shown(root),
+               .expected = "a JSON object",
+               .hint = {}});
+}
+
+// Takes the key when it is one of ours or one of theirs; false when it is neither.
+bool TakeKey(const std::string& key, const Json& value, const std::string& where, GenerationConfig& out) {
+  if (const std::optional<SettingSpec> spec = FindSetting(key)) {
+    if (!value.is_null()) out.values[key] = ReadSettingValue(value, *spec, where + ": \"" + key + "\"");
+    return true;
+  }
+  for (const Unfollowed& one : kUnfollowed) {
+    if (key != one.name) continue;
+    const bool asks = !value.is_null() && !(value.is_array() && value.empty()) && value != Json::parse(one.neutral);
+    if (asks) out.warnings.push_back(where + ": \"" + key + "\": " + Shown(value) + " is not followed");
+    return true;
+  }
+  return false;
+}
+
+std::vector<int32_t> ReadEosIds(const Json& value, const std::string& where, int64_t vocab_size) {
+  std::vector<int32_t> ids;
+  const Json list = value.is_array() ? value : Json::array({value});
+  for (const Json& id : list) {
+    const bool valid = id.is_number_integer() && id >= 0 && id < vocab_size;
+    if (!valid || ids.size() == 1000) {
+      throw Error({.where = where + ": \"eos_token_id\"",
+                   .what = valid ? "too many ids" : "not a token of the vocabulary",
+                   .found = valid ? std::to_string(list.size()) : Shown(id),
+                   .expected = valid ? "at most 1000" : "an integer from 0 to " + std::to_string(vocab_size - 1),
+                   .hint = {}});
+    }
+    ids.push_back(id.get<int32_t>());
+  }
+  return ids;
+}
+
+}  // namespace
+
+GenerationConfig ParseGenerationConfig(std::string_view json, const std::string& where, int64_t vocab_size) {
+  const Json root = ParseObject(json, where);
+  GenerationConfig out;
+  for (const auto& [key, value] : root.items()) {
+    if (TakeKey(key, value, where, out) || value.is_null()) continue;
+    if (key == "eos_token_id") {
+      out.eos_ids = ReadEosIds(value, where, vocab_size);
+    } else if (std::ranges::find(kHarmless, std::string_view(key)) == std::end(kHarmless)) {
+      out.warnings.push_back(where + ": unknown key " + Quoted(key) + " ignored");
+    }
+  }
+  return out;
+}
+
+GenerationConfig ParseLegacyGenerationKeys(std::string_view config_json, const std::string& where) {
+  const Json root = ParseObject(config_json, where);
+  GenerationConfig out;
+  for (const auto& [key, value] : root.items()) TakeKey(key, value, where, out);
+  return out;
+}
+
+}  // namespace stablelm

@@ -1,0 +1,29 @@
+// What the files of a Hugging Face folder say about generating: generation_config.json, and the same keys in the
+// config.json of old folders. Only keys that are there count: transformers' defaults are not taken for wishes.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "generate/setting_values.h"
+
+namespace stablelm {
+
+struct GenerationConfig {
+  SettingValues values;
+  std::vector<int32_t> eos_ids;
+  std::vector<std::string> warnings;  // wishes that this program does not follow, unknown keys
+};
+
+inline constexpr const char* kGenerationConfigFile = "generation_config.json";
+
+// `vocab_size` bounds the token ids. Throws Error that names file and key for values that make no sense.
+GenerationConfig ParseGenerationConfig(std::string_view json, const std::string& where, int64_t vocab_size);
+// The generation keys of a config.json; its other keys, end ids among them, are for checkpoint/config.h.
+GenerationConfig ParseLegacyGenerationKeys(std::string_view config_json, const std::string& where);
+
+}  // namespace stablelm

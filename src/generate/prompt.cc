@@ -1,0 +1,271 @@
+// What the templates look like. {…} stands for a text, [...] for a token that is placed by id.
+//
+// stablelm-tuned (model card of StableLM-Tuned-Alpha; the official Space and FastChat join turns in the same way):
+//   [<|SYSTEM|>]{system}[<|USER|>]{user}[<|ASSISTANT|>]{assistant}[<|USER|>]{user}[<|ASSISTANT|>]
+//   Nothing between the turns, no end token after an answer: the next role token ends it.
+// dolly-v2 (databrickslabs/dolly training/consts.py; further turns as in FastChat's conversation.py):
+//   {system}\n\n[### Instruction:]\n{user}\n\n[### Response:\n]{assistant}\n\n[### End]\n\n[### Instruction:]...
+// oasst-neox (LAION-AI/Open-Assistant model_training/custom_datasets/formatting.py):
+//   [<|system|>]{system}[<|endoftext|>][<|prompter|>]{user}[<|endoftext|>][<|assistant|>]{assistant}[<|endoftext|>]...
+// alpaca (tatsu-lab/stanford_alpaca train.py, prompt_no_input; it has one turn, further ones follow the end token):
+//   {system}\n\n### Instruction:\n{user}\n\n### Response:{assistant}[<|endoftext|>]### Instruction:...
+// none: {system}{user}{assistant}{user}...
+#include "generate/prompt.h"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace stablelm {
+
+// A token by id, or a text.
+struct PromptBuilder::Piece {
+  Role role = Role::kUser;
+  PartKind kind = PartKind::kText;
+  std::string_view text;
+  int32_t id = -1;
+  bool joins = false;  // makes one text with the piece before it: the tokenizer sees no border
+};
+
+// The pieces of a prompt in order. Texts are views of the conversation and of literals.
+class PromptBuilder::Layout {
+ public:
+  void Control(Role role, int32_t id) {
+    pieces_.push_back({.role = role, .kind = PartKind::kControl, .text = {}, .id = id});
+    joinable_ = false;
+  }
+  // A marker and the texts around it are one text, as in the programs that format a string and encode that.
+  void Marker(Role role, std::string_view text) { Add(role, PartKind::kMarker, text, joinable_); }
+  void Text(const Message& message) { Add(message.role, PartKind::kText, message.text, joinable_); }
+  // What follows is encoded by itself: a reply is, since it was made behind a finished prompt.
+  void Border() { joinable_ = false; }
+
+  const std::vector<Piece>& pieces() const { return pieces_; }
+
+ private:
+  void Add(Role role, PartKind kind, std::string_view text, bool joins) {
+    pieces_.push_back({.role = role, .kind = kind, .text = text, .id = -1, .joins = joins});
+    joinable_ = true;
+  }
+  std::vector<Piece> pieces_;
+  bool joinable_ = false;
+};
+
+const char* NameOf(PartKind kind) {
+  switch (kind) {
+    case PartKind::kControl:
+      return "control";
+    case PartKind::kMarker:
+      return "marker";
+    case PartKind::kText:
+      return "text";
+  }
+  STABLELM_CHECK(false);
+}
+
+int32_t PromptBuilder::Control(const char* spelling) const {
+  if (const std::optional<int32_t> id = SpecialTokenId(tokenizer_, spelling)) return *id;
+  const bool as_text = tokenizer_.TokenId(spelling).has_value();
+  throw Error({.where = "template " + std::string(NameOf(template_)),
+               .what = "the tokenizer has no special token " + Quoted(spelling),
+               .found = as_text ? "a token of that name that any text can spell" : "",
+               .expected = {},
+               .hint = "the model was not made for this template; --template alpaca or none needs no role tokens"});
+}
+
+PromptBuilder::PromptBuilder(Tokenizer tokenizer, PromptTemplate prompt_template)
+    : tokenizer_(std::move(tokenizer)), template_(prompt_template) {
+  switch (template_) {
+    case PromptTemplate::kStableLmTuned:
+      system_ = Control("<|SYSTEM|>");
+      user_ = Control("<|USER|>");
+      assistant_ = Control("<|ASSISTANT|>");
+      break;
+    case PromptTemplate::kDollyV2:
+      user_ = Control("### Instruction:");
+      line_end_in_assistant_ = SpecialTokenId(tokenizer_, "### Response:\n").has_value();
+      assistant_ = Control(line_end_in_assistant_ ? "### Response:\n" : "### Response:");
+      end_ = Control("### End");
+      break;
+    case PromptTemplate::kOasstNeox:
+      system_ = SpecialTokenId(tokenizer_, "<|system|>").value_or(-1);  // not in all of these models
+      user_ = Control("<|prompter|>");
+      assistant_ = Control("<|assistant|>");
+      end_ = Control("<|endoftext|>");
+      break;
+    case PromptTemplate::kAlpaca:
+      end_ = Control("<|endoftext|>");
+      break;
+    case PromptTemplate::kNone:
+      break;
+  }
+}
+
+void PromptBuilder::AddSystem(const Message& message, Layout& layout) const {
+  switch (template_) {
+    case PromptTemplate::kStableLmTuned:
+      layout.Control(Role::kSystem, system_);
+      layout.Text(message);
+      break;
+    case PromptTemplate::kDollyV2:
+    case PromptTemplate::kAlpaca:
+      layout.Text(message);
+      layout.Marker(Role::kSystem, "\n\n");
+      break;
+    case PromptTemplate::kOasstNeox:
+      layout.Control(Role::kSystem, system_ >= 0 ? system_ : Control("<|system|>"));
+      layout.Text(message);
+      layout.Control(Role::kSystem, end_);
+      break;
+    case PromptTemplate::kNone:
+      layout.Text(message);
+      layout.Border();
+      break;
+  }
+}
+
+void PromptBuilder::AddUser(const Message& message, bool first, Layout& layout) const {
+  switch (template_) {
+    case PromptTemplate::kStableLmTuned:
+      layout.Control(Role::kUser, user_);
+      layout.Text(message);
+      break;
+    case PromptTemplate::kDollyV2:
+      if (!first) layout.Marker(Role::kUser, "\n\n");
+      layout.Control(Role::kUser, user_);
+      layout.Marker(Role::kUser, "\n");
+      layout.Text(message);
+      layout.Marker(Role::kUser, "\n\n");
+      break;
+    case PromptTemplate::kOasstNeox:
+      layout.Control(Role::kUser, user_);
+      layout.Text(message);
+      layout.Control(Role::kUser, end_);
+      break;
+    case PromptTemplate::kAlpaca:
+      layout.Marker(Role::kUser, "### Instruction:\n");
+      layout.Text(message);
+      break;
+    case PromptTemplate::kNone:
+      layout.Text(message);
+      layout.Border();
+      break;
+  }
+}
+
+void PromptBuilder::OpenAssistant(Layout& layout) const {
+  switch (template_) {
+    case PromptTemplate::kStableLmTuned:
+    case PromptTemplate::kOasstNeox:
+      layout.Control(Role::kAssistant, assistant_);
+      break;
+    case PromptTemplate::kDollyV2:
+      layout.Control(Role::kAssistant, assistant_);
+      if (!line_end_in_assistant_) layout.Marker(Role::kAssistant, "\n");
+      break;
+    case PromptTemplate::kAlpaca:
+      layout.Marker(Role::kAssistant, "\n\n### Response:");
+      break;
+    case PromptTemplate::kNone:
+      break;
+  }
+  layout.Border();
+}
+
+void PromptBuilder::AddAssistant(const Message& message, Layout& layout) const {
+  OpenAssistant(layout);
+  layout.Text(message);
+  switch (template_) {
+    case PromptTemplate::kDollyV2:
+      layout.Marker(Role::kAssistant, "\n\n");
+      layout.Control(Role::kAssistant, end_);
+      break;
+    case PromptTemplate::kOasstNeox:
+    case PromptTemplate::kAlpaca:
+      layout.Control(Role::kAssistant, end_);
+      break;
+    case PromptTemplate::kStableLmTuned:
+    case PromptTemplate::kNone:
+      layout.Border();
+      break;
+  }
+}
+
+PromptBuilder::Layout PromptBuilder::LayOut(const Conversation& conversation, const std::string& where) const {
+  CheckConversation(conversation, where);
+  Layout layout;
+  bool first = true;
+  for (const Message& message : conversation) {
+    switch (message.role) {
+      case Role::kSystem:
+        AddSystem(message, layout);
+        break;
+      case Role::kUser:
+        AddUser(message, first, layout);
+        first = false;
+        break;
+      case Role::kAssistant:
+        AddAssistant(message, layout);
+        break;
+    }
+  }
+  return layout;
+}
+
+Prompt PromptBuilder::BuildPrompt(const Conversation& conversation, const std::string& where) const {
+  Layout layout = LayOut(conversation, where);
+  RequireQuestion(conversation, where);
+  OpenAssistant(layout);
+  return Encode(layout);
+}
+
+Prompt PromptBuilder::BuildTranscript(const Conversation& conversation, const std::string& where) const {
+  return Encode(LayOut(conversation, where));
+}
+
+Prompt PromptBuilder::Encode(const Layout& layout) const {
+  Prompt prompt;
+  Encoder encoder(tokenizer_);
+  const auto add = [&](const Piece& piece, std::span<const int32_t> ids) {
+    if (ids.empty()) return;
+    const size_t begin = prompt.ids.size();
+    prompt.ids.insert(prompt.ids.end(), ids.begin(), ids.end());
+    prompt.parts.push_back({.role = piece.role, .kind = piece.kind, .begin = begin, .end = prompt.ids.size()});
+  };
+  const std::vector<Piece>& pieces = layout.pieces();
+  for (size_t i = 0; i < pieces.size();) {
+    if (pieces[i].kind == PartKind::kControl) {
+      add(pieces[i], {&pieces[i].id, 1});
+      ++i;
+      continue;
+    }
+    std::string text(pieces[i].text);
+    size_t last = i + 1;  // pieces [i, last) are one text
+    for (; last < pieces.size() && pieces[last].joins; ++last) text += pieces[last].text;
+    Encoding encoding;
+    encoder.EncodeWithOffsets(text, {.parse_special = false}, encoding);
+    // Special tokens are not looked for in texts, but a strange tokenizer could have merges that spell one.
+    for (size_t t = 0; t < encoding.ids.size(); ++t) {
+      if (!tokenizer_.IsSpecial(encoding.ids[t])) continue;
+      throw Error({.where = "prompt",
+                   .what = "the tokenizer turns a text into the control token " +
+                           Quoted(tokenizer_.TokenSpelling(encoding.ids[t])),
+                   .found = Quoted(std::string_view(text).substr(encoding.offsets[t].begin), 60),
+                   .expected = {},
+                   .hint = "its merges spell a special token: it is not fit for conversations"});
+    }
+    size_t token = 0, byte = 0;
+    for (; i < last; ++i) {
+      byte += pieces[i].text.size();
+      const size_t begin = token;
+      while (token < encoding.ids.size() && encoding.offsets[token].begin < byte) ++token;
+      add(pieces[i], std::span(encoding.ids).subspan(begin, token - begin));
+    }
+    STABLELM_CHECK(token == encoding.ids.size());
+  }
+  return prompt;
+}
+
+}  // namespace stablelm

@@ -1,0 +1,75 @@
+// The one prompt builder: from a conversation to the ids that the model sees.
+//
+// Markers (role tokens) are placed by id; every text, whoever wrote it, is encoded with special tokens off. So no text
+// can become a control token, whatever it spells. (The markers of `alpaca` are no tokens but text: there, and only
+// there, a text can imitate them.)
+//
+// Generation, training data, the server and `stablelm prompt` all use this builder, so all see the same ids.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "generate/conversation.h"
+#include "generate/prompt_template.h"
+#include "tokenizer/tokenizer.h"
+
+namespace stablelm {
+
+enum class PartKind : uint8_t {
+  kControl,  // a special token, placed by id
+  kMarker,   // text that belongs to the template
+  kText,     // text of a message
+};
+const char* NameOf(PartKind kind);  // "control", "marker", "text"
+
+// ids[begin, end) of a prompt. Where markers and a message make one text for the tokenizer, a token that holds bytes of
+// two parts belongs to the first.
+struct PromptPart {
+  Role role = Role::kUser;  // whose turn it belongs to
+  PartKind kind = PartKind::kText;
+  size_t begin = 0;
+  size_t end = 0;
+  bool operator==(const PromptPart&) const = default;
+};
+
+struct Prompt {
+  std::vector<int32_t> ids;
+  std::vector<PromptPart> parts;  // in order, none empty, together all of ids
+};
+
+// Immutable; safe to share between threads.
+class PromptBuilder {
+ public:
+  // Throws Error when the tokenizer lacks a special token that the template is made of.
+  PromptBuilder(Tokenizer tokenizer, PromptTemplate prompt_template);
+
+  // The conversation, which ends with a user message, and the assistant's turn opened. Throws Error as
+  // CheckConversation and RequireQuestion; `where` names the conversation.
+  Prompt BuildPrompt(const Conversation& conversation, const std::string& where = {}) const;
+  // The conversation as it is, for training: an assistant's message at the end is closed as the template closes it.
+  Prompt BuildTranscript(const Conversation& conversation, const std::string& where = {}) const;
+
+  PromptTemplate prompt_template() const { return template_; }
+  const Tokenizer& tokenizer() const { return tokenizer_; }
+
+ private:
+  struct Piece;
+  class Layout;
+  // The pieces of one message; `first` of the conversation but for a system message.
+  void AddSystem(const Message& message, Layout& layout) const;
+  void AddUser(const Message& message, bool first, Layout& layout) const;
+  void OpenAssistant(Layout& layout) const;
+  void AddAssistant(const Message& message, Layout& layout) const;
+  Layout LayOut(const Conversation& conversation, const std::string& where) const;
+  Prompt Encode(const Layout& layout) const;
+  int32_t Control(const char* spelling) const;
+
+  Tokenizer tokenizer_;
+  PromptTemplate template_;
+  int32_t system_ = -1, user_ = -1, assistant_ = -1, end_ = -1;  // control tokens of the template; -1: it has none
+  bool line_end_in_assistant_ = false;                           // dolly-v2's "### Response:\n" is one token
+};
+
+}  // namespace stablelm

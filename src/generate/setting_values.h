@@ -1,0 +1,37 @@
+// The generation settings that files and options may give: their names, their ranges, and sets of their values.
+//
+// Names are those of transformers' GenerationConfig. A value is a number; a flag is 0 or 1.
+#pragma once
+
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace stablelm {
+
+enum class SettingKind : uint8_t { kReal, kWhole, kFlag };
+
+struct SettingSpec {
+  std::string_view name;
+  SettingKind kind = SettingKind::kReal;
+  double min = 0, max = 0;  // both allowed
+  bool draws = false;       // has a meaning only when tokens are drawn: asking for it asks for draws
+};
+
+// In the order in which they are shown.
+std::vector<SettingSpec> SettingSpecs();
+std::optional<SettingSpec> FindSetting(std::string_view name);
+std::vector<std::string> SettingNames();
+
+using SettingValues = std::map<std::string, double, std::less<>>;
+
+// The value of a setting in a JSON file. Throws Error that names `place`, what was found and the range.
+double ReadSettingValue(const nlohmann::json& value, const SettingSpec& spec, const std::string& place);
+
+// "0.7", "50", "true": as it would be written in JSON.
+std::string ShownValue(const SettingSpec& spec, double value);
+
+}  // namespace stablelm
