@@ -1,0 +1,39 @@
+// Passes over one row of scores, as the choice of a token needs them: the maximum, division, the entries at or above a
+// threshold, the weights of a softmax. One thread.
+//
+// A score row holds finite numbers and -inf (removed entries), no NaN and no +inf; n >= 1 unless said otherwise.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace stablelm {
+
+// What is written behind the entries that CollectAtLeast reports: room for one vector of any target.
+inline constexpr size_t kCollectPadding = 64;
+
+// False when the row holds a NaN or +inf.
+bool IsScoreRow(const float* x, size_t n);
+float MaxOf(const float* x, size_t n);
+// The first i with x[i] == value, or n.
+size_t FirstEqual(const float* x, size_t n, float value);
+// x[i] /= divisor.
+void DivideInPlace(float* x, size_t n, float divisor);
+// maxima[j] = the largest of x[j], x[j + columns], x[j + 2 columns], ...; n >= columns >= 1. The k-th largest of the
+// maxima is at most the k-th largest of x: a threshold that loses none of the k largest.
+void ColumnMaxima(const float* x, size_t n, size_t columns, float* maxima);
+// The entries >= least, in order: their places in ids, themselves in values. Returns how many. Both outputs have room
+// for n + kCollectPadding.
+size_t CollectAtLeast(const float* x, size_t n, float least, int32_t* ids, float* values);
+
+// The grid of the weights below.
+inline constexpr double kWeightStep = 0x1p-36;
+// weights[i] = exp(x[i] - max) rounded to a multiple of kWeightStep, where max is the row's maximum, finite. Returns
+// the sum. Because of the grid every sum of up to 2^17 weights is exact in a double: in any order, with or without the
+// entries that are zero. A weight's bits depend on its x and on max alone.
+double SoftmaxWeights(const float* x, size_t n, float max, float* weights);
+double SoftmaxWeightsRef(const float* x, size_t n, float max, float* weights);  // std::exp in fp64
+// The sum of weights.
+double SumOfWeights(const float* weights, size_t n);  // n >= 0
+
+}  // namespace stablelm
