@@ -47,7 +47,7 @@ struct NewToken {
   std::string_view text;  // valid during the call
 };
 
-enum class EndReason : uint8_t { kStop, kLength, kContext, kCancelled };
+enum class EndReason : uint8_t { kStop, kLength, kContext, kCancelled, kTime };
 
 struct Generation {
   std::vector<int32_t> ids;      // the end token included

@@ -40,6 +40,8 @@ EndReason ReasonOf(FinishReason reason) {
       return EndReason::kContext;
     case FinishReason::kCancelled:
       return EndReason::kCancelled;
+    case FinishReason::kTime:
+      return EndReason::kTime;
   }
   STABLELM_CHECK(false);
 }
@@ -131,6 +133,7 @@ Generation LanguageModel::Generate(std::span<const int32_t> prompt, const Genera
   request.sampling = {.temperature = settings.temperature, .top_k = settings.top_k, .top_p = settings.top_p};
   request.seed = settings.seed ? *settings.seed : RandomSeed();
   (settings.ignore_end ? request.banned_ids : request.stop_ids) = config.eos_ids;
+  if (body_->tokenizer) request.known_ids = body_->tokenizer->size();
   const RunShape run = ShapeOfGenerate(config, request, body_->cache, body_->pool.NumThreads());
   body_->RequireRoom(run);
 

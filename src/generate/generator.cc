@@ -14,8 +14,15 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-bool Contains(const std::vector<int32_t>& ids, int32_t id) {
-  return std::find(ids.begin(), ids.end(), id) != ids.end();
+SamplerSetup SetupOf(const GenerateRequest& request) {
+  return {.options = request.sampling,
+          .seed = request.seed,
+          .sample = request.sample,
+          .stop_ids = request.stop_ids,
+          .banned_ids = request.banned_ids,
+          .known_ids = request.known_ids,
+          .top_logprobs = request.top_logprobs,
+          .tokenizer = request.tokenizer};
 }
 
 }  // namespace
@@ -30,6 +37,8 @@ const char* NameOf(FinishReason reason) {
       return "context";
     case FinishReason::kCancelled:
       return "cancelled";
+    case FinishReason::kTime:
+      return "time";
   }
   STABLELM_CHECK(false);
 }
@@ -57,18 +66,33 @@ GenerateResult Generate(const Transformer& model, const GenerateRequest& request
   const int64_t prompt = static_cast<int64_t>(request.prompt.size());
   const int64_t room = model.config().max_positions - prompt;
   const int64_t wanted = std::min(room, request.max_new_tokens.value_or(room));
+  if (request.max_time_s && !(*request.max_time_s > 0)) {
+    throw Error({.where = "max_time",
+                 .what = "out of range",
+                 .found = std::to_string(*request.max_time_s),
+                 .expected = "more than 0 seconds",
+                 .hint = {}});
+  }
   GenerateResult result;
   result.reason =
       request.max_new_tokens && *request.max_new_tokens <= room ? FinishReason::kLength : FinishReason::kContext;
+  Sampler sampler(SetupOf(request), model.config().vocab_size);
+  StoppedText text(request.tokenizer, {.ids = request.stop_ids, .strings = request.stop_strings});
   if (wanted <= 0) return result;
   result.ids.reserve(static_cast<size_t>(wanted));
   result.logprobs.reserve(static_cast<size_t>(wanted));
+  std::vector<int32_t> ids = request.prompt;  // prompt and generated
+  ids.reserve(static_cast<size_t>(prompt + wanted));
 
   ForwardContext ctx(model.config(), run, pool);
   KvCache cache(model.config(), run.kv_type, KvCache::PagesFor(run.context));
   KvSequence sequence(cache);
-  Sampler sampler(request.sampling, request.seed, request.sample);
+  SamplerWorkspace workspace(model.config().vocab_size);
   CancelObserver observer(hooks.cancel);
+  const auto show = [&](const std::string& piece) {
+    result.text += piece;
+    if (hooks.on_text && !piece.empty()) hooks.on_text(piece);
+  };
 
   std::vector<float> logits(static_cast<size_t>(model.config().vocab_size));
   const auto take = [&](int64_t, int64_t, std::span<const float> rows) { std::ranges::copy(rows, logits.begin()); };
@@ -87,18 +111,29 @@ GenerateResult Generate(const Transformer& model, const GenerateRequest& request
       result.reason = FinishReason::kCancelled;
       break;
     }
-    const ChosenToken token = sampler.Choose(logits, result.ids.size(), request.banned_ids);
+    const ChosenToken token = sampler.Choose(logits, ids, static_cast<int64_t>(result.ids.size()), workspace);
+    ids.push_back(token.id);
     result.ids.push_back(token.id);
     result.logprobs.push_back(token.logprob);
+    if (request.top_logprobs > 0) result.top.emplace_back(token.top.begin(), token.top.end());
+    if (!token.emptied_by.empty()) ++result.forced_tokens;
     if (hooks.on_token) hooks.on_token(token);
-    if (Contains(request.stop_ids, token.id)) {
+    show(text.Add(token.id));
+    if (text.Cause().Found()) {
       result.reason = FinishReason::kStop;
       break;
     }
     if (static_cast<int64_t>(result.ids.size()) == wanted) break;
+    if (request.max_time_s && SecondsSince(start) > *request.max_time_s) {
+      result.reason = FinishReason::kTime;
+      break;
+    }
     const BatchSequence next = {.tokens = {&result.ids.back(), 1}, .cache = &sequence, .logits_from = 0};
     std::ranges::copy(model.Forward({&next, 1}, ctx), logits.begin());
   }
+  show(text.Finish());
+  result.stop = text.Cause();
+  if (result.stop.Found()) result.reason = FinishReason::kStop;  // the last bytes may complete a stop string
   result.decode_s = SecondsSince(decode_start);
   return result;
 }

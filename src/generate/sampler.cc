@@ -2,58 +2,292 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "base/error.h"
+#include "generate/top_selection.h"
+#include "ops/score_row.h"
 #include "ops/softmax.h"
 
 namespace stablelm {
 namespace {
 
-constexpr float kRemoved = -std::numeric_limits<float>::infinity();
+using S = SamplerStep;
+
+bool IsFast(S step, const SamplingOptions& options) {
+  return (step == S::kTemperature && options.dynatemp_range == 0) || step == S::kTopK || step == S::kTopP ||
+         step == S::kMinP;
+}
 
 }  // namespace
 
-ChosenToken Sampler::Choose(std::span<const float> logits, uint64_t index, std::span<const int32_t> banned) {
-  STABLELM_CHECK(!logits.empty());
-  scores_.assign(logits.begin(), logits.end());
-  for (const int32_t id : banned) {
-    if (id >= 0 && static_cast<size_t>(id) < scores_.size()) scores_[static_cast<size_t>(id)] = kRemoved;
-  }
-  const auto best = std::max_element(scores_.begin(), scores_.end());  // the first of equals
-  if (*best == kRemoved) {
-    throw Error({.where = "sampling",
-                 .what = "no token is left to choose",
-                 .found = "all " + std::to_string(logits.size()) + " ids are banned",
-                 .expected = {},
-                 .hint = "config.json names every id as an end id; do not ignore the end ids"});
-  }
-  int32_t id = static_cast<int32_t>(best - scores_.begin());
-  if (!options_.Greedy()) {
-    ApplyTemperature(scores_, options_.temperature);
-    if (options_.top_k > 0) KeepTopK(scores_, options_.top_k, scratch_);
-    if (options_.top_p < 1) KeepTopP(scores_, options_.top_p, scratch_);
-    id = Draw(scores_, index);
-  }
-  return {id, static_cast<double>(logits[static_cast<size_t>(id)]) - LogSumExp(logits.data(), logits.size())};
+struct Sampler::Place {
+  std::span<float> scores;
+  std::span<const int32_t> ids;
+  int64_t generated;
+  SamplerWorkspace& ws;
+};
+
+SamplerWorkspace::SamplerWorkspace(int64_t vocab_size)
+    : row_(static_cast<size_t>(vocab_size)),
+      counts_(vocab_size),
+      dry_(vocab_size),
+      candidates_(vocab_size),
+      top_ids_(static_cast<size_t>(vocab_size) + kCollectPadding),
+      top_values_(top_ids_.size()) {
+  scratch_.reserve(top_ids_.size());
 }
 
-int32_t Sampler::Draw(std::span<const float> scores, uint64_t index) const {
-  const double max = *std::max_element(scores.begin(), scores.end());
-  const auto weight = [&](float score) { return score == kRemoved ? 0.0 : std::exp(static_cast<double>(score) - max); };
-  double total = 0;
-  for (const float s : scores) total += weight(s);
-  const double target = random_.Uniform(sample_, index) * total;
-  double sum = 0;
-  size_t last = 0;  // the last one with a probability: where rounding would go past the end
-  for (size_t i = 0; i < scores.size(); ++i) {
-    const double w = weight(scores[i]);
-    if (w == 0) continue;
-    sum += w;
-    last = i;
-    if (sum > target) break;
+Sampler::Sampler(SamplerSetup setup, int64_t vocab_size)
+    : setup_(std::move(setup)), vocab_size_(vocab_size), random_(setup_.seed) {
+  STABLELM_CHECK(vocab_size >= 1);
+  CheckSamplingOptions(setup_.options, vocab_size);
+  if (setup_.known_ids <= 0 || setup_.known_ids > vocab_size) setup_.known_ids = vocab_size;
+  setup_.top_logprobs = std::clamp(setup_.top_logprobs, int64_t{0}, setup_.known_ids);
+  steps_ = StepsInOrder(setup_.options);
+  std::erase_if(steps_, [&](S step) {
+    if (step == S::kPadding) return setup_.known_ids == vocab_size && setup_.banned_ids.empty();
+    if (step == S::kConstraint) return setup_.constraint == nullptr;
+    return IsFilter(step) && greedy();
+  });
+  any_processor_ = std::any_of(steps_.begin(), steps_.end(), [](S step) { return !IsFilter(step); });
+  const auto first_filter = std::find_if(steps_.begin(), steps_.end(), IsFilter);
+  fast_ =
+      !setup_.plain && std::all_of(first_filter, steps_.end(), [&](S step) { return IsFast(step, setup_.options); });
+  if (setup_.options.mirostat == 2 && !greedy()) {
+    mirostat_mu_.reserve(4096);
+    mirostat_mu_.push_back(2 * setup_.options.mirostat_tau);
   }
-  return static_cast<int32_t>(last);
+}
+
+void Sampler::Truncate(int64_t generated) {
+  STABLELM_CHECK(generated >= 0);
+  if (generated >= accepted_) return;
+  accepted_ = generated;
+  if (!mirostat_mu_.empty()) {
+    mirostat_mu_.resize(std::min(mirostat_mu_.size(), static_cast<size_t>(generated) + 1));
+  }
+  if (setup_.constraint) setup_.constraint->Truncate(generated);
+}
+
+void Sampler::RunProcessor(SamplerStep step, const Place& at, Removal& removal) {
+  const SamplingOptions& o = setup_.options;
+  const std::span<float> scores = at.scores;
+  const auto window = [&] { return LastIds(at.ids, o.penalty_last_n); };
+  switch (step) {
+    case S::kPadding:
+      for (int64_t id = setup_.known_ids; id < vocab_size_; ++id) Remove(scores, static_cast<int32_t>(id), removal);
+      RemoveAll(scores, setup_.banned_ids, removal);
+      break;
+    case S::kLogitBias:
+      AddLogitBias(scores, o.logit_bias, removal);
+      break;
+    case S::kRepetitionPenalty:
+      PenalizeRepetition(scores, window(), o.repetition_penalty, at.ws.counts_);
+      break;
+    case S::kDry:
+      at.ws.dry_.Apply(scores, LastIds(at.ids, o.dry_last_n),
+                       {.multiplier = o.dry_multiplier, .base = o.dry_base, .allowed_length = o.dry_allowed_length},
+                       setup_.tokenizer ? &*setup_.tokenizer : nullptr, o.dry_breakers);
+      break;
+    case S::kPresencePenalty:
+      PenalizePresence(scores, window(), o.presence_penalty, at.ws.counts_);
+      break;
+    case S::kFrequencyPenalty:
+      PenalizeFrequency(scores, window(), o.frequency_penalty, at.ws.counts_);
+      break;
+    case S::kNoRepeatNgram:
+      BanRepeatedNgrams(scores, at.ids, o.no_repeat_ngram_size, removal);
+      break;
+    case S::kBadWords:
+      BanWords(scores, at.ids, o.bad_words, setup_.stop_ids, removal);
+      break;
+    case S::kMinLength:
+      if (static_cast<int64_t>(at.ids.size()) < o.min_length) RemoveAll(scores, setup_.stop_ids, removal);
+      break;
+    case S::kMinNewTokens:
+      if (at.generated < o.min_new_tokens) RemoveAll(scores, setup_.stop_ids, removal);
+      break;
+    case S::kConstraint: {
+      // It may remove nearly all: the best of those before it is looked up first.
+      const float best = MaxOf(scores.data(), scores.size());
+      removal = {static_cast<int32_t>(FirstEqual(scores.data(), scores.size(), best)), best};
+      setup_.constraint->Apply(scores);
+      break;
+    }
+    case S::kLengthDecay:
+      DecayLength(scores, setup_.stop_ids, at.generated, o.length_decay_start, o.length_decay_factor);
+      break;
+    case S::kSuppress:
+      RemoveAll(scores, o.suppress_tokens, removal);
+      break;
+    case S::kBeginSuppress:
+      if (at.generated == 0) RemoveAll(scores, o.begin_suppress_tokens, removal);
+      break;
+    default:
+      STABLELM_CHECK(false);
+  }
+}
+
+std::string_view Sampler::RunGuarded(SamplerStep step, const Place& at) {
+  Removal removal;
+  RunProcessor(step, at, removal);
+  if (removal.id < 0 || MaxOf(at.scores.data(), at.scores.size()) != kRemoved) return {};
+  at.scores[static_cast<size_t>(removal.id)] = removal.score;
+  return NameOf(step);
+}
+
+std::string_view Sampler::Process(std::span<float> scores, std::span<const int32_t> ids, int64_t generated,
+                                  SamplerWorkspace& workspace) {
+  const Place at = {.scores = scores, .ids = ids, .generated = generated, .ws = workspace};
+  std::string_view emptied_by;
+  for (const SamplerStep step : steps_) {
+    if (IsFilter(step)) continue;
+    const std::string_view emptied = RunGuarded(step, at);
+    if (emptied_by.empty()) emptied_by = emptied;
+  }
+  return emptied_by;
+}
+
+void Sampler::RunFilter(SamplerStep step, const Place& at) {
+  const SamplingOptions& o = setup_.options;
+  const std::span<float> scores = at.scores;
+  FilterScratch& scratch = at.ws.filters_;
+  switch (step) {
+    case S::kTemperature:
+      ApplyTemperature(scores, o.dynatemp_range > 0 ? DynamicTemperature(scores, o.temperature, o.dynatemp_range,
+                                                                         o.dynatemp_exponent, scratch)
+                                                    : o.temperature);
+      break;
+    case S::kTopNSigma:
+      KeepTopNSigma(scores, o.top_n_sigma);
+      break;
+    case S::kTopK:
+      KeepTopK(scores, o.top_k, scratch);
+      break;
+    case S::kTopP:
+      KeepTopP(scores, o.top_p, scratch);
+      break;
+    case S::kMinP:
+      KeepMinP(scores, o.min_p, scratch);
+      break;
+    case S::kTypicalP:
+      KeepTypicalP(scores, o.typical_p, scratch);
+      break;
+    case S::kEpsilonCutoff:
+      CutEpsilon(scores, o.epsilon_cutoff, scratch);
+      break;
+    case S::kEtaCutoff:
+      CutEta(scores, o.eta_cutoff, scratch);
+      break;
+    case S::kXtc: {
+      // Words 2 and 3 of the counter whose words 0 and 1 make the draw (Philox::Uniform).
+      const auto words = random_.Block(setup_.sample, static_cast<uint64_t>(at.generated));
+      const double u = static_cast<double>(((uint64_t{words[2]} << 32) | words[3]) >> 11) * 0x1p-53;
+      if (u < o.xtc_probability) ExcludeTopChoices(scores, o.xtc_threshold, scratch);
+      break;
+    }
+    case S::kMirostat:
+      STABLELM_CHECK(mirostat_mu_.size() == static_cast<size_t>(at.generated) + 1);
+      KeepSurprise(scores, mirostat_mu_.back(), scratch);
+      break;
+    default:
+      STABLELM_CHECK(false);
+  }
+}
+
+void Sampler::RunFast(SamplerStep step, Candidates& candidates) const {
+  const SamplingOptions& o = setup_.options;
+  switch (step) {
+    case S::kTemperature:
+      return candidates.ApplyTemperature(o.temperature);
+    case S::kTopK:
+      return candidates.KeepTopK(o.top_k);
+    case S::kTopP:
+      return candidates.KeepTopP(o.top_p);
+    case S::kMinP:
+      return candidates.KeepMinP(o.min_p);
+    default:
+      STABLELM_CHECK(false);
+  }
+}
+
+int32_t Sampler::Draw(const Place& at) {
+  Candidates& candidates = at.ws.candidates_;
+  candidates.Take(at.scores);
+  if (fast_) {
+    for (const SamplerStep step : steps_) {
+      if (IsFilter(step)) RunFast(step, candidates);
+    }
+  }
+  const DrawnToken drawn = candidates.Draw(random_.Uniform(setup_.sample, static_cast<uint64_t>(at.generated)));
+  at.ws.drawn_ = true;
+  if (setup_.options.mirostat == 2) {
+    mirostat_mu_.push_back(mirostat_mu_.back() -
+                           setup_.options.mirostat_eta * (-std::log2(drawn.probability) - setup_.options.mirostat_tau));
+  }
+  return drawn.id;
+}
+
+void Sampler::ListTop(std::span<const float> logits, double log_sum, SamplerWorkspace& ws) const {
+  ws.top_.clear();
+  const size_t wanted = static_cast<size_t>(setup_.top_logprobs);
+  if (wanted == 0) return;
+  const size_t n = SelectTop(logits.data(), static_cast<size_t>(setup_.known_ids), wanted, ws.top_ids_.data(),
+                             ws.top_values_.data(), ws.scratch_);
+  // Of those that tie for the last place the lower ids.
+  const float least =
+      n > 0 ? *std::min_element(ws.top_values_.begin(), ws.top_values_.begin() + static_cast<std::ptrdiff_t>(n)) : 0;
+  ws.top_.reserve(wanted);
+  for (const bool ties : {false, true}) {
+    for (size_t i = 0; i < n && ws.top_.size() < wanted; ++i) {
+      if ((ws.top_values_[i] == least) != ties) continue;
+      ws.top_.push_back({ws.top_ids_[i], static_cast<double>(ws.top_values_[i]) - log_sum});
+    }
+  }
+  std::sort(ws.top_.begin(), ws.top_.end(), [](const TokenLogprob& a, const TokenLogprob& b) {
+    return a.logprob != b.logprob ? a.logprob > b.logprob : a.id < b.id;
+  });
+}
+
+ChosenToken Sampler::Choose(std::span<const float> logits, std::span<const int32_t> ids, int64_t generated,
+                            SamplerWorkspace& ws) {
+  STABLELM_CHECK(logits.size() == static_cast<size_t>(vocab_size_) && ws.row_.size() == logits.size());
+  STABLELM_CHECK(generated >= 0);
+  if (!IsScoreRow(logits.data(), logits.size()) || MaxOf(logits.data(), logits.size()) == kRemoved) {
+    throw Error({.where = "sampling",
+                 .what = "the logits are not numbers to choose by",
+                 .found = "NaN, +infinity or nothing but -infinity",
+                 .expected = {},
+                 .hint = "check the weights: load them with --check-weights"});
+  }
+  Truncate(generated);
+  ws.drawn_ = false;
+  ChosenToken token;
+  if (greedy() && !any_processor_) {
+    token.id = static_cast<int32_t>(FirstEqual(logits.data(), logits.size(), MaxOf(logits.data(), logits.size())));
+  } else {
+    std::copy(logits.begin(), logits.end(), ws.row_.begin());
+    const Place at = {.scores = ws.row_, .ids = ids, .generated = generated, .ws = ws};
+    for (const SamplerStep step : steps_) {
+      if (IsFilter(step)) {
+        if (!fast_) RunFilter(step, at);
+        continue;
+      }
+      const std::string_view emptied = RunGuarded(step, at);
+      if (token.emptied_by.empty()) token.emptied_by = emptied;
+    }
+    token.id =
+        greedy()
+            ? static_cast<int32_t>(FirstEqual(ws.row_.data(), ws.row_.size(), MaxOf(ws.row_.data(), ws.row_.size())))
+            : Draw(at);
+  }
+  const double log_sum = LogSumExp(logits.data(), logits.size());
+  token.logprob = static_cast<double>(logits[static_cast<size_t>(token.id)]) - log_sum;
+  ListTop(logits, log_sum, ws);
+  token.top = ws.top_;
+  if (setup_.constraint) setup_.constraint->Accept(token.id);
+  accepted_ = generated + 1;
+  return token;
 }
 
 }  // namespace stablelm

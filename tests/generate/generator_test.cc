@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "model/model_testing.h"
 
 namespace stablelm {
@@ -118,6 +119,86 @@ TEST(Generator, SampledTokensDependOnTheSeedNotOnThreads) {
   request.sample = 0;
   request.seed = 12;
   EXPECT_NE(Continue(model, request).ids, reference);
+}
+
+TEST(Generator, SaysWhatStoppedIt) {
+  const Transformer model = LoadModel(kParallel);
+  GenerateRequest request;
+  request.prompt = {1, 2, 3, 4};
+  request.max_new_tokens = 12;
+  request.stop_ids = {Continue(model, request).ids[3]};
+  EXPECT_EQ(Continue(model, request).stop.id, request.stop_ids[0]);
+  request.stop_ids = {};
+  EXPECT_FALSE(Continue(model, request).stop.Found());
+  request.max_time_s = 1e-9;
+  const GenerateResult late = Continue(model, request);
+  EXPECT_EQ(late.reason, FinishReason::kTime);
+  EXPECT_EQ(late.ids.size(), 1u);
+  request.max_time_s = 0;
+  EXPECT_THAT(ErrorOf(model, request), testing::HasSubstr("max_time: out of range: found 0"));
+  request.max_time_s.reset();
+  request.sampling.top_p = 2;
+  EXPECT_THAT(ErrorOf(model, request), testing::HasSubstr("top_p: out of range: found 2, expected 0 to 1"));
+  request.sampling.top_p = 1;
+  request.stop_strings = {"x"};
+  EXPECT_THAT(ErrorOf(model, request), testing::HasSubstr("need a tokenizer"));
+}
+
+TEST(Generator, ListsAlternativesAndCountsForcedTokens) {
+  const Transformer model = LoadModel(kParallel);
+  GenerateRequest request;
+  request.prompt = {1, 2, 3, 4};
+  request.max_new_tokens = 5;
+  request.top_logprobs = 3;
+  const GenerateResult result = Continue(model, request);
+  ASSERT_EQ(result.top.size(), 5u);
+  for (size_t i = 0; i < 5; ++i) {
+    ASSERT_EQ(result.top[i].size(), 3u);
+    EXPECT_EQ(result.top[i][0].id, result.ids[i]);  // greedy
+    EXPECT_EQ(result.top[i][0].logprob, result.logprobs[i]);
+    EXPECT_GT(result.top[i][0].logprob, result.top[i][2].logprob);
+  }
+  EXPECT_EQ(result.forced_tokens, 0);
+  for (int32_t id = 0; id < 512; ++id) request.banned_ids.push_back(id);
+  const GenerateResult forced = Continue(model, request);
+  EXPECT_EQ(forced.forced_tokens, 5);
+  EXPECT_EQ(forced.ids, result.ids);
+}
+
+TEST(Generator, TheTextEndsBeforeAStopString) {
+  const Transformer model = LoadModel(STABLELM_TEST_DATA "/golden/head128_fp16");  // 1,000 ids
+  GenerateRequest request;
+  request.tokenizer = Tokenizer::FromFile(STABLELM_TEST_DATA "/tokenizer/tokenizer.json", {.model_vocab_size = 1000});
+  request.known_ids = request.tokenizer->size();
+  request.prompt = request.tokenizer->Encode("Once upon");
+  request.max_new_tokens = 40;
+  request.sampling.temperature = 1;
+  request.seed = 3;
+  std::string streamed;
+  const GenerateHooks hooks = {
+      .on_token = {}, .cancel = nullptr, .on_text = [&](std::string_view t) { streamed += t; }};
+  const GenerateResult whole = Continue(model, request, hooks);
+  EXPECT_EQ(whole.text, request.tokenizer->Decode(whole.ids));
+  EXPECT_EQ(streamed, whole.text);
+  for (const int32_t id : whole.ids) EXPECT_LT(id, request.known_ids);
+  // Parts of the text as stop strings.
+  int checked = 0;
+  for (size_t at = 5; at + 4 < whole.text.size(); at += 9) {
+    const std::string stop = whole.text.substr(at, 4);
+    if (utf8::FirstInvalid(stop) != utf8::kValid) continue;
+    SCOPED_TRACE(stop);
+    request.stop_strings = {"never to be found", stop};
+    streamed.clear();
+    const GenerateResult stopped = Continue(model, request, hooks);
+    EXPECT_EQ(stopped.text, whole.text.substr(0, whole.text.find(stop)));
+    EXPECT_EQ(streamed, stopped.text);
+    EXPECT_EQ(stopped.stop.string, stop);
+    EXPECT_EQ(stopped.reason, FinishReason::kStop);
+    EXPECT_EQ(stopped.ids,
+              std::vector<int32_t>(whole.ids.begin(), whole.ids.begin() + static_cast<ptrdiff_t>(stopped.ids.size())));
+    ++checked;
+  }
+  EXPECT_GT(checked, 0);
 }
 
 }  // namespace

@@ -1,0 +1,78 @@
+// Every parameter of the choice of a token, with neutral defaults, their ranges and their help.
+//
+// Names and meaning follow transformers' GenerationConfig; what it does not have (DRY, XTC, mirostat, top-n-sigma,
+// dynamic temperature, presence and frequency penalties) follows llama.cpp.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace stablelm {
+
+struct LogitBias {
+  int32_t id = 0;
+  double bias = 0;  // added to the token's score; -infinity bans it
+};
+
+struct SamplingOptions {
+  // How a token is drawn. Unused when greedy, but for the temperature that says so.
+  double temperature = 0;  // 0: greedy, the most likely token, the lowest id among equals
+  int64_t top_k = 0;
+  double top_p = 1;
+  double min_p = 0;
+  double typical_p = 1;
+  double epsilon_cutoff = 0;
+  double eta_cutoff = 0;
+  double top_n_sigma = 0;
+  double xtc_probability = 0;
+  double xtc_threshold = 0.1;
+  double dynatemp_range = 0;
+  double dynatemp_exponent = 1;
+  int64_t mirostat = 0;  // 0 or 2; 2 takes the place of every filter after the temperature
+  double mirostat_tau = 5;
+  double mirostat_eta = 0.1;
+
+  // What changes scores before: for greedy choice and beams too.
+  double repetition_penalty = 1;
+  double presence_penalty = 0;
+  double frequency_penalty = 0;
+  int64_t penalty_last_n = -1;
+  double dry_multiplier = 0;
+  double dry_base = 1.75;
+  int64_t dry_allowed_length = 2;
+  int64_t dry_last_n = -1;
+  std::vector<std::string> dry_breakers = {"\n", ":", "\"", "*"};
+  int64_t no_repeat_ngram_size = 0;
+  int64_t min_length = 0;
+  int64_t min_new_tokens = 0;
+  int64_t length_decay_start = 0;
+  double length_decay_factor = 1;
+  std::vector<LogitBias> logit_bias = {};
+  std::vector<std::vector<int32_t>> bad_words = {};  // sequences of ids that are never completed
+  std::vector<int32_t> suppress_tokens = {};
+  std::vector<int32_t> begin_suppress_tokens = {};  // not as the first generated token
+
+  std::string sampler_order = "hf";  // see sampler_order.h
+
+  bool Greedy() const { return temperature == 0; }
+};
+
+// One number among the options: what a command line, a line of JSON and a web form need to know about it.
+struct SamplingParameter {
+  std::string_view name;  // as the field; an option's name has '-' for '_'
+  std::variant<double SamplingOptions::*, int64_t SamplingOptions::*> field;
+  double min = 0, max = 0;
+  std::string_view help;
+};
+std::span<const SamplingParameter> SamplingParameters();
+
+// Throws Error that names the field, what was found and what was expected: a number out of its range (NaN included), a
+// token id outside of [0, vocab_size), an empty bad word, an unknown sampler order. `where` goes before the field's
+// name: "", "line 3: ".
+void CheckSamplingOptions(const SamplingOptions& options, int64_t vocab_size, const std::string& where = {});
+
+}  // namespace stablelm
