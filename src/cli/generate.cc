@@ -14,43 +14,35 @@
 #include "cli/model_loading.h"
 #include "cli/options.h"
 #include "generate/generator.h"
-#include "generate/text_stream.h"
 
 namespace stablelm {
 namespace {
 
-// What is printed while tokens come, and what is remembered for --json: text without the stop token, or ids where the
-// folder has no tokenizer.
-class GeneratedText {
+// What is printed while tokens come: text, or ids where the folder has no tokenizer.
+class Printer {
  public:
-  GeneratedText(const Tokenizer* tokenizer, const std::vector<int32_t>& stop_ids, Output& out) : out_(out) {
-    if (tokenizer) stream_.emplace(*tokenizer, stop_ids);
-  }
+  Printer(bool has_text, Output& out) : has_text_(has_text), out_(out) {}
 
-  void Add(int32_t id) {
-    if (stream_) return Print(stream_->Add(id));
-    Print(std::string(all_.empty() ? "" : " ").append(std::to_string(id)));
+  void AddId(int32_t id) {
+    if (!has_text_) Print(std::string(last_ == 0 ? "" : " ").append(std::to_string(id)));
   }
-  void Finish() {
-    if (stream_) Print(stream_->Finish());
-    // A shell prompt should not stick to the text; a pipe gets the text alone.
-    const bool line_open = !all_.empty() && all_.back() != '\n';
-    if (!out_.json() && line_open && (!stream_ || isatty(STDOUT_FILENO) == 1)) out_.Text("\n");
-  }
-  const std::string& text() const { return all_; }
-
- private:
-  void Print(const std::string& text) {
+  void Print(std::string_view text) {
     if (text.empty()) return;
-    all_ += text;
+    last_ = text.back();
     if (out_.json()) return;
     out_.Text(text);
     out_.Flush();
   }
+  void Finish() {
+    // A shell prompt should not stick to the text; a pipe gets the text alone.
+    const bool line_open = last_ != 0 && last_ != '\n';
+    if (!out_.json() && line_open && (!has_text_ || isatty(STDOUT_FILENO) == 1)) out_.Text("\n");
+  }
 
-  std::optional<TextStream> stream_;
+ private:
+  bool has_text_;
   Output& out_;
-  std::string all_;
+  char last_ = 0;  // of what was printed
 };
 
 std::string Rounded(double value, int digits) {
@@ -75,8 +67,9 @@ class GenerateCommand : public Command {
            "model's files; a model that is not tuned for chat is greedy by default.\n"
            "With --json: prompt_ids, ids (a stop token included), logprobs (natural logarithms under the\n"
            "unchanged logits), text (without the stop token; null when the folder has no tokenizer), finish_reason\n"
-           "(stop, length, context, cancelled), seed, counts, seconds, and peak_bytes: the largest resident memory\n"
-           "of the whole process, pages of mapped weight files included; with a conversation also dropped.\n"
+           "(stop, length, context, time, cancelled), stop_id or stop_string after a stop, seed, counts, seconds,\n"
+           "with a conversation dropped (what did not fit), and peak_bytes: the largest resident memory of the whole\n"
+           "process, pages of mapped weight files included.\n"
            "Ctrl-C ends with what has been generated so far and exit code 130.";
   }
   unsigned Takes() const override { return kTakesModel | kTakesThreads | kTakesDtype | kTakesKv; }
@@ -99,8 +92,7 @@ class GenerateCommand : public Command {
   void CheckInput() const;
   std::vector<int32_t> RawPrompt(ModelOfCommand& model, Output& out) const;
   void Report(const GenerateRequest& request, const GenerateResult& result, const ModelOfCommand& model,
-              const std::optional<std::string>& text, const std::optional<PromptOfCommand>& conversation,
-              Output& out) const;
+              const std::optional<PromptOfCommand>& conversation, Output& out) const;
 
   TextInput input_;
   ConversationInput conversation_;
@@ -139,13 +131,15 @@ int GenerateCommand::Run(Output& out) {
   if (!prompt_template && conversation_.Given() && defaults.record) prompt_template = defaults.record->prompt_template;
   const GenerationPlan plan = PlanGeneration(generation_, model.config(), tokenizer, defaults, prompt_template);
   if (show_config_) {
-    PrintPlan(plan, tokenizer, defaults, out);
+    PrintPlan(plan, model.config(), tokenizer, defaults, out);
     return kExitOk;
   }
 
   GenerateRequest request;
   plan.Apply(generation_.ignore_eos, request);
   request.seed = seed_ ? *seed_ : RandomSeed();
+  if (tokenizer) request.tokenizer = *tokenizer;
+  if (!request.stop_strings.empty()) model.RequireTokenizer("--stop-id 5");
   const int64_t context = model.config().max_positions;
   std::string where = ids_ ? "--ids" : "the prompt";
   std::optional<PromptOfCommand> conversation;
@@ -165,18 +159,18 @@ int GenerateCommand::Run(Output& out) {
   model.Load(run, check_weights_);
 
   const InterruptGuard guard;
-  GeneratedText text(tokenizer, request.stop_ids, out);
-  const GenerateResult result =
-      Generate(model.model(), request, run, model.pool(),
-               {.on_token = [&](const ChosenToken& token) { text.Add(token.id); }, .cancel = &InterruptFlag()});
-  text.Finish();
-  Report(request, result, model, tokenizer ? std::optional(text.text()) : std::nullopt, conversation, out);
+  Printer printer(tokenizer != nullptr, out);
+  const GenerateResult result = Generate(model.model(), request, run, model.pool(),
+                                         {.on_token = [&](const ChosenToken& token) { printer.AddId(token.id); },
+                                          .cancel = &InterruptFlag(),
+                                          .on_text = [&](std::string_view text) { printer.Print(text); }});
+  printer.Finish();
+  Report(request, result, model, conversation, out);
   return result.reason == FinishReason::kCancelled ? kExitInterrupted : kExitOk;
 }
 
 void GenerateCommand::Report(const GenerateRequest& request, const GenerateResult& result, const ModelOfCommand& model,
-                             const std::optional<std::string>& text, const std::optional<PromptOfCommand>& conversation,
-                             Output& out) const {
+                             const std::optional<PromptOfCommand>& conversation, Output& out) const {
   const size_t prompt = request.prompt.size(), generated = result.ids.size();
   if (out.json()) {
     nlohmann::ordered_json object = {
@@ -189,7 +183,9 @@ void GenerateCommand::Report(const GenerateRequest& request, const GenerateResul
         {"counts", {{"prompt", prompt}, {"generated", generated}}},
         {"seconds", {{"load", model.load_seconds()}, {"prefill", result.prefill_s}, {"decode", result.decode_s}}},
         {"peak_bytes", ReadMemoryUse().peak_resident}};
-    if (text) object["text"] = *text;
+    if (request.tokenizer) object["text"] = result.text;
+    if (result.stop.id) object["stop_id"] = *result.stop.id;
+    if (result.stop.string) object["stop_string"] = *result.stop.string;
     if (conversation) {
       object["dropped"] = {{"messages", conversation->fitted.dropped_messages},
                            {"tokens", conversation->fitted.dropped_tokens}};
@@ -207,6 +203,10 @@ void GenerateCommand::Report(const GenerateRequest& request, const GenerateResul
           Rounded(model.load_seconds(), 2) + " s; seed " + std::to_string(request.seed) +
           (request.sampling.Greedy() ? " (unused: greedy)" : "");
   out.Note(note);
+  if (result.forced_tokens > 0) {
+    out.Warning(std::to_string(result.forced_tokens) +
+                " tokens were chosen although the settings removed every one: the best of the last ones left");
+  }
 }
 
 }  // namespace

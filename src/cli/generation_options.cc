@@ -1,5 +1,7 @@
 #include "cli/generation_options.h"
 
+#include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -7,17 +9,40 @@
 namespace stablelm {
 namespace {
 
-// An option whose value becomes a setting.
-void AddSetting(CLI::App& app, const std::string& name, const char* setting, SettingValues& values,
-                const std::string& help) {
+// "--top-k" for top_k.
+std::string OptionOf(std::string_view setting) {
+  std::string name = "--" + std::string(setting);
+  std::replace(name.begin(), name.end(), '_', '-');
+  return name;
+}
+
+// The option whose value becomes a setting.
+void AddSetting(CLI::App& app, std::string_view setting, SettingValues& values, const std::string& help) {
   const std::optional<SettingSpec> spec = FindSetting(setting);
   STABLELM_CHECK(spec);
-  AddValue(app, name, "N", help, [&values, spec = *spec, name](const std::string& text) {
-    values[std::string(spec.name)] = spec.kind == SettingKind::kReal
-                                         ? ParseReal(text, name, spec.min, spec.max)
-                                         : static_cast<double>(ParseInteger(text, name, static_cast<int64_t>(spec.min),
-                                                                            static_cast<int64_t>(spec.max)));
+  const std::string option = OptionOf(setting);
+  AddValue(app, option, "N", help, [&values, spec = *spec, option](const std::string& text) {
+    values[std::string(spec.name)] =
+        spec.kind == SettingKind::kReal ? ParseReal(text, option, spec.min, spec.max)
+                                        : static_cast<double>(ParseInteger(text, option, static_cast<int64_t>(spec.min),
+                                                                           static_cast<int64_t>(spec.max)));
   });
+}
+
+// "12=-5" or "12=-inf".
+LogitBias ParseBias(const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos) {
+    throw UsageError({.where = "--logit-bias",
+                      .what = "not a token id and its bias",
+                      .found = Quoted(text),
+                      .expected = "ID=N, such as 12=-5 or 12=-inf",
+                      .hint = {}});
+  }
+  const std::string value = text.substr(equals + 1);
+  return {
+      .id = static_cast<int32_t>(ParseInteger(text.substr(0, equals), "--logit-bias", 0, INT32_MAX)),
+      .bias = value == "-inf" ? -std::numeric_limits<double>::infinity() : ParseReal(value, "--logit-bias", -1e6, 1e6)};
 }
 
 std::string Joined(const std::vector<std::string>& words) {
@@ -30,13 +55,18 @@ std::string Joined(const std::vector<std::string>& words) {
 
 void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
   SettingValues& values = options.wishes.options;
-  AddSetting(app, "--max-new-tokens", "max_new_tokens", values,
+  AddSetting(app, "max_new_tokens", values,
              "Tokens to generate at most (default: up to the end of the model's context)");
-  AddSetting(app, "--temperature", "temperature", values,
-             "Draw from softmax(logits / N); 0 is greedy (default when drawing: 1, 0.7 for tuned models)");
-  AddSetting(app, "--top-k", "top_k", values,
-             "Draw among the N most likely tokens, ties included; 0 for all (default: 0, 50 for tuned models)");
-  AddSetting(app, "--top-p", "top_p", values, "Draw among the most likely tokens whose probabilities reach N");
+  for (const SamplingParameter& parameter : SamplingParameters()) {
+    std::string help(parameter.help);
+    if (parameter.name == "temperature") help += " (default when drawing: 1, for tuned models 0.7)";
+    if (parameter.name == "top_k") help += " (default for tuned models: 50)";
+    AddSetting(app, parameter.name, values, help);
+  }
+  AddText(app, "--sampler-order", "ORDER", options.sampler_order,
+          "Order of the steps above: hf (default), llama, or a list of their names");
+  AddValues(app, "--logit-bias", "ID=N", "Add N to the score of token ID; -inf bans it",
+            [&options](const std::string& text) { options.logit_bias.push_back(ParseBias(text)); });
   AddFlag(app, "--greedy", options.greedy, "Always the most likely token, the lowest id among equals");
   AddChoice(app, "--preset", PresetNames(),
             "Settings of the model card, of Stability AI's notebook or chat Space, or none", [&options](size_t i) {
@@ -45,6 +75,15 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
             });
   AddText(app, "--stop-id", "IDS", options.stop_ids,
           "Token ids that end the reply as well (\"7 8\"), beside those of the model's files");
+  AddValues(app, "--stop", "TEXT", "End before this text; it may span tokens, and no part of it is shown",
+            [&options](const std::string& text) {
+              options.stop_strings.push_back(CheckedUtf8(text, "--stop", false));
+              if (text.empty()) {
+                throw UsageError({.where = "--stop", .what = "empty", .found = {}, .expected = "a text", .hint = {}});
+              }
+            });
+  AddNumber(app, "--max-time", options.max_time_s, Limits<double>{1e-3, 1e9},
+            "No further token after N seconds; there is always one");
   AddFlag(app, "--ignore-eos", options.ignore_eos, "Never choose an end token");
   AddFlag(app, "--allow-padding-ids", options.allow_padding_ids,
           "Allow ids above the tokenizer's largest, which have no text");
@@ -56,7 +95,7 @@ GenerationPlan PlanGeneration(const GenerationOptions& options, const ModelConfi
   if (options.greedy) {
     if (AskForDraws(wishes.options) == true) {
       throw UsageError({.where = "--greedy",
-                        .what = "contradicts --temperature, --top-k and --top-p, which ask for draws",
+                        .what = "contradicts --temperature, --top-k and the other options that ask for draws",
                         .found = {},
                         .expected = {},
                         .hint = "leave one of them out"});
@@ -65,19 +104,28 @@ GenerationPlan PlanGeneration(const GenerationOptions& options, const ModelConfi
   }
   GenerationPlan plan;
   plan.settings = ResolveSettings(wishes, defaults);
+  plan.settings.sampling.sampler_order = options.sampler_order;
+  plan.settings.sampling.logit_bias = options.logit_bias;
+  CheckSamplingOptions(plan.settings.sampling, config.vocab_size);
   plan.stop_ids = ResolveStopIds(config, tokenizer, defaults, prompt_template, ParseIds(options.stop_ids, "--stop-id"));
-  if (tokenizer && !options.allow_padding_ids) plan.padding_ids = PaddingIds(*tokenizer);
+  if (tokenizer && !options.allow_padding_ids) plan.known_ids = tokenizer->size();
+  plan.stop_strings = options.stop_strings;
+  plan.max_time_s = options.max_time_s;
   return plan;
 }
 
 void GenerationPlan::Apply(bool ignore_eos, GenerateRequest& request) const {
   request.sampling = settings.sampling;
   request.max_new_tokens = settings.max_new_tokens;
-  request.banned_ids = padding_ids;
+  request.known_ids = known_ids;
+  request.stop_strings = stop_strings;
+  request.max_time_s = max_time_s;
   for (const StopId& stop : stop_ids) (ignore_eos ? request.banned_ids : request.stop_ids).push_back(stop.id);
 }
 
-void PrintPlan(const GenerationPlan& plan, const Tokenizer* tokenizer, const ModelDefaults& defaults, Output& out) {
+void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Tokenizer* tokenizer,
+               const ModelDefaults& defaults, Output& out) {
+  const int64_t padding = plan.known_ids > 0 ? config.vocab_size - plan.known_ids : 0;
   const auto spelling = [&](int32_t id) {
     return tokenizer ? std::string(tokenizer->TokenSpelling(id)) : std::string();
   };
@@ -92,7 +140,7 @@ void PrintPlan(const GenerationPlan& plan, const Tokenizer* tokenizer, const Mod
     }
     nlohmann::ordered_json object = {{"settings", settings},
                                      {"stop_ids", stops},
-                                     {"banned_padding_ids", plan.padding_ids.size()},
+                                     {"banned_padding_ids", padding},
                                      {"template", nullptr},
                                      {"template_from", defaults.record_from}};
     if (defaults.record) object["template"] = NameOf(defaults.record->prompt_template);
@@ -111,8 +159,8 @@ void PrintPlan(const GenerationPlan& plan, const Tokenizer* tokenizer, const Mod
     const std::string token = spelling(stop.id);
     line("stop id", std::to_string(stop.id) + (token.empty() ? "" : " " + Quoted(token)), Joined(stop.from));
   }
-  if (!plan.padding_ids.empty()) {
-    line("never produced", std::to_string(plan.padding_ids.front()) + "-" + std::to_string(plan.padding_ids.back()),
+  if (padding > 0) {
+    line("never produced", std::to_string(plan.known_ids) + "-" + std::to_string(config.vocab_size - 1),
          "ids without text (padding)");
   }
   if (defaults.record) line("template", NameOf(defaults.record->prompt_template), defaults.record_from);

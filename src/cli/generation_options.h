@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,11 @@ namespace stablelm {
 struct GenerationOptions {
   SettingWishes wishes;
   bool greedy = false;
-  std::string stop_ids;  // --stop-id
+  std::string sampler_order = "hf";
+  std::vector<LogitBias> logit_bias;
+  std::string stop_ids;                   // --stop-id
+  std::vector<std::string> stop_strings;  // --stop
+  std::optional<double> max_time_s;
   bool ignore_eos = false;
   bool allow_padding_ids = false;
 };
@@ -24,9 +29,11 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options);
 struct GenerationPlan {
   SettingsInForce settings;
   std::vector<StopId> stop_ids;
-  std::vector<int32_t> padding_ids;  // those that are never produced
+  std::vector<std::string> stop_strings;
+  int64_t known_ids = 0;  // ids from here on are never produced; 0: none
+  std::optional<double> max_time_s;
 
-  // Fills in sampling, max_new_tokens, stop_ids and banned_ids.
+  // Everything of the request but its prompt, seed and tokenizer.
   void Apply(bool ignore_eos, GenerateRequest& request) const;
 };
 // `tokenizer` may be null; `prompt_template` is the one in use, if any. Throws UsageError and Error.
@@ -34,6 +41,7 @@ GenerationPlan PlanGeneration(const GenerationOptions& options, const ModelConfi
                               const ModelDefaults& defaults, std::optional<PromptTemplate> prompt_template);
 
 // --show-config: what is in force, and from where.
-void PrintPlan(const GenerationPlan& plan, const Tokenizer* tokenizer, const ModelDefaults& defaults, Output& out);
+void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Tokenizer* tokenizer,
+               const ModelDefaults& defaults, Output& out);
 
 }  // namespace stablelm

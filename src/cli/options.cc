@@ -61,6 +61,19 @@ void AddValue(CLI::App& app, const std::string& name, const std::string& placeho
   option->expected(1);
 }
 
+void AddValues(CLI::App& app, const std::string& name, const std::string& placeholder, const std::string& help,
+               std::function<void(const std::string& bytes)> set) {
+  CLI::callback_t callback = [set = std::move(set)](const CLI::results_t& results) {
+    for (const std::string& result : results) set(result);
+    return true;
+  };
+  CLI::Option* option = app.add_option(name, callback, help + " (may be given more than once)");
+  option->type_name(placeholder);
+  option->type_size(1);
+  option->expected(1, 1 << 16);
+  option->allow_extra_args(false);  // one value behind each: what follows is not swallowed
+}
+
 void AddFlag(CLI::App& app, const std::string& name, bool& value, const std::string& help) {
   app.add_flag_callback(
       name, [&value] { value = true; }, help);

@@ -21,6 +21,9 @@ namespace stablelm {
 // `placeholder` is shown in --help; `set` is called with the bytes of the value and may throw UsageError.
 void AddValue(CLI::App& app, const std::string& name, const std::string& placeholder, const std::string& help,
               std::function<void(const std::string& bytes)> set);
+// The same for an option that may be given more than once: `set` is called for each value, in order.
+void AddValues(CLI::App& app, const std::string& name, const std::string& placeholder, const std::string& help,
+               std::function<void(const std::string& bytes)> set);
 void AddFlag(CLI::App& app, const std::string& name, bool& value, const std::string& help);
 
 // Strict decimal numbers: the whole text, no spaces, no plus sign, no NaN or infinity, within [min, max].

@@ -8,6 +8,7 @@
 #include "checkpoint/model_folder.h"
 #include "generate/generator.h"
 #include "generate/scoring.h"
+#include "generate/settings.h"
 #include "generate/text_stream.h"
 #include "generate/token_ids.h"
 #include "stablelm/stablelm.h"
@@ -70,6 +71,7 @@ struct LanguageModel::Body {
   std::vector<std::string> warnings;
   std::string folder;
   DType cache = DType::kF32;
+  std::vector<int32_t> stop_ids;  // of all of the model's files and its tokenizer
 
   const Tokenizer& RequireTokenizer() const {
     if (tokenizer) return *tokenizer;
@@ -102,6 +104,12 @@ LanguageModel LanguageModel::Load(const std::string& path_or_hub_id, const LoadS
     body->tokenizer = Tokenizer::FromFile(*folder->tokenizer_file(), {.model_vocab_size = folder->config().vocab_size});
     for (const std::string& warning : body->tokenizer->warnings()) body->warnings.push_back(warning);
   }
+  const Tokenizer* tokenizer = body->tokenizer ? &*body->tokenizer : nullptr;
+  const ModelDefaults defaults = ReadModelDefaults(folder->folder(), folder->config(), tokenizer);
+  for (const std::string& warning : defaults.warnings) body->warnings.push_back(warning);
+  for (const StopId& stop : ResolveStopIds(folder->config(), tokenizer, defaults, {}, {})) {
+    body->stop_ids.push_back(stop.id);
+  }
   return LanguageModel(std::move(body));
 }
 
@@ -132,7 +140,7 @@ Generation LanguageModel::Generate(std::span<const int32_t> prompt, const Genera
   request.max_new_tokens = settings.max_new_tokens;
   request.sampling = {.temperature = settings.temperature, .top_k = settings.top_k, .top_p = settings.top_p};
   request.seed = settings.seed ? *settings.seed : RandomSeed();
-  (settings.ignore_end ? request.banned_ids : request.stop_ids) = config.eos_ids;
+  (settings.ignore_end ? request.banned_ids : request.stop_ids) = body_->stop_ids;
   if (body_->tokenizer) request.known_ids = body_->tokenizer->size();
   const RunShape run = ShapeOfGenerate(config, request, body_->cache, body_->pool.NumThreads());
   body_->RequireRoom(run);

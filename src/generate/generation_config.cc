@@ -28,9 +28,6 @@ constexpr Unfollowed kUnfollowed[] = {
     {"early_stopping", "false"},
     {"encoder_no_repeat_ngram_size", "0"},
     {"encoder_repetition_penalty", "1.0"},
-    {"epsilon_cutoff", "0.0"},
-    {"eta_cutoff", "0.0"},
-    {"exponential_decay_length_penalty", "null"},
     {"force_words_ids", "null"},
     {"forced_bos_token_id", "null"},
     {"forced_decoder_ids", "null"},
@@ -39,10 +36,6 @@ constexpr Unfollowed kUnfollowed[] = {
     {"length_penalty", "1.0"},
     {"max_length", "20"},
     {"max_time", "null"},
-    {"min_length", "0"},
-    {"min_new_tokens", "0"},
-    {"min_p", "0.0"},
-    {"no_repeat_ngram_size", "0"},
     {"num_beam_groups", "1"},
     {"num_beams", "1"},
     {"num_return_sequences", "1"},
@@ -51,13 +44,11 @@ constexpr Unfollowed kUnfollowed[] = {
     {"prompt_lookup_num_tokens", "null"},
     {"remove_invalid_values", "false"},
     {"renormalize_logits", "false"},
-    {"repetition_penalty", "1.0"},
     {"sequence_bias", "null"},
     {"stop_strings", "null"},
     {"suppress_tokens", "null"},
     {"token_healing", "false"},
     {"top_h", "null"},
-    {"typical_p", "1.0"},
     {"watermarking_config", "null"},
 };
 
@@ -104,10 +95,26 @@ Json ParseObject(std::string_view json, const std::string& where) {
                .hint = {}});
 }
 
+// transformers' pair [start, factor].
+void ReadLengthDecay(const Json& value, const std::string& place, GenerationConfig& out) {
+  if (!value.is_array() || value.size() != 2) {
+    throw Error(
+        {.where = place, .what = "not a pair", .found = Shown(value), .expected = "[first token, factor]", .hint = {}});
+  }
+  size_t i = 0;
+  for (const char* name : {"length_decay_start", "length_decay_factor"}) {
+    out.values[name] = ReadSettingValue(value[i++], *FindSetting(name), place);
+  }
+}
+
 // Takes the key when it is one of ours or one of theirs; false when it is neither.
 bool TakeKey(const std::string& key, const Json& value, const std::string& where, GenerationConfig& out) {
   if (const std::optional<SettingSpec> spec = FindSetting(key)) {
     if (!value.is_null()) out.values[key] = ReadSettingValue(value, *spec, where + ": \"" + key + "\"");
+    return true;
+  }
+  if (key == "exponential_decay_length_penalty") {
+    if (!value.is_null()) ReadLengthDecay(value, where + ": \"" + key + "\"", out);
     return true;
   }
   for (const Unfollowed& one : kUnfollowed) {

@@ -1,20 +1,32 @@
 #include "generate/setting_values.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "generate/sampling_options.h"
 
 namespace stablelm {
 namespace {
 
-constexpr double kMaxCount = 2147483648;  // 2^31
+constexpr SettingSpec kDraw = {"do_sample", SettingKind::kFlag, 0, 1, false};  // draw; else the most likely token
+constexpr SettingSpec kMaxNewTokens = {"max_new_tokens", SettingKind::kWhole, 1, 2147483648.0, false};
 
-constexpr SettingSpec kSpecs[] = {
-    {"do_sample", SettingKind::kFlag, 0, 1, false},  // draw; else the most likely token
-    {"temperature", SettingKind::kReal, 0, 1e6, true}, {"top_k", SettingKind::kWhole, 0, kMaxCount, true},
-    {"top_p", SettingKind::kReal, 0, 1, true},         {"max_new_tokens", SettingKind::kWhole, 1, kMaxCount, false},
-};
+// What is unused when the most likely token is taken.
+constexpr std::string_view kDrawing[] = {
+    "temperature",    "top_k",           "top_p",         "min_p",          "typical_p",
+    "epsilon_cutoff", "eta_cutoff",      "top_n_sigma",   "mirostat",       "mirostat_tau",
+    "mirostat_eta",   "xtc_probability", "xtc_threshold", "dynatemp_range", "dynatemp_exponent"};
+
+SettingSpec SpecOf(const SamplingParameter& parameter) {
+  const bool whole = std::holds_alternative<int64_t SamplingOptions::*>(parameter.field);
+  return {.name = parameter.name,
+          .kind = whole ? SettingKind::kWhole : SettingKind::kReal,
+          .min = parameter.min,
+          .max = parameter.max,
+          .draws = std::ranges::find(kDrawing, parameter.name) != std::end(kDrawing)};
+}
 
 nlohmann::ordered_json AsJson(const SettingSpec& spec, double value) {
   switch (spec.kind) {
@@ -30,10 +42,15 @@ nlohmann::ordered_json AsJson(const SettingSpec& spec, double value) {
 
 }  // namespace
 
-std::vector<SettingSpec> SettingSpecs() { return {std::begin(kSpecs), std::end(kSpecs)}; }
+std::vector<SettingSpec> SettingSpecs() {
+  std::vector<SettingSpec> specs = {kDraw};
+  for (const SamplingParameter& parameter : SamplingParameters()) specs.push_back(SpecOf(parameter));
+  specs.push_back(kMaxNewTokens);
+  return specs;
+}
 
 std::optional<SettingSpec> FindSetting(std::string_view name) {
-  for (const SettingSpec& spec : kSpecs) {
+  for (const SettingSpec& spec : SettingSpecs()) {
     if (name == spec.name) return spec;
   }
   return std::nullopt;
@@ -41,7 +58,7 @@ std::optional<SettingSpec> FindSetting(std::string_view name) {
 
 std::vector<std::string> SettingNames() {
   std::vector<std::string> names;
-  for (const SettingSpec& spec : kSpecs) names.emplace_back(spec.name);
+  for (const SettingSpec& spec : SettingSpecs()) names.emplace_back(spec.name);
   return names;
 }
 

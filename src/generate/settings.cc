@@ -82,15 +82,18 @@ SettingsInForce ResolveSettings(const SettingWishes& wishes, const ModelDefaults
       break;
     }
   }
-  const auto value = [&](const char* name, double otherwise) {
-    const auto found = values.find(name);
-    return found == values.end() ? otherwise : found->second;
-  };
-  if (value("do_sample", 0) != 0) {
-    out.sampling.temperature = value("temperature", 1);
-    out.sampling.top_k = static_cast<int64_t>(value("top_k", 0));
-    out.sampling.top_p = value("top_p", 1);
+  out.sampling.temperature = 1;  // where draws are asked for and no temperature
+  for (const SamplingParameter& parameter : SamplingParameters()) {
+    const auto found = values.find(parameter.name);
+    if (found == values.end()) continue;
+    if (const auto* real = std::get_if<double SamplingOptions::*>(&parameter.field)) {
+      out.sampling.** real = found->second;
+    } else {
+      out.sampling.*std::get<int64_t SamplingOptions::*>(parameter.field) = static_cast<int64_t>(found->second);
+    }
   }
+  const auto draws = values.find("do_sample");
+  if (draws == values.end() || draws->second == 0) out.sampling.temperature = 0;
   if (values.contains("max_new_tokens")) out.max_new_tokens = static_cast<int64_t>(values["max_new_tokens"]);
   return out;
 }
@@ -131,12 +134,6 @@ std::vector<StopId> ResolveStopIds(const ModelConfig& config, const Tokenizer* t
   std::vector<StopId> out;
   for (auto& [id, from] : found) out.push_back({.id = id, .from = std::move(from)});
   return out;
-}
-
-std::vector<int32_t> PaddingIds(const Tokenizer& tokenizer) {
-  std::vector<int32_t> ids;
-  for (int64_t id = tokenizer.size(); id < tokenizer.model_vocab_size(); ++id) ids.push_back(static_cast<int32_t>(id));
-  return ids;
 }
 
 }  // namespace stablelm

@@ -14,7 +14,7 @@
 
 #include "checkpoint/config.h"
 #include "generate/model_defaults.h"
-#include "generate/sampler.h"
+#include "generate/sampling_options.h"
 
 namespace stablelm {
 
@@ -59,8 +59,5 @@ struct StopId {
 // `tokenizer` may be null. Throws Error for an id of the option that the model does not have.
 std::vector<StopId> ResolveStopIds(const ModelConfig& config, const Tokenizer* tokenizer, const ModelDefaults& defaults,
                                    std::optional<PromptTemplate> prompt_template, std::span<const int32_t> option);
-
-// Rows of the embedding above the tokenizer's largest id: no text belongs to them, and no training set held them.
-std::vector<int32_t> PaddingIds(const Tokenizer& tokenizer);
 
 }  // namespace stablelm

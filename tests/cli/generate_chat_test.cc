@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/utf8.h"
 #include "golden_command.h"
 #include "tokenizer/tokenizer.h"
 
@@ -118,6 +119,7 @@ TEST_F(GenerateChat, StopIdsAreAUnion) {
   const int32_t third = free.at("ids").at(2);
   const Json stopped = Generate({"Once", "--greedy", "--stop-id", std::to_string(third)});
   EXPECT_EQ(stopped.at("finish_reason"), "stop");
+  EXPECT_EQ(stopped.at("stop_id"), third);
   EXPECT_EQ(stopped.at("ids").back(), third);
   EXPECT_LE(stopped.at("ids").size(), 3u);
 }
@@ -132,6 +134,46 @@ TEST_F(GenerateChat, PaddingIdsComeOnlyWhenAllowed) {
   };
   EXPECT_EQ(padding({}), 0);
   EXPECT_GT(padding({"--allow-padding-ids"}), 5);  // 274 of 1,000 ids, drawn almost evenly
+}
+
+TEST_F(GenerateChat, SamplingOptionsByName) {
+  const auto ids = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"Once", "--max-new-tokens", "16", "--ignore-eos", "--seed", "2"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return Generate(arguments).at("ids").get<std::vector<int32_t>>();
+  };
+  const std::vector<int32_t> greedy = ids({"--greedy"});
+  EXPECT_NE(ids({"--greedy", "--repetition-penalty", "1000"}), greedy);
+  const std::string first = std::to_string(greedy[0]), second = std::to_string(greedy[1]);
+  EXPECT_THAT(ids({"--greedy", "--logit-bias", first + "=-inf", "--logit-bias", second + "=-inf"}),
+              testing::Not(testing::AnyOf(testing::Contains(greedy[0]), testing::Contains(greedy[1]))));
+  EXPECT_EQ(ids({"--min-p", "1"}), greedy);
+  EXPECT_EQ(ids({"--temperature", "5", "--sampler-order", "llama", "--top-k", "1"}), greedy);
+  Put("generation_config.json", R"({"repetition_penalty": 1000.0, "do_sample": false})");
+  EXPECT_EQ(ids({}), ids({"--greedy", "--repetition-penalty", "1000"}));
+  std::filesystem::remove(model_ + "/generation_config.json");
+  EXPECT_EQ(Config({"--dry-multiplier", "0.8"}).at("settings").at("dry_multiplier").at("from"), "option");
+}
+
+TEST_F(GenerateChat, StopStringsEndTheTextAndAreNotShown) {
+  const std::vector<std::string> arguments = {"Once", "--greedy", "--ignore-eos", "--max-new-tokens", "40"};
+  const std::string text = Generate(arguments).at("text");
+  ASSERT_GT(text.size(), 8u);
+  size_t begin = 4;
+  while (static_cast<uint8_t>(text[begin]) >= 0x80) ++begin;  // whole characters
+  size_t end = begin + 3;
+  while (static_cast<uint8_t>(text[end]) >= 0x80) ++end;
+  const std::string stop = text.substr(begin, end - begin);
+  std::vector<std::string> stopping = arguments;
+  stopping.insert(stopping.end(), {"--stop", "never seen", "--stop", stop});
+  if (utf8::FirstInvalid(stop) != utf8::kValid) GTEST_SKIP() << "the model's text is not fit for this: " << text;
+  const Json got = Generate(stopping);
+  EXPECT_EQ(got.at("text"), text.substr(0, text.find(stop)));
+  EXPECT_EQ(got.at("finish_reason"), "stop");
+  EXPECT_EQ(got.at("stop_string"), stop);
+  EXPECT_FALSE(got.contains("stop_id"));
+  EXPECT_EQ(Run("generate", stopping).out, text.substr(0, text.find(stop)));
+  EXPECT_EQ(Generate({"Once", "--ignore-eos", "--max-time", "0.001"}).at("finish_reason"), "time");
 }
 
 TEST_F(GenerateChat, DropsTurnsWhenAsked) {
@@ -173,6 +215,16 @@ TEST_F(GenerateChat, RefusesWithAClearError) {
       {{"text", "--reserve", "257"}, 1, "257 reserved"},
       {{"--user", "a", "--template", "oasst-neox"}, 1, "no special token \"<|prompter|>\""},
       {{"text", "--greedy", "--top-p", "0.5"}, 2, "--greedy"},
+      {{"text", "--greedy", "--min-p", "0.5"}, 2, "--greedy"},
+      {{"text", "--min-p", "2"}, 2, "--min-p: number out of range"},
+      {{"text", "--temperature", "-1"}, 2, "--temperature"},
+      {{"text", "--mirostat", "1"}, 1, "mirostat: no such version"},
+      {{"text", "--sampler-order", "top_q"}, 1, "top_q"},
+      {{"text", "--logit-bias", "12"}, 2, "--logit-bias: not a token id and its bias"},
+      {{"text", "--logit-bias", "1000=1"}, 1, "logit_bias: token id out of range"},
+      {{"text", "--stop", ""}, 2, "--stop: empty"},
+      {{"text", "--stop", "\xFF"}, 1, "--stop: not UTF-8"},
+      {{"text", "--max-time", "0"}, 2, "--max-time"},
   };
   for (const auto& c : kCases) {
     SCOPED_TRACE(c.says);

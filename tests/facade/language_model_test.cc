@@ -3,6 +3,7 @@
 #include <stablelm/stablelm.h>
 
 #include <cmath>
+#include <fstream>
 
 #include "model/model_testing.h"
 #include "temp_folder.h"
@@ -59,6 +60,20 @@ TEST(LanguageModel, TextInTextOut) {
   const Generation cut = model.Generate(prompt, settings, [&](const NewToken&) { return ++tokens < 5; });
   EXPECT_EQ(cut.reason, EndReason::kCancelled);
   EXPECT_EQ(cut.ids, std::vector<int32_t>(first.ids.begin(), first.ids.begin() + 5));
+}
+
+// config.json names id 0; what generation_config.json names ends a text as well.
+TEST(LanguageModel, EndsWhereAnyOfItsFilesSays) {
+  const TempFolder temp;
+  const auto folder = temp.path() / "model";
+  std::filesystem::copy(kParallel, folder);
+  const std::vector<int32_t> prompt = {1, 2, 3};
+  const Generation free =
+      LanguageModel::Load(folder.string()).Generate(prompt, {.max_new_tokens = 3, .ignore_end = true});
+  std::ofstream(folder / "generation_config.json") << "{\"eos_token_id\": " << free.ids[2] << "}";
+  const Generation ended = LanguageModel::Load(folder.string()).Generate(prompt);
+  EXPECT_EQ(ended.ids, free.ids);
+  EXPECT_EQ(ended.reason, EndReason::kStop);
 }
 
 TEST(LanguageModel, FailuresAreExceptionsWithWords) {

@@ -115,6 +115,17 @@ TEST(GenerationConfigTest, TakesOnlyWhatIsThere) {
   EXPECT_THAT(ParseGenerationConfig(R"({"eos_token_id": 3})", "G", 10).eos_ids, ElementsAre(3));
 }
 
+TEST(GenerationConfigTest, LengthDecayIsAPair) {
+  EXPECT_EQ(ParseGenerationConfig(R"({"exponential_decay_length_penalty": [9, 1.5]})", "G", 10).values,
+            (SettingValues{{"length_decay_start", 9}, {"length_decay_factor", 1.5}}));
+  for (const char* bad : {"[1]", "[1, 2, 3]", "7", "[1, \"x\"]", "[1.5, 2]", "[-1, 2]"}) {
+    const std::string json = std::string(R"({"exponential_decay_length_penalty": )") + bad + "}";
+    EXPECT_THAT(ErrorText([&] { ParseGenerationConfig(json, "G", 10); }),
+                HasSubstr("G: \"exponential_decay_length_penalty\""))
+        << bad;
+  }
+}
+
 TEST(GenerationConfigTest, SaysWhatItDoesNotFollow) {
   const auto warnings = [](const char* json) { return ParseGenerationConfig(json, "G", 10).warnings; };
   EXPECT_THAT(warnings(R"({"num_beams": 4})"), ElementsAre(HasSubstr("G: \"num_beams\": \"4\" is not followed")));
@@ -215,11 +226,24 @@ TEST(StopIdsTest, AreTheUnionOfAllPlaces) {
               HasSubstr("--stop-id: token id out of range: found 1000, expected 0 to 999"));
 }
 
-TEST(PaddingIdsTest, AreTheRowsWithoutText) {
-  const Tokenizer fits = Tokenizer::FromJson(SmallTokenizerJson().dump(), "t", {.model_vocab_size = 726});
-  EXPECT_THAT(PaddingIds(fits), IsEmpty());
-  const Tokenizer padded = Tokenizer::FromJson(SmallTokenizerJson().dump(), "t", {.model_vocab_size = 729});
-  EXPECT_THAT(PaddingIds(padded), ElementsAre(726, 727, 728));
+// Every number of the sampling options can be set by its name, and reaches the sampler.
+TEST(SettingsTest, EveryParameterIsASetting) {
+  for (const SamplingParameter& parameter : SamplingParameters()) {
+    const std::string name(parameter.name);
+    ASSERT_TRUE(FindSetting(name)) << name;
+    const double value = parameter.max >= 2 ? 2 : parameter.max;
+    const SamplingOptions options = ResolveSettings(Options({{name, value}, {"do_sample", 1}}), {}).sampling;
+    const auto* real = std::get_if<double SamplingOptions::*>(&parameter.field);
+    EXPECT_EQ(
+        real ? options.**real : static_cast<double>(options.*std::get<int64_t SamplingOptions::*>(parameter.field)),
+        value)
+        << name;
+  }
+  // Penalties change a greedy choice and ask for no draws.
+  const SamplingOptions penalty = ResolveSettings(Options({{"repetition_penalty", 1.5}}), {}).sampling;
+  EXPECT_TRUE(penalty.Greedy());
+  EXPECT_EQ(penalty.repetition_penalty, 1.5);
+  EXPECT_FALSE(ResolveSettings(Options({{"min_p", 0.1}}), {}).sampling.Greedy());
 }
 
 }  // namespace
