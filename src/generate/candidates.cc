@@ -17,16 +17,16 @@ namespace {
 constexpr float kLowest = std::numeric_limits<float>::lowest();
 // Top-p looks at the tokens within this of the best score first (e^-8 of its probability): most often it needs no more.
 constexpr float kNear = 8;
-// Bins of scores by their distance from the best, 1/32 wide: the weight of a token in the last one is 0.
+// Bins of scores by their distance from the best. Further than kReach the weight is 0 (ln 2^-37 = -25.6).
 constexpr size_t kBins = 1024;
-constexpr float kBinsPerUnit = 32;
+constexpr float kReach = 26;
 // Fewer tokens than this are sorted at once.
 constexpr size_t kFew = 512;
 constexpr size_t kDrawBlock = 256;
 
-// Falls with the score and never rises.
-size_t BinOf(float score, float max) {
-  return static_cast<size_t>(std::min((max - score) * kBinsPerUnit, static_cast<float>(kBins - 1)));
+// Never rises with the score.
+size_t BinOf(float score, float max, float bins_per_unit) {
+  return static_cast<size_t>(std::min((max - score) * bins_per_unit, static_cast<float>(kBins - 1)));
 }
 
 }  // namespace
@@ -96,7 +96,7 @@ void Candidates::KeepMinP(double min_p) {
 
 void Candidates::KeepTopP(double p) {
   if (p >= 1) return;
-  float max = 0;
+  float max = 0, reach = kReach;
   double least_mass = 0;  // tokens are kept as long as those before them have less
   if (whole_row_) {
     max = MaxOf(row_.data(), row_.size());
@@ -104,7 +104,11 @@ void Candidates::KeepTopP(double p) {
     Collect(std::max(max - kNear, kLowest));
     double near = 0;
     for (size_t i = 0; i < count_; ++i) near += static_cast<double>(weights_[static_cast<size_t>(ids_[i])]);
-    if (near < least_mass) Collect(kLowest);
+    if (near < least_mass) {
+      Collect(kLowest);
+    } else {
+      reach = kNear;
+    }
     for (size_t i = 0; i < count_; ++i) weights_[i] = weights_[static_cast<size_t>(ids_[i])];  // i <= ids_[i]
   } else {
     max = MaxOf(scores_.data(), count_);
@@ -114,14 +118,16 @@ void Candidates::KeepTopP(double p) {
   size_t bin = 0;
   double before = 0;
   const bool by_bins = count_ > kFew;
+  const float bins_per_unit = static_cast<float>(kBins) / reach;
   if (by_bins) {
     std::fill(bins_.begin(), bins_.end(), 0.0);
-    for (size_t i = 0; i < count_; ++i) bins_[BinOf(scores_[i], max)] += static_cast<double>(weights_[i]);
+    for (size_t i = 0; i < count_; ++i)
+      bins_[BinOf(scores_[i], max, bins_per_unit)] += static_cast<double>(weights_[i]);
     while (bin + 1 < kBins && before + bins_[bin] < least_mass) before += bins_[bin++];
   }
   order_.clear();
   for (size_t i = 0; i < count_; ++i) {
-    if (!by_bins || BinOf(scores_[i], max) == bin) order_.push_back(static_cast<int32_t>(i));
+    if (!by_bins || BinOf(scores_[i], max, bins_per_unit) == bin) order_.push_back(static_cast<int32_t>(i));
   }
   std::sort(order_.begin(), order_.end(), [&](int32_t a, int32_t b) {
     const float sa = scores_[static_cast<size_t>(a)], sb = scores_[static_cast<size_t>(b)];

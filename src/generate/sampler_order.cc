@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/nearest.h"
 
 namespace stablelm {
 namespace {
@@ -109,14 +110,18 @@ bool Active(S step, const SamplingOptions& o) {
   STABLELM_CHECK(false);
 }
 
-std::string ListedNames() {
-  std::string names;
+std::vector<std::string> ListedNames() {
+  std::vector<std::string> names;
   for (const S step : kHf) {
-    if (IsMask(step)) continue;
-    if (!names.empty()) names += ", ";
-    names += NameOf(step);
+    if (!IsMask(step)) names.emplace_back(NameOf(step));
   }
   return names;
+}
+
+std::string Joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text.append(text.empty() ? "" : ", ").append(name);
+  return text;
 }
 
 std::vector<S> ParseList(std::string_view text, const std::string& where) {
@@ -129,11 +134,13 @@ std::vector<S> ParseList(std::string_view text, const std::string& where) {
     const auto step =
         std::find_if(std::begin(kHf), std::end(kHf), [&](S s) { return !IsMask(s) && NameOf(s) == name; });
     if (step == std::end(kHf)) {
+      const std::vector<std::string> known = ListedNames();
+      const std::string nearest = NearestName(name, known);
       throw Error({.where = where,
                    .what = "unknown name",
                    .found = Quoted(name),
-                   .expected = "hf, llama or a list of: " + ListedNames(),
-                   .hint = {}});
+                   .expected = "hf, llama or a list of: " + Joined(known),
+                   .hint = nearest.empty() ? "" : "did you mean " + nearest + "?"});
     }
     if (std::find(steps.begin(), steps.end(), *step) != steps.end()) {
       throw Error({.where = where, .what = "a step is named twice", .found = Quoted(name), .expected = {}, .hint = {}});

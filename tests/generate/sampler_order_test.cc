@@ -98,6 +98,8 @@ TEST(SamplerOrder, AList) {
   o.sampler_order = "top_k,warmth";
   EXPECT_THAT(ErrorOf(o), testing::AllOf(testing::HasSubstr("sampler_order: unknown name: found \"warmth\""),
                                          testing::HasSubstr("expected hf, llama or a list of: repetition_penalty, ")));
+  o.sampler_order = "top-k";
+  EXPECT_THAT(ErrorOf(o), testing::HasSubstr("hint:  did you mean top_k?"));
   o.sampler_order = "top_k,top_k";
   EXPECT_THAT(ErrorOf(o), testing::HasSubstr("twice"));
   for (const char* bad : {"", ",", "top_k,", "HF", "padding"}) {
