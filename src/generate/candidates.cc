@@ -102,14 +102,12 @@ void Candidates::KeepTopP(double p) {
     max = MaxOf(row_.data(), row_.size());
     least_mass = p * SoftmaxWeights(row_.data(), row_.size(), max, weights_.data());
     Collect(std::max(max - kNear, kLowest));
-    double near = 0;
-    for (size_t i = 0; i < count_; ++i) near += static_cast<double>(weights_[static_cast<size_t>(ids_[i])]);
-    if (near < least_mass) {
+    reach = kNear;
+    if (SoftmaxWeights(scores_.data(), count_, max, weights_.data()) < least_mass) {
       Collect(kLowest);
-    } else {
-      reach = kNear;
+      SoftmaxWeights(scores_.data(), count_, max, weights_.data());
+      reach = kReach;
     }
-    for (size_t i = 0; i < count_; ++i) weights_[i] = weights_[static_cast<size_t>(ids_[i])];  // i <= ids_[i]
   } else {
     max = MaxOf(scores_.data(), count_);
     least_mass = p * SoftmaxWeights(scores_.data(), count_, max, weights_.data());
@@ -121,8 +119,9 @@ void Candidates::KeepTopP(double p) {
   const float bins_per_unit = static_cast<float>(kBins) / reach;
   if (by_bins) {
     std::fill(bins_.begin(), bins_.end(), 0.0);
-    for (size_t i = 0; i < count_; ++i)
+    for (size_t i = 0; i < count_; ++i) {
       bins_[BinOf(scores_[i], max, bins_per_unit)] += static_cast<double>(weights_[i]);
+    }
     while (bin + 1 < kBins && before + bins_[bin] < least_mass) before += bins_[bin++];
   }
   order_.clear();
