@@ -14,6 +14,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
+}  // namespace
+
 SamplerSetup SetupOf(const GenerateRequest& request) {
   return {.options = request.sampling,
           .seed = request.seed,
@@ -24,8 +26,6 @@ SamplerSetup SetupOf(const GenerateRequest& request) {
           .top_logprobs = request.top_logprobs,
           .tokenizer = request.tokenizer};
 }
-
-}  // namespace
 
 const char* NameOf(FinishReason reason) {
   switch (reason) {

@@ -34,6 +34,9 @@ struct GenerateRequest {
   std::optional<Tokenizer> tokenizer;     // makes the text; stop strings and DRY's breakers need it
 };
 
+// What its sampler is made of.
+SamplerSetup SetupOf(const GenerateRequest& request);
+
 enum class FinishReason : uint8_t {
   kStop,       // a stop id was generated, or a stop string
   kLength,     // max_new_tokens were generated

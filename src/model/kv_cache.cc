@@ -50,6 +50,13 @@ int32_t KvCache::Copy(int32_t page) {
   return copy;
 }
 
+KvSequence::KvSequence(KvCache& cache, std::span<const int32_t> shared_pages)
+    : cache_(&cache),
+      pages_(shared_pages.begin(), shared_pages.end()),
+      length_(static_cast<int64_t>(pages_.size()) * kKvPageTokens) {
+  for (const int32_t page : pages_) cache.Share(page);
+}
+
 KvSequence::KvSequence(KvSequence&& other) noexcept
     : cache_(other.cache_), pages_(std::exchange(other.pages_, {})), length_(std::exchange(other.length_, 0)) {}
 

@@ -34,11 +34,14 @@ class KvCache {
   std::byte* LayerPages(int64_t layer) { return memory_.data() + static_cast<size_t>(layer) * layout_.PageBytes(); }
   size_t page_stride() const { return page_stride_; }
 
+  // One holder more, one fewer; a page without holders is free. For KvSequence and PrefixCache.
+  void Share(int32_t page) { ++references_[static_cast<size_t>(page)]; }
+  void Release(int32_t page);
+  int32_t references(int32_t page) const { return references_[static_cast<size_t>(page)]; }
+
  private:
   friend class KvSequence;
   int32_t Take();  // a page with one reference; throws Error when none is free
-  void Share(int32_t page) { ++references_[static_cast<size_t>(page)]; }
-  void Release(int32_t page);
   bool Shared(int32_t page) const { return references_[static_cast<size_t>(page)] > 1; }
   int32_t Copy(int32_t page);  // a new page with the same content
 
@@ -53,6 +56,8 @@ class KvCache {
 class KvSequence {
  public:
   explicit KvSequence(KvCache& cache) : cache_(&cache) {}
+  // Starts with the content of whole pages that others hold too.
+  KvSequence(KvCache& cache, std::span<const int32_t> shared_pages);
   KvSequence(KvSequence&& other) noexcept;
   KvSequence& operator=(KvSequence&& other) noexcept;
   ~KvSequence();

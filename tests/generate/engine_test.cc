@@ -1,0 +1,340 @@
+// The engine's promise: whatever else runs, a request gives what it gives alone, and everything that it took is back.
+#include "generate/engine.h"
+
+#include <gmock/gmock.h>
+
+#include <random>
+#include <thread>
+
+#include "checkpoint/tiny_model.h"
+#include "generate/scoring.h"
+#include "model/model_testing.h"
+#include "temp_folder.h"
+
+namespace stablelm {
+namespace {
+
+using testing::HasSubstr;
+
+const std::filesystem::path kParallel = STABLELM_TEST_DATA "/golden/parallel";
+
+struct Outcome {
+  EngineResult result;
+  std::vector<int32_t> streamed;
+  int ends = 0;
+};
+
+EngineCallbacks Into(Outcome& outcome) {
+  return {.on_token = [&](const ChosenToken& token) { outcome.streamed.push_back(token.id); },
+          .on_text = {},
+          .on_end =
+              [&](const EngineResult& result) {
+                outcome.result = result;
+                ++outcome.ends;
+              }};
+}
+
+GenerateRequest Alone(std::vector<int32_t> prompt, int64_t tokens) {
+  GenerateRequest request;
+  request.prompt = std::move(prompt);
+  request.max_new_tokens = tokens;
+  return request;
+}
+
+GenerateResult Solo(const Transformer& model, const GenerateRequest& request, DType kv = DType::kF32) {
+  ThreadPool pool(1);
+  return Generate(model, request, ShapeOfGenerate(model.config(), request, kv, 1), pool);
+}
+
+void ExpectSame(const GenerateResult& got, const GenerateResult& want) {
+  EXPECT_EQ(got.ids, want.ids);
+  EXPECT_EQ(got.logprobs, want.logprobs);  // the same bits
+  EXPECT_EQ(got.reason, want.reason);
+  EXPECT_EQ(got.stop.id, want.stop.id);
+}
+
+void ExpectNothingLeft(Engine& engine) {
+  const EngineStats stats = engine.Stats();
+  EXPECT_EQ(stats.running + stats.waiting, 0);
+  EXPECT_EQ(stats.free_pages + stats.prefix_pages, stats.n_pages);
+  engine.ForgetPrefixes();
+  EXPECT_EQ(engine.Stats().free_pages, stats.n_pages);
+}
+
+// Prompts that often begin alike, settings of every kind.
+GenerateRequest RandomRequest(std::mt19937& random, int64_t vocab) {
+  const auto below = [&](int64_t n) { return static_cast<int64_t>(random() % static_cast<uint32_t>(n)); };
+  std::mt19937 family(static_cast<uint32_t>(below(3)));
+  std::vector<int32_t> prompt;
+  const int64_t shared = below(2) * (30 + below(45)), own = 1 + below(20);
+  for (int64_t i = 0; i < shared; ++i) prompt.push_back(static_cast<int32_t>(family() % static_cast<uint32_t>(vocab)));
+  for (int64_t i = 0; i < own; ++i) prompt.push_back(static_cast<int32_t>(below(vocab)));
+  GenerateRequest request = Alone(std::move(prompt), 1 + below(90));
+  request.seed = random();
+  if (below(3) > 0) {
+    request.sampling.temperature = 0.5 + 0.25 * static_cast<double>(below(4));
+    request.sampling.top_k = below(60);
+    request.sampling.repetition_penalty = below(2) ? 1.1 : 1.0;
+    request.sampling.mirostat = below(4) ? 0 : 2;
+  }
+  if (below(2)) request.stop_ids = {static_cast<int32_t>(below(vocab)), static_cast<int32_t>(below(vocab))};
+  return request;
+}
+
+TEST(Engine, RandomSchedulesGiveWhatEachRequestGivesAlone) {
+  const Transformer model = LoadModel(kParallel);
+  int64_t preemptions = 0, shared = 0;
+  for (uint32_t seed = 1; seed <= 12; ++seed) {
+    SCOPED_TRACE("schedule " + std::to_string(seed));
+    std::mt19937 random(seed);
+    const DType kv = seed % 3 == 0 ? DType::kF16 : DType::kF32;
+    std::vector<GenerateRequest> requests;
+    for (int i = 0; i < 24; ++i) requests.push_back(RandomRequest(random, model.config().vocab_size));
+    ThreadPool pool(1 + seed % 3);
+    Engine engine(model,
+                  {.cache_positions = 128 + 32 * (seed % 4),
+                   .kv_type = kv,
+                   .max_batch_rows = 1 + static_cast<int64_t>(random() % 40),
+                   .max_running = 1 + static_cast<int64_t>(random() % 12),
+                   .share_prefixes = seed % 4 != 1},
+                  pool);
+    std::vector<Outcome> outcomes(requests.size());
+    for (size_t i = 0; i < requests.size();) {
+      for (auto burst = random() % 6; burst > 0 && i < requests.size(); --burst, ++i) {
+        engine.Submit({.generate = requests[i]}, Into(outcomes[i]));
+      }
+      for (auto steps = random() % 8; steps > 0; --steps) engine.Step();
+    }
+    while (engine.Step()) {
+    }
+    for (size_t i = 0; i < requests.size(); ++i) {
+      SCOPED_TRACE("request " + std::to_string(i));
+      EXPECT_EQ(outcomes[i].ends, 1);
+      EXPECT_EQ(outcomes[i].result.error, "");
+      EXPECT_EQ(outcomes[i].streamed, outcomes[i].result.generated.ids);
+      ExpectSame(outcomes[i].result.generated, Solo(model, requests[i], kv));
+    }
+    preemptions += engine.Stats().preemptions;
+    shared += engine.Stats().prefix_rows;
+    ExpectNothingLeft(engine);
+  }
+  EXPECT_GT(preemptions, 0);  // else the schedules do not show what they are for
+  EXPECT_GT(shared, 0);
+}
+
+TEST(Engine, EveryoneAdvancesInTurnWhenThereAreMoreThanRows) {
+  const Transformer model = LoadModel(kParallel);
+  ThreadPool pool(1);
+  constexpr int64_t kRequests = 8;
+  for (const int64_t rows : std::initializer_list<int64_t>{1, 3, 5, 8}) {
+    SCOPED_TRACE(rows);
+    Engine engine(model, {.cache_positions = 1024, .max_batch_rows = rows, .max_running = kRequests}, pool);
+    std::vector<std::vector<int64_t>> steps(kRequests);
+    for (int64_t i = 0; i < kRequests; ++i) {
+      engine.Submit({.generate = Alone({static_cast<int32_t>(i + 1)}, 60)}, {.on_token = [&, i](const ChosenToken&) {
+                      steps[static_cast<size_t>(i)].push_back(engine.Stats().steps);
+                    }});
+    }
+    while (engine.Step()) {
+    }
+    int64_t all_in = 0;  // the step after which no prompt was left
+    for (const auto& at : steps) {
+      ASSERT_EQ(at.size(), 60u);
+      all_in = std::max(all_in, at[0]);
+    }
+    EXPECT_LE(all_in, 2 * kRequests);  // those who decode do not keep the prompts out
+    for (const auto& at : steps) {
+      for (size_t t = 1; t < at.size(); ++t) {
+        if (at[t - 1] < all_in) continue;
+        EXPECT_LE(at[t] - at[t - 1], (kRequests + rows - 1) / rows);
+      }
+    }
+  }
+}
+
+TEST(Engine, ComputesACommonBeginningOnce) {
+  const Transformer model = LoadModel(kParallel);
+  ThreadPool pool(2);
+  Engine engine(model, {.cache_positions = 1024, .max_batch_rows = 32}, pool);
+  std::vector<int32_t> prompt(70);
+  for (size_t i = 0; i < prompt.size(); ++i) prompt[i] = static_cast<int32_t>(i * 7 % 500);
+  std::vector<Outcome> outcomes(5);
+  for (size_t i = 0; i < outcomes.size(); ++i) {  // all at once: the later ones wait for the first
+    GenerateRequest request = Alone(prompt, 5);
+    request.sampling.temperature = 1;
+    request.sample = i;
+    engine.Submit({.generate = request}, Into(outcomes[i]));
+  }
+  while (engine.Step()) {
+  }
+  EXPECT_EQ(outcomes[0].result.prefix_positions, 0);
+  for (size_t i = 1; i < outcomes.size(); ++i) EXPECT_EQ(outcomes[i].result.prefix_positions, 64);
+  // The longest prompt that is known as a whole still computes its last token.
+  prompt.resize(64);
+  Outcome whole;
+  engine.Submit({.generate = Alone(prompt, 5)}, Into(whole));
+  while (engine.Step()) {
+  }
+  EXPECT_EQ(whole.result.prefix_positions, 32);
+  ExpectSame(whole.result.generated, Solo(model, Alone(prompt, 5)));
+}
+
+TEST(Engine, ScoresPromptsAsTheScorerDoes) {
+  const Transformer model = LoadModel(kParallel);
+  ThreadPool pool(2);
+  const std::vector<int32_t> prompt = {5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  Scorer scorer(model, ShapeOfScore(11, DType::kF32, 2), pool);
+  const std::vector<double> want = scorer.Score(prompt);
+  Engine engine(model, {.cache_positions = 128, .max_batch_rows = 8, .max_running = 3}, pool);
+  Outcome first, second, other;
+  engine.Submit({.generate = Alone(prompt, 3), .prompt_logprobs = true}, Into(first));
+  engine.Submit({.generate = Alone({1, 2, 3}, 9)}, Into(other));
+  engine.Submit({.generate = Alone(prompt, 3), .prompt_logprobs = true}, Into(second));
+  while (engine.Step()) {
+  }
+  EXPECT_EQ(first.result.prompt_logprobs, want);
+  EXPECT_EQ(second.result.prompt_logprobs, want);  // known pages are not skipped
+  EXPECT_EQ(second.result.prefix_positions, 0);
+  ExpectSame(second.result.generated, Solo(model, Alone(prompt, 3)));
+}
+
+TEST(Engine, CancellingGivesBackPagesAtOnce) {
+  const Transformer model = LoadModel(kParallel);
+  ThreadPool pool(1);
+  Engine engine(model, {.cache_positions = 256, .max_batch_rows = 16, .share_prefixes = false}, pool);
+  Outcome running, waiting;
+  const RequestId a = engine.Submit({.generate = Alone({1, 2, 3}, 100)}, Into(running));
+  for (int i = 0; i < 5; ++i) engine.Step();
+  EXPECT_LT(engine.Stats().free_pages, 8);
+  const RequestId b = engine.Submit({.generate = Alone({1, 2, 3}, 100)}, Into(waiting));
+  engine.Cancel(a);
+  engine.Cancel(b);
+  engine.Cancel(12345);
+  EXPECT_FALSE(engine.Step());
+  EXPECT_EQ(running.result.generated.reason, FinishReason::kCancelled);
+  EXPECT_EQ(running.result.generated.ids.size(), 5u);
+  EXPECT_EQ(waiting.result.generated.reason, FinishReason::kCancelled);
+  EXPECT_EQ(waiting.ends, 1);
+  ExpectNothingLeft(engine);
+}
+
+TEST(Engine, ABadRequestFailsAlone) {
+  const Transformer model = LoadModel(kParallel);
+  ThreadPool pool(1);
+  Engine engine(model, {.cache_positions = 96}, pool);
+  std::vector<GenerateRequest> bad(6, Alone({1, 2}, 3));
+  bad[0].prompt = {};
+  bad[1].prompt = {1, 99999};
+  bad[2].prompt.resize(100, 1);  // more than the cache
+  bad[3].sampling.temperature = -1;
+  bad[4].max_new_tokens = 0;
+  bad[5].stop_strings = {""};
+  const std::vector<std::string> fields = {"prompt", "prompt", "prompt", "temperature", "max_new_tokens", "stop"};
+  std::vector<Outcome> outcomes(bad.size());
+  for (size_t i = 0; i < bad.size(); ++i) engine.Submit({.generate = bad[i]}, Into(outcomes[i]));
+  Outcome good, throws;
+  engine.Submit({.generate = Alone({1, 2}, 3)}, Into(good));
+  engine.Submit({.generate = Alone({1, 2}, 3)},
+                {.on_token = [](const ChosenToken&) { throw std::runtime_error("the line is gone"); },
+                 .on_text = {},
+                 .on_end = Into(throws).on_end});
+  while (engine.Step()) {
+  }
+  for (size_t i = 0; i < bad.size(); ++i) {
+    EXPECT_EQ(outcomes[i].ends, 1);
+    EXPECT_THAT(outcomes[i].result.error, HasSubstr(fields[i]));
+  }
+  EXPECT_THAT(throws.result.error, HasSubstr("the line is gone"));
+  EXPECT_EQ(good.result.error, "");
+  ExpectSame(good.result.generated, Solo(model, Alone({1, 2}, 3)));
+  ExpectNothingLeft(engine);
+}
+
+TEST(Engine, ANumberThatIsNotFiniteFailsAlone) {
+  const TempFolder temp;
+  std::vector<TinyTensor> tensors = TinyTensors(TinyConfig());
+  for (TinyTensor& tensor : tensors) {
+    if (tensor.name != "gpt_neox.embed_in.weight") continue;
+    tensor.values.assign(80, 0.5f);
+    tensor.values[9 * 8] = std::numeric_limits<float>::quiet_NaN();  // token 9
+  }
+  WriteTinyModel(temp.path());
+  WriteTinySafetensors(temp.path() / "model.safetensors", tensors);
+  const Transformer model = LoadModel(temp.path());
+  ThreadPool pool(1);
+  Engine engine(model, {.cache_positions = 96}, pool);
+  GenerateRequest fine = Alone({1, 2, 3}, 3);
+  fine.banned_ids = {9};
+  Outcome before, broken, after;
+  engine.Submit({.generate = fine}, Into(before));
+  engine.Submit({.generate = Alone({1, 9, 3}, 3)}, Into(broken));
+  engine.Submit({.generate = fine}, Into(after));
+  while (engine.Step()) {
+  }
+  EXPECT_THAT(broken.result.error, HasSubstr("finite"));
+  ExpectSame(before.result.generated, Solo(model, fine));
+  ExpectSame(after.result.generated, Solo(model, fine));
+  ExpectNothingLeft(engine);
+}
+
+// Requests come and are cancelled from two threads while a third one steps.
+TEST(Engine, Soak) {
+  const Transformer model = LoadModel(kParallel);
+  constexpr size_t kRequests = 2000;
+  std::mt19937 random(7);
+  std::vector<GenerateRequest> kinds;
+  for (int i = 0; i < 40; ++i) {
+    kinds.push_back(RandomRequest(random, model.config().vocab_size));
+    kinds.back().max_new_tokens = 1 + i % 12;
+  }
+  std::vector<GenerateResult> solo;
+  for (const GenerateRequest& kind : kinds) solo.push_back(Solo(model, kind));
+
+  ThreadPool pool(2);
+  Engine engine(model, {.cache_positions = 512, .max_batch_rows = 48, .max_running = 12}, pool);
+  std::vector<Outcome> outcomes(kRequests);
+  std::atomic<size_t> ended = 0;
+  std::jthread steps([&] { engine.Run(); });
+  const auto submit = [&](size_t from, size_t to, uint32_t seed) {
+    std::mt19937 mine(seed);
+    for (size_t i = from; i < to; ++i) {
+      EngineCallbacks callbacks = Into(outcomes[i]);
+      callbacks.on_end = [&, i, end = callbacks.on_end](const EngineResult& result) {
+        end(result);
+        ++ended;
+      };
+      const RequestId id = engine.Submit({.generate = kinds[i % kinds.size()]}, std::move(callbacks));
+      if (mine() % 4 == 0) {
+        if (mine() % 2) std::this_thread::sleep_for(std::chrono::microseconds(mine() % 2000));
+        engine.Cancel(id);
+      }
+    }
+  };
+  {
+    std::jthread other([&] { submit(0, kRequests / 2, 1); });
+    submit(kRequests / 2, kRequests, 2);
+  }
+  while (ended < kRequests) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  engine.Stop();
+  steps.join();
+  size_t whole = 0;
+  for (size_t i = 0; i < kRequests; ++i) {
+    const GenerateResult& got = outcomes[i].result.generated;
+    const GenerateResult& want = solo[i % kinds.size()];
+    ASSERT_EQ(outcomes[i].ends, 1) << i;
+    ASSERT_EQ(outcomes[i].result.error, "") << i;
+    if (got.reason == FinishReason::kCancelled) {  // what there is, is right
+      ASSERT_LE(got.ids.size(), want.ids.size());
+      ASSERT_TRUE(std::equal(got.ids.begin(), got.ids.end(), want.ids.begin())) << i;
+    } else {
+      ASSERT_EQ(got.ids, want.ids) << i;
+      ASSERT_EQ(got.logprobs, want.logprobs) << i;
+      ++whole;
+    }
+  }
+  EXPECT_GT(whole, kRequests / 2);
+  ExpectNothingLeft(engine);
+}
+
+}  // namespace
+}  // namespace stablelm
