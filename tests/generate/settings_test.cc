@@ -211,7 +211,7 @@ TEST(StopIdsTest, AreTheUnionOfAllPlaces) {
   defaults.record_from = kChatRecordFile;
   const std::vector<int32_t> option = {900, 724};
   const std::vector<StopId> stops = ResolveStopIds(config, &tuned, defaults, {}, option);
-  EXPECT_THAT(IdsOf(stops), ElementsAre(0, 1, 2, 723, 724, 725, 900));
+  ASSERT_THAT(IdsOf(stops), ElementsAre(0, 1, 2, 723, 724, 725, 900));
   EXPECT_THAT(stops[0].from,
               ElementsAre(kChatRecordFile, "role tokens of the tokenizer", "generation_config.json", "config.json"));
   EXPECT_THAT(stops[4].from, ElementsAre("--stop-id", "role tokens of the tokenizer"));
