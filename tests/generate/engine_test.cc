@@ -299,7 +299,7 @@ TEST(Engine, Soak) {
     std::mt19937 mine(seed);
     for (size_t i = from; i < to; ++i) {
       EngineCallbacks callbacks = Into(outcomes[i]);
-      callbacks.on_end = [&, i, end = callbacks.on_end](const EngineResult& result) {
+      callbacks.on_end = [&, end = callbacks.on_end](const EngineResult& result) {
         end(result);
         ++ended;
       };
