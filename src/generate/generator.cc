@@ -60,8 +60,43 @@ RunShape ShapeOfGenerate(const ModelConfig& config, const GenerateRequest& reque
   return ShapeOfGenerate(prompt + std::min(rest, request.max_new_tokens.value_or(rest)), kv, threads);
 }
 
-GenerateResult Generate(const Transformer& model, const GenerateRequest& request, const RunShape& run, ThreadPool& pool,
-                        const GenerateHooks& hooks) {
+struct SequenceGenerator::State {
+  const Transformer& model;
+  ForwardContext ctx;
+  KvCache cache;
+  KvSequence sequence;
+  std::vector<int32_t> ids;  // the text whose first sequence.length() positions are in the cache
+  SamplerWorkspace workspace;
+
+  State(const Transformer& of, const RunShape& run, ThreadPool& pool)
+      : model(of),
+        ctx(of.config(), run, pool),
+        cache(of.config(), run.kv_type, KvCache::PagesFor(run.context)),
+        sequence(cache),
+        workspace(of.config().vocab_size) {}
+
+  // Keeps of the cache what belongs to the prompt, but for its last position, whose logits are wanted. Returns how many
+  // positions that are.
+  int64_t Keep(const std::vector<int32_t>& prompt) {
+    const size_t most = std::min(prompt.size() - 1, static_cast<size_t>(sequence.length()));
+    const auto differ = std::mismatch(prompt.begin(), prompt.begin() + static_cast<std::ptrdiff_t>(most), ids.begin());
+    sequence.Truncate(differ.first - prompt.begin());
+    ids = prompt;
+    return sequence.length();
+  }
+};
+
+SequenceGenerator::SequenceGenerator(const Transformer& model, const RunShape& run, ThreadPool& pool)
+    : state_(std::make_unique<State>(model, run, pool)) {}
+SequenceGenerator::SequenceGenerator(SequenceGenerator&&) noexcept = default;
+SequenceGenerator& SequenceGenerator::operator=(SequenceGenerator&&) noexcept = default;
+SequenceGenerator::~SequenceGenerator() = default;
+
+GenerateResult SequenceGenerator::Generate(const GenerateRequest& request, const GenerateHooks& hooks) {
+  const Transformer& model = state_->model;
+  ForwardContext& ctx = state_->ctx;
+  KvSequence& sequence = state_->sequence;
+  std::vector<int32_t>& ids = state_->ids;  // prompt and generated
   STABLELM_CHECK(!request.prompt.empty() && request.max_new_tokens.value_or(1) >= 1);
   const int64_t prompt = static_cast<int64_t>(request.prompt.size());
   const int64_t room = model.config().max_positions - prompt;
@@ -81,13 +116,8 @@ GenerateResult Generate(const Transformer& model, const GenerateRequest& request
   if (wanted <= 0) return result;
   result.ids.reserve(static_cast<size_t>(wanted));
   result.logprobs.reserve(static_cast<size_t>(wanted));
-  std::vector<int32_t> ids = request.prompt;  // prompt and generated
+  result.known_positions = state_->Keep(request.prompt);
   ids.reserve(static_cast<size_t>(prompt + wanted));
-
-  ForwardContext ctx(model.config(), run, pool);
-  KvCache cache(model.config(), run.kv_type, KvCache::PagesFor(run.context));
-  KvSequence sequence(cache);
-  SamplerWorkspace workspace(model.config().vocab_size);
   CancelObserver observer(hooks.cancel);
   const auto show = [&](const std::string& piece) {
     result.text += piece;
@@ -98,8 +128,12 @@ GenerateResult Generate(const Transformer& model, const GenerateRequest& request
   const auto take = [&](int64_t, int64_t, std::span<const float> rows) { std::ranges::copy(rows, logits.begin()); };
   const auto start = Clock::now();
   try {
-    ForwardInChunks(model, request.prompt, sequence, ctx,
-                    {.logits_from = prompt - 1, .observer = hooks.cancel ? &observer : nullptr, .stop = {}}, take);
+    const auto rest = std::span(request.prompt).subspan(static_cast<size_t>(result.known_positions));
+    ForwardInChunks(model, rest, sequence, ctx,
+                    {.logits_from = static_cast<int64_t>(rest.size()) - 1,
+                     .observer = hooks.cancel ? &observer : nullptr,
+                     .stop = {}},
+                    take);
   } catch (const Cancelled&) {
     result.reason = FinishReason::kCancelled;
   }
@@ -111,7 +145,7 @@ GenerateResult Generate(const Transformer& model, const GenerateRequest& request
       result.reason = FinishReason::kCancelled;
       break;
     }
-    const ChosenToken token = sampler.Choose(logits, ids, static_cast<int64_t>(result.ids.size()), workspace);
+    const ChosenToken token = sampler.Choose(logits, ids, static_cast<int64_t>(result.ids.size()), state_->workspace);
     ids.push_back(token.id);
     result.ids.push_back(token.id);
     result.logprobs.push_back(token.logprob);
@@ -136,6 +170,11 @@ GenerateResult Generate(const Transformer& model, const GenerateRequest& request
   if (result.stop.Found()) result.reason = FinishReason::kStop;  // the last bytes may complete a stop string
   result.decode_s = SecondsSince(decode_start);
   return result;
+}
+
+GenerateResult Generate(const Transformer& model, const GenerateRequest& request, const RunShape& run, ThreadPool& pool,
+                        const GenerateHooks& hooks) {
+  return SequenceGenerator(model, run, pool).Generate(request, hooks);
 }
 
 }  // namespace stablelm

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -52,10 +53,11 @@ struct GenerateResult {
   std::vector<std::vector<TokenLogprob>> top;  // of each, when top_logprobs are wanted
   std::string text;                            // empty without a tokenizer
   FinishReason reason = FinishReason::kLength;
-  StopCause stop;             // with kStop: which
-  int64_t forced_tokens = 0;  // tokens that were chosen although a rule removed all (ChosenToken::emptied_by)
-  double prefill_s = 0;       // computing the prompt
-  double decode_s = 0;        // choosing tokens, and computing all but the first
+  StopCause stop;               // with kStop: which
+  int64_t known_positions = 0;  // of the prompt, which an earlier request had computed (SequenceGenerator)
+  int64_t forced_tokens = 0;    // tokens that were chosen although a rule removed all (ChosenToken::emptied_by)
+  double prefill_s = 0;         // computing the prompt
+  double decode_s = 0;          // choosing tokens, and computing all but the first
 };
 
 struct GenerateHooks {
@@ -74,6 +76,25 @@ RunShape ShapeOfGenerate(int64_t context, DType kv, size_t threads);
 // does not have, or is longer than the context; `where` names the prompt.
 RunShape ShapeOfGenerate(const ModelConfig& config, const GenerateRequest& request, DType kv, size_t threads,
                          const std::string& where = "prompt");
+
+// One request after the other, as in a chat: buffers and cache live as long as the object. What a prompt has in common
+// with the text before it, prompt and reply, is not computed again; the result has the same bits as without that.
+// One thread at a time; model and pool outlive it.
+class SequenceGenerator {
+ public:
+  // `run` is ShapeOfGenerate of the longest text, prompt and reply together.
+  SequenceGenerator(const Transformer& model, const RunShape& run, ThreadPool& pool);
+  SequenceGenerator(SequenceGenerator&&) noexcept;
+  SequenceGenerator& operator=(SequenceGenerator&&) noexcept;
+  ~SequenceGenerator();
+
+  // Prompt and reply fit the run. Throws Error as Generate; the next request may then come as usual.
+  GenerateResult Generate(const GenerateRequest& request, const GenerateHooks& hooks = {});
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 // `run` is ShapeOfGenerate of this request. Buffers and cache live for the call. Throws Error as Transformer::Forward,
 // Sampler and StoppedText.

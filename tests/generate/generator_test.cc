@@ -201,5 +201,56 @@ TEST(Generator, TheTextEndsBeforeAStopString) {
   EXPECT_GT(checked, 0);
 }
 
+// A chat: each prompt begins with the text before it, or leaves it somewhere. The cache must change nothing.
+TEST(SequenceGenerator, GivesTheBitsOfAFreshStart) {
+  const Transformer model = LoadModel(kParallel);  // 128 positions
+  ThreadPool pool(2);
+  SequenceGenerator kept(model, ShapeOfGenerate(model.config().max_positions, DType::kF32, 2), pool);
+  GenerateRequest request;
+  request.prompt = {1, 2, 3, 4, 5};
+  request.max_new_tokens = 9;
+  const auto compare = [&](int64_t known) {
+    const GenerateResult got = kept.Generate(request), fresh = Continue(model, request);
+    EXPECT_EQ(got.ids, fresh.ids);
+    EXPECT_EQ(got.logprobs, fresh.logprobs);  // bits
+    EXPECT_EQ(got.known_positions, known);
+    EXPECT_EQ(fresh.known_positions, 0);
+    return got;
+  };
+  const GenerateResult first = compare(0);
+  compare(4);  // the same prompt again: its last position is computed for its logits
+  request.prompt.insert(request.prompt.end(), first.ids.begin(), first.ids.end());
+  for (int32_t id = 20; id < 60; ++id) request.prompt.push_back(id);
+  compare(13);  // the last token of the reply had not been computed
+  request.prompt[30] += 1;
+  compare(30);
+  request.prompt.resize(3);
+  compare(2);
+  request.prompt = {9};
+  compare(0);
+}
+
+// Cut off in the middle of a prompt or of a reply, by the caller or by an error: what is known stays right.
+TEST(SequenceGenerator, GoesOnAfterAnInterruptedRequest) {
+  const Transformer model = LoadModel(kParallel);
+  ThreadPool pool(1);
+  SequenceGenerator kept(model, ShapeOfGenerate(model.config().max_positions, DType::kF32, 1), pool);
+  GenerateRequest request;
+  for (int32_t id = 10; id < 50; ++id) request.prompt.push_back(id);
+  request.max_new_tokens = 6;
+  std::atomic<bool> cancel = true;
+  EXPECT_EQ(kept.Generate(request, {.cancel = &cancel}).reason, FinishReason::kCancelled);
+  cancel = false;
+  const GenerateHooks stop_early = {.on_token = [&](const ChosenToken&) { cancel = true; }, .cancel = &cancel};
+  EXPECT_EQ(kept.Generate(request, stop_early).ids.size(), 1u);
+  GenerateRequest broken = request;
+  broken.prompt.push_back(-7);
+  EXPECT_THROW(kept.Generate(broken), Error);
+  const GenerateResult got = kept.Generate(request), fresh = Continue(model, request);
+  EXPECT_EQ(got.ids, fresh.ids);
+  EXPECT_EQ(got.logprobs, fresh.logprobs);
+  EXPECT_EQ(got.known_positions, 39);
+}
+
 }  // namespace
 }  // namespace stablelm
