@@ -6,6 +6,7 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(MakeTokenize());
   commands.push_back(MakeDetokenize());
+  commands.push_back(MakeChat());
   commands.push_back(MakeGenerate());
   commands.push_back(MakePrompt());
   commands.push_back(MakeScore());

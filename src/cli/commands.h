@@ -10,6 +10,7 @@ namespace stablelm {
 
 std::unique_ptr<Command> MakeTokenize();
 std::unique_ptr<Command> MakeDetokenize();
+std::unique_ptr<Command> MakeChat();
 std::unique_ptr<Command> MakeGenerate();
 std::unique_ptr<Command> MakePrompt();
 std::unique_ptr<Command> MakeScore();

@@ -11,14 +11,6 @@ namespace {
   throw UsageError({.where = where, .what = what, .found = {}, .expected = {}, .hint = hint});
 }
 
-// --system TEXT, or @FILE.
-std::string SystemText(const std::string& given, bool replace_invalid) {
-  if (!given.starts_with("@")) return CheckedUtf8(given, "--system", replace_invalid);
-  const std::string file = given.substr(1);
-  RequireGiven(!file.empty(), "--system @FILE", "name the file behind the @");
-  return CheckedUtf8(ReadFileOrPipe(file), file, replace_invalid);
-}
-
 Conversation ReadConversation(const ConversationInput& input) {
   if (input.user) return {{.role = Role::kUser, .text = CheckedUtf8(*input.user, "--user", input.replace_invalid)}};
   const std::string where = *input.messages == "-" ? "standard input" : *input.messages;
@@ -36,6 +28,10 @@ void AddConversationInput(CLI::App& app, ConversationInput& input) {
   AddText(app, "--user", "TEXT", input.user, "A message to the model, written as its chat template wants it");
   AddText(app, "--messages", "FILE", input.messages,
           "A conversation: OpenAI's list of {\"role\", \"content\"}, as JSON (- is standard input)");
+  AddPromptOptions(app, input);
+}
+
+void AddPromptOptions(CLI::App& app, ConversationInput& input) {
   AddText(app, "--system", "TEXT|@FILE", input.system,
           "System text, taken as it is, in place of the model's and of the conversation's own");
   AddFlag(app, "--no-system", input.no_system, "No system text at all");
@@ -44,14 +40,16 @@ void AddConversationInput(CLI::App& app, ConversationInput& input) {
 }
 
 void AddContextOptions(CLI::App& app, ConversationInput& input) {
-  AddChoice(app, "--context-policy", ContextPolicyNames(),
-            "What to do when prompt and reserve do not fit the context: refuse (default), drop the oldest turns of the "
-            "conversation, or reply until the context is full",
-            [&input](size_t i) {
-              constexpr ContextPolicy kInOrder[] = {ContextPolicy::kError, ContextPolicy::kDropOldestTurns,
-                                                    ContextPolicy::kStop};
-              input.policy = kInOrder[i];
-            });
+  AddChoice(
+      app, "--context-policy", ContextPolicyNames(),
+      "What to do when prompt and reserve do not fit the context: refuse, drop the oldest turns of the conversation, "
+      "or reply until the context is full (default: " +
+          std::string(NameOf(input.policy)) + ")",
+      [&input](size_t i) {
+        constexpr ContextPolicy kInOrder[] = {ContextPolicy::kError, ContextPolicy::kDropOldestTurns,
+                                              ContextPolicy::kStop};
+        input.policy = kInOrder[i];
+      });
   AddNumber(app, "--reserve", input.reserve, Limits<int64_t>{0, int64_t{1} << 31},
             "Positions of the context that stay free for the reply (default: 0; with drop-oldest-turns 512, at most "
             "half the context)");
@@ -63,17 +61,28 @@ ContextLimits LimitsOf(const ConversationInput& input, int64_t context) {
   return {.context = context, .reserve = input.reserve.value_or(standard), .policy = input.policy};
 }
 
+std::string SystemTextOf(const std::string& given, const std::string& where, bool replace_invalid) {
+  if (!given.starts_with("@")) return CheckedUtf8(given, where, replace_invalid);
+  const std::string file = given.substr(1);
+  RequireGiven(!file.empty(), where + " @FILE", "name the file behind the @");
+  return CheckedUtf8(ReadFileOrPipe(file), file, replace_invalid);
+}
+
+ChatWishes WishesOf(const ConversationInput& input) {
+  if (input.system && input.no_system) FailUsage("--no-system", "contradicts --system", "leave one of them out");
+  ChatWishes wishes = {.prompt_template = input.prompt_template, .system = std::nullopt, .no_system = input.no_system};
+  if (input.system) wishes.system = SystemTextOf(*input.system, "--system", input.replace_invalid);
+  return wishes;
+}
+
 PromptOfCommand PromptFor(const ConversationInput& input, const Tokenizer& tokenizer, const ModelDefaults& defaults,
                           int64_t context, Output& out) {
   if (input.user && input.messages) {
     FailUsage("--messages", "the conversation is given twice, by --user and by --messages", "leave one of them out");
   }
-  if (input.system && input.no_system) FailUsage("--no-system", "contradicts --system", "leave one of them out");
   PromptOfCommand prompt;
   prompt.where = input.user ? "--user" : *input.messages == "-" ? "standard input" : *input.messages;
-  ChatWishes wishes = {.prompt_template = input.prompt_template, .system = std::nullopt, .no_system = input.no_system};
-  if (input.system) wishes.system = SystemText(*input.system, input.replace_invalid);
-  prompt.setup = ResolveChatSetup(wishes, defaults);
+  prompt.setup = ResolveChatSetup(WishesOf(input), defaults);
   Conversation conversation = ReadConversation(input);
   RequireQuestion(conversation,
                   prompt.where);  // before a system message moves the others: errors count as the file does

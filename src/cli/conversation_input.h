@@ -26,12 +26,19 @@ struct ConversationInput {
   void RequireNoConversationOptions() const;
 };
 void AddConversationInput(CLI::App& app, ConversationInput& input);
-// --context-policy and --reserve.
+// Those of them that say how a conversation is written: --system, --no-system, --template.
+void AddPromptOptions(CLI::App& app, ConversationInput& input);
+// --context-policy and --reserve; input.policy is the default that --help names.
 void AddContextOptions(CLI::App& app, ConversationInput& input);
 
 // The reserve that holds when none is given: none, but 512 positions or half the context where turns are dropped to
 // make room.
 ContextLimits LimitsOf(const ConversationInput& input, int64_t context);
+
+// What --system, --no-system and --template ask for. Throws UsageError and Error.
+ChatWishes WishesOf(const ConversationInput& input);
+// --system TEXT, or @FILE: the text. `where` names the option in errors.
+std::string SystemTextOf(const std::string& given, const std::string& where, bool replace_invalid);
 
 struct PromptOfCommand {
   ChatSetup setup;

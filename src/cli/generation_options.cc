@@ -22,10 +22,7 @@ void AddSetting(CLI::App& app, std::string_view setting, SettingValues& values, 
   STABLELM_CHECK(spec);
   const std::string option = OptionOf(setting);
   AddValue(app, option, "N", help, [&values, spec = *spec, option](const std::string& text) {
-    values[std::string(spec.name)] =
-        spec.kind == SettingKind::kReal ? ParseReal(text, option, spec.min, spec.max)
-                                        : static_cast<double>(ParseInteger(text, option, static_cast<int64_t>(spec.min),
-                                                                           static_cast<int64_t>(spec.max)));
+    values[std::string(spec.name)] = ParseSettingValue(spec, text, option);
   });
 }
 
@@ -52,6 +49,17 @@ std::string Joined(const std::vector<std::string>& words) {
 }
 
 }  // namespace
+
+double ParseSettingValue(const SettingSpec& spec, const std::string& text, const std::string& where) {
+  if (spec.kind == SettingKind::kReal) return ParseReal(text, where, spec.min, spec.max);
+  if (spec.kind == SettingKind::kWhole) {
+    return static_cast<double>(
+        ParseInteger(text, where, static_cast<int64_t>(spec.min), static_cast<int64_t>(spec.max)));
+  }
+  if (text == "true" || text == "false") return text == "true" ? 1 : 0;
+  throw UsageError(
+      {.where = where, .what = "not a flag", .found = Quoted(text), .expected = "true or false", .hint = {}});
+}
 
 void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
   SettingValues& values = options.wishes.options;

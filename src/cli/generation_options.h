@@ -25,6 +25,10 @@ struct GenerationOptions {
 };
 void AddGenerationOptions(CLI::App& app, GenerationOptions& options);
 
+// The value of a setting as a user writes it: a number, or for a flag true or false. Throws UsageError that names
+// `where`.
+double ParseSettingValue(const SettingSpec& spec, const std::string& text, const std::string& where);
+
 // Everything that is decided before a request runs.
 struct GenerationPlan {
   SettingsInForce settings;

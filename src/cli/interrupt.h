@@ -19,9 +19,14 @@ class InterruptGuard {
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 };
 
-// Any thread. The flag stays set until the program ends.
+// Any thread. The flag stays set until ForgetInterrupt.
 bool Interrupted();
 const std::atomic<bool>& InterruptFlag();  // the same, for callers below the command line that take a flag to poll
+
+// For work that goes on after Ctrl-C, such as a chat whose reply was stopped: takes a SIGINT back, so that the next one
+// is again a first one. Returns false, with nothing changed, when it was another signal (or none) that set the flag:
+// the program is to end.
+bool ForgetInterrupt();
 
 // Thrown by a command that was interrupted and has nothing more to print: the program ends quietly with exit code 130.
 struct InterruptedExit {};

@@ -2,48 +2,14 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/utf8.h"
 #include "checkpoint/model_folder.h"
 #include "cli/commands.h"
 #include "cli/conversation_input.h"
 #include "cli/load_tokenizer.h"
+#include "cli/prompt_text.h"
 
 namespace stablelm {
 namespace {
-
-constexpr const char* kPlain = "\033[0m";
-
-const char* ColorOf(Role role) {
-  switch (role) {
-    case Role::kSystem:
-      return "\033[33m";  // yellow
-    case Role::kUser:
-      return "\033[32m";  // green
-    case Role::kAssistant:
-      return "\033[36m";  // cyan
-  }
-  STABLELM_CHECK(false);
-}
-
-// Lines stay lines; other control characters are shown, so that no text can act on the terminal.
-std::string Visible(std::string_view bytes) {
-  const std::string text = utf8::ReplaceInvalid(bytes);
-  std::string out;
-  for (std::string_view rest = text; !rest.empty();) {
-    const utf8::Decoded one = utf8::DecodeOne(rest);
-    const bool control = (one.code_point < 0x20 && one.code_point != '\n' && one.code_point != '\t') ||
-                         (one.code_point >= 0x7F && one.code_point < 0xA0);
-    if (control) {
-      char shown[8];
-      std::snprintf(shown, sizeof shown, "\\x%02X", static_cast<unsigned>(one.code_point));
-      out += shown;
-    } else {
-      out += rest.substr(0, one.bytes);
-    }
-    rest.remove_prefix(one.bytes);
-  }
-  return out;
-}
 
 class PromptCommand : public Command {
  public:
@@ -80,27 +46,18 @@ class PromptCommand : public Command {
   }
 
  private:
-  static std::string Bytes(const Prompt& prompt, const PromptPart& part, const Tokenizer& tokenizer) {
-    return tokenizer.DecodeBytes(std::span(prompt.ids).subspan(part.begin, part.end - part.begin));
-  }
-
   static void PrintText(const PromptOfCommand& command, const Tokenizer& tokenizer, const ModelConfig& config,
                         Output& out) {
     const Prompt& prompt = command.fitted.prompt;
-    const auto paint = [&](const PromptPart& part, const std::string& text) {
-      if (!out.color()) return text;
-      return ColorOf(part.role) + std::string(part.kind == PartKind::kControl ? "\033[7m" : "") + text + kPlain;
-    };
-    std::string text, ids;
+    std::string ids;
     for (const PromptPart& part : prompt.parts) {
-      text += paint(part, Visible(Bytes(prompt, part, tokenizer)));
       char head[64];
       std::snprintf(head, sizeof head, "%-9s  %6zu  %-7s ", NameOf(part.role), part.begin, NameOf(part.kind));
       std::string line = head;
       for (size_t i = part.begin; i < part.end; ++i) line += " " + std::to_string(prompt.ids[i]);
-      ids += paint(part, line) + "\n";
+      ids += Painted(part, line, out.color()) + "\n";
     }
-    out.Text(text + "\n\n" + ids);
+    out.Text(PromptText(prompt, tokenizer, out.color()) + "\n\n" + ids);
     out.Flush();
     out.Note(std::to_string(prompt.ids.size()) + " of " + std::to_string(config.max_positions) +
              " positions; template " + NameOf(command.setup.prompt_template) + " (" + command.setup.template_from +
@@ -117,7 +74,7 @@ class PromptCommand : public Command {
                        {"kind", NameOf(part.kind)},
                        {"begin", part.begin},
                        {"end", part.end},
-                       {"text", Bytes(prompt, part, tokenizer)}});
+                       {"text", PartBytes(prompt, part, tokenizer)}});
     }
     out.Json({{"template", NameOf(command.setup.prompt_template)},
               {"template_from", command.setup.template_from},

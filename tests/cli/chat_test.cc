@@ -1,0 +1,143 @@
+// stablelm chat through a pipe: the real program, a small tuned model.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+
+#include "golden_command.h"
+
+namespace stablelm {
+namespace {
+
+using testing::HasSubstr;
+using Json = nlohmann::json;
+
+class ChatProgram : public testing::Test {
+ protected:
+  ProgramResult Chat(const std::string& lines, std::vector<std::string> more = {}, ProgramInput input = {}) const {
+    std::vector<std::string> arguments = {"chat", "-m", model_, "--system", "Be brief.", "--seed", "3"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    input.standard_input = lines;
+    return RunProgramBinary(arguments, input);
+  }
+
+  const TempFolder temp_;
+  const std::string model_ = ModelWithTokenizer(temp_);  // tuned, 256 positions
+};
+
+TEST_F(ChatProgram, OneLineInOneReplyOut) {
+  const ProgramResult text = Chat("Hi\nAgain\n", {"--max-new-tokens", "12"});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  const ProgramResult objects = Chat("Hi\nAgain\n", {"--max-new-tokens", "12", "--json"});
+  EXPECT_EQ(objects.exit_code, 0) << objects.err;
+  const std::vector<Json> replies = JsonLines(objects.out);
+  ASSERT_EQ(replies.size(), 2u);
+  std::string joined;
+  for (const Json& reply : replies) joined += reply.at("content").get<std::string>() + "\n";
+  EXPECT_EQ(text.out, joined);  // the same seed: the same text, streamed or not
+  EXPECT_EQ(replies[0].at("finish_reason"), "length");
+  EXPECT_EQ(replies[1].at("seed"), 3);
+  EXPECT_EQ(replies[1].at("sample"), 1);
+  EXPECT_GT(replies[1].at("counts").at("known"), replies[0].at("counts").at("prompt").get<int>() - 2);
+}
+
+// What a reply says does not depend on what is known from the turns before: the whole conversation given at once goes
+// on in the same way.
+TEST_F(ChatProgram, GoesOnAsFromScratch) {
+  const std::string saved = (temp_.path() / "chat.json").string();
+  const ProgramResult first = Chat("Hi\nAgain\n/save " + saved + "\nMore\n", {"--max-new-tokens", "9", "--greedy"});
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  Json messages = Json::parse(std::ifstream(saved)).at("messages");
+  ASSERT_EQ(messages.size(), 5u);
+  messages.push_back({{"role", "user"}, {"content", "More"}});
+  WriteFile(temp_.path() / "m.json", messages.dump());
+  const ProgramResult fresh =
+      RunProgramBinary({"generate", "-m", model_, "--messages", (temp_.path() / "m.json").string(), "--max-new-tokens",
+                        "9", "--greedy", "--quiet"});
+  ASSERT_EQ(fresh.exit_code, 0) << fresh.err;
+  EXPECT_TRUE(first.out.ends_with(fresh.out + "\n")) << first.out << "\n---\n" << fresh.out;
+  const ProgramResult loaded =
+      RunProgramBinary({"chat", "-m", model_, "--load", saved, "--max-new-tokens", "9", "--greedy", "--quiet"},
+                       {.standard_input = "More\n"});
+  EXPECT_EQ(loaded.out, fresh.out + "\n") << loaded.err;
+}
+
+TEST_F(ChatProgram, BadLinesFailAloneAndAreSeenInTheExitCode) {
+  const ProgramResult result =
+      Chat("Hi\n\xFF\n/nosuch\n\r\nBye\r\n/exit\nnever\n", {"--max-new-tokens", "3", "--json"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(JsonLines(result.out).size(), 2u) << result.out;
+  EXPECT_THAT(result.err, HasSubstr("standard input, line 2"));
+  EXPECT_THAT(result.err, HasSubstr("/nosuch: unknown command"));
+  EXPECT_EQ(Chat("a \xFF b\n", {"--max-new-tokens", "3", "--invalid-utf8", "replace"}).exit_code, 0);
+  EXPECT_EQ(Chat("").exit_code, 0);
+}
+
+TEST_F(ChatProgram, DropsOldTurnsWhenTheContextIsFull) {
+  std::string lines;
+  for (int i = 0; i < 12; ++i) lines += "a question of some length, number " + std::to_string(i) + "\n";
+  const ProgramResult result = Chat(lines, {"--max-new-tokens", "16", "--ignore-eos", "--json"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const std::vector<Json> replies = JsonLines(result.out);
+  ASSERT_EQ(replies.size(), 12u);
+  EXPECT_GT(replies.back().at("dropped").at("messages"), 0);
+  EXPECT_LE(replies.back().at("counts").at("prompt"), 128);
+  EXPECT_THAT(result.err, HasSubstr("warning: the context is full"));
+  const ProgramResult refused = Chat(lines, {"--max-new-tokens", "16", "--ignore-eos", "--context-policy", "error"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("longer than the model's context"));
+}
+
+TEST_F(ChatProgram, RefusesWithAClearError) {
+  std::filesystem::copy(STABLELM_TEST_DATA "/golden/head128_fp16", temp_.path() / "bare");
+  const auto run = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"chat", "-m"});
+    return RunProgramBinary(arguments);
+  };
+  const ProgramResult bare = run({(temp_.path() / "bare").string()});
+  EXPECT_EQ(bare.exit_code, 1);
+  EXPECT_THAT(bare.err, HasSubstr("tokenizer.json is missing"));
+  // A base model: its tokenizer has no role tokens.
+  std::ifstream file(kTokenizer);
+  std::string tokenizer((std::istreambuf_iterator<char>(file)), {});
+  for (const std::string name : {"<|SYSTEM|>", "<|USER|>", "<|ASSISTANT|>"}) {
+    for (size_t at = 0; (at = tokenizer.find(name)) != std::string::npos;)
+      tokenizer.replace(at, name.size(), "<|" + std::string(1, name[2]) + "|>");
+  }
+  WriteFile(temp_.path() / "bare/tokenizer.json", tokenizer);
+  const ProgramResult base = run({(temp_.path() / "bare").string()});
+  EXPECT_EQ(base.exit_code, 1);
+  EXPECT_THAT(base.err, HasSubstr("does not say how to talk to it"));
+  EXPECT_THAT(base.err, HasSubstr("--template alpaca"));
+  EXPECT_EQ(RunProgramBinary({"chat", "-m", (temp_.path() / "bare").string(), "--template", "alpaca", "--no-system",
+                              "--max-new-tokens", "2"},
+                             {.standard_input = "Hi\n"})
+                .exit_code,
+            0);
+  EXPECT_EQ(run({model_, "--system", "a", "--no-system"}).exit_code, 2);
+  EXPECT_EQ(run({model_, "--temperature", "-1"}).exit_code, 2);
+  const ProgramResult load = run({model_, "--load", (temp_.path() / "none.json").string()});
+  EXPECT_EQ(load.exit_code, 1);
+  EXPECT_THAT(load.err, HasSubstr("none.json"));
+}
+
+// A signal ends a chat in a pipe; what has come by then is whole.
+TEST_F(ChatProgram, AnInterruptEndsAPipe) {
+  std::string many;
+  for (int i = 0; i < 3000; ++i) many += "Hi\n/reset\n";
+  bool sent = false;
+  ProgramInput input;
+  const std::string marker = (temp_.path() / "started").string();
+  input.while_running = [&](pid_t child) {
+    if (sent || !std::filesystem::exists(marker)) return;
+    kill(child, SIGINT);
+    sent = true;
+  };
+  const ProgramResult result =
+      Chat("Hi\n/save " + marker + "\n" + many, {"--ignore-eos", "--max-new-tokens", "200"}, input);
+  EXPECT_TRUE(sent);
+  EXPECT_EQ(result.exit_code, 130) << result.err;
+}
+
+}  // namespace
+}  // namespace stablelm
