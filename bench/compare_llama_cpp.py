@@ -144,7 +144,7 @@ def main():
     if not file.exists():
         subprocess.run([*peer, "--peer", "write"], check=True)
     ours = [args.stablelm, "generate", "-m", str(args.model), "--ids", " ".join(map(str, ids)), "--max-new-tokens",
-            str(args.generate), "--ignore-eos", "--greedy", "--json", "--quiet", "--threads", str(args.threads)]
+            str(args.generate), "--ignore-eos", "--allow-padding-ids", "--greedy", "--json", "--quiet", "--threads", str(args.threads)]
     probe = [args.stablelm, "bench", "memory", "--json", "--threads", str(args.threads)]
 
     def ask(command):
