@@ -20,6 +20,7 @@
 #include <hwy/highway.h>
 
 #include "base/error.h"
+#include "ops/lane_sums-inl.h"
 #include "ops/load_float-inl.h"
 #include "ops/workspace.h"
 
@@ -160,7 +161,8 @@ void Streamed(const MatMulJob& job, size_t n_begin, size_t n_end) {
 
 // --------------------------------------------------------------------------------------------------- tiled
 
-// MR rows of x and NR rows of w over `width` elements of one chunk. `acc` is MR * NR whole vectors. With `stored`, the
+// MR rows of x and NR rows of w over `width` elements of one chunk. `acc` has a whole vector for each pair of them, a
+// row of x kTileColumns vectors further than the one before. With `stored`, the
 // weights come from there as T, `stored_stride` bytes from row to row, and are left in w for the next groups of rows.
 template <typename T, size_t MR, size_t NR>
 HWY_INLINE void TileChunk(const float* HWY_RESTRICT x, const std::byte* HWY_RESTRICT stored, size_t stored_stride,
@@ -174,7 +176,8 @@ HWY_INLINE void TileChunk(const float* HWY_RESTRICT x, const std::byte* HWY_REST
     }
   } else {
     STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) {
-      STABLELM_UNROLL for (size_t n = 0; n < NR; ++n) acc[m][n] = hn::Load(d, acc_memory + (m * NR + n) * kLanes);
+      STABLELM_UNROLL for (size_t n = 0; n < NR; ++n) acc[m][n] =
+          hn::Load(d, acc_memory + (m * kTileColumns + n) * kLanes);
     }
   }
   for (size_t i = 0; i < width; i += kLanes) {
@@ -193,7 +196,8 @@ HWY_INLINE void TileChunk(const float* HWY_RESTRICT x, const std::byte* HWY_REST
     }
   }
   STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) {
-    STABLELM_UNROLL for (size_t n = 0; n < NR; ++n) hn::Store(acc[m][n], d, acc_memory + (m * NR + n) * kLanes);
+    STABLELM_UNROLL for (size_t n = 0; n < NR; ++n)
+        hn::Store(acc[m][n], d, acc_memory + (m * kTileColumns + n) * kLanes);
   }
 }
 
@@ -236,17 +240,37 @@ HWY_INLINE void FetchAhead(const MatMulJob& job, size_t n_end, size_t n, size_t 
   for (size_t b = 0; b < bytes; b += 64) __builtin_prefetch(from + b, 0, 2);
 }
 
+// Sums the accumulators of `columns` columns from n_begin on and stores them in row m of y.
+inline void StoreSums(const MatMulJob& job, size_t m, size_t n_begin, size_t columns, const float* HWY_RESTRICT acc) {
+  const DF d;
+  constexpr size_t kLanes = hn::MaxLanes(DF());
+  constexpr size_t kRest = kTileColumns % kLanes == 0 ? kLanes : kTileColumns % kLanes;
+  float* const y = job.y + m * job.n_out + n_begin;
+  const float* const bias = job.bias ? job.bias + n_begin : nullptr;
+  for (size_t c0 = 0; c0 < columns; c0 += kLanes) {
+    const size_t left = columns - c0;
+    const auto column = [&](size_t j) HWY_ATTR { return hn::Load(d, acc + std::min(c0 + j, columns - 1) * kLanes); };
+    const VF sums = left <= kRest ? SumsOfLanes<kRest>(d, column) : SumsOfLanes<kLanes>(d, column);
+    if (left >= kLanes) {
+      hn::StoreU(bias ? hn::Add(sums, hn::LoadU(d, bias + c0)) : sums, d, y + c0);
+    } else {
+      HWY_ALIGN float some[kLanes];
+      hn::Store(sums, d, some);
+      for (size_t c = 0; c < left; ++c) y[c0 + c] = bias ? some[c] + bias[c0 + c] : some[c];
+    }
+  }
+}
+
 // Columns [n_begin, n_end), at most kTileColumns; those up to `n_task` will be asked for next.
 template <typename T>
 void TiledBlock(const MatMulJob& job, size_t n_begin, size_t n_end, size_t n_task, float* scratch) {
-  const DF d;
   constexpr size_t kLanes = hn::MaxLanes(DF());
-  constexpr size_t kGroup = kTileWidth * kLanes;  // accumulators of one row in one tile
+  constexpr size_t kRow = kTileColumns * kLanes;  // accumulators of one row of x
   const size_t k = job.x.k;
   const size_t columns = n_end - n_begin;
   const size_t tiles = (columns + kTileWidth - 1) / kTileWidth;
   float* const w_tile = scratch;                                     // [kTileWidth, kMatMulStride]
-  float* const accumulators = scratch + kTileWidth * kMatMulStride;  // [tile][row][kTileWidth][kLanes]
+  float* const accumulators = scratch + kTileWidth * kMatMulStride;  // [row][kTileColumns][kLanes]
   for (size_t m0 = 0; m0 < job.x.rows; m0 += kBlockRows) {
     const size_t block = std::min(kBlockRows, job.x.rows - m0);
     for (size_t k0 = 0; k0 < k; k0 += kMatMulChunk) {
@@ -258,7 +282,7 @@ void TiledBlock(const MatMulJob& job, size_t n_begin, size_t n_end, size_t n_tas
       const float* x_chunk = job.x.Piece(m0, k0);
       for (size_t t = 0; t < tiles; ++t) {
         const size_t n = n_begin + t * kTileWidth;
-        float* acc_tile = accumulators + t * kBlockRows * kGroup;
+        float* acc_tile = accumulators + t * kTileWidth * kLanes;
         size_t m = 0;
         if (block >= kTileRows && n + kTileWidth <= n_end && stored == width) {
           TileChunk<T, kTileRows, kTileWidth>(x_chunk, job.w + (n * k + k0) * sizeof(T), k * sizeof(T), w_tile, width,
@@ -279,22 +303,12 @@ void TiledBlock(const MatMulJob& job, size_t n_begin, size_t n_end, size_t n_tas
             ++ahead;
           }
           TileChunkOfRows(std::min(kTileRows, block - m), x_chunk + m * kMatMulStride, w_tile, width, k0 == 0,
-                          acc_tile + m * kGroup);
+                          acc_tile + m * kRow);
         }
       }
     }
     for (size_t m = 0; m < block; ++m) {
-      float* const y = job.y + (m0 + m) * job.n_out;
-      for (size_t t = 0; t < tiles; ++t) {
-        const float* acc = accumulators + (t * kBlockRows + m) * kGroup;
-        float sums[kTileWidth];
-        STABLELM_UNROLL for (size_t c = 0; c < kTileWidth; ++c) {
-          sums[c] = hn::GetLane(hn::SumOfLanes(d, hn::Load(d, acc + c * kLanes)));
-        }
-        const size_t n = n_begin + t * kTileWidth;
-        const size_t width = std::min(kTileWidth, n_end - n);
-        for (size_t c = 0; c < width; ++c) y[n + c] = job.bias ? sums[c] + job.bias[n + c] : sums[c];
-      }
+      StoreSums(job, m0 + m, n_begin, columns, accumulators + m * kRow);
     }
   }
 }
