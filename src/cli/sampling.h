@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <vector>
 
 namespace stablelm {
@@ -16,10 +15,6 @@ inline Samples Summarize(std::vector<double> values) {
   const size_t n = values.size();
   const double median = n % 2 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
   return {median, values.front(), values.back()};
-}
-
-inline double Seconds(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 }  // namespace stablelm

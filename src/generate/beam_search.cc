@@ -1,9 +1,9 @@
 #include "generate/beam_search.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "base/error.h"
+#include "base/stopwatch.h"
 #include "generate/cancel_observer.h"
 #include "generate/logits_processors.h"
 #include "generate/top_selection.h"
@@ -13,9 +13,6 @@
 
 namespace stablelm {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 void CheckRequest(const GenerateRequest& request) {
   if (request.sampling.Greedy()) return;
@@ -33,12 +30,7 @@ class Search {
       : request_(request),
         vocab_(static_cast<size_t>(model.config().vocab_size)),
         state_(options, request.stop_ids.size(), max_new_tokens),
-        sampler_({.options = request.sampling,
-                  .stop_ids = request.stop_ids,
-                  .banned_ids = request.banned_ids,
-                  .known_ids = request.known_ids,
-                  .tokenizer = request.tokenizer},
-                 model.config().vocab_size),
+        sampler_(SetupOf(request), model.config().vocab_size),
         workspace_(model.config().vocab_size),
         texts_(1, StoppedText(request.tokenizer, {.ids = request.stop_ids, .strings = request.stop_strings})),
         row_(vocab_),
@@ -157,13 +149,11 @@ BeamSearchResult BeamSearch(const Transformer& model, const GenerateRequest& req
   CheckBeamOptions(options);
   CheckRequest(request);
   const int64_t prompt = static_cast<int64_t>(request.prompt.size());
-  const int64_t room = model.config().max_positions - prompt;
-  const int64_t wanted = std::min(room, request.max_new_tokens.value_or(room));
+  const TokenLimit limit = LimitOf(request, model.config().max_positions - prompt);
   BeamSearchResult result;
-  if (wanted <= 0) return result;
-  FinishReason reason =
-      request.max_new_tokens && *request.max_new_tokens <= room ? FinishReason::kLength : FinishReason::kContext;
-  Search search(model, request, options, wanted);
+  if (limit.tokens <= 0) return result;
+  FinishReason reason = limit.reason;
+  Search search(model, request, options, limit.tokens);
   ForwardContext ctx(model.config(), run, pool);
   KvCache cache(model.config(), run.kv_type, KvCache::PagesFor(run.context) * options.beams);
   std::vector<KvSequence> caches;

@@ -20,26 +20,15 @@ constexpr size_t kMaxStopTokens = 1000;
 
 [[noreturn]] void Fail(const std::string& where, const std::string& what, const Json* found,
                        const std::string& expected, const std::string& hint = {}) {
-  throw Error({.where = where,
-               .what = what,
-               .found = found ? Quoted(found->dump(-1, ' ', false, Json::error_handler_t::replace), 60) : "",
-               .expected = expected,
-               .hint = hint});
-}
-
-std::string Joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text.append(text.empty() ? "" : ", ").append(word);
-  return text;
+  throw Error(
+      {.where = where, .what = what, .found = found ? ShownJson(*found) : "", .expected = expected, .hint = hint});
 }
 
 void RefuseUnknown(const Json& object, const std::vector<std::string>& known, const std::string& where,
                    const char* kind) {
   for (const auto& [key, value] : object.items()) {
     if (std::ranges::find(known, key) != known.end()) continue;
-    const std::string nearest = NearestName(key, known);
-    Fail(where, std::string("unknown ") + kind + " " + Quoted(key), nullptr, Joined(known),
-         nearest.empty() ? "" : "did you mean " + Quoted(nearest) + "?");
+    Fail(where, std::string("unknown ") + kind + " " + Quoted(key), nullptr, Joined(known), DidYouMeanKey(key, known));
   }
 }
 
@@ -50,8 +39,7 @@ PromptTemplate ReadTemplate(const Json& root, const std::string& where) {
   if (!it->is_string()) Fail(where, "not a string", &*it, Joined(known));
   const std::string& name = it->get_ref<const std::string&>();
   if (const std::optional<PromptTemplate> found = PromptTemplateOf(name)) return *found;
-  const std::string nearest = NearestName(name, known);
-  Fail(where, "unknown template", &*it, Joined(known), nearest.empty() ? "" : "did you mean " + nearest + "?");
+  Fail(where, "unknown template", &*it, Joined(known), DidYouMean(name, known));
 }
 
 std::vector<std::string> ReadStopTokens(const Json& list, const std::string& where) {

@@ -17,8 +17,6 @@ constexpr size_t kMaxBytes = size_t{64} << 20;
 constexpr size_t kMaxDepth = 8;  // messages, message, content, part: four, and one error message for anything deeper
 constexpr Role kRoles[] = {Role::kSystem, Role::kUser, Role::kAssistant};
 
-std::string Shown(const Json& value) { return Quoted(value.dump(-1, ' ', false, Json::error_handler_t::replace), 60); }
-
 // Names fields of one list of messages in errors.
 class Place {
  public:
@@ -41,11 +39,6 @@ class Place {
                .hint = std::move(hint)});
 }
 
-std::string DidYouMean(const std::string& typed, const std::vector<std::string>& known) {
-  const std::string nearest = NearestName(typed, known);
-  return nearest.empty() ? "" : "did you mean " + Quoted(nearest) + "?";
-}
-
 // The value of a field that must be there; null counts as absent.
 const Json& Needed(const Json& object, const char* field, const std::string& place, const char* expected) {
   const auto it = object.find(field);
@@ -57,40 +50,40 @@ void RefuseOtherFields(const Json& object, const std::vector<std::string>& known
                        const char* expected) {
   for (const auto& [name, value] : object.items()) {
     if (value.is_null() || std::ranges::find(known, name) != known.end()) continue;
-    Fail(place, "unknown field " + Quoted(name), Shown(value), expected, DidYouMean(name, known));
+    Fail(place, "unknown field " + Quoted(name), ShownJson(value), expected, DidYouMeanKey(name, known));
   }
 }
 
 Role RoleOf(const Json& value, const std::string& place) {
   const char* expected = "\"system\", \"user\" or \"assistant\"";
-  if (!value.is_string()) Fail(place, "not a string", Shown(value), expected);
+  if (!value.is_string()) Fail(place, "not a string", ShownJson(value), expected);
   const std::string& name = value.get_ref<const std::string&>();
   std::vector<std::string> known;
   for (const Role role : kRoles) {
     if (name == NameOf(role)) return role;
     known.emplace_back(NameOf(role));
   }
-  Fail(place, "unknown role", Quoted(name), expected, DidYouMean(name, known));
+  Fail(place, "unknown role", Quoted(name), expected, DidYouMeanKey(name, known));
 }
 
 std::string TextOf(const Json& content, const std::string& place) {
   if (content.is_string()) return content.get<std::string>();
   if (!content.is_array()) {
-    Fail(place, "not text", Shown(content), "a string, or a list of {\"type\": \"text\", \"text\": \"...\"}");
+    Fail(place, "not text", ShownJson(content), "a string, or a list of {\"type\": \"text\", \"text\": \"...\"}");
   }
   std::string text;
   for (size_t i = 0; i < content.size(); ++i) {
     const std::string part = place + "[" + std::to_string(i) + "]";
     const Json& value = content[i];
     const char* expected = "{\"type\": \"text\", \"text\": \"...\"}";
-    if (!value.is_object()) Fail(part, "not a part of a message", Shown(value), expected);
+    if (!value.is_object()) Fail(part, "not a part of a message", ShownJson(value), expected);
     const Json& type = Needed(value, "type", part + ".type", "\"text\"");
     if (type != "text") {
-      Fail(part + ".type", "unsupported kind of content", Shown(type), "\"text\"", "this model reads text alone");
+      Fail(part + ".type", "unsupported kind of content", ShownJson(type), "\"text\"", "this model reads text alone");
     }
     RefuseOtherFields(value, {"type", "text"}, part, expected);
     const Json& words = Needed(value, "text", part + ".text", "a string");
-    if (!words.is_string()) Fail(part + ".text", "not a string", Shown(words), "a string");
+    if (!words.is_string()) Fail(part + ".text", "not a string", ShownJson(words), "a string");
     if (i > 0) text.push_back('\n');
     text += words.get_ref<const std::string&>();
   }
@@ -114,13 +107,13 @@ const char* NameOf(Role role) {
 Conversation ReadMessages(const Json& messages, const std::string& where) {
   const Place place(where);
   if (!messages.is_array()) {
-    Fail(place.List(), "not a list of messages", Shown(messages), "[{\"role\": \"user\", \"content\": \"...\"}]");
+    Fail(place.List(), "not a list of messages", ShownJson(messages), "[{\"role\": \"user\", \"content\": \"...\"}]");
   }
   Conversation conversation;
   for (size_t i = 0; i < messages.size(); ++i) {
     const Json& message = messages[i];
     if (!message.is_object()) {
-      Fail(place.Of(i), "not a message", Shown(message), "{\"role\": \"user\", \"content\": \"...\"}");
+      Fail(place.Of(i), "not a message", ShownJson(message), "{\"role\": \"user\", \"content\": \"...\"}");
     }
     RefuseOtherFields(message, {"role", "content"}, place.Of(i), "\"role\" and \"content\"");
     const Json& role = Needed(message, "role", place.Of(i, "role"), "\"system\", \"user\" or \"assistant\"");

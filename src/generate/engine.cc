@@ -1,18 +1,15 @@
 #include "generate/engine.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/error.h"
+#include "base/stopwatch.h"
 #include "generate/cancel_observer.h"
 #include "generate/token_ids.h"
 #include "ops/softmax.h"
 
 namespace stablelm {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 EngineSettings Checked(const EngineSettings& settings) {
   const auto require = [](bool ok, const char* field, int64_t found, const std::string& expected) {
@@ -31,23 +28,21 @@ EngineSettings Checked(const EngineSettings& settings) {
 
 struct Engine::Request {
   Request(EngineRequest wanted, EngineCallbacks calls, KvCache& cache)
-      : spec(std::move(wanted)), callbacks(std::move(calls)), sequence(cache) {}
+      : spec(std::move(wanted)),
+        hooks({.on_token = std::move(calls.on_token), .on_text = std::move(calls.on_text)}),
+        on_end(std::move(calls.on_end)),
+        sequence(cache) {}
 
-  int64_t Generated() const { return static_cast<int64_t>(ids.size()) - prompt; }
   // Tokens whose keys and values are not in the cache. A sequence that decodes has one: the newest.
-  int64_t Pending() const { return static_cast<int64_t>(ids.size()) - sequence.length(); }
-  bool Decodes() const { return Generated() > 0 && Pending() == 1; }
+  int64_t Pending() const { return static_cast<int64_t>(reply->ids().size()) - sequence.length(); }
+  bool Decodes() const { return reply->generated() > 0 && Pending() == 1; }
 
   RequestId id = 0;
   EngineRequest spec;
-  EngineCallbacks callbacks;
+  ReplyHooks hooks;
+  std::function<void(const EngineResult&)> on_end;
   EngineResult result;
-  std::vector<int32_t> ids;  // prompt and generated
-  int64_t prompt = 0;
-  int64_t tokens_wanted = 0;                       // generated at most
-  FinishReason when_done = FinishReason::kLength;  // the reason when they are
-  std::optional<Sampler> sampler;
-  std::optional<StoppedText> text;
+  std::optional<Reply> reply;  // empty when the request was refused
   KvSequence sequence;
   Clock::time_point submitted = Clock::now(), let_in, first_token;
   bool was_in = false;
@@ -146,7 +141,7 @@ void Engine::Run() {
 }
 
 bool Engine::Step() {
-  const auto start = Clock::now();
+  const Stopwatch whole(stats_.total_s);
   TakeInbox();
   EndOverdue();
   DropEnded();
@@ -159,7 +154,6 @@ bool Engine::Step() {
     Compute(batch);
     DropEnded();
   }
-  stats_.total_s += SecondsSince(start);
   return !batch.empty();
 }
 
@@ -179,9 +173,7 @@ void Engine::TakeInbox() {
   if (cancels.empty()) return;
   for (Requests* all : {&running_, &waiting_}) {
     for (const auto& request : *all) {
-      if (!request->ended && std::ranges::find(cancels, request->id) != cancels.end()) {
-        End(*request, FinishReason::kCancelled);
-      }
+      if (std::ranges::find(cancels, request->id) != cancels.end()) End(*request, FinishReason::kCancelled);
     }
   }
 }
@@ -190,39 +182,18 @@ void Engine::Prepare(Request& request) {
   const GenerateRequest& spec = request.spec.generate;
   try {
     CheckTokenIds(spec.prompt, model_.config(), "prompt");
-    request.prompt = static_cast<int64_t>(spec.prompt.size());
-    const int64_t cache = cache_.n_pages() * kKvPageTokens;
-    if (request.prompt > cache) {
+    const int64_t prompt = static_cast<int64_t>(spec.prompt.size()), cache = cache_.n_pages() * kKvPageTokens;
+    if (prompt > cache) {
       throw Error({.where = "prompt",
                    .what = "longer than the key-value cache of all requests",
-                   .found = std::to_string(request.prompt) + " tokens",
+                   .found = std::to_string(prompt) + " tokens",
                    .expected = "at most " + std::to_string(cache),
                    .hint = "shorten it, or give the cache more positions"});
     }
-    if (spec.max_new_tokens && *spec.max_new_tokens < 1) {
-      throw Error({.where = "max_new_tokens",
-                   .what = "out of range",
-                   .found = std::to_string(*spec.max_new_tokens),
-                   .expected = "at least 1",
-                   .hint = {}});
-    }
-    if (spec.max_time_s && !(*spec.max_time_s > 0)) {
-      throw Error({.where = "max_time",
-                   .what = "out of range",
-                   .found = std::to_string(*spec.max_time_s),
-                   .expected = "more than 0 seconds",
-                   .hint = {}});
-    }
     // The last token is never computed, so it needs no place in the cache.
-    const int64_t room = std::min(model_.config().max_positions, cache + 1) - request.prompt;
-    request.tokens_wanted = std::min(room, spec.max_new_tokens.value_or(room));
-    request.when_done =
-        spec.max_new_tokens && *spec.max_new_tokens <= room ? FinishReason::kLength : FinishReason::kContext;
-    request.sampler.emplace(SetupOf(spec), model_.config().vocab_size);
-    request.text.emplace(spec.tokenizer, StopSettings{.ids = spec.stop_ids, .strings = spec.stop_strings});
-    request.ids.reserve(static_cast<size_t>(request.prompt + request.tokens_wanted));
-    request.ids = spec.prompt;
-    if (request.tokens_wanted == 0 && !request.spec.prompt_logprobs) End(request, FinishReason::kContext);
+    const int64_t room = std::min(model_.config().max_positions, cache + 1) - prompt;
+    request.reply.emplace(spec, room, model_.config().vocab_size);
+    if (request.reply->limit().tokens == 0 && !request.spec.prompt_logprobs) End(request, FinishReason::kContext);
   } catch (const std::exception& e) {
     End(request, FinishReason::kCancelled, e.what());
   }
@@ -232,27 +203,34 @@ void Engine::EndOverdue() {
   for (Requests* all : {&running_, &waiting_}) {
     for (const auto& request : *all) {
       const auto& limit = request->spec.generate.max_time_s;
-      if (!request->ended && limit && SecondsSince(request->submitted) > *limit) End(*request, FinishReason::kTime);
+      if (limit && SecondsSince(request->submitted) > *limit) End(*request, FinishReason::kTime);
     }
   }
 }
 
 // Pages for all of its tokens so far and one more, within what it can ever need.
 int64_t Engine::PagesWanted(const Request& request) const {
-  const int64_t most = request.prompt + std::max<int64_t>(0, request.tokens_wanted - 1);
-  return std::min(KvCache::PagesFor(static_cast<int64_t>(request.ids.size())) + 1, KvCache::PagesFor(most));
+  const Reply& reply = *request.reply;
+  const int64_t most = reply.prompt() + std::max<int64_t>(0, reply.limit().tokens - 1);
+  return std::min(KvCache::PagesFor(static_cast<int64_t>(reply.ids().size())) + 1, KvCache::PagesFor(most));
 }
 
 // Whether a prompt that is being computed begins like this one: waiting for it is cheaper than computing it twice.
 bool Engine::AnotherComputesItsBeginning(const Request& request) const {
-  const int64_t limit = static_cast<int64_t>(request.ids.size()) - 1;
-  const int64_t known = prefixes_.MatchedPositions(request.ids, limit);
+  const std::vector<int32_t>& ids = request.reply->ids();
+  const int64_t limit = static_cast<int64_t>(ids.size()) - 1;
+  const int64_t known = prefixes_.MatchedPositions(ids, limit);
   return std::ranges::any_of(running_, [&](const auto& other) {
     if (other->Pending() <= 1) return false;
-    const auto [a, b] = std::ranges::mismatch(other->ids, request.ids);
-    const int64_t common = std::min<int64_t>(a - other->ids.begin(), limit);
+    const std::vector<int32_t>& others = other->reply->ids();
+    const int64_t common = std::min<int64_t>(std::ranges::mismatch(others, ids).in1 - others.begin(), limit);
     return common / kKvPageTokens * kKvPageTokens > known;
   });
+}
+
+void Engine::InsertBySubmission(std::unique_ptr<Request> request, Requests& into) {
+  const auto place = std::ranges::find_if(into, [&](const auto& other) { return other->id > request->id; });
+  into.insert(place, std::move(request));
 }
 
 void Engine::LetIn() {
@@ -267,7 +245,10 @@ void Engine::LetIn() {
       ++i;
       continue;
     }
-    if (share) request.sequence = prefixes_.Match(request.ids, static_cast<int64_t>(request.ids.size()) - 1);
+    if (share) {
+      const std::vector<int32_t>& ids = request.reply->ids();
+      request.sequence = prefixes_.Match(ids, static_cast<int64_t>(ids.size()) - 1);
+    }
     const int64_t needed = PagesWanted(request) - static_cast<int64_t>(request.sequence.pages().size());
     if (cache_.free_pages() < reserved + needed && cache_.free_pages() + prefixes_.Evictable() < reserved + needed) {
       request.sequence.Truncate(0);
@@ -278,10 +259,9 @@ void Engine::LetIn() {
     if (!request.was_in) {
       request.was_in = true;
       request.let_in = Clock::now();
-      request.result.prefix_positions = request.sequence.length();
+      request.reply->result.known_positions = request.sequence.length();
     }
-    const auto place = std::ranges::find_if(running_, [&](const auto& other) { return other->id > request.id; });
-    running_.insert(place, std::move(waiting_[i]));
+    InsertBySubmission(std::move(waiting_[i]), running_);
     waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
   }
 }
@@ -307,14 +287,15 @@ std::vector<Engine::Work> Engine::PlanBatch() {
     int64_t n = std::min(rows, pending);
     // Rows of a prompt whose log-probabilities are still to be found.
     const int64_t start = request->sequence.length();
-    const bool scored = request->spec.prompt_logprobs && start + 1 < request->prompt;
+    const bool scored = request->spec.prompt_logprobs && start + 1 < request->reply->prompt();
     if (scored) n = std::min(n, logit_rows);
     const int64_t logits = scored ? n : (n == pending ? 1 : 0);
     batch.push_back(
         {.request = request,
-         .sequence = {.tokens = std::span(request->ids).subspan(static_cast<size_t>(start), static_cast<size_t>(n)),
-                      .cache = &request->sequence,
-                      .logits_from = n - logits}});
+         .sequence = {
+             .tokens = std::span(request->reply->ids()).subspan(static_cast<size_t>(start), static_cast<size_t>(n)),
+             .cache = &request->sequence,
+             .logits_from = n - logits}});
     rows -= n;
     logit_rows -= logits;
   }
@@ -336,12 +317,11 @@ void Engine::FindPages(std::vector<Work>& batch) {
     std::unique_ptr<Request> newest = std::move(running_.back());
     running_.pop_back();
     std::erase_if(batch, [&](const Work& work) { return work.request == newest.get(); });
-    if (settings_.share_prefixes) prefixes_.Insert(newest->ids, newest->sequence);
+    if (settings_.share_prefixes) prefixes_.Insert(newest->reply->ids(), newest->sequence);
     newest->sequence.Truncate(0);
     ++newest->result.preemptions;
     ++stats_.preemptions;
-    const auto place = std::ranges::find_if(waiting_, [&](const auto& other) { return other->id > newest->id; });
-    waiting_.insert(place, std::move(newest));
+    InsertBySubmission(std::move(newest), waiting_);
   }
 }
 
@@ -350,100 +330,79 @@ void Engine::Compute(std::span<const Work> batch) {
   for (const Work& work : batch) sequences.push_back(work.sequence);
   Watch watch(*this, batch);
   std::span<const float> logits;
-  const auto start = Clock::now();
   try {
+    const Stopwatch forward(stats_.forward_s);
     logits = model_.Forward(sequences, ctx_, &watch);
-    stats_.forward_s += SecondsSince(start);
   } catch (const Cancelled&) {
-    stats_.forward_s += SecondsSince(start);
     return;
   } catch (const std::exception& e) {
-    stats_.forward_s += SecondsSince(start);
     // Who is at fault fails alone.
     if (batch.size() == 1) return End(*batch[0].request, FinishReason::kCancelled, e.what());
     for (const Work& work : batch) Compute({&work, 1});
     return;
   }
-  const auto sampling = Clock::now();
+  const Stopwatch sampling(stats_.sampling_s);
   size_t at = 0;
   for (const Work& work : batch) {
     const size_t size = static_cast<size_t>(work.sequence.NumLogits() * model_.config().vocab_size);
     Deliver(work, logits.subspan(at, size));
     at += size;
   }
-  stats_.sampling_s += SecondsSince(sampling);
 }
 
 void Engine::Deliver(const Work& work, std::span<const float> logits) {
   Request& request = *work.request;
+  Reply& reply = *request.reply;
   const int64_t rows = static_cast<int64_t>(work.sequence.tokens.size());
   stats_.computed_rows += rows;
-  if (rows > 1 && settings_.share_prefixes) prefixes_.Insert(request.ids, request.sequence);
+  if (rows > 1 && settings_.share_prefixes) prefixes_.Insert(reply.ids(), request.sequence);
   const size_t vocab = static_cast<size_t>(model_.config().vocab_size);
   if (request.spec.prompt_logprobs) {
     const int64_t first = request.sequence.length() - work.sequence.NumLogits();
     for (int64_t i = 0; i < work.sequence.NumLogits(); ++i) {
       const int64_t next = first + i + 1;
-      if (next >= request.prompt || next <= static_cast<int64_t>(request.result.prompt_logprobs.size())) continue;
+      if (next >= reply.prompt() || next <= static_cast<int64_t>(request.result.prompt_logprobs.size())) continue;
       const auto row = logits.subspan(static_cast<size_t>(i) * vocab, vocab);
       request.result.prompt_logprobs.push_back(
-          static_cast<double>(row[static_cast<size_t>(request.ids[static_cast<size_t>(next)])]) -
+          static_cast<double>(row[static_cast<size_t>(reply.ids()[static_cast<size_t>(next)])]) -
           LogSumExp(row.data(), vocab));
     }
   }
   if (request.Pending() > 0) return;
-  if (request.tokens_wanted == 0) return End(request, FinishReason::kContext);
+  if (reply.limit().tokens == 0) return End(request, FinishReason::kContext);
+  if (reply.generated() == 0) request.first_token = Clock::now();
   try {
-    TakeToken(request, logits.last(vocab));
+    reply.Take(logits.last(vocab), workspace_, request.hooks);
+    if (reply.ended()) End(request, reply.result.reason);
   } catch (const std::exception& e) {
     End(request, FinishReason::kCancelled, e.what());
   }
 }
 
-void Engine::TakeToken(Request& request, std::span<const float> logits) {
-  GenerateResult& result = request.result.generated;
-  const ChosenToken token = request.sampler->Choose(logits, request.ids, request.Generated(), workspace_);
-  if (request.Generated() == 0) {
-    request.first_token = Clock::now();
-    result.prefill_s = std::chrono::duration<double>(request.first_token - request.let_in).count();
-  }
-  request.ids.push_back(token.id);
-  result.ids.push_back(token.id);
-  result.logprobs.push_back(token.logprob);
-  if (request.spec.generate.top_logprobs > 0) result.top.emplace_back(token.top.begin(), token.top.end());
-  if (!token.emptied_by.empty()) ++result.forced_tokens;
-  if (request.callbacks.on_token) request.callbacks.on_token(token);
-  Show(request, request.text->Add(token.id));
-  if (request.text->Cause().Found()) return End(request, FinishReason::kStop);
-  if (request.Generated() == request.tokens_wanted) End(request, request.when_done);
-}
-
-void Engine::Show(Request& request, const std::string& text) {
-  if (text.empty()) return;
-  request.result.generated.text += text;
-  if (request.callbacks.on_text) request.callbacks.on_text(text);
-}
-
 void Engine::End(Request& request, FinishReason reason, const std::string& error) {
+  if (request.ended) return;
   request.ended = true;
-  request.result.error = error;
-  GenerateResult& result = request.result.generated;
-  result.reason = reason;
-  if (request.text) {
+  EngineResult& result = request.result;
+  result.error = error;
+  if (request.reply) {
+    Reply& reply = *request.reply;
     try {
-      Show(request, request.text->Finish());
+      reply.End(reason, request.hooks);
     } catch (const std::exception& e) {
-      if (error.empty()) request.result.error = e.what();
+      if (error.empty()) result.error = e.what();
     }
-    result.stop = request.text->Cause();
-    if (result.stop.Found() && request.result.error.empty()) result.reason = FinishReason::kStop;
+    if (settings_.share_prefixes) prefixes_.Insert(reply.ids(), request.sequence);
+    request.sequence.Truncate(0);
+    result.generated = std::move(reply.result);
+    if (!result.generated.ids.empty()) {
+      result.generated.prefill_s = SecondsBetween(request.let_in, request.first_token);
+      result.generated.decode_s = SecondsSince(request.first_token);
+    }
   }
-  if (!result.ids.empty()) result.decode_s = SecondsSince(request.first_token);
-  if (settings_.share_prefixes) prefixes_.Insert(request.ids, request.sequence);
-  request.sequence.Truncate(0);
-  if (!request.callbacks.on_end) return;
+  if (!result.error.empty()) result.generated.reason = FinishReason::kCancelled;
+  if (!request.on_end) return;
   try {
-    request.callbacks.on_end(request.result);
+    request.on_end(result);
   } catch (const std::exception&) {  // there is nobody left to tell
   }
 }

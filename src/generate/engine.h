@@ -12,7 +12,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -25,7 +24,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
-#include "generate/generator.h"
+#include "generate/reply.h"
 #include "model/forward_context.h"
 #include "model/prefix_cache.h"
 #include "model/transformer.h"
@@ -54,7 +53,6 @@ struct EngineResult {
   RequestId request = 0;
   GenerateResult generated;             // what there is, when the request failed or was cancelled
   std::vector<double> prompt_logprobs;  // ln p(prompt[t + 1] | prompt[0 .. t]): one fewer than the prompt
-  int64_t prefix_positions = 0;         // of the prompt that were known when the request was first let in
   int64_t preemptions = 0;              // times that it gave its pages back
   std::string error;                    // not empty: the request failed, and why
 };
@@ -117,14 +115,13 @@ class Engine {
   void Prepare(Request& request);
   void EndOverdue();
   void LetIn();
+  static void InsertBySubmission(std::unique_ptr<Request> request, Requests& into);
   bool AnotherComputesItsBeginning(const Request& request) const;
   int64_t PagesWanted(const Request& request) const;
   std::vector<Work> PlanBatch();
   void FindPages(std::vector<Work>& batch);
   void Compute(std::span<const Work> batch);
   void Deliver(const Work& work, std::span<const float> logits);
-  void TakeToken(Request& request, std::span<const float> logits);
-  void Show(Request& request, const std::string& text);
   void End(Request& request, FinishReason reason, const std::string& error = {});
   void DropEnded();
 

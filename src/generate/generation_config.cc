@@ -83,14 +83,12 @@ constexpr std::string_view kHarmless[] = {
     "use_model_defaults",
 };
 
-std::string Shown(const Json& value) { return Quoted(value.dump(-1, ' ', false, Json::error_handler_t::replace), 60); }
-
 Json ParseObject(std::string_view json, const std::string& where) {
   Json root = ParseStrictJson(json, where);
   if (root.is_object()) return root;
   throw Error({.where = where,
                .what = "not a generation configuration",
-               .found = Shown(root),
+               .found = ShownJson(root),
                .expected = "a JSON object",
                .hint = {}});
 }
@@ -98,8 +96,11 @@ Json ParseObject(std::string_view json, const std::string& where) {
 // transformers' pair [start, factor].
 void ReadLengthDecay(const Json& value, const std::string& place, GenerationConfig& out) {
   if (!value.is_array() || value.size() != 2) {
-    throw Error(
-        {.where = place, .what = "not a pair", .found = Shown(value), .expected = "[first token, factor]", .hint = {}});
+    throw Error({.where = place,
+                 .what = "not a pair",
+                 .found = ShownJson(value),
+                 .expected = "[first token, factor]",
+                 .hint = {}});
   }
   size_t i = 0;
   for (const char* name : {"length_decay_start", "length_decay_factor"}) {
@@ -120,7 +121,7 @@ bool TakeKey(const std::string& key, const Json& value, const std::string& where
   for (const Unfollowed& one : kUnfollowed) {
     if (key != one.name) continue;
     const bool asks = !value.is_null() && !(value.is_array() && value.empty()) && value != Json::parse(one.neutral);
-    if (asks) out.warnings.push_back(where + ": \"" + key + "\": " + Shown(value) + " is not followed");
+    if (asks) out.warnings.push_back(where + ": \"" + key + "\": " + ShownJson(value) + " is not followed");
     return true;
   }
   return false;
@@ -134,7 +135,7 @@ std::vector<int32_t> ReadEosIds(const Json& value, const std::string& where, int
     if (!valid || ids.size() == 1000) {
       throw Error({.where = where + ": \"eos_token_id\"",
                    .what = valid ? "too many ids" : "not a token of the vocabulary",
-                   .found = valid ? std::to_string(list.size()) : Shown(id),
+                   .found = valid ? std::to_string(list.size()) : ShownJson(id),
                    .expected = valid ? "at most 1000" : "an integer from 0 to " + std::to_string(vocab_size - 1),
                    .hint = {}});
     }

@@ -118,12 +118,6 @@ std::vector<std::string> ListedNames() {
   return names;
 }
 
-std::string Joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text.append(text.empty() ? "" : ", ").append(name);
-  return text;
-}
-
 std::vector<S> ParseList(std::string_view text, const std::string& where) {
   std::vector<S> steps;
   while (true) {
@@ -135,12 +129,11 @@ std::vector<S> ParseList(std::string_view text, const std::string& where) {
         std::find_if(std::begin(kHf), std::end(kHf), [&](S s) { return !IsMask(s) && NameOf(s) == name; });
     if (step == std::end(kHf)) {
       const std::vector<std::string> known = ListedNames();
-      const std::string nearest = NearestName(name, known);
       throw Error({.where = where,
                    .what = "unknown name",
                    .found = Quoted(name),
                    .expected = "hf, llama or a list of: " + Joined(known),
-                   .hint = nearest.empty() ? "" : "did you mean " + nearest + "?"});
+                   .hint = DidYouMean(name, known)});
     }
     if (std::find(steps.begin(), steps.end(), *step) != steps.end()) {
       throw Error({.where = where, .what = "a step is named twice", .found = Quoted(name), .expected = {}, .hint = {}});

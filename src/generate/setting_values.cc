@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "checkpoint/strict_json.h"
 #include "generate/sampling_options.h"
 
 namespace stablelm {
@@ -64,11 +65,7 @@ std::vector<std::string> SettingNames() {
 
 double ReadSettingValue(const nlohmann::json& value, const SettingSpec& spec, const std::string& place) {
   const auto fail = [&](const char* what, const std::string& expected) {
-    throw Error({.where = place,
-                 .what = what,
-                 .found = Quoted(value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), 60),
-                 .expected = expected,
-                 .hint = {}});
+    throw Error({.where = place, .what = what, .found = ShownJson(value), .expected = expected, .hint = {}});
   };
   if (spec.kind == SettingKind::kFlag) {
     if (!value.is_boolean()) fail("not a flag", "true or false");

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "checkpoint/tiny_model.h"
+#include "generate/generator.h"
 #include "generate/scoring.h"
 #include "model/model_testing.h"
 #include "temp_folder.h"
@@ -167,15 +168,15 @@ TEST(Engine, ComputesACommonBeginningOnce) {
   }
   while (engine.Step()) {
   }
-  EXPECT_EQ(outcomes[0].result.prefix_positions, 0);
-  for (size_t i = 1; i < outcomes.size(); ++i) EXPECT_EQ(outcomes[i].result.prefix_positions, 64);
+  EXPECT_EQ(outcomes[0].result.generated.known_positions, 0);
+  for (size_t i = 1; i < outcomes.size(); ++i) EXPECT_EQ(outcomes[i].result.generated.known_positions, 64);
   // The longest prompt that is known as a whole still computes its last token.
   prompt.resize(64);
   Outcome whole;
   engine.Submit({.generate = Alone(prompt, 5)}, Into(whole));
   while (engine.Step()) {
   }
-  EXPECT_EQ(whole.result.prefix_positions, 32);
+  EXPECT_EQ(whole.result.generated.known_positions, 32);
   ExpectSame(whole.result.generated, Solo(model, Alone(prompt, 5)));
 }
 
@@ -194,7 +195,7 @@ TEST(Engine, ScoresPromptsAsTheScorerDoes) {
   }
   EXPECT_EQ(first.result.prompt_logprobs, want);
   EXPECT_EQ(second.result.prompt_logprobs, want);  // known pages are not skipped
-  EXPECT_EQ(second.result.prefix_positions, 0);
+  EXPECT_EQ(second.result.generated.known_positions, 0);
   ExpectSame(second.result.generated, Solo(model, Alone(prompt, 3)));
 }
 
@@ -248,6 +249,25 @@ TEST(Engine, ABadRequestFailsAlone) {
   EXPECT_EQ(good.result.error, "");
   ExpectSame(good.result.generated, Solo(model, Alone({1, 2}, 3)));
   ExpectNothingLeft(engine);
+}
+
+TEST(Engine, EveryRequestEndsOnceWhenTheEngineGoes) {
+  const Transformer model = LoadModel(kParallel);
+  ThreadPool pool(1);
+  Outcome bad, running, waiting;
+  {
+    Engine engine(model, {.cache_positions = 96}, pool);
+    engine.Submit({.generate = Alone({1, 2}, 50)}, Into(running));
+    engine.Step();
+    engine.Submit({.generate = Alone({}, 3)}, Into(bad));
+    engine.Submit({.generate = Alone({3}, 50)}, Into(waiting));
+  }
+  EXPECT_EQ(bad.ends, 1);
+  EXPECT_THAT(bad.result.error, HasSubstr("prompt"));
+  EXPECT_EQ(running.ends, 1);
+  EXPECT_EQ(running.result.generated.reason, FinishReason::kCancelled);
+  EXPECT_EQ(running.result.generated.ids.size(), 1u);
+  EXPECT_EQ(waiting.ends, 1);
 }
 
 TEST(Engine, ANumberThatIsNotFiniteFailsAlone) {

@@ -1,0 +1,93 @@
+#include "generate/reply.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace stablelm {
+
+const char* NameOf(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kContext:
+      return "context";
+    case FinishReason::kCancelled:
+      return "cancelled";
+    case FinishReason::kTime:
+      return "time";
+  }
+  STABLELM_CHECK(false);
+}
+
+SamplerSetup SetupOf(const GenerateRequest& request) {
+  return {.options = request.sampling,
+          .seed = request.seed,
+          .sample = request.sample,
+          .stop_ids = request.stop_ids,
+          .banned_ids = request.banned_ids,
+          .known_ids = request.known_ids,
+          .top_logprobs = request.top_logprobs,
+          .tokenizer = request.tokenizer};
+}
+
+TokenLimit LimitOf(const GenerateRequest& request, int64_t room) {
+  if (request.max_new_tokens && *request.max_new_tokens <= room)
+    return {*request.max_new_tokens, FinishReason::kLength};
+  return {room, FinishReason::kContext};
+}
+
+Reply::Reply(const GenerateRequest& request, int64_t room, int64_t vocab_size)
+    : ids_(request.prompt),
+      prompt_(static_cast<int64_t>(request.prompt.size())),
+      limit_(LimitOf(request, room)),
+      lists_top_(request.top_logprobs > 0),
+      sampler_(SetupOf(request), vocab_size),
+      text_(request.tokenizer, {.ids = request.stop_ids, .strings = request.stop_strings}) {
+  const auto refuse = [](const char* where, std::string found, const char* expected) {
+    throw Error({.where = where, .what = "out of range", .found = std::move(found), .expected = expected, .hint = {}});
+  };
+  if (request.max_new_tokens && *request.max_new_tokens < 1) {
+    refuse("max_new_tokens", std::to_string(*request.max_new_tokens), "at least 1");
+  }
+  if (request.max_time_s && !(*request.max_time_s > 0)) {
+    refuse("max_time", std::to_string(*request.max_time_s), "more than 0 seconds");
+  }
+  const size_t most = static_cast<size_t>(std::max<int64_t>(0, limit_.tokens));
+  ids_.reserve(ids_.size() + most);
+  result.ids.reserve(most);
+  result.logprobs.reserve(most);
+}
+
+void Reply::Take(std::span<const float> logits, SamplerWorkspace& workspace, const ReplyHooks& hooks) {
+  STABLELM_CHECK(!ended_ && generated() < limit_.tokens);
+  const ChosenToken token = sampler_.Choose(logits, ids_, generated(), workspace);
+  ids_.push_back(token.id);
+  result.ids.push_back(token.id);
+  result.logprobs.push_back(token.logprob);
+  if (lists_top_) result.top.emplace_back(token.top.begin(), token.top.end());
+  if (!token.emptied_by.empty()) ++result.forced_tokens;
+  if (hooks.on_token) hooks.on_token(token);
+  Show(text_.Add(token.id), hooks);
+  if (text_.Cause().Found()) return End(FinishReason::kStop, hooks);
+  if (generated() == limit_.tokens) End(limit_.reason, hooks);
+}
+
+void Reply::End(FinishReason reason, const ReplyHooks& hooks) {
+  if (ended_) return;
+  ended_ = true;
+  const std::string rest = text_.Finish();
+  result.stop = text_.Cause();
+  result.reason = result.stop.Found() ? FinishReason::kStop : reason;
+  Show(rest, hooks);
+}
+
+void Reply::Show(const std::string& text, const ReplyHooks& hooks) {
+  if (text.empty()) return;
+  result.text += text;
+  if (hooks.on_text) hooks.on_text(text);
+}
+
+}  // namespace stablelm

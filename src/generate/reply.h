@@ -1,0 +1,104 @@
+// What is asked for, what comes back, and the reply on its way from the one to the other.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "generate/sampler.h"
+#include "generate/stop.h"
+#include "tokenizer/tokenizer.h"
+
+namespace stablelm {
+
+struct GenerateRequest {
+  std::vector<int32_t> prompt;            // at least one id
+  std::optional<int64_t> max_new_tokens;  // >= 1; empty: what is left of the context
+  SamplingOptions sampling;
+  uint64_t seed = 0;
+  uint64_t sample = 0;                    // number of this sample within its request
+  std::vector<int32_t> stop_ids;          // generation ends after one of these; it is part of the ids, not of the text
+  std::vector<std::string> stop_strings;  // generation ends when the text holds one; the text ends before it
+  std::vector<int32_t> banned_ids;        // never chosen
+  int64_t known_ids = 0;                  // ids from here on are padding: never chosen, never listed; 0: none
+  int64_t top_logprobs = 0;               // how many of the most likely tokens to list with each choice
+  std::optional<double> max_time_s;       // no further token after this many seconds, > 0; there is always one
+  std::optional<Tokenizer> tokenizer;     // makes the text; stop strings and DRY's breakers need it
+};
+
+enum class FinishReason : uint8_t {
+  kStop,       // a stop id was generated, or a stop string
+  kLength,     // max_new_tokens were generated
+  kContext,    // prompt and generated tokens fill the model's context
+  kCancelled,  // the caller's flag was set
+  kTime,       // max_time_s is over
+};
+const char* NameOf(FinishReason reason);  // "stop", "length", "context", "cancelled", "time"
+
+struct GenerateResult {
+  std::vector<int32_t> ids;                    // generated, a stop id included, those of a stop string whole
+  std::vector<double> logprobs;                // of each, see ChosenToken
+  std::vector<std::vector<TokenLogprob>> top;  // of each, when top_logprobs are wanted
+  std::string text;                            // empty without a tokenizer
+  FinishReason reason = FinishReason::kLength;
+  StopCause stop;               // with kStop: which
+  int64_t known_positions = 0;  // of the prompt, which an earlier request had computed
+  int64_t forced_tokens = 0;    // tokens that were chosen although a rule removed all (ChosenToken::emptied_by)
+  double prefill_s = 0;         // computing the prompt
+  double decode_s = 0;          // choosing tokens, and computing all but the first
+};
+
+// What the sampler of a request is made of.
+SamplerSetup SetupOf(const GenerateRequest& request);
+
+struct TokenLimit {
+  int64_t tokens = 0;                           // generated at most
+  FinishReason reason = FinishReason::kLength;  // when there are so many
+};
+// `room`: tokens for which there is a place behind the prompt.
+TokenLimit LimitOf(const GenerateRequest& request, int64_t room);
+
+struct ReplyHooks {
+  std::function<void(const ChosenToken&)> on_token = {};  // as GenerateHooks
+  std::function<void(std::string_view)> on_text = {};
+};
+
+// A reply while it comes: chooses its tokens one by one, makes its text and knows when it ends. Where the logits come
+// from is the caller's business: one sequence (generator.h) or a batch of many (engine.h). One thread at a time.
+class Reply {
+ public:
+  // Throws Error for a length or time out of range, and as Sampler and StoppedText.
+  Reply(const GenerateRequest& request, int64_t room, int64_t vocab_size);
+
+  const std::vector<int32_t>& ids() const { return ids_; }  // prompt and generated; never moved in memory
+  int64_t prompt() const { return prompt_; }                // tokens of the prompt
+  int64_t generated() const { return static_cast<int64_t>(ids_.size()) - prompt_; }
+  const TokenLimit& limit() const { return limit_; }
+  bool ended() const { return ended_; }
+
+  // Chooses the next token from its logits [V]. Ends the reply when a stop was found or the limit is reached. Throws
+  // Error as Sampler::Choose, and what hooks throw.
+  void Take(std::span<const float> logits, SamplerWorkspace& workspace, const ReplyHooks& hooks);
+  // Ends the reply for another reason; the text that was held back comes out, and may complete a stop string. Does
+  // nothing when it has ended.
+  void End(FinishReason reason, const ReplyHooks& hooks);
+
+  // Whole once ended; the times are the caller's to fill in.
+  GenerateResult result;
+
+ private:
+  void Show(const std::string& text, const ReplyHooks& hooks);
+  std::vector<int32_t> ids_;
+  int64_t prompt_;
+  TokenLimit limit_;
+  bool lists_top_;
+  Sampler sampler_;
+  StoppedText text_;
+  bool ended_ = false;
+};
+
+}  // namespace stablelm
