@@ -15,6 +15,12 @@ Error::Error(ErrorInfo info) : info_(std::move(info)) {
   if (!info_.hint.empty()) text_ += "\nhint:  " + info_.hint;
 }
 
+std::string Joined(std::span<const std::string> words, std::string_view between) {
+  std::string text;
+  for (const std::string& word : words) text.append(text.empty() ? "" : between).append(word);
+  return text;
+}
+
 std::string Quoted(std::string_view text, size_t max_bytes) {
   std::string out = "\"";
   size_t i = 0;

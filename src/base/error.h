@@ -6,6 +6,7 @@
 #pragma once
 
 #include <exception>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -42,6 +43,8 @@ class UsageError : public Error {
 
 // Quotes a string for an error message: control bytes and invalid UTF-8 as \xNN, cut at max_bytes with "...".
 std::string Quoted(std::string_view text, size_t max_bytes = 120);
+// "a, b, c"
+std::string Joined(std::span<const std::string> words, std::string_view between = ", ");
 
 [[noreturn]] void CheckFailed(const char* file, int line, const char* condition);
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/error.h"
+
 namespace stablelm {
 
 size_t EditDistance(std::string_view a, std::string_view b) {
@@ -37,6 +39,16 @@ std::string NearestName(std::string_view typed, std::span<const std::string> kno
   }
   const size_t near_enough = std::max<size_t>(1, std::min(typed.size(), best.size()) / 3);
   return best_edits <= near_enough ? best : std::string();
+}
+
+std::string DidYouMean(std::string_view typed, std::span<const std::string> known, std::string_view otherwise) {
+  const std::string nearest = NearestName(typed, known);
+  return nearest.empty() ? std::string(otherwise) : "did you mean " + nearest + "?";
+}
+
+std::string DidYouMeanKey(std::string_view typed, std::span<const std::string> known) {
+  const std::string nearest = NearestName(typed, known);
+  return nearest.empty() ? std::string() : "did you mean " + Quoted(nearest) + "?";
 }
 
 }  // namespace stablelm

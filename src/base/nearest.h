@@ -13,4 +13,9 @@ size_t EditDistance(std::string_view a, std::string_view b);
 // The nearest of `known` when it is near enough to be a likely slip of the keyboard, else an empty string.
 std::string NearestName(std::string_view typed, std::span<const std::string> known);
 
+// A hint for an error message: "did you mean NAME?", or `otherwise` when no name is near enough.
+std::string DidYouMean(std::string_view typed, std::span<const std::string> known, std::string_view otherwise = {});
+// The same with the name in quotes, as keys of JSON are written.
+std::string DidYouMeanKey(std::string_view typed, std::span<const std::string> known);
+
 }  // namespace stablelm

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/stopwatch.h"
 #include "base/system.h"
 
 namespace stablelm {
@@ -19,9 +20,7 @@ Progress::Progress(std::string label, uint64_t total, Unit unit, bool shown)
 
 Progress::~Progress() { Finish(); }
 
-double Progress::Elapsed() const {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-}
+double Progress::Elapsed() const { return SecondsSince(start_); }
 
 void Progress::Add(uint64_t amount) {
   done_.fetch_add(amount, std::memory_order_relaxed);

@@ -109,6 +109,12 @@ uint64_t AvailableMemory() {
   return available;
 }
 
+std::string Rounded(double value, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
 std::string HumanBytes(uint64_t bytes) {
   constexpr std::array<const char*, 5> units = {"B", "kB", "MB", "GB", "TB"};
   double value = static_cast<double>(bytes);

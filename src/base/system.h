@@ -26,5 +26,7 @@ uint64_t TotalMemory();
 
 // "3.64 GB", "512 B": decimal units, three digits.
 std::string HumanBytes(uint64_t bytes);
+// "12.50": so many digits behind the point.
+std::string Rounded(double value, int digits);
 
 }  // namespace stablelm

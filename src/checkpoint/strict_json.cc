@@ -65,4 +65,8 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
   return {};
 }
 
+std::string ShownJson(const nlohmann::json& value, size_t max_bytes) {
+  return Quoted(value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), max_bytes);
+}
+
 }  // namespace stablelm

@@ -11,5 +11,7 @@ namespace stablelm {
 
 // `where` names the file in errors. Throws Error with line and column. Include <nlohmann/json.hpp> to use the result.
 nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, size_t max_depth = 64);
+// A value as an error message shows it: quoted, cut at max_bytes.
+std::string ShownJson(const nlohmann::json& value, size_t max_bytes = 60);
 
 }  // namespace stablelm

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/progress.h"
+#include "base/stopwatch.h"
 #include "base/system.h"
 #include "base/thread_pool.h"
 #include "cli/commands.h"
@@ -58,9 +59,9 @@ class BenchCompute : public Command {
   Samples Measure(ThreadPool& pool, Progress& progress) {
     std::vector<FmaWork> work(common.threads);
     const auto time = [&](size_t rounds) {
-      const auto start = std::chrono::steady_clock::now();
+      const auto start = Clock::now();
       pool.RunOnAll([&](size_t worker) { work[worker] = RunMultiplyAdds(rounds); });
-      return Seconds(start);
+      return SecondsSince(start);
     };
     size_t rounds = 1 << 16;
     double seconds = time(rounds);

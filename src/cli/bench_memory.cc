@@ -6,6 +6,7 @@
 #include "base/aligned_buffer.h"
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/stopwatch.h"
 #include "base/system.h"
 #include "base/thread_pool.h"
 #include "checkpoint/writer.h"
@@ -84,11 +85,11 @@ class BenchMemory : public Command {
         std::vector<double> speeds;
         for (size_t sample = 0; sample <= samples_; ++sample) {
           if (Interrupted()) throw InterruptedExit();
-          const auto start = std::chrono::steady_clock::now();
+          const auto start = Clock::now();
           pool.RunOnAll([&](size_t worker) {
             mixes[worker] ^= ReadStreams(memory.data() + worker * distance, part, streams, prefetch.distance);
           });
-          const double seconds = Seconds(start);
+          const double seconds = SecondsSince(start);
           // The first one warms up.
           if (sample > 0) speeds.push_back(static_cast<double>(part * common.threads) / seconds * 1e-9);
           progress.Add(1);

@@ -1,6 +1,5 @@
 // The commands of a chat: what /help lists.
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -16,14 +15,11 @@
 namespace stablelm {
 namespace {
 
+// What /set knows beside the settings of generation.
+constexpr const char* kOwnSettings[] = {"seed", "preset", "reserve", "context_policy"};
+
 [[noreturn]] void Fail(const std::string& where, const std::string& what, const std::string& hint = {}) {
   throw Error({.where = where, .what = what, .found = {}, .expected = {}, .hint = hint});
-}
-
-std::string Rounded(double value, int digits) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
 }
 
 std::string Line(std::string name, const std::string& value, const std::string& from = {}) {
@@ -49,9 +45,7 @@ std::string WithUnderscores(std::string name) {
 ContextPolicy ParseContextPolicy(const std::string& value, const std::string& where) {
   const std::vector<std::string> names = ContextPolicyNames();
   const auto found = std::ranges::find(names, value);
-  std::string known;
-  for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
-  if (found == names.end()) Fail(where, "unknown context policy " + Quoted(value), "one of " + known);
+  if (found == names.end()) Fail(where, "unknown context policy " + Quoted(value), "one of " + Joined(names));
   return static_cast<ContextPolicy>(found - names.begin());  // the names are in the order of the values
 }
 
@@ -99,7 +93,7 @@ std::vector<std::string> ChatSession::Completions(const std::string& line) {
   };
   for (const CommandEntry& entry : Table()) add(std::string(entry.name) + (*entry.arguments ? " " : ""));
   for (const std::string& name : SettingNames()) add("/set " + name + " ");
-  for (const char* name : {"seed", "preset", "reserve", "context_policy"}) add("/set " + std::string(name) + " ");
+  for (const char* name : kOwnSettings) add("/set " + std::string(name) + " ");
   add("/system none");
   return found;
 }
@@ -114,10 +108,8 @@ void ChatSession::RunCommand(const std::string& name, const std::string& argumen
     }
     return (this->*entry.run)(arguments);
   }
-  const std::string nearest = NearestName(name, names);
   Fail(name, "unknown command",
-       nearest.empty() ? "/help lists the commands; a message that begins with a slash is written with two"
-                       : "did you mean " + nearest + "?");
+       DidYouMean(name, names, "/help lists the commands; a message that begins with a slash is written with two"));
 }
 
 void ChatSession::Help(const std::string&) {
@@ -181,7 +173,7 @@ void ChatSession::Set(const std::string& arguments) {
   if (name == "preset") {
     const std::vector<std::string> names = PresetNames();
     const auto found = std::ranges::find(names, value);
-    if (found == names.end()) Fail(where, "unknown preset " + Quoted(value), "card, notebook, space, greedy");
+    if (found == names.end()) Fail(where, "unknown preset " + Quoted(value), Joined(names));
     options.wishes = {.options = {}, .preset = static_cast<Preset>(found - names.begin())};
     options.greedy = false;
     PlanAgain(std::move(options));
@@ -189,10 +181,8 @@ void ChatSession::Set(const std::string& arguments) {
   }
   if (!spec) {
     std::vector<std::string> names = SettingNames();
-    for (const char* other : {"seed", "preset", "reserve", "context_policy"}) names.emplace_back(other);
-    const std::string nearest = NearestName(name, names);
-    Fail("/set", "unknown setting " + Quoted(name),
-         nearest.empty() ? "/show lists them" : "did you mean " + nearest + "?");
+    names.insert(names.end(), std::begin(kOwnSettings), std::end(kOwnSettings));
+    Fail("/set", "unknown setting " + Quoted(name), DidYouMean(name, names, "/show lists them"));
   }
   if (value == "default") {
     options.wishes.options.erase(name);

@@ -1,7 +1,6 @@
 // stablelm generate: the raw continuation of a text or of ids, or the answer to a conversation, as it comes.
 #include <unistd.h>
 
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -44,12 +43,6 @@ class Printer {
   Output& out_;
   char last_ = 0;  // of what was printed
 };
-
-std::string Rounded(double value, int digits) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
 
 class GenerateCommand : public Command {
  public:

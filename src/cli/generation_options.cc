@@ -42,12 +42,6 @@ LogitBias ParseBias(const std::string& text) {
       .bias = value == "-inf" ? -std::numeric_limits<double>::infinity() : ParseReal(value, "--logit-bias", -1e6, 1e6)};
 }
 
-std::string Joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text.append(text.empty() ? "" : ", ").append(word);
-  return text;
-}
-
 }  // namespace
 
 double ParseSettingValue(const SettingSpec& spec, const std::string& text, const std::string& where) {

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/nearest.h"
 #include "base/progress.h"
+#include "base/stopwatch.h"
 #include "base/system.h"
 #include "base/thread_pool.h"
 #include "checkpoint/config.h"
@@ -20,7 +21,6 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
-#include "cli/sampling.h"
 #include "ops/convert.h"
 #include "ops/random_normal.h"
 
@@ -113,7 +113,7 @@ class Init : public Command {
     const ModelConfig config = ReadShape();
 
     const InterruptGuard guard;
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     FolderWriter writer(out_folder_, config, writer_);
     if (!tokenizer_.empty()) {
       if (std::filesystem::is_directory(tokenizer_)) {
@@ -123,11 +123,11 @@ class Init : public Command {
       }
     }
     WriteWeights(config, writer, out);
-    const double drawn_s = Seconds(start);
+    const double drawn_s = SecondsSince(start);
     out.Flush();
     writer.Commit();
     if (Interrupted()) out.Note("the interrupt came when the folder was complete");
-    Report(config, writer.TotalBytes(), drawn_s, Seconds(start), out);
+    Report(config, writer.TotalBytes(), drawn_s, SecondsSince(start), out);
     return kExitOk;
   }
 
@@ -137,12 +137,11 @@ class Init : public Command {
     std::error_code ignored;
     if (!std::filesystem::exists(shape_, ignored)) {
       const std::string names[] = {"3b", "7b"};
-      const std::string nearest = NearestName(shape_, names);
       throw Error({.where = "--shape",
                    .what = "neither the name of a shape nor a file",
                    .found = Quoted(shape_),
                    .expected = "3b, 7b or the path of a config.json",
-                   .hint = nearest.empty() ? "" : "did you mean " + nearest + "?"});
+                   .hint = DidYouMean(shape_, names)});
     }
     return ReadConfig(std::filesystem::is_directory(shape_, ignored) ? std::filesystem::path(shape_) / "config.json"
                                                                      : std::filesystem::path(shape_));

@@ -1,29 +1,12 @@
 #include "cli/model_loading.h"
 
-#include <chrono>
-
 #include "base/error.h"
+#include "base/stopwatch.h"
 #include "base/system.h"
 #include "checkpoint/loaded_weights.h"
 #include "cli/options.h"
 
 namespace stablelm {
-namespace {
-
-// Adds the time until its end to `sum`.
-class Stopwatch {
- public:
-  explicit Stopwatch(double& sum) : sum_(sum), start_(std::chrono::steady_clock::now()) {}
-  Stopwatch(const Stopwatch&) = delete;
-  Stopwatch& operator=(const Stopwatch&) = delete;
-  ~Stopwatch() { sum_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
-
- private:
-  double& sum_;
-  std::chrono::steady_clock::time_point start_;
-};
-
-}  // namespace
 
 ModelOfCommand::ModelOfCommand(const CommonOptions& common, Output& out) : common_(common), out_(out) {
   RequireGiven(!common.model.empty(), "--model", "-m names a model folder, or a hub id in the Hugging Face cache");

@@ -41,12 +41,6 @@ T ParseWith(std::string_view text, const std::string& where, T min, T max, const
        .hint = {}});
 }
 
-std::string Joined(const std::vector<std::string>& words) {
-  std::string out;
-  for (const std::string& word : words) out += (out.empty() ? "" : "|") + word;
-  return out;
-}
-
 }  // namespace
 
 void AddValue(CLI::App& app, const std::string& name, const std::string& placeholder, const std::string& help,
@@ -108,18 +102,17 @@ std::vector<int32_t> ParseIds(std::string_view text, const std::string& where) {
 
 void AddChoice(CLI::App& app, const std::string& name, std::vector<std::string> choices, const std::string& help,
                std::function<void(size_t index)> set) {
-  const std::string placeholder = Joined(choices);
+  const std::string placeholder = Joined(choices, "|");
   AddValue(app, name, placeholder, help,
            [name, placeholder, choices = std::move(choices), set = std::move(set)](const std::string& text) {
              for (size_t i = 0; i < choices.size(); ++i) {
                if (choices[i] == text) return set(i);
              }
-             const std::string nearest = NearestName(text, choices);
              throw UsageError({.where = name,
                                .what = "unknown value",
                                .found = Quoted(text),
                                .expected = placeholder,
-                               .hint = nearest.empty() ? "" : "did you mean " + nearest + "?"});
+                               .hint = DidYouMean(text, choices)});
            });
 }
 

@@ -80,13 +80,12 @@ std::string GroupHelp(const std::string& name, const Commands& commands) {
     }
     for (const char* flag : {"--help", "--version"}) names.emplace_back(flag);
   }
-  const std::string nearest = NearestName(typed, names);
   throw UsageError(
       {.where = {},
        .what = first.starts_with("-") ? "unknown flag " + Quoted(typed) : "unknown command " + Quoted(typed),
        .found = {},
        .expected = {},
-       .hint = nearest.empty() ? "stablelm --help lists the commands" : "did you mean " + nearest + "?"});
+       .hint = DidYouMean(typed, names, "stablelm --help lists the commands")});
 }
 
 [[noreturn]] void ThrowUnexpected(const std::string& word, const Command& command, const CLI::App& app) {
@@ -104,13 +103,11 @@ std::string GroupHelp(const std::string& name, const Commands& commands) {
     for (const std::string& name : option->get_snames()) flags.push_back("-" + name);
   }
   const std::string typed = word.substr(0, word.find('='));
-  const std::string nearest = NearestName(typed, flags);
   throw UsageError({.where = command.Name(),
                     .what = "unknown flag " + Quoted(typed),
                     .found = {},
                     .expected = {},
-                    .hint = nearest.empty() ? see + "; text that starts with a dash goes after --"
-                                            : "did you mean " + nearest + "?"});
+                    .hint = DidYouMean(typed, flags, see + "; text that starts with a dash goes after --")});
 }
 
 int RunCommand(Command& command, std::vector<std::string> arguments) {

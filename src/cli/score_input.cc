@@ -18,7 +18,7 @@ std::vector<int32_t> IdsOf(const Json& list, const std::string& where) {
   const auto fail = [](const std::string& place, const Json& found, const char* expected) {
     throw Error({.where = place,
                  .what = "not a list of token ids",
-                 .found = Quoted(found.dump(-1, ' ', false, Json::error_handler_t::replace), 40),
+                 .found = ShownJson(found, 40),
                  .expected = expected,
                  .hint = {}});
   };

@@ -43,12 +43,6 @@ int64_t Usable() {
   return hwy::SupportedTargets() & HWY_TARGETS;
 }
 
-std::string Joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& n : names) text += (text.empty() ? "" : ", ") + n;
-  return text;
-}
-
 }  // namespace
 
 std::vector<std::string> BuiltSimdTargets() { return Names(HWY_TARGETS); }
