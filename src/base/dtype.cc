@@ -6,6 +6,44 @@
 
 namespace stablelm {
 
+bool IsQuantized(DType type) { return BlockElements(type) > 1; }
+
+int64_t BlockElements(DType type) {
+  switch (type) {
+    case DType::kQ8_0:
+    case DType::kQ4_0:
+      return 32;
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+    case DType::kQ6_K:
+      return 256;
+    default:
+      return 1;
+  }
+}
+
+size_t BlockBytes(DType type) {
+  switch (type) {
+    case DType::kQ8_0:
+      return 34;
+    case DType::kQ4_0:
+      return 18;
+    case DType::kQ4_K:
+      return 144;
+    case DType::kQ5_K:
+      return 176;
+    case DType::kQ6_K:
+      return 210;
+    default:
+      return BytesOf(type);
+  }
+}
+
+size_t BytesOf(DType type, int64_t elements) {
+  STABLELM_CHECK(elements % BlockElements(type) == 0);
+  return static_cast<size_t>(elements / BlockElements(type)) * BlockBytes(type);
+}
+
 size_t BytesOf(DType type) {
   switch (type) {
     case DType::kF64:
@@ -22,6 +60,12 @@ size_t BytesOf(DType type) {
     case DType::kU8:
     case DType::kBool:
       return 1;
+    case DType::kQ8_0:
+    case DType::kQ4_0:
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+    case DType::kQ6_K:
+      break;
   }
   STABLELM_CHECK(false);
 }
@@ -48,6 +92,16 @@ std::string_view NameOf(DType type) {
       return "uint8";
     case DType::kBool:
       return "bool";
+    case DType::kQ8_0:
+      return "Q8_0";
+    case DType::kQ4_0:
+      return "Q4_0";
+    case DType::kQ4_K:
+      return "Q4_K";
+    case DType::kQ5_K:
+      return "Q5_K";
+    case DType::kQ6_K:
+      return "Q6_K";
   }
   STABLELM_CHECK(false);
 }

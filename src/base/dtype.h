@@ -9,7 +9,24 @@
 
 namespace stablelm {
 
-enum class DType : uint8_t { kF32, kF16, kBF16, kF64, kI64, kI32, kI16, kI8, kU8, kBool };
+enum class DType : uint8_t {
+  kF32,
+  kF16,
+  kBF16,
+  kF64,
+  kI64,
+  kI32,
+  kI16,
+  kI8,
+  kU8,
+  kBool,
+  // Quantized weights, as GGUF stores them: a row is cut into blocks that share their scales.
+  kQ8_0,
+  kQ4_0,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+};
 
 // IEEE binary16 and bfloat16 as storage: bits only, no arithmetic.
 struct F16 {
@@ -20,8 +37,14 @@ struct BF16 {
 };
 static_assert(sizeof(F16) == 2 && sizeof(BF16) == 2);
 
-size_t BytesOf(DType type);                                     // bytes of one element
-std::string_view NameOf(DType type);                            // "fp32", "fp16", "bf16", "fp64", "int64", ...
+bool IsQuantized(DType type);
+size_t BytesOf(DType type);  // bytes of one element of a type that is not quantized
+// Elements that are stored together, and their bytes: 1 and BytesOf(type) when the type is not quantized.
+int64_t BlockElements(DType type);
+size_t BlockBytes(DType type);
+// Bytes of `elements` in a row, whole blocks.
+size_t BytesOf(DType type, int64_t elements);
+std::string_view NameOf(DType type);  // "fp32", "fp16", "bf16", "fp64", "int64", ..., "Q8_0", "Q4_K", ...
 std::optional<DType> FloatTypeFromName(std::string_view name);  // "fp32" | "fp16" | "bf16", as on the command line
 
 template <typename T>

@@ -44,7 +44,7 @@ struct TensorView {
   Device device = Device::kCpu;
 
   int64_t NumElements() const { return shape.NumElements(); }
-  size_t SizeBytes() const { return static_cast<size_t>(NumElements()) * BytesOf(dtype); }
+  size_t SizeBytes() const { return BytesOf(dtype, NumElements()); }
 };
 
 }  // namespace stablelm

@@ -32,8 +32,9 @@ const char* SafetensorsName(DType type) {
       return "U8";
     case DType::kBool:
       return "BOOL";
+    default:
+      STABLELM_CHECK(false);  // the format has no quantized types
   }
-  STABLELM_CHECK(false);
 }
 
 }  // namespace

@@ -50,5 +50,16 @@ TEST(DType, F16Overflow) {
   EXPECT_EQ(ToF16(-std::numeric_limits<float>::infinity()).bits, 0xFC00);
 }
 
+TEST(DType, BytesOfBlocks) {
+  EXPECT_EQ(BytesOf(DType::kF16, 3), 6u);
+  EXPECT_EQ(BytesOf(DType::kQ8_0, 64), 68u);
+  EXPECT_EQ(BytesOf(DType::kQ4_0, 64), 36u);
+  EXPECT_EQ(BytesOf(DType::kQ4_K, 4096), 2304u);
+  EXPECT_EQ(BytesOf(DType::kQ5_K, 512), 352u);
+  EXPECT_EQ(BytesOf(DType::kQ6_K, 256), 210u);
+  EXPECT_TRUE(IsQuantized(DType::kQ4_0));
+  EXPECT_FALSE(IsQuantized(DType::kI8));
+}
+
 }  // namespace
 }  // namespace stablelm
