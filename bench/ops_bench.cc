@@ -15,7 +15,7 @@
 namespace stablelm {
 namespace {
 
-constexpr int64_t kCopies = 4;  // of the weights, used in turn: more than the caches hold, as in the model
+constexpr size_t kCopies = 4;  // of the weights, used in turn: more than the caches hold, as in the model
 
 void FillBytes(AlignedBuffer<std::byte>& bytes) {
   // fp16 and fp32 patterns of modest size, nowhere subnormal or huge.
@@ -28,17 +28,21 @@ void BM_MatMul(benchmark::State& state, DType type, int64_t n, int64_t k) {
   ThreadPool pool(PhysicalCores());
   Workspace workspace(pool.NumThreads(), static_cast<size_t>(m), static_cast<size_t>(k));
   const size_t bytes = static_cast<size_t>(n * k) * BytesOf(type);
-  AlignedBuffer<std::byte> weights(bytes * kCopies, "weights");
-  FillBytes(weights);
+  std::vector<PackedMatrix> weights;
+  {
+    AlignedBuffer<std::byte> stored(bytes, "weights");
+    FillBytes(stored);
+    for (size_t i = 0; i < kCopies; ++i) {
+      weights.emplace_back(type, n, k, "weights");
+      pool.ForEach(weights.back().panels(), [&](size_t p, size_t) {
+        weights.back().Pack(p, stored.data() + p * kPanelRows * BytesOf(type, k));
+      });
+    }
+  }
   std::vector<float> x(static_cast<size_t>(m * k), 0.5f), y(static_cast<size_t>(m * n));
   size_t copy = 0;
   for (auto _ : state) {
-    MatMul({.x = x.data(),
-            .m = m,
-            .w = {weights.data() + copy * bytes, type, Shape{n, k}, Device::kCpu},
-            .bias = nullptr,
-            .y = y.data()},
-           pool, workspace);
+    MatMul({.x = x.data(), .m = m, .w = &weights[copy], .bias = nullptr, .y = y.data()}, pool, workspace);
     copy = (copy + 1) % kCopies;
     benchmark::DoNotOptimize(y.data());
   }

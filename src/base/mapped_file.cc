@@ -89,13 +89,6 @@ void MappedFile::WillNeed(size_t offset, size_t bytes) const {
   madvise(const_cast<std::byte*>(data_) + begin, std::min(size_, offset + bytes) - begin, MADV_WILLNEED);
 }
 
-void MappedFile::Populate(size_t offset, size_t bytes) const {
-  if (!data_ || bytes == 0) return;
-  const size_t begin = offset / PageSize() * PageSize();
-  // Older kernels (before 5.14) refuse: the pages then come one by one, as without this call.
-  madvise(const_cast<std::byte*>(data_) + begin, std::min(size_, offset + bytes) - begin, MADV_POPULATE_READ);
-}
-
 void MappedFile::Release(size_t offset, size_t bytes) const {
   if (!data_) return;
   const size_t page = PageSize();

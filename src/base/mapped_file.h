@@ -29,8 +29,6 @@ class MappedFile {
 
   // Advises the system: the range will be read soon (starts read-ahead).
   void WillNeed(size_t offset, size_t bytes) const;
-  // Maps the range's pages now (from the page cache or the disk), so that the first use has no page faults.
-  void Populate(size_t offset, size_t bytes) const;
   // Drops this process's pages of the range; they are read again on the next access. Whole pages inside the range only.
   void Release(size_t offset, size_t bytes) const;
 

@@ -6,7 +6,6 @@
 #include "base/aligned_buffer.h"
 #include "base/error.h"
 #include "base/progress.h"
-#include "base/system.h"
 #include "checkpoint/convert_values.h"
 #include "checkpoint/model_folder.h"
 
@@ -15,7 +14,6 @@ namespace {
 
 constexpr size_t kKinds = static_cast<size_t>(WeightKind::kOutput) + 1;
 constexpr size_t kPieceElements = size_t{4} << 20;  // of work handed to a thread
-constexpr size_t kPieceBytes = size_t{32} << 20;
 
 size_t Slot(WeightKind kind, int32_t layer) {
   return static_cast<size_t>(layer + 1) * kKinds + static_cast<size_t>(kind);
@@ -36,8 +34,13 @@ void ForPieces(ThreadPool* pool, size_t n, size_t piece, const std::function<voi
 
 struct LoadedWeights::State {
   std::shared_ptr<const ModelFolder> folder;
+  struct Place {
+    const MappedFile* file = nullptr;  // in place, at `offset`
+    size_t offset = 0;
+    AlignedBuffer<std::byte> copy;  // or here
+  };
   std::vector<TensorView> views;  // by Slot; no data: not in the table
-  std::vector<AlignedBuffer<std::byte>> copies;
+  std::vector<Place> places;      // by Slot
   size_t mapped_bytes = 0;
   size_t allocated_bytes = 0;
 };
@@ -112,20 +115,6 @@ class TensorLoader {
   Progress& progress_;
 };
 
-// Maps the pages now, in order and over all threads: the first pass then runs at memory speed, and the user sees a slow
-// disk as progress. Without enough memory the pages come when they are needed.
-void Populate(const ModelFolder& folder, const std::vector<size_t>& in_place, size_t bytes, ThreadPool* pool,
-              Progress& progress) {
-  if (bytes > AvailableMemory()) return;
-  for (const size_t i : in_place) {
-    const StoredTensor& tensor = folder.TensorOf(i);
-    ForPieces(pool, tensor.bytes, kPieceBytes, [&](size_t begin, size_t end) {
-      folder.FileOf(i).map.Populate(tensor.offset + begin, end - begin);
-      progress.Add(end - begin);
-    });
-  }
-}
-
 }  // namespace
 
 LoadedWeights::LoadedWeights(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -141,43 +130,45 @@ LoadedWeights LoadedWeights::Load(std::shared_ptr<const ModelFolder> folder, con
   state->folder = folder;
   const std::vector<WeightEntry>& table = folder->table();
   state->views.resize((static_cast<size_t>(folder->config().n_layers) + 1) * kKinds);
+  state->places.resize(state->views.size());
 
   const auto type_in_memory = [&](size_t i) {
     if (!table[i].IsMatrix()) return DType::kF32;
     const DType stored = *folder->TensorOf(i).dtype;
-    return options.dtype.value_or(stored == DType::kF64 ? DType::kF32 : stored);
+    const DType plain = stored == DType::kF64 ? DType::kF32 : stored;
+    if (options.linears_as_stored && table[i].kind != WeightKind::kEmbedding) return plain;
+    return options.dtype.value_or(plain);
   };
-  std::vector<size_t> in_place;
+  const auto stays = [&](size_t i) {
+    const StoredTensor& tensor = folder->TensorOf(i);
+    return table[i].IsMatrix() && tensor.contiguous() && *tensor.dtype == type_in_memory(i);
+  };
   uint64_t work = 0;
   for (size_t i = 0; i < table.size(); ++i) {
-    const StoredTensor& tensor = folder->TensorOf(i);
-    const bool stays = table[i].IsMatrix() && tensor.contiguous() && *tensor.dtype == type_in_memory(i);
-    if (stays) {
-      in_place.push_back(i);
-      state->mapped_bytes += tensor.bytes;
-    }
-    work += tensor.bytes * (stays && options.check_values ? 2 : 1);
+    if (!stays(i) || options.check_values) work += folder->TensorOf(i).bytes;
   }
   const std::string place = folder->folder().string();
   Progress progress("Loading weights", work, Progress::Unit::kBytes, options.show_progress);
 
-  Populate(*folder, in_place, state->mapped_bytes, options.pool, progress);
-  size_t next_in_place = 0;
   for (size_t i = 0; i < table.size(); ++i) {
     const WeightFile& file = folder->FileOf(i);
     const StoredTensor& tensor = folder->TensorOf(i);
     const TensorLoader loader(file, tensor, place, options, progress);
-    TensorView& view = state->views[Slot(table[i].kind, table[i].layer)];
+    const size_t slot = Slot(table[i].kind, table[i].layer);
+    TensorView& view = state->views[slot];
     view.shape = table[i].shape;
     view.dtype = type_in_memory(i);
-    if (next_in_place < in_place.size() && in_place[next_in_place] == i) {
-      ++next_in_place;
+    State::Place& kept = state->places[slot];
+    if (stays(i)) {
       loader.CheckInPlace();
+      state->mapped_bytes += tensor.bytes;
+      kept.file = &file.map;
+      kept.offset = tensor.offset;
       view.data = file.map.bytes().data() + tensor.offset;
     } else {
-      state->copies.push_back(loader.Copy(view.dtype));
-      state->allocated_bytes += state->copies.back().size();
-      view.data = state->copies.back().data();
+      kept.copy = loader.Copy(view.dtype);
+      state->allocated_bytes += kept.copy.size();
+      view.data = kept.copy.data();
     }
   }
   if (folder->config().tie_word_embeddings)
@@ -193,6 +184,19 @@ TensorView LoadedWeights::Get(WeightKind kind, int32_t layer) const {
   const TensorView& view = state_->views[Slot(kind, layer)];
   STABLELM_CHECK(view.data != nullptr);
   return view;
+}
+
+void LoadedWeights::Release(WeightKind kind, int32_t layer, size_t begin, size_t bytes) const {
+  const State::Place& place = state_->places[Slot(kind, layer)];
+  if (place.file) place.file->Release(place.offset + begin, bytes);
+}
+
+void LoadedWeights::Drop(WeightKind kind, int32_t layer) {
+  State::Place& place = state_->places[Slot(kind, layer)];
+  if (place.file) return;
+  state_->views[Slot(kind, layer)].data = nullptr;
+  state_->allocated_bytes -= place.copy.size();
+  place.copy = {};
 }
 
 size_t LoadedWeights::MappedBytes() const { return state_->mapped_bytes; }

@@ -2,8 +2,9 @@
 // mapped file itself.
 //
 // Matrices are handed out as stored when LoadOptions::dtype is empty: fp32, fp16 and bf16 stay where they are in the
-// mapped file, at any byte address; fp64 becomes fp32. With a dtype they are converted once, tensor by tensor, file
-// pages released behind the reader. Vectors (norms, biases) are always aligned fp32 copies: they are small.
+// mapped file, at any byte address, and are read when they are used; fp64 becomes fp32. With a dtype they are converted
+// once, tensor by tensor, file pages released behind the reader. Vectors (norms, biases) are always aligned fp32
+// copies: they are small.
 #pragma once
 
 #include <cstddef>
@@ -21,8 +22,9 @@ namespace stablelm {
 class ModelFolder;  // checkpoint/model_folder.h
 
 struct LoadOptions {
-  std::optional<DType> dtype;  // kF32, kF16 or kBF16 for matrices; empty: as stored
-  bool check_values = false;   // refuse NaN and infinity, naming the tensor
+  std::optional<DType> dtype;      // kF32, kF16 or kBF16 for matrices; empty: as stored
+  bool linears_as_stored = false;  // matrices of linear layers are not converted: the caller will
+  bool check_values = false;       // refuse NaN and infinity, naming the tensor
   bool show_progress = false;
   ThreadPool* pool = nullptr;  // not owned, may be null: one thread
 };
@@ -37,8 +39,13 @@ class LoadedWeights {
 
   const ModelConfig& config() const;
   // layer = -1 outside the layers. A tied model gives the embedding for kOutput. Aborts on a tensor that the table
-  // lacks.
+  // lacks, or that was dropped.
   TensorView Get(WeightKind kind, int32_t layer = -1) const;
+  // The file pages of a part of a tensor, in bytes from its beginning, leave this process, and come again when they are
+  // read. No effect on tensors that are not in place.
+  void Release(WeightKind kind, int32_t layer, size_t begin, size_t bytes) const;
+  // The tensor is not needed any more: frees it when it is a copy.
+  void Drop(WeightKind kind, int32_t layer = -1);
   size_t MappedBytes() const;     // bytes used in place in the files
   size_t AllocatedBytes() const;  // bytes of converted copies
 

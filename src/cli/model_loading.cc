@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
-#include "checkpoint/loaded_weights.h"
 #include "cli/options.h"
 
 namespace stablelm {
@@ -38,10 +37,10 @@ void ModelOfCommand::Load(const RunShape& run, bool check_weights) {
   const Stopwatch watch(load_s_);
   RequireFits(PlanMemory(folder_->config(), PlanWeights(*folder_, common_.dtype), run), AvailableMemory());
   pool_ = std::make_unique<ThreadPool>(run.threads);
-  model_ = std::make_unique<Transformer>(LoadedWeights::Load(folder_, {.dtype = common_.dtype,
-                                                                       .check_values = check_weights,
-                                                                       .show_progress = out_.show_progress(),
-                                                                       .pool = pool_.get()}));
+  model_ = std::make_unique<Transformer>(Transformer::Load(folder_, {.dtype = common_.dtype,
+                                                                     .check_values = check_weights,
+                                                                     .show_progress = out_.show_progress(),
+                                                                     .pool = pool_.get()}));
 }
 
 void AddCheckWeights(CLI::App& app, bool& check_weights) {

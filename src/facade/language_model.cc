@@ -94,8 +94,8 @@ LanguageModel LanguageModel::Load(const std::string& path_or_hub_id, const LoadS
               AvailableMemory());
   ThreadPool loading(threads);
   auto body = std::make_unique<Body>(
-      Transformer(LoadedWeights::Load(
-          folder, {.dtype = type, .check_values = settings.check_weights, .show_progress = false, .pool = &loading})),
+      Transformer::Load(
+          folder, {.dtype = type, .check_values = settings.check_weights, .show_progress = false, .pool = &loading}),
       threads);
   body->warnings = folder->warnings();
   body->folder = folder->folder().string();

@@ -1,31 +1,41 @@
-// y = x Wᵀ + b: every matrix of the model is a Linear, so that what a matrix is (stored, later packed, quantized, with
+// y = x Wᵀ + b: every matrix of the model is a Linear, so that what a matrix is (packed, later quantized, with
 // adapters) is decided in one place.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <string>
 
 #include "base/tensor.h"
 #include "base/thread_pool.h"
+#include "ops/packed_matrix.h"
 #include "ops/workspace.h"
 
 namespace stablelm {
 
-// Immutable, shared between contexts; views weights that someone else owns (LoadedWeights).
+// How a matrix is brought from where it is stored into the form that products read.
+struct PackSource {
+  TensorView stored;                                          // [out, in] fp32, fp16 or bf16
+  DType type = DType::kF32;                                   // of the packed weights: fp32, fp16 or bf16
+  std::string name;                                           // for errors
+  bool check_values = false;                                  // refuse weights that overflow when converted
+  std::function<void(size_t begin, size_t bytes)> done = {};  // these bytes of `stored` were read; from any thread
+};
+
+// Immutable, shared between contexts; owns the weights, views the bias.
 class Linear {
  public:
   Linear() = default;
-  // weight [out, in] fp32, fp16 or bf16; bias [out] fp32 or null.
-  Linear(TensorView weight, const float* bias) : weight_(weight), bias_(bias) {}
+  // bias [out] fp32 or null. `pool` may be null. Throws Error when there is no memory.
+  Linear(const PackSource& source, const float* bias, ThreadPool* pool);
 
-  int64_t out_features() const { return weight_.shape[0]; }
-  int64_t in_features() const { return weight_.shape[1]; }
-  const TensorView& weight() const { return weight_; }
+  const PackedMatrix& weight() const { return weight_; }
 
   // x [rows, in], y [rows, out], both contiguous and not overlapping. A row's bits do not depend on the other rows.
   void Apply(const float* x, int64_t rows, float* y, ThreadPool& pool, Workspace& workspace) const;
 
  private:
-  TensorView weight_;
+  PackedMatrix weight_;
   const float* bias_ = nullptr;
 };
 

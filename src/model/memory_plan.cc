@@ -5,21 +5,42 @@
 #include "checkpoint/weight_table.h"
 #include "model/forward_context.h"
 #include "model/kv_cache.h"
+#include "ops/packed_matrix.h"
 #include "ops/rotary.h"
 
 namespace stablelm {
 
+namespace {
+
+// A tensor of the table, stored as `stored` and wanted as `wanted`. The embedding is used where it is; other matrices
+// are packed. `copied`: it cannot be read in place.
+void PlanTensor(const WeightEntry& entry, DType stored, std::optional<DType> wanted, bool copied, WeightBytes& bytes) {
+  const uint64_t n = static_cast<uint64_t>(entry.shape.NumElements());
+  if (!entry.IsMatrix()) {
+    bytes.allocated += n * sizeof(float);
+    return;
+  }
+  const DType plain = stored == DType::kF64 ? DType::kF32 : stored;
+  const DType type = wanted.value_or(plain);
+  if (entry.kind == WeightKind::kEmbedding) {
+    (type == stored && !copied ? bytes.mapped : bytes.allocated) += n * BytesOf(type);
+    return;
+  }
+  bytes.allocated += PackedMatrix::Bytes(type, entry.shape[0], entry.shape[1]);
+  if (copied || stored == DType::kF64) bytes.allocated += n * BytesOf(plain);  // while loading
+}
+
+void PlanTiedOutput(const ModelConfig& config, DType type, WeightBytes& bytes) {
+  if (!config.tie_word_embeddings) return;
+  bytes.allocated += PackedMatrix::Bytes(type, config.vocab_size, config.hidden_size);
+}
+
+}  // namespace
+
 WeightBytes PlanWeights(const ModelConfig& config, DType stored, std::optional<DType> wanted) {
   WeightBytes bytes;
-  const DType type = wanted.value_or(stored == DType::kF64 ? DType::kF32 : stored);
-  for (const WeightEntry& entry : WeightTable(config)) {
-    const uint64_t n = static_cast<uint64_t>(entry.shape.NumElements());
-    if (!entry.IsMatrix()) {
-      bytes.allocated += n * sizeof(float);
-    } else {
-      (type == stored ? bytes.mapped : bytes.allocated) += n * BytesOf(type);
-    }
-  }
+  for (const WeightEntry& entry : WeightTable(config)) PlanTensor(entry, stored, wanted, false, bytes);
+  PlanTiedOutput(config, wanted.value_or(stored == DType::kF64 ? DType::kF32 : stored), bytes);
   return bytes;
 }
 
@@ -27,13 +48,10 @@ WeightBytes PlanWeights(const ModelFolder& folder, std::optional<DType> wanted) 
   WeightBytes bytes;
   for (size_t i = 0; i < folder.table().size(); ++i) {
     const StoredTensor& tensor = folder.TensorOf(i);
-    const uint64_t n = static_cast<uint64_t>(tensor.shape.NumElements());
-    const DType stored = *tensor.dtype;
-    const DType type = wanted.value_or(stored == DType::kF64 ? DType::kF32 : stored);
-    if (!folder.table()[i].IsMatrix()) {
-      bytes.allocated += n * sizeof(float);
-    } else {
-      (type == stored && tensor.contiguous() ? bytes.mapped : bytes.allocated) += n * BytesOf(type);
+    PlanTensor(folder.table()[i], *tensor.dtype, wanted, !tensor.contiguous(), bytes);
+    if (folder.table()[i].kind == WeightKind::kEmbedding) {
+      PlanTiedOutput(folder.config(), wanted.value_or(*tensor.dtype == DType::kF64 ? DType::kF32 : *tensor.dtype),
+                     bytes);
     }
   }
   return bytes;
@@ -53,9 +71,8 @@ uint64_t MemoryPlan::Anonymous() const {
 
 MemoryPlan PlanMemory(const ModelConfig& config, const WeightBytes& weights, const RunShape& run) {
   MemoryPlan plan;
-  if (weights.mapped > 0) plan.parts.push_back({"weights (mapped files)", weights.mapped, true});
-  plan.parts.push_back(
-      {weights.mapped > 0 ? "weights (norms, biases, converted)" : "weights (converted)", weights.allocated, false});
+  plan.parts.push_back({"weights (packed)", weights.allocated, false});
+  if (weights.mapped > 0) plan.parts.push_back({"weights (embedding, mapped file)", weights.mapped, true});
   plan.parts.push_back({"key-value cache (" + std::string(NameOf(run.kv_type)) + ")",
                         static_cast<uint64_t>(KvCache::PagesFor(run.context) * run.sequences) *
                             KvCache::BytesPerPage(config, run.kv_type),

@@ -23,12 +23,12 @@ struct RunShape {
 };
 
 struct WeightBytes {
-  uint64_t mapped = 0;     // used in place in the files
-  uint64_t allocated = 0;  // converted copies and fp32 vectors
+  uint64_t mapped = 0;     // used in place in the files: the embedding
+  uint64_t allocated = 0;  // packed matrices, fp32 vectors, what is converted
 };
 // The weights of a model whose matrices are stored as `stored` and wanted as `wanted` (empty: as stored).
 WeightBytes PlanWeights(const ModelConfig& config, DType stored, std::optional<DType> wanted);
-// The weights of an opened folder, tensor by tensor: what LoadedWeights::Load will map and allocate.
+// The weights of an opened folder, tensor by tensor: what Transformer::Load will map and allocate.
 WeightBytes PlanWeights(const ModelFolder& folder, std::optional<DType> wanted);
 
 struct MemoryPart {

@@ -3,8 +3,6 @@
 #include <string>
 
 #include "base/error.h"
-#include "checkpoint/convert_values.h"
-#include "checkpoint/weight_table.h"
 #include "ops/convert.h"
 
 namespace stablelm {
@@ -17,16 +15,14 @@ void NonFiniteFinder::OnStep(int64_t layer, std::string_view module, const float
                            : module == "embed_out" ? std::string(module)
                                                    : "gpt_neox." + std::string(module);
   const std::string where = layer >= 0 ? "layer " + std::to_string(layer) : "outside the layers";
-  for (const WeightEntry& entry : WeightTable(weights_.config())) {
+  for (const WeightEntry& entry : WeightTable(config_)) {
     if (entry.name != step + ".weight" && entry.name != step + ".bias") continue;
-    const TensorView view = weights_.Get(entry.kind, entry.layer);
-    const size_t elements = static_cast<size_t>(view.NumElements());
-    const size_t index = FirstNonFiniteValue(view.data, view.dtype, elements);
-    if (index == elements) continue;
+    const std::optional<size_t> index = first_bad_weight_(entry);
+    if (!index) continue;
     throw Error(
         {.where = where,
          .what = "the output of " + step + " is not finite, because its tensor " + Quoted(entry.name) + " is not",
-         .found = "NaN or infinity at element " + std::to_string(index),
+         .found = "NaN or infinity at element " + std::to_string(*index),
          .expected = "finite weights",
          .hint = "the file is damaged or was saved with overflow: download or convert it again (--check-weights finds "
                  "this at loading)"});

@@ -2,14 +2,21 @@
 // at the first step whose output holds NaN or infinity and looks whether that step's own weights hold one.
 #pragma once
 
-#include "checkpoint/loaded_weights.h"
+#include <cstddef>
+#include <functional>
+#include <optional>
+
+#include "checkpoint/config.h"
+#include "checkpoint/weight_table.h"
 #include "model/forward_observer.h"
 
 namespace stablelm {
 
 class NonFiniteFinder : public ForwardObserver {
  public:
-  explicit NonFiniteFinder(const LoadedWeights& weights) : weights_(weights) {}
+  // first_bad_weight: the flat index of the first value of a tensor that is not finite.
+  NonFiniteFinder(const ModelConfig& config, std::function<std::optional<size_t>(const WeightEntry&)> first_bad_weight)
+      : config_(config), first_bad_weight_(std::move(first_bad_weight)) {}
   void OnHidden(int64_t, const float*, int64_t, int64_t) override {}
   // Throws Error at the first output that is not finite.
   void OnStep(int64_t layer, std::string_view module, const float* y, int64_t rows, int64_t width) override;
@@ -17,7 +24,8 @@ class NonFiniteFinder : public ForwardObserver {
   [[noreturn]] void Fail() const;
 
  private:
-  const LoadedWeights& weights_;
+  const ModelConfig& config_;
+  std::function<std::optional<size_t>(const WeightEntry&)> first_bad_weight_;
 };
 
 }  // namespace stablelm

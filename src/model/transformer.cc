@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/progress.h"
+#include "checkpoint/convert_values.h"
 #include "model/non_finite.h"
 #include "ops/convert.h"
 #include "ops/layer_norm.h"
@@ -16,7 +18,14 @@ struct Transformer::Placed {
   int64_t logit_rows = 0;
 };
 
-Transformer::Transformer(LoadedWeights weights, std::optional<Activation> activation)
+Transformer Transformer::Load(std::shared_ptr<const ModelFolder> folder, const LoadOptions& options,
+                              std::optional<Activation> activation) {
+  LoadOptions rest = options;
+  rest.linears_as_stored = true;
+  return Transformer(LoadedWeights::Load(std::move(folder), rest), options, activation);
+}
+
+Transformer::Transformer(LoadedWeights weights, const LoadOptions& options, std::optional<Activation> activation)
     : weights_(std::move(weights)),
       config_(weights_.config()),
       rotary_(config_.rotary_dims, config_.rotary_base, config_.max_positions) {
@@ -34,10 +43,35 @@ Transformer::Transformer(LoadedWeights weights, std::optional<Activation> activa
   const auto norm = [&](WeightKind weight, WeightKind bias, int32_t layer) {
     return NormWeights{vector(weight, layer), vector(bias, layer)};
   };
-  const auto linear = [&](WeightKind weight, WeightKind bias, int32_t layer) {
-    return Linear(weights_.Get(weight, layer), vector(bias, layer));
-  };
   using K = WeightKind;
+  const std::vector<WeightEntry> table = WeightTable(config_);
+  uint64_t work = 0;
+  for (const WeightEntry& entry : table) {
+    if (entry.IsMatrix() && entry.kind != K::kEmbedding) work += weights_.Get(entry.kind, entry.layer).SizeBytes();
+  }
+  Progress progress("Loading weights", work, Progress::Unit::kBytes, options.show_progress);
+  const auto name = [&](WeightKind kind, int32_t layer) {
+    const auto entry =
+        std::ranges::find_if(table, [&](const WeightEntry& e) { return e.kind == kind && e.layer == layer; });
+    return entry == table.end() ? std::string("tied output") : entry->name;
+  };
+  const auto packed = [&](WeightKind kind, int32_t layer, const float* bias) {
+    const TensorView stored = weights_.Get(kind, layer);
+    const PackSource source = {.stored = stored,
+                               .type = options.dtype.value_or(stored.dtype),
+                               .name = name(kind, layer),
+                               .check_values = options.check_values,
+                               .done = [&](size_t begin, size_t bytes) {
+                                 weights_.Release(kind, layer, begin, bytes);
+                                 progress.Add(bytes);
+                               }};
+    Linear linear(source, bias, options.pool);
+    if (stored.data != weights_.Get(K::kEmbedding).data) weights_.Drop(kind, layer);
+    return linear;
+  };
+  const auto linear = [&](WeightKind weight, WeightKind bias, int32_t layer) {
+    return packed(weight, layer, vector(bias, layer));
+  };
   for (int32_t i = 0; i < config_.n_layers; ++i) {
     blocks_.push_back({.attn_norm = norm(K::kAttnNormWeight, K::kAttnNormBias, i),
                        .qkv = linear(K::kQkvWeight, K::kQkvBias, i),
@@ -48,7 +82,8 @@ Transformer::Transformer(LoadedWeights weights, std::optional<Activation> activa
   }
   embedding_ = weights_.Get(K::kEmbedding);
   final_norm_ = norm(K::kFinalNormWeight, K::kFinalNormBias, -1);
-  output_ = Linear(weights_.Get(K::kOutput), nullptr);
+  output_ = packed(K::kOutput, -1, nullptr);
+  progress.Finish();
 }
 
 Transformer::Placed Transformer::Place(std::span<const BatchSequence> batch, const ForwardContext& ctx) const {
@@ -162,9 +197,43 @@ void Transformer::Run(std::span<const BatchSequence> batch, const Placed& placed
 
 void Transformer::ExplainNonFinite(std::span<const BatchSequence> batch, const Placed& placed,
                                    ForwardContext& ctx) const {
-  NonFiniteFinder finder(weights_);
+  NonFiniteFinder finder(config_, [this](const WeightEntry& entry) { return FirstNonFiniteWeight(entry); });
   Run(batch, placed, ctx, &finder);  // writes the same keys and values once more
   finder.Fail();
+}
+
+std::optional<size_t> Transformer::FirstNonFiniteWeight(const WeightEntry& entry) const {
+  const auto linear = [&]() -> const Linear* {
+    if (entry.kind == WeightKind::kOutput) return &output_;
+    if (entry.layer < 0) return nullptr;
+    const BlockWeights& block = blocks_[static_cast<size_t>(entry.layer)];
+    switch (entry.kind) {
+      case WeightKind::kQkvWeight:
+        return &block.qkv;
+      case WeightKind::kAttnOutWeight:
+        return &block.attn_out;
+      case WeightKind::kMlpUpWeight:
+        return &block.mlp_up;
+      case WeightKind::kMlpDownWeight:
+        return &block.mlp_down;
+      default:
+        return nullptr;
+    }
+  }();
+  if (!linear) {
+    const TensorView view = weights_.Get(entry.kind, entry.layer);
+    const size_t n = static_cast<size_t>(view.NumElements());
+    const size_t bad = FirstNonFiniteValue(view.data, view.dtype, n);
+    return bad < n ? std::optional(bad) : std::nullopt;
+  }
+  const PackedMatrix& weight = linear->weight();
+  std::vector<float> row(weight.columns());
+  for (size_t n = 0; n < weight.rows(); ++n) {
+    weight.UnpackRow(n, row.data());
+    const size_t bad = FirstNonFinite(row.data(), row.size());
+    if (bad < row.size()) return n * row.size() + bad;
+  }
+  return std::nullopt;
 }
 
 }  // namespace stablelm

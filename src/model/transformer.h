@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -22,11 +23,12 @@ namespace stablelm {
 
 class Transformer {
  public:
-  // activation: instead of the one that config.json names (original training used the tanh form).
-  explicit Transformer(LoadedWeights weights, std::optional<Activation> activation = std::nullopt);
+  // Reads the folder's weights and packs the matrices, file pages released behind the reader. activation: instead of
+  // the one that config.json names (original training used the tanh form). Throws Error as LoadedWeights::Load.
+  static Transformer Load(std::shared_ptr<const ModelFolder> folder, const LoadOptions& options,
+                          std::optional<Activation> activation = std::nullopt);
 
   const ModelConfig& config() const { return config_; }
-  const LoadedWeights& weights() const { return weights_; }
 
   // Computes all sequences of the batch together: at most ctx.max_rows tokens and ctx.max_logit_rows logits. Returns
   // the wanted logits [W, V], sequence by sequence; they stay valid until the context's next pass. Caches grow by the
@@ -37,14 +39,16 @@ class Transformer {
                                  ForwardObserver* observer = nullptr) const;
 
  private:
+  Transformer(LoadedWeights weights, const LoadOptions& options, std::optional<Activation> activation);
   struct Placed;  // the batch laid out in rows
   Placed Place(std::span<const BatchSequence> batch, const ForwardContext& ctx) const;
   void Run(std::span<const BatchSequence> batch, const Placed& placed, ForwardContext& ctx,
            ForwardObserver* observer) const;
   [[noreturn]] void ExplainNonFinite(std::span<const BatchSequence> batch, const Placed& placed,
                                      ForwardContext& ctx) const;
+  std::optional<size_t> FirstNonFiniteWeight(const WeightEntry& entry) const;
 
-  LoadedWeights weights_;
+  LoadedWeights weights_;  // embedding and vectors; the matrices of linear layers were packed
   ModelConfig config_;
   RotaryTable rotary_;
   TensorView embedding_;  // [V, C]

@@ -14,9 +14,9 @@ class Workspace {
   Workspace(size_t threads, size_t max_rows, size_t max_k);
   static size_t Bytes(size_t threads, size_t max_rows, size_t max_k);  // what a workspace takes, for the memory plan
 
-  // Rows of the left matrix, repacked (PackedRows in ops/matmul_cpu.h).
-  float* packed_rows() { return packed_.data(); }
-  size_t packed_capacity() const { return packed_.size(); }
+  // Rows of the left matrix, cut (CutRows in ops/matmul_cpu.h).
+  float* cut_rows() { return cut_.data(); }
+  size_t cut_capacity() const { return cut_.size(); }
   // Scratch of one worker, at least kWorkerFloats floats.
   float* worker(size_t index) { return workers_.data() + index * kWorkerFloats; }
   size_t threads() const { return threads_; }
@@ -25,7 +25,7 @@ class Workspace {
 
  private:
   size_t threads_;
-  AlignedBuffer<float> packed_;
+  AlignedBuffer<float> cut_;
   AlignedBuffer<float> workers_;
 };
 

@@ -41,7 +41,6 @@ TEST(MappedFile, ReleasedPagesReadAgain) {
   const std::string text(100000, 'x');
   WriteTextFileAtomically(folder.path() / "f", text);
   const MappedFile file(folder.path() / "f");
-  file.Populate(0, file.size());
   file.Release(10, 99990);
   EXPECT_EQ(file.text(), text);
 }

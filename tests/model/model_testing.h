@@ -38,7 +38,7 @@ inline std::vector<std::filesystem::path> GoldenFolders() {
 inline Transformer LoadModel(const std::filesystem::path& folder, std::optional<DType> dtype = std::nullopt) {
   LoadOptions options;
   options.dtype = dtype;
-  return Transformer(LoadedWeights::Load(ModelFolder::Open(folder.string()), options));
+  return Transformer::Load(ModelFolder::Open(folder.string()), options);
 }
 
 inline std::vector<float> Floats(const SafetensorsFile& file, const std::string& name) {

@@ -9,10 +9,17 @@ struct Case {
   size_t m, n, k;
 };
 
-// Around the tile sizes (3, 4, 6, 24, 126, 128), the chunk (1024) and the vector lengths.
-const Case kCases[] = {{1, 1, 1},     {1, 5, 7},       {1, 70, 64}, {2, 33, 60},  {3, 24, 150},
-                       {4, 25, 1025}, {5, 7, 1023},    {7, 50, 16}, {13, 24, 17}, {16, 48, 1024},
-                       {31, 3, 2100}, {130, 29, 1030}, {257, 6, 33}};
+// Around the tile heights (6, 14), the panel (32), the piece (256), the block of rows (256) and the vector lengths.
+const Case kCases[] = {{1, 1, 1},     {1, 5, 7},      {1, 70, 64},    {2, 33, 60},  {3, 24, 150},
+                       {4, 25, 1025}, {5, 7, 1023},   {7, 150, 16},   {13, 24, 17}, {16, 64, 512},
+                       {31, 3, 700},  {130, 33, 257}, {257, 260, 33}, {1, 290, 9}};
+
+PackedMatrix Packed(const TensorView& stored) {
+  PackedMatrix packed(stored.dtype, stored.shape[0], stored.shape[1], "weights");
+  for (size_t p = 0; p < packed.panels(); ++p)
+    packed.Pack(p, stored.data + p * kPanelRows * BytesOf(stored.dtype, stored.shape[1]));
+  return packed;
+}
 
 std::vector<float> Absolute(std::vector<float> values) {
   for (float& v : values) v = std::abs(v);
@@ -30,16 +37,17 @@ TEST(MatMul, FastBodyHoldsToTheReference) {
           const auto x = RandomNormals(c.m * c.k, 1), w = RandomNormals(c.n * c.k, 2), bias = RandomNormals(c.n, 3);
           const Shape shape{static_cast<int64_t>(c.n), static_cast<int64_t>(c.k)};
           const StoredFloats stored(w, type, shape, offset), magnitude(Absolute(w), type, shape, 0);
+          const PackedMatrix packed = Packed(stored.view()), packed_magnitude = Packed(magnitude.view());
           const auto x_magnitude = Absolute(x), bias_magnitude = Absolute(bias);
           Workspace workspace(3, c.m, c.k);
           GuardedFloats y(c.m * c.n);
           std::vector<float> want(c.m * c.n), sum_of_products(c.m * c.n);
           const int64_t m = static_cast<int64_t>(c.m);
-          MatMul({.x = x.data(), .m = m, .w = stored.view(), .bias = bias.data(), .y = y.data()}, pool, workspace);
-          MatMulRef({.x = x.data(), .m = m, .w = stored.view(), .bias = bias.data(), .y = want.data()});
+          MatMul({.x = x.data(), .m = m, .w = &packed, .bias = bias.data(), .y = y.data()}, pool, workspace);
+          MatMulRef({.x = x.data(), .m = m, .w = &packed, .bias = bias.data(), .y = want.data()});
           MatMulRef({.x = x_magnitude.data(),
                      .m = m,
-                     .w = magnitude.view(),
+                     .w = &packed_magnitude,
                      .bias = bias_magnitude.data(),
                      .y = sum_of_products.data()});
           y.Check();
@@ -62,13 +70,14 @@ TEST(MatMul, RowsHaveTheSameBitsAloneInBatchesAndWithAnyThreads) {
       const size_t m = 141, n = 77, k = 2100;
       const auto x = RandomNormals(m * k, 4), w = RandomNormals(n * k, 5), bias = RandomNormals(n, 6);
       const StoredFloats stored(w, type, Shape{77, 2100}, 1);
+      const PackedMatrix packed = Packed(stored.view());
       const auto run = [&](size_t first, size_t rows, size_t threads) {
         ThreadPool pool(threads);
         Workspace workspace(threads, rows, k);
         std::vector<float> y(rows * n);
         MatMul({.x = x.data() + first * k,
                 .m = static_cast<int64_t>(rows),
-                .w = stored.view(),
+                .w = &packed,
                 .bias = bias.data(),
                 .y = y.data()},
                pool, workspace);
@@ -80,6 +89,49 @@ TEST(MatMul, RowsHaveTheSameBitsAloneInBatchesAndWithAnyThreads) {
           const auto part = run(first, rows, 1 + rows % 3);
           ASSERT_EQ(std::memcmp(part.data(), all.data() + first * n, part.size() * sizeof(float)), 0)
               << NameOf(type) << " rows " << rows << " from " << first;
+        }
+      }
+    }
+  });
+}
+
+// The targets with FMA compute the same chains, whatever their vectors.
+TEST(MatMul, TargetsWithFmaGiveTheSameBits) {
+  const size_t n = 70, k = 600;
+  const auto w = RandomNormals(n * k, 8);
+  const StoredFloats stored(w, DType::kF16, Shape{70, 600}, 0);
+  const PackedMatrix packed = Packed(stored.view());
+  for (const size_t m : {size_t{1}, size_t{3}, size_t{9}, size_t{40}}) {
+    const auto x = RandomNormals(m * k, 7);
+    std::vector<float> first;
+    for (const std::string& target : UsableSimdTargets()) {
+      if (target == "sse4" || target == "scalar") continue;
+      SelectSimdTarget(target);
+      ThreadPool pool(2);
+      Workspace workspace(2, m, k);
+      std::vector<float> y(m * n);
+      MatMul({.x = x.data(), .m = static_cast<int64_t>(m), .w = &packed, .bias = nullptr, .y = y.data()}, pool,
+             workspace);
+      if (first.empty()) first = y;
+      EXPECT_EQ(std::memcmp(first.data(), y.data(), y.size() * sizeof(float)), 0) << target << " m " << m;
+    }
+  }
+  SelectSimdTarget("");
+}
+
+TEST(PackedMatrix, KeepsEveryElementOnEveryTarget) {
+  ForEachSimdTarget([] {
+    for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
+      for (const size_t k : std::initializer_list<size_t>{1, 7, 8, 20}) {
+        const size_t n = 67;
+        const auto w = RandomNormals(n * k, 9);
+        const StoredFloats stored(w, type, Shape{67, static_cast<int64_t>(k)}, 1);
+        const PackedMatrix packed = Packed(stored.view());
+        std::vector<float> want(n * k), row(k);
+        ConvertToFloat(type, stored.view().data, n * k, want.data());
+        for (size_t r = 0; r < n; ++r) {
+          packed.UnpackRow(r, row.data());
+          ASSERT_EQ(std::memcmp(row.data(), want.data() + r * k, k * sizeof(float)), 0) << NameOf(type) << " row " << r;
         }
       }
     }
