@@ -1,5 +1,6 @@
-// Where one tensor lies in a weight file, whatever the format of the file: the common result of the safetensors and the
-// PyTorch readers. Readers have checked that every byte it names is inside the file and that no product overflows.
+// Where one tensor lies in a weight file, whatever the format of the file: the common result of the safetensors,
+// PyTorch and GGUF readers. Readers have checked that every byte it names is inside the file and that no product
+// overflows.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,7 @@ struct StoredTensor {
   Shape shape;
   std::vector<int64_t> strides;  // in elements, one per dimension; empty: C order without gaps
   uint64_t offset = 0;           // of the first element, from the start of the file; any alignment
-  uint64_t bytes = 0;            // of all elements: product of the shape times the element size
+  uint64_t bytes = 0;            // of all elements
 
   bool contiguous() const { return strides.empty(); }
 };

@@ -1,0 +1,58 @@
+// Any bytes as a GGUF file: read or refused with an Error; every byte that a result names is inside the file.
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/error.h"
+#include "checkpoint/gguf.h"
+#include "checkpoint/gguf_writer.h"
+
+namespace {
+
+using namespace stablelm;
+
+// Reads every byte of the range, so that the address sanitizer sees it.
+uint64_t Sum(std::span<const std::byte> bytes) {
+  uint64_t sum = 0;
+  for (const std::byte b : bytes) sum += std::to_integer<uint64_t>(b);
+  return sum;
+}
+
+void Use(const GgufHeader& header, std::span<const std::byte> file) {
+  uint64_t sum = 0;
+  GgufMetadata metadata;
+  for (const GgufEntry& entry : header.entries) {
+    STABLELM_CHECK(header.Find(entry.key) == &entry);
+    sum += Sum(entry.encoded);
+    if (const auto* text = std::get_if<std::string_view>(&entry.value)) sum += Sum(std::as_bytes(std::span(*text)));
+    if (const auto* array = std::get_if<GgufArray>(&entry.value)) {
+      if (array->type == GgufType::kString) {
+        for (const std::string_view text : array->Strings()) sum += Sum(std::as_bytes(std::span(text)));
+      } else if (const auto values = array->Integers()) {
+        STABLELM_CHECK(values->size() == array->size);
+      }
+    }
+    if (entry.type == GgufType::kF32) sum += header.Real(entry.key) > 0 ? 1 : 0;
+    if (header.entries.size() < 100) metadata.Copy(entry);
+  }
+  for (const StoredTensor& tensor : header.tensors) {
+    STABLELM_CHECK(tensor.offset >= header.data_begin && tensor.offset % header.alignment == 0);
+    STABLELM_CHECK(tensor.offset <= file.size() && tensor.bytes <= file.size() - tensor.offset);
+    sum += Sum(file.subspan(tensor.offset, tensor.bytes));
+    if (tensor.dtype) STABLELM_CHECK(BytesOf(*tensor.dtype, tensor.shape.NumElements()) == tensor.bytes);
+  }
+  STABLELM_CHECK(header.entries.size() >= 100 || metadata.entries().size() == header.entries.size());
+  volatile uint64_t keep = sum;
+  static_cast<void>(keep);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const auto file = std::as_bytes(std::span(data, size));
+  try {
+    Use(ParseGguf(file, "fuzz"), file);
+  } catch (const Error&) {
+  }
+  return 0;
+}
