@@ -67,6 +67,7 @@ void BM_Attention(benchmark::State& state, DType type) {
       out(static_cast<size_t>(rows * heads * dims));
   const AttentionSequence sequence = {.row_begin = 0, .rows = rows, .start = positions - rows, .pages = pages};
   const AttentionInput in = {.qkv = qkv.data(),
+                             .qkv_layout = QkvLayout::PerHead(dims),
                              .out = out.data(),
                              .sequences = {&sequence, 1},
                              .layer_pages = cache.data(),

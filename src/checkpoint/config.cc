@@ -14,12 +14,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int64_t kMaxVocabulary = int64_t{1} << 20;
-constexpr int64_t kMaxHidden = 65536;
-constexpr int64_t kMaxIntermediate = int64_t{1} << 20;
-constexpr int64_t kMaxLayers = 512;
-constexpr int64_t kMaxPositions = int64_t{1} << 20;
-
 // What a model_type that is not ours belongs to, for people who took the wrong repository.
 struct Relative {
   std::string_view model_type;

@@ -20,6 +20,13 @@ enum class Activation : uint8_t {
   kGeluTanh,  // "gelu_new", "gelu_fast", "gelu_pytorch_tanh": 0.5 z (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3)))
 };
 
+// No model of this family is larger; files that say so are damaged.
+inline constexpr int64_t kMaxVocabulary = int64_t{1} << 20;
+inline constexpr int64_t kMaxHidden = 65536;
+inline constexpr int64_t kMaxIntermediate = int64_t{1} << 20;
+inline constexpr int64_t kMaxLayers = 512;
+inline constexpr int64_t kMaxPositions = int64_t{1} << 20;
+
 struct ModelConfig {
   int64_t vocab_size = 0;         // V, padding rows included
   int64_t hidden_size = 0;        // C

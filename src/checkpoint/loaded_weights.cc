@@ -19,6 +19,10 @@ size_t Slot(WeightKind kind, int32_t layer) {
   return static_cast<size_t>(layer + 1) * kKinds + static_cast<size_t>(kind);
 }
 
+static_assert(kPieceElements % 256 == 0);  // whole blocks of every quantized type
+
+size_t Bytes(DType type, size_t elements) { return BytesOf(type, static_cast<int64_t>(elements)); }
+
 // Pieces [begin, end) of n, over the pool's threads when there is one.
 void ForPieces(ThreadPool* pool, size_t n, size_t piece, const std::function<void(size_t begin, size_t end)>& body) {
   const size_t pieces = (n + piece - 1) / piece;
@@ -50,9 +54,8 @@ namespace {
 // Brings one tensor of the table to where and what it shall be.
 class TensorLoader {
  public:
-  TensorLoader(const WeightFile& file, const StoredTensor& tensor, const std::string& folder,
-               const LoadOptions& options, Progress& progress)
-      : file_(file), tensor_(tensor), folder_(folder), options_(options), progress_(progress) {}
+  TensorLoader(const WeightFile& file, const StoredTensor& tensor, const LoadOptions& options, Progress& progress)
+      : file_(file), tensor_(tensor), options_(options), progress_(progress) {}
 
   void CheckInPlace() const { Check(file_.map.bytes().data() + tensor_.offset, 0, Elements(), "stored"); }
 
@@ -77,16 +80,16 @@ class TensorLoader {
 
   void Convert(const std::byte* from, DType type, std::byte* to, bool in_file) const {
     const DType stored = *tensor_.dtype;
-    const size_t from_size = BytesOf(stored), to_size = BytesOf(type);
     ForPieces(options_.pool, Elements(), kPieceElements, [&](size_t begin, size_t end) {
-      ConvertValues(from + begin * from_size, stored, to + begin * to_size, type, end - begin);
+      const size_t offset = Bytes(stored, begin), bytes = Bytes(stored, end) - offset;
+      ConvertValues(from + offset, stored, to + Bytes(type, begin), type, end - begin);
       if (options_.check_values) {
         CheckPiece(from, stored, begin, end, "stored");
         CheckPiece(to, type, begin, end, "overflows when converted");
       }
       // The reader is done with these pages: they need not stay in this process.
-      if (in_file) file_.map.Release(tensor_.offset + begin * from_size, (end - begin) * from_size);
-      progress_.Add((end - begin) * from_size);
+      if (in_file) file_.map.Release(tensor_.offset + offset, bytes);
+      progress_.Add(bytes);
     });
   }
 
@@ -94,14 +97,14 @@ class TensorLoader {
     if (!options_.check_values) return;
     ForPieces(options_.pool, end - begin, kPieceElements, [&](size_t from, size_t to) {
       CheckPiece(values, *tensor_.dtype, begin + from, begin + to, state);
-      progress_.Add((to - from) * BytesOf(*tensor_.dtype));
+      progress_.Add(Bytes(*tensor_.dtype, to - from));
     });
   }
 
   void CheckPiece(const std::byte* values, DType type, size_t begin, size_t end, const char* state) const {
-    const size_t bad = FirstNonFiniteValue(values + begin * BytesOf(type), type, end - begin);
+    const size_t bad = FirstNonFiniteValue(values + Bytes(type, begin), type, end - begin);
     if (bad == end - begin) return;
-    throw Error({.where = folder_ + "/" + file_.name + ": tensor " + Quoted(tensor_.name),
+    throw Error({.where = file_.map.path().string() + ": tensor " + Quoted(tensor_.name),
                  .what = std::string("the value at flat index ") + std::to_string(begin + bad) + " is not finite",
                  .found = std::string("NaN or infinity (") + state + " as " + std::string(NameOf(type)) + ")",
                  .expected = "finite numbers",
@@ -110,10 +113,22 @@ class TensorLoader {
 
   const WeightFile& file_;
   const StoredTensor& tensor_;
-  const std::string& folder_;
   const LoadOptions& options_;
   Progress& progress_;
 };
+
+// The kernels compute with fp32, fp16 and bf16: what is stored in other types must be asked to be decoded.
+void RefuseQuantized(const ModelFolder& folder) {
+  for (size_t i = 0; i < folder.table().size(); ++i) {
+    const StoredTensor& tensor = folder.TensorOf(i);
+    if (!IsQuantized(*tensor.dtype)) continue;
+    throw Error({.where = folder.FileOf(i).map.path().string() + ": tensor " + Quoted(tensor.name),
+                 .what = "quantized weights cannot be run as they are",
+                 .found = tensor.stored_as,
+                 .expected = "F32, F16 or BF16",
+                 .hint = "have them decoded while they are loaded: --dtype fp16 or fp32"});
+  }
+}
 
 }  // namespace
 
@@ -126,6 +141,7 @@ LoadedWeights LoadedWeights::Load(std::shared_ptr<const ModelFolder> folder, con
   STABLELM_CHECK(folder);
   STABLELM_CHECK(!options.dtype || *options.dtype == DType::kF32 || *options.dtype == DType::kF16 ||
                  *options.dtype == DType::kBF16);
+  if (!options.dtype) RefuseQuantized(*folder);
   auto state = std::make_unique<State>();
   state->folder = folder;
   const std::vector<WeightEntry>& table = folder->table();
@@ -147,13 +163,12 @@ LoadedWeights LoadedWeights::Load(std::shared_ptr<const ModelFolder> folder, con
   for (size_t i = 0; i < table.size(); ++i) {
     if (!stays(i) || options.check_values) work += folder->TensorOf(i).bytes;
   }
-  const std::string place = folder->folder().string();
   Progress progress("Loading weights", work, Progress::Unit::kBytes, options.show_progress);
 
   for (size_t i = 0; i < table.size(); ++i) {
     const WeightFile& file = folder->FileOf(i);
     const StoredTensor& tensor = folder->TensorOf(i);
-    const TensorLoader loader(file, tensor, place, options, progress);
+    const TensorLoader loader(file, tensor, options, progress);
     const size_t slot = Slot(table[i].kind, table[i].layer);
     TensorView& view = state->views[slot];
     view.shape = table[i].shape;
@@ -178,6 +193,8 @@ LoadedWeights LoadedWeights::Load(std::shared_ptr<const ModelFolder> folder, con
 }
 
 const ModelConfig& LoadedWeights::config() const { return state_->folder->config(); }
+
+QkvOrder LoadedWeights::qkv_order() const { return state_->folder->qkv_order(); }
 
 TensorView LoadedWeights::Get(WeightKind kind, int32_t layer) const {
   STABLELM_CHECK(layer >= -1 && layer < config().n_layers);

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "checkpoint/gguf_keys.h"
 #include "checkpoint/lfs_pointer.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/shard_index.h"
@@ -122,8 +123,31 @@ const char* NameOf(WeightFormat format) {
       return "PyTorch zip";
     case WeightFormat::kTorchLegacy:
       return "PyTorch legacy";
+    case WeightFormat::kGguf:
+      return "GGUF";
   }
   STABLELM_CHECK(false);
+}
+
+std::vector<WeightFile> OpenWeightFiles(const GgufFile& file) {
+  std::vector<WeightFile> files;
+  files.push_back(
+      {file.path().filename().string(), MappedFile(file.path()), WeightFormat::kGguf, file.header().tensors});
+  if (files[0].map.size() != file.map().size())
+    throw Error({.where = file.path().string(),
+                 .what = "the file was changed while it was read",
+                 .found = {},
+                 .expected = {},
+                 .hint = "try again when its writer is done"});
+  return files;
+}
+
+bool HasWeightFiles(const fs::path& folder) {
+  std::error_code ignored;
+  for (const char* name :
+       {"model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin"})
+    if (fs::exists(folder / name, ignored)) return true;
+  return false;
 }
 
 std::vector<WeightFile> OpenWeightFiles(const fs::path& folder, std::vector<std::string>* warnings) {
@@ -143,14 +167,18 @@ std::vector<WeightFile> OpenWeightFiles(const fs::path& folder, std::vector<std:
 
 std::vector<TensorPlace> MatchWeights(const std::vector<WeightEntry>& table, const ModelConfig& config,
                                       const std::vector<WeightFile>& files, const std::string& folder) {
-  // Everything that is in the files, by its name in the table.
+  const bool gguf = !files.empty() && files[0].format == WeightFormat::kGguf;
+  const std::string by = gguf ? " by the file's keys" : " by config.json";
+  const auto name_of = [&](const WeightEntry& entry) { return gguf ? GgufTensorName(entry) : entry.name; };
+  const std::string output = gguf ? "output.weight" : "embed_out.weight";
+  // Everything that is in the files, by the name that the table's entry has there.
   std::map<std::string_view, TensorPlace> found;
   for (size_t f = 0; f < files.size(); ++f) {
     for (size_t t = 0; t < files[f].tensors.size(); ++t) {
       const std::string_view name = files[f].tensors[t].name;
       if (IsIgnoredBuffer(name)) continue;
-      const bool alias = name == "lm_head.weight";
-      const auto [it, added] = found.emplace(alias ? "embed_out.weight" : name, TensorPlace{f, t});
+      const bool alias = !gguf && name == "lm_head.weight";
+      const auto [it, added] = found.emplace(alias ? std::string_view(output) : name, TensorPlace{f, t});
       if (added) continue;
       const std::string_view other = files[it->second.file].tensors[it->second.tensor].name;
       if (other != name)
@@ -173,32 +201,34 @@ std::vector<TensorPlace> MatchWeights(const std::vector<WeightEntry>& table, con
   std::vector<TensorPlace> places;
   std::vector<std::string> missing;
   for (const WeightEntry& entry : table) {
-    const auto it = found.find(entry.name);
+    const auto it = found.find(name_of(entry));
     if (it == found.end()) {
-      missing.push_back(entry.name);
+      missing.push_back(name_of(entry));
       continue;
     }
     const StoredTensor& tensor = tensor_at(it->second);
-    const std::string where =
-        (fs::path(folder) / files[it->second.file].name).string() + ": tensor " + Quoted(tensor.name);
+    const std::string where = files[it->second.file].map.path().string() + ": tensor " + Quoted(tensor.name);
     if (!(tensor.shape == entry.shape))
       throw Error({.where = where,
                    .what = "wrong shape",
                    .found = tensor.shape.ToString(),
-                   .expected = entry.shape.ToString() + " by config.json",
-                   .hint = "config.json and weights do not belong together"});
+                   .expected = entry.shape.ToString() + by,
+                   .hint = gguf ? "the file is damaged" : "config.json and weights do not belong together"});
     const DType type = tensor.dtype.value_or(DType::kBool);
-    if (type != DType::kF32 && type != DType::kF16 && type != DType::kBF16 && type != DType::kF64)
+    const bool quantized = gguf && entry.IsMatrix() && IsQuantized(type);
+    if (type != DType::kF32 && type != DType::kF16 && type != DType::kBF16 && type != DType::kF64 && !quantized)
       throw Error({.where = where,
                    .what = "unsupported type of weights",
                    .found = tensor.stored_as,
-                   .expected = "fp32, fp16, bf16 or fp64",
+                   .expected = !gguf              ? "fp32, fp16, bf16 or fp64"
+                               : entry.IsMatrix() ? "F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q4_K or Q4_0"
+                                                  : "F32, F16 or BF16",
                    .hint = {}});
     places.push_back(it->second);
     found.erase(it);
   }
   if (config.tie_word_embeddings && missing.empty()) {
-    if (const auto it = found.find("embed_out.weight"); it != found.end()) {
+    if (const auto it = found.find(output); it != found.end()) {
       if (!SameBytes(files[places[0].file], tensor_at(places[0]), files[it->second.file], tensor_at(it->second)))
         throw Error({.where = folder,
                      .what = "config.json ties the output matrix to the embedding, but the files hold another one",
@@ -216,13 +246,15 @@ std::vector<TensorPlace> MatchWeights(const std::vector<WeightEntry>& table, con
          .what = std::to_string(missing.size()) + " of " + std::to_string(table.size()) + " tensors are missing",
          .found = surplus.empty() ? "" : "instead " + Listed(surplus),
          .expected = Listed(missing),
-         .hint = "the weights are incomplete, or config.json is another model's"});
+         .hint = gguf ? "the file is of another model family, or incomplete"
+                      : "the weights are incomplete, or config.json is another model's"});
   if (!surplus.empty())
-    throw Error({.where = folder,
-                 .what = "tensors that the model does not have",
-                 .found = Listed(surplus),
-                 .expected = "the " + std::to_string(table.size()) + " tensors that config.json describes",
-                 .hint = "config.json and weights do not belong together"});
+    throw Error(
+        {.where = folder,
+         .what = "tensors that the model does not have",
+         .found = Listed(surplus),
+         .expected = "the " + std::to_string(table.size()) + " tensors" + by,
+         .hint = gguf ? "the file is of another model family" : "config.json and weights do not belong together"});
   return places;
 }
 

@@ -1,4 +1,4 @@
-// The weight files of a model folder: which ones count, what is in them, and how they match the weight table.
+// The weight files of a model: which ones of a folder count, what is in them, and how they match the weight table.
 #pragma once
 
 #include <cstddef>
@@ -9,13 +9,14 @@
 
 #include "base/mapped_file.h"
 #include "checkpoint/config.h"
+#include "checkpoint/gguf.h"
 #include "checkpoint/stored_tensor.h"
 #include "checkpoint/weight_table.h"
 
 namespace stablelm {
 
-enum class WeightFormat : uint8_t { kSafetensors, kTorchZip, kTorchLegacy };
-const char* NameOf(WeightFormat format);  // "safetensors", "PyTorch zip", "PyTorch legacy"
+enum class WeightFormat : uint8_t { kSafetensors, kTorchZip, kTorchLegacy, kGguf };
+const char* NameOf(WeightFormat format);  // "safetensors", "PyTorch zip", "PyTorch legacy", "GGUF"
 
 struct WeightFile {
   std::string name;  // without the folder
@@ -29,14 +30,20 @@ struct WeightFile {
 // holds exactly the tensors that the index says (ignored buffers may be missing from the index). Throws Error.
 std::vector<WeightFile> OpenWeightFiles(const std::filesystem::path& folder, std::vector<std::string>* warnings);
 
+// A GGUF file's tensors, under the names that it gives them; the file is mapped once more. Throws Error.
+std::vector<WeightFile> OpenWeightFiles(const GgufFile& file);
+// Whether a folder has weights of Hugging Face's, whole or not.
+bool HasWeightFiles(const std::filesystem::path& folder);
+
 struct TensorPlace {
   size_t file = 0;    // index in the files
   size_t tensor = 0;  // index in that file's tensors
 };
 
-// The place of every entry of the table, in its order. Checks names (the output matrix may be called lm_head.weight),
-// shapes and types; missing, surplus and repeated tensors are refused by name. `folder` names the model in errors. A
-// tied model's file may still hold its output matrix if it equals the embedding.
+// The place of every entry of the table, in its order. Checks names (those of the files' format; the output matrix of a
+// folder may be called lm_head.weight), shapes and types (quantized matrices in GGUF only); missing, surplus and
+// repeated tensors are refused by name. `folder` names the model in errors. A tied model's file may still hold its
+// output matrix if it equals the embedding.
 std::vector<TensorPlace> MatchWeights(const std::vector<WeightEntry>& table, const ModelConfig& config,
                                       const std::vector<WeightFile>& files, const std::string& folder);
 

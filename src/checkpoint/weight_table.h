@@ -2,7 +2,7 @@
 // trainer walk this table; a tensor that is not in it is surplus, one that is in it must be there with this shape.
 //
 // Order is the registration order of transformers' GPTNeoXForCausalLM, the order of the released files: embedding,
-// layers, final norm, output matrix. QKV is fused per head: rows [H, 3, D] (q, k, v of head 0, then of head 1, ...).
+// layers, final norm, output matrix. The rows of QKV lie in the order that the file has: QkvOrder.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,12 @@
 #include "checkpoint/config.h"
 
 namespace stablelm {
+
+// How the 3C rows of attention.query_key_value lie in the files of a model.
+enum class QkvOrder : uint8_t {
+  kPerHead,  // [H, 3, D]: q, k, v of head 0, then of head 1, ...: Hugging Face
+  kStacked,  // [3, H, D]: all q, all k, all v: GGUF
+};
 
 enum class WeightKind : uint8_t {
   kEmbedding,        // gpt_neox.embed_in.weight                    [V, C]

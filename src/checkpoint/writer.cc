@@ -63,16 +63,19 @@ FolderWriter::FolderWriter(const fs::path& out, const ModelConfig& config, const
       work_(std::make_unique<WorkFolder>(out_)),
       table_(WeightTable(config)) {
   STABLELM_CHECK(options.dtype == DType::kF32 || options.dtype == DType::kF16 || options.dtype == DType::kBF16);
+  STABLELM_CHECK(options.types.empty() || options.types.size() == table_.size());
   std::vector<std::vector<SafetensorsEntry>> shards(1);
   uint64_t shard_bytes = 0;
-  for (const WeightEntry& entry : table_) {
-    const uint64_t bytes = static_cast<uint64_t>(entry.shape.NumElements()) * BytesOf(options.dtype);
+  for (size_t i = 0; i < table_.size(); ++i) {
+    const WeightEntry& entry = table_[i];
+    const DType type = options.types.empty() ? options.dtype : options.types[i];
+    const uint64_t bytes = BytesOf(type, entry.shape.NumElements());
     if (!shards.back().empty() && bytes > options.max_shard_bytes - std::min(shard_bytes, options.max_shard_bytes)) {
       shards.emplace_back();
       shard_bytes = 0;
     }
     places_.push_back({shards.size() - 1, shards.back().size()});
-    shards.back().push_back({entry.name, options.dtype, entry.shape});
+    shards.back().push_back({entry.name, type, entry.shape});
     shard_bytes += bytes;
     total_bytes_ += bytes;
   }
@@ -94,6 +97,10 @@ FolderWriter::~FolderWriter() = default;
 
 void FolderWriter::WriteAt(size_t entry, uint64_t offset, std::span<const std::byte> bytes) {
   shards_[places_[entry].shard]->WriteAt(places_[entry].entry, offset, bytes);
+}
+
+void FolderWriter::WriteText(const std::string& name, std::string_view text) {
+  WriteTextFileAtomically(work_->path / name, text);
 }
 
 void FolderWriter::CopyFile(const fs::path& source, const std::string& name) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/dtype.h"
@@ -18,7 +19,8 @@
 namespace stablelm {
 
 struct WriterOptions {
-  DType dtype = DType::kF32;                 // of every tensor: kF32, kF16 or kBF16
+  DType dtype = DType::kF32;                 // kF32, kF16 or kBF16: in config.json, and of every tensor ...
+  std::vector<DType> types = {};             // ... unless [table] the type of each is given
   uint64_t max_shard_bytes = 5'000'000'000;  // a larger tensor gets a file of its own
 };
 
@@ -34,9 +36,11 @@ class FolderWriter {
 
   const std::vector<WeightEntry>& table() const { return table_; }
   uint64_t TotalBytes() const { return total_bytes_; }  // of all tensors
-  // Bytes of entry i of the table, already in options.dtype, C order, beginning at byte `offset` of the tensor. May be
+  // Bytes of entry i of the table, already in its type, C order, beginning at byte `offset` of the tensor. May be
   // called from several threads on disjoint ranges. Throws Error.
   void WriteAt(size_t entry, uint64_t offset, std::span<const std::byte> bytes);
+  // Writes a small file into the folder under this name (a plain file name); one of that name is replaced.
+  void WriteText(const std::string& name, std::string_view text);
   // Copies a file into the folder under this name (a plain file name).
   void CopyFile(const std::filesystem::path& source, const std::string& name);
   // Copies what the model folder `source` has of tokenizer and generation settings.

@@ -37,7 +37,7 @@ class ChatCommand : public Command {
            "when one of them failed. The conversation is the model's memory: when it outgrows the context, the oldest\n"
            "turns are left out, which is said.";
   }
-  unsigned Takes() const override { return kTakesModel | kTakesThreads | kTakesDtype | kTakesKv; }
+  unsigned Takes() const override { return kTakesModel | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation; }
   void AddOptions(CLI::App& app) override {
     AddPromptOptions(app, conversation_);
     AddText(app, "--load", "FILE", load_, "Go on with a conversation: OpenAI's list of messages, or a file of /save");
@@ -67,7 +67,7 @@ class ChatCommand : public Command {
 int ChatCommand::Run(Output& out) {
   ModelOfCommand model(common, out);
   const Tokenizer& tokenizer = model.RequireTokenizer("stablelm generate --ids \"1 2 3\"");
-  const ModelDefaults defaults = ReadModelDefaults(model.folder(), model.config(), &tokenizer);
+  const ModelDefaults defaults = ReadModelDefaults(model.source(), model.config(), &tokenizer);
   for (const std::string& warning : defaults.warnings) out.Warning(warning);
   const int64_t context = model.config().max_positions;
   ChatStart start = {.model_name = common.model,

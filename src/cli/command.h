@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/dtype.h"
+#include "checkpoint/config.h"
 #include "cli/output.h"
 
 namespace CLI {
@@ -22,14 +23,15 @@ inline constexpr int kExitInterrupted = 130;
 
 // Options that several commands share: same name, same meaning, same parsing everywhere.
 struct CommonOptions {
-  std::string model;           // -m, --model: a folder, or a hub id in the Hugging Face cache; empty when not given
+  std::string model;           // -m, --model: a folder, a GGUF file or a hub id in the cache; empty when not given
   uint64_t threads = 1;        // --threads, by default the physical cores
   std::optional<DType> dtype;  // --dtype: empty for "stored"
   DType kv = DType::kF32;      // --kv: kF32 or kF16
-  bool json = false;           // --json, every command
-  bool quiet = false;          // --quiet, every command
+  std::optional<Activation> activation;  // --activation: empty for the model's own
+  bool json = false;                     // --json, every command
+  bool quiet = false;                    // --quiet, every command
 };
-enum : unsigned { kTakesModel = 1, kTakesThreads = 2, kTakesDtype = 4, kTakesKv = 8 };
+enum : unsigned { kTakesModel = 1, kTakesThreads = 2, kTakesDtype = 4, kTakesKv = 8, kTakesActivation = 16 };
 
 class Command {
  public:

@@ -17,6 +17,7 @@ std::unique_ptr<Command> MakeScore();
 std::unique_ptr<Command> MakeFit();
 std::unique_ptr<Command> MakeInit();
 std::unique_ptr<Command> MakeInspect();
+std::unique_ptr<Command> MakeConvert();
 std::unique_ptr<Command> MakeBenchMemory();
 std::unique_ptr<Command> MakeBenchCompute();
 

@@ -65,7 +65,7 @@ class GenerateCommand : public Command {
            "process, pages of mapped weight files included.\n"
            "Ctrl-C ends with what has been generated so far and exit code 130.";
   }
-  unsigned Takes() const override { return kTakesModel | kTakesThreads | kTakesDtype | kTakesKv; }
+  unsigned Takes() const override { return kTakesModel | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation; }
   void AddOptions(CLI::App& app) override {
     AddTextInput(app, input_, "PROMPT");
     AddText(app, "--ids", "IDS", ids_, "Token ids instead of text: \"1 2 3\"; needs no tokenizer");
@@ -118,7 +118,7 @@ int GenerateCommand::Run(Output& out) {
   if (!show_config_) CheckInput();
   ModelOfCommand model(common, out);
   const Tokenizer* tokenizer = model.tokenizer();
-  const ModelDefaults defaults = ReadModelDefaults(model.folder(), model.config(), tokenizer);
+  const ModelDefaults defaults = ReadModelDefaults(model.source(), model.config(), tokenizer);
   for (const std::string& warning : defaults.warnings) out.Warning(warning);
   std::optional<PromptTemplate> prompt_template = conversation_.prompt_template;
   if (!prompt_template && conversation_.Given() && defaults.record) prompt_template = defaults.record->prompt_template;

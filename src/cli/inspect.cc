@@ -1,4 +1,4 @@
-// stablelm inspect: what a model folder holds, without loading it.
+// stablelm inspect: what a model folder or GGUF file holds, without loading it.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -8,6 +8,7 @@
 #include "base/sha256.h"
 #include "base/system.h"
 #include "checkpoint/model_folder.h"
+#include "checkpoint/strict_json.h"
 #include "checkpoint/torch_file.h"
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -44,35 +45,56 @@ std::string TypesOf(const ModelFolder& model) {
   return text;
 }
 
+// A value of a GGUF file's key as JSON; arrays by their type and size, long strings by their beginning.
+Json ShownValue(const GgufEntry& entry) {
+  constexpr size_t kLongest = 200;
+  return std::visit(
+      [](const auto& value) -> Json {
+        using T = std::decay_t<decltype(value)>;
+        if constexpr (std::is_same_v<T, GgufArray>) {
+          return "array of " + std::to_string(value.size) + " " + std::string(NameOf(value.type));
+        } else if constexpr (std::is_same_v<T, std::string_view>) {
+          if (value.size() <= kLongest) return std::string(value);
+          return std::string(value.substr(0, kLongest)) + "... (" + std::to_string(value.size()) + " bytes)";
+        } else {
+          return value;
+        }
+      },
+      entry.value);
+}
+
 class Inspect : public Command {
  public:
   std::string Name() const override { return "inspect"; }
-  std::string Summary() const override { return "Show what a model folder holds"; }
+  std::string Summary() const override { return "Show what a model folder or GGUF file holds"; }
   std::string Examples() const override {
     return "  stablelm inspect ./stablelm-tuned-alpha-3b\n"
            "  stablelm inspect stabilityai/stablelm-tuned-alpha-3b --tensors\n"
-           "  stablelm inspect ./model --hash --json";
+           "  stablelm inspect ./model --hash --json\n"
+           "  stablelm inspect stablelm-3b.gguf --keys";
   }
   unsigned Takes() const override { return 0; }
   void AddOptions(CLI::App& app) override {
-    AddText(app, "PATH", "PATH", path_, "A model folder, or a hub id (org/name) in the Hugging Face cache");
+    AddText(app, "PATH", "PATH", path_,
+            "A model folder, a .gguf file, or a hub id (org/name) in the Hugging Face cache");
     AddFlag(app, "--tensors", tensors_, "List every tensor with type, shape, file and offset");
+    AddFlag(app, "--keys", keys_, "List every key of a GGUF file with its type and value");
     AddFlag(app, "--hash", hash_, "SHA-256 of every file; checks the checksums inside PyTorch files");
   }
 
   int Run(Output& out) override {
-    RequireGiven(!path_.empty(), "PATH", "give a model folder or a hub id");
+    RequireGiven(!path_.empty(), "PATH", "give a model folder, a .gguf file or a hub id");
     const auto model = ModelFolder::Open(path_);
     std::vector<std::string> warnings = model->warnings();
     std::optional<TokenizerSummary> tokenizer;
-    if (model->tokenizer_file()) {
-      const Tokenizer loaded =
-          Tokenizer::FromFile(*model->tokenizer_file(), {.model_vocab_size = model->config().vocab_size});
+    const ModelSource& source = model->source();
+    if (source.HasTokenizer()) {
+      const Tokenizer loaded = source.ReadTokenizer({.model_vocab_size = model->config().vocab_size});
       tokenizer = loaded.Summary();
-      for (const std::string& warning : loaded.warnings())
-        warnings.push_back(model->tokenizer_file()->string() + ": " + warning);
+      for (const std::string& warning : loaded.warnings()) warnings.push_back(warning);
     } else {
-      warnings.push_back(model->folder().string() + ": no tokenizer.json: text cannot be read or written, ids can");
+      warnings.push_back(source.path().string() + (source.gguf() ? ": no tokenizer" : ": no tokenizer.json") +
+                         ": text cannot be read or written, ids can");
     }
     const std::vector<Json> files = Files(*model, out);
     if (out.json()) {
@@ -94,14 +116,17 @@ class Inspect : public Command {
       files.push_back({{"name", name}, {"format", format}, {"bytes", bytes}});
       return files.back();
     };
-    add("config.json", fs::file_size(model.folder() / "config.json"), "json");
-    if (model.tokenizer_file()) add("tokenizer.json", fs::file_size(*model.tokenizer_file()), "json");
+    const fs::path folder = model.source().gguf() ? model.path().parent_path() : model.path();
+    if (!model.source().gguf()) {
+      add("config.json", fs::file_size(folder / "config.json"), "json");
+      if (model.source().HasTokenizer()) add("tokenizer.json", fs::file_size(folder / "tokenizer.json"), "json");
+    }
     for (const WeightFile& file : model.files())
       add(file.name, file.map.size(), NameOf(file.format))["tensors"] = file.tensors.size();
     if (!hash_) return files;
     Progress progress("Hashing", total, Progress::Unit::kBytes, out.show_progress());
     for (Json& file : files) {
-      const fs::path path = model.folder() / file["name"].get<std::string>();
+      const fs::path path = folder / file["name"].get<std::string>();
       file["sha256"] = Sha256HexOfFile(path, [&](size_t bytes) { progress.Add(bytes); });
     }
     for (const WeightFile& file : model.files())
@@ -120,7 +145,7 @@ class Inspect : public Command {
                  Output& out) const {
     const ModelConfig& c = model.config();
     Json object;
-    object["path"] = model.folder().string();
+    object["path"] = model.path().string();
     object["config"] = {{"vocab_size", c.vocab_size},
                         {"hidden_size", c.hidden_size},
                         {"layers", c.n_layers},
@@ -142,6 +167,12 @@ class Inspect : public Command {
     object["weight_bytes"] = WeightBytes(model);
     object["types"] = TypesOf(model);
     object["files"] = files;
+    if (const GgufFile* gguf = model.source().gguf()) {
+      Json keys = Json::object();
+      for (const GgufEntry& entry : gguf->header().entries)
+        keys[std::string(entry.key)] = {{"type", NameOf(entry.type)}, {"value", ShownValue(entry)}};
+      object["gguf"] = {{"version", gguf->header().version}, {"alignment", gguf->header().alignment}, {"keys", keys}};
+    }
     if (tensors_) {
       Json list = Json::array();
       for (const WeightFile& file : model.files()) {
@@ -180,7 +211,8 @@ class Inspect : public Command {
       out.Text(start + text + "\n");
     };
     const auto number = [](double value) { return Json(value).dump(); };
-    line("model", model.folder().string());
+    line("model", model.path().string());
+    if (const GgufFile* gguf = model.source().gguf()) PrintKeys(gguf->header(), line);
     line("parameters", Grouped(static_cast<uint64_t>(c.NumParameters())) + ", " + HumanBytes(WeightBytes(model)) +
                            " as " + TypesOf(model));
     line("shape", std::to_string(c.n_layers) + " layers, width " + std::to_string(c.hidden_size) + ", " +
@@ -215,8 +247,26 @@ class Inspect : public Command {
                            (tensor.contiguous() ? "" : " (strided view)"));
   }
 
+  // What people ask about a file that somebody gave them; with --keys all of it.
+  template <typename Line>
+  void PrintKeys(const GgufHeader& header, const Line& line) const {
+    constexpr std::pair<const char*, const char*> kShown[] = {{"name", "general.name"},
+                                                              {"licence", "general.license"},
+                                                              {"source", "general.source.url"},
+                                                              {"chat", "stablelm.chat"}};
+    for (const auto& [label, key] : kShown) {
+      if (const GgufEntry* entry = header.Find(key); entry && entry->type == GgufType::kString)
+        line(label, ShownJson(ShownValue(*entry), 120));
+    }
+    if (!keys_) return;
+    for (const GgufEntry& entry : header.entries)
+      line("key",
+           std::string(entry.key) + " " + std::string(NameOf(entry.type)) + " " + ShownJson(ShownValue(entry), 200));
+  }
+
   std::string path_;
   bool tensors_ = false;
+  bool keys_ = false;
   bool hash_ = false;
 };
 

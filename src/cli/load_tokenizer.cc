@@ -1,39 +1,40 @@
 #include "cli/load_tokenizer.h"
 
-#include <filesystem>
-
 #include "base/error.h"
-#include "checkpoint/config.h"
-#include "checkpoint/model_folder.h"
 
 namespace stablelm {
+namespace {
+
+Tokenizer WithWarnings(Tokenizer tokenizer, Output& out) {
+  for (const std::string& warning : tokenizer.warnings()) out.Warning(warning);
+  return tokenizer;
+}
+
+}  // namespace
 
 Tokenizer LoadTokenizer(const std::string& model, const std::string& tokenizer_file, Output& out) {
   if (model.empty() == tokenizer_file.empty()) {
     throw UsageError({.where = "-m, --tokenizer",
                       .what = model.empty() ? "no tokenizer is named" : "two tokenizers are named",
                       .found = {},
-                      .expected = "a model folder (-m DIR) or a file (--tokenizer tokenizer.json)",
+                      .expected = "a model (-m DIR) or a file (--tokenizer tokenizer.json)",
                       .hint = {}});
   }
-  std::filesystem::path file = tokenizer_file;
-  TokenizerOptions options;
-  if (!model.empty()) {
-    const std::filesystem::path folder = ModelFolder::Resolve(model);
-    file = folder / "tokenizer.json";
-    if (!std::filesystem::exists(file)) {
-      throw Error({.where = folder.string(),
-                   .what = "the model has no tokenizer",
-                   .found = {},
-                   .expected = "tokenizer.json in the folder",
-                   .hint = "copy the file there, or name it: --tokenizer FILE"});
-    }
-    const std::filesystem::path config = folder / "config.json";
-    if (std::filesystem::exists(config)) options.model_vocab_size = ReadConfig(config).vocab_size;
+  if (model.empty()) return WithWarnings(Tokenizer::FromFile(tokenizer_file), out);
+  return LoadTokenizer(*ModelSource::Open(model), out);
+}
+
+Tokenizer LoadTokenizer(const ModelSource& source, Output& out) {
+  if (!source.gguf() && !source.HasTokenizer()) {
+    throw Error({.where = source.path().string(),
+                 .what = "the model has no tokenizer",
+                 .found = {},
+                 .expected = "tokenizer.json in the folder",
+                 .hint = "copy the file there, or name it: --tokenizer FILE"});
   }
-  Tokenizer tokenizer = Tokenizer::FromFile(file, options);
-  for (const std::string& warning : tokenizer.warnings()) out.Warning(warning);
-  return tokenizer;
+  TokenizerOptions options;
+  if (source.HasConfig()) options.model_vocab_size = source.ReadConfig().vocab_size;
+  return WithWarnings(source.ReadTokenizer(options), out);
 }
 
 }  // namespace stablelm

@@ -22,8 +22,8 @@ class ModelOfCommand {
   ModelOfCommand(const CommonOptions& common, Output& out);
 
   const ModelConfig& config() const { return folder_->config(); }
-  const std::filesystem::path& folder() const { return folder_->folder(); }
-  // Null when the folder has no tokenizer. Read at the first call.
+  const ModelSource& source() const { return folder_->source(); }
+  // Null when the model has no tokenizer. Read at the first call.
   const Tokenizer* tokenizer();
   // Throws Error, which says that text needs tokenizer.json and that `instead` ("--ids") does not.
   const Tokenizer& RequireTokenizer(const std::string& instead);

@@ -119,8 +119,8 @@ void AddChoice(CLI::App& app, const std::string& name, std::vector<std::string> 
 void AddCommonOptions(CLI::App& app, unsigned takes, CommonOptions& common) {
   common.threads = PhysicalCores();
   if (takes & kTakesModel) {
-    AddText(app, "-m,--model", "DIR|ID", common.model,
-            "Model folder in Hugging Face's layout, or a hub id that is in the Hugging Face cache");
+    AddText(app, "-m,--model", "DIR|FILE|ID", common.model,
+            "Model folder in Hugging Face's layout, a .gguf file, or a hub id that is in the Hugging Face cache");
   }
   if (takes & kTakesThreads) {
     AddNumber(app, "--threads", common.threads, Limits<uint64_t>{1, 1024},
@@ -137,6 +137,11 @@ void AddCommonOptions(CLI::App& app, unsigned takes, CommonOptions& common) {
   if (takes & kTakesKv) {
     AddChoice(app, "--kv", {"fp32", "fp16"}, "Type of the stored keys and values (default: fp32)",
               [&common](size_t i) { common.kv = i == 0 ? DType::kF32 : DType::kF16; });
+  }
+  if (takes & kTakesActivation) {
+    AddChoice(app, "--activation", {"gelu", "gelu_tanh"},
+              "The MLP's GELU, exact (erf) or by tanh, instead of the one that the model names",
+              [&common](size_t i) { common.activation = i == 0 ? Activation::kGeluErf : Activation::kGeluTanh; });
   }
   AddFlag(app, "--json", common.json, "Print one JSON object per line on standard output");
   AddFlag(app, "--quiet", common.quiet, "No notes and no progress on standard error");

@@ -2,7 +2,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "checkpoint/model_folder.h"
 #include "cli/commands.h"
 #include "cli/conversation_input.h"
 #include "cli/load_tokenizer.h"
@@ -36,10 +35,10 @@ class PromptCommand : public Command {
   int Run(Output& out) override {
     RequireGiven(!common.model.empty(), "--model", "-m names a model folder, or a hub id in the Hugging Face cache");
     RequireGiven(input_.Given(), "--user or --messages", "they give the conversation");
-    const std::filesystem::path folder = ModelFolder::Resolve(common.model);
-    const ModelConfig config = ReadConfig(folder / "config.json");
-    const Tokenizer tokenizer = LoadTokenizer(common.model, "", out);
-    const ModelDefaults defaults = ReadModelDefaults(folder, config, &tokenizer);
+    const auto source = ModelSource::Open(common.model);
+    const ModelConfig config = source->ReadConfig();
+    const Tokenizer tokenizer = LoadTokenizer(*source, out);
+    const ModelDefaults defaults = ReadModelDefaults(*source, config, &tokenizer);
     const PromptOfCommand prompt = PromptFor(input_, tokenizer, defaults, config.max_positions, out);
     out.json() ? PrintJson(prompt, tokenizer, config, out) : PrintText(prompt, tokenizer, config, out);
     return kExitOk;

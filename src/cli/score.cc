@@ -46,7 +46,7 @@ class Score : public Command {
            "--save-logits writes logits.S [T, V], --save-hidden writes hidden.S.L [T, C] for sequence S and\n"
            "L = 0 (embeddings) to the number of layers (after the final norm), fp32.";
   }
-  unsigned Takes() const override { return kTakesModel | kTakesThreads | kTakesDtype | kTakesKv; }
+  unsigned Takes() const override { return kTakesModel | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation; }
   void AddOptions(CLI::App& app) override {
     AddText(app, "--ids-file", "FILE", input_.ids_file, "A JSON list of lists of ids: [[1, 2, 3], [4, 5]]");
     AddText(app, "--file", "FILE", input_.text_file, "A text, scored as one sequence (- is standard input)");

@@ -98,14 +98,14 @@ LanguageModel LanguageModel::Load(const std::string& path_or_hub_id, const LoadS
           folder, {.dtype = type, .check_values = settings.check_weights, .show_progress = false, .pool = &loading}),
       threads);
   body->warnings = folder->warnings();
-  body->folder = folder->folder().string();
+  body->folder = folder->path().string();
   body->cache = cache;
-  if (folder->tokenizer_file()) {
-    body->tokenizer = Tokenizer::FromFile(*folder->tokenizer_file(), {.model_vocab_size = folder->config().vocab_size});
+  if (folder->source().HasTokenizer()) {
+    body->tokenizer = folder->source().ReadTokenizer({.model_vocab_size = folder->config().vocab_size});
     for (const std::string& warning : body->tokenizer->warnings()) body->warnings.push_back(warning);
   }
   const Tokenizer* tokenizer = body->tokenizer ? &*body->tokenizer : nullptr;
-  const ModelDefaults defaults = ReadModelDefaults(folder->folder(), folder->config(), tokenizer);
+  const ModelDefaults defaults = ReadModelDefaults(folder->source(), folder->config(), tokenizer);
   for (const std::string& warning : defaults.warnings) body->warnings.push_back(warning);
   for (const StopId& stop : ResolveStopIds(folder->config(), tokenizer, defaults, {}, {})) {
     body->stop_ids.push_back(stop.id);

@@ -1,15 +1,13 @@
 #include "generate/model_defaults.h"
 
 #include "base/error.h"
-#include "base/mapped_file.h"
 #include "generate/generation_config.h"
 
 namespace stablelm {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr size_t kMaxConfigBytes = 4 << 20;
+constexpr size_t kMaxRecordBytes = 1 << 20;
 
 void RequireStopTokens(const ChatRecord& record, const Tokenizer& tokenizer, const std::string& where) {
   for (const std::string& spelling : record.stop_tokens) {
@@ -24,39 +22,39 @@ void RequireStopTokens(const ChatRecord& record, const Tokenizer& tokenizer, con
 
 }  // namespace
 
-ModelDefaults ReadModelDefaults(const fs::path& folder, const ModelConfig& config, const Tokenizer* tokenizer) {
+ModelDefaults ReadModelDefaults(const ModelSource& source, const ModelConfig& config, const Tokenizer* tokenizer) {
   ModelDefaults out;
-  const auto add = [&](const char* from, SettingValues values) {
+  const auto add = [&](const std::string& from, SettingValues values) {
     if (!values.empty()) out.layers.push_back({.from = from, .values = std::move(values)});
   };
   const auto warn = [&](std::vector<std::string>& warnings) {
     out.warnings.insert(out.warnings.end(), warnings.begin(), warnings.end());
   };
-  std::error_code ignored;
   if (tokenizer) {
     out.tuned = HasRoleTokens(*tokenizer);
-    if (std::optional<ChatRecord> record = ReadChatRecordOf(folder)) {
-      RequireStopTokens(*record, *tokenizer, (folder / kChatRecordFile).string());
-      add(kChatRecordFile, record->generation);
+    if (const auto file = source.ReadText(kChatRecordFile, kMaxRecordBytes)) {
+      ChatRecord record = ParseChatRecord(file->text, file->where);
+      RequireStopTokens(record, *tokenizer, file->where);
+      add(file->from, record.generation);
       out.record = std::move(record);
-      out.record_from = kChatRecordFile;
+      out.record_from = file->from;
     } else if (out.tuned) {
       // Its temperature is that of the default preset, the weakest layer: files that are there count for more.
       out.record = CardChatRecord();
       out.record_from = "the model card";
     }
   }
-  if (const fs::path file = folder / kGenerationConfigFile; fs::exists(file, ignored)) {
-    GenerationConfig found =
-        ParseGenerationConfig(ReadTextFile(file, kMaxConfigBytes), file.string(), config.vocab_size);
-    add(kGenerationConfigFile, std::move(found.values));
+  if (const auto file = source.ReadText(kGenerationConfigFile, kMaxConfigBytes)) {
+    GenerationConfig found = ParseGenerationConfig(file->text, file->where, config.vocab_size);
+    add(file->from, std::move(found.values));
     out.generation_config_eos = std::move(found.eos_ids);
     warn(found.warnings);
   }
-  const fs::path config_file = folder / "config.json";
-  GenerationConfig legacy = ParseLegacyGenerationKeys(ReadTextFile(config_file, kMaxConfigBytes), config_file.string());
-  add("config.json", std::move(legacy.values));
-  warn(legacy.warnings);
+  if (const auto file = source.ReadText("config.json", kMaxConfigBytes)) {
+    GenerationConfig legacy = ParseLegacyGenerationKeys(file->text, file->where);
+    add(file->from, std::move(legacy.values));
+    warn(legacy.warnings);
+  }
   return out;
 }
 

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "checkpoint/config.h"
+#include "checkpoint/model_source.h"
 #include "generate/chat_record.h"
 #include "generate/setting_values.h"
 #include "tokenizer/tokenizer.h"
@@ -22,9 +22,10 @@ struct SettingLayer {
 
 struct ModelDefaults {
   bool tuned = false;                // the tokenizer has the role tokens (HasRoleTokens)
-  std::optional<ChatRecord> record;  // the folder's, else the card's for a tuned model, else none
-  std::string record_from;           // "stablelm_chat.json", "the model card", ""
-  // Strongest first: stablelm_chat.json, generation_config.json, config.json; those that are there.
+  std::optional<ChatRecord> record;  // the model's own, else the card's for a tuned model, else none
+  std::string record_from;           // "stablelm_chat.json", "stablelm.chat" in a GGUF file, "the model card", ""
+  // Strongest first: stablelm_chat.json, generation_config.json, config.json, or the keys of a GGUF file that carry
+  // them; those that are there.
   std::vector<SettingLayer> layers;
   std::vector<int32_t> generation_config_eos;
   std::vector<std::string> warnings;  // what is worth a user's eye
@@ -32,7 +33,6 @@ struct ModelDefaults {
 
 // `tokenizer` may be null: then the model has no chat record. Throws Error for files that are broken, and for a chat
 // record whose stop tokens the tokenizer does not have.
-ModelDefaults ReadModelDefaults(const std::filesystem::path& folder, const ModelConfig& config,
-                                const Tokenizer* tokenizer);
+ModelDefaults ReadModelDefaults(const ModelSource& source, const ModelConfig& config, const Tokenizer* tokenizer);
 
 }  // namespace stablelm

@@ -28,6 +28,7 @@ void Attention(const BlockWeights& w, const BlockInput& in, ForwardContext& ctx)
   w.qkv.Apply(ctx.normed.data(), in.rows, ctx.qkv.data(), ctx.pool, ctx.workspace);
   Observe(in, "attention.query_key_value", ctx.qkv, 3 * in.config.hidden_size);
   const AttentionInput attention = {.qkv = ctx.qkv.data(),
+                                    .qkv_layout = w.qkv_layout,
                                     .out = ctx.attended.data(),
                                     .sequences = in.sequences,
                                     .layer_pages = in.cache.LayerPages(in.layer),

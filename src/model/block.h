@@ -20,7 +20,8 @@ struct NormWeights {
 
 struct BlockWeights {
   NormWeights attn_norm;  // input_layernorm
-  Linear qkv;             // attention.query_key_value [3C, C], rows per head: q, k, v
+  Linear qkv;             // attention.query_key_value [3C, C]
+  QkvLayout qkv_layout;   // of its rows
   Linear attn_out;        // attention.dense [C, C]
   NormWeights mlp_norm;   // post_attention_layernorm
   Linear mlp_up;          // mlp.dense_h_to_4h [F, C]

@@ -29,7 +29,7 @@ class ForwardContext {
   // T = rows of the batch, at most max_rows; W = rows whose logits are wanted, at most max_logit_rows.
   AlignedBuffer<float> x;         // [T, C]     residual stream
   AlignedBuffer<float> normed;    // [T, C]     output of a layer norm
-  AlignedBuffer<float> qkv;       // [T, H, 3, D]
+  AlignedBuffer<float> qkv;       // [T, 3C]    in the layout of the weights
   AlignedBuffer<float> attended;  // [T, C]     heads side by side
   AlignedBuffer<float> attn_out;  // [T, C]
   AlignedBuffer<float> mlp_up;    // [T, F]

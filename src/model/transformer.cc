@@ -72,9 +72,13 @@ Transformer::Transformer(LoadedWeights weights, const LoadOptions& options, std:
   const auto linear = [&](WeightKind weight, WeightKind bias, int32_t layer) {
     return packed(weight, layer, vector(bias, layer));
   };
+  const QkvLayout qkv_layout = weights_.qkv_order() == QkvOrder::kPerHead
+                                   ? QkvLayout::PerHead(config_.head_dim())
+                                   : QkvLayout::Stacked(config_.n_heads, config_.head_dim());
   for (int32_t i = 0; i < config_.n_layers; ++i) {
     blocks_.push_back({.attn_norm = norm(K::kAttnNormWeight, K::kAttnNormBias, i),
                        .qkv = linear(K::kQkvWeight, K::kQkvBias, i),
+                       .qkv_layout = qkv_layout,
                        .attn_out = linear(K::kAttnOutWeight, K::kAttnOutBias, i),
                        .mlp_norm = norm(K::kMlpNormWeight, K::kMlpNormBias, i),
                        .mlp_up = linear(K::kMlpUpWeight, K::kMlpUpBias, i),

@@ -47,6 +47,7 @@ bool StoreHead(const KvLayout& layout, std::byte* page, int64_t head, int64_t sl
 }  // namespace
 
 bool StoreKeysValues(const AttentionInput& in, ThreadPool& pool) {
+  STABLELM_CHECK(in.qkv_layout.part_stride > 0 && in.qkv_layout.head_stride > 0);
   const int64_t heads = in.layout.n_heads, dims = in.layout.head_dim;
   std::atomic<bool> fits{true};
   for (const AttentionSequence& s : in.sequences) {
@@ -57,9 +58,10 @@ bool StoreKeysValues(const AttentionInput& in, ThreadPool& pool) {
           in.layer_pages + static_cast<size_t>(s.pages[static_cast<size_t>(position / kKvPageTokens)]) * in.page_stride;
       bool ok = true;
       for (int64_t h = 0; h < heads; ++h) {
-        float* q = in.qkv + ((s.row_begin + r) * heads + h) * 3 * dims;
-        float* k = q + dims;
-        const float* v = k + dims;
+        float* row_qkv = in.qkv + (s.row_begin + r) * heads * 3 * dims;
+        float* q = row_qkv + in.qkv_layout.Offset(0, h);
+        float* k = row_qkv + in.qkv_layout.Offset(1, h);
+        const float* v = row_qkv + in.qkv_layout.Offset(2, h);
         RotateInPlace(*in.rotary, position, q);
         RotateInPlace(*in.rotary, position, k);
         const int64_t slot = position % kKvPageTokens;
@@ -103,7 +105,7 @@ void AttendRef(const AttentionInput& in) {
     for (int64_t r = 0; r < s.rows; ++r) {
       const int64_t keys = s.start + r + 1;
       for (int64_t h = 0; h < heads; ++h) {
-        const float* q = in.qkv + ((s.row_begin + r) * heads + h) * 3 * dims;
+        const float* q = in.qkv + (s.row_begin + r) * heads * 3 * dims + in.qkv_layout.Offset(0, h);
         std::vector<double> p(static_cast<size_t>(keys)), out(static_cast<size_t>(dims));
         const auto page_of = [&](int64_t j) {
           return in.layer_pages + static_cast<size_t>(s.pages[static_cast<size_t>(j / kKvPageTokens)]) * in.page_stride;

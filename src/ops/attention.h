@@ -1,6 +1,7 @@
 // Causal self-attention over a paged cache, for a ragged batch: each sequence attends to its own cache only.
 //
-// Works on the fused output of the QKV linear, per head [H, 3, D] (q, k, v of head 0, then of head 1, ...).
+// Works on the fused output of the QKV linear, in the order of the weights' rows: per head [H, 3, D] or stacked
+// [3, H, D], as a QkvLayout says. The order changes where a value is read, never its bits.
 // Two steps: StoreKeysValues rotates q in place, rotates k and writes k and v to the cache; Attend reads keys and
 // values back from the cache, those of the current tokens too, so that what is computed does not depend on how a prompt
 // was cut.
@@ -33,8 +34,23 @@ struct AttentionSequence {
   std::span<const int32_t> pages;  // page numbers, at least ceil((start + rows) / kKvPageTokens)
 };
 
+// Where the D values of a head's query (part 0), key (1) and value (2) begin in a row of the QKV linear's output.
+struct QkvLayout {
+  int64_t part_stride = 0;
+  int64_t head_stride = 0;
+
+  // [H, 3, D]: q, k, v of head 0, then of head 1, ...: Hugging Face's files.
+  static QkvLayout PerHead(int64_t head_dim) { return {.part_stride = head_dim, .head_stride = 3 * head_dim}; }
+  // [3, H, D]: all queries, all keys, all values: GGUF.
+  static QkvLayout Stacked(int64_t n_heads, int64_t head_dim) {
+    return {.part_stride = n_heads * head_dim, .head_stride = head_dim};
+  }
+  int64_t Offset(int64_t part, int64_t head) const { return part * part_stride + head * head_stride; }
+};
+
 struct AttentionInput {
-  float* qkv = nullptr;  // [rows of the batch, H, 3, D]
+  float* qkv = nullptr;  // [rows of the batch, 3 * H * D]
+  QkvLayout qkv_layout;
   float* out = nullptr;  // [rows of the batch, H * D]
   std::span<const AttentionSequence> sequences;
   std::byte* layer_pages = nullptr;  // page p of this layer starts at layer_pages + p * page_stride; 64-byte aligned

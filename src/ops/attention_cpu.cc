@@ -98,7 +98,7 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
     sum[q] = 0;
     keys[q] = q < static_cast<size_t>(count) ? static_cast<size_t>(s.start + first) + q + 1 : 0;
     if (keys[q] == 0) continue;
-    const float* from = in.qkv + ((row0 + q) * n_heads + static_cast<size_t>(head)) * 3 * head_dim;
+    const float* from = in.qkv + (row0 + q) * n_heads * 3 * head_dim + in.qkv_layout.Offset(0, head);
     std::copy(from, from + head_dim, queries + q * dims);
   }
   const size_t all_keys = keys[count - 1];

@@ -52,12 +52,12 @@ class ModelFolderTest : public testing::Test {
 TEST_F(ModelFolderTest, CompleteFolder) {
   const auto model = ModelFolder::Open(model_.string());
   EXPECT_THAT(model->warnings(), IsEmpty());
-  EXPECT_FALSE(model->tokenizer_file());
+  EXPECT_FALSE(model->source().HasTokenizer());
   EXPECT_EQ(model->files().size(), 1u);
   EXPECT_EQ(model->places().size(), model->table().size());
   for (size_t i = 0; i < model->table().size(); ++i) EXPECT_EQ(model->TensorOf(i).name, model->table()[i].name);
   WriteTextFileAtomically(model_ / "tokenizer.json", "{}");
-  EXPECT_EQ(ModelFolder::Open(model_.string())->tokenizer_file(), model_ / "tokenizer.json");
+  EXPECT_TRUE(ModelFolder::Open(model_.string())->source().HasTokenizer());
 }
 
 TEST_F(ModelFolderTest, WhatNewUsersMeet) {
@@ -258,7 +258,7 @@ class HubCacheTest : public testing::Test {
 TEST_F(HubCacheTest, Copies) {
   WriteTinyModel(Snapshot(kCommit));
   Ref("main", kCommit);
-  EXPECT_EQ(ModelFolder::Open("stabilityai/tiny")->folder(), Snapshot(kCommit));
+  EXPECT_EQ(ModelFolder::Open("stabilityai/tiny")->path(), Snapshot(kCommit));
 }
 
 TEST_F(HubCacheTest, SymlinksIntoBlobs) {
@@ -293,11 +293,11 @@ TEST_F(HubCacheTest, Revisions) {
   EXPECT_EQ(Refusal("stabilityai/tiny"), "");  // no refs, but one snapshot only
   WriteTinyModel(Snapshot(other));
   EXPECT_THAT(Refusal("stabilityai/tiny"), AllOf(HasSubstr("\"main\" is not in the cache"), HasSubstr(kCommit)));
-  EXPECT_EQ(ModelFolder::Resolve("stabilityai/tiny@" + other), Snapshot(other));
-  EXPECT_EQ(ModelFolder::Resolve("stabilityai/tiny@ddddddd"), Snapshot(other));
+  EXPECT_EQ(ModelSource::Open("stabilityai/tiny@" + other)->path(), Snapshot(other));
+  EXPECT_EQ(ModelSource::Open("stabilityai/tiny@ddddddd")->path(), Snapshot(other));
   EXPECT_THAT(Refusal("stabilityai/tiny@dd"), HasSubstr("not in the cache"));
   Ref("refs/pr/1", other);
-  EXPECT_EQ(ModelFolder::Resolve("stabilityai/tiny@refs/pr/1"), Snapshot(other));
+  EXPECT_EQ(ModelSource::Open("stabilityai/tiny@refs/pr/1")->path(), Snapshot(other));
   Ref("main", std::string(40, 'e'));
   EXPECT_THAT(Refusal("stabilityai/tiny"), HasSubstr("has no files of it"));
   Ref("main", "../../../elsewhere");

@@ -157,7 +157,7 @@ class Folder {
   ModelDefaults Read(const Tokenizer* tokenizer) const {
     ModelConfig config;
     config.vocab_size = 1000;
-    return ReadModelDefaults(temp_.path(), config, tokenizer);
+    return ReadModelDefaults(*ModelSource::Open(temp_.path().string()), config, tokenizer);
   }
 
  private:

@@ -28,6 +28,7 @@ struct Scene {
   }
   AttentionInput Input(float* qkv_rows, float* out, std::span<const AttentionSequence> sequences) {
     return {.qkv = qkv_rows,
+            .qkv_layout = qkv_layout,
             .out = out,
             .sequences = sequences,
             .layer_pages = cache.data(),
@@ -37,6 +38,7 @@ struct Scene {
   }
 
   KvLayout layout;
+  QkvLayout qkv_layout = QkvLayout::PerHead(layout.head_dim);
   RotaryTable rotary;
   int32_t n_pages = 0;
   std::vector<std::vector<int32_t>> page_ids;
@@ -117,6 +119,40 @@ TEST(Attention, ChunksBatchesAndThreadsDoNotChangeBits) {
         }
         ASSERT_EQ(std::memcmp(got.data(), want.data(), want.size() * sizeof(float)), 0) << "chunk " << chunk;
       }
+    }
+  });
+}
+
+// The same values in the order of GGUF's rows give the same bits.
+TEST(Attention, TheOrderOfTheRowsDoesNotChangeBits) {
+  ForEachSimdTarget([] {
+    const int64_t heads = 3, dims = 20, rows = 70, parts = 3;
+    for (const DType type : {DType::kF32, DType::kF16}) {
+      Scene per_head(heads, dims, type, {{0, rows}}, 24), stacked(heads, dims, type, {{0, rows}}, 24);
+      stacked.qkv_layout = QkvLayout::Stacked(heads, dims);
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t h = 0; h < heads; ++h) {
+          for (int64_t p = 0; p < parts; ++p) {
+            std::copy_n(per_head.qkv.begin() + ((r * heads + h) * parts + p) * dims, dims,
+                        stacked.qkv.begin() + ((r * parts + p) * heads + h) * dims);
+          }
+        }
+      }
+      ThreadPool pool(2);
+      Workspace workspace(2, 1, 1);
+      std::vector<float> fast[2], plain[2];
+      for (Scene* scene : {&per_head, &stacked}) {
+        const size_t i = scene == &stacked;
+        fast[i].resize(static_cast<size_t>(rows * heads * dims));
+        plain[i] = fast[i];
+        const AttentionInput in = scene->Input(scene->qkv.data(), fast[i].data(), scene->all);
+        ASSERT_TRUE(StoreKeysValues(in, pool));
+        Attend(in, pool, workspace);
+        AttendRef(scene->Input(scene->qkv.data(), plain[i].data(), scene->all));
+      }
+      EXPECT_EQ(std::memcmp(fast[0].data(), fast[1].data(), fast[0].size() * sizeof(float)), 0);
+      EXPECT_EQ(plain[0], plain[1]);
+      EXPECT_EQ(std::memcmp(per_head.cache.data(), stacked.cache.data(), stacked.cache.size()), 0);
     }
   });
 }

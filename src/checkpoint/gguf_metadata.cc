@@ -1,0 +1,112 @@
+#include "checkpoint/gguf_metadata.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "checkpoint/gguf_keys.h"
+#include "checkpoint/gguf_tokenizer.h"
+#include "checkpoint/hub_cache.h"
+
+namespace stablelm {
+namespace {
+
+constexpr size_t kMaxCarriedBytes = size_t{256} << 20;
+
+std::string Trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\"'";
+  const size_t first = text.find_first_not_of(kSpace);
+  if (first == std::string_view::npos) return {};
+  return std::string(text.substr(first, text.find_last_not_of(kSpace) - first + 1));
+}
+
+// The type of all norms and biases, which GGUF stores as F32 whatever they were.
+std::optional<DType> VectorType(const ModelFolder& model) {
+  std::optional<DType> type;
+  for (size_t i = 0; i < model.table().size(); ++i) {
+    if (model.table()[i].IsMatrix()) continue;
+    const DType found = *model.TensorOf(i).dtype;
+    if (type && *type != found) return std::nullopt;
+    type = found;
+  }
+  return type;
+}
+
+GgufMetadata OfFolder(const ModelFolder& model) {
+  GgufMetadata metadata;
+  metadata.SetText("general.type", "model");
+  SetConfigKeys(model.config(), metadata);
+  const ModelSource& source = model.source();
+  const std::optional<HubId> id = source.path() == source.name() ? std::nullopt : ParseHubId(source.name());
+  const std::string folder = source.path().has_filename() ? source.path().filename().string()
+                                                          : source.path().parent_path().filename().string();
+  metadata.SetText("general.name", id ? id->name : folder);
+  if (id) {
+    metadata.SetText("general.source.url", "https://huggingface.co/" + id->org + "/" + id->name);
+    metadata.SetText("general.source.huggingface.repository", id->org + "/" + id->name);
+  }
+  for (const CarriedFile& file : CarriedFiles()) {
+    const auto text = source.ReadText(file.name, kMaxCarriedBytes);
+    if (!text) continue;
+    metadata.SetText(file.key, text->text);
+    if (file.name == "README.md") {
+      if (const std::string licence = LicenceOfReadme(text->text); !licence.empty())
+        metadata.SetText("general.license", licence);
+    }
+    if (file.name == "tokenizer.json")
+      SetTokenizerKeys(ParseTokenizerJson(text->text, text->where), model.config().vocab_size, model.config().bos_id,
+                       model.config().eos_ids[0], metadata);
+  }
+  if (!source.HasTokenizer()) {
+    metadata.SetText("tokenizer.ggml.model", "no_vocab");
+    metadata.Set<uint32_t>("tokenizer.ggml.bos_token_id", static_cast<uint32_t>(model.config().bos_id));
+    metadata.Set<uint32_t>("tokenizer.ggml.eos_token_id", static_cast<uint32_t>(model.config().eos_ids[0]));
+  }
+  if (const auto type = VectorType(model)) metadata.SetText("stablelm.vector_type", NameOf(*type));
+  return metadata;
+}
+
+}  // namespace
+
+GgufMetadata GgufMetadataOf(const ModelFolder& model) {
+  const GgufFile* gguf = model.source().gguf();
+  if (!gguf) return OfFolder(model);
+  GgufMetadata metadata;
+  for (const GgufEntry& entry : gguf->header().entries) metadata.Copy(entry);
+  for (const char* key : {"general.file_type", "general.quantization_version", "general.alignment"})
+    metadata.Remove(key);
+  return metadata;
+}
+
+uint32_t GgufFileTypeOf(DType type) {
+  switch (type) {
+    case DType::kF32:
+      return 0;
+    case DType::kF16:
+      return 1;
+    case DType::kBF16:
+      return 32;
+    default:
+      STABLELM_CHECK(false);
+  }
+}
+
+std::string LicenceOfReadme(std::string_view readme) {
+  constexpr std::string_view kKey = "license:";
+  bool inside = false;
+  for (size_t begin = 0; begin < readme.size();) {
+    const size_t end = std::min(readme.find('\n', begin), readme.size());
+    const std::string_view line = readme.substr(begin, end - begin);
+    begin = end + 1;
+    if (line.starts_with("---")) {
+      if (inside) break;
+      inside = true;
+    } else if (!inside) {
+      break;
+    } else if (line.starts_with(kKey)) {
+      return Trimmed(line.substr(kKey.size()));
+    }
+  }
+  return {};
+}
+
+}  // namespace stablelm

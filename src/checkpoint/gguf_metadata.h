@@ -1,0 +1,24 @@
+// The keys of a GGUF file that is made from a model: its shape and tokenizer as llama.cpp reads them, its small files
+// whole, and who made it under which licence.
+#pragma once
+
+#include <string>
+
+#include "checkpoint/gguf_writer.h"
+#include "checkpoint/model_folder.h"
+
+namespace stablelm {
+
+// Of a folder: the keys of gguf_keys.h and gguf_tokenizer.h, the carried files, "general.name", "general.license" (from
+// the front matter of README.md), "general.source.url" and "general.source.huggingface.repository" (of a hub id). Of a
+// GGUF file: its own keys. In both cases without what belongs to one file's tensors (file type, quantization version,
+// alignment). Throws Error when the tokenizer cannot be read or does not fit the model.
+GgufMetadata GgufMetadataOf(const ModelFolder& model);
+
+// "general.file_type" of llama.cpp for files whose matrices are all of a type of floats.
+uint32_t GgufFileTypeOf(DType type);
+
+// "license: cc-by-sa-4.0" between the two "---" at the beginning of a README.md; empty when there is none.
+std::string LicenceOfReadme(std::string_view readme);
+
+}  // namespace stablelm

@@ -1,0 +1,138 @@
+#include "checkpoint/model_source.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/mapped_file.h"
+#include "checkpoint/gguf_keys.h"
+#include "checkpoint/gguf_tokenizer.h"
+#include "checkpoint/hub_cache.h"
+#include "checkpoint/lfs_pointer.h"
+#include "checkpoint/weight_source.h"
+
+namespace stablelm {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxConfigBytes = 4 << 20;
+constexpr const char* kFolderContent = "config.json, tokenizer.json and the weights";
+
+[[noreturn]] void Fail(const fs::path& where, const std::string& what, const std::string& found,
+                       const std::string& expected, const std::string& hint) {
+  throw Error({.where = where.string(), .what = what, .found = found, .expected = expected, .hint = hint});
+}
+
+// Says what a folder without config.json is, as far as one can see.
+[[noreturn]] void FailNoConfig(const fs::path& folder) {
+  std::error_code ignored;
+  if (fs::is_empty(folder, ignored))
+    Fail(folder, "the folder is empty", {}, kFolderContent, "is the download finished?");
+  if (fs::exists(folder / "adapter_config.json", ignored))
+    Fail(folder, "no config.json: this is a LoRA adapter", {}, kFolderContent, "give the folder of the base model");
+  if (fs::is_directory(folder / "snapshots", ignored))
+    Fail(folder, "no config.json: this is a repository of the Hugging Face cache", {}, kFolderContent,
+         "give its hub id (org/name) or one of the folders below snapshots/");
+  Fail(folder, "no config.json in this folder", {}, kFolderContent, "give the folder of a Hugging Face model");
+}
+
+bool IsGguf(const fs::path& path) { return path.extension() == ".gguf"; }
+
+// The folder or GGUF file that a path or hub id means, which exists.
+fs::path Resolve(const std::string& path_or_hub_id) {
+  if (path_or_hub_id.empty()) Fail({}, "the name of the model is empty", {}, "a folder, a .gguf file or a hub id", {});
+  const fs::path path = path_or_hub_id;
+  std::error_code error;
+  if (fs::is_directory(path, error)) return path;
+  if (fs::exists(path, error)) {
+    if (IsGguf(path)) return path;
+    const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
+    Fail(path, "this is a file", {}, "the folder of a Hugging Face model, or a .gguf file",
+         "give the folder that holds config.json: " + parent.string());
+  }
+  if (error && error != std::errc::no_such_file_or_directory)
+    Fail(path, "cannot look at it: " + error.message(), {}, {}, {});
+  if (IsGguf(path)) Fail(path, "no such file", {}, {}, "check the path");
+  if (const std::optional<HubId> id = ParseHubId(path_or_hub_id)) return FindInHubCache(HubCacheFolder(), *id);
+  Fail(path, "no such folder", {}, "a folder, a .gguf file or a hub id (org/name)", "check the path");
+}
+
+// The one GGUF file that makes up the model in `folder`; no value when the folder is one of Hugging Face's.
+std::optional<fs::path> GgufIn(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored))
+    if (IsGguf(entry.path())) files.push_back(entry.path());
+  if (files.empty() || HasWeightFiles(folder)) return std::nullopt;
+  if (files.size() == 1) return files[0];
+  if (fs::exists(folder / "config.json", ignored)) return std::nullopt;
+  std::vector<std::string> names;
+  for (const fs::path& file : files) names.push_back(file.filename().string());
+  std::ranges::sort(names);
+  Fail(folder, "several GGUF files", Joined(names), "one model", "name the file: " + (folder / names[0]).string());
+}
+
+}  // namespace
+
+std::shared_ptr<const ModelSource> ModelSource::Open(const std::string& path_or_hub_id) {
+  const std::shared_ptr<ModelSource> source(new ModelSource);
+  source->name_ = path_or_hub_id;
+  source->path_ = Resolve(path_or_hub_id);
+  std::error_code ignored;
+  if (fs::is_directory(source->path_, ignored)) {
+    const std::optional<fs::path> file = GgufIn(source->path_);
+    if (!file) return source;
+    source->path_ = *file;
+  }
+  source->gguf_.emplace(source->path_);
+  return source;
+}
+
+bool ModelSource::HasConfig() const {
+  std::error_code ignored;
+  return gguf_ || fs::exists(path_ / "config.json", ignored);
+}
+
+ModelConfig ModelSource::ReadConfig(std::vector<std::string>* warnings) const {
+  if (gguf_) return ReadGgufConfig(gguf_->header(), warnings);
+  if (!HasConfig()) FailNoConfig(path_);
+  const fs::path file = path_ / "config.json";
+  const std::string text = ReadTextFile(file, kMaxConfigBytes);
+  RefuseLfsPointer(file, text);
+  return ParseConfig(text, file.string(), warnings);
+}
+
+bool ModelSource::HasTokenizer() const {
+  std::error_code ignored;
+  return gguf_ ? HasGgufTokenizer(gguf_->header()) : fs::is_regular_file(path_ / "tokenizer.json", ignored);
+}
+
+Tokenizer ModelSource::ReadTokenizer(TokenizerOptions options) const {
+  if (!HasTokenizer())
+    Fail(
+        path_, "the model has no tokenizer", {},
+        gguf_ ? "the keys \"tokenizer.ggml.tokens\" or \"tokenizer.huggingface.json\"" : "tokenizer.json in the folder",
+        gguf_ ? "" : "copy the model's tokenizer.json into the folder");
+  if (gguf_) return Tokenizer(ReadGgufTokenizer(gguf_->header()), options);
+  return Tokenizer::FromFile(path_ / "tokenizer.json", options);
+}
+
+std::optional<ModelSource::Text> ModelSource::ReadText(std::string_view name, size_t max_bytes) const {
+  if (!gguf_) {
+    const fs::path file = path_ / name;
+    std::error_code ignored;
+    if (!fs::exists(file, ignored)) return std::nullopt;
+    return Text{ReadTextFile(file, max_bytes), std::string(name), file.string()};
+  }
+  const auto files = CarriedFiles();
+  const auto file = std::ranges::find(files, name, &CarriedFile::name);
+  STABLELM_CHECK(file != files.end());
+  const std::optional<std::string_view> text = gguf_->header().Text(file->key);
+  if (!text) return std::nullopt;
+  if (text->size() > max_bytes)
+    gguf_->header().Fail(file->key, "too large", std::to_string(text->size()) + " bytes",
+                         "at most " + std::to_string(max_bytes) + " bytes");
+  return Text{std::string(*text), std::string(file->key), path_.string() + ": key \"" + std::string(file->key) + "\""};
+}
+
+}  // namespace stablelm

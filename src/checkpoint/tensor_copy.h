@@ -1,0 +1,40 @@
+// The tensors of a model, brought piece by piece into the types and the order of rows of another file.
+//
+// Memory beside mapped pages: a small buffer for each thread (and a whole tensor where a .bin file stores it with
+// strides); pages of the source are given back behind the reader. Equal types are copied bit by bit.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/progress.h"
+#include "base/thread_pool.h"
+#include "checkpoint/model_folder.h"
+
+namespace stablelm {
+
+struct TensorCopy {
+  std::vector<DType> types;  // [table]: kF32, kF16, kBF16, or the type that the tensor has
+  QkvOrder qkv_order = QkvOrder::kPerHead;
+  ThreadPool* pool = nullptr;             // not owned, not null
+  Progress* progress = nullptr;           // not owned, may be null: counts bytes of the source
+  std::function<void()> checkpoint = {};  // called before every piece, from any thread; may throw to end the work
+};
+
+// Bytes of entry `entry` of the table from byte `offset` on, C order. Called from all threads of the pool at once;
+// disjoint ranges, together the whole of every tensor.
+using TensorSink = std::function<void(size_t entry, uint64_t offset, std::span<const std::byte> bytes)>;
+
+// Throws Error: a value that its new type does not hold, by tensor and index; and what the sink throws.
+void CopyTensors(const ModelFolder& model, const TensorCopy& copy, const TensorSink& sink);
+
+// Whether every value of a tensor of floats is one of `type` too, so that a conversion and back gives the same bits.
+bool IsExactAs(const ModelFolder& model, size_t entry, DType type);
+
+// The row of the QKV matrix (or bias) in the order `from` that is row `row` in the order `to`.
+int64_t QkvRow(const ModelConfig& config, QkvOrder from, QkvOrder to, int64_t row);
+
+}  // namespace stablelm
