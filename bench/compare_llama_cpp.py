@@ -5,11 +5,11 @@
     build/release/stablelm init --shape 3b --dtype fp16 --seed 1 MODEL
     bench/compare_llama_cpp.py MODEL [--threads 2] [--prompt 128] [--generate 16] [--runs 5]
 
-MODEL is an fp16 folder of safetensors. Its weights are written once as a GGUF file of type F16 beside it (MODEL.f16.gguf;
-delete it afterwards). The peer is llama-cpp-python from PyPI, built here into a temporary environment; a Python that
-has it already is used instead (--python). Both compute the logits of the prompt's last row and then one token at a
-time, greedily; ids are random, no tokenizer is needed. Each round asks `stablelm bench memory` too: decoding is
-judged by the bytes that it must read.
+MODEL is an fp16 folder. It is written once as a GGUF file beside it (MODEL.gguf, by `stablelm convert`; delete it
+afterwards). The peer is llama-cpp-python from PyPI, built here into a temporary environment; a Python that has it
+already is used instead (--python). Both compute the logits of the prompt's last row and then one token at a time,
+greedily, with the GELU by tanh that llama.cpp has; ids are random, no tokenizer is needed. Each round asks `stablelm
+bench memory` too: decoding is judged by the bytes that it must read.
 """
 import argparse
 import json
@@ -21,62 +21,7 @@ import sys
 import tempfile
 import time
 
-PACKAGES = ["llama-cpp-python", "gguf", "numpy"]
-NAMES = {
-    "attention.query_key_value": "attn_qkv", "attention.dense": "attn_output", "input_layernorm": "attn_norm",
-    "post_attention_layernorm": "ffn_norm", "mlp.dense_h_to_4h": "ffn_up", "mlp.dense_4h_to_h": "ffn_down",
-}
-
-
-def gguf_name(name):
-    top = {"gpt_neox.embed_in.weight": "token_embd.weight", "embed_out.weight": "output.weight",
-           "gpt_neox.final_layer_norm.weight": "output_norm.weight", "gpt_neox.final_layer_norm.bias": "output_norm.bias"}
-    if name in top:
-        return top[name]
-    layer, rest = name.removeprefix("gpt_neox.layers.").split(".", 1)
-    module, kind = rest.rsplit(".", 1)
-    return f"blk.{layer}.{NAMES[module]}.{kind}"
-
-
-def write_gguf(model, final_path):
-    import gguf
-    import numpy as np
-
-    path = final_path.with_name(final_path.name + ".partial")
-    config = json.loads((model / "config.json").read_text())
-    heads = config["num_attention_heads"]
-    writer = gguf.GGUFWriter(path, "gptneox")
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(heads)
-    writer.add_rope_dimension_count(int(config["rotary_pct"] * (config["hidden_size"] // heads)))
-    writer.add_parallel_residual(config["use_parallel_residual"])
-    writer.add_layer_norm_eps(config["layer_norm_eps"])
-    writer.add_vocab_size(config["vocab_size"])
-    writer.add_tokenizer_model("none")
-    for shard in sorted(model.glob("*.safetensors")):
-        with shard.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(size))
-        header.pop("__metadata__", None)
-        for name, entry in header.items():
-            if entry["dtype"] != "F16":
-                sys.exit(f"{shard}: {name} is {entry['dtype']}, expected an fp16 folder")
-            values = np.memmap(shard, np.float16, "r", 8 + size + entry["data_offsets"][0], tuple(entry["shape"]))
-            if len(entry["shape"]) == 1:  # llama.cpp wants norms and biases in fp32
-                values = values.astype(np.float32)
-            elif "query_key_value" in name:  # [H, 3, D] rows to [3, H, D]
-                values = values.reshape(heads, 3, -1, values.shape[1]).transpose(1, 0, 2, 3).reshape(values.shape)
-            if "query_key_value.bias" in name:
-                values = values.reshape(heads, 3, -1).transpose(1, 0, 2).reshape(-1)
-            writer.add_tensor(gguf_name(name), values)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    path.rename(final_path)
+PACKAGES = ["llama-cpp-python", "numpy"]
 
 
 def run_peer(path, ids, generate, threads):
@@ -126,9 +71,7 @@ def main():
     config = json.loads((args.model / "config.json").read_text())
     picks = random.Random(1)
     ids = [picks.randrange(1, config["vocab_size"]) for _ in range(args.prompt)]
-    file = args.model.with_name(args.model.name + ".f16.gguf")
-    if args.peer == "write":
-        return write_gguf(args.model, file)
+    file = args.model.with_name(args.model.name + ".gguf")
     if args.peer == "run":
         return run_peer(file, ids, args.generate, args.threads)
 
@@ -142,9 +85,10 @@ def main():
     peer = [python, __file__, str(args.model), "--prompt", str(args.prompt), "--generate", str(args.generate),
             "--threads", str(args.threads)]
     if not file.exists():
-        subprocess.run([*peer, "--peer", "write"], check=True)
+        subprocess.run([args.stablelm, "convert", str(args.model), str(file)], check=True)
     ours = [args.stablelm, "generate", "-m", str(args.model), "--ids", " ".join(map(str, ids)), "--max-new-tokens",
-            str(args.generate), "--ignore-eos", "--allow-padding-ids", "--greedy", "--json", "--quiet", "--threads", str(args.threads)]
+            str(args.generate), "--ignore-eos", "--allow-padding-ids", "--greedy", "--activation", "gelu_tanh",
+            "--json", "--quiet", "--threads", str(args.threads)]
     probe = [args.stablelm, "bench", "memory", "--json", "--threads", str(args.threads)]
 
     def ask(command):
