@@ -242,12 +242,15 @@ StoredTensor ReadTensorInfo(Cursor& in, uint64_t index, const GgufHeader& header
     in.Fail(field, dims_at, "too many dimensions", std::to_string(n_dims), "at most " + std::to_string(kMaxDims));
   // dims[0] of the file is the length of a row; shapes of this program have it last.
   std::array<int64_t, kMaxDims> dims{};
-  std::optional<uint64_t> elements = 1;
+  std::optional<uint64_t> product = 1;
+  uint64_t elements = 1;
   uint64_t row = 1;
   for (uint32_t d = 0; d < n_dims; ++d) {
     const uint64_t size = in.Number<uint64_t>(field);
-    elements = elements ? CheckedMul(*elements, size) : elements;
-    if (!elements || size > uint64_t{std::numeric_limits<int64_t>::max()})
+    // The largest product of some of them: a zero among them must not hide an overflow of the others.
+    product = CheckedMul(product.value_or(1), std::max<uint64_t>(size, 1));
+    elements *= size;
+    if (!product || size > uint64_t{std::numeric_limits<int64_t>::max()})
       in.Fail(field, dims_at, "the product of the dimensions is too large",
               std::to_string(size) + " as dimension " + std::to_string(d), "fewer than 2^63 elements");
     if (d == 0) row = size;
@@ -267,7 +270,7 @@ StoredTensor ReadTensorInfo(Cursor& in, uint64_t index, const GgufHeader& header
     in.Fail(field, dims_at, "rows are not a whole number of blocks",
             std::to_string(row) + " elements of " + tensor.stored_as,
             "a multiple of " + std::to_string(type->block_elements));
-  const std::optional<uint64_t> bytes = CheckedMul(*elements / type->block_elements, type->block_bytes);
+  const std::optional<uint64_t> bytes = CheckedMul(elements / type->block_elements, type->block_bytes);
   if (!bytes) in.Fail(field, dims_at, "too large", tensor.shape.ToString(), "fewer than 2^63 bytes");
   tensor.bytes = *bytes;
 
@@ -286,7 +289,8 @@ void PlaceTensors(const Cursor& in, uint64_t file_bytes, GgufHeader& header) {
   for (size_t i = 0; i < header.tensors.size(); ++i) {
     StoredTensor& tensor = header.tensors[i];
     const std::optional<uint64_t> end = CheckedAdd(tensor.offset, tensor.bytes);
-    if (!end || *end > data_bytes)
+    // A tensor without elements must have a place, too: readers point at it.
+    if (!end || *end > data_bytes || header.data_begin > file_bytes)
       in.Fail(field(i), header.info_offsets[i], "the data reaches past the end of the file",
               std::to_string(data_bytes) + " bytes of data",
               "at least " + (end ? std::to_string(*end) : std::to_string(tensor.offset)),

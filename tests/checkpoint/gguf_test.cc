@@ -276,6 +276,8 @@ TEST(GgufBroken, ProductOfDimensionsOverflows) {
                                             {uint64_t{1} << 33, uint64_t{1} << 33},
                                             {1 << 16, 1 << 16, 1 << 16, 1 << 16}})
     EXPECT_THAT(RefusedTensor({.dims = dims}), HasSubstr("the product of the dimensions is too large"));
+  // No product of some of them may overflow, in whatever order a reader multiplies.
+  EXPECT_THAT(RefusedTensor({.dims = {uint64_t{1} << 33, 0, uint64_t{1} << 33}}), HasSubstr("too large"));
   // The elements fit into 64 bits, their bytes do not.
   EXPECT_THAT(RefusedTensor({.dims = {uint64_t{1} << 62}}), HasSubstr("too large"));
 }
@@ -298,6 +300,13 @@ TEST(GgufBroken, DataPastTheEnd) {
                                            HasSubstr("found 15 bytes of data, expected at least 16")));
   for (const uint64_t offset : {uint64_t{32}, uint64_t{1} << 62, ~uint64_t{31}})
     EXPECT_THAT(RefusedTensor({.offset = offset}, 47), HasSubstr("past the end of the file")) << offset;
+}
+TEST(GgufBroken, FileEndsBeforeTheDataOfATensorWithoutElements) {
+  GgufBytes file;
+  file.tensors = {GgufTensorBytes{.name = "t", .dims = {0, 3}}.Encoded()};
+  const std::string whole = file.Encoded();
+  EXPECT_EQ(Refusal(whole), "");
+  EXPECT_THAT(Refusal(whole.substr(0, whole.size() - 1)), HasSubstr("past the end of the file"));
 }
 TEST(GgufBroken, DataOverlap) {
   GgufBytes file;
