@@ -1,7 +1,8 @@
 // The tensors of a model, brought piece by piece into the types and the order of rows of another file.
 //
 // Memory beside mapped pages: a small buffer for each thread (and a whole tensor where a .bin file stores it with
-// strides); pages of the source are given back behind the reader. Equal types are copied bit by bit.
+// strides); pages of the source are given back behind the reader. Equal types are copied bit by bit; what becomes a
+// quantized type is encoded row by row (ops/quant/quant_row.h). The bytes do not depend on the number of threads.
 #pragma once
 
 #include <cstddef>
@@ -17,10 +18,13 @@
 namespace stablelm {
 
 struct TensorCopy {
-  std::vector<DType> types;  // [table]: kF32, kF16, kBF16, or the type that the tensor has
+  std::vector<DType> types;  // [table]: kF32, kF16, kBF16 or, for matrices, a quantized type that divides their rows
+  // [table], or empty: what the columns of an entry count when it is quantized (ImportanceWeights), or nothing.
+  std::vector<std::vector<float>> weights = {};
+  bool refuse_non_finite = false;  // also where the new type could hold NaN and infinity
   QkvOrder qkv_order = QkvOrder::kPerHead;
   ThreadPool* pool = nullptr;             // not owned, not null
-  Progress* progress = nullptr;           // not owned, may be null: counts bytes of the source
+  Progress* progress = nullptr;           // not owned, may be null: counts SourceBytes
   std::function<void()> checkpoint = {};  // called before every piece, from any thread; may throw to end the work
 };
 
@@ -28,7 +32,11 @@ struct TensorCopy {
 // disjoint ranges, together the whole of every tensor.
 using TensorSink = std::function<void(size_t entry, uint64_t offset, std::span<const std::byte> bytes)>;
 
-// Throws Error: a value that its new type does not hold, by tensor and index; and what the sink throws.
+// What CopyTensors reads of a model.
+uint64_t SourceBytes(const ModelFolder& model);
+
+// Throws Error: a value that its new type does not hold (quantized types hold no NaN and no infinity), by tensor, row
+// and column; and what the sink throws.
 void CopyTensors(const ModelFolder& model, const TensorCopy& copy, const TensorSink& sink);
 
 // Whether every value of a tensor of floats is one of `type` too, so that a conversion and back gives the same bits.

@@ -14,6 +14,7 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(MakeInit());
   commands.push_back(MakeInspect());
   commands.push_back(MakeConvert());
+  commands.push_back(MakeQuantize());
   commands.push_back(MakeBenchMemory());
   commands.push_back(MakeBenchCompute());
   return commands;

@@ -18,6 +18,7 @@ std::unique_ptr<Command> MakeFit();
 std::unique_ptr<Command> MakeInit();
 std::unique_ptr<Command> MakeInspect();
 std::unique_ptr<Command> MakeConvert();
+std::unique_ptr<Command> MakeQuantize();
 std::unique_ptr<Command> MakeBenchMemory();
 std::unique_ptr<Command> MakeBenchCompute();
 

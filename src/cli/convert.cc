@@ -125,10 +125,8 @@ class Convert : public Command {
 
   void CopyAll(const ModelFolder& model, const std::vector<DType>& types, QkvOrder order, const TensorSink& sink,
                Output& out) const {
-    uint64_t total = 0;
-    for (size_t i = 0; i < model.table().size(); ++i) total += model.TensorOf(i).bytes;
     ThreadPool pool(common.threads);
-    Progress progress("converting", total, Progress::Unit::kBytes, out.show_progress());
+    Progress progress("converting", SourceBytes(model), Progress::Unit::kBytes, out.show_progress());
     CopyTensors(model,
                 {.types = types,
                  .qkv_order = order,

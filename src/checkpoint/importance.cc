@@ -1,0 +1,65 @@
+#include "checkpoint/importance.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "base/error.h"
+#include "checkpoint/gguf.h"
+
+namespace stablelm {
+namespace {
+
+constexpr std::string_view kSums = ".in_sum2", kCounts = ".counts";
+
+[[noreturn]] void Fail(const GgufFile& file, const std::string& tensor, const std::string& what,
+                       const std::string& found = {}, const std::string& expected = {}) {
+  throw Error({.where = file.path().string() + (tensor.empty() ? "" : ": tensor " + Quoted(tensor)),
+               .what = what,
+               .found = found,
+               .expected = expected,
+               .hint = {}});
+}
+
+std::vector<float> Floats(const GgufFile& file, const StoredTensor& tensor) {
+  if (tensor.dtype != DType::kF32) Fail(file, tensor.name, "wrong type", tensor.stored_as, "F32");
+  std::vector<float> values(static_cast<size_t>(tensor.shape.NumElements()));
+  if (!values.empty()) std::memcpy(values.data(), file.map().bytes().data() + tensor.offset, tensor.bytes);
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i]) || values[i] < 0)
+      Fail(file, tensor.name, "value " + std::to_string(i) + " is not a finite number of at least 0",
+           std::to_string(values[i]));
+  }
+  return values;
+}
+
+}  // namespace
+
+ImportanceMatrix ReadImportance(const std::filesystem::path& path) {
+  const GgufFile file(path);
+  const GgufHeader& header = file.header();
+  const auto type = header.Text("general.type");
+  if (type != "imatrix")
+    Fail(file, {}, "not an importance matrix", type ? "general.type " + Quoted(*type) : "no general.type",
+         "\"imatrix\"");
+  std::map<std::string_view, const StoredTensor*> by_name;
+  for (const StoredTensor& tensor : header.tensors) by_name[tensor.name] = &tensor;
+
+  ImportanceMatrix matrix;
+  for (const StoredTensor& tensor : header.tensors) {
+    if (!tensor.name.ends_with(kSums)) continue;
+    const std::string name = tensor.name.substr(0, tensor.name.size() - kSums.size());
+    const auto counts = by_name.find(name + std::string(kCounts));
+    if (counts == by_name.end()) Fail(file, tensor.name, "its counts are missing", {}, name + std::string(kCounts));
+    const std::vector<float> count = Floats(file, *counts->second);
+    if (count.size() != 1)
+      Fail(file, counts->second->name, "wrong shape", counts->second->shape.ToString(), "[1]: no model with experts");
+    std::vector<float> columns = Floats(file, tensor);
+    if (count[0] == 0) continue;  // the calibration text never came here
+    for (float& value : columns) value /= count[0];
+    matrix.columns[name] = std::move(columns);
+  }
+  if (matrix.columns.empty()) Fail(file, {}, "no importance in this file", {}, "tensors NAME.in_sum2 and NAME.counts");
+  return matrix;
+}
+
+}  // namespace stablelm
