@@ -37,8 +37,8 @@ GgufMetadata OfFolder(const ModelFolder& model) {
   SetConfigKeys(model.config(), metadata);
   const ModelSource& source = model.source();
   const std::optional<HubId> id = source.path() == source.name() ? std::nullopt : ParseHubId(source.name());
-  const std::string folder = source.path().has_filename() ? source.path().filename().string()
-                                                          : source.path().parent_path().filename().string();
+  std::error_code ignored;
+  const std::string folder = std::filesystem::weakly_canonical(source.path(), ignored).filename().string();
   metadata.SetText("general.name", id ? id->name : folder);
   if (id) {
     metadata.SetText("general.source.url", "https://huggingface.co/" + id->org + "/" + id->name);

@@ -98,6 +98,10 @@ class Source {
   const std::byte* data() const {
     return tensor_.contiguous() ? file_.map.bytes().data() + tensor_.offset : gathered_.data();
   }
+  // The reader is done with these bytes of data().
+  void Release(size_t begin, size_t bytes) const {
+    if (tensor_.contiguous()) file_.map.Release(tensor_.offset + begin, bytes);
+  }
   DType type() const { return *tensor_.dtype; }
   std::string where() const { return file_.map.path().string() + ": tensor " + Quoted(tensor_.name); }
 
@@ -154,6 +158,8 @@ void CopyTensors(const ModelFolder& model, const TensorCopy& copy, const TensorS
         std::byte* to = out.data() + static_cast<size_t>(row - begin) * to_row;
         converter.Convert(at, from, floats, to);
       }
+      if (!rows.permuted)
+        source.Release(static_cast<size_t>(begin) * from_row, static_cast<size_t>(end - begin) * from_row);
       sink(entry, static_cast<uint64_t>(begin) * to_row, out);
       if (copy.progress) copy.progress->Add(static_cast<uint64_t>(end - begin) * from_row);
     });

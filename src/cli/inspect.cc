@@ -8,7 +8,6 @@
 #include "base/sha256.h"
 #include "base/system.h"
 #include "checkpoint/model_folder.h"
-#include "checkpoint/strict_json.h"
 #include "checkpoint/torch_file.h"
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -46,8 +45,9 @@ std::string TypesOf(const ModelFolder& model) {
 }
 
 // A value of a GGUF file's key as JSON; arrays by their type and size, long strings by their beginning.
-Json ShownValue(const GgufEntry& entry) {
+Json ShownValue(const GgufHeader& header, const GgufEntry& entry) {
   constexpr size_t kLongest = 200;
+  if (entry.type == GgufType::kF32) return *header.Real(entry.key);
   return std::visit(
       [](const auto& value) -> Json {
         using T = std::decay_t<decltype(value)>;
@@ -61,6 +61,14 @@ Json ShownValue(const GgufEntry& entry) {
         }
       },
       entry.value);
+}
+
+// The same for people: a string in quotes.
+std::string TextOf(const GgufHeader& header, const GgufEntry& entry, size_t max_bytes) {
+  const Json value = ShownValue(header, entry);
+  return value.is_string() && entry.type == GgufType::kString ? Quoted(value.get_ref<const std::string&>(), max_bytes)
+         : value.is_string()                                  ? value.get<std::string>()
+                                                              : value.dump();
 }
 
 class Inspect : public Command {
@@ -170,7 +178,7 @@ class Inspect : public Command {
     if (const GgufFile* gguf = model.source().gguf()) {
       Json keys = Json::object();
       for (const GgufEntry& entry : gguf->header().entries)
-        keys[std::string(entry.key)] = {{"type", NameOf(entry.type)}, {"value", ShownValue(entry)}};
+        keys[std::string(entry.key)] = {{"type", NameOf(entry.type)}, {"value", ShownValue(gguf->header(), entry)}};
       object["gguf"] = {{"version", gguf->header().version}, {"alignment", gguf->header().alignment}, {"keys", keys}};
     }
     if (tensors_) {
@@ -256,12 +264,13 @@ class Inspect : public Command {
                                                               {"chat", "stablelm.chat"}};
     for (const auto& [label, key] : kShown) {
       if (const GgufEntry* entry = header.Find(key); entry && entry->type == GgufType::kString)
-        line(label, ShownJson(ShownValue(*entry), 120));
+        line(label, TextOf(header, *entry, 120));
     }
     if (!keys_) return;
     for (const GgufEntry& entry : header.entries)
-      line("key",
-           std::string(entry.key) + " " + std::string(NameOf(entry.type)) + " " + ShownJson(ShownValue(entry), 200));
+      line("key", std::string(entry.key) + " " +
+                      (entry.type == GgufType::kArray ? "" : std::string(NameOf(entry.type)) + " ") +
+                      TextOf(header, entry, 200));
   }
 
   std::string path_;

@@ -33,7 +33,8 @@ class PromptCommand : public Command {
   }
 
   int Run(Output& out) override {
-    RequireGiven(!common.model.empty(), "--model", "-m names a model folder, or a hub id in the Hugging Face cache");
+    RequireGiven(!common.model.empty(), "--model",
+                 "-m names a model folder, a .gguf file, or a hub id in the Hugging Face cache");
     RequireGiven(input_.Given(), "--user or --messages", "they give the conversation");
     const auto source = ModelSource::Open(common.model);
     const ModelConfig config = source->ReadConfig();

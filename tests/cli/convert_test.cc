@@ -170,7 +170,8 @@ TEST(Convert, CommandsTakeAFileForAFolder) {
   EXPECT_EQ(json.at("files")[0].at("format"), "GGUF");
   EXPECT_EQ(json.at("tensors")[0].at("name"), "token_embd.weight");
   const ProgramResult text = RunProgramBinary({"inspect", file.string(), "--keys"});
-  EXPECT_THAT(text.out, AllOf(HasSubstr("gptneox.attention.head_count u32 \"4\""), HasSubstr("GGUF, 40 tensors")));
+  EXPECT_THAT(text.out, AllOf(HasSubstr("gptneox.attention.head_count u32 4\n"),
+                              HasSubstr("name        \"parallel\"\n"), HasSubstr("GGUF, 40 tensors")));
 }
 
 TEST(Convert, ActivationCanBeChosen) {
