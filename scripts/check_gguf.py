@@ -7,7 +7,9 @@ FOLDER is a Hugging Face folder of safetensors in one type of floats, with or wi
   2. FOLDER written by gguf as llama.cpp's converter would: tokens and log-probabilities are those of FOLDER, bit for bit;
   3. llama.cpp runs FILE; from the same as fp32 (with 16-bit weights it rounds activations to their type) it chooses the
      same tokens greedily, and its log-probabilities agree with those of --activation gelu_tanh;
-  4. where there is a tokenizer, llama.cpp gives the same ids for some texts.
+  4. where there is a tokenizer, llama.cpp gives the same ids for some texts;
+  5. quantize FOLDER to every type: gguf decodes its blocks to the bits that they have here, and llama.cpp runs it
+     (it rounds activations to 8 bits: log-probabilities are near, not equal).
 """
 import argparse
 import json
@@ -127,6 +129,25 @@ def greedy(program, model, ids, *more):
     return object_["ids"], object_["logprobs"]
 
 
+def check_quantized(program, folder, config, ids, temp):
+    for kind in ["Q8_0", "Q6_K", "Q5_K_M", "Q5_K", "Q4_K_M", "Q4_K", "Q4_0"]:
+        file, back = temp / f"{kind}.gguf", temp / f"{kind}-back"
+        run(program, "quantize", "-m", folder, "--type", kind, file, "--quiet")
+        run(program, "convert", file, back, "--dtype", "fp32", "--quiet")
+        tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(file).tensors}
+        for name, _, values in folder_tensors(back):
+            tensor = tensors.pop(gguf_name(name))
+            theirs = gguf.quants.dequantize(tensor.data, tensor.tensor_type).reshape(values.shape)
+            ours = np.ascontiguousarray(stacked(name, values, config["num_attention_heads"]))
+            assert np.array_equal(theirs.view(np.uint32), ours.view(np.uint32)), f"{kind}: {name}"
+        assert not tensors, f"surplus: {sorted(tensors)}"
+        types = sorted({tensor.tensor_type.name for tensor in gguf.GGUFReader(file).tensors})
+        tokens, logprobs = greedy(program, file, ids, "--dtype", "fp32", "--activation", "gelu_tanh")
+        gap = abs(Peer(file).logprobs(ids)[tokens[0]] - logprobs[0])
+        assert gap < 0.1, (kind, gap)
+        print(f"5. {kind} ({', '.join(types)}): gguf decodes the same bits, llama.cpp runs it, log-probability {gap:.1e} apart")
+
+
 class Peer:
     def __init__(self, path):
         import llama_cpp as lib
@@ -198,6 +219,7 @@ def main():
                 mine = json.loads(run(args.stablelm, "tokenize", "-m", file, "--json", "--", text))["ids"]
                 assert peer.tokenize(text) == mine, f"{text!r}: llama.cpp {peer.tokenize(text)}, here {mine}"
             print(f"4. llama.cpp gives the same ids for {len(TEXTS)} texts")
+        check_quantized(args.stablelm, args.folder, config, ids, pathlib.Path(temp))
 
 
 if __name__ == "__main__":
