@@ -75,29 +75,31 @@ HWY_INLINE void SearchAffine(const float* x, const float* w, float top, float* s
   }
   const VF bound = hn::Neg(low), two = Constant(2);
   VF most = zero, best_scale = zero, best_minimum = bound;
-  for (const float candidate : kAffineCandidates) {
-    const VF steps = hn::Div(Constant(top + candidate), range);
-    VF sl = zero, sll = zero, slx = zero;
-    for (size_t t = 0; t < kSmallBlock; ++t) {
-      const VF c = Row(centred, t);
-      const VF level = Nearest(hn::Min(hn::Mul(c, steps), Constant(top)));
-      const VF wl = hn::Mul(Row(w, t), level);
-      sl = hn::Add(sl, wl);
-      sll = hn::Add(sll, hn::Mul(wl, level));
-      slx = hn::Add(slx, hn::Mul(wl, c));
+  for (const float cut : kAffineOffsets) {
+    for (const float candidate : kAffineCandidates) {
+      const VF steps = hn::Div(Constant(top + candidate), range);
+      VF sl = zero, sll = zero, slx = zero;
+      for (size_t t = 0; t < kSmallBlock; ++t) {
+        const VF c = Row(centred, t);
+        const VF level = Nearest(Clamped(hn::Sub(hn::Mul(c, steps), Constant(cut)), 0, top));
+        const VF wl = hn::Mul(Row(w, t), level);
+        sl = hn::Add(sl, wl);
+        sll = hn::Add(sll, hn::Mul(wl, level));
+        slx = hn::Add(slx, hn::Mul(wl, c));
+      }
+      const VF determinant = hn::Sub(hn::Mul(sw, sll), hn::Mul(sl, sl));
+      const auto solvable = hn::Gt(determinant, hn::Mul(Constant(1e-5f), hn::Mul(sw, sll)));
+      const VF solution = hn::Div(hn::Sub(hn::Mul(sll, sx), hn::Mul(sl, slx)), determinant);
+      const VF offset = hn::Min(hn::IfThenElseZero(solvable, solution), bound);
+      const VF left = hn::Sub(slx, hn::Mul(offset, sl));
+      const VF scale = hn::Div(left, sll);
+      const VF gain = hn::Add(hn::Mul(scale, hn::Sub(hn::Mul(two, left), hn::Mul(scale, sll))),
+                              hn::Mul(offset, hn::Sub(hn::Mul(two, sx), hn::Mul(offset, sw))));
+      const auto better = hn::And(hn::Gt(gain, most), hn::Gt(scale, zero));
+      most = hn::IfThenElse(better, gain, most);
+      best_scale = hn::IfThenElse(better, scale, best_scale);
+      best_minimum = hn::IfThenElse(better, hn::Sub(bound, offset), best_minimum);
     }
-    const VF determinant = hn::Sub(hn::Mul(sw, sll), hn::Mul(sl, sl));
-    const auto solvable = hn::Gt(determinant, hn::Mul(Constant(1e-5f), hn::Mul(sw, sll)));
-    const VF solution = hn::Div(hn::Sub(hn::Mul(sll, sx), hn::Mul(sl, slx)), determinant);
-    const VF offset = hn::Min(hn::IfThenElseZero(solvable, solution), bound);
-    const VF left = hn::Sub(slx, hn::Mul(offset, sl));
-    const VF scale = hn::Div(left, sll);
-    const VF gain = hn::Add(hn::Mul(scale, hn::Sub(hn::Mul(two, left), hn::Mul(scale, sll))),
-                            hn::Mul(offset, hn::Sub(hn::Mul(two, sx), hn::Mul(offset, sw))));
-    const auto better = hn::And(hn::Gt(gain, most), hn::Gt(scale, zero));
-    most = hn::IfThenElse(better, gain, most);
-    best_scale = hn::IfThenElse(better, scale, best_scale);
-    best_minimum = hn::IfThenElse(better, hn::Sub(bound, offset), best_minimum);
   }
   const auto varied = hn::Gt(range, Constant(kConstantRange));
   hn::Store(hn::IfThenElseZero(varied, best_scale), d, scales);

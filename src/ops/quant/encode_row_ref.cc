@@ -44,29 +44,31 @@ AffineFit SearchAffine(const float* x, const float* w, float top) {
     sx += w[t] * (x[t] - low);
   }
   float most = 0;
-  for (const float candidate : kAffineCandidates) {
-    const float steps = (top + candidate) / range;
-    float sl = 0, sll = 0, slx = 0;
-    for (size_t t = 0; t < kSmallBlock; ++t) {
-      const float c = x[t] - low;
-      const float scaled = c * steps;
-      const float level = Nearest(scaled < top ? scaled : top);
-      const float wl = w[t] * level;
-      sl += wl;
-      sll += wl * level;
-      slx += wl * c;
-    }
-    // Least squares for c ~ scale * level + offset; the offset stays below -low, or the minimum would be negative.
-    const float determinant = sw * sll - sl * sl;
-    const bool solvable = determinant > 1e-5f * (sw * sll);
-    const float free = solvable ? (sll * sx - sl * slx) / determinant : 0.0f;
-    const float offset = free < -low ? free : -low;
-    const float scale = (slx - offset * sl) / sll;
-    // By how much the squared error falls below that of levels 0 and offset 0.
-    const float gain = scale * (2.0f * (slx - offset * sl) - scale * sll) + offset * (2.0f * sx - offset * sw);
-    if (gain > most && scale > 0) {
-      most = gain;
-      best = {.scale = scale, .minimum = -low - offset};
+  for (const float cut : kAffineOffsets) {
+    for (const float candidate : kAffineCandidates) {
+      const float steps = (top + candidate) / range;
+      float sl = 0, sll = 0, slx = 0;
+      for (size_t t = 0; t < kSmallBlock; ++t) {
+        const float c = x[t] - low;
+        const float scaled = c * steps;
+        const float level = Nearest(Clamped(scaled - cut, 0, top));
+        const float wl = w[t] * level;
+        sl += wl;
+        sll += wl * level;
+        slx += wl * c;
+      }
+      // Least squares for c ~ scale * level + offset; the offset stays below -low, or the minimum would be negative.
+      const float determinant = sw * sll - sl * sl;
+      const bool solvable = determinant > 1e-5f * (sw * sll);
+      const float free = solvable ? (sll * sx - sl * slx) / determinant : 0.0f;
+      const float offset = free < -low ? free : -low;
+      const float scale = (slx - offset * sl) / sll;
+      // By how much the squared error falls below that of levels 0 and offset 0.
+      const float gain = scale * (2.0f * (slx - offset * sl) - scale * sll) + offset * (2.0f * sx - offset * sw);
+      if (gain > most && scale > 0) {
+        most = gain;
+        best = {.scale = scale, .minimum = -low - offset};
+      }
     }
   }
   return best;

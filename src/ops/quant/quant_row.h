@@ -23,7 +23,7 @@ void DecodeRowRef(DType type, const std::byte* row, std::span<float> out);
 //   Q8_0   the format's own rule: d = max |x| / 127, q = x / d rounded to nearest, halves away from zero
 //   Q4_0   per block the scale among 19 candidates around extreme / 8 that explains most, fitted by least squares
 //   Q6_K   the same per sub-block, around extreme / 32; then 8-bit scales, each the best of three neighbours
-//   Q4_K, Q5_K   per sub-block scale and minimum, fitted by least squares for each of the candidate steps; then 6-bit
+//   Q4_K, Q5_K   per sub-block scale and minimum, fitted by least squares for each of 18 grids; then 6-bit
 //          scales and minimums, the best of six pairs around the fit
 // Values so small that no fp16 scale reaches them become zero. Weights are positive, from ImportanceWeights; `weights`
 // is empty or as long as the row. Writes BytesOf(type, values.size()) bytes. Throws Error, naming the position, when a
