@@ -148,13 +148,12 @@ class Convert : public Command {
                    .expected = {},
                    .hint = "choose another name, or remove it first"});
     }
-    GgufMetadata metadata = GgufMetadataOf(model);
+    GgufMetadata metadata = MetadataOf(model, types);
     if (name_) metadata.SetText("general.name", *name_);
     if (licence_) metadata.SetText("general.license", *licence_);
     std::vector<GgufTensorEntry> tensors;
     for (size_t i = 0; i < types.size(); ++i)
       tensors.push_back({GgufTensorName(model.table()[i]), types[i], model.table()[i].shape});
-    SetFileType(model, types, metadata);
     GgufWriter writer(out_path_, metadata, tensors);
     CopyAll(
         model, types, QkvOrder::kStacked,
@@ -165,16 +164,24 @@ class Convert : public Command {
     return writer.FileBytes();
   }
 
-  // The type of most matrices. A quantized file that is copied says it of itself.
-  static void SetFileType(const ModelFolder& model, const std::vector<DType>& types, GgufMetadata& metadata) {
-    if (std::ranges::none_of(types, IsQuantized)) {
-      // The embedding comes first in the table; files of mixed floats are rare and the number is for show.
-      metadata.Set<uint32_t>("general.file_type", GgufFileTypeOf(types[0]));
-      return;
+  // What a quantized file says of its types and how they came about holds for a copy, and not for decoded weights.
+  static GgufMetadata MetadataOf(const ModelFolder& model, const std::vector<DType>& types) {
+    GgufMetadata metadata = GgufMetadataOf(model);
+    const GgufFile* gguf = model.source().gguf();
+    if (gguf && std::ranges::any_of(types, IsQuantized)) {
+      GgufMetadata all;
+      for (const GgufEntry& entry : gguf->header().entries) all.Copy(entry);
+      all.Remove("general.alignment");
+      return all;
     }
-    const GgufHeader& header = model.source().gguf()->header();
-    for (const char* key : {"general.file_type", "general.quantization_version"})
-      if (const GgufEntry* entry = header.Find(key)) metadata.Copy(*entry);
+    if (gguf) {
+      for (const GgufEntry& entry : gguf->header().entries)
+        if (entry.key.starts_with("stablelm.quantize.") || entry.key.starts_with("quantize."))
+          metadata.Remove(entry.key);
+    }
+    // The embedding comes first in the table; files of mixed floats are rare and the number is for show.
+    metadata.Set<uint32_t>("general.file_type", GgufFileTypeOf(types[0]));
+    return metadata;
   }
 
   uint64_t WriteFolder(const ModelFolder& model, const std::vector<DType>& types, Output& out) const {

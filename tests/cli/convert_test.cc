@@ -142,6 +142,31 @@ TEST(Convert, DtypeIsThatOfTheMatrices) {
   EXPECT_EQ(model->config().stored_dtype, DType::kF16);
 }
 
+TEST(Convert, QuantizedMatricesStayOrAreDecoded) {
+  const TempFolder temp;
+  const fs::path file = temp.path() / "q.gguf", copy = temp.path() / "copy.gguf", wide = temp.path() / "wide.gguf";
+  ASSERT_EQ(RunProgramBinary({"quantize", "-m", kGolden + "head128_fp16", "--type", "Q8_0", file.string()}).exit_code,
+            0);
+  ASSERT_EQ(RunProgramBinary({"convert", file.string(), copy.string()}).exit_code, 0);
+  EXPECT_EQ(Content(copy), Content(file));
+  ASSERT_EQ(RunProgramBinary({"convert", file.string(), wide.string(), "--dtype", "fp32"}).exit_code, 0);
+  {
+    const GgufFile gguf(wide);
+    EXPECT_EQ(gguf.header().Integer("general.file_type"), 0);
+    EXPECT_EQ(gguf.header().Find("general.quantization_version"), nullptr);
+    for (const GgufEntry& entry : gguf.header().entries)
+      EXPECT_FALSE(entry.key.starts_with("stablelm.quantize.")) << entry.key;
+    for (const StoredTensor& tensor : gguf.header().tensors) EXPECT_EQ(tensor.dtype, DType::kF32);
+  }
+  const auto ids = [](const fs::path& model, const std::string& dtype) {
+    return RunProgramBinary(
+               {"generate", "-m", model.string(), "--dtype", dtype, "--ids", "1 2 3", "--max-new-tokens", "8"})
+        .out;
+  };
+  EXPECT_EQ(ids(wide, "stored"), ids(file, "fp32"));
+  EXPECT_NE(ids(wide, "stored"), "");
+}
+
 TEST(Convert, CommandsTakeAFileForAFolder) {
   const TempFolder temp;
   const fs::path file = temp.path() / "m.gguf";
