@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 #include "ops/matmul_cpu.h"
+#include "ops/matmul_quant_cpu.h"
+#include "ops/simd.h"
 
 namespace stablelm {
 namespace {
@@ -12,6 +14,33 @@ namespace {
 // streams.
 constexpr size_t kStreamedTaskPanels = 4;
 
+// Elements below which threads are not worth their start.
+constexpr size_t kSmallWork = size_t{1} << 16;
+
+void QuantMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
+  const PackedMatrix& w = *in.w;
+  const size_t m = static_cast<size_t>(in.m), k = w.columns(), block = static_cast<size_t>(BlockElements(w.type()));
+  STABLELM_CHECK(QuantizedRows::Bytes(m, k, block) <= workspace.cut_capacity() * sizeof(float));
+  const QuantJob job = {.x = QuantizedRows::In(workspace.cut_rows(), m, k, block),
+                        .rows = m,
+                        .w = &w,
+                        .bias = in.bias,
+                        .y = in.y,
+                        .vnni = VnniInUse()};
+  const auto quantize = [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) job.x.Set(i, in.x + i * k);
+  };
+  if (m * k < kSmallWork) {
+    quantize(0, m);
+  } else {
+    pool.ForRanges(m, 1, quantize);
+  }
+  const size_t each = m <= kMaxQuantStreamedRows ? kQuantStreams : 1;
+  pool.ForEach((w.panels() + each - 1) / each, [&](size_t index, size_t) {
+    QuantMatMulPanels(job, index * each, std::min(w.panels(), (index + 1) * each));
+  });
+}
+
 }  // namespace
 
 void MatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
@@ -19,8 +48,9 @@ void MatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
   const PackedMatrix& w = *in.w;
   const size_t m = static_cast<size_t>(in.m), k = w.columns();
   if (m == 0 || w.rows() == 0) return;
-  STABLELM_CHECK(CutRowsFloats(m, k) <= workspace.cut_capacity());
   STABLELM_CHECK(pool.NumThreads() <= workspace.threads());
+  if (IsQuantized(w.type())) return QuantMatMul(in, pool, workspace);
+  STABLELM_CHECK(CutRowsFloats(m, k) <= workspace.cut_capacity());
 
   MatMulJob job = {.x = in.x, .rows = m, .w = &w, .bias = in.bias, .y = in.y};
   if (m <= kMaxStreamedRows) {

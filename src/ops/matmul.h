@@ -6,7 +6,13 @@
 // bits as in a batch, and all targets with FMA give the same bits; those without (SSE4, scalar) round the product
 // first.
 //
-// Weights are used as packed (ops/packed_matrix.h; fp32, fp16, bf16); activations and accumulation are fp32.
+// Weights are used as packed (ops/packed_matrix.h). With fp32, fp16 and bf16 weights, activations and accumulation are
+// fp32, and K is cut as said. With quantized weights, rows of x become 8-bit integers (ops/quantized_rows.h) in blocks
+// of the weights' length; products inside a block are summed as integers, sub-block scales included, exactly; then, in
+// K order,
+//   acc = fma(float(sum), d * scale of x, acc)      the product rounded first
+// once for each block, and for Q4_K and Q5_K once more with minus the sum of the minimums and dmin. |y - W x| is at
+// most sum |w| * (scale of x) / 2 for the rounding of x, and that of K / block folds.
 #pragma once
 
 #include <cstddef>
@@ -30,7 +36,10 @@ struct MatMulInput {
 
 void MatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace);
 
-// The plain loop: accumulates in fp64, rounds once. Tests hold the fast body to it.
+// The plain loop: accumulates in fp64, rounds once, with decoded weights and x as it is. Tests hold the fast body to
+// it.
 void MatMulRef(const MatMulInput& in);
+// The plain loops that define the bits for quantized weights.
+void MatMulQuantRef(const MatMulInput& in);
 
 }  // namespace stablelm

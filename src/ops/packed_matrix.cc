@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "base/error.h"
 #include "ops/convert.h"
+#include "ops/quant/blocks.h"
+#include "ops/quant/quant_row.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/packed_matrix.cc"
@@ -23,10 +26,10 @@ HWY_INLINE T LoadElement(const std::byte* p) {
   return value;
 }
 
-// Columns [k_begin, k_end) of `rows` rows, element by element.
+// Units [begin, end) of `rows` rows, one by one.
 template <typename T>
-void TransposePlain(const std::byte* stored, size_t row_bytes, size_t rows, size_t k_begin, size_t k_end, T* out) {
-  for (size_t k = k_begin; k < k_end; ++k) {
+void TransposePlain(const std::byte* stored, size_t row_bytes, size_t rows, size_t begin, size_t end, T* out) {
+  for (size_t k = begin; k < end; ++k) {
     T* const column = out + k * kPanelRows;
     for (size_t r = 0; r < rows; ++r) column[r] = LoadElement<T>(stored + r * row_bytes + k * sizeof(T));
     std::fill(column + rows, column + kPanelRows, T{});
@@ -95,11 +98,15 @@ void TransposeRows(const std::byte* stored, size_t row_bytes, size_t rows, size_
   TransposePlain(stored, row_bytes, rows, k, columns, out);
 }
 
-void TransposePanel(const std::byte* stored, size_t element_bytes, size_t rows, size_t columns, std::byte* out) {
-  if (element_bytes == 2) {
-    TransposeRows(stored, columns * 2, rows, columns, reinterpret_cast<uint16_t*>(out));
-  } else {
-    TransposeRows(stored, columns * 4, rows, columns, reinterpret_cast<uint32_t*>(out));
+// A field of one block of `rows` rows, or all elements of rows that are not quantized (count: K).
+void TransposeField(const std::byte* stored, size_t row_bytes, size_t rows, size_t unit, size_t count, std::byte* out) {
+  switch (unit) {
+    case 1:
+      return TransposePlain(stored, row_bytes, rows, 0, count, reinterpret_cast<uint8_t*>(out));
+    case 2:
+      return TransposeRows(stored, row_bytes, rows, count, reinterpret_cast<uint16_t*>(out));
+    default:
+      return TransposeRows(stored, row_bytes, rows, count, reinterpret_cast<uint32_t*>(out));
   }
 }
 
@@ -109,16 +116,52 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace stablelm {
 namespace {
-HWY_EXPORT(TransposePanel);
+HWY_EXPORT(TransposeField);
+
+constexpr BlockField kWord[] = {{0, 4, 1}};
+constexpr BlockField kHalf[] = {{0, 2, 1}};
+constexpr BlockField kQ8_0[] = {{offsetof(BlockQ8_0, d), 2, 1}, {offsetof(BlockQ8_0, q), 4, 8}};
+constexpr BlockField kQ4_0[] = {{offsetof(BlockQ4_0, d), 2, 1}, {offsetof(BlockQ4_0, q), 4, 4}};
+constexpr BlockField kQ4_K[] = {
+    {offsetof(BlockQ4_K, d), 2, 2}, {offsetof(BlockQ4_K, s), 1, 12}, {offsetof(BlockQ4_K, q), 4, 32}};
+constexpr BlockField kQ5_K[] = {{offsetof(BlockQ5_K, d), 2, 2},
+                                {offsetof(BlockQ5_K, s), 1, 12},
+                                {offsetof(BlockQ5_K, high), 4, 8},
+                                {offsetof(BlockQ5_K, q), 4, 32}};
+constexpr BlockField kQ6_K[] = {{offsetof(BlockQ6_K, d), 2, 1},
+                                {offsetof(BlockQ6_K, scale), 1, 16},
+                                {offsetof(BlockQ6_K, low), 4, 32},
+                                {offsetof(BlockQ6_K, high), 4, 16}};
+
 }  // namespace
+
+std::span<const BlockField> PackedFields(DType type) {
+  switch (type) {
+    case DType::kF32:
+      return kWord;
+    case DType::kF16:
+    case DType::kBF16:
+      return kHalf;
+    case DType::kQ8_0:
+      return kQ8_0;
+    case DType::kQ4_0:
+      return kQ4_0;
+    case DType::kQ4_K:
+      return kQ4_K;
+    case DType::kQ5_K:
+      return kQ5_K;
+    case DType::kQ6_K:
+      return kQ6_K;
+    default:
+      STABLELM_CHECK(false);
+  }
+}
 
 PackedMatrix::PackedMatrix(DType type, int64_t rows, int64_t columns, const char* name)
     : type_(type),
       rows_(static_cast<size_t>(rows)),
       columns_(static_cast<size_t>(columns)),
-      data_(Bytes(type, rows, columns), name) {
-  STABLELM_CHECK(type == DType::kF32 || type == DType::kF16 || type == DType::kBF16);
-}
+      data_(Bytes(type, rows, columns), name) {}
 
 size_t PackedMatrix::Bytes(DType type, int64_t rows, int64_t columns) {
   const size_t panels = (static_cast<size_t>(rows) + kPanelRows - 1) / kPanelRows;
@@ -131,16 +174,43 @@ size_t PackedMatrix::RowsOf(size_t p) const {
 }
 
 void PackedMatrix::Pack(size_t p, const std::byte* rows) {
-  HWY_DYNAMIC_DISPATCH(TransposePanel)
-  (rows, BytesOf(type_), RowsOf(p), columns_, data_.data() + p * panel_bytes());
+  std::byte* out = data_.data() + p * panel_bytes();
+  const size_t count = RowsOf(p);
+  if (!IsQuantized(type_)) {
+    HWY_DYNAMIC_DISPATCH(TransposeField)(rows, row_bytes(), count, BytesOf(type_), columns_, out);
+    return;
+  }
+  const size_t blocks = columns_ / static_cast<size_t>(BlockElements(type_));
+  for (size_t b = 0; b < blocks; ++b) {
+    const std::byte* const block = rows + b * BlockBytes(type_);
+    for (const BlockField& field : PackedFields(type_)) {
+      HWY_DYNAMIC_DISPATCH(TransposeField)(block + field.offset, row_bytes(), count, field.unit, field.count, out);
+      out += kPanelRows * field.unit * field.count;
+    }
+  }
+}
+
+void PackedMatrix::StoredRow(size_t n, std::byte* out) const {
+  STABLELM_CHECK(n < rows_);
+  const std::byte* from = panel(n / kPanelRows);
+  const size_t row = n % kPanelRows, block_bytes = BlockBytes(type_);
+  for (size_t at = 0; at < row_bytes(); at += block_bytes) {  // a block of one element when not quantized
+    for (const BlockField& field : PackedFields(type_)) {
+      for (size_t i = 0; i < field.count; ++i) {
+        std::memcpy(out + at + field.offset + i * field.unit, from + (i * kPanelRows + row) * field.unit, field.unit);
+      }
+      from += kPanelRows * field.unit * field.count;
+    }
+  }
 }
 
 void PackedMatrix::UnpackRow(size_t n, float* out) const {
-  STABLELM_CHECK(n < rows_);
-  const std::byte* const from = panel(n / kPanelRows);
-  const size_t size = BytesOf(type_);
-  for (size_t k = 0; k < columns_; ++k) {
-    ConvertToFloat(type_, from + (k * kPanelRows + n % kPanelRows) * size, 1, out + k);
+  std::vector<std::byte> stored(row_bytes());
+  StoredRow(n, stored.data());
+  if (IsQuantized(type_)) {
+    DecodeRow(type_, stored.data(), {out, columns_});
+  } else {
+    ConvertToFloat(type_, stored.data(), columns_, out);
   }
 }
 

@@ -5,12 +5,17 @@
 // product needs no sums across lanes, and a panel is one stream of memory whatever the number of rows of x. The last
 // panel is filled up with zeros.
 //
+// Quantized rows are packed block by block: each field of the block (PackedFields) holds its first unit of all rows of
+// the panel, then its second, and so on. Units are fp16 scales, bytes of packed scales, and words of four quants, which
+// is what integer products take at a time. Nothing is decoded, so that a matrix takes the bytes that it has in a file.
+//
 // The memory is the matrix's own, in huge pages where the system has them: walking 4 KiB pages costs a fifth of the
 // speed of decoding.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/aligned_buffer.h"
 #include "base/dtype.h"
@@ -19,10 +24,18 @@ namespace stablelm {
 
 inline constexpr size_t kPanelRows = 32;
 
+// A part of a block: `count` units of `unit` bytes, `offset` bytes from the block's beginning.
+struct BlockField {
+  size_t offset = 0, unit = 0, count = 0;
+};
+// The fields of a type's blocks in packed order; one for the single element of a type that is not quantized.
+std::span<const BlockField> PackedFields(DType type);
+
 class PackedMatrix {
  public:
   PackedMatrix() = default;
-  // [rows, columns] of fp32, fp16 or bf16; not initialised. `name` is for the error when there is no memory.
+  // [rows, columns] of fp32, fp16, bf16 or a quantized type (whole blocks); not initialised. `name` is for the error
+  // when there is no memory.
   PackedMatrix(DType type, int64_t rows, int64_t columns, const char* name);
   static size_t Bytes(DType type, int64_t rows, int64_t columns);
 
@@ -30,14 +43,17 @@ class PackedMatrix {
   size_t rows() const { return rows_; }
   size_t columns() const { return columns_; }
   size_t panels() const { return (rows_ + kPanelRows - 1) / kPanelRows; }
-  size_t panel_bytes() const { return columns_ * kPanelRows * BytesOf(type_); }
+  size_t row_bytes() const { return BytesOf(type_, static_cast<int64_t>(columns_)); }
+  size_t panel_bytes() const { return row_bytes() * kPanelRows; }
   const std::byte* panel(size_t p) const { return data_.data() + p * panel_bytes(); }
 
   size_t RowsOf(size_t p) const;  // kPanelRows, fewer in the last panel
   // Fills panel p from its rows as stored: row-major, of the same type, at any byte address. Threads may fill different
   // panels at the same time.
   void Pack(size_t p, const std::byte* rows);
-  // Row n as fp32 [columns].
+  // Row n as it was stored, row_bytes().
+  void StoredRow(size_t n, std::byte* out) const;
+  // Row n as fp32 [columns], decoded when it is quantized.
   void UnpackRow(size_t n, float* out) const;
 
  private:

@@ -1,5 +1,7 @@
 #include "ops/simd.h"
 
+#include <atomic>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/simd.cc"
 #include <hwy/foreach_target.h>
@@ -32,11 +34,27 @@ std::vector<int64_t> Bits(int64_t mask) {
   return bits;
 }
 
-std::vector<std::string> Names(int64_t mask) {
+constexpr char kVnniName[] = "avx3_vnni";
+
+std::vector<std::string> Names(int64_t mask, bool vnni) {
   std::vector<std::string> names;
-  for (const int64_t bit : Bits(mask)) names.push_back(LowerName(bit));
+  for (const int64_t bit : Bits(mask)) {
+    if (bit == HWY_AVX3 && vnni) names.push_back(kVnniName);
+    names.push_back(LowerName(bit));
+  }
   return names;
 }
+
+bool MachineHasVnni() {
+#if HWY_ARCH_X86
+  return __builtin_cpu_supports("avx512vnni") != 0;
+#else
+  return false;
+#endif
+}
+
+// Part of the one choice per process, beside Highway's own.
+std::atomic<bool> vnni_refused = false;
 
 int64_t Usable() {
   hwy::SetSupportedTargetsForTest(0);
@@ -45,28 +63,33 @@ int64_t Usable() {
 
 }  // namespace
 
-std::vector<std::string> BuiltSimdTargets() { return Names(HWY_TARGETS); }
+std::vector<std::string> BuiltSimdTargets() { return Names(HWY_TARGETS, true); }
 
 std::vector<std::string> UsableSimdTargets() {
   const std::string in_use = SimdTargetInUse();
-  const std::vector<std::string> names = Names(Usable());
+  const std::vector<std::string> names = Names(Usable(), MachineHasVnni());
   SelectSimdTarget(in_use);
   return names;
 }
 
 std::string SimdTargetInUse() {
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  return LowerName(Bits(hwy::SupportedTargets() & HWY_TARGETS).front());
+  const int64_t best = Bits(hwy::SupportedTargets() & HWY_TARGETS).front();
+  return best == HWY_AVX3 && MachineHasVnni() && !vnni_refused ? kVnniName : LowerName(best);
 }
+
+bool VnniInUse() { return SimdTargetInUse() == kVnniName; }
 
 void SelectSimdTarget(std::string_view name) {
   const int64_t usable = Usable();
+  vnni_refused = name == LowerName(HWY_AVX3);
+  const bool wants_vnni = name == kVnniName && MachineHasVnni();
   if (name.empty()) {
     hwy::GetChosenTarget().Update(usable);
     return;
   }
   for (const int64_t bit : Bits(usable)) {
-    if (LowerName(bit) != name) continue;
+    if (LowerName(bit) != name && !(wants_vnni && bit == HWY_AVX3)) continue;
     hwy::SetSupportedTargetsForTest(bit);
     hwy::GetChosenTarget().Update(bit);
     return;
@@ -74,7 +97,7 @@ void SelectSimdTarget(std::string_view name) {
   throw Error({.where = "STABLELM_SIMD",
                .what = "this machine cannot use the SIMD target " + Quoted(name),
                .found = {},
-               .expected = "one of " + Joined(Names(usable)),
+               .expected = "one of " + Joined(Names(usable, MachineHasVnni())),
                .hint = "unset it to let the program choose the best"});
 }
 

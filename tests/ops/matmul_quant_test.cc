@@ -1,0 +1,174 @@
+#include "ops/matmul.h"
+#include "ops/op_testing.h"
+#include "ops/quant/quant_row.h"
+#include "ops/quantized_rows.h"
+
+namespace stablelm {
+namespace {
+
+constexpr DType kTypes[] = {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
+
+// Any bytes are quants and integer scales; fp16 scales get a modest exponent so that they are finite.
+PackedMatrix RandomMatrix(DType type, size_t n, size_t k, uint64_t seed) {
+  const Philox philox(seed);
+  PackedMatrix packed(type, static_cast<int64_t>(n), static_cast<int64_t>(k), "weights");
+  const size_t row_bytes = packed.row_bytes(), block_bytes = BlockBytes(type);
+  std::vector<std::byte> stored(n * row_bytes + 1);
+  std::byte* const rows = stored.data() + 1;  // at an odd address
+  for (size_t i = 0; i < n * row_bytes; ++i) rows[i] = static_cast<std::byte>(philox.Uniform(0, i) * 256);
+  for (size_t block = 0; block < n * row_bytes; block += block_bytes) {
+    for (const BlockField& field : PackedFields(type)) {
+      if (field.unit != 2) continue;
+      for (size_t i = 0; i < field.count; ++i) {
+        std::byte& high = rows[block + field.offset + 2 * i + 1];
+        high = (high & std::byte{0x83}) | std::byte{0x20};  // sign, two bits of fraction, exponents 8 and 12
+      }
+    }
+  }
+  for (size_t p = 0; p < packed.panels(); ++p) packed.Pack(p, rows + p * kPanelRows * row_bytes);
+  // Packing loses nothing.
+  std::vector<std::byte> row(row_bytes);
+  for (size_t r = 0; r < n; ++r) {
+    packed.StoredRow(r, row.data());
+    EXPECT_EQ(std::memcmp(row.data(), rows + r * row_bytes, row_bytes), 0) << NameOf(type) << " row " << r;
+  }
+  return packed;
+}
+
+bool HasFma(const std::string& target) { return target != "sse4" && target != "scalar" && target != "emu128"; }
+
+struct Case {
+  size_t m, n, k;  // k in blocks
+};
+
+// Around the streams (4 panels), the panel (32 rows), the tile heights (2, 4, 8) and what one thread gets.
+const Case kCases[] = {{1, 1, 1},  {1, 33, 3}, {2, 140, 2}, {3, 31, 1},  {4, 129, 2}, {5, 7, 3},
+                       {8, 64, 1}, {9, 40, 2}, {17, 65, 1}, {33, 32, 2}, {70, 36, 1}};
+
+TEST(QuantMatMul, TargetsWithFmaGiveTheBitsOfThePlainLoops) {
+  ForEachSimdTarget([] {
+    const std::string target = SimdTargetInUse();
+    ThreadPool pool(3);
+    for (const DType type : kTypes) {
+      for (const Case c : kCases) {
+        const size_t k = c.k * static_cast<size_t>(BlockElements(type));
+        SCOPED_TRACE(testing::Message() << NameOf(type) << " m " << c.m << " n " << c.n << " k " << k);
+        const PackedMatrix packed = RandomMatrix(type, c.n, k, 1);
+        const auto x = RandomNormals(c.m * k, 2), bias = RandomNormals(c.n, 3);
+        Workspace workspace(3, c.m, k);
+        GuardedFloats y(c.m * c.n);
+        std::vector<float> want(c.m * c.n);
+        const int64_t m = static_cast<int64_t>(c.m);
+        MatMul({.x = x.data(), .m = m, .w = &packed, .bias = bias.data(), .y = y.data()}, pool, workspace);
+        MatMulQuantRef({.x = x.data(), .m = m, .w = &packed, .bias = bias.data(), .y = want.data()});
+        y.Check();
+        for (size_t i = 0; i < want.size(); ++i) {
+          // Without FMA the product is rounded once more in each fold: 2 eps of at most k * 127 * 2^14 * 2^-4 * scale.
+          const double slack = HasFma(target) ? 0 : 1e-5 * std::abs(static_cast<double>(want[i])) + 1;
+          ASSERT_TRUE(Near(y.span()[i], want[i], slack)) << target << " " << i << ": " << y.span()[i] << " " << want[i];
+        }
+      }
+    }
+  });
+}
+
+// The plain loops in turn compute W x but for the rounding of x.
+TEST(QuantMatMul, PlainLoopsHoldToTheProductOfDecodedWeights) {
+  for (const DType type : kTypes) {
+    const size_t m = 3, n = 40, k = 512, block = static_cast<size_t>(BlockElements(type));
+    const PackedMatrix packed = RandomMatrix(type, n, k, 4);
+    const auto x = RandomNormals(m * k, 5);
+    std::vector<float> y(m * n), want(m * n), row(k);
+    MatMulQuantRef({.x = x.data(), .m = 3, .w = &packed, .bias = nullptr, .y = y.data()});
+    MatMulRef({.x = x.data(), .m = 3, .w = &packed, .bias = nullptr, .y = want.data()});
+    for (size_t i = 0; i < y.size(); ++i) {
+      packed.UnpackRow(i % n, row.data());
+      double bound = 0, magnitude = 0;
+      for (size_t b = 0; b < k; b += block) {
+        const float* xb = x.data() + i / n * k + b;
+        double largest = 0, sum = 0;
+        for (size_t j = 0; j < block; ++j) {
+          largest = std::max(largest, std::abs(static_cast<double>(xb[j])));
+          sum += std::abs(static_cast<double>(row[b + j]));
+        }
+        bound += sum * largest / 254;
+        magnitude += sum * largest;
+      }
+      // Half a step of x for each weight, and the roundings of the folds. Minimums cancel against quants: Q4_K and Q5_K
+      // sum larger terms than |w| shows, by the largest quant.
+      EXPECT_TRUE(Near(y[i], want[i], 1.01 * bound + 64 * kEps * magnitude * 64)) << NameOf(type) << " " << i;
+    }
+  }
+}
+
+TEST(QuantMatMul, RowsHaveTheSameBitsAloneInBatchesAndWithAnyThreads) {
+  ForEachSimdTarget([] {
+    for (const DType type : kTypes) {
+      const size_t m = 21, n = 150, k = 512;
+      const PackedMatrix packed = RandomMatrix(type, n, k, 6);
+      const auto x = RandomNormals(m * k, 7);
+      const auto run = [&](size_t first, size_t rows, size_t threads) {
+        ThreadPool pool(threads);
+        Workspace workspace(threads, rows, k);
+        std::vector<float> y(rows * n);
+        MatMul(
+            {.x = x.data() + first * k, .m = static_cast<int64_t>(rows), .w = &packed, .bias = nullptr, .y = y.data()},
+            pool, workspace);
+        return y;
+      };
+      const auto all = run(0, m, 1);
+      for (const size_t rows : std::initializer_list<size_t>{1, 2, 3, 4, 5, 8, 9, 17, 21}) {
+        for (const size_t first : {size_t{0}, m - rows}) {
+          const auto part = run(first, rows, 1 + rows % 3);
+          ASSERT_EQ(std::memcmp(part.data(), all.data() + first * n, part.size() * sizeof(float)), 0)
+              << NameOf(type) << " rows " << rows << " from " << first;
+        }
+      }
+    }
+  });
+}
+
+TEST(QuantizedRows, EveryTargetRoundsAsThePlainLoop) {
+  ForEachSimdTarget([] {
+    for (const size_t block : {size_t{32}, size_t{256}}) {
+      const size_t k = 2 * block;
+      for (const double scale : {1.0, 1e-32, 1e-38, 1e30, 0.0}) {
+        auto x = RandomNormals(k, 8, scale);
+        if (scale == 1.0) {
+          x[0] = 127;  // whole and half steps, to even
+          for (size_t i = 1; i < block; ++i) x[i] = static_cast<float>(i % 64) + 0.5f;
+        }
+        std::vector<std::byte> memory(QuantizedRows::Bytes(1, k, block));
+        const QuantizedRows rows = QuantizedRows::In(memory.data(), 1, k, block);
+        rows.Set(0, x.data());
+        std::vector<int8_t> q(block);
+        float want = 0;
+        for (size_t b = 0; b < 2; ++b) {
+          QuantizeBlockRef(x.data() + b * block, block, q.data(), &want);
+          EXPECT_EQ(std::memcmp(&rows.scale[b], &want, sizeof want), 0) << scale;
+          EXPECT_EQ(std::memcmp(rows.q + b * block, q.data(), block), 0) << scale;
+          int32_t sum = 0;
+          for (size_t i = 0; i < 16; ++i) sum += q[i];
+          EXPECT_EQ(rows.sums[b * block / kSumElements], sum);
+        }
+      }
+    }
+  });
+}
+
+TEST(QuantizedRows, ValuesThatAreNotFiniteShow) {
+  ForEachSimdTarget([] {
+    ThreadPool pool(1);
+    const PackedMatrix packed = RandomMatrix(DType::kQ4_K, 5, 512, 9);
+    for (const float bad : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) {
+      std::vector<float> x(512, 0.0f), y(5);
+      x[300] = bad;
+      Workspace workspace(1, 1, 512);
+      MatMul({.x = x.data(), .m = 1, .w = &packed, .bias = nullptr, .y = y.data()}, pool, workspace);
+      for (const float value : y) EXPECT_FALSE(std::isfinite(value));
+    }
+  });
+}
+
+}  // namespace
+}  // namespace stablelm
