@@ -117,19 +117,6 @@ class TensorLoader {
   Progress& progress_;
 };
 
-// The kernels compute with fp32, fp16 and bf16: what is stored in other types must be asked to be decoded.
-void RefuseQuantized(const ModelFolder& folder) {
-  for (size_t i = 0; i < folder.table().size(); ++i) {
-    const StoredTensor& tensor = folder.TensorOf(i);
-    if (!IsQuantized(*tensor.dtype)) continue;
-    throw Error({.where = folder.FileOf(i).map.path().string() + ": tensor " + Quoted(tensor.name),
-                 .what = "quantized weights cannot be run as they are",
-                 .found = tensor.stored_as,
-                 .expected = "F32, F16 or BF16",
-                 .hint = "have them decoded while they are loaded: --dtype fp16 or fp32"});
-  }
-}
-
 }  // namespace
 
 LoadedWeights::LoadedWeights(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -141,7 +128,6 @@ LoadedWeights LoadedWeights::Load(std::shared_ptr<const ModelFolder> folder, con
   STABLELM_CHECK(folder);
   STABLELM_CHECK(!options.dtype || *options.dtype == DType::kF32 || *options.dtype == DType::kF16 ||
                  *options.dtype == DType::kBF16);
-  if (!options.dtype) RefuseQuantized(*folder);
   auto state = std::make_unique<State>();
   state->folder = folder;
   const std::vector<WeightEntry>& table = folder->table();

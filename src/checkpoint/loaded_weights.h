@@ -2,9 +2,9 @@
 // mapped file itself.
 //
 // Matrices are handed out as stored when LoadOptions::dtype is empty: fp32, fp16 and bf16 stay where they are in the
-// mapped file, at any byte address, and are read when they are used; fp64 becomes fp32; quantized ones (GGUF) are
-// refused. With a dtype all are converted once, tensor by tensor, file pages released behind the reader. Vectors
-// (norms, biases) are always aligned fp32 copies: they are small.
+// mapped file, at any byte address, and are read when they are used; fp64 becomes fp32; quantized ones (GGUF)
+// stay as they are. With a dtype all are converted once, tensor by tensor, file pages released behind the reader.
+// Vectors (norms, biases) are always aligned fp32 copies: they are small.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// y = x Wᵀ + b: every matrix of the model is a Linear, so that what a matrix is (packed, later quantized, with
+// y = x Wᵀ + b: every matrix of the model is a Linear, so that what a matrix is (packed, quantized, later with
 // adapters) is decided in one place.
 #pragma once
 
@@ -15,10 +15,10 @@ namespace stablelm {
 
 // How a matrix is brought from where it is stored into the form that products read.
 struct PackSource {
-  TensorView stored;                                          // [out, in] fp32, fp16 or bf16
-  DType type = DType::kF32;                                   // of the packed weights: fp32, fp16 or bf16
-  std::string name;                                           // for errors
-  bool check_values = false;                                  // refuse weights that overflow when converted
+  TensorView stored;          // [out, in] fp32, fp16, bf16 or quantized
+  DType type = DType::kF32;   // of the packed weights: that of the stored ones, or fp32, fp16, bf16
+  std::string name;           // for errors
+  bool check_values = false;  // refuse weights that overflow when converted
   std::function<void(size_t begin, size_t bytes)> done = {};  // these bytes of `stored` were read; from any thread
 };
 

@@ -12,11 +12,6 @@ namespace stablelm {
 
 namespace {
 
-// A matrix in the form that products read.
-uint64_t LinearBytes(DType type, int64_t rows, int64_t columns) {
-  return IsQuantized(type) ? BytesOf(type, rows * columns) : PackedMatrix::Bytes(type, rows, columns);
-}
-
 // A tensor of the table, stored as `stored` and wanted as `wanted`. The embedding is used where it is; other matrices
 // are packed. `copied`: it cannot be read in place.
 void PlanTensor(const WeightEntry& entry, DType stored, std::optional<DType> wanted, bool copied, WeightBytes& bytes) {
@@ -31,13 +26,13 @@ void PlanTensor(const WeightEntry& entry, DType stored, std::optional<DType> wan
     (type == stored && !copied ? bytes.mapped : bytes.allocated) += BytesOf(type, entry.shape.NumElements());
     return;
   }
-  bytes.allocated += LinearBytes(type, entry.shape[0], entry.shape[1]);
-  if (copied || stored == DType::kF64) bytes.allocated += n * BytesOf(plain);  // while loading
+  bytes.allocated += PackedMatrix::Bytes(type, entry.shape[0], entry.shape[1]);
+  if (copied || stored == DType::kF64) bytes.allocated += BytesOf(plain, entry.shape.NumElements());  // while loading
 }
 
 void PlanTiedOutput(const ModelConfig& config, DType type, WeightBytes& bytes) {
   if (!config.tie_word_embeddings) return;
-  bytes.allocated += LinearBytes(type, config.vocab_size, config.hidden_size);
+  bytes.allocated += PackedMatrix::Bytes(type, config.vocab_size, config.hidden_size);
 }
 
 }  // namespace

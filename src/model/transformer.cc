@@ -146,12 +146,12 @@ std::span<const float> Transformer::Forward(std::span<const BatchSequence> batch
 void Transformer::Run(std::span<const BatchSequence> batch, const Placed& placed, ForwardContext& ctx,
                       ForwardObserver* observer) const {
   const int64_t width = config_.hidden_size;
-  const size_t row_bytes = static_cast<size_t>(width) * BytesOf(embedding_.dtype);
+  const size_t row_bytes = BytesOf(embedding_.dtype, width);
   float* row = ctx.x.data();
   for (const BatchSequence& s : batch) {
     for (const int32_t id : s.tokens) {
-      ConvertToFloat(embedding_.dtype, embedding_.data + static_cast<size_t>(id) * row_bytes,
-                     static_cast<size_t>(width), row);
+      ConvertValues(embedding_.data + static_cast<size_t>(id) * row_bytes, embedding_.dtype,
+                    reinterpret_cast<std::byte*>(row), DType::kF32, static_cast<size_t>(width));
       row += width;
     }
   }
