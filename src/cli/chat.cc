@@ -45,9 +45,7 @@ class ChatCommand : public Command {
     AddGenerationOptions(app, generation_);
     AddNumber(app, "--seed", seed_, Limits<uint64_t>{},
               "Seed of the draws (default: random, shown by /show); replies are numbered under it");
-    AddChoice(app, "--invalid-utf8", {"error", "replace"},
-              "What to do with input that is not UTF-8: refuse the line (default), or put U+FFFD in place of the bytes",
-              [this](size_t i) { conversation_.replace_invalid = i == 1; });
+    AddInvalidUtf8(app, conversation_.replace_invalid);
     AddFlag(app, "--plain", plain_, "On a terminal: text as it comes, no Markdown and no word wrap");
     AddText(app, "--history", "FILE", history_,
             "On a terminal: keep what is typed in FILE (default: the user's state folder; \"\": nowhere)");

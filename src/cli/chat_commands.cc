@@ -43,10 +43,8 @@ std::string WithUnderscores(std::string name) {
 }
 
 ContextPolicy ParseContextPolicy(const std::string& value, const std::string& where) {
-  const std::vector<std::string> names = ContextPolicyNames();
-  const auto found = std::ranges::find(names, value);
-  if (found == names.end()) Fail(where, "unknown context policy " + Quoted(value), "one of " + Joined(names));
-  return static_cast<ContextPolicy>(found - names.begin());  // the names are in the order of the values
+  if (const std::optional<ContextPolicy> policy = ContextPolicyOf(value)) return *policy;
+  Fail(where, "unknown context policy " + Quoted(value), "one of " + Joined(ContextPolicyNames()));
 }
 
 }  // namespace
@@ -171,10 +169,9 @@ void ChatSession::Set(const std::string& arguments) {
     return screen_.Show("/set", Line("context_policy", NameOf(start_.limits.policy)));
   }
   if (name == "preset") {
-    const std::vector<std::string> names = PresetNames();
-    const auto found = std::ranges::find(names, value);
-    if (found == names.end()) Fail(where, "unknown preset " + Quoted(value), Joined(names));
-    options.wishes = {.options = {}, .preset = static_cast<Preset>(found - names.begin())};
+    const std::optional<Preset> preset = PresetOf(value);
+    if (!preset) Fail(where, "unknown preset " + Quoted(value), "one of " + Joined(PresetNames()));
+    options.wishes = {.options = {}, .preset = preset};
     options.greedy = false;
     PlanAgain(std::move(options));
     return screen_.Show("/set", PlanText());

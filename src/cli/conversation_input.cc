@@ -1,7 +1,5 @@
 #include "cli/conversation_input.h"
 
-#include <algorithm>
-
 #include "base/error.h"
 
 namespace stablelm {
@@ -45,20 +43,14 @@ void AddContextOptions(CLI::App& app, ConversationInput& input) {
       "What to do when prompt and reserve do not fit the context: refuse, drop the oldest turns of the conversation, "
       "or reply until the context is full (default: " +
           std::string(NameOf(input.policy)) + ")",
-      [&input](size_t i) {
-        constexpr ContextPolicy kInOrder[] = {ContextPolicy::kError, ContextPolicy::kDropOldestTurns,
-                                              ContextPolicy::kStop};
-        input.policy = kInOrder[i];
-      });
+      [&input](size_t i) { input.policy = *ContextPolicyOf(ContextPolicyNames()[i]); });
   AddNumber(app, "--reserve", input.reserve, Limits<int64_t>{0, int64_t{1} << 31},
             "Positions of the context that stay free for the reply (default: 0; with drop-oldest-turns 512, at most "
             "half the context)");
 }
 
 ContextLimits LimitsOf(const ConversationInput& input, int64_t context) {
-  const bool drops = input.policy == ContextPolicy::kDropOldestTurns;
-  const int64_t standard = drops ? std::min<int64_t>(512, context / 2) : 0;
-  return {.context = context, .reserve = input.reserve.value_or(standard), .policy = input.policy};
+  return LimitsFor(input.policy, input.reserve, context);
 }
 
 std::string SystemTextOf(const std::string& given, const std::string& where, bool replace_invalid) {
@@ -83,12 +75,8 @@ PromptOfCommand PromptFor(const ConversationInput& input, const Tokenizer& token
   PromptOfCommand prompt;
   prompt.where = input.user ? "--user" : *input.messages == "-" ? "standard input" : *input.messages;
   prompt.setup = ResolveChatSetup(WishesOf(input), defaults);
-  Conversation conversation = ReadConversation(input);
-  RequireQuestion(conversation,
-                  prompt.where);  // before a system message moves the others: errors count as the file does
-  conversation = WithSystemMessage(std::move(conversation), prompt.setup);
-  const PromptBuilder builder(tokenizer, prompt.setup.prompt_template);
-  prompt.fitted = FitPrompt(builder, conversation, LimitsOf(input, context), prompt.where);
+  prompt.fitted =
+      FitConversation(ReadConversation(input), prompt.setup, tokenizer, LimitsOf(input, context), prompt.where);
   if (prompt.fitted.dropped_messages > 0) {
     out.Warning("the conversation does not fit the context: its " + std::to_string(prompt.fitted.dropped_messages) +
                 " oldest messages (" + std::to_string(prompt.fitted.dropped_tokens) + " tokens) were dropped");

@@ -31,8 +31,6 @@ void AddPromptOptions(CLI::App& app, ConversationInput& input);
 // --context-policy and --reserve; input.policy is the default that --help names.
 void AddContextOptions(CLI::App& app, ConversationInput& input);
 
-// The reserve that holds when none is given: none, but 512 positions or half the context where turns are dropped to
-// make room.
 ContextLimits LimitsOf(const ConversationInput& input, int64_t context);
 
 // What --system, --no-system and --template ask for. Throws UsageError and Error.

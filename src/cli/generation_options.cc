@@ -71,12 +71,11 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
             [&options](const std::string& text) { options.logit_bias.push_back(ParseBias(text)); });
   AddFlag(app, "--greedy", options.greedy, "Always the most likely token, the lowest id among equals");
   AddChoice(app, "--preset", PresetNames(),
-            "Settings of the model card, of Stability AI's notebook or chat Space, or none", [&options](size_t i) {
-              constexpr Preset kInOrder[] = {Preset::kCard, Preset::kNotebook, Preset::kSpace, Preset::kGreedy};
-              options.wishes.preset = kInOrder[i];
-            });
-  AddText(app, "--stop-id", "IDS", options.stop_ids,
-          "Token ids that end the reply as well (\"7 8\"), beside those of the model's files");
+            "Settings of the model card, of Stability AI's notebook or chat Space, or none",
+            [&options](size_t i) { options.wishes.preset = PresetOf(PresetNames()[i]); });
+  AddValue(app, "--stop-id", "IDS",
+           "Token ids that end the reply as well (\"7 8\"), beside those of the model's files",
+           [&options](const std::string& text) { options.stop_ids = ParseIds(text, "--stop-id"); });
   AddValues(app, "--stop", "TEXT", "End before this text; it may span tokens, and no part of it is shown",
             [&options](const std::string& text) {
               options.stop_strings.push_back(CheckedUtf8(text, "--stop", false));
@@ -89,40 +88,6 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
   AddFlag(app, "--ignore-eos", options.ignore_eos, "Never choose an end token");
   AddFlag(app, "--allow-padding-ids", options.allow_padding_ids,
           "Allow ids above the tokenizer's largest, which have no text");
-}
-
-GenerationPlan PlanGeneration(const GenerationOptions& options, const ModelConfig& config, const Tokenizer* tokenizer,
-                              const ModelDefaults& defaults, std::optional<PromptTemplate> prompt_template) {
-  SettingWishes wishes = options.wishes;
-  if (options.greedy) {
-    if (AskForDraws(wishes.options) == true) {
-      throw UsageError({.where = "--greedy",
-                        .what = "contradicts --temperature, --top-k and the other options that ask for draws",
-                        .found = {},
-                        .expected = {},
-                        .hint = "leave one of them out"});
-    }
-    wishes.options["do_sample"] = 0;
-  }
-  GenerationPlan plan;
-  plan.settings = ResolveSettings(wishes, defaults);
-  plan.settings.sampling.sampler_order = options.sampler_order;
-  plan.settings.sampling.logit_bias = options.logit_bias;
-  CheckSamplingOptions(plan.settings.sampling, config.vocab_size);
-  plan.stop_ids = ResolveStopIds(config, tokenizer, defaults, prompt_template, ParseIds(options.stop_ids, "--stop-id"));
-  if (tokenizer && !options.allow_padding_ids) plan.known_ids = tokenizer->size();
-  plan.stop_strings = options.stop_strings;
-  plan.max_time_s = options.max_time_s;
-  return plan;
-}
-
-void GenerationPlan::Apply(bool ignore_eos, GenerateRequest& request) const {
-  request.sampling = settings.sampling;
-  request.max_new_tokens = settings.max_new_tokens;
-  request.known_ids = known_ids;
-  request.stop_strings = stop_strings;
-  request.max_time_s = max_time_s;
-  for (const StopId& stop : stop_ids) (ignore_eos ? request.banned_ids : request.stop_ids).push_back(stop.id);
 }
 
 void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Tokenizer* tokenizer,
@@ -140,7 +105,12 @@ void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Toke
     for (const StopId& stop : plan.stop_ids) {
       stops.push_back({{"id", stop.id}, {"token", spelling(stop.id)}, {"from", stop.from}});
     }
+    nlohmann::ordered_json lists = nlohmann::ordered_json::object();
+    for (const TokenListInForce& one : plan.token_lists) {
+      lists[one.name] = {{"entries", one.entries}, {"from", one.from}};
+    }
     nlohmann::ordered_json object = {{"settings", settings},
+                                     {"token_lists", lists},
                                      {"stop_ids", stops},
                                      {"banned_padding_ids", padding},
                                      {"template", nullptr},
@@ -156,6 +126,9 @@ void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Toke
   };
   for (const SettingInForce& one : plan.settings.list) {
     line(one.name, ShownValue(*FindSetting(one.name), one.value), one.from);
+  }
+  for (const TokenListInForce& one : plan.token_lists) {
+    line(one.name, std::to_string(one.entries) + (one.entries == 1 ? " entry" : " entries"), one.from);
   }
   for (const StopId& stop : plan.stop_ids) {
     const std::string token = spelling(stop.id);

@@ -100,6 +100,8 @@ std::string ReadRawInput(const TextInput& input, Output& out);
 // Whole file or pipe; "-" is standard input.
 std::string ReadFileOrPipe(const std::string& path);
 
+// --invalid-utf8 error|replace.
+void AddInvalidUtf8(CLI::App& app, bool& replace);
 // Refuses, or repairs when `replace`, bytes that are not UTF-8.
 std::string CheckedUtf8(std::string bytes, const std::string& where, bool replace);
 

@@ -27,9 +27,7 @@ class PromptCommand : public Command {
   void AddOptions(CLI::App& app) override {
     AddConversationInput(app, input_);
     AddContextOptions(app, input_);
-    AddChoice(app, "--invalid-utf8", {"error", "replace"},
-              "What to do with bytes that are not UTF-8: refuse (default), or put U+FFFD in their place",
-              [this](size_t i) { input_.replace_invalid = i == 1; });
+    AddInvalidUtf8(app, input_.replace_invalid);
   }
 
   int Run(Output& out) override {

@@ -79,9 +79,13 @@ std::string ReadFileOrPipe(const std::string& path) {
 void AddTextInput(CLI::App& app, TextInput& input, const std::string& positional) {
   AddText(app, positional, positional, input.text, "The input; without it and without --file: standard input");
   AddText(app, "--file", "FILE", input.file, "Read the input from FILE (- is standard input)");
+  AddInvalidUtf8(app, input.replace_invalid);
+}
+
+void AddInvalidUtf8(CLI::App& app, bool& replace) {
   AddChoice(app, "--invalid-utf8", {"error", "replace"},
             "What to do with bytes that are not UTF-8: refuse (default), or put U+FFFD in their place",
-            [&input](size_t i) { input.replace_invalid = i == 1; });
+            [&replace](size_t i) { replace = i == 1; });
 }
 
 std::string ReadRawInput(const TextInput& input, Output& out) {

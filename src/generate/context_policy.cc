@@ -1,5 +1,7 @@
 #include "generate/context_policy.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace stablelm {
@@ -55,6 +57,19 @@ std::vector<std::string> ContextPolicyNames() {
   return names;
 }
 
+std::optional<ContextPolicy> ContextPolicyOf(std::string_view name) {
+  for (const ContextPolicy policy : kPolicies) {
+    if (name == NameOf(policy)) return policy;
+  }
+  return std::nullopt;
+}
+
+ContextLimits LimitsFor(ContextPolicy policy, std::optional<int64_t> reserve, int64_t context) {
+  const bool drops = policy == ContextPolicy::kDropOldestTurns;
+  const int64_t standard = drops ? std::min<int64_t>(512, context / 2) : 0;
+  return {.context = context, .reserve = reserve.value_or(standard), .policy = policy};
+}
+
 FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& conversation, const ContextLimits& limits,
                        const std::string& where) {
   FittedPrompt out;
@@ -90,6 +105,14 @@ FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& convers
   out.dropped_messages = 2 * high;
   out.dropped_tokens = whole - Length(out.prompt);
   return out;
+}
+
+FittedPrompt FitConversation(Conversation conversation, ChatSetup& setup, const Tokenizer& tokenizer,
+                             const ContextLimits& limits, const std::string& where) {
+  CheckConversation(conversation, where);
+  RequireQuestion(conversation, where);  // before a system message moves the others
+  conversation = WithSystemMessage(std::move(conversation), setup);
+  return FitPrompt(PromptBuilder(tokenizer, setup.prompt_template), conversation, limits, where);
 }
 
 void RequireContext(int64_t tokens, const ContextLimits& limits, const std::string& where) {

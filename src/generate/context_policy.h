@@ -3,9 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "generate/chat_setup.h"
 #include "generate/conversation.h"
 #include "generate/prompt.h"
 
@@ -19,12 +22,17 @@ enum class ContextPolicy : uint8_t {
 };
 const char* NameOf(ContextPolicy policy);
 std::vector<std::string> ContextPolicyNames();
+std::optional<ContextPolicy> ContextPolicyOf(std::string_view name);
 
 struct ContextLimits {
   int64_t context = 0;  // positions of the model
   int64_t reserve = 0;  // positions that stay free for the reply
   ContextPolicy policy = ContextPolicy::kError;
 };
+
+// The limits of a request. The reserve that holds when none is given: none, but 512 positions or half the context where
+// turns are dropped to make room.
+ContextLimits LimitsFor(ContextPolicy policy, std::optional<int64_t> reserve, int64_t context);
 
 struct FittedPrompt {
   Prompt prompt;
@@ -36,6 +44,11 @@ struct FittedPrompt {
 // when it does not fit: for drop-oldest-turns when the last turn alone does not.
 FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& conversation, const ContextLimits& limits,
                        const std::string& where = {});
+
+// The same for a conversation that came from outside, with the system message that is in force (WithSystemMessage);
+// errors count messages as the conversation does. Throws Error as CheckConversation too.
+FittedPrompt FitConversation(Conversation conversation, ChatSetup& setup, const Tokenizer& tokenizer,
+                             const ContextLimits& limits, const std::string& where);
 
 // The same question about a prompt without turns, of `tokens` ids. Throws Error when it does not fit; there is nothing
 // to drop.

@@ -20,8 +20,6 @@ struct Unfollowed {
 constexpr Unfollowed kUnfollowed[] = {
     {"assistant_confidence_threshold", "0.4"},
     {"assistant_early_exit", "null"},
-    {"bad_words_ids", "null"},
-    {"begin_suppress_tokens", "null"},
     {"constraints", "null"},
     {"diversity_penalty", "0.0"},
     {"dola_layers", "null"},
@@ -46,7 +44,6 @@ constexpr Unfollowed kUnfollowed[] = {
     {"renormalize_logits", "false"},
     {"sequence_bias", "null"},
     {"stop_strings", "null"},
-    {"suppress_tokens", "null"},
     {"token_healing", "false"},
     {"top_h", "null"},
     {"watermarking_config", "null"},
@@ -108,40 +105,85 @@ void ReadLengthDecay(const Json& value, const std::string& place, GenerationConf
   }
 }
 
-// Takes the key when it is one of ours or one of theirs; false when it is neither.
-bool TakeKey(const std::string& key, const Json& value, const std::string& where, GenerationConfig& out) {
-  if (const std::optional<SettingSpec> spec = FindSetting(key)) {
-    if (!value.is_null()) out.values[key] = ReadSettingValue(value, *spec, where + ": \"" + key + "\"");
-    return true;
+// `list` of token ids.
+std::vector<int32_t> ReadIds(const Json& list, const std::string& place, int64_t vocab_size, size_t most) {
+  if (!list.is_array()) {
+    throw Error({.where = place,
+                 .what = "not a list of token ids",
+                 .found = ShownJson(list),
+                 .expected = "[1, 2, ...]",
+                 .hint = {}});
   }
-  if (key == "exponential_decay_length_penalty") {
-    if (!value.is_null()) ReadLengthDecay(value, where + ": \"" + key + "\"", out);
-    return true;
+  if (list.size() > most) {
+    throw Error({.where = place,
+                 .what = "too many ids",
+                 .found = std::to_string(list.size()),
+                 .expected = "at most " + std::to_string(most),
+                 .hint = {}});
   }
-  for (const Unfollowed& one : kUnfollowed) {
-    if (key != one.name) continue;
-    const bool asks = !value.is_null() && !(value.is_array() && value.empty()) && value != Json::parse(one.neutral);
-    if (asks) out.warnings.push_back(where + ": \"" + key + "\": " + ShownJson(value) + " is not followed");
-    return true;
-  }
-  return false;
-}
-
-std::vector<int32_t> ReadEosIds(const Json& value, const std::string& where, int64_t vocab_size) {
   std::vector<int32_t> ids;
-  const Json list = value.is_array() ? value : Json::array({value});
   for (const Json& id : list) {
-    const bool valid = id.is_number_integer() && id >= 0 && id < vocab_size;
-    if (!valid || ids.size() == 1000) {
-      throw Error({.where = where + ": \"eos_token_id\"",
-                   .what = valid ? "too many ids" : "not a token of the vocabulary",
-                   .found = valid ? std::to_string(list.size()) : ShownJson(id),
-                   .expected = valid ? "at most 1000" : "an integer from 0 to " + std::to_string(vocab_size - 1),
+    if (!(id.is_number_integer() && id >= 0 && id < vocab_size)) {
+      throw Error({.where = place,
+                   .what = "not a token of the vocabulary",
+                   .found = ShownJson(id),
+                   .expected = "an integer from 0 to " + std::to_string(vocab_size - 1),
                    .hint = {}});
     }
     ids.push_back(id.get<int32_t>());
   }
   return ids;
+}
+
+constexpr size_t kMostListed = 65536;  // ids of one list: as sampling_options.h allows
+
+std::vector<std::vector<int32_t>> ReadBadWords(const Json& value, const std::string& place, int64_t vocab_size) {
+  if (!value.is_array()) {
+    throw Error({.where = place,
+                 .what = "not a list of lists of token ids",
+                 .found = ShownJson(value),
+                 .expected = "[[1, 2], [3], ...]",
+                 .hint = {}});
+  }
+  std::vector<std::vector<int32_t>> words;
+  size_t total = 0;
+  for (const Json& word : value) {
+    words.push_back(ReadIds(word, place, vocab_size, kMostListed - total));
+    total += words.back().size();
+    if (!words.back().empty()) continue;
+    throw Error({.where = place, .what = "an entry is empty", .found = {}, .expected = "one token id or more", .hint = {}});
+  }
+  return words;
+}
+
+// Takes the key when it is one of ours or one of theirs; false when it is neither.
+bool TakeKey(const std::string& key, const Json& value, const std::string& where, int64_t vocab_size,
+             GenerationConfig& out) {
+  const std::string place = where + ": \"" + key + "\"";
+  if (const std::optional<SettingSpec> spec = FindSetting(key)) {
+    if (!value.is_null()) out.values[key] = ReadSettingValue(value, *spec, place);
+    return true;
+  }
+  if (key == "bad_words_ids") {
+    if (!value.is_null()) out.token_lists.bad_words = ReadBadWords(value, place, vocab_size);
+    return true;
+  }
+  if (key == "suppress_tokens" || key == "begin_suppress_tokens") {
+    auto& list = key == "suppress_tokens" ? out.token_lists.suppress : out.token_lists.begin_suppress;
+    if (!value.is_null()) list = ReadIds(value, place, vocab_size, kMostListed);
+    return true;
+  }
+  if (key == "exponential_decay_length_penalty") {
+    if (!value.is_null()) ReadLengthDecay(value, place, out);
+    return true;
+  }
+  for (const Unfollowed& one : kUnfollowed) {
+    if (key != one.name) continue;
+    const bool asks = !value.is_null() && !(value.is_array() && value.empty()) && value != Json::parse(one.neutral);
+    if (asks) out.warnings.push_back(place + ": " + ShownJson(value) + " is not followed");
+    return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -150,9 +192,10 @@ GenerationConfig ParseGenerationConfig(std::string_view json, const std::string&
   const Json root = ParseObject(json, where);
   GenerationConfig out;
   for (const auto& [key, value] : root.items()) {
-    if (TakeKey(key, value, where, out) || value.is_null()) continue;
+    if (TakeKey(key, value, where, vocab_size, out) || value.is_null()) continue;
     if (key == "eos_token_id") {
-      out.eos_ids = ReadEosIds(value, where, vocab_size);
+      out.eos_ids =
+          ReadIds(value.is_array() ? value : Json::array({value}), where + ": \"eos_token_id\"", vocab_size, 1000);
     } else if (std::ranges::find(kHarmless, std::string_view(key)) == std::end(kHarmless)) {
       out.warnings.push_back(where + ": unknown key " + Quoted(key) + " ignored");
     }
@@ -160,10 +203,11 @@ GenerationConfig ParseGenerationConfig(std::string_view json, const std::string&
   return out;
 }
 
-GenerationConfig ParseLegacyGenerationKeys(std::string_view config_json, const std::string& where) {
+GenerationConfig ParseLegacyGenerationKeys(std::string_view config_json, const std::string& where,
+                                           int64_t vocab_size) {
   const Json root = ParseObject(config_json, where);
   GenerationConfig out;
-  for (const auto& [key, value] : root.items()) TakeKey(key, value, where, out);
+  for (const auto& [key, value] : root.items()) TakeKey(key, value, where, vocab_size, out);
   return out;
 }
 

@@ -1,5 +1,7 @@
 #include "generate/model_defaults.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "generate/generation_config.h"
 
@@ -27,6 +29,16 @@ ModelDefaults ReadModelDefaults(const ModelSource& source, const ModelConfig& co
   const auto add = [&](const std::string& from, SettingValues values) {
     if (!values.empty()) out.layers.push_back({.from = from, .values = std::move(values)});
   };
+  const auto add_lists = [&](const std::string& from, TokenLists lists) {
+    if (!lists.Any()) return;
+    const std::vector<int32_t>& ends = out.generation_config_eos.empty() ? config.eos_ids : out.generation_config_eos;
+    if (lists.bad_words) {
+      std::erase_if(*lists.bad_words, [&](const std::vector<int32_t>& word) {
+        return word.size() == 1 && std::ranges::find(ends, word[0]) != ends.end();
+      });
+    }
+    out.token_lists.push_back({.from = from, .lists = std::move(lists)});
+  };
   const auto warn = [&](std::vector<std::string>& warnings) {
     out.warnings.insert(out.warnings.end(), warnings.begin(), warnings.end());
   };
@@ -48,11 +60,13 @@ ModelDefaults ReadModelDefaults(const ModelSource& source, const ModelConfig& co
     GenerationConfig found = ParseGenerationConfig(file->text, file->where, config.vocab_size);
     add(file->from, std::move(found.values));
     out.generation_config_eos = std::move(found.eos_ids);
+    add_lists(file->from, std::move(found.token_lists));
     warn(found.warnings);
   }
   if (const auto file = source.ReadText("config.json", kMaxConfigBytes)) {
-    GenerationConfig legacy = ParseLegacyGenerationKeys(file->text, file->where);
+    GenerationConfig legacy = ParseLegacyGenerationKeys(file->text, file->where, config.vocab_size);
     add(file->from, std::move(legacy.values));
+    add_lists(file->from, std::move(legacy.token_lists));
     warn(legacy.warnings);
   }
   return out;

@@ -9,6 +9,7 @@
 #include "checkpoint/config.h"
 #include "checkpoint/model_source.h"
 #include "generate/chat_record.h"
+#include "generate/generation_config.h"
 #include "generate/setting_values.h"
 #include "tokenizer/tokenizer.h"
 
@@ -20,6 +21,11 @@ struct SettingLayer {
   SettingValues values;
 };
 
+struct TokenListLayer {
+  std::string from;
+  TokenLists lists;
+};
+
 struct ModelDefaults {
   bool tuned = false;                // the tokenizer has the role tokens (HasRoleTokens)
   std::optional<ChatRecord> record;  // the model's own, else the card's for a tuned model, else none
@@ -27,6 +33,8 @@ struct ModelDefaults {
   // Strongest first: stablelm_chat.json, generation_config.json, config.json, or the keys of a GGUF file that carry
   // them; those that are there.
   std::vector<SettingLayer> layers;
+  // Strongest first: generation_config.json, config.json. As in transformers, an end id cannot be a bad word.
+  std::vector<TokenListLayer> token_lists;
   std::vector<int32_t> generation_config_eos;
   std::vector<std::string> warnings;  // what is worth a user's eye
 };

@@ -67,6 +67,7 @@ struct SamplingParameter {
   std::variant<double SamplingOptions::*, int64_t SamplingOptions::*> field;
   double min = 0, max = 0;
   std::string_view help;
+  bool draws = false;  // unused when the most likely token is taken: asking for it asks for draws
 };
 std::span<const SamplingParameter> SamplingParameters();
 

@@ -1,6 +1,5 @@
 #include "generate/setting_values.h"
 
-#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -14,19 +13,13 @@ namespace {
 constexpr SettingSpec kDraw = {"do_sample", SettingKind::kFlag, 0, 1, false};  // draw; else the most likely token
 constexpr SettingSpec kMaxNewTokens = {"max_new_tokens", SettingKind::kWhole, 1, 2147483648.0, false};
 
-// What is unused when the most likely token is taken.
-constexpr std::string_view kDrawing[] = {
-    "temperature",    "top_k",           "top_p",         "min_p",          "typical_p",
-    "epsilon_cutoff", "eta_cutoff",      "top_n_sigma",   "mirostat",       "mirostat_tau",
-    "mirostat_eta",   "xtc_probability", "xtc_threshold", "dynatemp_range", "dynatemp_exponent"};
-
 SettingSpec SpecOf(const SamplingParameter& parameter) {
   const bool whole = std::holds_alternative<int64_t SamplingOptions::*>(parameter.field);
   return {.name = parameter.name,
           .kind = whole ? SettingKind::kWhole : SettingKind::kReal,
           .min = parameter.min,
           .max = parameter.max,
-          .draws = std::ranges::find(kDrawing, parameter.name) != std::end(kDrawing)};
+          .draws = parameter.draws};
 }
 
 nlohmann::ordered_json AsJson(const SettingSpec& spec, double value) {

@@ -36,6 +36,13 @@ std::vector<std::string> PresetNames() {
   return names;
 }
 
+std::optional<Preset> PresetOf(std::string_view name) {
+  for (const Preset preset : kPresets) {
+    if (name == NameOf(preset)) return preset;
+  }
+  return std::nullopt;
+}
+
 SettingValues ValuesOf(Preset preset) {
   switch (preset) {
     case Preset::kCard:

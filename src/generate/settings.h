@@ -23,6 +23,7 @@ namespace stablelm {
 enum class Preset : uint8_t { kCard, kNotebook, kSpace, kGreedy };
 const char* NameOf(Preset preset);  // "card", "notebook", "space", "greedy"
 std::vector<std::string> PresetNames();
+std::optional<Preset> PresetOf(std::string_view name);
 SettingValues ValuesOf(Preset preset);
 
 struct SettingWishes {

@@ -92,6 +92,18 @@ INSTANTIATE_TEST_SUITE_P(Templates, ContextPolicyTest, testing::ValuesIn(kAllTem
   return name;
 });
 
+TEST(RawContextTest, NamesOfPolicies) {
+  for (const std::string& name : ContextPolicyNames()) EXPECT_EQ(NameOf(ContextPolicyOf(name).value()), name);
+  EXPECT_EQ(ContextPolicyOf("drop"), std::nullopt);
+}
+
+TEST(RawContextTest, TheReserveOfEachPolicy) {
+  EXPECT_EQ(LimitsFor(ContextPolicy::kError, {}, 4096).reserve, 0);
+  EXPECT_EQ(LimitsFor(ContextPolicy::kDropOldestTurns, {}, 4096).reserve, 512);
+  EXPECT_EQ(LimitsFor(ContextPolicy::kDropOldestTurns, {}, 100).reserve, 50);
+  EXPECT_EQ(LimitsFor(ContextPolicy::kDropOldestTurns, 7, 100).reserve, 7);
+}
+
 TEST(RawContextTest, RawPromptsHaveNothingToDrop) {
   for (const ContextPolicy policy : {ContextPolicy::kError, ContextPolicy::kDropOldestTurns}) {
     const ContextLimits limits = {.context = 10, .reserve = 3, .policy = policy};

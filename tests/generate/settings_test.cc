@@ -81,6 +81,11 @@ TEST(SettingsTest, TheOrderOfPlaces) {
   check(50, "default preset card");
 }
 
+TEST(SettingsTest, NamesOfPresets) {
+  for (const std::string& name : PresetNames()) EXPECT_EQ(NameOf(PresetOf(name).value()), name);
+  EXPECT_EQ(PresetOf("cards"), std::nullopt);
+}
+
 TEST(SettingsTest, WhatAsksForDraws) {
   const auto greedy = [](SettingValues options, ModelDefaults defaults) {
     return ResolveSettings(Options(std::move(options)), defaults).sampling.Greedy();
@@ -132,7 +137,7 @@ TEST(GenerationConfigTest, SaysWhatItDoesNotFollow) {
   EXPECT_THAT(warnings(R"({"no_such_key": 4})"), ElementsAre(HasSubstr("unknown key \"no_such_key\"")));
   EXPECT_THAT(warnings(R"({"penalty_alpha": null, "constraints": []})"), IsEmpty());
   const GenerationConfig legacy = ParseLegacyGenerationKeys(
-      R"({"model_type": "gpt_neox", "eos_token_id": 99, "top_p": 0.5, "num_beams": 2, "anything": 1})", "C");
+      R"({"model_type": "gpt_neox", "eos_token_id": 99, "top_p": 0.5, "num_beams": 2, "anything": 1})", "C", 10);
   EXPECT_EQ(legacy.values, (SettingValues{{"top_p", 0.5}}));
   EXPECT_THAT(legacy.warnings, ElementsAre(HasSubstr("num_beams")));
 }
@@ -148,6 +153,25 @@ TEST(GenerationConfigTest, RefusesValuesWithoutSense) {
   EXPECT_THAT(refusal(R"({"eos_token_id": 18446744073709551615})"), HasSubstr("not a token"));
   EXPECT_THAT(refusal("[]"), HasSubstr("not a generation configuration"));
   EXPECT_THAT(refusal("{"), HasSubstr("not valid JSON"));
+}
+
+TEST(GenerationConfigTest, ReadsListsOfTokens) {
+  const GenerationConfig config = ParseGenerationConfig(
+      R"({"bad_words_ids": [[1, 2], [3]], "suppress_tokens": [4, 5], "begin_suppress_tokens": []})", "G", 10);
+  EXPECT_EQ(config.token_lists.bad_words, (std::vector<std::vector<int32_t>>{{1, 2}, {3}}));
+  EXPECT_EQ(config.token_lists.suppress, (std::vector<int32_t>{4, 5}));
+  EXPECT_EQ(config.token_lists.begin_suppress, std::vector<int32_t>());
+  EXPECT_THAT(config.warnings, IsEmpty());
+  EXPECT_FALSE(ParseGenerationConfig(R"({"bad_words_ids": null, "suppress_tokens": null})", "G", 10).token_lists.Any());
+  EXPECT_EQ(ParseLegacyGenerationKeys(R"({"bad_words_ids": [[7]]})", "C", 10).token_lists.bad_words,
+            (std::vector<std::vector<int32_t>>{{7}}));
+  for (const char* bad : {R"("bad_words_ids": [1])", R"("bad_words_ids": [[]])", R"("bad_words_ids": [[10]])",
+                          R"("suppress_tokens": 3)", R"("suppress_tokens": [-1])", R"("begin_suppress_tokens": [1.5])",
+                          R"("begin_suppress_tokens": {"1": 2})"}) {
+    const std::string text = bad;
+    EXPECT_THAT(ErrorText([&] { ParseGenerationConfig("{" + text + "}", "G", 10); }),
+                testing::StartsWith("G: " + text.substr(0, text.find(':'))));
+  }
 }
 
 class Folder {
