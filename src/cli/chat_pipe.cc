@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "cli/conversation_input.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 
@@ -26,7 +27,7 @@ void PipeScreen::AbandonReply() {
 void PipeScreen::EndReply(const ChatReply& reply, bool kept) {
   const GenerateResult& result = reply.result;
   if (out_.json()) {
-    out_.Json({{"role", "assistant"},
+    nlohmann::ordered_json object = {{"role", "assistant"},
                {"content", result.text},
                {"finish_reason", NameOf(result.reason)},
                {"seed", reply.seed},
@@ -34,7 +35,9 @@ void PipeScreen::EndReply(const ChatReply& reply, bool kept) {
                {"counts",
                 {{"prompt", reply.prompt_tokens}, {"known", result.known_positions}, {"generated", result.ids.size()}}},
                {"dropped", {{"messages", reply.dropped_messages}, {"tokens", reply.dropped_tokens}}},
-               {"seconds", {{"prefill", result.prefill_s}, {"decode", result.decode_s}}}});
+               {"seconds", {{"prefill", result.prefill_s}, {"decode", result.decode_s}}}};
+    if (result.shifts > 0) object["shift"] = ShiftJson(result);
+    out_.Json(object);
     return;
   }
   out_.Text("\n");

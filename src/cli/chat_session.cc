@@ -111,6 +111,7 @@ bool ChatSession::Answer() {
   GenerateRequest request;
   plan_.Apply(start_.options.ignore_eos, request);
   request.prompt = fitted.prompt.ids;
+  request.keep_on_shift = KeepOnShift(fitted.prompt, start_.limits.policy);
   request.seed = start_.seed;
   request.sample = replies_++;
   request.tokenizer = start_.tokenizer;
@@ -134,6 +135,7 @@ bool ChatSession::Answer() {
                     .dropped_messages = fitted.dropped_messages,
                     .dropped_tokens = fitted.dropped_tokens},
                    kept);
+  if (last_->shifts > 0) screen_.Warning(ShiftText(*last_));
   return kept;
 }
 

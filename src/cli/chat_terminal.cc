@@ -37,7 +37,7 @@ std::string StatusLine(const ChatReply& reply) {
   const auto generated = static_cast<int64_t>(reply.result.ids.size());
   char text[160];
   const int n = std::snprintf(text, sizeof text, "[%lld of %lld positions, first token after %.2f s",
-                              static_cast<long long>(reply.prompt_tokens + generated),
+                              static_cast<long long>(reply.prompt_tokens + generated - reply.result.shifted_tokens),
                               static_cast<long long>(reply.context), reply.result.prefill_s);
   std::string line(text, static_cast<size_t>(n));
   if (generated > 1 && reply.result.decode_s > 0) {

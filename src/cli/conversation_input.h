@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
 #include "cli/options.h"
 #include "generate/chat_setup.h"
 #include "generate/context_policy.h"
+#include "generate/reply.h"
 
 namespace stablelm {
 
@@ -30,6 +32,11 @@ void AddConversationInput(CLI::App& app, ConversationInput& input);
 void AddPromptOptions(CLI::App& app, ConversationInput& input);
 // --context-policy and --reserve; input.policy is the default that --help names.
 void AddContextOptions(CLI::App& app, ConversationInput& input);
+
+// What has to be said of a reply whose context was shifted: a sentence for people, {"times", "dropped_tokens",
+// "approximate"} for programs.
+std::string ShiftText(const GenerateResult& result);
+nlohmann::ordered_json ShiftJson(const GenerateResult& result);
 
 ContextLimits LimitsOf(const ConversationInput& input, int64_t context);
 

@@ -61,7 +61,8 @@ class GenerateCommand : public Command {
            "With --json: prompt_ids, ids (a stop token included), logprobs (natural logarithms under the\n"
            "unchanged logits), text (without the stop token; null when the folder has no tokenizer), finish_reason\n"
            "(stop, length, context, time, cancelled), stop_id or stop_string after a stop, seed, counts, seconds,\n"
-           "with a conversation dropped (what did not fit), and peak_bytes: the largest resident memory of the whole\n"
+           "with a conversation dropped (what did not fit), after a shift of the context shift (times, dropped_tokens,\n"
+           "approximate), and peak_bytes: the largest resident memory of the whole\n"
            "process, pages of mapped weight files included.\n"
            "Ctrl-C ends with what has been generated so far and exit code 130.";
   }
@@ -141,9 +142,11 @@ int GenerateCommand::Run(Output& out) {
     given.replace_invalid = input_.replace_invalid;
     conversation = PromptFor(given, model.RequireTokenizer("--ids \"1 2 3\""), defaults, context, out);
     request.prompt = conversation->fitted.prompt.ids;
+    request.keep_on_shift = KeepOnShift(conversation->fitted.prompt, conversation_.policy);
     where = conversation->where;
   } else {
     request.prompt = RawPrompt(model, out);
+    request.keep_on_shift = KeepOnShift({}, conversation_.policy);
   }
   const RunShape run = ShapeOfGenerate(model.config(), request, common.kv, common.threads, where);
   if (!conversation) {
@@ -158,6 +161,7 @@ int GenerateCommand::Run(Output& out) {
                                           .cancel = &InterruptFlag(),
                                           .on_text = [&](std::string_view text) { printer.Print(text); }});
   printer.Finish();
+  if (result.shifts > 0) out.Warning(ShiftText(result));
   Report(request, result, model, conversation, out);
   return result.reason == FinishReason::kCancelled ? kExitInterrupted : kExitOk;
 }
@@ -183,6 +187,7 @@ void GenerateCommand::Report(const GenerateRequest& request, const GenerateResul
       object["dropped"] = {{"messages", conversation->fitted.dropped_messages},
                            {"tokens", conversation->fitted.dropped_tokens}};
     }
+    if (result.shifts > 0) object["shift"] = ShiftJson(result);
     out.Json(object);
     return;
   }

@@ -7,7 +7,12 @@
 namespace stablelm {
 namespace {
 
-constexpr ContextPolicy kPolicies[] = {ContextPolicy::kError, ContextPolicy::kDropOldestTurns, ContextPolicy::kStop};
+constexpr ContextPolicy kPolicies[] = {ContextPolicy::kError, ContextPolicy::kDropOldestTurns, ContextPolicy::kShift,
+                                       ContextPolicy::kStop};
+
+bool DropsTurns(ContextPolicy policy) {
+  return policy == ContextPolicy::kDropOldestTurns || policy == ContextPolicy::kShift;
+}
 
 int64_t Reserve(const ContextLimits& limits) { return limits.policy == ContextPolicy::kStop ? 0 : limits.reserve; }
 
@@ -45,6 +50,8 @@ const char* NameOf(ContextPolicy policy) {
       return "error";
     case ContextPolicy::kDropOldestTurns:
       return "drop-oldest-turns";
+    case ContextPolicy::kShift:
+      return "shift";
     case ContextPolicy::kStop:
       return "stop";
   }
@@ -65,8 +72,7 @@ std::optional<ContextPolicy> ContextPolicyOf(std::string_view name) {
 }
 
 ContextLimits LimitsFor(ContextPolicy policy, std::optional<int64_t> reserve, int64_t context) {
-  const bool drops = policy == ContextPolicy::kDropOldestTurns;
-  const int64_t standard = drops ? std::min<int64_t>(512, context / 2) : 0;
+  const int64_t standard = DropsTurns(policy) ? std::min<int64_t>(512, context / 2) : 0;
   return {.context = context, .reserve = reserve.value_or(standard), .policy = policy};
 }
 
@@ -77,7 +83,7 @@ FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& convers
   const int64_t whole = Length(out.prompt);
   if (Fits(whole, limits)) return out;
   const std::string place = where.empty() ? "the conversation" : where;
-  if (limits.policy != ContextPolicy::kDropOldestTurns) {
+  if (!DropsTurns(limits.policy)) {
     FailToFit(whole, limits, "longer than the model's context", "shorten it, or --context-policy drop-oldest-turns",
               place);
   }
@@ -115,7 +121,17 @@ FittedPrompt FitConversation(Conversation conversation, ChatSetup& setup, const 
   return FitPrompt(PromptBuilder(tokenizer, setup.prompt_template), conversation, limits, where);
 }
 
-void RequireContext(int64_t tokens, const ContextLimits& limits, const std::string& where) {
+std::optional<int64_t> KeepOnShift(const Prompt& prompt, ContextPolicy policy) {
+  if (policy != ContextPolicy::kShift) return std::nullopt;
+  int64_t keep = 0;
+  for (const PromptPart& part : prompt.parts) {
+    if (part.role == Role::kSystem) keep = static_cast<int64_t>(part.end);
+  }
+  return keep;
+}
+
+void RequireContext(int64_t tokens, ContextLimits limits, const std::string& where) {
+  if (limits.policy == ContextPolicy::kShift) limits.reserve = 0;  // the reply makes room for itself
   if (Fits(tokens, limits)) return;
   FailToFit(tokens, limits, "longer than the model's context", "shorten it", where);
 }

@@ -18,7 +18,9 @@ enum class ContextPolicy : uint8_t {
   kError,            // "error": prompt and reserve must fit
   kDropOldestTurns,  // "drop-oldest-turns": the oldest turns (a user's message with its answer) go, as few as needed;
                      // the system message stays
-  kStop,             // "stop": the prompt must fit; the reserve is not asked for, the reply ends where the context does
+  kShift,  // "shift": whole turns go as with drop-oldest-turns; a reply that fills the context drops the oldest
+           // half of what follows the system message and goes on, approximately (GenerateRequest)
+  kStop,   // "stop": the prompt must fit; the reserve is not asked for, the reply ends where the context does
 };
 const char* NameOf(ContextPolicy policy);
 std::vector<std::string> ContextPolicyNames();
@@ -50,8 +52,12 @@ FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& convers
 FittedPrompt FitConversation(Conversation conversation, ChatSetup& setup, const Tokenizer& tokenizer,
                              const ContextLimits& limits, const std::string& where);
 
+// How many ids of the prompt the policy asks to keep while the reply makes room for itself: those of the system
+// message. No value unless the policy is kShift.
+std::optional<int64_t> KeepOnShift(const Prompt& prompt, ContextPolicy policy);
+
 // The same question about a prompt without turns, of `tokens` ids. Throws Error when it does not fit; there is nothing
 // to drop.
-void RequireContext(int64_t tokens, const ContextLimits& limits, const std::string& where);
+void RequireContext(int64_t tokens, ContextLimits limits, const std::string& where);
 
 }  // namespace stablelm

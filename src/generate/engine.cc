@@ -182,6 +182,14 @@ void Engine::Prepare(Request& request) {
   const GenerateRequest& spec = request.spec.generate;
   try {
     CheckTokenIds(spec.prompt, model_.config(), "prompt");
+    if (spec.keep_on_shift) {
+      // Its keys would depend on when the cache was full: neither shared prefixes nor preemption could keep the bits.
+      throw Error({.where = "context policy shift",
+                   .what = "not available where many requests share a cache",
+                   .found = {},
+                   .expected = "error, drop-oldest-turns or stop",
+                   .hint = {}});
+    }
     const int64_t prompt = static_cast<int64_t>(spec.prompt.size()), cache = cache_.n_pages() * kKvPageTokens;
     if (prompt > cache) {
       throw Error({.where = "prompt",

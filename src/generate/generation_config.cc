@@ -151,7 +151,8 @@ std::vector<std::vector<int32_t>> ReadBadWords(const Json& value, const std::str
     words.push_back(ReadIds(word, place, vocab_size, kMostListed - total));
     total += words.back().size();
     if (!words.back().empty()) continue;
-    throw Error({.where = place, .what = "an entry is empty", .found = {}, .expected = "one token id or more", .hint = {}});
+    throw Error(
+        {.where = place, .what = "an entry is empty", .found = {}, .expected = "one token id or more", .hint = {}});
   }
   return words;
 }
@@ -203,8 +204,7 @@ GenerationConfig ParseGenerationConfig(std::string_view json, const std::string&
   return out;
 }
 
-GenerationConfig ParseLegacyGenerationKeys(std::string_view config_json, const std::string& where,
-                                           int64_t vocab_size) {
+GenerationConfig ParseLegacyGenerationKeys(std::string_view config_json, const std::string& where, int64_t vocab_size) {
   const Json root = ParseObject(config_json, where);
   GenerationConfig out;
   for (const auto& [key, value] : root.items()) TakeKey(key, value, where, vocab_size, out);

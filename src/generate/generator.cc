@@ -7,6 +7,7 @@
 #include "generate/cancel_observer.h"
 #include "generate/token_ids.h"
 #include "model/chunked_forward.h"
+#include "model/context_shift.h"
 
 namespace stablelm {
 
@@ -32,7 +33,9 @@ struct SequenceGenerator::State {
   ForwardContext ctx;
   KvCache cache;
   KvSequence sequence;
-  std::optional<Reply> reply;  // the last one: the first sequence.length() of its ids are in the cache
+  const int64_t context;         // positions, prompt and reply together
+  std::optional<Reply> reply;    // the last one: the first sequence.length() of its ids are in the cache,
+  std::optional<int64_t> exact;  // or only so many, when positions were dropped after those
   SamplerWorkspace workspace;
 
   State(const Transformer& of, const RunShape& run, ThreadPool& pool)
@@ -40,18 +43,32 @@ struct SequenceGenerator::State {
         ctx(of.config(), run, pool),
         cache(of.config(), run.kv_type, KvCache::PagesFor(run.context)),
         sequence(cache),
+        context(std::min(run.context, of.config().max_positions)),
         workspace(of.config().vocab_size) {}
 
   // Keeps of the cache what belongs to the next reply's prompt, but for its last position, whose logits are wanted.
   void GoOnWith(Reply next) {
     if (reply) {
       const auto& old = reply->ids();
-      const int64_t most = std::min(next.prompt() - 1, sequence.length());
+      const int64_t most = std::min({next.prompt() - 1, sequence.length(), exact.value_or(sequence.length())});
       const auto differ = std::mismatch(old.begin(), old.begin() + most, next.ids().begin());
       sequence.Truncate(differ.first - old.begin());
     }
+    exact.reset();
     reply.emplace(std::move(next));
     reply->result.known_positions = sequence.length();
+  }
+
+  // Makes room in the full cache by dropping the oldest half of what follows the first `keep` positions. Returns
+  // whether there was anything to drop.
+  bool Shift(int64_t keep) {
+    const int64_t dropped = (sequence.length() - keep) / 2;
+    if (dropped < 1) return false;
+    exact = std::min(keep, exact.value_or(keep));
+    ShiftContext(sequence, keep, dropped, model.rotary(), ctx.pool);
+    ++reply->result.shifts;
+    reply->result.shifted_tokens += dropped;
+    return true;
   }
 };
 
@@ -68,7 +85,8 @@ GenerateResult SequenceGenerator::Generate(const GenerateRequest& request, const
   STABLELM_CHECK(!request.prompt.empty());
   const ReplyHooks shown = {.on_token = hooks.on_token, .on_text = hooks.on_text};
   const int64_t prompt = static_cast<int64_t>(request.prompt.size());
-  Reply next(request, model.config().max_positions - prompt, model.config().vocab_size);
+  STABLELM_CHECK(!request.keep_on_shift || (*request.keep_on_shift >= 0 && *request.keep_on_shift <= prompt));
+  Reply next(request, state_->context - prompt, model.config().vocab_size);
   if (next.limit().tokens <= 0) {
     next.End(next.limit().reason, shown);
     return std::move(next.result);
@@ -100,6 +118,10 @@ GenerateResult SequenceGenerator::Generate(const GenerateRequest& request, const
   while (!reply.ended()) {
     if (request.max_time_s && SecondsSince(start) > *request.max_time_s) {
       reply.End(FinishReason::kTime, shown);
+      break;
+    }
+    if (request.keep_on_shift && sequence.length() == state_->context && !state_->Shift(*request.keep_on_shift)) {
+      reply.End(FinishReason::kContext, shown);
       break;
     }
     const BatchSequence last = {.tokens = std::span(reply.ids()).last(1), .cache = &sequence, .logits_from = 0};

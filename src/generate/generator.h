@@ -33,7 +33,9 @@ RunShape ShapeOfGenerate(const ModelConfig& config, const GenerateRequest& reque
                          const std::string& where = "prompt");
 
 // One request after the other, as in a chat: buffers and cache live as long as the object. What a prompt has in common
-// with the text before it, prompt and reply, is not computed again; the result has the same bits as without that.
+// with the text before it, prompt and reply, is not computed again; the result has the same bits as without that. (Of a
+// text whose context was shifted only what stood before the dropped positions counts: no reply is approximate because
+// an earlier one was.)
 // One thread at a time; model and pool outlive it.
 class SequenceGenerator {
  public:
@@ -43,7 +45,8 @@ class SequenceGenerator {
   SequenceGenerator& operator=(SequenceGenerator&&) noexcept;
   ~SequenceGenerator();
 
-  // Prompt and reply fit the run. Throws Error as Generate; the next request may then come as usual.
+  // The reply ends where run.context does, or with request.keep_on_shift makes room there. Throws Error as Generate;
+  // the next request may then come as usual.
   GenerateResult Generate(const GenerateRequest& request, const GenerateHooks& hooks = {});
 
  private:

@@ -34,8 +34,11 @@ SamplerSetup SetupOf(const GenerateRequest& request) {
 }
 
 TokenLimit LimitOf(const GenerateRequest& request, int64_t room) {
-  if (request.max_new_tokens && *request.max_new_tokens <= room)
+  constexpr int64_t kMost = int64_t{1} << 31;  // the largest max_new_tokens
+  const int64_t most = request.keep_on_shift && room >= 0 ? kMost : room;
+  if (request.max_new_tokens && *request.max_new_tokens <= most)
     return {*request.max_new_tokens, FinishReason::kLength};
+  if (most > room) return {most, FinishReason::kLength};
   return {room, FinishReason::kContext};
 }
 
@@ -55,7 +58,8 @@ Reply::Reply(const GenerateRequest& request, int64_t room, int64_t vocab_size)
   if (request.max_time_s && !(*request.max_time_s > 0)) {
     refuse("max_time", std::to_string(*request.max_time_s), "more than 0 seconds");
   }
-  const size_t most = static_cast<size_t>(std::max<int64_t>(0, limit_.tokens));
+  // Nothing is allocated later on, but for replies that outgrow every context.
+  const size_t most = static_cast<size_t>(std::clamp<int64_t>(limit_.tokens, 0, 1 << 16));
   ids_.reserve(ids_.size() + most);
   result.ids.reserve(most);
   result.logprobs.reserve(most);

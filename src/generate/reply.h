@@ -27,7 +27,11 @@ struct GenerateRequest {
   int64_t known_ids = 0;                  // ids from here on are padding: never chosen, never listed; 0: none
   int64_t top_logprobs = 0;               // how many of the most likely tokens to list with each choice
   std::optional<double> max_time_s;       // no further token after this many seconds, > 0; there is always one
-  std::optional<Tokenizer> tokenizer;     // makes the text; stop strings and DRY's breakers need it
+  // Context policy `shift`: when the context is full, the first so many ids of the prompt stay, the oldest half of what
+  // follows them is dropped, and the reply goes on (model/context_shift.h), with no end but its own when there is no
+  // max_new_tokens. Empty: the reply ends.
+  std::optional<int64_t> keep_on_shift;
+  std::optional<Tokenizer> tokenizer;  // makes the text; stop strings and DRY's breakers need it
 };
 
 enum class FinishReason : uint8_t {
@@ -46,6 +50,8 @@ struct GenerateResult {
   std::string text;                            // empty without a tokenizer
   FinishReason reason = FinishReason::kLength;
   StopCause stop;               // with kStop: which
+  int64_t shifts = 0;           // times that the context was full and went on; the reply is approximate from the first
+  int64_t shifted_tokens = 0;   // dropped by them
   int64_t known_positions = 0;  // of the prompt, which an earlier request had computed
   int64_t forced_tokens = 0;    // tokens that were chosen although a rule removed all (ChosenToken::emptied_by)
   double prefill_s = 0;         // computing the prompt
@@ -59,7 +65,7 @@ struct TokenLimit {
   int64_t tokens = 0;                           // generated at most
   FinishReason reason = FinishReason::kLength;  // when there are so many
 };
-// `room`: tokens for which there is a place behind the prompt.
+// `room`: tokens for which there is a place behind the prompt; below 0: the prompt has none itself.
 TokenLimit LimitOf(const GenerateRequest& request, int64_t room);
 
 struct ReplyHooks {
@@ -74,8 +80,9 @@ class Reply {
   // Throws Error for a length or time out of range, and as Sampler and StoppedText.
   Reply(const GenerateRequest& request, int64_t room, int64_t vocab_size);
 
-  const std::vector<int32_t>& ids() const { return ids_; }  // prompt and generated; never moved in memory
-  int64_t prompt() const { return prompt_; }                // tokens of the prompt
+  // Prompt and generated; where they are in memory may change with Take.
+  const std::vector<int32_t>& ids() const { return ids_; }
+  int64_t prompt() const { return prompt_; }  // tokens of the prompt
   int64_t generated() const { return static_cast<int64_t>(ids_.size()) - prompt_; }
   const TokenLimit& limit() const { return limit_; }
   bool ended() const { return ended_; }

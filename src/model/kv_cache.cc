@@ -1,5 +1,6 @@
 #include "model/kv_cache.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -100,6 +101,25 @@ void KvSequence::Truncate(int64_t length) {
   while (static_cast<int64_t>(pages_.size()) > KvCache::PagesFor(length)) {
     cache_->Release(pages_.back());
     pages_.pop_back();
+  }
+}
+
+void KvSequence::OwnPages(int64_t begin, int64_t end) {
+  STABLELM_CHECK(begin >= 0 && begin <= end && end <= length_);
+  const auto pages = std::span(pages_).subspan(static_cast<size_t>(begin / kKvPageTokens),
+                                               static_cast<size_t>(KvCache::PagesFor(end) - begin / kKvPageTokens));
+  const auto shared = std::ranges::count_if(pages, [&](int32_t page) { return cache_->Shared(page); });
+  if (shared > cache_->free_pages()) {
+    throw Error({.where = "key-value cache",
+                 .what = "no room for copies of shared pages",
+                 .found = std::to_string(cache_->free_pages()) + " free pages",
+                 .expected = std::to_string(shared),
+                 .hint = "ask for a longer context or fewer sequences at a time"});
+  }
+  for (int32_t& page : pages) {
+    if (!cache_->Shared(page)) continue;
+    const int32_t copy = cache_->Copy(page);
+    cache_->Release(std::exchange(page, copy));
   }
 }
 

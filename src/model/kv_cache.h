@@ -28,6 +28,7 @@ class KvCache {
   static size_t BytesPerPage(const ModelConfig& config, DType dtype);
 
   const KvLayout& layout() const { return layout_; }
+  int64_t n_layers() const { return static_cast<int64_t>(page_stride_ / layout_.PageBytes()); }
   int64_t n_pages() const { return static_cast<int64_t>(references_.size()); }
   int64_t free_pages() const { return static_cast<int64_t>(free_.size()); }
   // Where the pages of a layer start, and the distance from page to page.
@@ -73,6 +74,9 @@ class KvSequence {
   int64_t PagesToAppend(int64_t n) const;
   // Forgets the positions from `length` on.
   void Truncate(int64_t length);
+  // Gives the positions [begin, end) pages of the sequence's own, copies of those that others hold too: whoever writes
+  // into the past does this first. Throws Error, with nothing changed, when pages run out.
+  void OwnPages(int64_t begin, int64_t end);
   // A second sequence with the same content; both go on independently. Nothing is copied until one of them appends.
   KvSequence Fork() const;
 

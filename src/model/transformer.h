@@ -29,6 +29,7 @@ class Transformer {
                           std::optional<Activation> activation = std::nullopt);
 
   const ModelConfig& config() const { return config_; }
+  const RotaryTable& rotary() const { return rotary_; }
 
   // Computes all sequences of the batch together: at most ctx.max_rows tokens and ctx.max_logit_rows logits. Returns
   // the wanted logits [W, V], sequence by sequence; they stay valid until the context's next pass. Caches grow by the

@@ -40,4 +40,15 @@ void RotateInPlace(const RotaryTable& table, int64_t position, float* u) {
   }
 }
 
+void RotateBackInPlace(const RotaryTable& table, int64_t distance, float* u) {
+  const int64_t half = table.rotary_dims() / 2;
+  const float* cos = table.Cos(distance);
+  const float* sin = table.Sin(distance);
+  for (int64_t i = 0; i < half; ++i) {
+    const float a = u[i], b = u[i + half];
+    u[i] = a * cos[i] + b * sin[i];
+    u[i + half] = b * cos[i] - a * sin[i];
+  }
+}
+
 }  // namespace stablelm

@@ -30,5 +30,7 @@ class RotaryTable {
 
 // Turns one head's vector u [D] in place (only the first R values change).
 void RotateInPlace(const RotaryTable& table, int64_t position, float* u);
+// The same turn the other way: what stood at position p is then as at p - distance, up to rounding.
+void RotateBackInPlace(const RotaryTable& table, int64_t distance, float* u);
 
 }  // namespace stablelm

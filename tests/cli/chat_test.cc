@@ -88,6 +88,22 @@ TEST_F(ChatProgram, DropsOldTurnsWhenTheContextIsFull) {
   EXPECT_THAT(refused.err, HasSubstr("longer than the model's context"));
 }
 
+TEST_F(ChatProgram, ShiftLetsAReplyOutgrowTheContext) {
+  const std::vector<std::string> shift = {"--context-policy", "shift", "--ignore-eos", "--max-new-tokens", "400"};
+  std::vector<std::string> json = shift;
+  json.emplace_back("--json");
+  const ProgramResult result = Chat("Hi\nAgain\n", json);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const std::vector<Json> replies = JsonLines(result.out);
+  ASSERT_EQ(replies.size(), 2u);
+  EXPECT_EQ(replies[0].at("counts").at("generated"), 400);
+  EXPECT_EQ(replies[0].at("shift").at("approximate"), true);
+  // The first reply alone is longer than the context: the second is asked for without it.
+  EXPECT_EQ(replies[1].at("dropped").at("messages"), 2);
+  EXPECT_THAT(result.err, HasSubstr("warning: the context was full"));
+  EXPECT_THAT(Chat("Hi\n", shift).err, HasSubstr("approximate"));
+}
+
 TEST_F(ChatProgram, RefusesWithAClearError) {
   std::filesystem::copy(STABLELM_TEST_DATA "/golden/head128_fp16", temp_.path() / "bare");
   const auto run = [&](std::vector<std::string> arguments) {

@@ -242,5 +242,36 @@ TEST_F(GenerateChat, RefusesWithAClearError) {
   }
 }
 
+// 256 positions: the reply outgrows them, and that is said in every form of output.
+TEST_F(GenerateChat, ShiftGoesOnAndIsReported) {
+  const std::vector<std::string> user = {"--user", "Hi", "--system", "Be brief.", "--ignore-eos", "--greedy",
+                                         "--max-new-tokens", "400", "--context-policy"};
+  const auto with = [&](const char* policy) {
+    std::vector<std::string> all = user;
+    all.emplace_back(policy);
+    return all;
+  };
+  const Json shifted = Generate(with("shift")), cut = Generate(with("stop"));
+  EXPECT_EQ(shifted.at("ids").size(), 400u);
+  EXPECT_EQ(shifted.at("finish_reason"), "length");
+  EXPECT_EQ(shifted.at("shift").at("approximate"), true);
+  EXPECT_EQ(shifted.at("shift").at("times"), 2);
+  EXPECT_GT(shifted.at("shift").at("dropped_tokens"), 200);
+  EXPECT_EQ(cut.at("finish_reason"), "context");
+  EXPECT_FALSE(cut.contains("shift"));
+  std::vector<std::string> quiet = with("shift");
+  quiet.emplace_back("--quiet");
+  EXPECT_THAT(Run("generate", quiet).err,
+              AllOf(HasSubstr("warning: the context was full 2 times during the reply"), HasSubstr("approximate")));
+  // A raw prompt may fill the context; one that is longer is refused.
+  const std::vector<int32_t> ids(256, 7);
+  EXPECT_EQ(Generate({"--ids", Joined(ids), "--context-policy", "shift", "--max-new-tokens", "9", "--ignore-eos"})
+                .at("ids")
+                .size(),
+            9u);
+  EXPECT_THAT(Run("generate", {"--ids", Joined(ids) + " 7", "--context-policy", "shift"}).err,
+              HasSubstr("found 257 tokens, expected at most 256"));
+}
+
 }  // namespace
 }  // namespace stablelm

@@ -167,7 +167,7 @@ TEST_F(PromptCommand, RefusesWithAClearError) {
       {{"--user", "a", "--system", "@" + bare + "/nothing"}, 1, "No such file"},
       {{"--user", "a", "--template", "stablelm-tune"}, 2, "did you mean stablelm-tuned?"},
       {{"--user", "a", "--template", "dolly-v2"}, 1, "the tokenizer has no special token \"### Instruction:\""},
-      {{"--user", "a", "--context-policy", "shift"}, 2, "error|drop-oldest-turns|stop"},
+      {{"--user", "a", "--context-policy", "slide"}, 2, "error|drop-oldest-turns|shift|stop"},
       {{"--user", "a", "--reserve", "-1"}, 2, "--reserve"},
       {{"--user", "a\xFF", "--no-system"}, 1, "--user: not UTF-8 at byte 1"},
       {{"--user", "a", "--system", "\xC3"}, 1, "--system: not UTF-8 at byte 0"},

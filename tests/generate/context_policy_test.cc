@@ -31,7 +31,8 @@ class ContextPolicyTest : public testing::TestWithParam<PromptTemplate> {
 TEST_P(ContextPolicyTest, WhatFitsIsLeftAlone) {
   const Conversation conversation = Long(3);
   const Prompt whole = builder_.BuildPrompt(conversation);
-  for (const ContextPolicy policy : {ContextPolicy::kError, ContextPolicy::kDropOldestTurns, ContextPolicy::kStop}) {
+  for (const ContextPolicy policy :
+       {ContextPolicy::kError, ContextPolicy::kDropOldestTurns, ContextPolicy::kShift, ContextPolicy::kStop}) {
     const FittedPrompt fitted =
         FitPrompt(builder_, conversation, {.context = Length(whole) + 7, .reserve = 7, .policy = policy});
     EXPECT_EQ(fitted.prompt.ids, whole.ids);
@@ -59,6 +60,10 @@ TEST_P(ContextPolicyTest, DropsTheFewestOldestTurns) {
     }
     ASSERT_EQ(fitted.dropped_messages, dropped) << context;
     EXPECT_EQ(fitted.prompt.ids, builder_.BuildPrompt(rest).ids);
+    EXPECT_EQ(
+        FitPrompt(builder_, conversation, {.context = context, .reserve = kReserve, .policy = ContextPolicy::kShift})
+            .prompt.ids,
+        fitted.prompt.ids);  // shift is about the reply
     EXPECT_EQ(fitted.dropped_tokens, whole - Length(fitted.prompt));
   }
   EXPECT_THAT(ErrorText([&] {
@@ -86,6 +91,17 @@ TEST_P(ContextPolicyTest, ErrorNamesBothNumbersAndStopAsksForNoReserve) {
   EXPECT_THAT(refusal(ContextPolicy::kStop, whole - 1, 0), HasSubstr("longer than the model's context"));
 }
 
+// What stays is the system message with its markers, to the id.
+TEST_P(ContextPolicyTest, ShiftKeepsTheSystemMessage) {
+  const Prompt with = builder_.BuildPrompt({System("some system text"), User("question")});
+  const Prompt without = builder_.BuildPrompt({User("question")});
+  const int64_t keep = KeepOnShift(with, ContextPolicy::kShift).value();
+  EXPECT_EQ(keep, Length(with) - Length(without));
+  EXPECT_TRUE(std::equal(without.ids.begin(), without.ids.end(), with.ids.begin() + keep));
+  EXPECT_EQ(KeepOnShift(without, ContextPolicy::kShift), 0);
+  EXPECT_EQ(KeepOnShift(with, ContextPolicy::kDropOldestTurns), std::nullopt);
+}
+
 INSTANTIATE_TEST_SUITE_P(Templates, ContextPolicyTest, testing::ValuesIn(kAllTemplates), [](const auto& test) {
   std::string name = NameOf(test.param);
   std::replace(name.begin(), name.end(), '-', '_');
@@ -102,6 +118,7 @@ TEST(RawContextTest, TheReserveOfEachPolicy) {
   EXPECT_EQ(LimitsFor(ContextPolicy::kDropOldestTurns, {}, 4096).reserve, 512);
   EXPECT_EQ(LimitsFor(ContextPolicy::kDropOldestTurns, {}, 100).reserve, 50);
   EXPECT_EQ(LimitsFor(ContextPolicy::kDropOldestTurns, 7, 100).reserve, 7);
+  EXPECT_EQ(LimitsFor(ContextPolicy::kShift, {}, 4096).reserve, 512);
 }
 
 TEST(RawContextTest, RawPromptsHaveNothingToDrop) {
@@ -110,6 +127,9 @@ TEST(RawContextTest, RawPromptsHaveNothingToDrop) {
     EXPECT_EQ(ErrorText([&] { RequireContext(7, limits, "p"); }), "");
     EXPECT_THAT(ErrorText([&] { RequireContext(8, limits, "p"); }), HasSubstr("p: longer than the model's context"));
   }
+  const ContextLimits shift = {.context = 10, .reserve = 3, .policy = ContextPolicy::kShift};  // makes its own room
+  EXPECT_EQ(ErrorText([&] { RequireContext(10, shift, "p"); }), "");
+  EXPECT_THAT(ErrorText([&] { RequireContext(11, shift, "p"); }), HasSubstr("found 11 tokens, expected at most 10"));
 }
 
 }  // namespace

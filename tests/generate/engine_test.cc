@@ -223,14 +223,16 @@ TEST(Engine, ABadRequestFailsAlone) {
   const Transformer model = LoadModel(kParallel);
   ThreadPool pool(1);
   Engine engine(model, {.cache_positions = 96}, pool);
-  std::vector<GenerateRequest> bad(6, Alone({1, 2}, 3));
+  std::vector<GenerateRequest> bad(7, Alone({1, 2}, 3));
   bad[0].prompt = {};
   bad[1].prompt = {1, 99999};
   bad[2].prompt.resize(100, 1);  // more than the cache
   bad[3].sampling.temperature = -1;
   bad[4].max_new_tokens = 0;
   bad[5].stop_strings = {""};
-  const std::vector<std::string> fields = {"prompt", "prompt", "prompt", "temperature", "max_new_tokens", "stop"};
+  bad[6].keep_on_shift = 0;
+  const std::vector<std::string> fields = {
+      "prompt", "prompt", "prompt", "temperature", "max_new_tokens", "stop", "context policy shift: not available"};
   std::vector<Outcome> outcomes(bad.size());
   for (size_t i = 0; i < bad.size(); ++i) engine.Submit({.generate = bad[i]}, Into(outcomes[i]));
   Outcome good, throws;

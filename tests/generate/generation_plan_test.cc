@@ -54,7 +54,8 @@ TEST(GenerationPlan, ObeysTheListsOfTheModelsFiles) {
 TEST(GenerationPlan, PutsWishesIntoTheRequest) {
   const Tokenizer tokenizer = TunedTokenizer();
   GenerationOptions options;
-  options.wishes.options = {{"temperature", 0.5}, {"max_new_tokens", 7}};
+  options.wishes.options["temperature"] = 0.5;
+  options.wishes.options["max_new_tokens"] = 7;
   options.stop_ids = {12};
   options.stop_strings = {"end"};
   options.logit_bias = {{.id = 3, .bias = 1}};
@@ -81,9 +82,10 @@ TEST(GenerationPlan, PutsWishesIntoTheRequest) {
 TEST(GenerationPlan, RefusesWhatContradictsItself) {
   GenerationOptions options;
   options.greedy = true;
-  options.wishes.options = {{"top_k", 5}};
+  options.wishes.options["top_k"] = 5;
   EXPECT_THAT(ErrorText([&] { PlanGeneration(options, Config(), nullptr, {}, {}); }), HasSubstr("--greedy"));
-  options.wishes.options = {{"min_length", 5}};
+  options.wishes.options.clear();
+  options.wishes.options["min_length"] = 5;
   EXPECT_TRUE(PlanGeneration(options, Config(), nullptr, {}, {}).settings.sampling.Greedy());
   options.stop_ids = {1000};
   EXPECT_THAT(ErrorText([&] { PlanGeneration(options, Config(), nullptr, {}, {}); }), HasSubstr("--stop-id"));

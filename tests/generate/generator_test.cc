@@ -3,9 +3,14 @@
 
 #include <gmock/gmock.h>
 
+#include <random>
+
 #include "base/error.h"
 #include "base/utf8.h"
+#include "checkpoint/tiny_model.h"
+#include "generate/scoring.h"
 #include "model/model_testing.h"
+#include "temp_folder.h"
 
 namespace stablelm {
 namespace {
@@ -250,6 +255,127 @@ TEST(SequenceGenerator, GoesOnAfterAnInterruptedRequest) {
   EXPECT_EQ(got.ids, fresh.ids);
   EXPECT_EQ(got.logprobs, fresh.logprobs);
   EXPECT_EQ(got.known_positions, 39);
+}
+
+// Context policy `shift`: 128 positions, the first 6 stay.
+class ShiftingReply : public testing::Test {
+ protected:
+  ShiftingReply() {
+    for (int32_t id = 10; id < 30; ++id) request_.prompt.push_back(id);
+    request_.keep_on_shift = 6;
+    request_.max_new_tokens = 300;
+  }
+  const Transformer model_ = LoadModel(kParallel);
+  ThreadPool pool_{2};
+  GenerateRequest request_;
+};
+
+TEST_F(ShiftingReply, GoesOnWhereTheContextEndsAndSaysSo) {
+  GenerateRequest without = request_;
+  without.keep_on_shift.reset();
+  const GenerateResult whole = Continue(model_, request_), cut = Continue(model_, without);
+  EXPECT_EQ(cut.reason, FinishReason::kContext);
+  EXPECT_EQ(cut.ids.size(), 108u);
+  EXPECT_EQ(cut.shifts, 0);
+  EXPECT_EQ(whole.reason, FinishReason::kLength);
+  ASSERT_EQ(whole.ids.size(), 300u);
+  EXPECT_TRUE(std::equal(cut.ids.begin(), cut.ids.end(), whole.ids.begin()));
+  EXPECT_TRUE(std::equal(cut.logprobs.begin(), cut.logprobs.end(), whole.logprobs.begin()));  // bits
+  // The cache holds 20 + 299 positions one after the other; it is full at 128, and then has (128 - 6) / 2 fewer.
+  int64_t shifts = 0;
+  for (int64_t length = 20, computed = 0; computed < 299; ++computed, ++length) {
+    if (length == 128) ++shifts, length -= 61;
+  }
+  EXPECT_EQ(whole.shifts, shifts);
+  EXPECT_EQ(whole.shifted_tokens, 61 * shifts);
+  EXPECT_EQ(Continue(model_, request_, {}, 1).ids, whole.ids);
+  EXPECT_EQ(Continue(model_, request_, {}, 3).logprobs, whole.logprobs);
+}
+
+// No reply is approximate because an earlier one was.
+TEST_F(ShiftingReply, TheNextReplyHasTheBitsOfAFreshStart) {
+  SequenceGenerator kept(model_, ShapeOfGenerate(128, DType::kF32, 2), pool_);
+  const GenerateResult first = kept.Generate(request_);
+  EXPECT_GT(first.shifts, 0);
+  request_.max_new_tokens = 20;
+  request_.prompt.insert(request_.prompt.end(), first.ids.begin(), first.ids.begin() + 60);
+  const GenerateResult got = kept.Generate(request_), fresh = Continue(model_, request_);
+  EXPECT_EQ(got.known_positions, 6);
+  EXPECT_EQ(got.shifts, 0);
+  EXPECT_EQ(got.ids, fresh.ids);
+  EXPECT_EQ(got.logprobs, fresh.logprobs);
+}
+
+TEST_F(ShiftingReply, EndsWhenNothingCanBeDroppedOrWhenItIsCancelled) {
+  request_.prompt.assign(127, 5);
+  request_.keep_on_shift = 127;
+  const GenerateResult stuck = Continue(model_, request_);
+  EXPECT_EQ(stuck.reason, FinishReason::kContext);
+  EXPECT_EQ(stuck.ids.size(), 2u);  // the second is chosen, and finds no place
+  request_.prompt.assign(129, 5);
+  SequenceGenerator kept(model_, ShapeOfGenerate(128, DType::kF32, 2), pool_);
+  EXPECT_EQ(kept.Generate(request_).reason, FinishReason::kContext);
+  request_.prompt.assign(128, 5);  // full from the beginning
+  request_.keep_on_shift = 0;
+  request_.max_new_tokens.reset();
+  std::atomic<bool> cancel = false;
+  size_t seen = 0;
+  const GenerateResult endless =
+      kept.Generate(request_, {.on_token = [&](const ChosenToken&) { cancel = ++seen == 500; }, .cancel = &cancel});
+  EXPECT_EQ(endless.reason, FinishReason::kCancelled);
+  EXPECT_EQ(endless.ids.size(), 500u);
+}
+
+// A cache of fewer positions than the model has: that is where the context ends.
+TEST_F(ShiftingReply, ARunOfFewerPositionsIsFullEarlier) {
+  SequenceGenerator kept(model_, ShapeOfGenerate(40, DType::kF32, 2), pool_);
+  request_.max_new_tokens = 30;
+  EXPECT_EQ(kept.Generate(request_).shifts, 1);
+  request_.keep_on_shift.reset();
+  const GenerateResult cut = kept.Generate(request_);
+  EXPECT_EQ(cut.reason, FinishReason::kContext);
+  EXPECT_EQ(cut.ids.size(), 20u);
+}
+
+// With one layer nothing is approximate but for rounding: what the shifted context says of the next tokens is what a
+// fresh run over the tokens that stayed says of them.
+TEST(ShiftingOneLayer, AgreesWithTheTokensThatStayed) {
+  const TempFolder temp;
+  ModelConfig config = ReadConfig(kParallel / "config.json");
+  config.n_layers = 1;
+  std::vector<TinyTensor> tensors = TinyTensors(config);
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal(0, 0.2f);
+  for (TinyTensor& tensor : tensors) {
+    tensor.values.resize(static_cast<size_t>(tensor.shape.NumElements()));
+    for (float& value : tensor.values) value = normal(random);
+  }
+  WriteTextFileAtomically(temp.path() / "config.json", WriteConfig(config, DType::kF32));
+  WriteTinySafetensors(temp.path() / "model.safetensors", tensors);
+  const Transformer model = LoadModel(temp.path());
+  GenerateRequest request;
+  for (int32_t id = 10; id < 30; ++id) request.prompt.push_back(id);
+  request.keep_on_shift = 6;
+  request.max_new_tokens = 160;
+  request.sampling.temperature = 1;  // a text that does not repeat itself
+  const GenerateResult shifted = Continue(model, request);
+  ASSERT_EQ(shifted.shifts, 1);
+  std::vector<int32_t> all = request.prompt;
+  all.insert(all.end(), shifted.ids.begin(), shifted.ids.end());
+  all.erase(all.begin() + 6, all.begin() + 67);
+  ThreadPool pool(1);
+  const std::vector<double> scores =
+      Scorer(model, ShapeOfScore(static_cast<int64_t>(all.size()), DType::kF32, 1), pool).Score(all);
+  // Token n of the reply was chosen after the shift from n = 109 on (128 positions were full with 108 tokens computed);
+  // its place among those that stayed is 20 + n - 61.
+  for (size_t n = 109; n < 160; ++n) {
+    ASSERT_TRUE(std::abs(shifted.logprobs[n] - scores[20 + n - 61 - 1]) <= 1e-4) << n;
+  }
+  // The bound is rounding: angles up to 128 radians are off by 128 * 2^-24 * 3 = 2e-5, which moves a score of the
+  // attention by less than that times |q| |k| / 4, of the order of one here. Before the shift the text was another:
+  size_t differ = 0;
+  for (size_t n = 48; n < 109; ++n) differ += std::abs(shifted.logprobs[n] - scores[20 + n - 61 - 1]) > 1e-4;
+  EXPECT_GT(differ, 40u);
 }
 
 }  // namespace

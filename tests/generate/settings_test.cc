@@ -165,9 +165,9 @@ TEST(GenerationConfigTest, ReadsListsOfTokens) {
   EXPECT_FALSE(ParseGenerationConfig(R"({"bad_words_ids": null, "suppress_tokens": null})", "G", 10).token_lists.Any());
   EXPECT_EQ(ParseLegacyGenerationKeys(R"({"bad_words_ids": [[7]]})", "C", 10).token_lists.bad_words,
             (std::vector<std::vector<int32_t>>{{7}}));
-  for (const char* bad : {R"("bad_words_ids": [1])", R"("bad_words_ids": [[]])", R"("bad_words_ids": [[10]])",
-                          R"("suppress_tokens": 3)", R"("suppress_tokens": [-1])", R"("begin_suppress_tokens": [1.5])",
-                          R"("begin_suppress_tokens": {"1": 2})"}) {
+  for (const char* bad :
+       {R"("bad_words_ids": [1])", R"("bad_words_ids": [[]])", R"("bad_words_ids": [[10]])", R"("suppress_tokens": 3)",
+        R"("suppress_tokens": [-1])", R"("begin_suppress_tokens": [1.5])", R"("begin_suppress_tokens": {"1": 2})"}) {
     const std::string text = bad;
     EXPECT_THAT(ErrorText([&] { ParseGenerationConfig("{" + text + "}", "G", 10); }),
                 testing::StartsWith("G: " + text.substr(0, text.find(':'))));
