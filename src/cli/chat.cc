@@ -41,6 +41,8 @@ class ChatCommand : public Command {
   void AddOptions(CLI::App& app) override {
     AddPromptOptions(app, conversation_);
     AddText(app, "--load", "FILE", load_, "Go on with a conversation: OpenAI's list of messages, or a file of /save");
+    AddNumber(app, "--context", context_, Limits<int64_t>{2, int64_t{1} << 31},
+              "Positions of the chat, prompt and reply together: the cache is made for so many (default: the model's)");
     AddContextOptions(app, conversation_);
     AddGenerationOptions(app, generation_);
     AddNumber(app, "--seed", seed_, Limits<uint64_t>{},
@@ -54,45 +56,91 @@ class ChatCommand : public Command {
   int Run(Output& out) override;
 
  private:
+  using BeforeReply = std::function<void()>;
+  int64_t ContextFor(const ModelConfig& config) const;
+  ChatModel Open(const std::string& path, const BeforeReply& before, Output& out) const;
+
   ConversationInput conversation_;
   GenerationOptions generation_;
   std::optional<std::string> load_;
+  std::optional<int64_t> context_;
   std::optional<uint64_t> seed_;
   std::optional<std::string> history_;
   bool check_weights_ = false, plain_ = false;
 };
 
-int ChatCommand::Run(Output& out) {
-  ModelOfCommand model(common, out);
-  const Tokenizer& tokenizer = model.RequireTokenizer("stablelm generate --ids \"1 2 3\"");
-  const ModelDefaults defaults = ReadModelDefaults(model.source(), model.config(), &tokenizer);
-  for (const std::string& warning : defaults.warnings) out.Warning(warning);
-  const int64_t context = model.config().max_positions;
-  ChatStart start = {.model_name = common.model,
-                     .config = model.config(),
-                     .tokenizer = tokenizer,
-                     .defaults = defaults,
-                     .setup = ResolveChatSetup(WishesOf(conversation_), defaults),
-                     .limits = LimitsOf(conversation_, context),
-                     .options = generation_,
-                     .seed = seed_ ? *seed_ : RandomSeed()};
+// What it takes to run a model.
+struct RunningModel {
+  RunningModel(CommonOptions options, Output& out) : common(std::move(options)), model(common, out) {}
+  const CommonOptions common;  // `model` refers to it
+  ModelOfCommand model;
+  std::optional<SequenceGenerator> generator;
+};
 
+int64_t ChatCommand::ContextFor(const ModelConfig& config) const {
+  if (!context_ || *context_ <= config.max_positions) return context_.value_or(config.max_positions);
+  throw Error({.where = "--context",
+               .what = "more positions than the model has",
+               .found = std::to_string(*context_),
+               .expected = "at most " + std::to_string(config.max_positions),
+               .hint = {}});
+}
+
+ChatModel ChatCommand::Open(const std::string& path, const BeforeReply& before, Output& out) const {
+  CommonOptions options = common;
+  options.model = path;
+  const auto running = std::make_shared<RunningModel>(std::move(options), out);
+  ModelOfCommand& model = running->model;
+  const Tokenizer& tokenizer = model.RequireTokenizer("stablelm generate --ids \"1 2 3\"");
+  ModelDefaults defaults = ReadModelDefaults(model.source(), model.config(), &tokenizer);
+  for (const std::string& warning : defaults.warnings) out.Warning(warning);
+  const int64_t context = ContextFor(model.config());
+  ChatSetup setup = ResolveChatSetup(WishesOf(conversation_), defaults);
+  return {.name = path,
+          .config = model.config(),
+          .tokenizer = tokenizer,
+          .defaults = std::move(defaults),
+          .setup = std::move(setup),
+          .context = context,
+          .load =
+              [running, context, check = check_weights_] {
+                const RunShape run = ShapeOfGenerate(context, running->common.kv, running->common.threads);
+                running->model.Load(run, check);
+                running->generator.emplace(running->model.model(), run, running->model.pool());
+              },
+          .reply =
+              [running, before](const GenerateRequest& request, const std::function<void(std::string_view)>& on_text) {
+                before();
+                const InterruptGuard guard;
+                return running->generator->Generate(request, {.cancel = &InterruptFlag(), .on_text = on_text});
+              }};
+}
+
+int ChatCommand::Run(Output& out) {
   // A terminal on both sides is a person; anything else gets one reply for each line.
   const bool person = !out.json() && isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;
   PipeScreen pipe(out);
   TerminalScreen terminal(out, {.plain = plain_, .status = out.show_progress()});
-  std::optional<SequenceGenerator> generator;
-  const ReplyFunction reply = [&](const GenerateRequest& request,
-                                  const std::function<void(std::string_view)>& on_text) {
+  const BeforeReply before = [&] {
     if (person) terminal.Wait();
-    const InterruptGuard guard;
-    return generator->Generate(request, {.cancel = &InterruptFlag(), .on_text = on_text});
   };
-  ChatSession session(std::move(start), reply, person ? static_cast<ChatScreen&>(terminal) : pipe);
+  ChatStart start = {.model = Open(common.model, before, out),
+                     .policy = conversation_.policy,
+                     .reserve = conversation_.reserve,
+                     .options = generation_,
+                     .seed = seed_ ? *seed_ : RandomSeed(),
+                     .open = [&](const std::string& path) {
+                       ChatModel next = Open(path, before, out);
+                       next.load = [load = std::move(next.load)] {
+                         const InterruptGuard guard;  // Ctrl-C while it loads must not cost the conversation
+                         load();
+                       };
+                       return next;
+                     }};
+  const int64_t context = start.model.context;
+  ChatSession session(std::move(start), person ? static_cast<ChatScreen&>(terminal) : pipe);
   if (load_) session.Load(*load_);  // what is wrong should be said before anything large is loaded
-  const RunShape run = ShapeOfGenerate(context, common.kv, common.threads);
-  model.Load(run, check_weights_);
-  generator.emplace(model.model(), run, model.pool());
+  session.LoadModel();
 
   if (person) {
     out.Note(common.model + ", " + std::to_string(context) + " positions; /help lists the commands, Ctrl-D leaves");

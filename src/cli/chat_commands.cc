@@ -69,6 +69,8 @@ std::span<const ChatSession::CommandEntry> ChatSession::Table() {
       {"/edit", "[TEXT]", "change the last message (without TEXT in $EDITOR) and answer it", &ChatSession::EditLast},
       {"/save", "FILE", "write the conversation as JSON (OpenAI's messages)", &ChatSession::Save},
       {"/load", "FILE", "go on with the conversation of a file", &ChatSession::LoadCommand},
+      {"/model", "[PATH]", "show the model, or go on with another one; conversation and settings stay",
+       &ChatSession::Model},
       {"/tokens", "", "how many tokens each message takes, and how many are left", &ChatSession::Tokens},
       {"/prompt", "", "the prompt as the model sees it", &ChatSession::ShowPrompt},
       {"/stats", "", "speed and memory", &ChatSession::Stats},
@@ -144,6 +146,7 @@ void ChatSession::System(const std::string& arguments) {
     system_ = SystemTextOf(arguments, "/system", false);
   }
   system_from_ = "/system";
+  system_is_users_ = true;
   screen_.Note(system_ ? "the system text is changed" : "no system text from now on");
 }
 
@@ -161,12 +164,16 @@ void ChatSession::Set(const std::string& arguments) {
     return screen_.Show("/set", Line("seed", std::to_string(start_.seed)));
   }
   if (name == "reserve") {
-    if (!value.empty()) start_.limits.reserve = ParseInteger(value, where, 0, start_.config.max_positions - 1);
-    return screen_.Show("/set", Line("reserve", std::to_string(start_.limits.reserve)));
+    if (value == "default") {
+      start_.reserve.reset();
+    } else if (!value.empty()) {
+      start_.reserve = ParseInteger(value, where, 0, start_.model.context - 1);
+    }
+    return screen_.Show("/set", Line("reserve", std::to_string(Limits().reserve)));
   }
   if (name == "context_policy") {
-    if (!value.empty()) start_.limits.policy = ParseContextPolicy(value, where);
-    return screen_.Show("/set", Line("context_policy", NameOf(start_.limits.policy)));
+    if (!value.empty()) start_.policy = ParseContextPolicy(value, where);
+    return screen_.Show("/set", Line("context_policy", NameOf(start_.policy)));
   }
   if (name == "preset") {
     const std::optional<Preset> preset = PresetOf(value);
@@ -200,19 +207,25 @@ std::string ChatSession::PlanText() const {
     text += Line(one.name, ShownValue(*FindSetting(one.name), one.value), one.from);
   }
   text += Line("seed", std::to_string(start_.seed), "reply " + std::to_string(replies_) + " is next");
-  text += Line("context_policy", NameOf(start_.limits.policy),
-               std::to_string(start_.limits.reserve) + " positions are kept for the reply");
+  text += Line("context_policy", NameOf(start_.policy),
+               std::to_string(Limits().reserve) + " positions are kept for the reply");
   return text;
 }
 
+std::string ChatSession::ModelText() const {
+  const int64_t context = start_.model.context, most = start_.model.config.max_positions;
+  return Line("model", start_.model.name,
+              std::to_string(context) + (context < most ? " of " + std::to_string(most) : "") + " positions");
+}
+
 void ChatSession::ShowAll(const std::string&) {
-  std::string text = Line("model", start_.model_name, std::to_string(start_.config.max_positions) + " positions");
-  text += Line("template", NameOf(start_.setup.prompt_template), start_.setup.template_from);
+  std::string text = ModelText();
+  text += Line("template", NameOf(start_.model.setup.prompt_template), start_.model.setup.template_from);
   text += Line("system", system_ ? Quoted(*system_, 48) : "none", system_from_ == "none" ? "" : system_from_);
   text += PlanText();
   std::string stops;
   for (const StopId& stop : plan_.stop_ids) {
-    const std::string_view token = start_.tokenizer.TokenSpelling(stop.id);
+    const std::string_view token = start_.model.tokenizer.TokenSpelling(stop.id);
     stops += (stops.empty() ? "" : ", ") + (token.empty() ? std::to_string(stop.id) : Visible(token));
   }
   text += Line(start_.options.ignore_eos ? "never produced" : "a reply ends at", stops);
@@ -270,6 +283,25 @@ void ChatSession::LoadCommand(const std::string& arguments) {
   Load(arguments);
 }
 
+// What is wrong with the new model is found before anything of the old one is given up.
+void ChatSession::Model(const std::string& arguments) {
+  if (arguments.empty()) return screen_.Show("/model", ModelText());
+  ChatModel next = start_.open(arguments);
+  PromptBuilder builder(next.tokenizer, next.setup.prompt_template);
+  GenerationPlan plan = PlanFor(next, start_.options);
+  next.load();
+  if (!system_is_users_) {
+    system_ = next.setup.system;
+    system_from_ = next.setup.system_from;
+  }
+  builder_ = std::move(builder);
+  plan_ = std::move(plan);
+  start_.model = std::move(next);
+  told_dropped_ = 0;
+  screen_.Note("the conversation goes on with " + start_.model.name + ", " + std::to_string(start_.model.context) +
+               " positions");
+}
+
 Prompt ChatSession::PromptNow() const {
   const Conversation all = WholeConversation();
   return all.back().role == Role::kUser ? builder_.BuildPrompt(all) : builder_.BuildTranscript(all);
@@ -288,17 +320,17 @@ void ChatSession::Tokens(const std::string&) {
     }
     used = static_cast<int64_t>(prompt.ids.size());
   }
-  const int64_t context = start_.config.max_positions;
+  const int64_t context = start_.model.context;
   text += Line("together", std::to_string(used) + " of " + std::to_string(context));
   text += used <= context ? Line("left", std::to_string(context - used))
                           : Line("too many by", std::to_string(used - context),
-                                 "context policy " + std::string(NameOf(start_.limits.policy)));
+                                 "context policy " + std::string(NameOf(start_.policy)));
   screen_.Show("/tokens", text);
 }
 
 void ChatSession::ShowPrompt(const std::string&) {
   if (turns_.empty()) Fail("/prompt", "there is no message yet");
-  screen_.Show("/prompt", WithLineEnd(PromptText(PromptNow(), start_.tokenizer, screen_.color())));
+  screen_.Show("/prompt", WithLineEnd(PromptText(PromptNow(), start_.model.tokenizer, screen_.color())));
 }
 
 void ChatSession::Stats(const std::string&) {

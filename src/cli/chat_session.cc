@@ -26,13 +26,13 @@ bool SplitCommand(const std::string& input, std::string& name, std::string& argu
 
 }  // namespace
 
-ChatSession::ChatSession(ChatStart start, ReplyFunction reply, ChatScreen& screen)
+ChatSession::ChatSession(ChatStart start, ChatScreen& screen)
     : start_(std::move(start)),
-      reply_(std::move(reply)),
       screen_(screen),
-      builder_(start_.tokenizer, start_.setup.prompt_template),
-      system_(start_.setup.system),
-      system_from_(start_.setup.system_from) {
+      builder_(start_.model.tokenizer, start_.model.setup.prompt_template),
+      system_(start_.model.setup.system),
+      system_from_(start_.model.setup.system_from),
+      system_is_users_(start_.model.setup.system_forced) {
   PlanAgain(start_.options);
 }
 
@@ -61,9 +61,10 @@ Conversation ChatSession::WholeConversation() const {
 void ChatSession::Load(const std::string& path) {
   Conversation loaded = ParseMessages(ReadFileOrPipe(path), path);
   const bool has_system = loaded.front().role == Role::kSystem;
-  if (has_system && !start_.setup.system_forced) {
+  if (has_system && !start_.model.setup.system_forced) {
     system_ = loaded.front().text;
     system_from_ = path;
+    system_is_users_ = true;
   }
   if (has_system) loaded.erase(loaded.begin());
   turns_ = std::move(loaded);
@@ -73,8 +74,12 @@ void ChatSession::Load(const std::string& path) {
   if (turns_.back().role == Role::kUser) screen_.Note("the last message is yours: /regen answers it");
 }
 
+GenerationPlan ChatSession::PlanFor(const ChatModel& model, const GenerationOptions& options) const {
+  return PlanGeneration(options, model.config, &model.tokenizer, model.defaults, model.setup.prompt_template);
+}
+
 void ChatSession::PlanAgain(GenerationOptions options) {
-  plan_ = PlanGeneration(options, start_.config, &start_.tokenizer, start_.defaults, start_.setup.prompt_template);
+  plan_ = PlanFor(start_.model, options);
   start_.options = std::move(options);
 }
 
@@ -101,7 +106,7 @@ void ChatSession::AnswerAgain(Conversation otherwise) {
 }
 
 bool ChatSession::Answer() {
-  const FittedPrompt fitted = FitPrompt(builder_, WholeConversation(), start_.limits);
+  const FittedPrompt fitted = FitPrompt(builder_, WholeConversation(), Limits());
   if (fitted.dropped_messages > told_dropped_) {
     screen_.Warning("the context is full: the model no longer sees the oldest " +
                     std::to_string(fitted.dropped_messages) + " messages (" + std::to_string(fitted.dropped_tokens) +
@@ -111,12 +116,12 @@ bool ChatSession::Answer() {
   GenerateRequest request;
   plan_.Apply(start_.options.ignore_eos, request);
   request.prompt = fitted.prompt.ids;
-  request.keep_on_shift = KeepOnShift(fitted.prompt, start_.limits.policy);
+  request.keep_on_shift = KeepOnShift(fitted.prompt, start_.policy);
   request.seed = start_.seed;
   request.sample = replies_++;
-  request.tokenizer = start_.tokenizer;
+  request.tokenizer = start_.model.tokenizer;
   try {
-    last_ = reply_(request, [this](std::string_view piece) { screen_.ReplyText(piece); });
+    last_ = start_.model.reply(request, [this](std::string_view piece) { screen_.ReplyText(piece); });
   } catch (...) {
     screen_.AbandonReply();
     throw;
@@ -131,7 +136,7 @@ bool ChatSession::Answer() {
                     .seed = request.seed,
                     .sample = request.sample,
                     .prompt_tokens = last_prompt_,
-                    .context = start_.config.max_positions,
+                    .context = start_.model.context,
                     .dropped_messages = fitted.dropped_messages,
                     .dropped_tokens = fitted.dropped_tokens},
                    kept);

@@ -26,7 +26,7 @@ struct ChatReply {
   const GenerateResult& result;
   uint64_t seed = 0, sample = 0;
   int64_t prompt_tokens = 0;
-  int64_t context = 0;  // positions of the model
+  int64_t context = 0;  // positions of the chat
   size_t dropped_messages = 0;
   int64_t dropped_tokens = 0;
 };
@@ -57,15 +57,26 @@ class ChatScreen {
 using ReplyFunction =
     std::function<GenerateResult(const GenerateRequest& request, const std::function<void(std::string_view)>& on_text)>;
 
-struct ChatStart {
-  std::string model_name;  // for /show
+// A model to talk to. Opened is not loaded: first everything else about a chat with it is checked.
+struct ChatModel {
+  std::string name;  // for /show
   ModelConfig config;
   Tokenizer tokenizer;
   ModelDefaults defaults = {};
   ChatSetup setup = {};
-  ContextLimits limits = {};
+  int64_t context = 0;              // positions of the chat, prompt and reply together: at most the model's
+  std::function<void()> load = {};  // before the first reply; throws Error
+  ReplyFunction reply = {};
+};
+
+struct ChatStart {
+  ChatModel model;
+  ContextPolicy policy = ContextPolicy::kError;
+  std::optional<int64_t> reserve = {};  // empty: as the policy says
   GenerationOptions options = {};
   uint64_t seed = 0;
+  // Opens the model that /model names. Throws Error.
+  std::function<ChatModel(const std::string& path)> open = {};
 };
 
 struct ChatCommandHelp {
@@ -76,8 +87,11 @@ struct ChatCommandHelp {
 
 class ChatSession {
  public:
-  // Throws Error as PromptBuilder and PlanGeneration. `reply` and `screen` outlive the session.
-  ChatSession(ChatStart start, ReplyFunction reply, ChatScreen& screen);
+  // Throws Error as PromptBuilder and PlanGeneration. `screen` outlives the session.
+  ChatSession(ChatStart start, ChatScreen& screen);
+
+  // Loads the model. Call once, before the first Handle; Load may come before.
+  void LoadModel() { start_.model.load(); }
 
   // One input: a message, or a command such as "/help" ("//" begins a message with one slash). Errors are shown.
   // Returns false when the chat is over.
@@ -107,6 +121,7 @@ class ChatSession {
   void EditLast(const std::string& arguments);
   void Save(const std::string& arguments);
   void LoadCommand(const std::string& arguments);
+  void Model(const std::string& arguments);
   void Tokens(const std::string& arguments);
   void ShowPrompt(const std::string& arguments);
   void Stats(const std::string& arguments);
@@ -116,17 +131,20 @@ class ChatSession {
   // Answers the last message, the user's. Returns false when nothing came of it: the conversation is as before.
   bool Answer();
   void AnswerAgain(Conversation otherwise);  // Answer, or back to `otherwise`
+  GenerationPlan PlanFor(const ChatModel& model, const GenerationOptions& options) const;
   void PlanAgain(GenerationOptions options);
+  ContextLimits Limits() const { return LimitsFor(start_.policy, start_.reserve, start_.model.context); }
   Prompt PromptNow() const;
   std::string PlanText() const;
+  std::string ModelText() const;
 
   ChatStart start_;
-  ReplyFunction reply_;
   ChatScreen& screen_;
   PromptBuilder builder_;
   GenerationPlan plan_;
   std::optional<std::string> system_;
   std::string system_from_;
+  bool system_is_users_;     // the system text is not the model's own: another model keeps it
   Conversation turns_;       // without the system message
   uint64_t replies_ = 0;     // requested so far: the next reply's sample number
   size_t told_dropped_ = 0;  // messages whose dropping was said

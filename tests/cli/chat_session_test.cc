@@ -47,35 +47,35 @@ class TestScreen : public ChatScreen {
 class Chat : public testing::Test {
  protected:
   ChatStart Start() const {
-    ChatStart start = {.model_name = "m", .config = {}, .tokenizer = TunedTokenizer()};
-    start.config.max_positions = 64;
-    start.config.vocab_size = 1000;
-    start.defaults.tuned = true;
-    start.defaults.record = CardChatRecord();
-    start.defaults.record_from = "the model card";
-    start.setup = {.prompt_template = PromptTemplate::kStableLmTuned,
+    ModelConfig config;
+    config.max_positions = 64;
+    config.vocab_size = 1000;
+    const Tokenizer tokenizer = TunedTokenizer();
+    ChatModel model = {.name = "m", .config = config, .tokenizer = tokenizer, .context = 64};
+    model.defaults.tuned = true;
+    model.defaults.record = CardChatRecord();
+    model.defaults.record_from = "the model card";
+    model.setup = {.prompt_template = PromptTemplate::kStableLmTuned,
                    .template_from = "the model card",
                    .system = "S",
                    .system_from = "--system"};
-    start.limits = {.context = 64, .reserve = 8, .policy = ContextPolicy::kDropOldestTurns};
-    start.seed = 7;
-    return start;
+    return {.model = std::move(model), .policy = ContextPolicy::kDropOldestTurns, .reserve = 8, .seed = 7};
   }
   ChatSession Session() { return Session(Start()); }
   ChatSession Session(ChatStart start) {
-    return ChatSession(
-        std::move(start),
-        [this](const GenerateRequest& request, const std::function<void(std::string_view)>& on_text) {
-          requests.push_back(request);
-          if (fails) throw Error({.where = "model", .what = "broken", .found = {}, .expected = {}, .hint = {}});
-          GenerateResult result;
-          result.text = answers.empty() ? "A" + std::to_string(requests.size()) : answers.at(requests.size() - 1);
-          result.reason = reason;
-          result.ids = {1};
-          on_text(result.text);
-          return result;
-        },
-        screen);
+    start.model.reply = [this](const GenerateRequest& request,
+                               const std::function<void(std::string_view)>& on_text) {
+      requests.push_back(request);
+      if (fails) throw Error({.where = "model", .what = "broken", .found = {}, .expected = {}, .hint = {}});
+      GenerateResult result;
+      result.text = answers.empty() ? "A" + std::to_string(requests.size()) : answers.at(requests.size() - 1);
+      result.reason = reason;
+      result.shifts = shifts;
+      result.ids = {1};
+      on_text(result.text);
+      return result;
+    };
+    return ChatSession(std::move(start), screen);
   }
   // "S|Hi|A1": the texts of the conversation.
   static std::string Texts(const ChatSession& session) {
@@ -92,6 +92,7 @@ class Chat : public testing::Test {
   std::vector<std::string> answers;
   FinishReason reason = FinishReason::kStop;
   bool fails = false;
+  int64_t shifts = 0;
   const TempFolder temp_;
 };
 
@@ -249,6 +250,11 @@ TEST_F(Chat, SettingsChange) {
   EXPECT_THAT(screen.errors[2], HasSubstr("did you mean temperature?"));
   session.Handle("Hi");
   EXPECT_TRUE(requests[2].sampling.Greedy());  // what was refused changed nothing
+  screen.text.clear();
+  session.Handle("/set reserve 20");
+  session.Handle("/set reserve default");
+  EXPECT_THAT(screen.text, HasSubstr("reserve             20\n"));
+  EXPECT_THAT(screen.text, testing::EndsWith("reserve             32\n"));  // half of 64
 }
 
 TEST_F(Chat, SavesAndLoads) {
@@ -281,11 +287,90 @@ TEST_F(Chat, SavesAndLoads) {
   EXPECT_EQ(screen.errors.size(), 3u);
   // A flag's system text stays.
   ChatStart start = Start();
-  start.setup.system_forced = true;
+  start.model.setup.system_forced = true;
   std::ofstream(file) << R"([{"role": "system", "content": "T"}, {"role": "user", "content": "last"}])";
   ChatSession forced = Session(std::move(start));
   forced.Handle("/load " + file);
   EXPECT_EQ(Texts(forced), "S|last");
+}
+
+TEST_F(Chat, ShiftIsAskedForAndSaid) {
+  ChatSession session = Session();
+  session.Handle("one");
+  EXPECT_EQ(requests[0].keep_on_shift, std::nullopt);
+  session.Handle("/set context-policy shift");
+  shifts = 1;
+  session.Handle("two");
+  EXPECT_EQ(requests[1].keep_on_shift, 2);  // <|SYSTEM|>S
+  EXPECT_THAT(screen.warnings, ElementsAre(HasSubstr("approximate")));
+}
+
+class ChatWithTwoModels : public Chat {
+ protected:
+  // "other" is a model of 40 positions with another system text; what `broken` names cannot be had.
+  ChatStart StartWithTwo() {
+    ChatStart start = Start();
+    start.model.setup.system_from = "the model card";
+    start.open = [this](const std::string& path) {
+      if (path == "nowhere") throw Error({.where = path, .what = "no such folder", .found = {}, .expected = {}, .hint = {}});
+      ChatModel next = Start().model;
+      next.name = path;
+      next.context = next.config.max_positions = 40;
+      next.setup.system = "T";
+      next.setup.system_from = "stablelm_chat.json";
+      if (path == "small words") next.config.vocab_size = 3;
+      next.load = [this, path] {
+        if (path == "heavy") throw Error({.where = path, .what = "does not fit", .found = {}, .expected = {}, .hint = {}});
+        ++loads;
+      };
+      next.reply = [this, path](const GenerateRequest& request, const std::function<void(std::string_view)>& on_text) {
+        requests.push_back(request);
+        GenerateResult result;
+        result.text = path + "'s";
+        on_text(result.text);
+        return result;
+      };
+      return next;
+    };
+    return start;
+  }
+  int loads = 0;
+};
+
+TEST_F(ChatWithTwoModels, TheConversationGoesOnWithAnother) {
+  ChatSession session = Session(StartWithTwo());
+  session.Handle("/set temperature 0.2");
+  session.Handle("one");
+  session.Handle("/model other");
+  session.Handle("two");
+  EXPECT_EQ(Texts(session), "T|one|A1|two|other's");
+  EXPECT_EQ(loads, 1);
+  EXPECT_EQ(requests[1].prompt, Prompt({System("T"), User("one"), Assistant("A1"), User("two")}));
+  EXPECT_EQ(requests[1].sampling.temperature, 0.2);
+  screen.text.clear();
+  session.Handle("/model");
+  EXPECT_THAT(screen.text, HasSubstr("other"));
+  EXPECT_THAT(screen.text, HasSubstr("40 positions"));
+  // A text of the user's own stays.
+  session.Handle("/system Mine.");
+  session.Handle("/model third");
+  EXPECT_EQ(session.WholeConversation().front(), System("Mine."));
+  // The context is the new model's.
+  for (int i = 0; i < 6; ++i) session.Handle("a question of some length");
+  for (size_t i = 2; i < requests.size(); ++i) EXPECT_LE(requests[i].prompt.size(), 32u);
+}
+
+TEST_F(ChatWithTwoModels, WhatFailsLeavesTheOldOne) {
+  ChatStart start = StartWithTwo();
+  start.options.stop_ids = {12};
+  ChatSession session = Session(std::move(start));
+  session.Handle("one");
+  for (const char* bad : {"nowhere", "heavy", "small words"}) session.Handle("/model " + std::string(bad));
+  EXPECT_THAT(screen.errors,
+              ElementsAre(HasSubstr("no such folder"), HasSubstr("does not fit"), HasSubstr("token id out of range")));
+  EXPECT_EQ(loads, 0);
+  session.Handle("two");
+  EXPECT_EQ(Texts(session), "S|one|A1|two|A2");
 }
 
 TEST_F(Chat, ShowsWhatItIsAskedFor) {

@@ -104,6 +104,66 @@ TEST_F(ChatProgram, ShiftLetsAReplyOutgrowTheContext) {
   EXPECT_THAT(Chat("Hi\n", shift).err, HasSubstr("approximate"));
 }
 
+TEST_F(ChatProgram, ContextBoundsPromptAndReply) {
+  const ProgramResult result = Chat("Hi\n/model\n", {"--context", "50", "--ignore-eos", "--json"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const std::vector<Json> lines = JsonLines(result.out);
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[0].at("finish_reason"), "context");
+  const auto& counts = lines[0].at("counts");
+  EXPECT_EQ(counts.at("prompt").get<int>() + counts.at("generated").get<int>(), 50);
+  EXPECT_THAT(lines[1].at("text").get<std::string>(), HasSubstr("50 of 256 positions"));
+  const ProgramResult refused = Chat("Hi\n", {"--context", "257"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("--context: more positions than the model has: found 257, expected at most 256"));
+}
+
+TEST_F(ChatProgram, AnotherModelGoesOnWithTheConversation) {
+  const std::string other = (temp_.path() / "other").string();
+  ASSERT_EQ(RunProgramBinary({"init", "--shape", model_ + "/config.json", "--seed", "2", other}).exit_code, 0);
+  std::filesystem::copy_file(kTokenizer, other + "/tokenizer.json");
+  const std::string saved = (temp_.path() / "chat.json").string();
+  const std::vector<std::string> few = {"--max-new-tokens", "5", "--greedy", "--ignore-eos"};
+  const ProgramResult both =
+      Chat("Hi\n/model no/such/folder\n/model " + other + "\nAgain\n/save " + saved + "\n", few);
+  EXPECT_EQ(both.exit_code, 1);
+  EXPECT_THAT(both.err, HasSubstr("no/such/folder"));
+  EXPECT_THAT(both.err, HasSubstr("the conversation goes on with " + other));
+  Json messages = Json::parse(std::ifstream(saved)).at("messages");
+  ASSERT_EQ(messages.size(), 5u);
+  const std::string answer = messages.back().at("content");
+  messages.erase(4);
+  WriteFile(temp_.path() / "m.json", messages.dump());
+  const ProgramResult alone = RunProgramBinary({"generate", "-m", other, "--messages",
+                                                (temp_.path() / "m.json").string(), "--max-new-tokens", "5", "--greedy",
+                                                "--ignore-eos", "--quiet"});
+  EXPECT_EQ(alone.out, answer) << alone.err;
+}
+
+// kill -9 in the middle of whatever comes after /save: the file is whole, the old one or the new one.
+TEST_F(ChatProgram, AKillLosesNothingThatWasSaved) {
+  const std::string saved = (temp_.path() / "chat.json").string();
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    std::string lines = "Hi\n/save " + saved + "\n";
+    for (int i = 0; i < 2000; ++i) lines += "/regen\n/save " + saved + "\n";
+    bool sent = false;
+    int wait = 3 * attempt;  // calls of about 10 ms
+    ProgramInput input;
+    input.while_running = [&](pid_t child) {
+      if (sent || !std::filesystem::exists(saved) || wait-- > 0) return;
+      kill(child, SIGKILL);
+      sent = true;
+    };
+    const ProgramResult result = Chat(lines, {"--ignore-eos", "--max-new-tokens", "20"}, input);
+    EXPECT_TRUE(sent);
+    EXPECT_EQ(result.exit_code, 128 + SIGKILL);
+    const Json messages = Json::parse(std::ifstream(saved)).at("messages");
+    EXPECT_EQ(messages.size(), 3u);
+    EXPECT_EQ(messages.at(1).at("content"), "Hi");
+    std::filesystem::remove(saved);
+  }
+}
+
 TEST_F(ChatProgram, RefusesWithAClearError) {
   std::filesystem::copy(STABLELM_TEST_DATA "/golden/head128_fp16", temp_.path() / "bare");
   const auto run = [&](std::vector<std::string> arguments) {
