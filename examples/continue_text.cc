@@ -15,10 +15,8 @@ int main(int argc, char** argv) {
     std::vector<int32_t> prompt = {1};
     if (model.has_tokenizer()) prompt = model.Tokenize(argc > 2 ? argv[2] : "Once upon a time");
     const stablelm::Generation result =
-        model.Generate(prompt, {.max_new_tokens = 8, .ignore_end = true}, [](const stablelm::NewToken& token) {
-          std::cout << token.text << std::flush;
-          return true;
-        });
+        model.Generate(prompt, {.max_new_tokens = 8, .ignore_end = true},
+                       {.on_text = [](std::string_view text) { return std::cout << text << std::flush, true; }});
     std::cout << "\n" << result.ids.size() << " ids\n";
     return 0;
   } catch (const std::exception& e) {

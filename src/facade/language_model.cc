@@ -2,14 +2,15 @@
 #include <atomic>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "base/random.h"
 #include "base/system.h"
 #include "base/thread_pool.h"
 #include "checkpoint/model_folder.h"
+#include "generate/context_policy.h"
+#include "generate/generation_plan.h"
 #include "generate/generator.h"
 #include "generate/scoring.h"
-#include "generate/settings.h"
-#include "generate/text_stream.h"
 #include "generate/token_ids.h"
 #include "stablelm/stablelm.h"
 #include "tokenizer/tokenizer.h"
@@ -47,18 +48,60 @@ EndReason ReasonOf(FinishReason reason) {
   STABLELM_CHECK(false);
 }
 
-void CheckSettings(const GenerationSettings& s) {
-  const auto refuse = [](const char* field, const char* expected) {
-    throw Error({.where = std::string("GenerationSettings::") + field,
-                 .what = "value out of range",
-                 .found = {},
-                 .expected = expected,
-                 .hint = {}});
+[[noreturn]] void RefuseName(const char* field, const std::string& found, const std::vector<std::string>& known) {
+  throw Error({.where = field,
+               .what = "unknown name",
+               .found = Quoted(found),
+               .expected = "one of " + Joined(known),
+               .hint = DidYouMean(found, known)});
+}
+
+GenerationOptions OptionsOf(const GenerationSettings& settings) {
+  GenerationOptions options;
+  SettingValues& values = options.wishes.options;
+  const auto set = [&](const std::string& name, double value) {
+    const std::optional<SettingSpec> spec = FindSetting(name);
+    if (!spec) RefuseName("GenerationSettings::more", name, SettingNames());
+    CheckSettingValue(value, *spec, name);
+    values[name] = value;
   };
-  if (s.max_new_tokens.value_or(1) < 1) refuse("max_new_tokens", "at least 1");
-  if (!(s.temperature >= 0 && s.temperature <= 1e6)) refuse("temperature", "0 to 1e6");
-  if (s.top_k < 0) refuse("top_k", "at least 0");
-  if (!(s.top_p >= 0 && s.top_p <= 1)) refuse("top_p", "0 to 1");
+  for (const auto& [name, value] : settings.more) set(name, value);
+  if (settings.temperature) set("temperature", *settings.temperature);
+  if (settings.top_k) set("top_k", static_cast<double>(*settings.top_k));
+  if (settings.top_p) set("top_p", *settings.top_p);
+  if (settings.max_new_tokens) set("max_new_tokens", static_cast<double>(*settings.max_new_tokens));
+  if (!settings.preset.empty()) {
+    options.wishes.preset = PresetOf(settings.preset);
+    if (!options.wishes.preset) RefuseName("GenerationSettings::preset", settings.preset, PresetNames());
+  }
+  options.stop_ids = settings.stop_ids;
+  options.stop_strings = settings.stop;
+  options.max_time_s = settings.max_time_s;
+  options.ignore_eos = settings.ignore_end;
+  return options;
+}
+
+Role RoleOf(ChatRole role) {
+  switch (role) {
+    case ChatRole::kSystem:
+      return Role::kSystem;
+    case ChatRole::kUser:
+      return Role::kUser;
+    case ChatRole::kAssistant:
+      return Role::kAssistant;
+  }
+  STABLELM_CHECK(false);
+}
+
+ChatWishes WishesOf(const ChatSettings& settings) {
+  ChatWishes wishes = {.prompt_template = {}, .system = settings.system, .no_system = settings.no_system};
+  if (!settings.prompt_template.empty()) {
+    wishes.prompt_template = PromptTemplateOf(settings.prompt_template);
+    if (!wishes.prompt_template) {
+      RefuseName("ChatSettings::prompt_template", settings.prompt_template, PromptTemplateNames());
+    }
+  }
+  return wishes;
 }
 
 }  // namespace
@@ -71,8 +114,11 @@ struct LanguageModel::Body {
   std::vector<std::string> warnings;
   std::string folder;
   DType cache = DType::kF32;
-  std::vector<int32_t> stop_ids;  // of all of the model's files and its tokenizer
+  ModelDefaults defaults;
+  int64_t chat_context = 0;
+  mutable std::optional<SequenceGenerator> chat;  // made by the first Chat
 
+  const Tokenizer* tokenizer_or_null() const { return tokenizer ? &*tokenizer : nullptr; }
   const Tokenizer& RequireTokenizer() const {
     if (tokenizer) return *tokenizer;
     throw Error({.where = folder,
@@ -83,7 +129,51 @@ struct LanguageModel::Body {
   }
   // The weights are loaded: what a call takes beside them must fit too.
   void RequireRoom(const RunShape& run) const { RequireFits(PlanMemory(model.config(), {}, run), AvailableMemory()); }
+
+  // Everything of the request but its prompt.
+  GenerateRequest RequestFor(const GenerationSettings& settings, std::optional<PromptTemplate> prompt_template) const {
+    const GenerationOptions options = OptionsOf(settings);
+    const GenerationPlan plan =
+        PlanGeneration(options, model.config(), tokenizer_or_null(), defaults, prompt_template);
+    GenerateRequest request;
+    plan.Apply(options.ignore_eos, request);
+    request.seed = settings.seed ? *settings.seed : RandomSeed();
+    request.sample = settings.sample;
+    request.tokenizer = tokenizer;
+    return request;
+  }
 };
+
+namespace {
+
+Generation Run(SequenceGenerator& generator, const GenerateRequest& request, const std::stop_token& cancel_token,
+               const GenerationCallbacks& callbacks) {
+  std::atomic<bool> cancel{false};
+  const std::stop_callback cancels(cancel_token, [&] { cancel = true; });
+  GenerateHooks hooks = {.on_token = {}, .cancel = &cancel, .on_text = {}};
+  if (callbacks.on_token) {
+    hooks.on_token = [&](const ChosenToken& token) {
+      if (!callbacks.on_token({.id = token.id, .logprob = token.logprob})) cancel = true;
+    };
+  }
+  if (callbacks.on_text) {
+    hooks.on_text = [&](std::string_view text) {
+      if (!callbacks.on_text(text)) cancel = true;
+    };
+  }
+  GenerateResult result = generator.Generate(request, hooks);
+  return {.ids = std::move(result.ids),
+          .logprobs = std::move(result.logprobs),
+          .text = std::move(result.text),
+          .reason = ReasonOf(result.reason),
+          .stop_id = result.stop.id,
+          .stop = std::move(result.stop.string),
+          .seed = request.seed,
+          .prompt_tokens = static_cast<int64_t>(request.prompt.size()),
+          .shifted_tokens = result.shifted_tokens};
+}
+
+}  // namespace
 
 LanguageModel LanguageModel::Load(const std::string& path_or_hub_id, const LoadSettings& settings) {
   const size_t threads = settings.threads == 0 ? PhysicalCores() : settings.threads;
@@ -104,12 +194,17 @@ LanguageModel LanguageModel::Load(const std::string& path_or_hub_id, const LoadS
     body->tokenizer = folder->source().ReadTokenizer({.model_vocab_size = folder->config().vocab_size});
     for (const std::string& warning : body->tokenizer->warnings()) body->warnings.push_back(warning);
   }
-  const Tokenizer* tokenizer = body->tokenizer ? &*body->tokenizer : nullptr;
-  const ModelDefaults defaults = ReadModelDefaults(folder->source(), folder->config(), tokenizer);
-  for (const std::string& warning : defaults.warnings) body->warnings.push_back(warning);
-  for (const StopId& stop : ResolveStopIds(folder->config(), tokenizer, defaults, {}, {})) {
-    body->stop_ids.push_back(stop.id);
+  const int64_t most = folder->config().max_positions;
+  if (settings.chat_context < 0 || settings.chat_context > most) {
+    throw Error({.where = "LoadSettings::chat_context",
+                 .what = "out of range",
+                 .found = std::to_string(settings.chat_context),
+                 .expected = "0 to " + std::to_string(most),
+                 .hint = {}});
   }
+  body->chat_context = settings.chat_context == 0 ? most : settings.chat_context;
+  body->defaults = ReadModelDefaults(folder->source(), folder->config(), body->tokenizer_or_null());
+  for (const std::string& warning : body->defaults.warnings) body->warnings.push_back(warning);
   return LanguageModel(std::move(body));
 }
 
@@ -131,37 +226,40 @@ std::string LanguageModel::Detokenize(std::span<const int32_t> ids) const {
   return body_->RequireTokenizer().Decode(ids);
 }
 
-Generation LanguageModel::Generate(std::span<const int32_t> prompt, const GenerationSettings& settings,
-                                   const OnToken& on_token) const {
-  CheckSettings(settings);
-  const ModelConfig& config = body_->model.config();
-  GenerateRequest request;
-  request.prompt.assign(prompt.begin(), prompt.end());
-  request.max_new_tokens = settings.max_new_tokens;
-  request.sampling = {.temperature = settings.temperature, .top_k = settings.top_k, .top_p = settings.top_p};
-  request.seed = settings.seed ? *settings.seed : RandomSeed();
-  (settings.ignore_end ? request.banned_ids : request.stop_ids) = body_->stop_ids;
-  if (body_->tokenizer) request.known_ids = body_->tokenizer->size();
-  const RunShape run = ShapeOfGenerate(config, request, body_->cache, body_->pool.NumThreads());
-  body_->RequireRoom(run);
-
-  Generation out;
-  out.seed = request.seed;
-  std::optional<TextStream> stream;
-  if (body_->tokenizer) stream.emplace(*body_->tokenizer, request.stop_ids);
-  std::atomic<bool> cancel{false};
-  const auto take = [&](const ChosenToken& token) {
-    const std::string text = stream ? stream->Add(token.id) : std::string();
-    out.text += text;
-    if (on_token && !on_token({.id = token.id, .logprob = token.logprob, .text = text})) cancel = true;
-  };
-  GenerateResult result =
-      stablelm::Generate(body_->model, request, run, body_->pool, {.on_token = take, .cancel = &cancel});
-  if (stream) out.text += stream->Finish();
-  out.ids = std::move(result.ids);
-  out.logprobs = std::move(result.logprobs);
-  out.reason = ReasonOf(result.reason);
+Generation LanguageModel::Chat(const std::vector<ChatMessage>& messages, const ChatSettings& settings,
+                               const GenerationCallbacks& callbacks) const {
+  const Tokenizer& tokenizer = body_->RequireTokenizer();
+  const std::optional<ContextPolicy> policy = ContextPolicyOf(settings.context_policy);
+  if (!policy) RefuseName("ChatSettings::context_policy", settings.context_policy, ContextPolicyNames());
+  ChatSetup setup = ResolveChatSetup(WishesOf(settings), body_->defaults);
+  GenerateRequest request = body_->RequestFor(settings.generation, setup.prompt_template);
+  Conversation conversation;
+  for (const ChatMessage& message : messages) {
+    conversation.push_back({.role = RoleOf(message.role), .text = message.text});
+  }
+  const FittedPrompt fitted = FitConversation(std::move(conversation), setup, tokenizer,
+                                              LimitsFor(*policy, settings.reserve, body_->chat_context), {});
+  request.prompt = fitted.prompt.ids;
+  request.keep_on_shift = KeepOnShift(fitted.prompt, *policy);
+  if (!body_->chat) {
+    const RunShape run = ShapeOfGenerate(body_->chat_context, body_->cache, body_->pool.NumThreads());
+    body_->RequireRoom(run);
+    body_->chat.emplace(body_->model, run, body_->pool);
+  }
+  Generation out = Run(*body_->chat, request, settings.generation.cancel, callbacks);
+  out.dropped_messages = static_cast<int64_t>(fitted.dropped_messages);
+  out.dropped_tokens = fitted.dropped_tokens;
   return out;
+}
+
+Generation LanguageModel::Generate(std::span<const int32_t> prompt, const GenerationSettings& settings,
+                                   const GenerationCallbacks& callbacks) const {
+  GenerateRequest request = body_->RequestFor(settings, {});
+  request.prompt.assign(prompt.begin(), prompt.end());
+  const RunShape run = ShapeOfGenerate(body_->model.config(), request, body_->cache, body_->pool.NumThreads());
+  body_->RequireRoom(run);
+  SequenceGenerator generator(body_->model, run, body_->pool);
+  return Run(generator, request, settings.cancel, callbacks);
 }
 
 std::vector<double> LanguageModel::Score(std::span<const int32_t> ids) const {

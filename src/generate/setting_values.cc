@@ -1,6 +1,7 @@
 #include "generate/setting_values.h"
 
 #include <cmath>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -56,6 +57,30 @@ std::vector<std::string> SettingNames() {
   return names;
 }
 
+namespace {
+
+std::string RangeOf(const SettingSpec& spec) {
+  return (spec.kind == SettingKind::kWhole ? "a whole number from " : "a number from ") + ShownValue(spec, spec.min) +
+         " to " + ShownValue(spec, spec.max);
+}
+
+// `shown` is the value as it was given.
+void CheckValue(double value, const SettingSpec& spec, const std::string& place, const std::string& shown) {
+  const auto fail = [&](const char* what) {
+    throw Error({.where = place, .what = what, .found = shown, .expected = RangeOf(spec), .hint = {}});
+  };
+  if (!(value >= spec.min && value <= spec.max)) fail("number out of range");
+  if (spec.kind != SettingKind::kReal && value != std::floor(value)) fail("not a whole number");
+}
+
+}  // namespace
+
+void CheckSettingValue(double value, const SettingSpec& spec, const std::string& place) {
+  char shown[32];
+  std::snprintf(shown, sizeof shown, "%.10g", value);
+  CheckValue(value, spec, place, shown);
+}
+
 double ReadSettingValue(const nlohmann::json& value, const SettingSpec& spec, const std::string& place) {
   const auto fail = [&](const char* what, const std::string& expected) {
     throw Error({.where = place, .what = what, .found = ShownJson(value), .expected = expected, .hint = {}});
@@ -64,12 +89,9 @@ double ReadSettingValue(const nlohmann::json& value, const SettingSpec& spec, co
     if (!value.is_boolean()) fail("not a flag", "true or false");
     return value.get<bool>() ? 1 : 0;
   }
-  const std::string range = (spec.kind == SettingKind::kWhole ? "a whole number from " : "a number from ") +
-                            ShownValue(spec, spec.min) + " to " + ShownValue(spec, spec.max);
-  if (!value.is_number()) fail("not a number", range);
+  if (!value.is_number()) fail("not a number", RangeOf(spec));
   const double number = value.get<double>();
-  if (!(number >= spec.min && number <= spec.max)) fail("number out of range", range);
-  if (spec.kind == SettingKind::kWhole && number != std::floor(number)) fail("not a whole number", range);
+  CheckValue(number, spec, place, ShownJson(value));
   return number;
 }
 

@@ -28,6 +28,9 @@ std::vector<std::string> SettingNames();
 
 using SettingValues = std::map<std::string, double, std::less<>>;
 
+// Throws Error that names `place`, what was found and the range, unless the value is one of the setting's.
+void CheckSettingValue(double value, const SettingSpec& spec, const std::string& place);
+
 // The value of a setting in a JSON file. Throws Error that names `place`, what was found and the range.
 double ReadSettingValue(const nlohmann::json& value, const SettingSpec& spec, const std::string& place);
 

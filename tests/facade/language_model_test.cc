@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <thread>
 
 #include "model/model_testing.h"
 #include "temp_folder.h"
@@ -29,10 +30,11 @@ TEST(LanguageModel, GivesTheReferencesResults) {
   EXPECT_EQ(model.context_length(), 128);
   const std::vector<int32_t> ids = Ids(expected, "tokens"), greedy = Ids(expected, "greedy");
   std::vector<int32_t> streamed;
-  const Generation got = model.Generate(ids, {.max_new_tokens = 40, .ignore_end = true}, [&](const NewToken& token) {
-    streamed.push_back(token.id);
-    return true;
-  });
+  const Generation got =
+      model.Generate(ids, {.max_new_tokens = 40, .ignore_end = true}, {.on_token = [&](const NewToken& token) {
+                       streamed.push_back(token.id);
+                       return true;
+                     }});
   EXPECT_EQ(got.ids, greedy);
   EXPECT_EQ(streamed, greedy);
   EXPECT_EQ(got.reason, EndReason::kLength);
@@ -52,14 +54,159 @@ TEST(LanguageModel, TextInTextOut) {
   const std::vector<int32_t> prompt = model.Tokenize("Hello, world");
   EXPECT_EQ(model.Detokenize(prompt), "Hello, world");
   EXPECT_NE(model.Tokenize("<|USER|>"), model.Tokenize("<|USER|>", true));
-  const GenerationSettings settings = {.max_new_tokens = 60, .temperature = 1.5, .seed = 3, .ignore_end = true};
-  const Generation first = model.Generate(prompt, settings);
+  GenerationSettings settings = {.temperature = 1.5, .seed = 3, .max_new_tokens = 60, .ignore_end = true};
+  std::string streamed;
+  const Generation first = model.Generate(prompt, settings, {.on_text = [&](std::string_view text) {
+                                            streamed += text;
+                                            return true;
+                                          }});
   EXPECT_EQ(first.text, model.Detokenize(first.ids));
+  EXPECT_EQ(streamed, first.text);
   EXPECT_EQ(model.Generate(prompt, settings).ids, first.ids);
   size_t tokens = 0;
-  const Generation cut = model.Generate(prompt, settings, [&](const NewToken&) { return ++tokens < 5; });
+  const Generation cut = model.Generate(prompt, settings, {.on_token = [&](const NewToken&) { return ++tokens < 5; }});
   EXPECT_EQ(cut.reason, EndReason::kCancelled);
   EXPECT_EQ(cut.ids, std::vector<int32_t>(first.ids.begin(), first.ids.begin() + 5));
+  settings.sample = 1;
+  EXPECT_NE(model.Generate(prompt, settings).ids, first.ids);
+}
+
+// A tuned model: 256 positions, the role tokens of the small tokenizer.
+class LanguageModelChat : public testing::Test {
+ protected:
+  LanguageModelChat() {
+    std::filesystem::copy(STABLELM_TEST_DATA "/golden/head128_fp16", folder_);
+    std::filesystem::copy_file(STABLELM_TEST_DATA "/tokenizer/tokenizer.json", folder_ / "tokenizer.json");
+  }
+  LanguageModel Load() const { return LanguageModel::Load(folder_.string()); }
+  static ChatMessage User(std::string text) { return {.role = ChatRole::kUser, .text = std::move(text)}; }
+  static ChatMessage Assistant(std::string text) { return {.role = ChatRole::kAssistant, .text = std::move(text)}; }
+
+  const TempFolder temp_;
+  const std::filesystem::path folder_ = temp_.path() / "model";
+};
+
+TEST_F(LanguageModelChat, StreamsTheAnswerOfTheRawPrompt) {
+  const LanguageModel model = Load();
+  const ChatSettings settings = {.system = "Be brief.", .generation = {.seed = 5, .max_new_tokens = 20}};
+  std::string streamed;
+  const std::vector<ChatMessage> conversation = {User("Hi <|USER|>"), Assistant("Yes?"), User("Again")};
+  const Generation answer = model.Chat(conversation, settings, {.on_text = [&](std::string_view text) {
+                                         streamed += text;
+                                         return true;
+                                       }});
+  EXPECT_EQ(streamed, answer.text);
+  EXPECT_EQ(answer.dropped_messages, 0);
+  // The same prompt written by hand: control tokens parsed in the template's part alone.
+  std::vector<int32_t> prompt;
+  const auto add = [&](const char* control, const std::string& text) {
+    for (const int32_t id : model.Tokenize(control, true)) prompt.push_back(id);
+    for (const int32_t id : model.Tokenize(text)) prompt.push_back(id);
+  };
+  add("<|SYSTEM|>", "Be brief.");
+  add("<|USER|>", "Hi <|USER|>");
+  add("<|ASSISTANT|>", "Yes?");
+  add("<|USER|>", "Again");
+  add("<|ASSISTANT|>", "");
+  const Generation raw = model.Generate(prompt, settings.generation);
+  EXPECT_EQ(raw.ids, answer.ids);
+  EXPECT_EQ(raw.logprobs, answer.logprobs);
+  EXPECT_EQ(answer.prompt_tokens, static_cast<int64_t>(prompt.size()));
+  // What is known from the first answer changes no bit of it.
+  EXPECT_EQ(model.Chat(conversation, settings).logprobs, answer.logprobs);
+  EXPECT_EQ(Load().Chat(conversation, settings).logprobs, answer.logprobs);
+}
+
+// What the model's files ask for holds, and what the call asks for holds before it.
+TEST_F(LanguageModelChat, SettingsAreThoseOfTheCommands) {
+  std::ofstream(folder_ / "stablelm_chat.json")
+      << R"({"template": "stablelm-tuned", "system": "S", "generation": {"temperature": 0, "max_new_tokens": 7}})";
+  const LanguageModel model = Load();
+  const std::vector<ChatMessage> hi = {User("Hi")};
+  const Generation greedy = model.Chat(hi, {.generation = {.seed = 1, .ignore_end = true}});
+  EXPECT_EQ(greedy.ids.size(), 7u);
+  EXPECT_EQ(greedy.reason, EndReason::kLength);
+  EXPECT_EQ(model.Chat(hi, {.generation = {.seed = 2, .ignore_end = true}}).ids, greedy.ids);
+  EXPECT_EQ(model.Chat(hi, {.system = "S", .generation = {.preset = "greedy", .ignore_end = true}}).ids, greedy.ids);
+  const auto drawn = [&](uint64_t seed) {
+    return model.Chat(hi, {.generation = {.preset = "space", .seed = seed, .max_new_tokens = 30, .ignore_end = true}});
+  };
+  EXPECT_NE(drawn(1).ids, drawn(2).ids);
+  EXPECT_EQ(drawn(1).ids.size(), 30u);
+  EXPECT_NE(model.Chat(hi, {.no_system = true, .generation = {.ignore_end = true}}).prompt_tokens,
+            greedy.prompt_tokens);
+  // A stop text, cut out of an answer, ends it there.
+  const std::string text = drawn(1).text;
+  const std::string stop = text.substr(text.size() / 2, 3);
+  const Generation stopped = model.Chat(
+      hi, {.generation = {.preset = "space", .seed = 1, .max_new_tokens = 30, .stop = {stop}, .ignore_end = true}});
+  EXPECT_EQ(stopped.reason, EndReason::kStop);
+  EXPECT_EQ(stopped.stop, stop);
+  EXPECT_EQ(stopped.text, text.substr(0, text.find(stop)));
+  // Other settings by name.
+  EXPECT_EQ(model.Chat(hi, {.generation = {.more = {{"min_new_tokens", 3}, {"top_k", 1}}}}).ids.size(),
+            model.Chat(hi, {.generation = {.top_k = 1, .more = {{"min_new_tokens", 3}}}}).ids.size());
+}
+
+TEST_F(LanguageModelChat, CancelsFromAnotherThread) {
+  const LanguageModel model = Load();
+  std::stop_source stop;
+  std::thread other;
+  const ChatSettings settings = {.no_system = true,
+                                 .context_policy = "shift",  // no end of its own
+                                 .generation = {.seed = 1, .ignore_end = true, .cancel = stop.get_token()}};
+  const Generation cut = model.Chat({User("Hi")}, settings, {.on_text = [&](std::string_view) {
+                                      if (!other.joinable()) other = std::thread([&] { stop.request_stop(); });
+                                      return true;
+                                    }});
+  other.join();
+  EXPECT_EQ(cut.reason, EndReason::kCancelled);
+  EXPECT_FALSE(cut.text.empty());
+  const Generation none = model.Chat({User("Hi")}, settings);  // asked for before it began
+  EXPECT_EQ(none.reason, EndReason::kCancelled);
+  EXPECT_TRUE(none.ids.empty());
+}
+
+TEST_F(LanguageModelChat, ContextPolicies) {
+  const LanguageModel model = LanguageModel::Load(folder_.string(), {.chat_context = 64});
+  std::vector<ChatMessage> conversation;
+  for (int i = 0; i < 9; ++i) {
+    conversation.push_back(User("question " + std::to_string(i)));
+    conversation.push_back(Assistant("answer"));
+  }
+  conversation.push_back(User("last"));
+  const auto chat = [&](const char* policy, int64_t tokens) {
+    return model.Chat(conversation, {.system = "S",
+                                     .context_policy = policy,
+                                     .generation = {.preset = "greedy", .max_new_tokens = tokens, .ignore_end = true}});
+  };
+  const Generation dropped = chat("drop-oldest-turns", 5);
+  EXPECT_GT(dropped.dropped_messages, 0);
+  EXPECT_GT(dropped.dropped_tokens, 0);
+  EXPECT_LE(dropped.prompt_tokens, 32);
+  EXPECT_EQ(chat("drop-oldest-turns", 100).reason, EndReason::kContext);
+  const Generation shifted = chat("shift", 100);
+  EXPECT_EQ(shifted.ids.size(), 100u);
+  EXPECT_GT(shifted.shifted_tokens, 0);
+  EXPECT_THAT(ErrorOf([&] { chat("error", 5); }), testing::HasSubstr("longer than the model's context"));
+  EXPECT_THAT(ErrorOf([&] { chat("drop-oldest-turn", 5); }), testing::HasSubstr("did you mean drop-oldest-turns?"));
+}
+
+TEST_F(LanguageModelChat, RefusesWhatMakesNoSense) {
+  const LanguageModel model = Load();
+  const auto refusal = [&](const std::vector<ChatMessage>& conversation, const ChatSettings& settings = {}) {
+    return ErrorOf([&] { model.Chat(conversation, settings); });
+  };
+  EXPECT_THAT(refusal({}), testing::HasSubstr("messages"));
+  EXPECT_THAT(refusal({Assistant("Hi")}), testing::HasSubstr("messages[0].role: the assistant speaks first"));
+  EXPECT_THAT(refusal({User("Hi"), Assistant("Yes")}), testing::HasSubstr("messages"));
+  EXPECT_THAT(refusal({User("\xFF")}), testing::HasSubstr("not UTF-8"));
+  EXPECT_THAT(refusal({User("Hi")}, {.prompt_template = "alpacca"}), testing::HasSubstr("did you mean alpaca?"));
+  EXPECT_THAT(refusal({User("Hi")}, {.generation = {.more = {{"min_q", 1}}}}), testing::HasSubstr("min_p"));
+  EXPECT_THAT(refusal({User("Hi")}, {.generation = {.preset = "crad"}}), testing::HasSubstr("did you mean card?"));
+  EXPECT_THAT(refusal({User("Hi")}, {.no_system = true, .generation = {.stop = {""}}}), testing::HasSubstr("stop"));
+  EXPECT_THAT(ErrorOf([&] { LanguageModel::Load(folder_.string(), {.chat_context = 257}); }),
+              testing::HasSubstr("chat_context"));
 }
 
 // config.json names id 0; what generation_config.json names ends a text as well.
@@ -86,6 +233,8 @@ TEST(LanguageModel, FailuresAreExceptionsWithWords) {
   EXPECT_THAT(ErrorOf([&] { model.Score(outside); }), testing::HasSubstr("found 512"));
   EXPECT_THAT(ErrorOf([&] { model.Generate(one, {.top_p = 2}); }), testing::HasSubstr("top_p"));
   EXPECT_THAT(ErrorOf([&] { model.Generate(one, {.max_new_tokens = 0}); }), testing::HasSubstr("max_new_tokens"));
+  EXPECT_THAT(ErrorOf([&] { model.Generate(one, {.top_k = INT64_MAX}); }), testing::HasSubstr("top_k"));
+  EXPECT_THAT(ErrorOf([&] { model.Chat({{.text = "Hi"}}); }), testing::HasSubstr("tokenizer.json is missing"));
   EXPECT_THAT(ErrorOf([&] { model.Generate(one, {.temperature = std::nan("")}); }), testing::HasSubstr("temperature"));
 }
 
