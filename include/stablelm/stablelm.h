@@ -46,17 +46,17 @@ struct GenerationSettings {
   std::optional<double> top_p = {};        // 1: all
   // Every other setting by its name: {{"min_p", 0.05}, {"repetition_penalty", 1.1}}; a flag is 0 or 1.
   std::map<std::string, double> more = {};
-  std::string preset = {};         // "card", "notebook", "space" or "greedy"; empty: none
+  std::string preset = {};            // "card", "notebook", "space" or "greedy"; empty: none
   std::optional<uint64_t> seed = {};  // empty: random
   uint64_t sample = 0;                // the same seed gives another text for another number
 
   // When the text ends. Empty: at an end token of the model, or where the context ends.
   std::optional<int64_t> max_new_tokens = {};
-  std::vector<std::string> stop = {};       // before any of these texts; nothing of them is given out
-  std::vector<int32_t> stop_ids = {};       // after any of these, beside the model's own
-  std::optional<double> max_time_s = {};    // no further token after so many seconds
-  bool ignore_end = false;                  // never choose an end token
-  std::stop_token cancel = {};              // from any thread: ends the text before its next token
+  std::vector<std::string> stop = {};     // before any of these texts; nothing of them is given out
+  std::vector<int32_t> stop_ids = {};     // after any of these, beside the model's own
+  std::optional<double> max_time_s = {};  // no further token after so many seconds
+  bool ignore_end = false;                // never choose an end token
+  std::stop_token cancel = {};            // from any thread: ends the text before its next token
 };
 
 enum class ChatRole : uint8_t { kSystem, kUser, kAssistant };
@@ -96,7 +96,7 @@ struct Generation {
   std::vector<double> logprobs;  // of each
   std::string text;              // without the end token or stop text; empty without a tokenizer
   EndReason reason = EndReason::kLength;
-  std::optional<int32_t> stop_id;   // with kStop: which of both it was
+  std::optional<int32_t> stop_id;  // with kStop: which of both it was
   std::optional<std::string> stop;
   uint64_t seed = 0;  // the same seed gives the same tokens again
   int64_t prompt_tokens = 0;

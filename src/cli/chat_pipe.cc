@@ -27,15 +27,16 @@ void PipeScreen::AbandonReply() {
 void PipeScreen::EndReply(const ChatReply& reply, bool kept) {
   const GenerateResult& result = reply.result;
   if (out_.json()) {
-    nlohmann::ordered_json object = {{"role", "assistant"},
-               {"content", result.text},
-               {"finish_reason", NameOf(result.reason)},
-               {"seed", reply.seed},
-               {"sample", reply.sample},
-               {"counts",
-                {{"prompt", reply.prompt_tokens}, {"known", result.known_positions}, {"generated", result.ids.size()}}},
-               {"dropped", {{"messages", reply.dropped_messages}, {"tokens", reply.dropped_tokens}}},
-               {"seconds", {{"prefill", result.prefill_s}, {"decode", result.decode_s}}}};
+    nlohmann::ordered_json object = {
+        {"role", "assistant"},
+        {"content", result.text},
+        {"finish_reason", NameOf(result.reason)},
+        {"seed", reply.seed},
+        {"sample", reply.sample},
+        {"counts",
+         {{"prompt", reply.prompt_tokens}, {"known", result.known_positions}, {"generated", result.ids.size()}}},
+        {"dropped", {{"messages", reply.dropped_messages}, {"tokens", reply.dropped_tokens}}},
+        {"seconds", {{"prefill", result.prefill_s}, {"decode", result.decode_s}}}};
     if (result.shifts > 0) object["shift"] = ShiftJson(result);
     out_.Json(object);
     return;

@@ -21,6 +21,8 @@ std::unique_ptr<Command> MakeConvert();
 std::unique_ptr<Command> MakeQuantize();
 std::unique_ptr<Command> MakeBenchMemory();
 std::unique_ptr<Command> MakeBenchCompute();
+std::unique_ptr<Command> MakeCompletion();
+std::unique_ptr<Command> MakeMan();
 
 std::vector<std::unique_ptr<Command>> AllCommands();
 

@@ -61,7 +61,8 @@ class GenerateCommand : public Command {
            "With --json: prompt_ids, ids (a stop token included), logprobs (natural logarithms under the\n"
            "unchanged logits), text (without the stop token; null when the folder has no tokenizer), finish_reason\n"
            "(stop, length, context, time, cancelled), stop_id or stop_string after a stop, seed, counts, seconds,\n"
-           "with a conversation dropped (what did not fit), after a shift of the context shift (times, dropped_tokens,\n"
+           "with a conversation dropped (what did not fit), after a shift of the context shift (times, "
+           "dropped_tokens,\n"
            "approximate), and peak_bytes: the largest resident memory of the whole\n"
            "process, pages of mapped weight files included.\n"
            "Ctrl-C ends with what has been generated so far and exit code 130.";

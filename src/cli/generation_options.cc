@@ -73,8 +73,7 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
   AddChoice(app, "--preset", PresetNames(),
             "Settings of the model card, of Stability AI's notebook or chat Space, or none",
             [&options](size_t i) { options.wishes.preset = PresetOf(PresetNames()[i]); });
-  AddValue(app, "--stop-id", "IDS",
-           "Token ids that end the reply as well (\"7 8\"), beside those of the model's files",
+  AddValue(app, "--stop-id", "IDS", "Token ids that end the reply as well (\"7 8\"), beside those of the model's files",
            [&options](const std::string& text) { options.stop_ids = ParseIds(text, "--stop-id"); });
   AddValues(app, "--stop", "TEXT", "End before this text; it may span tokens, and no part of it is shown",
             [&options](const std::string& text) {
@@ -109,12 +108,9 @@ void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Toke
     for (const TokenListInForce& one : plan.token_lists) {
       lists[one.name] = {{"entries", one.entries}, {"from", one.from}};
     }
-    nlohmann::ordered_json object = {{"settings", settings},
-                                     {"token_lists", lists},
-                                     {"stop_ids", stops},
-                                     {"banned_padding_ids", padding},
-                                     {"template", nullptr},
-                                     {"template_from", defaults.record_from}};
+    nlohmann::ordered_json object = {{"settings", settings}, {"token_lists", lists},
+                                     {"stop_ids", stops},    {"banned_padding_ids", padding},
+                                     {"template", nullptr},  {"template_from", defaults.record_from}};
     if (defaults.record) object["template"] = NameOf(defaults.record->prompt_template);
     out.Json(object);
     return;

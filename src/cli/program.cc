@@ -13,16 +13,14 @@
 #include "base/error.h"
 #include "base/nearest.h"
 #include "base/system.h"
+#include "cli/command_table.h"
 #include "cli/interrupt.h"
-#include "cli/options.h"
 #include "cli/output.h"
 #include "cli/version.h"
 #include "ops/simd.h"
 
 namespace stablelm {
 namespace {
-
-using Commands = std::vector<std::unique_ptr<Command>>;
 
 std::string ProgramHelp(const Commands& commands) {
   std::string out =
@@ -111,12 +109,9 @@ std::string GroupHelp(const std::string& name, const Commands& commands) {
 }
 
 int RunCommand(Command& command, std::vector<std::string> arguments) {
-  CLI::App app(command.Summary());
-  app.allow_extras();  // looked at below: the message names the nearest flag
-  app.set_help_flag("-h,--help", "Show this page and end");
+  CLI::App app;
+  BuildApp(command, app);
   app.get_formatter()->column_width(34);
-  command.AddOptions(app);
-  AddCommonOptions(app, command.Takes(), command.common);
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
     app.parse(arguments);

@@ -133,8 +133,7 @@ struct LanguageModel::Body {
   // Everything of the request but its prompt.
   GenerateRequest RequestFor(const GenerationSettings& settings, std::optional<PromptTemplate> prompt_template) const {
     const GenerationOptions options = OptionsOf(settings);
-    const GenerationPlan plan =
-        PlanGeneration(options, model.config(), tokenizer_or_null(), defaults, prompt_template);
+    const GenerationPlan plan = PlanGeneration(options, model.config(), tokenizer_or_null(), defaults, prompt_template);
     GenerateRequest request;
     plan.Apply(options.ignore_eos, request);
     request.seed = settings.seed ? *settings.seed : RandomSeed();

@@ -124,8 +124,7 @@ TEST_F(ChatProgram, AnotherModelGoesOnWithTheConversation) {
   std::filesystem::copy_file(kTokenizer, other + "/tokenizer.json");
   const std::string saved = (temp_.path() / "chat.json").string();
   const std::vector<std::string> few = {"--max-new-tokens", "5", "--greedy", "--ignore-eos"};
-  const ProgramResult both =
-      Chat("Hi\n/model no/such/folder\n/model " + other + "\nAgain\n/save " + saved + "\n", few);
+  const ProgramResult both = Chat("Hi\n/model no/such/folder\n/model " + other + "\nAgain\n/save " + saved + "\n", few);
   EXPECT_EQ(both.exit_code, 1);
   EXPECT_THAT(both.err, HasSubstr("no/such/folder"));
   EXPECT_THAT(both.err, HasSubstr("the conversation goes on with " + other));
@@ -134,9 +133,9 @@ TEST_F(ChatProgram, AnotherModelGoesOnWithTheConversation) {
   const std::string answer = messages.back().at("content");
   messages.erase(4);
   WriteFile(temp_.path() / "m.json", messages.dump());
-  const ProgramResult alone = RunProgramBinary({"generate", "-m", other, "--messages",
-                                                (temp_.path() / "m.json").string(), "--max-new-tokens", "5", "--greedy",
-                                                "--ignore-eos", "--quiet"});
+  const ProgramResult alone =
+      RunProgramBinary({"generate", "-m", other, "--messages", (temp_.path() / "m.json").string(), "--max-new-tokens",
+                        "5", "--greedy", "--ignore-eos", "--quiet"});
   EXPECT_EQ(alone.out, answer) << alone.err;
 }
 

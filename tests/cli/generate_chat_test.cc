@@ -244,8 +244,9 @@ TEST_F(GenerateChat, RefusesWithAClearError) {
 
 // 256 positions: the reply outgrows them, and that is said in every form of output.
 TEST_F(GenerateChat, ShiftGoesOnAndIsReported) {
-  const std::vector<std::string> user = {"--user", "Hi", "--system", "Be brief.", "--ignore-eos", "--greedy",
-                                         "--max-new-tokens", "400", "--context-policy"};
+  const std::vector<std::string> user = {"--user",           "Hi",           "--system",
+                                         "Be brief.",        "--ignore-eos", "--greedy",
+                                         "--max-new-tokens", "400",          "--context-policy"};
   const auto with = [&](const char* policy) {
     std::vector<std::string> all = user;
     all.emplace_back(policy);

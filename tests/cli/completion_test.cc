@@ -1,0 +1,171 @@
+// Completion as shells do it: bash itself runs the script; zsh and fish too, where they are installed.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "run_program.h"
+#include "temp_folder.h"
+
+namespace stablelm {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::IsSupersetOf;
+using testing::Not;
+using testing::UnorderedElementsAre;
+
+std::string Where(const std::string& program) {
+  for (const char* folder : {"/bin/", "/usr/bin/", "/usr/local/bin/"}) {
+    if (std::filesystem::exists(folder + program)) return folder + program;
+  }
+  return {};
+}
+
+std::vector<std::string> Lines(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+class Completion : public testing::Test {
+ protected:
+  std::string Script(const std::string& shell) const {
+    const ProgramResult result = RunProgramBinary({"completion", shell});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const std::string file = (temp_.path() / shell).string();
+    std::ofstream(file) << result.out;
+    return file;
+  }
+  // What bash offers for the last of the words.
+  std::vector<std::string> Bash(std::vector<std::string> words) const {
+    words.insert(words.begin(), "stablelm");
+    std::string script = "cd " + temp_.path().string() + "; source " + bash_ + "; COMP_WORDS=(";
+    for (const std::string& word : words) script += " '" + word + "'";
+    script += "); COMP_CWORD=" + std::to_string(words.size() - 1) + "; _stablelm; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    const ProgramResult result = RunProgramBinary({"--norc", "--noprofile", "-c", script}, {.program = Where("bash")});
+    EXPECT_EQ(result.err, "");
+    std::vector<std::string> lines = Lines(result.out);
+    std::erase(lines, "");
+    return lines;
+  }
+  // The long options of a page of --help.
+  static std::set<std::string> OptionsOf(const std::string& command) {
+    std::vector<std::string> words;
+    std::istringstream in(command);
+    for (std::string word; in >> word;) words.push_back(word);
+    words.emplace_back("--help");
+    std::set<std::string> options;
+    const std::string help = RunProgramBinary(words).out;
+    const std::regex option("\n  (?:-[a-z],)?(--[a-z0-9-]+)");
+    for (std::sregex_iterator it(help.begin(), help.end(), option), end; it != end; ++it) options.insert((*it)[1]);
+    return options;
+  }
+  static std::vector<std::string> Commands() {
+    std::vector<std::string> names;
+    const std::string help = RunProgramBinary({"--help"}).out;
+    const std::regex line("\n  ([a-z]+(?: [a-z]+)?)  +[A-Z]");
+    for (std::sregex_iterator it(help.begin(), help.end(), line), end; it != end; ++it) names.push_back((*it)[1]);
+    return names;
+  }
+
+  const TempFolder temp_;
+  const std::string bash_ = Script("bash");
+};
+
+TEST_F(Completion, BashCompletesNamesAndValues) {
+  ASSERT_NE(Where("bash"), "");
+  EXPECT_THAT(Bash({"ge"}), ElementsAre("generate"));
+  EXPECT_THAT(Bash({""}), IsSupersetOf({"chat", "bench", "help", "--version", "man"}));
+  EXPECT_THAT(Bash({"bench", ""}), UnorderedElementsAre("memory", "compute", "--help"));
+  EXPECT_THAT(Bash({"bench", "compute", "--thr"}), ElementsAre("--threads"));
+  EXPECT_THAT(Bash({"chat", "--mod"}), ElementsAre("--model"));
+  EXPECT_THAT(Bash({"chat", "--kv", ""}), ElementsAre("fp32", "fp16"));
+  EXPECT_THAT(Bash({"chat", "--kv", "=", "fp1"}), ElementsAre("fp16"));
+  EXPECT_THAT(Bash({"chat", "--kv", "="}), ElementsAre("fp32", "fp16"));
+  EXPECT_THAT(Bash({"generate", "--greedy", "--context-policy", "s"}), ElementsAre("shift", "stop"));
+  EXPECT_THAT(Bash({"generate", "--seed", ""}), IsEmpty());
+  EXPECT_THAT(Bash({"help", "ch"}), ElementsAre("chat"));
+  EXPECT_THAT(Bash({"man", "ge"}), ElementsAre("generate"));
+  EXPECT_THAT(Bash({"completion", ""}), ElementsAre("bash", "zsh", "fish"));
+  EXPECT_THAT(Bash({"nosuch", "--"}), IsEmpty());
+}
+
+TEST_F(Completion, BashCompletesFilesWithSpaces) {
+  std::filesystem::create_directory(temp_.path() / "a model");
+  std::ofstream(temp_.path() / "a list.json") << "[]";
+  EXPECT_THAT(Bash({"chat", "-m", "a"}), UnorderedElementsAre("a model", "a list.json"));
+  EXPECT_THAT(Bash({"chat", "--load", "a l"}), ElementsAre("a list.json"));
+  EXPECT_THAT(Bash({"init", "--shape", ""}), IsSupersetOf({"3b", "7b", "a list.json"}));
+}
+
+// Everything that --help lists, of every command, and nothing else.
+TEST_F(Completion, BashKnowsEveryOption) {
+  const std::vector<std::string> commands = Commands();
+  ASSERT_GE(commands.size(), 12u);
+  for (const std::string& command : commands) {
+    std::vector<std::string> words;
+    std::istringstream in(command);
+    for (std::string word; in >> word;) words.push_back(word);
+    words.emplace_back("--");
+    const std::vector<std::string> offered = Bash(words);
+    EXPECT_EQ(std::set(offered.begin(), offered.end()), OptionsOf(command)) << command;
+  }
+}
+
+TEST_F(Completion, ZshTakesTheScript) {
+  const std::string zsh = Where("zsh");
+  if (zsh.empty()) GTEST_SKIP() << "zsh is not installed";
+  const std::string script = Script("zsh");
+  const ProgramResult parsed = RunProgramBinary({"-n", script}, {.program = zsh});
+  EXPECT_EQ(parsed.exit_code, 0) << parsed.err;
+  // _arguments accepts the descriptions: completion itself needs a terminal, so its function is replaced by one that
+  // shows what it gets.
+  const ProgramResult run = RunProgramBinary({"-f", "-c",
+                                              "compdef() { :; }; _arguments() { print -l -- \"$@\"; }; source " +
+                                                  script + "; words=(stablelm chat --k); CURRENT=3; _stablelm"},
+                                             {.program = zsh});
+  EXPECT_EQ(run.err, "");
+  EXPECT_THAT(run.out, HasSubstr("--kv=["));
+  EXPECT_THAT(run.out, HasSubstr(":(fp32 fp16)\n"));
+  EXPECT_THAT(run.out, HasSubstr("(-m --model)--model=["));
+}
+
+TEST_F(Completion, FishCompletes) {
+  const std::string fish = Where("fish");
+  if (fish.empty()) GTEST_SKIP() << "fish is not installed";
+  const std::string script = Script("fish");
+  const auto complete = [&](const std::string& line) {
+    const ProgramResult result =
+        RunProgramBinary({"--no-config", "-c", "source " + script + "; complete -C '" + line + "'"}, {.program = fish});
+    EXPECT_EQ(result.err, "");
+    std::vector<std::string> words;
+    for (const std::string& found : Lines(result.out)) words.push_back(found.substr(0, found.find('\t')));
+    return words;
+  };
+  EXPECT_THAT(complete("stablelm ge"), ElementsAre("generate"));
+  EXPECT_THAT(complete("stablelm chat --kv "), UnorderedElementsAre("fp32", "fp16"));
+  EXPECT_THAT(complete("stablelm chat --mod"), ElementsAre("--model"));
+  EXPECT_THAT(complete("stablelm bench "), IsSupersetOf({"memory", "compute"}));
+  EXPECT_THAT(complete("stablelm bench compute --thr"), ElementsAre("--threads"));
+  EXPECT_THAT(complete("stablelm generate --context-policy s"), UnorderedElementsAre("shift", "stop"));
+}
+
+TEST_F(Completion, RefusesOtherShells) {
+  const ProgramResult other = RunProgramBinary({"completion", "bsh"});
+  EXPECT_EQ(other.exit_code, 2);
+  EXPECT_THAT(other.err, HasSubstr("did you mean bash?"));
+  EXPECT_EQ(RunProgramBinary({"completion"}).exit_code, 2);
+  EXPECT_EQ(RunProgramBinary({"completion", "bash", "--json"}).exit_code, 2);
+}
+
+}  // namespace
+}  // namespace stablelm
