@@ -104,9 +104,9 @@ class BenchCompute : public Command {
     std::snprintf(line, sizeof line, "%s, %llu threads, fp32 multiply-add, %llu samples\n", CpuModelName().c_str(),
                   static_cast<unsigned long long>(common.threads), static_cast<unsigned long long>(samples_));
     out.Text(line);
-    out.Text("target  lanes  Gflop/s   (lowest to highest)\n");
+    out.Text("target     lanes  Gflop/s   (lowest to highest)\n");
     for (const Row& row : rows) {
-      std::snprintf(line, sizeof line, "%-6s  %5zu  %7.1f   (%.1f to %.1f)%s\n", row.target.c_str(), row.lanes,
+      std::snprintf(line, sizeof line, "%-9s  %5zu  %7.1f   (%.1f to %.1f)%s\n", row.target.c_str(), row.lanes,
                     row.gflops.median, row.gflops.min, row.gflops.max, row.target == in_use ? "  in use" : "");
       out.Text(line);
     }
