@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <csignal>
+#include <thread>
 
 #include "golden_command.h"
 
@@ -142,14 +144,14 @@ TEST_F(ChatProgram, AnotherModelGoesOnWithTheConversation) {
 // kill -9 in the middle of whatever comes after /save: the file is whole, the old one or the new one.
 TEST_F(ChatProgram, AKillLosesNothingThatWasSaved) {
   const std::string saved = (temp_.path() / "chat.json").string();
-  for (int attempt = 0; attempt < 5; ++attempt) {
+  for (int attempt = 0; attempt < 12; ++attempt) {
     std::string lines = "Hi\n/save " + saved + "\n";
     for (int i = 0; i < 2000; ++i) lines += "/regen\n/save " + saved + "\n";
     bool sent = false;
-    int wait = 3 * attempt;  // calls of about 10 ms
     ProgramInput input;
     input.while_running = [&](pid_t child) {
-      if (sent || !std::filesystem::exists(saved) || wait-- > 0) return;
+      if (sent || !std::filesystem::exists(saved)) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(2 * attempt));
       kill(child, SIGKILL);
       sent = true;
     };
@@ -196,22 +198,27 @@ TEST_F(ChatProgram, RefusesWithAClearError) {
   EXPECT_THAT(load.err, HasSubstr("none.json"));
 }
 
-// A signal ends a chat in a pipe; what has come by then is whole.
+// A signal ends a chat in a pipe; what has come by then is whole. It comes in the middle of a reply without an end of
+// its own, well after the file that is saved before it: a signal between two replies ends the program at once.
 TEST_F(ChatProgram, AnInterruptEndsAPipe) {
-  std::string many;
-  for (int i = 0; i < 3000; ++i) many += "Hi\n/reset\n";
-  bool sent = false;
-  ProgramInput input;
   const std::string marker = (temp_.path() / "started").string();
+  bool sent = false;
+  std::chrono::steady_clock::time_point seen;
+  ProgramInput input;
   input.while_running = [&](pid_t child) {
     if (sent || !std::filesystem::exists(marker)) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (seen == std::chrono::steady_clock::time_point()) seen = now;
+    if (now - seen < std::chrono::milliseconds(300)) return;
     kill(child, SIGINT);
     sent = true;
   };
-  const ProgramResult result =
-      Chat("Hi\n/save " + marker + "\n" + many, {"--ignore-eos", "--max-new-tokens", "200"}, input);
+  const ProgramResult result = Chat("Hi\n/save " + marker + "\n/set max_new_tokens default\nGo on\nnever\n",
+                                    {"--ignore-eos", "--max-new-tokens", "3", "--context-policy", "shift"}, input);
   EXPECT_TRUE(sent);
   EXPECT_EQ(result.exit_code, 130) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("stopped; what has come is kept"));
+  EXPECT_TRUE(result.out.ends_with("\n"));
 }
 
 }  // namespace
