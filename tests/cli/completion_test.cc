@@ -4,7 +4,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <regex>
 #include <set>
 #include <sstream>
 
@@ -64,16 +63,24 @@ class Completion : public testing::Test {
     for (std::string word; in >> word;) words.push_back(word);
     words.emplace_back("--help");
     std::set<std::string> options;
-    const std::string help = RunProgramBinary(words).out;
-    const std::regex option("\n  (?:-[a-z],)?(--[a-z0-9-]+)");
-    for (std::sregex_iterator it(help.begin(), help.end(), option), end; it != end; ++it) options.insert((*it)[1]);
+    for (std::string line : Lines(RunProgramBinary(words).out)) {
+      if (!line.starts_with("  -")) continue;
+      line.erase(0, line.size() > 5 && line[4] == ',' ? 5 : 2);  // "  -m,--model" or "  --model"
+      if (!line.starts_with("--")) continue;
+      options.insert(line.substr(0, line.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-")));
+    }
     return options;
   }
   static std::vector<std::string> Commands() {
     std::vector<std::string> names;
-    const std::string help = RunProgramBinary({"--help"}).out;
-    const std::regex line("\n  ([a-z]+(?: [a-z]+)?)  +[A-Z]");
-    for (std::sregex_iterator it(help.begin(), help.end(), line), end; it != end; ++it) names.push_back((*it)[1]);
+    for (const std::string& line : Lines(RunProgramBinary({"--help"}).out)) {
+      if (!line.starts_with("  ") || line.size() < 4 || line[2] < 'a' || line[2] > 'z') continue;
+      const size_t end = line.find("  ", 2);  // "  bench memory   Measure ..."
+      if (end == std::string::npos) continue;
+      const size_t summary = line.find_first_not_of(' ', end);
+      if (summary == std::string::npos || line[summary] < 'A' || line[summary] > 'Z') continue;
+      names.push_back(line.substr(2, end - 2));
+    }
     return names;
   }
 
