@@ -297,7 +297,7 @@ struct TypeQ6_K {
     for (size_t part = 0; part < 8; ++part) {
       const size_t t = part / 4, r = part % 4;
       const int nibble = r < 2 ? 0 : 4, high = static_cast<int>(2 * r);
-      STABLELM_UNROLL for (size_t half = 0; half < 2; ++half) {
+      for (size_t half = 0; half < 2; ++half) {
         const size_t sub = 2 * part + half;
         VI sum[MR];
         STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) sum[m] = hn::Set(d, -32 * x[m].sums[sub]);
