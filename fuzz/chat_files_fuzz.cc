@@ -28,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   } catch (const Error&) {
   }
   try {
-    ParseLegacyGenerationKeys(text, "fuzz");
+    ParseLegacyGenerationKeys(text, "fuzz", 1000);
   } catch (const Error&) {
   }
   return 0;
