@@ -50,11 +50,13 @@ struct Engine::Request {
   bool ended = false;
 };
 
-// Leaves a forward pass when most of its rows belong to requests that were cancelled.
-class Engine::Watch : public ForwardObserver {
+// Leaves a forward pass when most of its rows belong to requests that were cancelled, or when `leave` is set.
+class Engine::Watch : public CancelObserver {
  public:
-  Watch(Engine& engine, std::span<const Work> batch) : engine_(engine), batch_(batch) {}
-  void OnHidden(int64_t, const float*, int64_t rows, int64_t) override {
+  Watch(Engine& engine, std::span<const Work> batch, const std::atomic<bool>* leave)
+      : CancelObserver(leave), engine_(engine), batch_(batch) {}
+  void OnHidden(int64_t index, const float* x, int64_t rows, int64_t width) override {
+    CancelObserver::OnHidden(index, x, rows, width);
     if (!engine_.cancels_waiting_.load(std::memory_order_relaxed)) return;
     const std::lock_guard lock(engine_.mutex_);
     int64_t cancelled = 0;
@@ -77,7 +79,7 @@ RunShape ShapeOfEngine(const EngineSettings& settings, size_t threads) {
   run.sequences = 1;  // the positions of all together
   run.kv_type = settings.kv_type;
   run.max_rows = settings.max_batch_rows;
-  run.max_logit_rows = std::min(settings.max_running, run.max_rows);
+  run.max_logit_rows = std::min(std::max(settings.max_running, settings.max_logit_rows), run.max_rows);
   run.threads = threads;
   return run;
 }
@@ -88,7 +90,8 @@ Engine::Engine(const Transformer& model, const EngineSettings& settings, ThreadP
       ctx_(model.config(), ShapeOfEngine(settings_, pool.NumThreads()), pool),
       cache_(model.config(), settings_.kv_type, KvCache::PagesFor(settings_.cache_positions)),
       prefixes_(cache_),
-      workspace_(model.config().vocab_size) {}
+      workspace_(model.config().vocab_size),
+      top_(model.config().vocab_size) {}
 
 Engine::~Engine() {
   TakeInbox();
@@ -140,7 +143,7 @@ void Engine::Run() {
   }
 }
 
-bool Engine::Step() {
+bool Engine::Step(const std::atomic<bool>* leave) {
   const Stopwatch whole(stats_.total_s);
   TakeInbox();
   EndOverdue();
@@ -151,7 +154,7 @@ bool Engine::Step() {
   if (!batch.empty()) {
     ++stats_.steps;
     for (const Work& work : batch) work.request->last_step = stats_.steps;
-    Compute(batch);
+    Compute(batch, leave);
     DropEnded();
   }
   return !batch.empty();
@@ -333,10 +336,10 @@ void Engine::FindPages(std::vector<Work>& batch) {
   }
 }
 
-void Engine::Compute(std::span<const Work> batch) {
+void Engine::Compute(std::span<const Work> batch, const std::atomic<bool>* leave) {
   std::vector<BatchSequence> sequences;
   for (const Work& work : batch) sequences.push_back(work.sequence);
-  Watch watch(*this, batch);
+  Watch watch(*this, batch, leave);
   std::span<const float> logits;
   try {
     const Stopwatch forward(stats_.forward_s);
@@ -346,7 +349,7 @@ void Engine::Compute(std::span<const Work> batch) {
   } catch (const std::exception& e) {
     // Who is at fault fails alone.
     if (batch.size() == 1) return End(*batch[0].request, FinishReason::kCancelled, e.what());
-    for (const Work& work : batch) Compute({&work, 1});
+    for (const Work& work : batch) Compute({&work, 1}, leave);
     return;
   }
   const Stopwatch sampling(stats_.sampling_s);
@@ -358,6 +361,28 @@ void Engine::Compute(std::span<const Work> batch) {
   }
 }
 
+// logits [rows, V] of the last `rows` positions in the cache.
+void Engine::ScorePrompt(Request& request, std::span<const float> logits, int64_t rows) {
+  const size_t vocab = static_cast<size_t>(model_.config().vocab_size);
+  const std::vector<int32_t>& ids = request.reply->ids();
+  const int64_t wanted = request.spec.generate.top_logprobs, known = request.spec.generate.known_ids;
+  EngineResult& result = request.result;
+  const int64_t first = request.sequence.length() - rows;
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t next = first + i + 1;
+    // After a preemption rows come again.
+    if (next >= request.reply->prompt() || next <= static_cast<int64_t>(result.prompt_logprobs.size())) continue;
+    const auto row = logits.subspan(static_cast<size_t>(i) * vocab, vocab);
+    const double log_sum = LogSumExp(row.data(), vocab);
+    const size_t id = static_cast<size_t>(ids[static_cast<size_t>(next)]);
+    result.prompt_logprobs.push_back(static_cast<double>(row[id]) - log_sum);
+    if (wanted <= 0) continue;
+    const int64_t vocab_size = model_.config().vocab_size;
+    const auto top = top_.Of(row, known > 0 ? std::min(known, vocab_size) : vocab_size, wanted, log_sum);
+    result.prompt_top.emplace_back(top.begin(), top.end());
+  }
+}
+
 void Engine::Deliver(const Work& work, std::span<const float> logits) {
   Request& request = *work.request;
   Reply& reply = *request.reply;
@@ -365,17 +390,7 @@ void Engine::Deliver(const Work& work, std::span<const float> logits) {
   stats_.computed_rows += rows;
   if (rows > 1 && settings_.share_prefixes) prefixes_.Insert(reply.ids(), request.sequence);
   const size_t vocab = static_cast<size_t>(model_.config().vocab_size);
-  if (request.spec.prompt_logprobs) {
-    const int64_t first = request.sequence.length() - work.sequence.NumLogits();
-    for (int64_t i = 0; i < work.sequence.NumLogits(); ++i) {
-      const int64_t next = first + i + 1;
-      if (next >= reply.prompt() || next <= static_cast<int64_t>(request.result.prompt_logprobs.size())) continue;
-      const auto row = logits.subspan(static_cast<size_t>(i) * vocab, vocab);
-      request.result.prompt_logprobs.push_back(
-          static_cast<double>(row[static_cast<size_t>(reply.ids()[static_cast<size_t>(next)])]) -
-          LogSumExp(row.data(), vocab));
-    }
-  }
+  if (request.spec.prompt_logprobs) ScorePrompt(request, logits, work.sequence.NumLogits());
   if (request.Pending() > 0) return;
   if (reply.limit().tokens == 0) return End(request, FinishReason::kContext);
   if (reply.generated() == 0) request.first_token = Clock::now();

@@ -38,6 +38,8 @@ struct EngineSettings {
   DType kv_type = DType::kF32;   // kF32 or kF16
   int64_t max_batch_rows = 256;  // tokens that one step computes
   int64_t max_running = 16;      // sequences that are in the cache at the same time
+  int64_t max_logit_rows = 0;    // rows of a step whose logits are computed, at least max_running: more make prompts
+                                 // whose log-probabilities are wanted faster
   bool share_prefixes = true;
 };
 
@@ -46,15 +48,17 @@ RunShape ShapeOfEngine(const EngineSettings& settings, size_t threads);
 
 struct EngineRequest {
   GenerateRequest generate;      // max_time_s counts from the submission here
-  bool prompt_logprobs = false;  // of prompt[1..]; such a prompt is computed as a whole
+  bool prompt_logprobs = false;  // of prompt[1..], with top_logprobs the most likely ones at each of these places
+                                 // too; such a prompt is computed as a whole
 };
 
 struct EngineResult {
   RequestId request = 0;
-  GenerateResult generated;             // what there is, when the request failed or was cancelled
-  std::vector<double> prompt_logprobs;  // ln p(prompt[t + 1] | prompt[0 .. t]): one fewer than the prompt
-  int64_t preemptions = 0;              // times that it gave its pages back
-  std::string error;                    // not empty: the request failed, and why
+  GenerateResult generated;                           // what there is, when the request failed or was cancelled
+  std::vector<double> prompt_logprobs;                // ln p(prompt[t + 1] | prompt[0 .. t]): one fewer than the prompt
+  std::vector<std::vector<TokenLogprob>> prompt_top;  // of each, when top_logprobs are wanted
+  int64_t preemptions = 0;                            // times that it gave its pages back
+  std::string error;                                  // not empty: the request failed, and why
 };
 
 // Called on the thread that steps the engine. A callback that throws makes its own request fail.
@@ -94,8 +98,9 @@ class Engine {
   void Stop();
 
   // The rest is for one thread at a time.
-  // Computes one batch. Returns false when there was nothing to do.
-  bool Step();
+  // Computes one batch. Returns false when there was nothing to do. `leave`, when somebody sets it, ends the pass
+  // between two layers with nothing changed.
+  bool Step(const std::atomic<bool>* leave = nullptr);
   // Steps until Stop, waiting for requests when there are none.
   void Run();
   EngineStats Stats() const;
@@ -120,8 +125,9 @@ class Engine {
   int64_t PagesWanted(const Request& request) const;
   std::vector<Work> PlanBatch();
   void FindPages(std::vector<Work>& batch);
-  void Compute(std::span<const Work> batch);
+  void Compute(std::span<const Work> batch, const std::atomic<bool>* leave);
   void Deliver(const Work& work, std::span<const float> logits);
+  void ScorePrompt(Request& request, std::span<const float> logits, int64_t rows);
   void End(Request& request, FinishReason reason, const std::string& error = {});
   void DropEnded();
 
@@ -131,6 +137,7 @@ class Engine {
   KvCache cache_;
   PrefixCache prefixes_;
   SamplerWorkspace workspace_;
+  TopLogprobs top_;
   Requests running_;  // by submission
   Requests waiting_;  // by submission
   EngineStats stats_;

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "generate/top_selection.h"
 #include "ops/score_row.h"
 #include "ops/softmax.h"
 
@@ -32,10 +31,7 @@ SamplerWorkspace::SamplerWorkspace(int64_t vocab_size)
       counts_(vocab_size),
       dry_(vocab_size),
       candidates_(vocab_size),
-      top_ids_(static_cast<size_t>(vocab_size) + kCollectPadding),
-      top_values_(top_ids_.size()) {
-  scratch_.reserve(top_ids_.size());
-}
+      top_(vocab_size) {}
 
 Sampler::Sampler(SamplerSetup setup, int64_t vocab_size)
     : setup_(std::move(setup)), vocab_size_(vocab_size), random_(setup_.seed) {
@@ -228,27 +224,6 @@ int32_t Sampler::Draw(const Place& at) {
   return drawn.id;
 }
 
-void Sampler::ListTop(std::span<const float> logits, double log_sum, SamplerWorkspace& ws) const {
-  ws.top_.clear();
-  const size_t wanted = static_cast<size_t>(setup_.top_logprobs);
-  if (wanted == 0) return;
-  const size_t n = SelectTop(logits.data(), static_cast<size_t>(setup_.known_ids), wanted, ws.top_ids_.data(),
-                             ws.top_values_.data(), ws.scratch_);
-  // Of those that tie for the last place the lower ids.
-  const float least =
-      n > 0 ? *std::min_element(ws.top_values_.begin(), ws.top_values_.begin() + static_cast<std::ptrdiff_t>(n)) : 0;
-  ws.top_.reserve(wanted);
-  for (const bool ties : {false, true}) {
-    for (size_t i = 0; i < n && ws.top_.size() < wanted; ++i) {
-      if ((ws.top_values_[i] == least) != ties) continue;
-      ws.top_.push_back({ws.top_ids_[i], static_cast<double>(ws.top_values_[i]) - log_sum});
-    }
-  }
-  std::sort(ws.top_.begin(), ws.top_.end(), [](const TokenLogprob& a, const TokenLogprob& b) {
-    return a.logprob != b.logprob ? a.logprob > b.logprob : a.id < b.id;
-  });
-}
-
 ChosenToken Sampler::Choose(std::span<const float> logits, std::span<const int32_t> ids, int64_t generated,
                             SamplerWorkspace& ws) {
   STABLELM_CHECK(logits.size() == static_cast<size_t>(vocab_size_) && ws.row_.size() == logits.size());
@@ -283,8 +258,7 @@ ChosenToken Sampler::Choose(std::span<const float> logits, std::span<const int32
   }
   const double log_sum = LogSumExp(logits.data(), logits.size());
   token.logprob = static_cast<double>(logits[static_cast<size_t>(token.id)]) - log_sum;
-  ListTop(logits, log_sum, ws);
-  token.top = ws.top_;
+  token.top = ws.top_.Of(logits, setup_.known_ids, setup_.top_logprobs, log_sum);
   if (setup_.constraint) setup_.constraint->Accept(token.id);
   accepted_ = generated + 1;
   return token;

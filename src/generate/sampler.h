@@ -19,6 +19,7 @@
 #include "generate/logits_processors.h"
 #include "generate/sampler_order.h"
 #include "generate/sampling_options.h"
+#include "generate/top_logprobs.h"
 #include "tokenizer/tokenizer.h"
 
 namespace stablelm {
@@ -47,11 +48,6 @@ struct SamplerSetup {
   bool plain = false;  // use the plain filters throughout: the same tokens, slower; for tests and measurements
 };
 
-struct TokenLogprob {
-  int32_t id = 0;
-  double logprob = 0;
-};
-
 struct ChosenToken {
   int32_t id = 0;
   double logprob = 0;  // ln of the probability in the raw logits over all V: no ban, penalty or filter is in it
@@ -76,9 +72,7 @@ class SamplerWorkspace {
   Dry dry_;
   FilterScratch filters_;
   Candidates candidates_;
-  std::vector<int32_t> top_ids_;
-  std::vector<float> top_values_, scratch_;
-  std::vector<TokenLogprob> top_;
+  TopLogprobs top_;
   bool drawn_ = false;
 };
 
@@ -112,7 +106,6 @@ class Sampler {
   void RunFast(SamplerStep step, Candidates& candidates) const;
   std::string_view RunGuarded(SamplerStep step, const Place& at);
   int32_t Draw(const Place& at);
-  void ListTop(std::span<const float> logits, double log_sum, SamplerWorkspace& workspace) const;
 
   SamplerSetup setup_;
   int64_t vocab_size_;
