@@ -138,6 +138,7 @@ RunShape ShapeOfBeamSearch(const ModelConfig& config, const GenerateRequest& req
   CheckBeamOptions(options);
   RunShape run = ShapeOfGenerate(config, request, kv, threads, where);
   run.sequences = options.beams;
+  run.shared = static_cast<int64_t>(request.prompt.size());
   run.max_logit_rows = options.beams;
   run.max_rows = std::max(run.max_rows, options.beams);
   return run;
@@ -155,7 +156,7 @@ BeamSearchResult BeamSearch(const Transformer& model, const GenerateRequest& req
   FinishReason reason = limit.reason;
   Search search(model, request, options, limit.tokens);
   ForwardContext ctx(model.config(), run, pool);
-  KvCache cache(model.config(), run.kv_type, KvCache::PagesFor(run.context) * options.beams);
+  KvCache cache(model.config(), run.kv_type, CachePages(run));
   std::vector<KvSequence> caches;
   caches.emplace_back(cache);
   CancelObserver observer(hooks.cancel);

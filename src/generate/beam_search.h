@@ -28,7 +28,8 @@ struct BeamSearchResult {
   double decode_s = 0;
 };
 
-// The run of a search. ShapeOfGenerate of one beam, for as many sequences as there are beams.
+// The run of a search: ShapeOfGenerate of one beam, for as many sequences as there are beams, which have the prompt in
+// common.
 RunShape ShapeOfBeamSearch(const ModelConfig& config, const GenerateRequest& request, const BeamOptions& options,
                            DType kv, size_t threads, const std::string& where = "prompt");
 

@@ -8,7 +8,6 @@
 namespace stablelm {
 namespace {
 
-constexpr int64_t kMostBeams = 256;
 constexpr double kLargestPenalty = 100;
 
 }  // namespace

@@ -16,8 +16,10 @@ enum class EarlyStopping : uint8_t {
   kNever,  // with length_penalty > 0: over when no running beam could at the greatest length
 };
 
+inline constexpr int64_t kMostBeams = 256;
+
 struct BeamOptions {
-  int64_t beams = 1;
+  int64_t beams = 1;          // at most kMostBeams
   int64_t num_return = 1;     // at most beams
   double length_penalty = 1;  // score = sum of log-probabilities / (generated tokens ^ length_penalty)
   EarlyStopping early_stopping = EarlyStopping::kFalse;

@@ -9,7 +9,6 @@
 #include "ops/rotary.h"
 
 namespace stablelm {
-
 namespace {
 
 // A tensor of the table, stored as `stored` and wanted as `wanted`. The embedding is used where it is; other matrices
@@ -36,6 +35,11 @@ void PlanTiedOutput(const ModelConfig& config, DType type, WeightBytes& bytes) {
 }
 
 }  // namespace
+
+int64_t CachePages(const RunShape& run) {
+  const int64_t shared = run.shared / kKvPageTokens;
+  return shared + (KvCache::PagesFor(run.context) - shared) * run.sequences;
+}
 
 WeightBytes PlanWeights(const ModelConfig& config, DType stored, std::optional<DType> wanted) {
   WeightBytes bytes;
@@ -74,9 +78,7 @@ MemoryPlan PlanMemory(const ModelConfig& config, const WeightBytes& weights, con
   plan.parts.push_back({"weights (packed)", weights.allocated, false});
   if (weights.mapped > 0) plan.parts.push_back({"weights (embedding, mapped file)", weights.mapped, true});
   plan.parts.push_back({"key-value cache (" + std::string(NameOf(run.kv_type)) + ")",
-                        static_cast<uint64_t>(KvCache::PagesFor(run.context) * run.sequences) *
-                            KvCache::BytesPerPage(config, run.kv_type),
-                        false});
+                        static_cast<uint64_t>(CachePages(run)) * KvCache::BytesPerPage(config, run.kv_type), false});
   plan.parts.push_back({"activations", ForwardContext::ActivationBytes(config, run), false});
   plan.parts.push_back({"logits", ForwardContext::LogitBytes(config, run), false});
   plan.parts.push_back(

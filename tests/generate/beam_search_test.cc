@@ -93,6 +93,33 @@ TEST(BeamSearch, ThreadsChangeNothing) {
   }
 }
 
+// The prompt is in the cache once: many beams over a long prompt need little more than one.
+TEST(BeamSearch, ThePlanCountsThePromptOnce) {
+  const ModelConfig config = *ModelConfig::FromShapeName("3b");
+  GenerateRequest request;
+  request.prompt.assign(4000, 5);
+  request.max_new_tokens = 32;
+  const auto pages = [&](int64_t beams) {
+    return CachePages(ShapeOfBeamSearch(config, request, {.beams = beams}, DType::kF32, 2));
+  };
+  EXPECT_EQ(pages(1), 126);      // 4,032 positions in pages of 32
+  EXPECT_EQ(pages(8), 125 + 8);  // 125 whole pages of prompt; each beam has its own last one
+  request.prompt.resize(3990);   // the last page of the prompt is not whole
+  EXPECT_EQ(pages(8), 124 + 8 * 2);
+}
+
+// That is enough, wherever in a page the prompt ends; a cache without a free page is an Error of the search.
+TEST(BeamSearch, RunsWithinItsPlan) {
+  const Transformer model = LoadModel(kParallel);
+  for (const size_t prompt : {size_t{1}, size_t{31}, size_t{32}, size_t{33}, size_t{63}, size_t{64}, size_t{90}}) {
+    SCOPED_TRACE(prompt);
+    GenerateRequest request;
+    request.prompt.assign(prompt, 7);
+    request.max_new_tokens = 36;
+    EXPECT_EQ(Search(model, request, {.beams = 7, .num_return = 7}).beams.size(), 7u);
+  }
+}
+
 TEST(BeamSearch, WaysToEnd) {
   const Transformer model = LoadModel(kParallel);  // 128 positions
   GenerateRequest request;
