@@ -9,12 +9,22 @@
 #include "base/system.h"
 
 namespace stablelm {
+namespace {
 
-Progress::Progress(std::string label, uint64_t total, Unit unit, bool shown)
+std::string Duration(double seconds) {
+  if (seconds < 120) return Rounded(seconds, 0) + " s";
+  if (seconds < 7200) return Rounded(seconds / 60, 0) + " min";
+  return Rounded(seconds / 3600, 1) + " h";
+}
+
+}  // namespace
+
+Progress::Progress(std::string label, uint64_t total, Unit unit, bool shown, ProgressMore more)
     : label_(std::move(label)),
       total_(total),
       unit_(unit),
       shown_(shown),
+      more_(std::move(more)),
       terminal_(isatty(STDERR_FILENO) == 1),
       start_(std::chrono::steady_clock::now()) {}
 
@@ -24,6 +34,15 @@ double Progress::Elapsed() const { return SecondsSince(start_); }
 
 void Progress::Add(uint64_t amount) {
   done_.fetch_add(amount, std::memory_order_relaxed);
+  DrawNowAndThen();
+}
+
+void Progress::AddAlso(uint64_t amount) {
+  also_.fetch_add(amount, std::memory_order_relaxed);
+  DrawNowAndThen();
+}
+
+void Progress::DrawNowAndThen() {
   if (!shown_) return;
   const double now = Elapsed();
   if (now < next_draw_s_.load(std::memory_order_relaxed)) return;
@@ -42,9 +61,9 @@ void Progress::Finish() {
 
 void Progress::Draw(double now, bool last) {
   drawn_ = true;
-  const uint64_t done = done_.load(std::memory_order_relaxed);
-  const double share = total_ ? std::min(1.0, static_cast<double>(done) / static_cast<double>(total_)) : 0;
-  const double per_s = static_cast<double>(done) / std::max(now, 1e-9);
+  const uint64_t done = done_.load(std::memory_order_relaxed), all = more_.already + done;
+  const double share = total_ ? std::min(1.0, static_cast<double>(all) / static_cast<double>(total_)) : 0;
+  const double seconds = std::max(now, 1e-9);
   const auto amount = [&](uint64_t n) { return unit_ == Unit::kBytes ? HumanBytes(n) : std::to_string(n); };
   std::string line = label_ + " ";
   if (terminal_) {
@@ -55,15 +74,19 @@ void Progress::Draw(double now, bool last) {
   }
   char percent[16];
   std::snprintf(percent, sizeof percent, "%3.0f %%", share * 100);
-  line += std::string(percent) + "  " + amount(done) + " of " + amount(total_) + ", " +
-          amount(static_cast<uint64_t>(per_s)) + "/s";
-  char time[32];
-  if (last) {
-    std::snprintf(time, sizeof time, ", %.1f s", now);
+  line += std::string(percent) + "  " + amount(all) + " of " + amount(total_) + ", ";
+  if (more_.also.empty()) {
+    line += amount(static_cast<uint64_t>(static_cast<double>(done) / seconds)) + "/s";
   } else {
-    std::snprintf(time, sizeof time, ", %.0f s left", share > 0 ? now / share - now : 0.0);
+    const double per_s = static_cast<double>(also_.load(std::memory_order_relaxed)) / seconds;
+    line += Rounded(per_s, per_s < 10 ? 1 : 0) + " " + more_.also + "/s";
   }
-  line += time;
+  if (last) {
+    line += ", " + Rounded(now, 1) + " s";
+  } else if (done > 0) {
+    const uint64_t rest = total_ > all ? total_ - all : 0;
+    line += ", " + Duration(seconds / static_cast<double>(done) * static_cast<double>(rest)) + " left";
+  }
   std::fprintf(stderr, terminal_ ? "\r%s\033[K%s" : "%s%s", line.c_str(), terminal_ && !last ? "" : "\n");
   std::fflush(stderr);
 }

@@ -23,6 +23,7 @@ class ModelOfCommand {
 
   const ModelConfig& config() const { return folder_->config(); }
   const ModelSource& source() const { return folder_->source(); }
+  const ModelFolder& opened() const { return *folder_; }
   // Null when the model has no tokenizer. Read at the first call.
   const Tokenizer* tokenizer();
   // Throws Error, which says that text needs tokenizer.json and that `instead` ("--ids") does not.

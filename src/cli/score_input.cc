@@ -14,25 +14,6 @@ using Json = nlohmann::json;
 
 std::string NameOfSource(const std::string& path) { return path == "-" ? "standard input" : path; }
 
-std::vector<int32_t> IdsOf(const Json& list, const std::string& where) {
-  const auto fail = [](const std::string& place, const Json& found, const char* expected) {
-    throw Error({.where = place,
-                 .what = "not a list of token ids",
-                 .found = ShownJson(found, 40),
-                 .expected = expected,
-                 .hint = {}});
-  };
-  if (!list.is_array()) fail(where, list, "a list such as [1, 2, 3]");
-  std::vector<int32_t> ids;
-  ids.reserve(list.size());
-  for (const Json& value : list) {
-    const bool fits = value.is_number_integer() && value >= INT32_MIN && value <= INT32_MAX;
-    if (!fits) fail(where + ": index " + std::to_string(ids.size()), value, "a whole number");
-    ids.push_back(value.get<int32_t>());
-  }
-  return ids;
-}
-
 // Calls add(ids, where) for every list.
 template <typename Add>
 void ReadIdsFile(const std::string& path, const Add& add) {
@@ -48,7 +29,7 @@ void ReadIdsFile(const std::string& path, const Add& add) {
   size_t n = 0;
   for (const Json& list : lists) {
     const std::string place = where + ": list " + std::to_string(n++);
-    add(IdsOf(list, place), place);
+    add(IdsFromJson(list, place), place);
   }
 }
 
@@ -74,7 +55,7 @@ void ReadLinesFile(const ScoreInput& input, ModelOfCommand& model, const Add& ad
                    .hint = {}});
     }
     if (has_ids) {
-      add(IdsOf(object["ids"], place), place);
+      add(IdsFromJson(object["ids"], place), place);
     } else {
       const Tokenizer& tokenizer = model.RequireTokenizer("lines with \"ids\"");
       add(tokenizer.Encode(object["text"].get_ref<const std::string&>()), place);
