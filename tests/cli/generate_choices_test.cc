@@ -183,6 +183,8 @@ TEST_F(GenerateChoices, RefusesWithAClearError) {
       {{"x", "--top-logprobs", "2"}, 2, "--top-logprobs: shows in JSON alone"},
       {{"x", "--prompt-logprobs"}, 2, "--prompt-logprobs: shows in JSON alone"},
       {{"x", "--top-logprobs", "0", "--json"}, 2, "--top-logprobs"},
+      {{"x", "--n", "2", "--context-policy", "shift"}, 2, "--context-policy: shift is for one reply at a time"},
+      {{"x", "--beams", "2", "--context-policy", "shift"}, 2, "--context-policy: shift is for one reply at a time"},
   };
   for (const auto& c : kCases) {
     SCOPED_TRACE(c.says);
