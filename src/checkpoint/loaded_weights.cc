@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "checkpoint/convert_values.h"
 #include "checkpoint/model_folder.h"
+#include "checkpoint/row_converter.h"
 
 namespace stablelm {
 namespace {
@@ -42,6 +43,7 @@ struct LoadedWeights::State {
     const MappedFile* file = nullptr;  // in place, at `offset`
     size_t offset = 0;
     AlignedBuffer<std::byte> copy;  // or here
+    std::optional<size_t> pending;  // not there yet: the entry of the table for Fetch
   };
   std::vector<TensorView> views;  // by Slot; no data: not in the table
   std::vector<Place> places;      // by Slot
@@ -61,7 +63,7 @@ class TensorLoader {
 
   AlignedBuffer<std::byte> Copy(DType type) const {
     const size_t n = Elements();
-    AlignedBuffer<std::byte> copy(n * BytesOf(type), tensor_.name.c_str());
+    AlignedBuffer<std::byte> copy(Bytes(type, n), tensor_.name.c_str());
     if (tensor_.contiguous()) {
       Convert(file_.map.bytes().data() + tensor_.offset, type, copy.data(), /*in_file=*/true);
     } else if (type == *tensor_.dtype) {
@@ -80,6 +82,7 @@ class TensorLoader {
 
   void Convert(const std::byte* from, DType type, std::byte* to, bool in_file) const {
     const DType stored = *tensor_.dtype;
+    if (IsQuantized(type)) return Encode(from, type, to, in_file);
     ForPieces(options_.pool, Elements(), kPieceElements, [&](size_t begin, size_t end) {
       const size_t offset = Bytes(stored, begin), bytes = Bytes(stored, end) - offset;
       ConvertValues(from + offset, stored, to + Bytes(type, begin), type, end - begin);
@@ -90,6 +93,26 @@ class TensorLoader {
       // The reader is done with these pages: they need not stay in this process.
       if (in_file) file_.map.Release(tensor_.offset + offset, bytes);
       progress_.Add(bytes);
+    });
+  }
+
+  void Encode(const std::byte* from, DType type, std::byte* to, bool in_file) const {
+    const DType stored = *tensor_.dtype;
+    const int64_t width = tensor_.shape[1];
+    const RowConverter converter({.from = stored,
+                                  .to = type,
+                                  .width = static_cast<size_t>(width),
+                                  .matrix = true,
+                                  .where = file_.map.path().string() + ": tensor " + Quoted(tensor_.name)});
+    const size_t from_row = BytesOf(stored, width), to_row = BytesOf(type, width);
+    const size_t rows = static_cast<size_t>(tensor_.shape[0]);
+    const size_t piece = std::max<size_t>(1, kPieceElements / 16 / static_cast<size_t>(width));
+    ForPieces(options_.pool, rows, piece, [&](size_t begin, size_t end) {
+      std::vector<float> scratch(converter.ScratchFloats());
+      for (size_t row = begin; row < end; ++row)
+        converter.Convert(static_cast<int64_t>(row), from + row * from_row, scratch, to + row * to_row);
+      if (in_file) file_.map.Release(tensor_.offset + begin * from_row, (end - begin) * from_row);
+      progress_.Add((end - begin) * from_row);
     });
   }
 
@@ -134,27 +157,38 @@ LoadedWeights LoadedWeights::Load(std::shared_ptr<const ModelFolder> folder, con
   state->views.resize((static_cast<size_t>(folder->config().n_layers) + 1) * kKinds);
   state->places.resize(state->views.size());
 
+  STABLELM_CHECK(options.types.empty() || options.types.size() == table.size());
+  const auto as_stored = [&](size_t i) {
+    return options.linears_as_stored && table[i].IsMatrix() && table[i].kind != WeightKind::kEmbedding;
+  };
   const auto type_in_memory = [&](size_t i) {
     if (!table[i].IsMatrix()) return DType::kF32;
     const DType stored = *folder->TensorOf(i).dtype;
     const DType plain = stored == DType::kF64 ? DType::kF32 : stored;
-    if (options.linears_as_stored && table[i].kind != WeightKind::kEmbedding) return plain;
-    return options.dtype.value_or(plain);
+    if (as_stored(i)) return plain;
+    return options.types.empty() ? options.dtype.value_or(plain) : options.types[i];
   };
   const auto stays = [&](size_t i) {
     const StoredTensor& tensor = folder->TensorOf(i);
     return table[i].IsMatrix() && tensor.contiguous() && *tensor.dtype == type_in_memory(i);
   };
+  // What is encoded later is checked then.
+  LoadOptions unchecked = options;
+  unchecked.check_values = false;
+  const auto options_of = [&](size_t i) -> const LoadOptions& {
+    return as_stored(i) && !options.types.empty() && IsQuantized(options.types[i]) ? unchecked : options;
+  };
   uint64_t work = 0;
   for (size_t i = 0; i < table.size(); ++i) {
-    if (!stays(i) || options.check_values) work += folder->TensorOf(i).bytes;
+    if (stays(i) ? options_of(i).check_values : !as_stored(i)) work += folder->TensorOf(i).bytes;
   }
-  Progress progress("Loading weights", work, Progress::Unit::kBytes, options.show_progress);
+  Progress progress(options.types.empty() ? "Loading weights" : "Quantizing weights", work, Progress::Unit::kBytes,
+                    options.show_progress);
 
   for (size_t i = 0; i < table.size(); ++i) {
     const WeightFile& file = folder->FileOf(i);
     const StoredTensor& tensor = folder->TensorOf(i);
-    const TensorLoader loader(file, tensor, options, progress);
+    const TensorLoader loader(file, tensor, options_of(i), progress);
     const size_t slot = Slot(table[i].kind, table[i].layer);
     TensorView& view = state->views[slot];
     view.shape = table[i].shape;
@@ -166,6 +200,8 @@ LoadedWeights LoadedWeights::Load(std::shared_ptr<const ModelFolder> folder, con
       kept.file = &file.map;
       kept.offset = tensor.offset;
       view.data = file.map.bytes().data() + tensor.offset;
+    } else if (as_stored(i)) {
+      kept.pending = i;
     } else {
       kept.copy = loader.Copy(view.dtype);
       state->allocated_bytes += kept.copy.size();
@@ -181,6 +217,25 @@ LoadedWeights LoadedWeights::Load(std::shared_ptr<const ModelFolder> folder, con
 const ModelConfig& LoadedWeights::config() const { return state_->folder->config(); }
 
 QkvOrder LoadedWeights::qkv_order() const { return state_->folder->qkv_order(); }
+
+size_t LoadedWeights::BytesOfTensor(WeightKind kind, int32_t layer) const {
+  STABLELM_CHECK(layer >= -1 && layer < config().n_layers);
+  return state_->views[Slot(kind, layer)].SizeBytes();
+}
+
+void LoadedWeights::Fetch(WeightKind kind, int32_t layer, const LoadOptions& options) {
+  STABLELM_CHECK(layer >= -1 && layer < config().n_layers);
+  State::Place& place = state_->places[Slot(kind, layer)];
+  if (!place.pending) return;
+  TensorView& view = state_->views[Slot(kind, layer)];
+  const ModelFolder& folder = *state_->folder;
+  Progress unseen({}, 0, Progress::Unit::kBytes, false);  // whoever uses the matrix counts its bytes
+  place.copy =
+      TensorLoader(folder.FileOf(*place.pending), folder.TensorOf(*place.pending), options, unseen).Copy(view.dtype);
+  place.pending.reset();
+  state_->allocated_bytes += place.copy.size();
+  view.data = place.copy.data();
+}
 
 TensorView LoadedWeights::Get(WeightKind kind, int32_t layer) const {
   STABLELM_CHECK(layer >= -1 && layer < config().n_layers);

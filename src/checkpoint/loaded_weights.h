@@ -3,7 +3,8 @@
 //
 // Matrices are handed out as stored when LoadOptions::dtype is empty: fp32, fp16 and bf16 stay where they are in the
 // mapped file, at any byte address, and are read when they are used; fp64 becomes fp32; quantized ones (GGUF)
-// stay as they are. With a dtype all are converted once, tensor by tensor, file pages released behind the reader.
+// stay as they are. With a dtype all are converted once, tensor by tensor, file pages released behind the reader; with
+// types of their own (quantizing while loading) they are encoded row by row as `stablelm quantize` does.
 // Vectors (norms, biases) are always aligned fp32 copies: they are small.
 #pragma once
 
@@ -23,7 +24,8 @@ class ModelFolder;  // checkpoint/model_folder.h
 
 struct LoadOptions {
   std::optional<DType> dtype;      // kF32, kF16 or kBF16 for matrices; empty: as stored
-  bool linears_as_stored = false;  // matrices of linear layers are not converted: the caller will
+  std::vector<DType> types = {};   // [table] or empty: instead of dtype, what each matrix becomes, quantized types too
+  bool linears_as_stored = false;  // matrices of linear layers are not converted: the caller will, after Fetch
   bool check_values = false;       // refuse NaN and infinity, naming the tensor
   bool show_progress = false;
   ThreadPool* pool = nullptr;  // not owned, may be null: one thread
@@ -39,8 +41,13 @@ class LoadedWeights {
 
   const ModelConfig& config() const;
   QkvOrder qkv_order() const;  // of the rows of kQkvWeight and kQkvBias
+  // Bytes of a tensor as Get gives it, also before Fetch.
+  size_t BytesOfTensor(WeightKind kind, int32_t layer = -1) const;
+  // With linears_as_stored, before Get: copies a matrix that cannot be read in place (fp64, a strided view of a .bin
+  // file), so that one of them at a time is in memory. No effect on others.
+  void Fetch(WeightKind kind, int32_t layer, const LoadOptions& options);
   // layer = -1 outside the layers. A tied model gives the embedding for kOutput. Aborts on a tensor that the table
-  // lacks, or that was dropped.
+  // lacks, that was not fetched, or that was dropped.
   TensorView Get(WeightKind kind, int32_t layer = -1) const;
   // The file pages of a part of a tensor, in bytes from its beginning, leave this process, and come again when they are
   // read. No effect on tensors that are not in place.

@@ -1,14 +1,13 @@
 #include "checkpoint/tensor_copy.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <utility>
 
 #include "base/aligned_buffer.h"
 #include "base/error.h"
 #include "checkpoint/convert_values.h"
-#include "ops/quant/quant_row.h"
+#include "checkpoint/row_converter.h"
 
 namespace stablelm {
 namespace {
@@ -29,59 +28,6 @@ Rows RowsOf(const WeightEntry& entry, bool reorder_qkv) {
   if (permuted) return {.rows = entry.shape[0], .width = 1, .permuted = true};
   return {.rows = 1, .width = entry.shape[0]};
 }
-
-// Rows of one tensor from their stored type to another.
-class RowConverter {
- public:
-  struct Options {
-    DType from = DType::kF32;
-    DType to = DType::kF32;
-    size_t width = 1;
-    std::span<const float> weights = {};
-    bool matrix = false;
-    bool refuse_non_finite = false;
-    std::string where;  // file and tensor, for errors
-  };
-  explicit RowConverter(Options options) : o_(std::move(options)) {}
-
-  // Row number `row` at `from`; `floats` has the width of a row.
-  void Convert(int64_t row, const std::byte* from, std::span<float> floats, std::byte* to) const {
-    const size_t n = o_.width;
-    if (IsQuantized(o_.to) && o_.from != o_.to) {
-      ConvertValues(from, o_.from, reinterpret_cast<std::byte*>(floats.data()), DType::kF32, n);
-      if (const size_t bad = FirstNotQuantizable(o_.to, floats); bad < n) Fail(row, bad, floats[bad]);
-      EncodeRow(o_.to, floats, o_.weights, to);
-      return;
-    }
-    ConvertValues(from, o_.from, to, o_.to, n);
-    if (o_.from == o_.to && !o_.refuse_non_finite) return;
-    if (FirstNonFiniteValue(to, o_.to, n) < n) RequireHeld(row, from, to);
-  }
-
- private:
-  // Values that are not finite must not have been before either, and are refused altogether when that was asked for.
-  void RequireHeld(int64_t row, const std::byte* from, const std::byte* to) const {
-    std::vector<float> before(o_.width), after(o_.width);
-    ConvertValues(from, o_.from, reinterpret_cast<std::byte*>(before.data()), DType::kF32, o_.width);
-    ConvertValues(to, o_.to, reinterpret_cast<std::byte*>(after.data()), DType::kF32, o_.width);
-    for (size_t i = 0; i < o_.width; ++i)
-      if (!std::isfinite(after[i]) && (o_.refuse_non_finite || std::isfinite(before[i]))) Fail(row, i, before[i]);
-  }
-  [[noreturn]] void Fail(int64_t row, size_t column, float value) const {
-    throw Error({.where = o_.where,
-                 .what = "the value at " +
-                         (o_.matrix ? "row " + std::to_string(row) + ", column " + std::to_string(column)
-                                    : "index " + std::to_string(row * static_cast<int64_t>(o_.width) +
-                                                                static_cast<int64_t>(column))) +
-                         " cannot be stored as " + std::string(NameOf(o_.to)),
-                 .found = std::isnan(value) ? "NaN" : std::to_string(value),
-                 .expected = {},
-                 .hint = std::isfinite(value) ? "this tensor needs a type with a larger range, such as bf16 or fp32"
-                                              : "the weights are damaged"});
-  }
-
-  const Options o_;
-};
 
 // The bytes of a tensor in C order: those of the file, or a copy of a strided view.
 class Source {
@@ -151,7 +97,7 @@ void CopyTensors(const ModelFolder& model, const TensorCopy& copy, const TensorS
       const int64_t begin = static_cast<int64_t>(piece) * per_piece;
       const int64_t end = std::min(rows.rows, begin + per_piece);
       std::vector<std::byte> out(static_cast<size_t>(end - begin) * to_row);
-      std::vector<float> floats(IsQuantized(to_type) ? static_cast<size_t>(rows.width) : 0);
+      std::vector<float> floats(converter.ScratchFloats());
       for (int64_t row = begin; row < end; ++row) {
         const int64_t at = rows.permuted ? QkvRow(model.config(), model.qkv_order(), copy.qkv_order, row) : row;
         const std::byte* from = source.data() + static_cast<size_t>(at) * from_row;

@@ -16,6 +16,8 @@ class App;
 
 namespace stablelm {
 
+struct QuantMix;  // checkpoint/quant_mix.h
+
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
@@ -26,11 +28,13 @@ struct CommonOptions {
   std::string model;           // -m, --model: a folder, a GGUF file or a hub id in the cache; empty when not given
   uint64_t threads = 1;        // --threads, by default the physical cores
   std::optional<DType> dtype;  // --dtype: empty for "stored"
-  DType kv = DType::kF32;      // --kv: kF32 or kF16
+  const QuantMix* quantize = nullptr;    // --quantize: null for none
+  DType kv = DType::kF32;                // --kv: kF32 or kF16
   std::optional<Activation> activation;  // --activation: empty for the model's own
   bool json = false;                     // --json, every command
   bool quiet = false;                    // --quiet, every command
 };
+// kTakesDtype: --dtype and --quantize.
 enum : unsigned { kTakesModel = 1, kTakesThreads = 2, kTakesDtype = 4, kTakesKv = 8, kTakesActivation = 16 };
 
 class Command {

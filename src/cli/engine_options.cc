@@ -37,9 +37,9 @@ EngineSettings EngineSettingsFor(const EngineOptions& options, const CommonOptio
                  .expected = "at least " + std::to_string(longest) + ", the longest prompt and reply together",
                  .hint = {}});
   }
-  settings.cache_positions = options.cache_tokens.value_or(
-      CachePositionsFor(model.config(), PlanWeights(model.opened(), common.dtype), settings, longest,
-                        static_cast<size_t>(common.threads), AvailableMemory()));
+  settings.cache_positions =
+      options.cache_tokens.value_or(CachePositionsFor(model.config(), model.PlannedWeights(), settings, longest,
+                                                      static_cast<size_t>(common.threads), AvailableMemory()));
   return settings;
 }
 

@@ -5,7 +5,9 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "checkpoint/model_folder.h"
+#include "checkpoint/quant_mix.h"
 #include "cli/commands.h"
+#include "cli/model_loading.h"
 #include "cli/options.h"
 #include "generate/generator.h"
 #include "generate/scoring.h"
@@ -19,6 +21,7 @@ class Fit : public Command {
   std::string Summary() const override { return "What a run needs in memory, and whether it fits here"; }
   std::string Examples() const override {
     return "  stablelm fit -m models/stablelm-3b --context 2048\n"
+           "  stablelm fit -m models/stablelm-3b --quantize Q4_K_M\n"
            "  stablelm fit --shape 7b --dtype fp16 --kv fp16 --context 4096 --batch 4 --json\n"
            "\n"
            "The numbers are those by which generate (context: prompt and new tokens) and score (--for score; context:\n"
@@ -79,10 +82,13 @@ int Fit::Run(Output& out) {
     const auto folder = ModelFolder::Open(common.model);
     for (const std::string& warning : folder->warnings()) out.Warning(warning);
     config = folder->config();
-    weights = PlanWeights(*folder, common.dtype);
+    weights = PlanWeights(*folder, common.dtype, TypesInMemory(common, *folder, out));
   } else {
     config = *ModelConfig::FromShapeName(shape_);
-    weights = PlanWeights(config, common.dtype.value_or(DType::kF16), {});
+    RefuseQuantizeBesideDtype(common);
+    std::vector<DType> types;
+    if (common.quantize) types = ChooseTypes(*common.quantize, {}, WeightTable(config), nullptr);
+    weights = PlanWeights(config, common.dtype.value_or(DType::kF16), {}, types);
   }
   const MemoryPlan plan = PlanMemory(config, weights, Shape(config));
   const uint64_t available = AvailableMemory();
@@ -93,12 +99,14 @@ int Fit::Run(Output& out) {
     for (const MemoryPart& part : plan.parts) {
       parts.push_back({{"name", part.name}, {"bytes", part.bytes}, {"file_pages", part.file_pages}});
     }
-    out.Json({{"parts", parts},
-              {"total_bytes", plan.Total()},
-              {"anonymous_bytes", plan.Anonymous()},
-              {"available_bytes", available},
-              {"machine_bytes", TotalMemory()},
-              {"fits", fits}});
+    nlohmann::ordered_json object = {{"parts", parts},
+                                     {"total_bytes", plan.Total()},
+                                     {"anonymous_bytes", plan.Anonymous()},
+                                     {"available_bytes", available},
+                                     {"machine_bytes", TotalMemory()},
+                                     {"fits", fits}};
+    if (common.quantize) object["quantize"] = common.quantize->name;
+    out.Json(object);
     return kExitOk;
   }
   const auto line = [&](const std::string& name, uint64_t bytes) {

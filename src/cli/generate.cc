@@ -66,6 +66,7 @@ class GenerateCommand : public Command {
            "  stablelm generate -m models/stablelm-tuned-3b --user \"Name a colour\" --n 5 --temperature 1\n"
            "  stablelm generate -m models/stablelm-3b \"Once upon\" --beams 4 --num-return 2 --max-new-tokens 20\n"
            "  stablelm generate -m models/stablelm-3b --input prompts.jsonl --output out.jsonl --parallel 16\n"
+           "  stablelm generate -m models/stablelm-tuned-3b --quantize Q4_K_M --user \"Hello\"\n"
            "  stablelm generate -m models/stablelm-tuned-3b --show-config\n"
            "\n"
            "A PROMPT is continued raw: no chat markers are added. --user and --messages are written with the model's\n"
@@ -75,8 +76,9 @@ class GenerateCommand : public Command {
            "unchanged logits), text (without the stop token; null when the folder has no tokenizer), finish_reason\n"
            "(stop, length, context, time, cancelled), stop_id or stop_string after a stop, seed, counts, seconds,\n"
            "with a conversation dropped (what did not fit), after a shift of the context shift (times,\n"
-           "dropped_tokens, approximate), and peak_bytes: the largest resident memory of the whole process, pages of\n"
-           "mapped weight files included. --n and --num-return above 1 give a list, choices.\n"
+           "dropped_tokens, approximate), with --quantize its type, and peak_bytes: the largest resident memory of "
+           "the\n"
+           "whole process, pages of mapped weight files included. --n and --num-return above 1 give a list, choices.\n"
            "--input reads lines such as {\"prompt\": \"Once upon\", \"temperature\": 0.5}; docs/generating.md has all\n"
            "of it. A run that was interrupted goes on when the same command is given again.\n"
            "Ctrl-C ends with what has been generated so far and exit code 130.";
@@ -268,7 +270,7 @@ void GenerateCommand::Report(const OnePrompt& one, const GenerateResult& result,
   if (out.json()) {
     nlohmann::ordered_json object = {{"prompt_ids", request.prompt}};
     object.update(ReplyJson(run.details, request.tokenizer ? &*request.tokenizer : nullptr, request.prompt).Of(result));
-    AddRunFacts(one, generated, true,
+    AddRunFacts(one, run, generated, true,
                 {{"load", run.model.load_seconds()}, {"prefill", result.prefill_s}, {"decode", result.decode_s}},
                 object);
     if (result.shifts > 0) object["shift"] = ShiftJson(result);

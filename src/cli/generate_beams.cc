@@ -32,7 +32,7 @@ void PrintJson(const OnePrompt& prompt, const BeamSearchResult& result, const Re
     generated += beam.ids.size();
   }
   Json object = {{"prompt_ids", prompt.request.prompt}, {"choices", choices}};
-  AddRunFacts(prompt, generated, false,
+  AddRunFacts(prompt, run, generated, false,
               {{"load", run.model.load_seconds()}, {"prefill", result.prefill_s}, {"decode", result.decode_s}}, object);
   run.out.Json(object);
 }

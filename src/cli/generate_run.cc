@@ -3,16 +3,18 @@
 #include <nlohmann/json.hpp>
 
 #include "base/system.h"
+#include "checkpoint/quant_mix.h"
 
 namespace stablelm {
 
-void AddRunFacts(const OnePrompt& prompt, size_t generated, bool seeded, nlohmann::ordered_json seconds,
-                 nlohmann::ordered_json& into) {
+void AddRunFacts(const OnePrompt& prompt, const GenerateRun& run, size_t generated, bool seeded,
+                 nlohmann::ordered_json seconds, nlohmann::ordered_json& into) {
   if (seeded) into["seed"] = prompt.request.seed;
   into["counts"] = {{"prompt", prompt.request.prompt.size()}, {"generated", generated}};
   if (prompt.dropped) into["dropped"] = {{"messages", prompt.dropped->messages}, {"tokens", prompt.dropped->tokens}};
   into["seconds"] = std::move(seconds);
   into["peak_bytes"] = ReadMemoryUse().peak_resident;
+  if (run.common.quantize) into["quantize"] = run.common.quantize->name;
 }
 
 void PrintReply(const std::string& title, const GenerateResult& result, const ReplyJson& reply,

@@ -33,9 +33,10 @@ struct GenerateRun {
   Output& out;
 };
 
-// Adds what every result ends with: seed (where one is drawn by), counts, dropped, seconds, peak_bytes.
-void AddRunFacts(const OnePrompt& prompt, size_t generated, bool seeded, nlohmann::ordered_json seconds,
-                 nlohmann::ordered_json& into);
+// Adds what every result ends with: seed (where one is drawn by), counts, dropped, seconds, peak_bytes, and
+// quantize (with --quantize).
+void AddRunFacts(const OnePrompt& prompt, const GenerateRun& run, size_t generated, bool seeded,
+                 nlohmann::ordered_json seconds, nlohmann::ordered_json& into);
 
 // A reply under a line "--- TITLE (finish reason)": its text, or its ids where there is no tokenizer. Not with --json.
 void PrintReply(const std::string& title, const GenerateResult& result, const ReplyJson& reply, const GenerateRun& run);

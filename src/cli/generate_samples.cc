@@ -70,7 +70,7 @@ class Samples {
       object["choices"] = json_.Choices(results_);
       times["generate"] = seconds;
     }
-    AddRunFacts(prompt_, generated, true, times, object);
+    AddRunFacts(prompt_, run_, generated, true, times, object);
     run_.out.Json(object);
   }
 

@@ -3,9 +3,29 @@
 #include "base/error.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
+#include "checkpoint/quantize_on_load.h"
+#include "checkpoint/tensor_copy.h"
 #include "cli/options.h"
 
 namespace stablelm {
+
+void RefuseQuantizeBesideDtype(const CommonOptions& common) {
+  if (!common.quantize || !common.dtype) return;
+  throw UsageError({.where = "--quantize",
+                    .what = "contradicts --dtype: both say what the weights are in memory",
+                    .found = {},
+                    .expected = {},
+                    .hint = "leave one of them out"});
+}
+
+std::vector<DType> TypesInMemory(const CommonOptions& common, const ModelFolder& model, Output& out) {
+  if (!common.quantize) return {};
+  RefuseQuantizeBesideDtype(common);
+  std::vector<std::string> warnings;
+  std::vector<DType> types = TypesForLoading(model, *common.quantize, &warnings);
+  for (const std::string& warning : warnings) out.Warning(warning);
+  return types;
+}
 
 ModelOfCommand::ModelOfCommand(const CommonOptions& common, Output& out) : common_(common), out_(out) {
   RequireGiven(!common.model.empty(), "--model",
@@ -13,6 +33,7 @@ ModelOfCommand::ModelOfCommand(const CommonOptions& common, Output& out) : commo
   const Stopwatch watch(load_s_);
   folder_ = ModelFolder::Open(common.model);
   for (const std::string& warning : folder_->warnings()) out.Warning(warning);
+  types_ = TypesInMemory(common, *folder_, out);
 }
 
 const Tokenizer* ModelOfCommand::tokenizer() {
@@ -37,14 +58,20 @@ const Tokenizer& ModelOfCommand::RequireTokenizer(const std::string& instead) {
 
 void ModelOfCommand::Load(const RunShape& run, bool check_weights) {
   const Stopwatch watch(load_s_);
-  RequireFits(PlanMemory(folder_->config(), PlanWeights(*folder_, common_.dtype), run), AvailableMemory());
+  const WeightBytes weights = PlannedWeights();
+  RequireFits(PlanMemory(folder_->config(), weights, run), AvailableMemory());
   pool_ = std::make_unique<ThreadPool>(run.threads);
   model_ = std::make_unique<Transformer>(Transformer::Load(folder_,
                                                            {.dtype = common_.dtype,
+                                                            .types = types_,
                                                             .check_values = check_weights,
                                                             .show_progress = out_.show_progress(),
                                                             .pool = pool_.get()},
                                                            common_.activation));
+  if (common_.quantize) {
+    out_.Note("weights quantized to " + std::string(common_.quantize->name) + " while loading: " +
+              HumanBytes(weights.mapped + weights.allocated) + " from " + HumanBytes(SourceBytes(*folder_)));
+  }
 }
 
 void AddCheckWeights(CLI::App& app, bool& check_weights) {

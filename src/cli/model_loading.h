@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/thread_pool.h"
 #include "checkpoint/model_folder.h"
@@ -13,6 +14,12 @@
 #include "tokenizer/tokenizer.h"
 
 namespace stablelm {
+
+void RefuseQuantizeBesideDtype(const CommonOptions& common);  // throws UsageError
+
+// What --quantize makes of the matrices of a model (LoadOptions::types); empty without it. Prints warnings. Throws
+// UsageError beside --dtype, Error for a model that is quantized already.
+std::vector<DType> TypesInMemory(const CommonOptions& common, const ModelFolder& model, Output& out);
 
 // The model of -m: first only its headers are read, so that a command can check its input before anything large is
 // loaded; then Load.
@@ -24,6 +31,8 @@ class ModelOfCommand {
   const ModelConfig& config() const { return folder_->config(); }
   const ModelSource& source() const { return folder_->source(); }
   const ModelFolder& opened() const { return *folder_; }
+  // What Load will map and allocate.
+  WeightBytes PlannedWeights() const { return PlanWeights(*folder_, common_.dtype, types_); }
   // Null when the model has no tokenizer. Read at the first call.
   const Tokenizer* tokenizer();
   // Throws Error, which says that text needs tokenizer.json and that `instead` ("--ids") does not.
@@ -40,6 +49,7 @@ class ModelOfCommand {
   const CommonOptions& common_;
   Output& out_;
   std::shared_ptr<const ModelFolder> folder_;
+  std::vector<DType> types_;  // of --quantize
   std::optional<Tokenizer> tokenizer_;
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<Transformer> model_;

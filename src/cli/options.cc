@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/nearest.h"
 #include "base/system.h"
+#include "checkpoint/quant_mix.h"
 
 namespace stablelm {
 namespace {
@@ -39,6 +40,17 @@ T ParseWith(std::string_view text, const std::string& where, T min, T max, const
        .found = Quoted(text),
        .expected = expected,
        .hint = {}});
+}
+
+// A mix of quantized types.
+const QuantMix& ParseLoadMix(const std::string& text) {
+  const QuantMix& mix = QuantMixByName(text, "--quantize");
+  if (IsQuantized(mix.base)) return mix;
+  throw UsageError({.where = "--quantize",
+                    .what = "not a quantized type",
+                    .found = Quoted(text),
+                    .expected = "Q8_0, Q6_K, Q5_K_M, Q5_K, Q4_K_M, Q4_K or Q4_0",
+                    .hint = "--dtype fp32, fp16 or bf16 converts the weights"});
 }
 
 }  // namespace
@@ -133,6 +145,13 @@ void AddCommonOptions(CLI::App& app, unsigned takes, CommonOptions& common) {
                 constexpr std::optional<DType> kTypes[] = {std::nullopt, DType::kF32, DType::kF16, DType::kBF16};
                 common.dtype = kTypes[i];
               });
+  }
+  if (takes & kTakesDtype) {
+    AddValue(
+        app, "--quantize", "TYPE",
+        "Quantize the weights while they are loaded, as `stablelm quantize --type TYPE` would: Q8_0, Q6_K, Q5_K_M, "
+        "Q5_K, Q4_K_M, Q4_K or Q4_0",
+        [&common](const std::string& text) { common.quantize = &ParseLoadMix(text); });
   }
   if (takes & kTakesKv) {
     AddChoice(app, "--kv", {"fp32", "fp16"}, "Type of the stored keys and values (default: fp32)",

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "checkpoint/quant_mix.h"
 #include "cli/generate_run.h"
 #include "generate/prompt_line.h"
 #include "generate/token_ids.h"
@@ -200,6 +201,7 @@ std::map<std::string, std::string> PromptTasks::Parameters(const CommonOptions& 
   }
   for (const StopId& stop : plan_.stop_ids) stops.push_back(stop.id);
   add("dtype", common.dtype ? NameOf(*common.dtype) : "stored");
+  if (common.quantize) add("quantize", common.quantize->name);
   add("kv", NameOf(common.kv));
   if (common.activation) add("activation", *common.activation == Activation::kGeluErf ? "gelu" : "gelu_tanh");
   add("sampler_order", options.sampler_order);

@@ -1,9 +1,11 @@
 #include "model/linear.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "base/error.h"
 #include "checkpoint/convert_values.h"
+#include "checkpoint/row_converter.h"
 #include "ops/matmul.h"
 
 namespace stablelm {
@@ -11,34 +13,70 @@ namespace {
 
 constexpr size_t kTaskBytes = size_t{4} << 20;  // stored, of work handed to a thread
 
+// The rows of a panel in the type that is packed.
+class PanelConverter {
+ public:
+  explicit PanelConverter(const PackSource& source)
+      : source_(source),
+        columns_(static_cast<size_t>(source.stored.shape[1])),
+        rows_({.from = source.stored.dtype,
+               .to = source.type,
+               .width = columns_,
+               .matrix = true,
+               .where = "tensor " + Quoted(source.name)}) {}
+
+  struct Buffers {
+    AlignedBuffer<std::byte> rows;
+    std::vector<float> scratch;
+  };
+  // Of one thread; nothing when the stored rows are packed as they are.
+  Buffers Allocate() const {
+    if (source_.stored.dtype == source_.type) return {};
+    return {{kPanelRows * BytesOf(source_.type, source_.stored.shape[1]), "converted rows"},
+            std::vector<float>(rows_.ScratchFloats())};
+  }
+
+  // `count` rows from row `first` on, stored at `from`.
+  const std::byte* Convert(size_t first, size_t count, const std::byte* from, Buffers& buffers) const {
+    const DType stored = source_.stored.dtype;
+    if (stored == source_.type) return from;
+    if (IsQuantized(source_.type)) {
+      const size_t from_row = BytesOf(stored, source_.stored.shape[1]);
+      const size_t to_row = BytesOf(source_.type, source_.stored.shape[1]);
+      for (size_t r = 0; r < count; ++r) {
+        rows_.Convert(static_cast<int64_t>(first + r), from + r * from_row, buffers.scratch,
+                      buffers.rows.data() + r * to_row);
+      }
+      return buffers.rows.data();
+    }
+    const size_t n = count * columns_;
+    ConvertValues(from, stored, buffers.rows.data(), source_.type, n);
+    const size_t bad = source_.check_values ? FirstNonFiniteValue(buffers.rows.data(), source_.type, n) : n;
+    if (bad == n) return buffers.rows.data();
+    throw Error({.where = source_.name,
+                 .what = "the value at flat index " + std::to_string(first * columns_ + bad) + " is not finite",
+                 .found = "NaN or infinity (overflows when converted as " + std::string(NameOf(source_.type)) + ")",
+                 .expected = "finite numbers",
+                 .hint = "the weights are damaged, or do not fit the type that was asked for"});
+  }
+
+ private:
+  const PackSource& source_;
+  const size_t columns_;
+  const RowConverter rows_;
+};
+
 }  // namespace
 
 Linear::Linear(const PackSource& source, const float* bias, ThreadPool* pool)
     : weight_(source.type, source.stored.shape[0], source.stored.shape[1], source.name.c_str()), bias_(bias) {
-  const DType stored = source.stored.dtype;
-  const int64_t columns = source.stored.shape[1];
-  const size_t row_bytes = BytesOf(stored, columns);
+  const size_t row_bytes = BytesOf(source.stored.dtype, source.stored.shape[1]);
+  const PanelConverter converter(source);
   const auto pack = [&](size_t p_begin, size_t p_end) {
-    AlignedBuffer<std::byte> converted;
-    if (stored != source.type) converted = {kPanelRows * BytesOf(source.type, columns), "converted rows"};
+    PanelConverter::Buffers buffers = converter.Allocate();
     for (size_t p = p_begin; p < p_end; ++p) {
-      const std::byte* rows = source.stored.data + p * kPanelRows * row_bytes;
-      if (stored != source.type) {
-        const size_t n = weight_.RowsOf(p) * static_cast<size_t>(columns);
-        ConvertValues(rows, stored, converted.data(), source.type, n);
-        const size_t bad = source.check_values ? FirstNonFiniteValue(converted.data(), source.type, n) : n;
-        if (bad < n) {
-          throw Error(
-              {.where = source.name,
-               .what = "the value at flat index " +
-                       std::to_string(p * kPanelRows * static_cast<size_t>(columns) + bad) + " is not finite",
-               .found = "NaN or infinity (overflows when converted as " + std::string(NameOf(source.type)) + ")",
-               .expected = "finite numbers",
-               .hint = "the weights are damaged, or do not fit the type that was asked for"});
-        }
-        rows = converted.data();
-      }
-      weight_.Pack(p, rows);
+      const size_t first = p * kPanelRows;
+      weight_.Pack(p, converter.Convert(first, weight_.RowsOf(p), source.stored.data + first * row_bytes, buffers));
     }
     const size_t begin = p_begin * kPanelRows;
     const size_t end = std::min(p_end * kPanelRows, weight_.rows());

@@ -16,9 +16,9 @@ namespace stablelm {
 // How a matrix is brought from where it is stored into the form that products read.
 struct PackSource {
   TensorView stored;          // [out, in] fp32, fp16, bf16 or quantized
-  DType type = DType::kF32;   // of the packed weights: that of the stored ones, or fp32, fp16, bf16
+  DType type = DType::kF32;   // of the packed weights: that of the stored ones, fp32, fp16, bf16, or a quantized type
   std::string name;           // for errors
-  bool check_values = false;  // refuse weights that overflow when converted
+  bool check_values = false;  // refuse weights that overflow when converted; quantizing refuses them in any case
   std::function<void(size_t begin, size_t bytes)> done = {};  // these bytes of `stored` were read; from any thread
 };
 

@@ -1,5 +1,7 @@
 #include "model/memory_plan.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/system.h"
 #include "checkpoint/weight_table.h"
@@ -11,28 +13,44 @@
 namespace stablelm {
 namespace {
 
-// A tensor of the table, stored as `stored` and wanted as `wanted`. The embedding is used where it is; other matrices
-// are packed. `copied`: it cannot be read in place.
-void PlanTensor(const WeightEntry& entry, DType stored, std::optional<DType> wanted, bool copied, WeightBytes& bytes) {
-  const uint64_t n = static_cast<uint64_t>(entry.shape.NumElements());
-  if (!entry.IsMatrix()) {
-    bytes.allocated += n * sizeof(float);
-    return;
-  }
-  const DType plain = stored == DType::kF64 ? DType::kF32 : stored;
-  const DType type = wanted.value_or(plain);
-  if (entry.kind == WeightKind::kEmbedding) {
-    (type == stored && !copied ? bytes.mapped : bytes.allocated) += BytesOf(type, entry.shape.NumElements());
-    return;
-  }
-  bytes.allocated += PackedMatrix::Bytes(type, entry.shape[0], entry.shape[1]);
-  if (copied || stored == DType::kF64) bytes.allocated += BytesOf(plain, entry.shape.NumElements());  // while loading
-}
+// The tensors of a table one after another. The embedding is used where it is, or copied; other matrices are packed.
+class WeightPlanner {
+ public:
+  WeightPlanner(std::optional<DType> wanted, std::span<const DType> types) : wanted_(wanted), types_(types) {}
 
-void PlanTiedOutput(const ModelConfig& config, DType type, WeightBytes& bytes) {
-  if (!config.tie_word_embeddings) return;
-  bytes.allocated += PackedMatrix::Bytes(type, config.vocab_size, config.hidden_size);
-}
+  // Entry `i`, stored as `stored`. `copied`: it cannot be read in place.
+  void Add(size_t i, const WeightEntry& entry, DType stored, bool copied) {
+    const uint64_t n = static_cast<uint64_t>(entry.shape.NumElements());
+    if (!entry.IsMatrix()) {
+      bytes_.allocated += n * sizeof(float);
+      return;
+    }
+    const DType plain = stored == DType::kF64 ? DType::kF32 : stored;
+    const DType type = types_.empty() ? wanted_.value_or(plain) : types_[i];
+    if (entry.kind == WeightKind::kEmbedding) {
+      embedding_type_ = type;
+      (type == stored && !copied ? bytes_.mapped : bytes_.allocated) += BytesOf(type, entry.shape.NumElements());
+      return;
+    }
+    bytes_.allocated += PackedMatrix::Bytes(type, entry.shape[0], entry.shape[1]);
+    if (copied || stored == DType::kF64)
+      largest_copy_ = std::max<uint64_t>(largest_copy_, BytesOf(plain, entry.shape.NumElements()));
+  }
+
+  WeightBytes Result(const ModelConfig& config) {
+    if (config.tie_word_embeddings)
+      bytes_.allocated += PackedMatrix::Bytes(embedding_type_, config.vocab_size, config.hidden_size);
+    bytes_.allocated += largest_copy_;
+    return bytes_;
+  }
+
+ private:
+  const std::optional<DType> wanted_;
+  const std::span<const DType> types_;
+  DType embedding_type_ = DType::kF32;
+  uint64_t largest_copy_ = 0;  // one at a time, while loading
+  WeightBytes bytes_;
+};
 
 }  // namespace
 
@@ -41,24 +59,21 @@ int64_t CachePages(const RunShape& run) {
   return shared + (KvCache::PagesFor(run.context) - shared) * run.sequences;
 }
 
-WeightBytes PlanWeights(const ModelConfig& config, DType stored, std::optional<DType> wanted) {
-  WeightBytes bytes;
-  for (const WeightEntry& entry : WeightTable(config)) PlanTensor(entry, stored, wanted, false, bytes);
-  PlanTiedOutput(config, wanted.value_or(stored == DType::kF64 ? DType::kF32 : stored), bytes);
-  return bytes;
+WeightBytes PlanWeights(const ModelConfig& config, DType stored, std::optional<DType> wanted,
+                        std::span<const DType> types) {
+  WeightPlanner planner(wanted, types);
+  const std::vector<WeightEntry> table = WeightTable(config);
+  for (size_t i = 0; i < table.size(); ++i) planner.Add(i, table[i], stored, false);
+  return planner.Result(config);
 }
 
-WeightBytes PlanWeights(const ModelFolder& folder, std::optional<DType> wanted) {
-  WeightBytes bytes;
+WeightBytes PlanWeights(const ModelFolder& folder, std::optional<DType> wanted, std::span<const DType> types) {
+  WeightPlanner planner(wanted, types);
   for (size_t i = 0; i < folder.table().size(); ++i) {
     const StoredTensor& tensor = folder.TensorOf(i);
-    PlanTensor(folder.table()[i], *tensor.dtype, wanted, !tensor.contiguous(), bytes);
-    if (folder.table()[i].kind == WeightKind::kEmbedding) {
-      PlanTiedOutput(folder.config(), wanted.value_or(*tensor.dtype == DType::kF64 ? DType::kF32 : *tensor.dtype),
-                     bytes);
-    }
+    planner.Add(i, folder.table()[i], *tensor.dtype, !tensor.contiguous());
   }
-  return bytes;
+  return planner.Result(folder.config());
 }
 
 uint64_t MemoryPlan::Total() const {
@@ -99,7 +114,8 @@ void RequireFits(const MemoryPlan& plan, uint64_t available) {
        .found = HumanBytes(available) + " available",
        .expected = HumanBytes(plan.Total()) + " (" + parts + ")",
        .hint =
-           "a shorter context, fewer sequences, --kv fp16 or --dtype fp16 need less; `stablelm fit` shows each part"});
+           "a shorter context, fewer sequences, --kv fp16, --dtype fp16 or --quantize Q4_K_M need less; `stablelm fit` "
+           "shows each part"});
 }
 
 }  // namespace stablelm

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,10 +31,12 @@ struct WeightBytes {
   uint64_t mapped = 0;     // used in place in the files: the embedding
   uint64_t allocated = 0;  // packed matrices, fp32 vectors, what is converted
 };
-// The weights of a model whose matrices are stored as `stored` and wanted as `wanted` (empty: as stored).
-WeightBytes PlanWeights(const ModelConfig& config, DType stored, std::optional<DType> wanted);
-// The weights of an opened folder, tensor by tensor: what Transformer::Load will map and allocate.
-WeightBytes PlanWeights(const ModelFolder& folder, std::optional<DType> wanted);
+// The weights of a model whose matrices are stored as `stored` and wanted as `wanted` (empty: as stored), or as the
+// types that LoadOptions::types names.
+WeightBytes PlanWeights(const ModelConfig& config, DType stored, std::optional<DType> wanted,
+                        std::span<const DType> types = {});
+// The weights of an opened folder, tensor by tensor: what Transformer::Load will map and allocate, at the most.
+WeightBytes PlanWeights(const ModelFolder& folder, std::optional<DType> wanted, std::span<const DType> types = {});
 
 struct MemoryPart {
   std::string name;  // "weights (mapped files)", "key-value cache", ...

@@ -47,20 +47,22 @@ Transformer::Transformer(LoadedWeights weights, const LoadOptions& options, std:
   const std::vector<WeightEntry> table = WeightTable(config_);
   uint64_t work = 0;
   for (const WeightEntry& entry : table) {
-    if (entry.IsMatrix() && entry.kind != K::kEmbedding) work += weights_.Get(entry.kind, entry.layer).SizeBytes();
+    if (entry.IsMatrix() && entry.kind != K::kEmbedding) work += weights_.BytesOfTensor(entry.kind, entry.layer);
   }
-  Progress progress("Loading weights", work, Progress::Unit::kBytes, options.show_progress);
-  const auto name = [&](WeightKind kind, int32_t layer) {
+  Progress progress(options.types.empty() ? "Loading weights" : "Quantizing weights", work, Progress::Unit::kBytes,
+                    options.show_progress);
+  const auto packed = [&](WeightKind kind, int32_t layer, const float* bias) {
     const auto entry =
         std::ranges::find_if(table, [&](const WeightEntry& e) { return e.kind == kind && e.layer == layer; });
-    return entry == table.end() ? std::string("tied output") : entry->name;
-  };
-  const auto packed = [&](WeightKind kind, int32_t layer, const float* bias) {
+    const bool tied = entry == table.end();  // the output matrix is the embedding, which has its type already
+    weights_.Fetch(kind, layer, options);
     const TensorView stored = weights_.Get(kind, layer);
+    const bool own_types = !options.types.empty() && !tied;
     const PackSource source = {.stored = stored,
-                               .type = options.dtype.value_or(stored.dtype),
-                               .name = name(kind, layer),
-                               .check_values = options.check_values,
+                               .type = own_types ? options.types[static_cast<size_t>(entry - table.begin())]
+                                                 : options.dtype.value_or(stored.dtype),
+                               .name = tied ? "tied output" : entry->name,
+                               .check_values = options.check_values || own_types,
                                .done = [&](size_t begin, size_t bytes) {
                                  weights_.Release(kind, layer, begin, bytes);
                                  progress.Add(bytes);
