@@ -31,4 +31,8 @@ void* AllocateAligned(size_t bytes, const char* what) {
 
 void FreeAligned(void* p, size_t) { std::free(p); }
 
+void RefuseHugePages(void* p, size_t bytes) {
+  if (bytes >= kLarge) madvise(p, bytes, MADV_NOHUGEPAGE);  // smaller ones never have them
+}
+
 }  // namespace stablelm

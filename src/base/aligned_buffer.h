@@ -13,6 +13,8 @@ namespace stablelm {
 // Throws Error ("out of memory", with the number of bytes and `what`) when the system refuses.
 void* AllocateAligned(size_t bytes, const char* what);
 void FreeAligned(void* p, size_t bytes);
+// For memory that was just allocated: the system gives pages of the smallest size after all. For measurements.
+void RefuseHugePages(void* p, size_t bytes);
 
 template <typename T>
 class AlignedBuffer {

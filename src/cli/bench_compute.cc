@@ -1,35 +1,28 @@
-// stablelm bench compute: the fp32 multiply-add peak of this machine, the speed that prefill is judged by.
+// stablelm bench compute: how fast this machine multiplies, the speed that prefill is judged by.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "base/progress.h"
-#include "base/stopwatch.h"
 #include "base/system.h"
 #include "base/thread_pool.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/machine_speed.h"
 #include "cli/options.h"
-#include "cli/sampling.h"
-#include "ops/machine_probe.h"
-#include "ops/simd.h"
 
 namespace stablelm {
 namespace {
 
-struct Row {
-  std::string target;
-  size_t lanes;
-  Samples gflops;
-};
-
 class BenchCompute : public Command {
  public:
   std::string Name() const override { return "bench compute"; }
-  std::string Summary() const override { return "fp32 multiply-add peak of this machine, for every SIMD target"; }
+  std::string Summary() const override { return "Multiply-add peaks of this machine, for every SIMD target"; }
   std::string Examples() const override {
     return "  stablelm bench compute\n"
-           "  stablelm bench compute --threads 1 --json";
+           "  stablelm bench compute --threads 1 --json\n"
+           "\n"
+           "fp32: multiply-adds of floats, the limit of products with fp32, fp16 and bf16 weights. int8: products of\n"
+           "bytes added up in 32 bits (VNNI) or in pairs in 16 bits, the limit of those with quantized weights.";
   }
   unsigned Takes() const override { return kTakesThreads; }
   void AddOptions(CLI::App& app) override {
@@ -40,76 +33,57 @@ class BenchCompute : public Command {
   int Run(Output& out) override {
     const InterruptGuard guard;
     ThreadPool pool(common.threads);
-    const std::string in_use = SimdTargetInUse();
-    const std::vector<std::string> targets = UsableSimdTargets();
-    Progress progress("multiplying", targets.size() * samples_, Progress::Unit::kItems, out.show_progress());
-    std::vector<Row> rows;
-    for (const std::string& target : targets) {
-      SelectSimdTarget(target);
-      rows.push_back({target, SimdLanes(), Measure(pool, progress)});
-    }
-    SelectSimdTarget(in_use);
-    progress.Finish();
-    Print(rows, in_use, out);
+    Print(MeasureCompute(pool, samples_, out.show_progress()), out);
     return kExitOk;
   }
 
  private:
-  // All threads at once, as the work that is judged by it: the clock may be lower than with one.
-  Samples Measure(ThreadPool& pool, Progress& progress) {
-    std::vector<FmaWork> work(common.threads);
-    const auto time = [&](size_t rounds) {
-      const auto start = Clock::now();
-      pool.RunOnAll([&](size_t worker) { work[worker] = RunMultiplyAdds(rounds); });
-      return SecondsSince(start);
-    };
-    size_t rounds = 1 << 16;
-    double seconds = time(rounds);
-    while (seconds < 0.02) seconds = time(rounds *= 2);  // and this warms up
-    rounds = std::max<size_t>(rounds, static_cast<size_t>(static_cast<double>(rounds) * 0.1 / seconds));
-    std::vector<double> speeds;
-    for (uint64_t sample = 0; sample < samples_; ++sample) {
-      if (Interrupted()) throw InterruptedExit();
-      seconds = time(rounds);
-      double flops = 0;
-      for (const FmaWork& w : work) flops += w.flops;
-      speeds.push_back(flops / seconds * 1e-9);
-      progress.Add(1);
-    }
-    return Summarize(speeds);
-  }
-
-  void Print(const std::vector<Row>& rows, const std::string& in_use, Output& out) {
+  void Print(const std::vector<ComputeSpeed>& speeds, Output& out) {
     if (out.json()) {
       nlohmann::ordered_json results = nlohmann::ordered_json::array();
-      double used = 0;
-      for (const Row& row : rows) {
-        results.push_back({{"simd", row.target},
-                           {"lanes", row.lanes},
-                           {"gflops", row.gflops.median},
-                           {"min", row.gflops.min},
-                           {"max", row.gflops.max}});
-        if (row.target == in_use) used = row.gflops.median;
+      const ComputeSpeed* used = &speeds.front();
+      for (const ComputeSpeed& speed : speeds) {
+        results.push_back({{"simd", speed.target},
+                           {"lanes", speed.lanes},
+                           {"gflops", speed.fp32_gflops.median},
+                           {"min", speed.fp32_gflops.min},
+                           {"max", speed.fp32_gflops.max},
+                           {"int8_gops", speed.int8_gops.median}});
+        if (speed.in_use) used = &speed;
       }
       out.Json({{"bench", "compute"},
                 {"cpu", CpuModelName()},
-                {"simd", in_use},
+                {"simd", used->target},
                 {"threads", common.threads},
                 {"samples", samples_},
                 {"results", results},
-                {"gflops", used}});
+                {"gflops", used->fp32_gflops.median},
+                {"int8_gops", used->int8_gops.median}});
       return;
     }
     char line[160];
-    std::snprintf(line, sizeof line, "%s, %llu threads, fp32 multiply-add, %llu samples\n", CpuModelName().c_str(),
+    std::snprintf(line, sizeof line, "%s, %llu threads, multiply-adds, %llu samples\n", CpuModelName().c_str(),
                   static_cast<unsigned long long>(common.threads), static_cast<unsigned long long>(samples_));
     out.Text(line);
-    out.Text("target     lanes  Gflop/s   (lowest to highest)\n");
-    for (const Row& row : rows) {
-      std::snprintf(line, sizeof line, "%-9s  %5zu  %7.1f   (%.1f to %.1f)%s\n", row.target.c_str(), row.lanes,
-                    row.gflops.median, row.gflops.min, row.gflops.max, row.target == in_use ? "  in use" : "");
+    out.Text("target     lanes  fp32 Gflop/s   (lowest to highest)  int8 Gop/s   (lowest to highest)\n");
+    for (const ComputeSpeed& speed : speeds) {
+      const Samples &f = speed.fp32_gflops, &b = speed.int8_gops;
+      std::snprintf(line, sizeof line, "%-9s  %5zu  %12.1f   %-20s", speed.target.c_str(), speed.lanes, f.median,
+                    Range(f).c_str());
       out.Text(line);
+      if (b.median > 0) {
+        std::snprintf(line, sizeof line, " %10.1f   %-16s", b.median, Range(b).c_str());
+      } else {
+        std::snprintf(line, sizeof line, " %10s   %-16s", "-", "");
+      }
+      out.Text(std::string(line) + (speed.in_use ? "  in use\n" : "\n"));
     }
+  }
+
+  static std::string Range(const Samples& s) {
+    char text[40];
+    std::snprintf(text, sizeof text, "(%.1f to %.1f)", s.min, s.max);
+    return text;
   }
 
   uint64_t samples_ = 9;

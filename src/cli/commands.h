@@ -21,6 +21,7 @@ std::unique_ptr<Command> MakeConvert();
 std::unique_ptr<Command> MakeQuantize();
 std::unique_ptr<Command> MakeBenchMemory();
 std::unique_ptr<Command> MakeBenchCompute();
+std::unique_ptr<Command> MakeBenchModel();
 std::unique_ptr<Command> MakeCompletion();
 std::unique_ptr<Command> MakeMan();
 

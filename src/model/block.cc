@@ -54,6 +54,7 @@ void Mlp(const BlockWeights& w, const BlockInput& in, ForwardContext& ctx) {
   Observe(in, "mlp.dense_h_to_4h", ctx.mlp_up, in.config.intermediate_size);
   Gelu(in.config.activation == Activation::kGeluErf ? GeluForm::kErf : GeluForm::kTanh, ctx.mlp_up.data(),
        static_cast<size_t>(in.rows * in.config.intermediate_size), ctx.pool);
+  Observe(in, "mlp.act", ctx.mlp_up, in.config.intermediate_size);
   w.mlp_down.Apply(ctx.mlp_up.data(), in.rows, ctx.mlp_out.data(), ctx.pool, ctx.workspace);
   Observe(in, "mlp.dense_4h_to_h", ctx.mlp_out, in.config.hidden_size);
 }

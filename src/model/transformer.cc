@@ -92,6 +92,19 @@ Transformer::Transformer(LoadedWeights weights, const LoadOptions& options, std:
   progress.Finish();
 }
 
+std::map<DType, uint64_t> Transformer::MatrixBytes() const {
+  std::map<DType, uint64_t> bytes;
+  const auto add = [&](const Linear& linear) {
+    const PackedMatrix& w = linear.weight();
+    bytes[w.type()] += w.panels() * w.panel_bytes();
+  };
+  for (const BlockWeights& block : blocks_) {
+    for (const Linear* linear : {&block.qkv, &block.attn_out, &block.mlp_up, &block.mlp_down}) add(*linear);
+  }
+  add(output_);
+  return bytes;
+}
+
 Transformer::Placed Transformer::Place(std::span<const BatchSequence> batch, const ForwardContext& ctx) const {
   Placed placed;
   for (const BatchSequence& s : batch) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -30,6 +31,10 @@ class Transformer {
 
   const ModelConfig& config() const { return config_; }
   const RotaryTable& rotary() const { return rotary_; }
+  // Bytes of the packed matrices by type: what every forward pass reads, whatever its number of rows.
+  std::map<DType, uint64_t> MatrixBytes() const;
+  // What a token reads of the embedding.
+  uint64_t EmbeddingRowBytes() const { return BytesOf(embedding_.dtype, config_.hidden_size); }
 
   // Computes all sequences of the batch together: at most ctx.max_rows tokens and ctx.max_logit_rows logits. Returns
   // the wanted logits [W, V], sequence by sequence; they stay valid until the context's next pass. Caches grow by the

@@ -1,6 +1,9 @@
 #include "ops/machine_probe.h"
 
+#include <cstring>
+
 #include "base/error.h"
+#include "ops/simd.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/machine_probe.cc"
@@ -64,7 +67,7 @@ uint64_t ReadTarget(const std::byte* data, size_t bytes, size_t streams, Prefetc
 
 // Twelve chains: two units with a latency of four or five cycles need eight to ten, and AVX2 has sixteen registers for
 // the chains and the two factors.
-FmaWork MultiplyAddsTarget(size_t rounds) {
+ProbeWork MultiplyAddsTarget(size_t rounds) {
   const hn::ScalableTag<float> d;
   // Every chain tends to 1: x = 0.75 x + 0.25 stays a normal number for ever.
   const auto factor = hn::Set(d, 0.75f), term = hn::Set(d, 0.25f);
@@ -88,11 +91,66 @@ FmaWork MultiplyAddsTarget(size_t rounds) {
   const auto a = hn::Add(hn::Add(a0, a1), hn::Add(a2, a3));
   const auto b = hn::Add(hn::Add(b0, b1), hn::Add(b2, b3));
   const auto c = hn::Add(hn::Add(c0, c1), hn::Add(c2, c3));
-  FmaWork work;
-  work.flops = static_cast<double>(rounds) * 12 * 2 * static_cast<double>(hn::Lanes(d));
+  ProbeWork work;
+  work.operations = static_cast<double>(rounds) * 12 * 2 * static_cast<double>(hn::Lanes(d));
   work.mix = hn::GetLane(hn::SumOfLanes(d, hn::Add(a, hn::Add(b, c))));
   return work;
 }
+
+#undef STABLELM_UNROLL
+#if HWY_COMPILER_CLANG
+#define STABLELM_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define STABLELM_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+#if HWY_TARGET <= HWY_AVX2
+// The sums wrap around, which is no fault of theirs.
+ProbeWork ByteProductsTarget(size_t rounds, [[maybe_unused]] bool vnni) {
+  constexpr size_t kChains = 10;
+#if HWY_TARGET <= HWY_AVX3
+  using V = __m512i;
+  const auto start = [](char byte) HWY_ATTR { return _mm512_set1_epi8(byte); };
+  const auto both = [](V a, V b) HWY_ATTR { return _mm512_xor_si512(a, b); };
+  const V ones = start(1);
+  const auto add_pairs = [&](V sum, V w) HWY_ATTR { return _mm512_add_epi16(sum, _mm512_maddubs_epi16(w, ones)); };
+#else
+  using V = __m256i;
+  const auto start = [](char byte) HWY_ATTR { return _mm256_set1_epi8(byte); };
+  const auto both = [](V a, V b) HWY_ATTR { return _mm256_xor_si256(a, b); };
+  const V ones = start(1);
+  const auto add_pairs = [&](V sum, V w) HWY_ATTR { return _mm256_add_epi16(sum, _mm256_maddubs_epi16(w, ones)); };
+#endif
+  V sums[kChains];
+  STABLELM_UNROLL for (size_t c = 0; c < kChains; ++c) sums[c] = start(static_cast<char>(c + 1));
+  V word = sums[3];
+  for (size_t i = 0; i < rounds; ++i) {
+    // The compiler cannot know that the word stays the same, nor do two rounds as one.
+    asm volatile("" : "+x"(word));
+#if HWY_TARGET <= HWY_AVX3
+    if (vnni) {
+      STABLELM_UNROLL for (size_t c = 0; c < kChains;
+                           ++c) asm volatile("vpdpbusd %2, %1, %0" : "+v"(sums[c]) : "v"(word), "v"(ones));
+      continue;
+    }
+#endif
+    STABLELM_UNROLL for (size_t c = 0; c < kChains; ++c) {
+      sums[c] = add_pairs(sums[c], word);
+      asm volatile("" : "+x"(sums[c]));
+    }
+  }
+  ProbeWork work;
+  work.operations = static_cast<double>(rounds) * kChains * 2 * sizeof(V);
+  V mix = sums[0];
+  STABLELM_UNROLL for (size_t c = 1; c < kChains; ++c) mix = both(mix, sums[c]);
+  unsigned char first = 0;
+  std::memcpy(&first, &mix, 1);
+  work.mix = static_cast<float>(first);
+  return work;
+}
+#else
+ProbeWork ByteProductsTarget(size_t, bool) { return {}; }
+#endif
 
 }  // namespace stablelm::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -102,6 +160,7 @@ namespace stablelm {
 namespace {
 HWY_EXPORT(ReadTarget);
 HWY_EXPORT(MultiplyAddsTarget);
+HWY_EXPORT(ByteProductsTarget);
 }  // namespace
 
 uint64_t ReadStreams(const std::byte* data, size_t bytes, size_t streams, Prefetch prefetch) {
@@ -109,7 +168,9 @@ uint64_t ReadStreams(const std::byte* data, size_t bytes, size_t streams, Prefet
   return HWY_DYNAMIC_DISPATCH(ReadTarget)(data, bytes, streams, prefetch);
 }
 
-FmaWork RunMultiplyAdds(size_t rounds) { return HWY_DYNAMIC_DISPATCH(MultiplyAddsTarget)(rounds); }
+ProbeWork RunMultiplyAdds(size_t rounds) { return HWY_DYNAMIC_DISPATCH(MultiplyAddsTarget)(rounds); }
+
+ProbeWork RunByteProducts(size_t rounds) { return HWY_DYNAMIC_DISPATCH(ByteProductsTarget)(rounds, VnniInUse()); }
 
 }  // namespace stablelm
 #endif  // HWY_ONCE

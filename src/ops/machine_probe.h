@@ -22,12 +22,15 @@ inline constexpr size_t kReadSlack = 64 * 1024;
 // The parts begin at distances that are no power of two, so that they do not compete for the same cache sets.
 uint64_t ReadStreams(const std::byte* data, size_t bytes, size_t streams, Prefetch prefetch);
 
-struct FmaWork {
-  double flops = 0;  // a multiplication and an addition count two
+struct ProbeWork {
+  double operations = 0;  // a multiplication and an addition count two
   float mix = 0;
 };
 // One thread runs `rounds` rounds of fp32 multiply-adds in registers, in enough independent chains to hide the latency.
 // Targets without a fused instruction (sse4) use a multiplication and an addition.
-FmaWork RunMultiplyAdds(size_t rounds);
+ProbeWork RunMultiplyAdds(size_t rounds);
+// The same with the target's way to multiply bytes and add the products up, which products of quantized weights use:
+// VNNI, or pairs of products in 16 bits. No operations where the target has neither.
+ProbeWork RunByteProducts(size_t rounds);
 
 }  // namespace stablelm

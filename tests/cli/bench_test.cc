@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "run_program.h"
@@ -16,7 +17,7 @@ TEST(BenchMemory, PrintsEveryWayToReadAndTheBest) {
       RunProgramBinary({"bench", "memory", "--size", "8MiB", "--samples", "2", "--threads", "2", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const auto json = nlohmann::json::parse(result.out);
-  EXPECT_EQ(json.at("results").size(), 12u);
+  EXPECT_EQ(json.at("results").size(), 24u);  // with 4 KiB and with huge pages
   EXPECT_EQ(json.at("threads"), 2);
   EXPECT_EQ(json.at("bytes"), 8 << 20);
   double best = 0;
@@ -35,6 +36,75 @@ TEST(BenchCompute, PrintsEveryTarget) {
   const auto json = nlohmann::json::parse(result.out);
   EXPECT_FALSE(json.at("results").empty());
   EXPECT_GT(json.at("gflops"), 0);
+  for (const auto& row : json.at("results")) {
+    const bool bytes = row.at("simd").get<std::string>().starts_with("avx");
+    EXPECT_EQ(row.at("int8_gops") > 0, bytes) << row;
+  }
+}
+
+class BenchModel : public testing::Test {
+ protected:
+  ProgramResult Run(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"bench", "model", "-m", STABLELM_TEST_DATA "/golden/parallel", "--threads",
+                                         "2", "--samples", "2", "--quiet"});
+    return RunProgramBinary(arguments);
+  }
+};
+
+TEST_F(BenchModel, TellsOfEveryCase) {
+  const ProgramResult result = Run({"-p", "8,16", "-b", "1,3", "-n", "4", "--depth", "33", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto json = nlohmann::json::parse(result.out);
+  ASSERT_EQ(json.at("results").size(), 4u);
+  uint64_t bytes = 0;
+  for (const auto& [type, of_type] : json.at("matrix_bytes").items()) bytes += of_type.get<uint64_t>();
+  for (const auto& row : json.at("results")) {
+    EXPECT_LE(row.at("min"), row.at("tokens_per_s"));
+    EXPECT_GE(row.at("max"), row.at("tokens_per_s"));
+    EXPECT_GT(row.at("share"), 0);
+    EXPECT_EQ(row.at("ms").size(), 11u) << row;  // every operation was seen
+    double ms = 0;
+    for (const auto& [name, value] : row.at("ms").items()) ms += value.get<double>();
+    EXPECT_GT(ms, 0);
+    // What a step reads is at least the matrices.
+    if (row.at("test") == "decode" && row.at("sequences") == 1) {
+      EXPECT_GT(row.at("gb_per_s").get<double>() * 1e9,
+                static_cast<double>(bytes) * row.at("tokens_per_s").get<double>());
+    }
+  }
+  EXPECT_EQ(json.at("results")[0].at("tokens"), 8);
+  EXPECT_EQ(json.at("results")[3].at("sequences"), 3);
+  EXPECT_EQ(json.at("results")[3].at("depth"), 33);
+}
+
+TEST_F(BenchModel, PrintsTables) {
+  const ProgramResult markdown = Run({"-p", "8", "-b", "1", "-n", "2", "--depth", "4", "--md"});
+  ASSERT_EQ(markdown.exit_code, 0) << markdown.err;
+  EXPECT_THAT(markdown.out, HasSubstr("| prompt 8 | "));
+  EXPECT_THAT(markdown.out, HasSubstr("|---|---:|"));
+  const ProgramResult csv = Run({"-p", "8", "-b", "0", "--csv"});
+  ASSERT_EQ(csv.exit_code, 0) << csv.err;
+  EXPECT_EQ(std::ranges::count(csv.out, '\n'), 2);
+  EXPECT_THAT(csv.out, HasSubstr("\"ms query, key, value\""));
+}
+
+TEST_F(BenchModel, WrongUsage) {
+  const struct {
+    std::vector<std::string> arguments;
+    const char* says;
+  } kCases[] = {
+      {{"--md", "--csv"}, "one format at a time"},
+      {{"-p", "8,x"}, "--prompt"},
+      {{"-p", "8,"}, "--prompt"},
+      {{"-p", "0", "-b", "0"}, "nothing is left to measure"},
+      {{"-p", "100000"}, "longer than the model's context"},
+      {{"--depth", "100000"}, "longer than the model's context"},
+  };
+  for (const auto& c : kCases) {
+    const ProgramResult result = Run(c.arguments);
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_THAT(result.err, HasSubstr(c.says));
+  }
 }
 
 TEST(Bench, WrongUsage) {
