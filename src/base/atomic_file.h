@@ -24,6 +24,8 @@ class AtomicFile {
   void Write(std::span<const std::byte> bytes);  // appends
   void Write(std::string_view text);
   void WriteAt(uint64_t offset, std::span<const std::byte> bytes);
+  // Where the bytes are until Commit: for a look at what was written before it gets its name.
+  const std::filesystem::path& temporary() const { return temporary_; }
   // Flushes (fsync), renames over `path`, flushes the folder.
   void Commit();
 

@@ -71,7 +71,8 @@ GgufMetadata GgufMetadataOf(const ModelFolder& model) {
   const GgufFile* gguf = model.source().gguf();
   if (!gguf) return OfFolder(model);
   GgufMetadata metadata;
-  for (const GgufEntry& entry : gguf->header().entries) metadata.Copy(entry);
+  for (const GgufEntry& entry : gguf->header().entries)
+    if (!entry.key.starts_with(kQualityKeys)) metadata.Copy(entry);
   for (const char* key : {"general.file_type", "general.quantization_version", "general.alignment"})
     metadata.Remove(key);
   return metadata;

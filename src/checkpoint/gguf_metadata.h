@@ -3,16 +3,21 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "checkpoint/gguf_writer.h"
 #include "checkpoint/model_folder.h"
 
 namespace stablelm {
 
+// What the keys of `quantize --check` begin with (eval/quality.h).
+inline constexpr std::string_view kQualityKeys = "stablelm.check.";
+
 // Of a folder: the keys of gguf_keys.h and gguf_tokenizer.h, the carried files, "general.name", "general.license" (from
 // the front matter of README.md), "general.source.url" and "general.source.huggingface.repository" (of a hub id). Of a
 // GGUF file: its own keys. In both cases without what belongs to one file's tensors (file type, quantization version,
-// alignment). Throws Error when the tokenizer cannot be read or does not fit the model.
+// alignment, what a check of these weights said). Throws Error when the tokenizer cannot be read or does not fit the
+// model.
 GgufMetadata GgufMetadataOf(const ModelFolder& model);
 
 // "general.file_type" of llama.cpp for files whose matrices are all of a type of floats.

@@ -85,12 +85,11 @@ void GgufMetadata::SetEncoded(std::string_view key, std::string bytes) {
   entries_.emplace_back(key, std::move(bytes));
 }
 
-GgufWriter::GgufWriter(const std::filesystem::path& path, const GgufMetadata& metadata,
-                       const std::vector<GgufTensorEntry>& tensors) {
+std::string GgufWriter::Head(const GgufMetadata& metadata) {
   const uint64_t alignment = AlignmentOf(metadata);
   std::string head = "GGUF";
   Append(uint32_t{3}, head);
-  Append(uint64_t{tensors.size()}, head);
+  Append(uint64_t{tensors_.size()}, head);
   Append(uint64_t{metadata.entries().size()}, head);
   for (const auto& [key, bytes] : metadata.entries()) {
     AppendText(key, head);
@@ -98,7 +97,9 @@ GgufWriter::GgufWriter(const std::filesystem::path& path, const GgufMetadata& me
   }
   std::set<std::string_view> names;
   uint64_t offset = 0;
-  for (const GgufTensorEntry& tensor : tensors) {
+  places_.clear();
+  data_bytes_ = 0;
+  for (const GgufTensorEntry& tensor : tensors_) {
     const GgufTensorType* type = FindGgufTensorType(tensor.dtype);
     STABLELM_CHECK(type && !tensor.name.empty() && tensor.name.size() <= kMaxNameBytes);
     STABLELM_CHECK(names.insert(tensor.name).second && tensor.shape.rank() <= kMaxDims);
@@ -114,25 +115,36 @@ GgufWriter::GgufWriter(const std::filesystem::path& path, const GgufMetadata& me
     data_bytes_ += bytes;
     offset += RoundedUp(bytes, alignment);
   }
-  const uint64_t data_begin = RoundedUp(head.size(), alignment);
-  head.resize(data_begin, '\0');
-  for (Place& place : places_) place.offset += data_begin;
-  file_bytes_ = data_begin + offset;
+  head.resize(RoundedUp(head.size(), alignment), '\0');
+  file_bytes_ = head.size() + offset;
+  return head;
+}
 
+GgufWriter::GgufWriter(const std::filesystem::path& path, const GgufMetadata& metadata,
+                       std::vector<GgufTensorEntry> tensors)
+    : tensors_(std::move(tensors)) {
+  const std::string head = Head(metadata);
+  data_begin_ = head.size();
   file_ = std::make_unique<AtomicFile>(path, file_bytes_);
-  file_->Write(head);
+  file_->WriteAt(0, std::as_bytes(std::span(head)));
   // What nobody writes between the tensors reads as zeros; the padding behind the last one must be there too.
   if (!places_.empty()) {
-    const uint64_t end = places_.back().offset + places_.back().bytes;
+    const uint64_t end = data_begin_ + places_.back().offset + places_.back().bytes;
     const std::vector<std::byte> zeros(file_bytes_ - end);
     file_->WriteAt(end, zeros);
   }
 }
 
+void GgufWriter::ReplaceMetadata(const GgufMetadata& metadata) {
+  const std::string head = Head(metadata);
+  STABLELM_CHECK(head.size() == data_begin_);
+  file_->WriteAt(0, std::as_bytes(std::span(head)));
+}
+
 void GgufWriter::WriteAt(size_t tensor, uint64_t offset, std::span<const std::byte> bytes) {
   const Place& place = places_[tensor];
   STABLELM_CHECK(offset <= place.bytes && bytes.size() <= place.bytes - offset);
-  file_->WriteAt(place.offset + offset, bytes);
+  file_->WriteAt(data_begin_ + place.offset + offset, bytes);
   written_ += bytes.size();
 }
 

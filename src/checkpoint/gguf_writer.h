@@ -66,23 +66,32 @@ class GgufWriter {
  public:
   // Writes everything before the data, which follow in the order of `tensors`, and reserves the room on disk. A
   // "general.alignment" among the metadata is obeyed. Throws Error.
-  GgufWriter(const std::filesystem::path& path, const GgufMetadata& metadata,
-             const std::vector<GgufTensorEntry>& tensors);
+  GgufWriter(const std::filesystem::path& path, const GgufMetadata& metadata, std::vector<GgufTensorEntry> tensors);
 
   uint64_t TensorBytes(size_t tensor) const { return places_[tensor].bytes; }
   uint64_t FileBytes() const { return file_bytes_; }
   // May be called from several threads on disjoint ranges. Throws Error.
   void WriteAt(size_t tensor, uint64_t offset, std::span<const std::byte> bytes);
+  // The file as long as it has no name of its own: complete but for what is still to be written.
+  const std::filesystem::path& temporary() const { return file_->temporary(); }
+  // Values that were not known before the data, for keys that are there: the metadata must take the same bytes.
+  void ReplaceMetadata(const GgufMetadata& metadata);
   // Every byte of every tensor has been written.
   void Commit();
 
  private:
   struct Place {
-    uint64_t offset = 0;  // in the file
+    uint64_t offset = 0;  // from the beginning of the data
     uint64_t bytes = 0;
   };
+  // Everything before the data: keys, values, list of tensors, padding. Fills in places_, counted from the data's
+  // begin.
+  std::string Head(const GgufMetadata& metadata);
+
+  const std::vector<GgufTensorEntry> tensors_;
   std::unique_ptr<AtomicFile> file_;
   std::vector<Place> places_;
+  uint64_t data_begin_ = 0;
   uint64_t data_bytes_ = 0;  // without padding
   uint64_t file_bytes_ = 0;
   std::atomic<uint64_t> written_{0};

@@ -3,8 +3,12 @@
 namespace stablelm {
 
 std::shared_ptr<const ModelFolder> ModelFolder::Open(const std::string& path_or_hub_id) {
+  return Open(ModelSource::Open(path_or_hub_id));
+}
+
+std::shared_ptr<const ModelFolder> ModelFolder::Open(std::shared_ptr<const ModelSource> source) {
   const std::shared_ptr<ModelFolder> model(new ModelFolder);
-  model->source_ = ModelSource::Open(path_or_hub_id);
+  model->source_ = std::move(source);
   model->config_ = model->source_->ReadConfig(&model->warnings_);
   const GgufFile* gguf = model->source_->gguf();
   model->files_ = gguf ? OpenWeightFiles(*gguf) : OpenWeightFiles(model->path(), &model->warnings_);

@@ -20,6 +20,8 @@ class ModelFolder {
   // exactly the tensors of the weight table. Throws Error.
   static std::shared_ptr<const ModelFolder> Open(const std::string& path_or_hub_id);
 
+  static std::shared_ptr<const ModelFolder> Open(std::shared_ptr<const ModelSource> source);
+
   const ModelSource& source() const { return *source_; }
   const std::filesystem::path& path() const { return source_->path(); }  // the folder, or the GGUF file
   const ModelConfig& config() const { return config_; }

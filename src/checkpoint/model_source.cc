@@ -88,6 +88,14 @@ std::shared_ptr<const ModelSource> ModelSource::Open(const std::string& path_or_
   return source;
 }
 
+std::shared_ptr<const ModelSource> ModelSource::OpenGguf(const fs::path& file) {
+  const std::shared_ptr<ModelSource> source(new ModelSource);
+  source->name_ = file.string();
+  source->path_ = file;
+  source->gguf_.emplace(file);
+  return source;
+}
+
 bool ModelSource::HasConfig() const {
   std::error_code ignored;
   return gguf_ || fs::exists(path_ / "config.json", ignored);

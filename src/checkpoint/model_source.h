@@ -24,6 +24,9 @@ class ModelSource {
   // Error.
   static std::shared_ptr<const ModelSource> Open(const std::string& path_or_hub_id);
 
+  // A GGUF file of any name: one that is not in its place yet.
+  static std::shared_ptr<const ModelSource> OpenGguf(const std::filesystem::path& file);
+
   const std::filesystem::path& path() const { return path_; }         // the folder, or the GGUF file
   const std::string& name() const { return name_; }                   // as the user gave it
   const GgufFile* gguf() const { return gguf_ ? &*gguf_ : nullptr; }  // null: a folder

@@ -11,6 +11,7 @@
 #include "checkpoint/torch_file.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "eval/quality.h"
 #include "tokenizer/tokenizer.h"
 
 namespace stablelm {
@@ -69,6 +70,19 @@ std::string TextOf(const GgufHeader& header, const GgufEntry& entry, size_t max_
   return value.is_string() && entry.type == GgufType::kString ? Quoted(value.get_ref<const std::string&>(), max_bytes)
          : value.is_string()                                  ? value.get<std::string>()
                                                               : value.dump();
+}
+
+// What `quantize --check` found, in one line.
+std::string CheckText(const QualityRecord& record) {
+  const Quality& q = record.quality;
+  char text[320];
+  std::snprintf(
+      text, sizeof text,
+      "KL divergence %.5f (99 %% at most %.5f), same first choice %.2f %%, perplexity %.4f against %.4f, on %llu "
+      "tokens of ",
+      q.mean_kl, q.p99_kl, 100 * q.same_first, q.perplexity, q.source_perplexity,
+      static_cast<unsigned long long>(q.tokens));
+  return text + Quoted(record.text);
 }
 
 class Inspect : public Command {
@@ -266,6 +280,7 @@ class Inspect : public Command {
       if (const GgufEntry* entry = header.Find(key); entry && entry->type == GgufType::kString)
         line(label, TextOf(header, *entry, 120));
     }
+    if (const auto record = ReadQualityKeys(header)) line("check", CheckText(*record));
     if (!keys_) return;
     for (const GgufEntry& entry : header.entries)
       line("key", std::string(entry.key) + " " +

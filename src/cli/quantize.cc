@@ -17,6 +17,7 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
+#include "cli/quality_gate.h"
 #include "ops/quant/quant_row.h"
 
 namespace stablelm {
@@ -33,6 +34,7 @@ class Quantize : public Command {
         "  stablelm quantize -m ./stablelm-tuned-alpha-3b stablelm-3b-q4.gguf\n"
         "  stablelm quantize -m stabilityai/stablelm-tuned-alpha-3b --type Q8_0 stablelm-3b-q8.gguf\n"
         "  stablelm quantize -m ./model --type Q4_K --tensor 'blk.0.*=Q6_K' --tensor embed_out.weight=Q8_0 out.gguf\n"
+        "  stablelm quantize -m ./model --imatrix imatrix.gguf --check wiki.txt --max-kl 0.05 out.gguf\n"
         "\n"
         "Types:\n";
     for (const QuantMix& mix : QuantMixes()) {
@@ -46,8 +48,9 @@ class Quantize : public Command {
            "Norms and biases stay fp32. With Q5_K, Q4_K and Q4_0 the output matrix gets Q6_K. Patterns of --tensor "
            "are\n"
            "matched against the whole name of a matrix, as in Hugging Face's files or in GGUF; * is any text, ? one\n"
-           "character; a later rule overrides an earlier one. An importance matrix is a file of llama.cpp's imatrix\n"
-           "(GGUF). The file does not depend on the machine or the number of threads.";
+           "character; a later rule overrides an earlier one. An importance matrix is a file of stablelm imatrix or "
+           "of\n"
+           "llama.cpp's (GGUF). The file does not depend on the machine or the number of threads.";
   }
   unsigned Takes() const override { return kTakesModel | kTakesThreads; }
   void AddOptions(CLI::App& app) override {
@@ -57,12 +60,14 @@ class Quantize : public Command {
               [this](const std::string& text) { types_.rules.push_back(ParseTensorRule(text, "--tensor")); });
     AddText(app, "--imatrix", "FILE", imatrix_, "Importance matrix: errors count by how much a column is used");
     AddFlag(app, "--strict", types_.strict, "Refuse rows that a type does not divide (default: Q8_0 or F16 there)");
+    gate_.AddOptions(app);
     AddFlag(app, "--plan", plan_only_, "Only say what the file would hold");
   }
 
   int Run(Output& out) override {
     RequireGiven(!common.model.empty(), "-m, --model", "stablelm quantize -m MODEL OUT.gguf");
     RequireGiven(plan_only_ || !out_path_.empty(), "OUT", "stablelm quantize -m MODEL OUT.gguf");
+    gate_.RequireUsage();
     const QuantMix& mix = QuantMixByName(type_, "--type");
     std::error_code error;
     if (!plan_only_ && fs::exists(out_path_, error)) {
@@ -86,10 +91,13 @@ class Quantize : public Command {
     }
     const std::vector<std::vector<float>> weights = ReadWeights(*model, types, out);
     const InterruptGuard guard;
-    const auto start = Clock::now();
+    if (gate_.Asked()) {
+      const fs::path folder = fs::path(out_path_).parent_path();
+      gate_.RunSource(model, types, folder.empty() ? "." : folder, common, out);
+    }
     const uint64_t bytes = Write(*model, mix, types, weights, out);
     if (Interrupted()) out.Note("the interrupt came when the file was complete");
-    Report(*model, plan, bytes, SecondsSince(start), out);
+    Report(*model, plan, bytes, out);
     return kExitOk;
   }
 
@@ -213,7 +221,7 @@ class Quantize : public Command {
   }
 
   uint64_t Write(const ModelFolder& model, const QuantMix& mix, const std::vector<DType>& types,
-                 const std::vector<std::vector<float>>& weights, Output& out) const {
+                 const std::vector<std::vector<float>>& weights, Output& out) {
     GgufMetadata metadata = GgufMetadataOf(model);
     // What a file that is quantized again says of its first time.
     for (const char* key : {"stablelm.quantize.type", "stablelm.quantize.rules", "quantize.imatrix.file"})
@@ -226,10 +234,12 @@ class Quantize : public Command {
       rules.push_back(rule.pattern + "=" + std::string(GgufNameOf(rule.type)));
     if (!rules.empty()) metadata.SetTexts("stablelm.quantize.rules", rules);
     if (!imatrix_.empty()) metadata.SetText("quantize.imatrix.file", fs::path(imatrix_).filename().string());
+    if (gate_.Asked()) gate_.SetKeys(metadata);
     std::vector<GgufTensorEntry> tensors;
     for (size_t i = 0; i < types.size(); ++i)
       tensors.push_back({GgufTensorName(model.table()[i]), types[i], model.table()[i].shape});
 
+    const auto start = Clock::now();
     GgufWriter writer(out_path_, metadata, tensors);
     ThreadPool pool(common.threads);
     Progress progress("quantizing", SourceBytes(model), Progress::Unit::kBytes, out.show_progress());
@@ -247,31 +257,42 @@ class Quantize : public Command {
              }},
         [&](size_t entry, uint64_t offset, std::span<const std::byte> bytes) { writer.WriteAt(entry, offset, bytes); });
     progress.Finish();
+    write_s_ = SecondsSince(start);
     out.Flush();
+    if (gate_.Asked()) {
+      gate_.RunFile(writer.temporary(), common, out);
+      gate_.SetKeys(metadata);
+      writer.ReplaceMetadata(metadata);
+    }
     writer.Commit();
     return writer.FileBytes();
   }
 
-  void Report(const ModelFolder& model, const Plan& plan, uint64_t bytes, double seconds, Output& out) const {
+  void Report(const ModelFolder& model, const Plan& plan, uint64_t bytes, Output& out) const {
     if (out.json()) {
-      out.Json({{"path", out_path_},
-                {"parameters", model.config().NumParameters()},
-                {"types", PlanJson(plan)},
-                {"bytes", bytes},
-                {"source_bytes", plan.source_bytes},
-                {"bits_per_weight", BitsPerWeight(plan)},
-                {"seconds", seconds}});
+      nlohmann::ordered_json object = {{"path", out_path_},
+                                       {"parameters", model.config().NumParameters()},
+                                       {"types", PlanJson(plan)},
+                                       {"bytes", bytes},
+                                       {"source_bytes", plan.source_bytes},
+                                       {"bits_per_weight", BitsPerWeight(plan)},
+                                       {"seconds", write_s_}};
+      if (gate_.Asked()) object["check"] = gate_.Json();
+      out.Json(object);
       return;
     }
     out.Text(PlanText(plan) + out_path_ + ": " + HumanBytes(bytes) + ", " + Rounded(BitsPerWeight(plan), 2) +
-             " bits a weight, from " + HumanBytes(plan.source_bytes) + " in " + Rounded(seconds, 1) + " s\n");
+             " bits a weight, from " + HumanBytes(plan.source_bytes) + " in " + Rounded(write_s_, 1) + " s\n" +
+             (gate_.Asked() ? gate_.Text() : ""));
   }
 
   std::string out_path_;
   std::string type_ = "Q4_K_M";
   std::string imatrix_;
   TypeOptions types_;
+  QualityGate gate_;
   bool plan_only_ = false;
+  double write_s_ = 0;  // without the gate
 };
 
 }  // namespace
