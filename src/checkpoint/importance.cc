@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "checkpoint/gguf.h"
+#include "checkpoint/gguf_writer.h"
 
 namespace stablelm {
 namespace {
@@ -60,6 +61,39 @@ ImportanceMatrix ReadImportance(const std::filesystem::path& path) {
   }
   if (matrix.columns.empty()) Fail(file, {}, "no importance in this file", {}, "tensors NAME.in_sum2 and NAME.counts");
   return matrix;
+}
+
+void WriteImportance(const std::filesystem::path& path, std::span<const ImportanceSums> matrices,
+                     const ImportanceOrigin& origin) {
+  GgufMetadata metadata;
+  metadata.SetText("general.type", "imatrix");
+  metadata.SetTexts("imatrix.datasets", std::vector<std::string>{origin.text});
+  metadata.Set<uint32_t>("imatrix.chunk_count", origin.chunks);
+  metadata.Set<uint32_t>("imatrix.chunk_size", origin.chunk_tokens);
+  std::vector<GgufTensorEntry> entries;
+  for (const ImportanceSums& matrix : matrices) {
+    const auto columns = static_cast<int64_t>(matrix.squares.size());
+    entries.push_back({matrix.name + std::string(kSums), DType::kF32, {1, columns}});  // one row: no experts
+    entries.push_back({matrix.name + std::string(kCounts), DType::kF32, {1, 1}});
+  }
+  GgufWriter writer(path, metadata, entries);
+  for (size_t i = 0; i < matrices.size(); ++i) {
+    const ImportanceSums& matrix = matrices[i];
+    std::vector<float> sums;
+    for (const double value : matrix.squares) {
+      sums.push_back(static_cast<float>(value));
+      if (std::isfinite(sums.back())) continue;
+      throw Error({.where = "matrix " + Quoted(matrix.name),
+                   .what = "the squares of the activations that it meets are too large for fp32",
+                   .found = std::to_string(value),
+                   .expected = {},
+                   .hint = "are these the weights of a trained model?"});
+    }
+    const auto count = static_cast<float>(matrix.tokens);
+    writer.WriteAt(2 * i, 0, std::as_bytes(std::span(sums)));
+    writer.WriteAt(2 * i + 1, 0, std::as_bytes(std::span(&count, 1)));
+  }
+  writer.Commit();
 }
 
 }  // namespace stablelm

@@ -15,6 +15,7 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(MakeInspect());
   commands.push_back(MakeConvert());
   commands.push_back(MakeQuantize());
+  commands.push_back(MakeImatrix());
   commands.push_back(MakeBenchMemory());
   commands.push_back(MakeBenchCompute());
   commands.push_back(MakeBenchModel());

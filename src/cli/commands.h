@@ -19,6 +19,7 @@ std::unique_ptr<Command> MakeInit();
 std::unique_ptr<Command> MakeInspect();
 std::unique_ptr<Command> MakeConvert();
 std::unique_ptr<Command> MakeQuantize();
+std::unique_ptr<Command> MakeImatrix();
 std::unique_ptr<Command> MakeBenchMemory();
 std::unique_ptr<Command> MakeBenchCompute();
 std::unique_ptr<Command> MakeBenchModel();

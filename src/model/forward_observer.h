@@ -1,5 +1,5 @@
-// Watching a forward pass from outside: hidden states for `score --save-hidden` and embeddings, and the search for the
-// first value that is not finite.
+// Watching a forward pass from outside: hidden states for `score --save-hidden` and embeddings, the activations that
+// matrices meet (eval/importance_collector.h), and the search for the first value that is not finite.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ class ForwardObserver {
   // after the final layer norm. x is [rows of the batch, width], valid during the call.
   virtual void OnHidden(int64_t index, const float* x, int64_t rows, int64_t width) = 0;
   // The output of one step of a layer (layer -1: outside the layers). `module` is the checkpoint's name of what made
-  // it, such as "attention.query_key_value".
+  // it, such as "attention.query_key_value"; "mlp.act" is the activation function.
   virtual void OnStep(int64_t layer, std::string_view module, const float* y, int64_t rows, int64_t width) {
     static_cast<void>(layer), static_cast<void>(module), static_cast<void>(y), static_cast<void>(rows),
         static_cast<void>(width);

@@ -65,5 +65,31 @@ TEST_F(ImportanceTest, BrokenFilesAreNamed) {
   EXPECT_THAT(ErrorText([&] { ReadImportance(temp_.path() / "none.gguf"); }), HasSubstr("none.gguf"));
 }
 
+TEST_F(ImportanceTest, WhatIsWrittenIsReadBack) {
+  const auto path = temp_.path() / "written.gguf";
+  const std::vector<ImportanceSums> sums = {{.name = "blk.0.ffn_up.weight", .squares = {2, 0, 6}, .tokens = 4},
+                                            {.name = "output.weight", .squares = {1e-3}, .tokens = 1}};
+  WriteImportance(path, sums, {.text = "wiki.txt", .chunks = 3, .chunk_tokens = 512});
+  const ImportanceMatrix matrix = ReadImportance(path);
+  ASSERT_EQ(matrix.columns.size(), 2u);
+  EXPECT_THAT(matrix.columns.at("blk.0.ffn_up.weight"), ElementsAre(0.5f, 0.0f, 1.5f));
+  EXPECT_THAT(matrix.columns.at("output.weight"), ElementsAre(1e-3f));
+  // As llama.cpp's own: its keys, and sums of one row.
+  const GgufFile file(path);
+  EXPECT_EQ(file.header().Integer("imatrix.chunk_count"), 3);
+  EXPECT_EQ(file.header().Integer("imatrix.chunk_size"), 512);
+  const GgufArray* texts = file.header().Array("imatrix.datasets", GgufType::kString);
+  ASSERT_TRUE(texts);
+  EXPECT_THAT(texts->Strings(), ElementsAre("wiki.txt"));
+  EXPECT_EQ(file.header().tensors[0].shape.ToString(), "[1, 3]");
+  EXPECT_EQ(file.header().tensors[1].shape.ToString(), "[1, 1]");
+
+  const std::vector<ImportanceSums> wild = {{.name = "output.weight", .squares = {1, 1e39}, .tokens = 1}};
+  const auto other = temp_.path() / "wild.gguf";
+  EXPECT_THAT(ErrorText([&] { WriteImportance(other, wild, {}); }),
+              AllOf(HasSubstr("output.weight"), HasSubstr("too large")));
+  EXPECT_FALSE(std::filesystem::exists(other));
+}
+
 }  // namespace
 }  // namespace stablelm
