@@ -36,8 +36,8 @@ TEST(ReadStreams, ReadsEveryPart) {
 
 TEST(MultiplyAdds, CountsItsWorkAndStaysFinite) {
   ForEachSimdTarget([&] {
-    const FmaWork work = RunMultiplyAdds(1000);
-    EXPECT_EQ(work.flops, 1000.0 * 12 * 2 * static_cast<double>(SimdLanes()));
+    const ProbeWork work = RunMultiplyAdds(1000);
+    EXPECT_EQ(work.operations, 1000.0 * 12 * 2 * static_cast<double>(SimdLanes()));
     // Twelve chains that have each arrived at 1, in every lane.
     EXPECT_TRUE(Near(work.mix, 12.0 * static_cast<double>(SimdLanes()), 1e-3)) << work.mix;
   });
