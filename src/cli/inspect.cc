@@ -85,6 +85,16 @@ std::string CheckText(const QualityRecord& record) {
   return text + Quoted(record.text);
 }
 
+// Keys that make no sense are a warning: they are not needed to read the model.
+std::optional<QualityRecord> CheckOf(const GgufHeader& header, std::vector<std::string>* warnings) {
+  try {
+    return ReadQualityKeys(header);
+  } catch (const Error& error) {
+    if (warnings) warnings->push_back(error.what());
+    return std::nullopt;
+  }
+}
+
 class Inspect : public Command {
  public:
   std::string Name() const override { return "inspect"; }
@@ -118,6 +128,7 @@ class Inspect : public Command {
       warnings.push_back(source.path().string() + (source.gguf() ? ": no tokenizer" : ": no tokenizer.json") +
                          ": text cannot be read or written, ids can");
     }
+    if (const GgufFile* gguf = source.gguf()) CheckOf(gguf->header(), &warnings);
     const std::vector<Json> files = Files(*model, out);
     if (out.json()) {
       PrintJson(*model, files, tokenizer, warnings, out);
@@ -280,7 +291,7 @@ class Inspect : public Command {
       if (const GgufEntry* entry = header.Find(key); entry && entry->type == GgufType::kString)
         line(label, TextOf(header, *entry, 120));
     }
-    if (const auto record = ReadQualityKeys(header)) line("check", CheckText(*record));
+    if (const auto record = CheckOf(header, nullptr)) line("check", CheckText(*record));
     if (!keys_) return;
     for (const GgufEntry& entry : header.entries)
       line("key", std::string(entry.key) + " " +

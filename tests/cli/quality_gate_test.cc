@@ -4,6 +4,7 @@
 
 #include "base/mapped_file.h"
 #include "base/sha256.h"
+#include "checkpoint/gguf_testing.h"
 #include "eval/quality.h"
 #include "golden_command.h"
 
@@ -146,6 +147,14 @@ TEST_F(QualityGateOfQuantize, SaysWhatIsWrongBeforeItWorks) {
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.err, HasSubstr("no tokenizer"));
   ExpectNothingWritten();
+}
+
+TEST_F(QualityGateOfQuantize, InspectWarnsOfKeysThatMakeNoSense) {
+  WriteGgufOf(model_, file_, [](GgufMetadata& metadata) { metadata.SetText("stablelm.check.text", "wiki.txt"); });
+  const ProgramResult result = RunProgramBinary({"inspect", file_.string()});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, AllOf(HasSubstr("warning:"), HasSubstr("stablelm.check.")));
+  EXPECT_THAT(result.out, Not(HasSubstr("KL divergence")));
 }
 
 }  // namespace
