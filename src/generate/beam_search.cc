@@ -35,6 +35,7 @@ class Search {
         texts_(1, StoppedText(request.tokenizer, {.ids = request.stop_ids, .strings = request.stop_strings})),
         row_(vocab_),
         values_(vocab_ + kCollectPadding),
+        finder_(vocab_ + kCollectPadding),
         ids_(vocab_ + kCollectPadding) {}
 
   const BeamState& state() const { return state_; }
@@ -62,7 +63,7 @@ class Search {
     context_ = request_.prompt;
     context_.insert(context_.end(), beam.ids.begin(), beam.ids.end());
     sampler_.Process(row_, context_, static_cast<int64_t>(beam.ids.size()), workspace_);
-    const size_t n = SelectTop(row_.data(), vocab_, wanted, ids_.data(), values_.data(), scratch_);
+    const size_t n = SelectTop(row_.data(), vocab_, wanted, ids_.data(), values_.data(), finder_);
     for (size_t i = 0; i < n; ++i) {
       const double score = static_cast<double>(values_[i]);
       candidates_.push_back({.parent = parent,
@@ -96,7 +97,8 @@ class Search {
   Sampler sampler_;
   SamplerWorkspace workspace_;
   std::vector<StoppedText> texts_;  // of the running beams, where there are stop strings
-  std::vector<float> row_, values_, scratch_;
+  std::vector<float> row_, values_;
+  RankedCutFinder finder_;
   std::vector<int32_t> ids_, context_;
   std::vector<BeamCandidate> candidates_;
 };

@@ -196,9 +196,11 @@ void KeepSurprise(std::span<float> scores, double mu, FilterScratch& scratch) {
   if (left.n == 0) return;
   const float* values = scratch.values.data();
   const size_t best = FirstEqual(values, left.n, left.max);
-  RemoveLeft(scores, left, scratch, [&](size_t i) {
-    return i != best && -std::log2(static_cast<double>(scratch.weights[i]) / left.total) > mu;
-  });
+  const double least = LeastWeight(left.total, mu);
+  RemoveLeft(scores, left, scratch,
+             [&](size_t i) { return i != best && static_cast<double>(scratch.weights[i]) < least; });
 }
+
+double LeastWeight(double total, double mu) { return std::max(total * std::exp2(-mu), kWeightStep); }
 
 }  // namespace stablelm

@@ -58,5 +58,7 @@ void ExcludeTopChoices(std::span<float> scores, double threshold, FilterScratch&
 
 // Mirostat 2: keeps tokens with a surprise -log2 p of at most mu bits, and the first of the most likely ones.
 void KeepSurprise(std::span<float> scores, double mu, FilterScratch& scratch);
+// The least weight that has so little surprise, above 0; `total` is the sum of all weights.
+double LeastWeight(double total, double mu);
 
 }  // namespace stablelm

@@ -14,7 +14,7 @@ using S = SamplerStep;
 
 bool IsFast(S step, const SamplingOptions& options) {
   return (step == S::kTemperature && options.dynatemp_range == 0) || step == S::kTopK || step == S::kTopP ||
-         step == S::kMinP;
+         step == S::kMinP || step == S::kMirostat;
 }
 
 }  // namespace
@@ -183,7 +183,6 @@ void Sampler::RunFilter(SamplerStep step, const Place& at) {
       break;
     }
     case S::kMirostat:
-      STABLELM_CHECK(mirostat_mu_.size() == static_cast<size_t>(at.generated) + 1);
       KeepSurprise(scores, mirostat_mu_.back(), scratch);
       break;
     default:
@@ -202,6 +201,8 @@ void Sampler::RunFast(SamplerStep step, Candidates& candidates) const {
       return candidates.KeepTopP(o.top_p);
     case S::kMinP:
       return candidates.KeepMinP(o.min_p);
+    case S::kMirostat:
+      return candidates.KeepSurprise(mirostat_mu_.back());
     default:
       STABLELM_CHECK(false);
   }
@@ -228,7 +229,11 @@ ChosenToken Sampler::Choose(std::span<const float> logits, std::span<const int32
                             SamplerWorkspace& ws) {
   STABLELM_CHECK(logits.size() == static_cast<size_t>(vocab_size_) && ws.row_.size() == logits.size());
   STABLELM_CHECK(generated >= 0);
-  if (!IsScoreRow(logits.data(), logits.size()) || MaxOf(logits.data(), logits.size()) == kRemoved) {
+  const auto best_of = [](std::span<const float> row, float max) {
+    return static_cast<int32_t>(FirstEqual(row.data(), row.size(), max));
+  };
+  const float max = MaxOf(logits.data(), logits.size());
+  if (!IsScoreRow(logits.data(), logits.size()) || max == kRemoved) {
     throw Error({.where = "sampling",
                  .what = "the logits are not numbers to choose by",
                  .found = "NaN, +infinity or nothing but -infinity",
@@ -236,10 +241,11 @@ ChosenToken Sampler::Choose(std::span<const float> logits, std::span<const int32
                  .hint = "check the weights: load them with --check-weights"});
   }
   Truncate(generated);
+  STABLELM_CHECK(mirostat_mu_.empty() || mirostat_mu_.size() == static_cast<size_t>(generated) + 1);
   ws.drawn_ = false;
   ChosenToken token;
   if (greedy() && !any_processor_) {
-    token.id = static_cast<int32_t>(FirstEqual(logits.data(), logits.size(), MaxOf(logits.data(), logits.size())));
+    token.id = best_of(logits, max);
   } else {
     std::copy(logits.begin(), logits.end(), ws.row_.begin());
     const Place at = {.scores = ws.row_, .ids = ids, .generated = generated, .ws = ws};
@@ -251,10 +257,7 @@ ChosenToken Sampler::Choose(std::span<const float> logits, std::span<const int32
       const std::string_view emptied = RunGuarded(step, at);
       if (token.emptied_by.empty()) token.emptied_by = emptied;
     }
-    token.id =
-        greedy()
-            ? static_cast<int32_t>(FirstEqual(ws.row_.data(), ws.row_.size(), MaxOf(ws.row_.data(), ws.row_.size())))
-            : Draw(at);
+    token.id = greedy() ? best_of(ws.row_, MaxOf(ws.row_.data(), ws.row_.size())) : Draw(at);
   }
   const double log_sum = LogSumExp(logits.data(), logits.size());
   token.logprob = static_cast<double>(logits[static_cast<size_t>(token.id)]) - log_sum;

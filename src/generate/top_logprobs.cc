@@ -8,17 +8,14 @@
 namespace stablelm {
 
 TopLogprobs::TopLogprobs(int64_t vocab_size)
-    : ids_(static_cast<size_t>(vocab_size) + kCollectPadding), values_(ids_.size()) {
-  scratch_.reserve(ids_.size());
-}
+    : ids_(static_cast<size_t>(vocab_size) + kCollectPadding), values_(ids_.size()), finder_(ids_.size()) {}
 
 std::span<const TokenLogprob> TopLogprobs::Of(std::span<const float> logits, int64_t known_ids, int64_t wanted,
                                               double log_sum) {
   top_.clear();
   const size_t most = static_cast<size_t>(std::min(wanted, known_ids));
   if (most == 0) return {};
-  const size_t n =
-      SelectTop(logits.data(), static_cast<size_t>(known_ids), most, ids_.data(), values_.data(), scratch_);
+  const size_t n = SelectTop(logits.data(), static_cast<size_t>(known_ids), most, ids_.data(), values_.data(), finder_);
   // Of those that tie for the last place the lower ids.
   const float least = n > 0 ? *std::min_element(values_.begin(), values_.begin() + static_cast<std::ptrdiff_t>(n)) : 0;
   top_.reserve(most);

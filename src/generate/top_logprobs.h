@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "generate/ranked_cut.h"
+
 namespace stablelm {
 
 struct TokenLogprob {
@@ -23,7 +25,8 @@ class TopLogprobs {
 
  private:
   std::vector<int32_t> ids_;
-  std::vector<float> values_, scratch_;
+  std::vector<float> values_;
+  RankedCutFinder finder_;
   std::vector<TokenLogprob> top_;
 };
 

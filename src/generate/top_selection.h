@@ -3,13 +3,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+
+#include "generate/ranked_cut.h"
 
 namespace stablelm {
 
 // The entries of x[0 .. n) above -inf that are at least as large as the k-th largest: their places, in order, in ids,
 // themselves in values, both with room for n + kCollectPadding (ops/score_row.h). Returns how many: more than k when
-// there are ties, fewer when fewer are left. k >= 1. `scratch` is reused. About two passes over x for small k.
-size_t SelectTop(const float* x, size_t n, size_t k, int32_t* ids, float* values, std::vector<float>& scratch);
+// there are ties, fewer when fewer are left. k >= 1. `finder` has room for n. About two passes over x for small k.
+size_t SelectTop(const float* x, size_t n, size_t k, int32_t* ids, float* values, RankedCutFinder& finder);
 
 }  // namespace stablelm

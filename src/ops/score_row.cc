@@ -53,6 +53,28 @@ float MaxOfAll(const float* x, size_t n) {
   return max;
 }
 
+float Lowest(const float* x, size_t n) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
+  const float none = std::numeric_limits<float>::infinity();
+  const VF removed = hn::Set(d, -none), high = hn::Set(d, none);
+  const auto of = [&](size_t i) HWY_ATTR {
+    const VF v = hn::LoadU(d, x + i);
+    return hn::IfThenElse(hn::Eq(v, removed), high, v);
+  };
+  VF a = high, b = high;
+  size_t i = 0;
+  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    a = hn::Min(a, of(i));
+    b = hn::Min(b, of(i + lanes));
+  }
+  float least = hn::GetLane(hn::MinOfLanes(d, hn::Min(a, b)));
+  for (; i < n; ++i) {
+    if (x[i] > -none) least = std::min(least, x[i]);
+  }
+  return least;
+}
+
 size_t FirstEqualOf(const float* x, size_t n, float value) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
@@ -112,6 +134,48 @@ size_t Collect(const float* x, size_t n, float least, int32_t* ids, float* value
   return count;
 }
 
+size_t Count(const float* x, size_t n, float least) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
+  const VF threshold = hn::Set(d, least);
+  size_t count = 0, i = 0;
+  for (; i + lanes <= n; i += lanes) count += hn::CountTrue(d, hn::Ge(hn::LoadU(d, x + i), threshold));
+  for (; i < n; ++i) count += x[i] >= least;
+  return count;
+}
+
+void Bins(const float* x, size_t n, float max, float per_unit, int32_t last_bin, int32_t* bins) {
+  const DF d;
+  const DI di;
+  const size_t lanes = hn::Lanes(d);
+  const VF top = hn::Set(d, max), scale = hn::Set(d, per_unit), last = hn::Set(d, static_cast<float>(last_bin));
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const VF at = hn::Min(hn::Mul(hn::Sub(top, hn::LoadU(d, x + i)), scale), last);
+    hn::StoreU(hn::ConvertTo(di, at), di, bins + i);
+  }
+  for (; i < n; ++i) {
+    bins[i] = static_cast<int32_t>(std::min((max - x[i]) * per_unit, static_cast<float>(last_bin)));
+  }
+}
+
+size_t Places(const int32_t* bins, size_t n, int32_t bin, int32_t* places) {
+  const DI di;
+  const size_t lanes = hn::Lanes(di);
+  const auto wanted = hn::Set(di, bin);
+  size_t count = 0, i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const auto equal = hn::Eq(hn::LoadU(di, bins + i), wanted);
+    if (hn::AllFalse(di, equal)) continue;
+    hn::StoreU(hn::Compress(hn::Iota(di, static_cast<int32_t>(i)), equal), di, places + count);
+    count += hn::CountTrue(di, equal);
+  }
+  for (; i < n; ++i) {
+    if (bins[i] == bin) places[count++] = static_cast<int32_t>(i);
+  }
+  return count;
+}
+
 // Floats of at least 2^-13 are multiples of 2^-36 by themselves. Smaller ones are rounded by adding 2^-13, which leaves
 // 23 bits below it.
 HWY_INLINE VF Weight(DF d, VF x, VF max) {
@@ -155,6 +219,32 @@ double Weights(const float* x, size_t n, float max, float* weights) {
   return hn::GetLane(hn::SumOfLanes(dd, sum));
 }
 
+double Remove(const float* key, size_t n, float least, float* x, float* weights) {
+  const DF d;
+  const DD dd;
+  const size_t lanes = hn::Lanes(d);
+  const float removed_score = -std::numeric_limits<float>::infinity();
+  const VF threshold = hn::Set(d, least), removed = hn::Set(d, removed_score);
+  auto sum = hn::Zero(dd);
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const auto keep = hn::Ge(hn::LoadU(d, key + i), threshold);
+    const VF w = hn::IfThenElseZero(keep, hn::LoadU(d, weights + i));
+    hn::StoreU(hn::IfThenElse(keep, hn::LoadU(d, x + i), removed), d, x + i);
+    hn::StoreU(w, d, weights + i);
+    sum = hn::Add(sum, HalvesAdded(w));
+  }
+  double total = hn::GetLane(hn::SumOfLanes(dd, sum));
+  for (; i < n; ++i) {
+    if (key[i] < least) {
+      x[i] = removed_score;
+      weights[i] = 0;
+    }
+    total += static_cast<double>(weights[i]);
+  }
+  return total;
+}
+
 double Sum(const float* weights, size_t n) {
   const DF d;
   const DD dd;
@@ -175,16 +265,22 @@ namespace stablelm {
 namespace {
 HWY_EXPORT(IsScores);
 HWY_EXPORT(MaxOfAll);
+HWY_EXPORT(Lowest);
 HWY_EXPORT(FirstEqualOf);
 HWY_EXPORT(Divide);
 HWY_EXPORT(MaximaOfColumns);
 HWY_EXPORT(Collect);
+HWY_EXPORT(Count);
+HWY_EXPORT(Bins);
+HWY_EXPORT(Places);
+HWY_EXPORT(Remove);
 HWY_EXPORT(Weights);
 HWY_EXPORT(Sum);
 }  // namespace
 
 bool IsScoreRow(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(IsScores)(x, n); }
 float MaxOf(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(MaxOfAll)(x, n); }
+float LowestOf(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(Lowest)(x, n); }
 size_t FirstEqual(const float* x, size_t n, float value) { return HWY_DYNAMIC_DISPATCH(FirstEqualOf)(x, n, value); }
 void DivideInPlace(float* x, size_t n, float divisor) { HWY_DYNAMIC_DISPATCH(Divide)(x, n, divisor); }
 void ColumnMaxima(const float* x, size_t n, size_t columns, float* maxima) {
@@ -192,6 +288,16 @@ void ColumnMaxima(const float* x, size_t n, size_t columns, float* maxima) {
 }
 size_t CollectAtLeast(const float* x, size_t n, float least, int32_t* ids, float* values) {
   return HWY_DYNAMIC_DISPATCH(Collect)(x, n, least, ids, values);
+}
+size_t CountAtLeast(const float* x, size_t n, float least) { return HWY_DYNAMIC_DISPATCH(Count)(x, n, least); }
+void BinsBelow(const float* x, size_t n, float max, float per_unit, int32_t last_bin, int32_t* bins) {
+  HWY_DYNAMIC_DISPATCH(Bins)(x, n, max, per_unit, last_bin, bins);
+}
+size_t PlacesOf(const int32_t* bins, size_t n, int32_t bin, int32_t* places) {
+  return HWY_DYNAMIC_DISPATCH(Places)(bins, n, bin, places);
+}
+double RemoveBelow(const float* key, size_t n, float least, float* x, float* weights) {
+  return HWY_DYNAMIC_DISPATCH(Remove)(key, n, least, x, weights);
 }
 double SoftmaxWeights(const float* x, size_t n, float max, float* weights) {
   return HWY_DYNAMIC_DISPATCH(Weights)(x, n, max, weights);

@@ -15,6 +15,8 @@ inline constexpr size_t kCollectPadding = 64;
 // False when the row holds a NaN or +inf.
 bool IsScoreRow(const float* x, size_t n);
 float MaxOf(const float* x, size_t n);
+// The smallest entry above -inf; +inf when there is none.
+float LowestOf(const float* x, size_t n);
 // The first i with x[i] == value, or n.
 size_t FirstEqual(const float* x, size_t n, float value);
 // x[i] /= divisor.
@@ -25,6 +27,17 @@ void ColumnMaxima(const float* x, size_t n, size_t columns, float* maxima);
 // The entries >= least, in order: their places in ids, themselves in values. Returns how many. Both outputs have room
 // for n + kCollectPadding.
 size_t CollectAtLeast(const float* x, size_t n, float least, int32_t* ids, float* values);
+// How many entries are >= least.
+size_t CountAtLeast(const float* x, size_t n, float least);
+// Where key[i] < least: x[i] = -inf and weights[i] = 0. Returns the sum of the weights that stay. `key` is x, weights
+// or another row.
+double RemoveBelow(const float* key, size_t n, float least, float* x, float* weights);
+
+// bins[i] = the whole part of (max - x[i]) * per_unit, at most last_bin: never falls as the scores fall. max is finite
+// and no entry is above it; 0 < per_unit, finite.
+void BinsBelow(const float* x, size_t n, float max, float per_unit, int32_t last_bin, int32_t* bins);
+// The places of the entries that equal `bin`, in order; room for n + kCollectPadding. Returns how many.
+size_t PlacesOf(const int32_t* bins, size_t n, int32_t bin, int32_t* places);
 
 // The grid of the weights below.
 inline constexpr double kWeightStep = 0x1p-36;

@@ -2,6 +2,7 @@
 #include "generate/candidates.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "generate/logits_filters.h"
 #include "generate/row_testing.h"
@@ -13,7 +14,7 @@ namespace {
 
 TEST(SelectTop, EqualsASort) {
   const Philox random(51);
-  std::vector<float> scratch;
+  RankedCutFinder finder(50688);
   uint64_t stream = 0;
   for (const size_t n : {size_t{1}, size_t{9}, size_t{300}, size_t{5000}, size_t{50688}}) {
     for (const size_t k : {size_t{1}, size_t{2}, size_t{50}, size_t{1000}, size_t{50000}, size_t{60000}}) {
@@ -25,7 +26,7 @@ TEST(SelectTop, EqualsASort) {
         const float least = k <= n ? sorted[k - 1] : -kInf;
         std::vector<int32_t> ids(n + kCollectPadding);
         std::vector<float> values(n + kCollectPadding);
-        const size_t count = SelectTop(row.data(), n, k, ids.data(), values.data(), scratch);
+        const size_t count = SelectTop(row.data(), n, k, ids.data(), values.data(), finder);
         size_t at = 0;
         for (size_t i = 0; i < n; ++i) {
           if (row[i] == -kInf || row[i] < least) continue;
@@ -39,13 +40,53 @@ TEST(SelectTop, EqualsASort) {
   }
 }
 
+TEST(RankedCut, EqualsASort) {
+  const uint64_t seed = RandomSeed();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  const Philox random(seed);
+  RankedCutFinder finder(50688);
+  uint64_t stream = 0;
+  for (const size_t n : {size_t{1}, size_t{9}, size_t{128}, size_t{129}, size_t{3000}, size_t{50688}}) {
+    // Bell-shaped, nearly equal, full of ties, all equal, with one far below, in a range that no float has, in heaps of
+    // heaps that no bins of equal width part.
+    for (int kind = 0; kind < 7; ++kind) {
+      std::vector<float> row = RandomRow(n, {3, kind == 2 ? 100 : 0, kind == 2 ? 30 : 5}, random, stream++);
+      for (size_t i = 0; i < n; ++i) {
+        if (kind == 1) row[i] = 1000 + row[i] * 1e-4f;
+        if (kind == 3 && row[i] != -kInf) row[i] = 2;
+        if (kind == 6 && row[i] != -kInf) row[i] = -std::exp2(static_cast<float>(i % 240) - 120) * (1 + row[i] / 64);
+      }
+      if (kind == 4) row[n / 3] = -1e30f;
+      if (kind == 5) row[n / 3] = -3e38f, row[n / 2] = 3e38f;
+      std::vector<float> weights(n);
+      const double total = SoftmaxWeights(row.data(), n, MaxOf(row.data(), n), weights.data());
+      std::vector<size_t> order(n);
+      std::iota(order.begin(), order.end(), size_t{0});
+      std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return row[a] > row[b]; });
+      for (const bool weighed : {false, true}) {
+        const double all = weighed ? total : static_cast<double>(n);
+        for (const double share : {0.0, 0.1, 0.5, 0.95, 0.999999, 1.0, random.Uniform(1000, stream)}) {
+          SCOPED_TRACE(testing::Message() << n << " kind " << kind << " weighed " << weighed << " share " << share);
+          const double mass = weighed ? share * all : std::floor(share * all);
+          size_t rank = 0;
+          const auto weight = [&](size_t r) { return weighed ? static_cast<double>(weights[order[r]]) : 1.0; };
+          for (double sum = weight(0); sum < mass; sum += weight(rank)) ASSERT_LT(++rank, n);
+          const RankedCut cut = finder.Find(row.data(), weighed ? weights.data() : nullptr, n, mass);
+          ASSERT_EQ(cut.place, order[rank]);
+          ASSERT_EQ(cut.score, row[order[rank]]);
+        }
+      }
+    }
+  }
+}
+
 // Steps in any order, on rows of every kind: flat, peaked, full of ties, nearly empty.
 TEST(Candidates, KeepAndDrawWhatThePlainFiltersDo) {
   const uint64_t seed = RandomSeed();
   SCOPED_TRACE("seed " + std::to_string(seed));
   const Philox random(seed);
   int partial = 0;
-  for (uint64_t round = 0; round < 1500; ++round) {
+  for (uint64_t round = 0; round < 2000; ++round) {
     uint64_t next = 0;
     const auto uniform = [&] { return random.Uniform(1'000'000 + round, next++); };
     const size_t n = static_cast<size_t>(round % 25 == 0 ? 50688 : 1 + 3000 * uniform() * uniform());
@@ -58,7 +99,7 @@ TEST(Candidates, KeepAndDrawWhatThePlainFiltersDo) {
     candidates.Take(fast);
     std::string steps = "round " + std::to_string(round) + ", " + std::to_string(n) + " scores:";
     for (int step = 0; step < 4; ++step) {
-      switch (static_cast<int>(5 * uniform())) {
+      switch (static_cast<int>(6 * uniform())) {
         case 0: {
           const double t = uniform() < 0.1 ? 1e-40 : 0.1 + 2 * uniform();
           steps += " temperature " + std::to_string(t);
@@ -87,6 +128,13 @@ TEST(Candidates, KeepAndDrawWhatThePlainFiltersDo) {
           steps += " min_p " + std::to_string(p);
           KeepMinP(plain, p, scratch);
           candidates.KeepMinP(p);
+          break;
+        }
+        case 4: {
+          const double bits = uniform() < 0.2 ? std::round(16 * uniform()) : 24 * uniform() * uniform() - 1;
+          steps += " mirostat " + std::to_string(bits);
+          KeepSurprise(plain, bits, scratch);
+          candidates.KeepSurprise(bits);
           break;
         }
         default:

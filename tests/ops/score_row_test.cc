@@ -103,6 +103,80 @@ TEST(ScoreRow, CollectsPlacesAndValues) {
   });
 }
 
+TEST(ScoreRow, LowestAndCounts) {
+  ForEachSimdTarget([] {
+    for (const size_t n : kLengths) {
+      SCOPED_TRACE(n);
+      std::vector<float> x = Row(n, 28);
+      float lowest = kInf;
+      for (const float v : x) {
+        if (v != -kInf) lowest = std::min(lowest, v);
+      }
+      EXPECT_EQ(LowestOf(x.data(), n), lowest);
+      for (const float least : {-kInf, std::numeric_limits<float>::lowest(), 0.25f, 1000.0f}) {
+        EXPECT_EQ(CountAtLeast(x.data(), n, least),
+                  static_cast<size_t>(std::count_if(x.begin(), x.end(), [&](float v) { return v >= least; })));
+      }
+      for (size_t at = 0; at < n; at += 1 + n / 7) {
+        x[at] = -100;
+        EXPECT_EQ(LowestOf(x.data(), n), -100) << at;
+        x[at] = -kInf;
+      }
+      std::fill(x.begin(), x.end(), -kInf);
+      EXPECT_EQ(LowestOf(x.data(), n), kInf);
+    }
+  });
+}
+
+TEST(ScoreRow, BinsFallWithTheScores) {
+  ForEachSimdTarget([] {
+    for (const size_t n : kLengths) {
+      for (const float per_unit : {0.01f, 1.0f, 37.5f, 1e30f}) {
+        SCOPED_TRACE(testing::Message() << n << " " << per_unit);
+        const std::vector<float> x = Row(n, 29);
+        const float max = std::max(MaxOf(x.data(), n), 0.0f);
+        std::vector<int32_t> bins(n + 1, -7), places(n + kCollectPadding), want;
+        BinsBelow(x.data(), n, max, per_unit, 99, bins.data());
+        ASSERT_EQ(bins[n], -7);
+        for (size_t i = 0; i < n; ++i) {
+          ASSERT_EQ(bins[i], static_cast<int32_t>(std::min((max - x[i]) * per_unit, 99.0f))) << i;
+          if (bins[i] == 99) want.push_back(static_cast<int32_t>(i));
+        }
+        places.resize(PlacesOf(bins.data(), n, 99, places.data()));
+        EXPECT_EQ(places, want);
+      }
+    }
+  });
+}
+
+TEST(ScoreRow, RemovesBelowAKey) {
+  ForEachSimdTarget([] {
+    for (const size_t n : kLengths) {
+      for (const bool by_weight : {false, true}) {
+        SCOPED_TRACE(testing::Message() << n << " " << by_weight);
+        const std::vector<float> row = Row(n, 30);
+        std::vector<float> before(n);
+        SoftmaxWeights(row.data(), n, std::max(MaxOf(row.data(), n), 0.0f), before.data());
+        GuardedFloats x(n), weights(n);
+        std::copy(row.begin(), row.end(), x.data());
+        std::copy(before.begin(), before.end(), weights.data());
+        const float least = by_weight ? 0.001f : -0.25f;
+        const double left = RemoveBelow(by_weight ? weights.data() : x.data(), n, least, x.data(), weights.data());
+        x.Check();
+        weights.Check();
+        double sum = 0;
+        for (size_t i = 0; i < n; ++i) {
+          const bool kept = (by_weight ? before[i] : row[i]) >= least;
+          ASSERT_EQ(x.span()[i], kept ? row[i] : -kInf) << i;
+          ASSERT_EQ(weights.span()[i], kept ? before[i] : 0) << i;
+          if (kept) sum += static_cast<double>(before[i]);
+        }
+        EXPECT_EQ(left, sum);
+      }
+    }
+  });
+}
+
 TEST(ScoreRow, SoftmaxWeightsHoldToTheReference) {
   ForEachSimdTarget([] {
     for (const size_t n : kLengths) {
