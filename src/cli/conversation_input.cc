@@ -44,7 +44,7 @@ void AddContextOptions(CLI::App& app, ConversationInput& input) {
       app, "--context-policy", ContextPolicyNames(),
       "What to do when prompt and reserve do not fit the context: refuse, drop the oldest turns of the conversation, "
       "do that and let a reply that fills the context drop the oldest half of what follows the system text "
-      "(approximate), or reply until the context is full (default: " +
+      "or the first four tokens (approximate), or reply until the context is full (default: " +
           std::string(NameOf(input.policy)) + ")",
       [&input](size_t i) { input.policy = *ContextPolicyOf(ContextPolicyNames()[i]); });
   AddNumber(app, "--reserve", input.reserve, Limits<int64_t>{0, int64_t{1} << 31},
@@ -54,12 +54,15 @@ void AddContextOptions(CLI::App& app, ConversationInput& input) {
 
 std::string ShiftText(const GenerateResult& result) {
   return "the context was full " + (result.shifts == 1 ? "once" : std::to_string(result.shifts) + " times") +
-         " during the reply: the oldest " + std::to_string(result.shifted_tokens) +
-         " tokens behind the system text were dropped, and what came after is approximate";
+         " during the reply: the oldest " + std::to_string(result.shifted_tokens) + " tokens behind the first " +
+         std::to_string(result.shift_kept) + " were dropped, and what came after is approximate";
 }
 
 nlohmann::ordered_json ShiftJson(const GenerateResult& result) {
-  return {{"times", result.shifts}, {"dropped_tokens", result.shifted_tokens}, {"approximate", result.shifts > 0}};
+  return {{"times", result.shifts},
+          {"dropped_tokens", result.shifted_tokens},
+          {"kept_tokens", result.shift_kept},
+          {"approximate", result.shifts > 0}};
 }
 
 ContextLimits LimitsOf(const ConversationInput& input, int64_t context) {

@@ -127,7 +127,7 @@ std::optional<int64_t> KeepOnShift(const Prompt& prompt, ContextPolicy policy) {
   for (const PromptPart& part : prompt.parts) {
     if (part.role == Role::kSystem) keep = static_cast<int64_t>(part.end);
   }
-  return keep;
+  return std::max(keep, kAttentionSinks);
 }
 
 void RequireContext(int64_t tokens, ContextLimits limits, const std::string& where) {

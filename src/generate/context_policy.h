@@ -19,7 +19,8 @@ enum class ContextPolicy : uint8_t {
   kDropOldestTurns,  // "drop-oldest-turns": the oldest turns (a user's message with its answer) go, as few as needed;
                      // the system message stays
   kShift,  // "shift": whole turns go as with drop-oldest-turns; a reply that fills the context drops the oldest
-           // half of what follows the system message and goes on, approximately (GenerateRequest)
+           // half of what follows the system message and goes on, approximately (GenerateRequest); without a system
+           // message the first kAttentionSinks tokens stay
   kStop,   // "stop": the prompt must fit; the reserve is not asked for, the reply ends where the context does
 };
 const char* NameOf(ContextPolicy policy);
@@ -52,8 +53,11 @@ FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& convers
 FittedPrompt FitConversation(Conversation conversation, ChatSetup& setup, const Tokenizer& tokenizer,
                              const ContextLimits& limits, const std::string& where);
 
-// How many ids of the prompt the policy asks to keep while the reply makes room for itself: those of the system
-// message. No value unless the policy is kShift.
+// Heads park the attention that they have no use for on the first positions; a context without them gives nonsense, and
+// four are enough (Xiao et al. 2023, Efficient Streaming Language Models with Attention Sinks).
+inline constexpr int64_t kAttentionSinks = 4;
+// How many ids, from the first of the prompt on, stay while the reply makes room for itself: those of the system
+// message, and at least kAttentionSinks, be they prompt or reply. No value unless the policy is kShift.
 std::optional<int64_t> KeepOnShift(const Prompt& prompt, ContextPolicy policy);
 
 // The same question about a prompt without turns, of `tokens` ids. Throws Error when it does not fit; there is nothing

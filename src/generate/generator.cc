@@ -68,6 +68,7 @@ struct SequenceGenerator::State {
     ShiftContext(sequence, keep, dropped, model.rotary(), ctx.pool);
     ++reply->result.shifts;
     reply->result.shifted_tokens += dropped;
+    reply->result.shift_kept = keep;
     return true;
   }
 };
@@ -85,7 +86,7 @@ GenerateResult SequenceGenerator::Generate(const GenerateRequest& request, const
   STABLELM_CHECK(!request.prompt.empty());
   const ReplyHooks shown = {.on_token = hooks.on_token, .on_text = hooks.on_text};
   const int64_t prompt = static_cast<int64_t>(request.prompt.size());
-  STABLELM_CHECK(!request.keep_on_shift || (*request.keep_on_shift >= 0 && *request.keep_on_shift <= prompt));
+  STABLELM_CHECK(!request.keep_on_shift || *request.keep_on_shift >= 0);
   Reply next(request, state_->context - prompt, model.config().vocab_size);
   if (next.limit().tokens <= 0) {
     next.End(next.limit().reason, shown);

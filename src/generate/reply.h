@@ -27,8 +27,8 @@ struct GenerateRequest {
   int64_t known_ids = 0;                  // ids from here on are padding: never chosen, never listed; 0: none
   int64_t top_logprobs = 0;               // how many of the most likely tokens to list with each choice
   std::optional<double> max_time_s;       // no further token after this many seconds, > 0; there is always one
-  // Context policy `shift`: when the context is full, the first so many ids of the prompt stay, the oldest half of what
-  // follows them is dropped, and the reply goes on (model/context_shift.h), with no end but its own when there is no
+  // Context policy `shift`: when the context is full, the first so many ids stay, the oldest half of what follows them
+  // is dropped, and the reply goes on (model/context_shift.h), with no end but its own when there is no
   // max_new_tokens. Empty: the reply ends.
   std::optional<int64_t> keep_on_shift;
   std::optional<Tokenizer> tokenizer;  // makes the text; stop strings and DRY's breakers need it
@@ -52,6 +52,7 @@ struct GenerateResult {
   StopCause stop;               // with kStop: which
   int64_t shifts = 0;           // times that the context was full and went on; the reply is approximate from the first
   int64_t shifted_tokens = 0;   // dropped by them
+  int64_t shift_kept = 0;       // tokens of the beginning that stayed
   int64_t known_positions = 0;  // of the prompt, which an earlier request had computed
   int64_t forced_tokens = 0;    // tokens that were chosen although a rule removed all (ChosenToken::emptied_by)
   double prefill_s = 0;         // computing the prompt

@@ -300,7 +300,7 @@ TEST_F(Chat, ShiftIsAskedForAndSaid) {
   session.Handle("/set context-policy shift");
   shifts = 1;
   session.Handle("two");
-  EXPECT_EQ(requests[1].keep_on_shift, 2);  // <|SYSTEM|>S
+  EXPECT_EQ(requests[1].keep_on_shift, 4);  // <|SYSTEM|>S and two more: attention sinks
   EXPECT_THAT(screen.warnings, ElementsAre(HasSubstr("approximate")));
 }
 

@@ -270,6 +270,12 @@ TEST_F(GenerateChat, ShiftGoesOnAndIsReported) {
                 .at("ids")
                 .size(),
             9u);
+  // Of a prompt of one token that token and the first three of the reply stay.
+  const Json raw =
+      Generate({"--ids", "7", "--context-policy", "shift", "--max-new-tokens", "300", "--ignore-eos", "--greedy"});
+  EXPECT_EQ(raw.at("ids").size(), 300u);
+  EXPECT_EQ(raw.at("shift").at("kept_tokens"), 4);
+  EXPECT_EQ(raw.at("shift").at("dropped_tokens"), 126);  // (256 - 4) / 2
   EXPECT_THAT(Run("generate", {"--ids", Joined(ids) + " 7", "--context-policy", "shift"}).err,
               HasSubstr("found 257 tokens, expected at most 256"));
 }

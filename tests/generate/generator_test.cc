@@ -288,6 +288,7 @@ TEST_F(ShiftingReply, GoesOnWhereTheContextEndsAndSaysSo) {
   }
   EXPECT_EQ(whole.shifts, shifts);
   EXPECT_EQ(whole.shifted_tokens, 61 * shifts);
+  EXPECT_EQ(whole.shift_kept, 6);
   EXPECT_EQ(Continue(model_, request_, {}, 1).ids, whole.ids);
   EXPECT_EQ(Continue(model_, request_, {}, 3).logprobs, whole.logprobs);
 }
