@@ -65,7 +65,7 @@ DType TypeForRows(const WeightEntry& entry, DType wanted, bool strict, std::vect
                  .what = what,
                  .found = {},
                  .expected = {},
-                 .hint = "without --strict it is stored as " + std::string(GgufNameOf(instead))});
+                 .hint = "without `strict` it is stored as " + std::string(GgufNameOf(instead))});
   }
   if (warnings) {
     warnings->push_back("tensor " + Quoted(entry.name) + ": " + what + "; stored as " +
@@ -188,7 +188,7 @@ std::vector<DType> ChooseTypes(const QuantMix& mix, const TypeOptions& options, 
   }
   for (size_t r = 0; r < used.size(); ++r) {
     if (used[r]) continue;
-    throw Error({.where = "--tensor",
+    throw Error({.where = "`tensor`",
                  .what = "the pattern meets no matrix of this model",
                  .found = Quoted(options.rules[r].pattern),
                  .expected = {},

@@ -9,10 +9,10 @@ std::vector<DType> TypesForLoading(const ModelFolder& model, const QuantMix& mix
     const StoredTensor& tensor = model.TensorOf(i);
     if (!IsQuantized(*tensor.dtype)) continue;
     throw Error({.where = model.path().string() + ": tensor " + Quoted(tensor.name),
-                 .what = "is quantized already: --quantize " + std::string(mix.name) + " would add to its errors",
+                 .what = "is quantized already: `quantize=" + std::string(mix.name) + "` would add to its errors",
                  .found = tensor.stored_as,
                  .expected = "a model of fp32, fp16, bf16 or fp64 weights",
-                 .hint = "leave --quantize out: the model runs as it is stored; or start from the original weights"});
+                 .hint = "leave `quantize` out: the model runs as it is stored; or start from the original weights"});
   }
   return ChooseTypes(mix, {}, model.table(), warnings);
 }

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "cli/setting_flags.h"
 
 namespace stablelm {
 namespace {
@@ -67,6 +68,6 @@ void Output::Note(std::string_view text) {
 
 void Output::Warning(std::string_view text) { PrintLine("\033[33m", "warning:", text); }
 
-void PrintError(std::string_view text) { PrintLine("\033[1;31m", "error:", text); }
+void PrintError(std::string_view text) { PrintLine("\033[1;31m", "error:", WithFlags(text)); }
 
 }  // namespace stablelm

@@ -37,7 +37,8 @@ class Output {
   bool quiet_;
 };
 
-// "error: ..." in red on a terminal; `text` may carry a second line with a hint.
+// "error: ..." in red on a terminal; `text` may carry a second line with a hint. Settings are shown as flags
+// (WithFlags).
 void PrintError(std::string_view text);
 
 }  // namespace stablelm

@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 #include "checkpoint/quant_mix.h"
 #include "cli/generate_run.h"
+#include "cli/setting_flags.h"
 #include "generate/prompt_line.h"
 #include "generate/token_ids.h"
 
@@ -90,7 +91,7 @@ PromptTasks::PromptTasks(PromptTaskSettings settings, const ModelConfig& config,
 }
 
 std::string PromptTasks::ErrorLine(uint64_t index, const std::string& place, std::string_view what) {
-  std::string text = place + ": " + std::string(what);
+  std::string text = place + ": " + WithFlags(what);
   // One line: an Error has its hint on a second one.
   constexpr std::string_view kHint = "\nhint:  ";
   if (const size_t hint = text.find(kHint); hint != std::string::npos) text.replace(hint, kHint.size(), "; hint: ");

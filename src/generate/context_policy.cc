@@ -84,7 +84,7 @@ FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& convers
   if (Fits(whole, limits)) return out;
   const std::string place = where.empty() ? "the conversation" : where;
   if (!DropsTurns(limits.policy)) {
-    FailToFit(whole, limits, "longer than the model's context", "shorten it, or --context-policy drop-oldest-turns",
+    FailToFit(whole, limits, "longer than the model's context", "shorten it, or `context_policy=drop-oldest-turns`",
               place);
   }
   // The turns before the last user message. A prompt with fewer turns is shorter, so the fewest that have to go are

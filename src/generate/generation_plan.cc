@@ -29,8 +29,8 @@ GenerationPlan PlanGeneration(const GenerationOptions& options, const ModelConfi
   SettingWishes wishes = options.wishes;
   if (options.greedy) {
     if (AskForDraws(wishes.options) == true) {
-      throw UsageError({.where = "--greedy",
-                        .what = "contradicts --temperature, --top-k and the other options that ask for draws",
+      throw UsageError({.where = "`greedy`",
+                        .what = "contradicts `temperature`, `top_k` and the other settings that ask for draws",
                         .found = {},
                         .expected = {},
                         .hint = "leave one of them out"});

@@ -71,7 +71,7 @@ void RunLines::Open(int flags) {
                .what = "another run is writing it",
                .found = {},
                .expected = {},
-               .hint = "wait for its end, or name another --output"});
+               .hint = "wait for its end, or name another `output`"});
 }
 
 void RunLines::TakeLine(std::string_view head, bool closed) {
@@ -81,7 +81,7 @@ void RunLines::TakeLine(std::string_view head, bool closed) {
                  .what = "this is no line of a run",
                  .found = Quoted(head, 40),
                  .expected = "a line that begins with " + expected + " and ends with }",
-                 .hint = "name another --output, or remove the file to begin anew"});
+                 .hint = "name another `output`, or remove the file to begin anew"});
   }
   Count(head);
 }

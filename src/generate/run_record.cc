@@ -38,7 +38,7 @@ class Reader {
                  .what = "this is no record of a run",
                  .found = it == root_.end() ? "nothing" : ShownJson(*it),
                  .expected = expected,
-                 .hint = "remove it together with the output file to begin anew, or name another --output"});
+                 .hint = "remove it together with the output file to begin anew, or name another `output`"});
   }
   const Json& Object(const char* key) const {
     return Key(
@@ -83,7 +83,7 @@ class Differences {
                  .what = "the run that began " + output.string() + " had other settings",
                  .found = now_ + more,
                  .expected = begun_,
-                 .hint = "go on with the same settings, name another --output, or remove " + output.string() + " and " +
+                 .hint = "go on with the same settings, name another `output`, or remove " + output.string() + " and " +
                          record + " to begin anew"});
   }
 

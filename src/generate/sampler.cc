@@ -238,7 +238,7 @@ ChosenToken Sampler::Choose(std::span<const float> logits, std::span<const int32
                  .what = "the logits are not numbers to choose by",
                  .found = "NaN, +infinity or nothing but -infinity",
                  .expected = {},
-                 .hint = "check the weights: load them with --check-weights"});
+                 .hint = "check the weights: load them with `check_weights`"});
   }
   Truncate(generated);
   STABLELM_CHECK(mirostat_mu_.empty() || mirostat_mu_.size() == static_cast<size_t>(generated) + 1);

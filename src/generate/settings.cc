@@ -119,7 +119,7 @@ std::vector<StopId> ResolveStopIds(const ModelConfig& config, const Tokenizer* t
   };
   for (const int32_t id : option) {
     if (id < 0 || id >= config.vocab_size) {
-      throw Error({.where = "--stop-id",
+      throw Error({.where = "`stop_ids`",
                    .what = "token id out of range",
                    .found = std::to_string(id),
                    .expected = "0 to " + std::to_string(config.vocab_size - 1),

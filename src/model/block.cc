@@ -40,7 +40,7 @@ void Attention(const BlockWeights& w, const BlockInput& in, ForwardContext& ctx)
                  .what = "a key or value is too large for an fp16 cache (beyond 65504)",
                  .found = {},
                  .expected = {},
-                 .hint = "run with --kv fp32"});
+                 .hint = "run with `cache=fp32`"});
   }
   Attend(attention, ctx.pool, ctx.workspace);
   Observe(in, "attention", ctx.attended, in.config.hidden_size);

@@ -124,7 +124,7 @@ void Finish(KvSequence& sequence, int64_t keep, int64_t dropped, bool fits) {
                .what = "a key is too large for an fp16 cache (beyond 65504)",
                .found = {},
                .expected = {},
-               .hint = "run with --kv fp32"});
+               .hint = "run with `cache=fp32`"});
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ void NonFiniteFinder::OnStep(int64_t layer, std::string_view module, const float
          .what = "the output of " + step + " is not finite, because its tensor " + Quoted(entry.name) + " is not",
          .found = "NaN or infinity at element " + std::to_string(*index),
          .expected = "finite weights",
-         .hint = "the file is damaged or was saved with overflow: download or convert it again (--check-weights finds "
+         .hint = "the file is damaged or was saved with overflow: download or convert it again (`check_weights` finds "
                  "this at loading)"});
   }
   throw Error(

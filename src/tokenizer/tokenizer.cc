@@ -147,7 +147,7 @@ struct Encoder::State {
                  .what = "not valid UTF-8 at byte " + std::to_string(at),
                  .found = Quoted(text.substr(at, utf8::DecodeOne(text.substr(at)).bytes)),
                  .expected = "UTF-8",
-                 .hint = "convert the text, or have ill-formed bytes replaced by U+FFFD (--invalid-utf8 replace)"});
+                 .hint = "convert the text, or have ill-formed bytes replaced by U+FFFD (`invalid_utf8=replace`)"});
   }
 
   template <bool kOffsets>

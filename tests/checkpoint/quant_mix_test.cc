@@ -102,7 +102,7 @@ TEST(QuantMix, RowsThatATypeDoesNotDivide) {
   EXPECT_EQ(odd.Of(types, "embed_out.weight"), DType::kF16);
   EXPECT_EQ(odd.Of(types, "gpt_neox.layers.0.mlp.dense_4h_to_h.weight"), DType::kQ8_0);  // rows of 160
   EXPECT_THAT(ErrorText([&] { odd.Types("Q8_0", {.rules = {}, .strict = true}); }),
-              AllOf(HasSubstr("rows of 40"), HasSubstr("--strict"), HasSubstr("F16")));
+              AllOf(HasSubstr("rows of 40"), HasSubstr("`strict`"), HasSubstr("F16")));
 }
 
 TEST(QuantMix, NamesAndRulesThatAreWrong) {

@@ -189,6 +189,9 @@ TEST_F(LanguageModelChat, ContextPolicies) {
   EXPECT_EQ(shifted.ids.size(), 100u);
   EXPECT_GT(shifted.shifted_tokens, 0);
   EXPECT_THAT(ErrorOf([&] { chat("error", 5); }), testing::HasSubstr("longer than the model's context"));
+  const std::string too_long = ErrorOf([&] { chat("error", 5); });  // names the setting, where a library has no flags
+  EXPECT_THAT(too_long, testing::HasSubstr("`context_policy=drop-oldest-turns`"));
+  EXPECT_THAT(too_long, testing::Not(testing::HasSubstr("--")));
   EXPECT_THAT(ErrorOf([&] { chat("drop-oldest-turn", 5); }), testing::HasSubstr("did you mean drop-oldest-turns?"));
 }
 
@@ -231,6 +234,7 @@ TEST(LanguageModel, FailuresAreExceptionsWithWords) {
   EXPECT_THAT(ErrorOf([&] { model.Tokenize("x"); }), testing::HasSubstr("tokenizer.json is missing"));
   EXPECT_THAT(ErrorOf([&] { model.Generate(none); }), testing::HasSubstr("empty"));
   EXPECT_THAT(ErrorOf([&] { model.Score(outside); }), testing::HasSubstr("found 512"));
+  EXPECT_THAT(ErrorOf([&] { model.Generate(one, {.stop_ids = {512}}); }), testing::HasSubstr("`stop_ids`: token id"));
   EXPECT_THAT(ErrorOf([&] { model.Generate(one, {.top_p = 2}); }), testing::HasSubstr("top_p"));
   EXPECT_THAT(ErrorOf([&] { model.Generate(one, {.max_new_tokens = 0}); }), testing::HasSubstr("max_new_tokens"));
   EXPECT_THAT(ErrorOf([&] { model.Generate(one, {.top_k = INT64_MAX}); }), testing::HasSubstr("top_k"));

@@ -110,7 +110,7 @@ TEST(ChatSetupTest, TheOrderOfSystemTexts) {
 }
 
 TEST(ChatSetupTest, AModelWithoutATemplateSaysHowToGoOn) {
-  EXPECT_THAT(ErrorText([] { ResolveChatSetup({}, {}); }), HasSubstr("--template alpaca"));
+  EXPECT_THAT(ErrorText([] { ResolveChatSetup({}, {}); }), HasSubstr("`prompt_template=alpaca`"));
   const ChatSetup setup =
       ResolveChatSetup({.prompt_template = PromptTemplate::kAlpaca, .system = {}, .no_system = false}, {});
   EXPECT_EQ(setup.template_from, "--template");

@@ -86,7 +86,7 @@ TEST_P(ContextPolicyTest, ErrorNamesBothNumbersAndStopAsksForNoReserve) {
               HasSubstr("found " + std::to_string(whole) + " tokens and 10 reserved for the reply, expected at most " +
                         std::to_string(whole + 9) + " together"));
   EXPECT_EQ(refusal(ContextPolicy::kError, whole, 0), "");
-  EXPECT_THAT(refusal(ContextPolicy::kError, whole - 1, 0), HasSubstr("--context-policy drop-oldest-turns"));
+  EXPECT_THAT(refusal(ContextPolicy::kError, whole - 1, 0), HasSubstr("`context_policy=drop-oldest-turns`"));
   EXPECT_EQ(refusal(ContextPolicy::kStop, whole, 1000), "");
   EXPECT_THAT(refusal(ContextPolicy::kStop, whole - 1, 0), HasSubstr("longer than the model's context"));
 }

@@ -83,12 +83,12 @@ TEST(GenerationPlan, RefusesWhatContradictsItself) {
   GenerationOptions options;
   options.greedy = true;
   options.wishes.options["top_k"] = 5;
-  EXPECT_THAT(ErrorText([&] { PlanGeneration(options, Config(), nullptr, {}, {}); }), HasSubstr("--greedy"));
+  EXPECT_THAT(ErrorText([&] { PlanGeneration(options, Config(), nullptr, {}, {}); }), HasSubstr("`greedy`: contradicts `temperature`"));
   options.wishes.options.clear();
   options.wishes.options["min_length"] = 5;
   EXPECT_TRUE(PlanGeneration(options, Config(), nullptr, {}, {}).settings.sampling.Greedy());
   options.stop_ids = {1000};
-  EXPECT_THAT(ErrorText([&] { PlanGeneration(options, Config(), nullptr, {}, {}); }), HasSubstr("--stop-id"));
+  EXPECT_THAT(ErrorText([&] { PlanGeneration(options, Config(), nullptr, {}, {}); }), HasSubstr("`stop_ids`"));
 }
 
 }  // namespace

@@ -247,7 +247,7 @@ TEST(StopIdsTest, AreTheUnionOfAllPlaces) {
   const Tokenizer dolly = DollyTokenizer();
   EXPECT_THAT(IdsOf(ResolveStopIds(config, &dolly, {}, PromptTemplate::kDollyV2, {})), ElementsAre(0, 5, 723));
   EXPECT_THAT(ErrorText([&] { ResolveStopIds(config, nullptr, {}, {}, std::vector<int32_t>{1000}); }),
-              HasSubstr("--stop-id: token id out of range: found 1000, expected 0 to 999"));
+              HasSubstr("`stop_ids`: token id out of range: found 1000, expected 0 to 999"));
 }
 
 // Every number of the sampling options can be set by its name, and reaches the sampler.

@@ -176,7 +176,7 @@ TEST(ContextShiftOverflow, IsAnErrorAndNoInfinity) {
       reference ? ShiftContextRef(sequence, 5, 1, rotary) : ShiftContext(sequence, 5, 1, rotary, pool);
       FAIL() << "no error";
     } catch (const Error& e) {
-      EXPECT_NE(std::string(e.what()).find("--kv fp32"), std::string::npos);
+      EXPECT_NE(std::string(e.what()).find("`cache=fp32`"), std::string::npos);
     }
     EXPECT_EQ(sequence.length(), 5);
   }

@@ -1,0 +1,19 @@
+#include "cli/setting_flags.h"
+
+#include <gtest/gtest.h>
+
+namespace stablelm {
+namespace {
+
+TEST(SettingFlags, SettingsBecomeFlagsAndTheRestStays) {
+  EXPECT_EQ(WithFlags("`stop_ids`: out of range"), "--stop-id: out of range");
+  EXPECT_EQ(WithFlags("a shorter context, `cache=fp16` or `weights=fp16`"),
+            "a shorter context, --kv fp16 or --dtype fp16");
+  EXPECT_EQ(WithFlags("`stablelm fit` shows; name another `output`"), "`stablelm fit` shows; name another --output");
+  EXPECT_EQ(WithFlags("`` ` `x` `strict"), "`` ` `x` `strict");
+  EXPECT_EQ(WithFlags("``strict`"), "`--strict");
+  EXPECT_EQ(WithFlags(""), "");
+}
+
+}  // namespace
+}  // namespace stablelm
