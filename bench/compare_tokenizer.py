@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Our tokenizer beside huggingface/tokenizers: one thread, same texts, same run.
 
-    cmake --preset release && cmake --build build/release --target tokenizer_bench
-    STABLELM_SHARED=FOLDER bench/compare_tokenizer.py [--bench build/release/bench/tokenizer_bench]
+    cmake --preset release && cmake --build build/release --target stablelm
+    STABLELM_SHARED=FOLDER bench/compare_tokenizer.py [--program build/release/stablelm]
 
 FOLDER holds tokenizer/tokenizer.json and data/ (hh_harmless_test.jsonl.gz, lambada_test.jsonl, gpteacher_codegen.json).
 The peer is installed from PyPI into a temporary environment. It is timed by its fastest call for a list of texts on one
 thread (encode_batch_fast, which leaves the offsets out), and by one call per text; the ids of both sides are compared.
 Work of one thread is timed by the processor time of the process on both sides, batches over threads by the clock on
-the wall. Prints medians and the ratio, then what our program says of loading, threads and hard inputs.
+the wall. Prints medians and the ratio, then what `stablelm bench tokenizer` says of loading, threads and hard texts.
 """
 import argparse
 import gzip
@@ -78,15 +78,15 @@ def json_lines(command, **more):
 def main():
     root = pathlib.Path(__file__).resolve().parent.parent
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bench", type=pathlib.Path, default=root / "build" / "release" / "bench" / "tokenizer_bench")
+    parser.add_argument("--program", type=pathlib.Path, default=root / "build" / "release" / "stablelm")
     parser.add_argument("--peer", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peer:
         return run_peer(options.peer[0], options.peer[1:])
     if "STABLELM_SHARED" not in os.environ:
         sys.exit("STABLELM_SHARED is not set: it names the folder that has tokenizer/ and data/")
-    if not options.bench.exists():
-        sys.exit(f"{options.bench} is not there: cmake --preset release, then build the target tokenizer_bench")
+    if not options.program.exists():
+        sys.exit(f"{options.program} is not there: cmake --preset release, then build the target stablelm")
     shared = pathlib.Path(os.environ["STABLELM_SHARED"])
     tokenizer = str(shared / "tokenizer" / "tokenizer.json")
     with tempfile.TemporaryDirectory() as folder:
@@ -97,27 +97,31 @@ def main():
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PEER], check=True)
         one_thread = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1"}
         peer = {r["texts"]: r for r in json_lines([python, __file__, "--peer", tokenizer, *texts], env=one_thread)}
-        ours = json_lines([str(options.bench), tokenizer, *texts])
-    machine = ours[0]
-    print(f"{machine['cpu']}, {machine['cores']} cores; one thread; {PEER}; medians of {RUNS} and 9 runs\n")
+        lists = [word for path in texts for word in ("--texts", path)]
+        ours = json_lines([str(options.program), "bench", "tokenizer", "--tokenizer", tokenizer, *lists, "--hard",
+                           "--json", "--quiet"])[0]
+    print(f"{ours['cpu']}; one thread; {PEER}; medians of {RUNS} and {ours['samples']} runs\n")
     print("| texts | MB | HF encode_batch_fast MB/s | HF encode MB/s | ours MB/s | ratio to the faster | HF decode | ours |")
     print("|---|---|---|---|---|---|---|---|")
     failed = False
-    for line in ours:
-        if line["what"] != "encode":
+    for line in ours["results"]:
+        if line["hard"]:
             continue
-        other = peer[line["texts"]]
+        name = pathlib.Path(line["text"]).name
+        other = peer[name]
         failed |= other["sha256"] != line["sha256"]
         best = max(other["batch_mb_per_s"], other["single_mb_per_s"])
-        decode = next(r for r in ours if r["what"] == "decode" and r["texts"] == line["texts"])
-        print(f"| {line['texts']} | {line['bytes'] / 1e6:.2f} | {other['batch_mb_per_s']:.2f} | "
-              f"{other['single_mb_per_s']:.2f} | {line['mb_per_s']:.1f} | {line['mb_per_s'] / best:.1f} | "
-              f"{other['decode_mb_per_s']:.1f} | {decode['mb_per_s']:.0f} |")
-    print()
-    for line in ours[1:]:
-        if line["what"] not in ("encode", "decode"):
-            print("  ".join(f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in line.items()
-                            if k not in ("mb_per_s_range", "sha256")))
+        encode = line["encode_mb_per_s"]["median"]
+        print(f"| {name} | {line['bytes'] / 1e6:.2f} | {other['batch_mb_per_s']:.2f} | "
+              f"{other['single_mb_per_s']:.2f} | {encode:.1f} | {encode / best:.1f} | "
+              f"{other['decode_mb_per_s']:.1f} | {line['decode_mb_per_s']['median']:.0f} |")
+    print(f"\nload {ours['load_ms']['median']:.1f} ms")
+    for line in ours["results"]:
+        if line["hard"]:
+            print(f"{line['text']}: {line['encode_mb_per_s']['median']:.1f} MB/s")
+        for batch in line.get("batches", []):
+            print(f"{pathlib.Path(line['text']).name}, {batch['threads']} threads: "
+                  f"{batch['mb_per_s']['median']:.1f} MB/s")
     if failed:
         sys.exit("the ids differ")
     print("\nids: the same on both sides")

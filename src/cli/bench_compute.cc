@@ -80,12 +80,6 @@ class BenchCompute : public Command {
     }
   }
 
-  static std::string Range(const Samples& s) {
-    char text[40];
-    std::snprintf(text, sizeof text, "(%.1f to %.1f)", s.min, s.max);
-    return text;
-  }
-
   uint64_t samples_ = 9;
 };
 

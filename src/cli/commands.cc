@@ -19,6 +19,8 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(MakeBenchMemory());
   commands.push_back(MakeBenchCompute());
   commands.push_back(MakeBenchModel());
+  commands.push_back(MakeBenchSampler());
+  commands.push_back(MakeBenchTokenizer());
   commands.push_back(MakeCompletion());
   commands.push_back(MakeMan());
   return commands;

@@ -23,6 +23,8 @@ std::unique_ptr<Command> MakeImatrix();
 std::unique_ptr<Command> MakeBenchMemory();
 std::unique_ptr<Command> MakeBenchCompute();
 std::unique_ptr<Command> MakeBenchModel();
+std::unique_ptr<Command> MakeBenchSampler();
+std::unique_ptr<Command> MakeBenchTokenizer();
 std::unique_ptr<Command> MakeCompletion();
 std::unique_ptr<Command> MakeMan();
 

@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "run_program.h"
+#include "temp_folder.h"
 
 namespace stablelm {
 namespace {
@@ -105,6 +107,84 @@ TEST_F(BenchModel, WrongUsage) {
     EXPECT_EQ(result.exit_code, 2) << result.err;
     EXPECT_THAT(result.err, HasSubstr(c.says));
   }
+}
+
+TEST(BenchSampler, PrintsEveryChain) {
+  const auto run = [](std::vector<std::string> more) {
+    more.insert(more.begin(), {"bench", "sampler", "--vocab", "600", "--context", "40", "--samples", "3", "--quiet"});
+    return RunProgramBinary(more);
+  };
+  const ProgramResult result = run({"--plain", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto json = nlohmann::json::parse(result.out);
+  EXPECT_EQ(json.at("vocab"), 600);
+  EXPECT_EQ(json.at("context"), 40);
+  std::vector<std::string> chains;
+  for (const auto& row : json.at("results")) {
+    chains.push_back(row.at("chain"));
+    EXPECT_GT(row.at("us"), 0) << row;
+    EXPECT_GT(row.at("plain_us"), 0) << row;
+    EXPECT_LE(row.at("min"), row.at("us"));
+    EXPECT_GE(row.at("max"), row.at("us"));
+  }
+  EXPECT_THAT(chains, testing::IsSupersetOf({"greedy", "card", "top-k, top-p, min-p", "flat top-p", "penalties",
+                                             "mirostat 2", "typical", "DRY, n-grams"}));
+  EXPECT_EQ(json.at("results").at(1).at("settings").at("top_k"), 50);
+  const std::string text = run({}).out;
+  EXPECT_THAT(text, HasSubstr("600 tokens to choose from, 40 before"));
+  EXPECT_THAT(text, HasSubstr("temperature 0.8, mirostat 2"));
+  for (const std::string& chain : chains) EXPECT_THAT(text, HasSubstr("\n" + chain + " "));
+  EXPECT_EQ(run({"--vocab", "1"}).exit_code, 2);
+}
+
+class BenchTokenizer : public testing::Test {
+ protected:
+  ProgramResult Run(std::vector<std::string> arguments, const ProgramInput& input = {}) {
+    arguments.insert(arguments.begin(),
+                     {"bench", "tokenizer", "--tokenizer", STABLELM_TEST_DATA "/tokenizer/tokenizer.json", "--samples",
+                      "1", "--threads", "2", "--quiet"});
+    return RunProgramBinary(arguments, input);
+  }
+};
+
+TEST_F(BenchTokenizer, TimesATextAndAList) {
+  const TempFolder temp;
+  const std::string list = (temp.path() / "list.json").string();
+  std::ofstream(list) << R"(["Hello, world", "", "hi"])";
+  const ProgramResult result =
+      Run({"--file", "-", "--texts", list, "--hard", "--json"}, {.standard_input = "Hello, world"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto json = nlohmann::json::parse(result.out);
+  EXPECT_GT(json.at("load_ms").at("median"), 0);
+  const auto& results = json.at("results");
+  ASSERT_EQ(results.size(), 12u);
+  EXPECT_EQ(results[0].at("bytes"), 12);
+  EXPECT_EQ(results[1].at("bytes"), 14);
+  EXPECT_EQ(results[1].at("count"), 3);
+  EXPECT_GE(results[1].at("tokens"), results[0].at("tokens"));
+  for (const auto& row : results) EXPECT_GT(row.at("encode_mb_per_s").at("median"), 0) << row;
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_GT(results[i].at("encode_with_offsets_mb_per_s").at("median"), 0);
+    EXPECT_GT(results[i].at("decode_mb_per_s").at("median"), 0);
+  }
+  EXPECT_EQ(results[1].at("batches").size(), 2u);
+  EXPECT_TRUE(results[2].at("hard"));
+}
+
+TEST_F(BenchTokenizer, HasATextOfItsOwnAndRefusesNonsense) {
+  const ProgramResult result = Run({});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, testing::AllOf(HasSubstr("load "), HasSubstr("text of its own tokens")));
+  const TempFolder temp;
+  const std::string list = (temp.path() / "list.json").string();
+  for (const char* text : {"[1]", "[]", "no", "\"a\""}) {
+    std::ofstream(list) << text;
+    const ProgramResult bad = Run({"--texts", list});
+    EXPECT_EQ(bad.exit_code, 1) << text;
+    EXPECT_THAT(bad.err, HasSubstr("not a list of texts"));
+  }
+  EXPECT_THAT(Run({"--file", "-"}, {.standard_input = "a\xFF"}).err, HasSubstr("UTF-8"));
+  EXPECT_EQ(Run({"-m", "x"}).exit_code, 2);
 }
 
 TEST(Bench, WrongUsage) {
