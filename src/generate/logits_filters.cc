@@ -63,6 +63,17 @@ const std::vector<size_t>& SortedPlaces(size_t n, FilterScratch& scratch, const 
   return scratch.order;
 }
 
+// Sorts the next of order's places, of which the first `sorted` are in order already: few at first, since few are most
+// often looked at, then more. Returns how many are in order now.
+template <typename F>
+size_t SortMore(std::vector<size_t>& order, size_t sorted, const F& before) {
+  const size_t end = std::min(order.size(), sorted + std::max<size_t>(256, 3 * sorted));
+  const auto at = [&](size_t i) { return order.begin() + static_cast<ptrdiff_t>(i); };
+  if (end < order.size()) std::nth_element(at(sorted), at(end), order.end(), before);
+  std::sort(at(sorted), at(end), before);
+  return end;
+}
+
 void CutBelow(std::span<float> scores, double least, const Left& left, const FilterScratch& scratch) {
   RemoveLeft(scores, left, scratch, [&](size_t i) {
     return static_cast<double>(scratch.weights[i]) / left.total < least && scratch.values[i] < left.max;
@@ -158,12 +169,16 @@ void KeepTypicalP(std::span<float> scores, double mass, FilterScratch& scratch) 
     const double surprise = log_total + static_cast<double>(left.max) - static_cast<double>(scratch.values[i]);
     distances[i] = std::abs(surprise - entropy);
   }
-  const std::vector<size_t>& order = SortedPlaces(left.n, scratch, [&](size_t a, size_t b) {
+  const auto before = [&](size_t a, size_t b) {
     return distances[a] != distances[b] ? distances[a] < distances[b] : a < b;
-  });
+  };
+  std::vector<size_t>& order = scratch.order;
+  order.resize(left.n);
+  std::iota(order.begin(), order.end(), size_t{0});
   double sum = 0;
   size_t last = 0;
-  for (; last + 1 < left.n; ++last) {
+  for (size_t sorted = 0; last + 1 < left.n; ++last) {
+    if (last == sorted) sorted = SortMore(order, sorted, before);
     sum += static_cast<double>(scratch.weights[order[last]]) / left.total;
     if (sum >= mass) break;
   }

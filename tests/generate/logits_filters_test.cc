@@ -135,6 +135,36 @@ TEST(Filters, TypicalLeavesOutTheTooLikely) {
   EXPECT_EQ(Typical({-kInf, 1}, 0.5), (Ids{1}));
 }
 
+// On long rows: what stays is nearest to the entropy, reaches the mass, and does not without the furthest of it.
+TEST(Filters, TypicalKeepsNoMoreThanItNeeds) {
+  const Philox random(82);
+  for (const double scale : {0.1, 1.0, 4.0}) {
+    for (const double mass : {0.05, 0.5, 0.9, 0.999}) {
+      SCOPED_TRACE(testing::Message() << scale << " " << mass);
+      const Row row = RandomRow(5000, {scale, 20, 5}, random, static_cast<uint64_t>(10 * scale));
+      double total = 0, entropy = 0;
+      for (const float s : row) total += std::exp(static_cast<double>(s));
+      const auto p = [&](size_t i) { return std::exp(static_cast<double>(row[i])) / total; };
+      for (size_t i = 0; i < row.size(); ++i) entropy -= p(i) > 0 ? p(i) * std::log(p(i)) : 0;
+      const auto distance = [&](size_t i) { return std::abs(-std::log(p(i)) - entropy); };
+      const Ids kept = Typical(row, mass);
+      double furthest = 0, sum = 0, nearer = 0;
+      for (const int i : kept) furthest = std::max(furthest, distance(static_cast<size_t>(i)));
+      for (const int i : kept) {
+        const size_t place = static_cast<size_t>(i);
+        sum += p(place);
+        if (distance(place) < furthest - 1e-6) nearer += p(place);
+      }
+      // Weights are within 1e-6 of their probabilities.
+      EXPECT_GE(sum, mass - 1e-6);
+      EXPECT_LT(nearer, mass + 1e-6);
+      size_t wanted = 0;
+      for (size_t i = 0; i < row.size(); ++i) wanted += row[i] > -kInf && distance(i) <= furthest + 1e-6;
+      EXPECT_NEAR(static_cast<double>(kept.size()), static_cast<double>(wanted), 2);
+    }
+  }
+}
+
 TEST(Filters, CutoffsKeepTheMostLikely) {
   const Row scores = Logs({0.6, 0.25, 0.1, 0.05, 0});
   const auto epsilon = [&](double e) {
