@@ -83,7 +83,8 @@ TEST(GenerationPlan, RefusesWhatContradictsItself) {
   GenerationOptions options;
   options.greedy = true;
   options.wishes.options["top_k"] = 5;
-  EXPECT_THAT(ErrorText([&] { PlanGeneration(options, Config(), nullptr, {}, {}); }), HasSubstr("`greedy`: contradicts `temperature`"));
+  EXPECT_THAT(ErrorText([&] { PlanGeneration(options, Config(), nullptr, {}, {}); }),
+              HasSubstr("`greedy`: contradicts `temperature`"));
   options.wishes.options.clear();
   options.wishes.options["min_length"] = 5;
   EXPECT_TRUE(PlanGeneration(options, Config(), nullptr, {}, {}).settings.sampling.Greedy());
