@@ -10,40 +10,47 @@
 #include "base/system.h"
 #include "ops/attention.h"
 #include "ops/matmul.h"
+#include "ops/quant/quant_row.h"
 #include "ops/simd.h"
 
 namespace stablelm {
 namespace {
 
+constexpr size_t kInCache = size_t{1} << 20;  // weights of fewer bytes show what the instructions can do
 constexpr size_t kCopies = 4;  // of the weights, used in turn: more than the caches hold, as in the model
 
-void FillBytes(AlignedBuffer<std::byte>& bytes) {
-  // fp16 and fp32 patterns of modest size, nowhere subnormal or huge.
-  for (size_t i = 0; i < bytes.size(); ++i)
-    bytes[i] = static_cast<std::byte>(i % 2 ? 0x2C + (i / 2 % 8) : i * 37 % 251);
+// Numbers of modest size in every type, nowhere subnormal or huge.
+void FillRow(DType type, int64_t k, std::byte* row) {
+  if (IsQuantized(type)) {
+    std::vector<float> values(static_cast<size_t>(k));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = 0.02f * static_cast<float>(i * 37 % 251) - 2.5f;
+    EncodeRow(type, values, {}, row);
+    return;
+  }
+  for (size_t i = 0; i < BytesOf(type, k); ++i)
+    row[i] = static_cast<std::byte>(i % 2 ? 0x2C + (i / 2 % 8) : i * 37 % 251);
 }
 
 void BM_MatMul(benchmark::State& state, DType type, int64_t n, int64_t k) {
   const int64_t m = state.range(0);
   ThreadPool pool(PhysicalCores());
   Workspace workspace(pool.NumThreads(), static_cast<size_t>(m), static_cast<size_t>(k));
-  const size_t bytes = static_cast<size_t>(n * k) * BytesOf(type);
+  const size_t bytes = static_cast<size_t>(n) * BytesOf(type, k);
+  const size_t copies = bytes < kInCache ? 1 : kCopies;
   std::vector<PackedMatrix> weights;
   {
-    AlignedBuffer<std::byte> stored(bytes, "weights");
-    FillBytes(stored);
-    for (size_t i = 0; i < kCopies; ++i) {
+    AlignedBuffer<std::byte> stored(kPanelRows * BytesOf(type, k), "weights");
+    for (size_t r = 0; r < kPanelRows; ++r) FillRow(type, k, stored.data() + r * BytesOf(type, k));
+    for (size_t i = 0; i < copies; ++i) {
       weights.emplace_back(type, n, k, "weights");
-      pool.ForEach(weights.back().panels(), [&](size_t p, size_t) {
-        weights.back().Pack(p, stored.data() + p * kPanelRows * BytesOf(type, k));
-      });
+      pool.ForEach(weights.back().panels(), [&](size_t p, size_t) { weights.back().Pack(p, stored.data()); });
     }
   }
   std::vector<float> x(static_cast<size_t>(m * k), 0.5f), y(static_cast<size_t>(m * n));
   size_t copy = 0;
   for (auto _ : state) {
     MatMul({.x = x.data(), .m = m, .w = &weights[copy], .bias = nullptr, .y = y.data()}, pool, workspace);
-    copy = (copy + 1) % kCopies;
+    copy = (copy + 1) % copies;
     benchmark::DoNotOptimize(y.data());
   }
   const double runs = static_cast<double>(state.iterations());
@@ -87,12 +94,13 @@ void Register() {
     const char* name;
     int64_t n, k;
   };
-  for (const Matrix& matrix :
-       {Matrix{"qkv", 12288, 4096}, Matrix{"mlp_up", 16384, 4096}, Matrix{"mlp_down", 4096, 16384}}) {
-    for (const DType type : {DType::kF16, DType::kBF16, DType::kF32}) {
+  for (const Matrix& matrix : {Matrix{"cached", 128, 4096}, Matrix{"qkv", 12288, 4096}, Matrix{"mlp_up", 16384, 4096},
+                               Matrix{"mlp_down", 4096, 16384}}) {
+    for (const DType type : {DType::kF16, DType::kBF16, DType::kF32, DType::kQ8_0, DType::kQ6_K, DType::kQ5_K,
+                             DType::kQ4_K, DType::kQ4_0}) {
       const std::string name = "MatMul/" + std::string(matrix.name) + "/" + std::string(NameOf(type));
       auto* bench = benchmark::RegisterBenchmark(name.c_str(), BM_MatMul, type, matrix.n, matrix.k);
-      bench->Arg(1)->Arg(4)->Arg(16)->Arg(128)->UseRealTime()->Unit(benchmark::kMillisecond);
+      bench->Arg(1)->Arg(2)->Arg(4)->Arg(16)->Arg(128)->UseRealTime()->Unit(benchmark::kMillisecond);
     }
   }
   for (const DType type : {DType::kF32, DType::kF16}) {

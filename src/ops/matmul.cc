@@ -19,9 +19,9 @@ constexpr size_t kSmallWork = size_t{1} << 16;
 
 void QuantMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
   const PackedMatrix& w = *in.w;
-  const size_t m = static_cast<size_t>(in.m), k = w.columns(), block = static_cast<size_t>(BlockElements(w.type()));
-  STABLELM_CHECK(QuantizedRows::Bytes(m, k, block) <= workspace.cut_capacity() * sizeof(float));
-  const QuantJob job = {.x = QuantizedRows::In(workspace.cut_rows(), m, k, block),
+  const size_t m = static_cast<size_t>(in.m), k = w.columns();
+  STABLELM_CHECK(QuantizedRows::Bytes(m, k, w.type()) <= workspace.cut_capacity() * sizeof(float));
+  const QuantJob job = {.x = QuantizedRows::In(workspace.cut_rows(), m, k, w.type()),
                         .rows = m,
                         .w = &w,
                         .bias = in.bias,
@@ -35,9 +35,13 @@ void QuantMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) 
   } else {
     pool.ForRanges(m, 1, quantize);
   }
-  const size_t each = m <= kMaxQuantStreamedRows ? kQuantStreams : 1;
-  pool.ForEach((w.panels() + each - 1) / each, [&](size_t index, size_t) {
-    QuantMatMulPanels(job, index * each, std::min(w.panels(), (index + 1) * each));
+  if (m > QuantStreamedRows()) {
+    return pool.ForEach(w.panels(),
+                        [&](size_t p, size_t worker) { QuantMatMulTiled(job, p, p + 1, workspace.worker(worker)); });
+  }
+  pool.ForEach((w.panels() + kStreamedTaskPanels - 1) / kStreamedTaskPanels, [&](size_t index, size_t) {
+    const size_t begin = index * kStreamedTaskPanels;
+    QuantMatMulStreamed(job, begin, std::min(w.panels(), begin + kStreamedTaskPanels));
   });
 }
 

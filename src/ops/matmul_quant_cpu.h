@@ -2,14 +2,18 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "ops/packed_matrix.h"
 #include "ops/quantized_rows.h"
 
 namespace stablelm {
 
+// How words of bytes are multiplied (ops/quant_products-inl.h): a matter of instructions, never of results.
+enum class QuantMultiply : uint8_t { kPlain, kPairs, kDot };
+
 struct QuantJob {
-  QuantizedRows x;  // in blocks of the weights' length
+  QuantizedRows x;  // for weights of the matrix's type
   size_t rows = 0;  // M
   const PackedMatrix* w = nullptr;
   const float* bias = nullptr;  // [N] or null
@@ -17,11 +21,15 @@ struct QuantJob {
   bool vnni = false;            // VnniInUse()
 };
 
-// Most rows for which several panels are read side by side (decoding); more rows go through tiles, a panel at a time.
+// Most rows that are streamed: the weights are decoded in registers as they come from memory (decoding). More rows go
+// through tiles.
 inline constexpr size_t kMaxQuantStreamedRows = 2;
-inline constexpr size_t kQuantStreams = 4;
+size_t QuantStreamedRows();  // for the SIMD target in use: kMaxQuantStreamedRows or none
+// Panels [p_begin, p_end) of y, few rows: limited by memory bandwidth.
+void QuantMatMulStreamed(const QuantJob& job, size_t p_begin, size_t p_end);
 
-// Panels [p_begin, p_end) of y.
-void QuantMatMulPanels(const QuantJob& job, size_t p_begin, size_t p_end);
+// Panels [p_begin, p_end), any number of rows: limited by arithmetic. `scratch` has Workspace::kWorkerFloats floats,
+// 64-byte aligned.
+void QuantMatMulTiled(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch);
 
 }  // namespace stablelm

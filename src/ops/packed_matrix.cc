@@ -123,13 +123,13 @@ constexpr BlockField kHalf[] = {{0, 2, 1}};
 constexpr BlockField kQ8_0[] = {{offsetof(BlockQ8_0, d), 2, 1}, {offsetof(BlockQ8_0, q), 4, 8}};
 constexpr BlockField kQ4_0[] = {{offsetof(BlockQ4_0, d), 2, 1}, {offsetof(BlockQ4_0, q), 4, 4}};
 constexpr BlockField kQ4_K[] = {
-    {offsetof(BlockQ4_K, d), 2, 2}, {offsetof(BlockQ4_K, s), 1, 12}, {offsetof(BlockQ4_K, q), 4, 32}};
+    {offsetof(BlockQ4_K, d), 2, 2}, {offsetof(BlockQ4_K, s), 4, 3}, {offsetof(BlockQ4_K, q), 4, 32}};
 constexpr BlockField kQ5_K[] = {{offsetof(BlockQ5_K, d), 2, 2},
-                                {offsetof(BlockQ5_K, s), 1, 12},
+                                {offsetof(BlockQ5_K, s), 4, 3},
                                 {offsetof(BlockQ5_K, high), 4, 8},
                                 {offsetof(BlockQ5_K, q), 4, 32}};
 constexpr BlockField kQ6_K[] = {{offsetof(BlockQ6_K, d), 2, 1},
-                                {offsetof(BlockQ6_K, scale), 1, 16},
+                                {offsetof(BlockQ6_K, scale), 4, 4},
                                 {offsetof(BlockQ6_K, low), 4, 32},
                                 {offsetof(BlockQ6_K, high), 4, 16}};
 

@@ -6,8 +6,9 @@
 // panel is filled up with zeros.
 //
 // Quantized rows are packed block by block: each field of the block (PackedFields) holds its first unit of all rows of
-// the panel, then its second, and so on. Units are fp16 scales, bytes of packed scales, and words of four quants, which
-// is what integer products take at a time. Nothing is decoded, so that a matrix takes the bytes that it has in a file.
+// the panel, then its second, and so on. Units are fp16 scales, and words of four quants or integer scales,
+// which is what integer products take at a time. Nothing is decoded, so that a matrix takes the bytes that it has in a
+// file.
 //
 // The memory is the matrix's own, in huge pages where the system has them: walking 4 KiB pages costs a fifth of the
 // speed of decoding.

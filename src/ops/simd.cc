@@ -55,6 +55,9 @@ bool MachineHasVnni() {
 
 // Part of the one choice per process, beside Highway's own.
 std::atomic<bool> vnni_refused = false;
+// VnniInUse, once it was found out: asking the processor takes tens of microseconds in a virtual machine.
+enum class Known : uint8_t { kNot, kNo, kYes };
+std::atomic<Known> vnni_in_use = Known::kNot;
 
 int64_t Usable() {
   hwy::SetSupportedTargetsForTest(0);
@@ -78,10 +81,18 @@ std::string SimdTargetInUse() {
   return best == HWY_AVX3 && MachineHasVnni() && !vnni_refused ? kVnniName : LowerName(best);
 }
 
-bool VnniInUse() { return SimdTargetInUse() == kVnniName; }
+bool VnniInUse() {
+  Known known = vnni_in_use.load(std::memory_order_relaxed);
+  if (known == Known::kNot) {
+    known = SimdTargetInUse() == kVnniName ? Known::kYes : Known::kNo;
+    vnni_in_use.store(known, std::memory_order_relaxed);
+  }
+  return known == Known::kYes;
+}
 
 void SelectSimdTarget(std::string_view name) {
   const int64_t usable = Usable();
+  vnni_in_use = Known::kNot;
   vnni_refused = name == LowerName(HWY_AVX3);
   const bool wants_vnni = name == kVnniName && MachineHasVnni();
   if (name.empty()) {

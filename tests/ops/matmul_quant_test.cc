@@ -41,9 +41,11 @@ struct Case {
   size_t m, n, k;  // k in blocks
 };
 
-// Around the streams (4 panels), the panel (32 rows), the tile heights (2, 4, 8) and what one thread gets.
+// Around the streams (4 panels), the panel (32 rows), the tile height (6), the rows that wait together (256) and what
+// one thread gets.
 const Case kCases[] = {{1, 1, 1},  {1, 33, 3}, {2, 140, 2}, {3, 31, 1},  {4, 129, 2}, {5, 7, 3},
-                       {8, 64, 1}, {9, 40, 2}, {17, 65, 1}, {33, 32, 2}, {70, 36, 1}};
+                       {8, 64, 1}, {9, 40, 2}, {17, 65, 1}, {33, 32, 2}, {70, 36, 1}, {259, 33, 1}};
+// And more blocks of 32 than are unpacked together.
 
 TEST(QuantMatMul, TargetsWithFmaGiveTheBitsOfThePlainLoops) {
   ForEachSimdTarget([] {
@@ -128,28 +130,47 @@ TEST(QuantMatMul, RowsHaveTheSameBitsAloneInBatchesAndWithAnyThreads) {
   });
 }
 
+// What the header says of the sums of 16 quants each.
+std::vector<int32_t> Offsets(DType type, const std::vector<int32_t>& sums) {
+  std::vector<int32_t> offsets(OffsetWords(type));
+  auto* const bytes = reinterpret_cast<int8_t*>(offsets.data());
+  if (type == DType::kQ8_0 || type == DType::kQ4_0) return {(type == DType::kQ8_0 ? -128 : -8) * (sums[0] + sums[1])};
+  for (size_t i = 0; i < sums.size(); ++i) {
+    if (type == DType::kQ6_K) {
+      offsets[i] = -32 * sums[i];
+      offsets[16 + i / 2] |= static_cast<int32_t>((static_cast<uint32_t>(sums[i]) & 0xFFFFu) << (16 * (i % 2)));
+    } else if (i % 2 == 0) {
+      const int32_t sum = sums[i] + sums[i + 1];
+      const int32_t low = ((sum % 128 + 128 + 64) % 128) - 64;
+      bytes[8 + i / 2] = static_cast<int8_t>(low);
+      bytes[i / 2] = static_cast<int8_t>((sum - low) / 128);
+    }
+  }
+  return offsets;
+}
+
 TEST(QuantizedRows, EveryTargetRoundsAsThePlainLoop) {
   ForEachSimdTarget([] {
-    for (const size_t block : {size_t{32}, size_t{256}}) {
-      const size_t k = 2 * block;
+    for (const DType type : kTypes) {
+      const size_t block = static_cast<size_t>(BlockElements(type)), k = 2 * block, offset_words = OffsetWords(type);
       for (const double scale : {1.0, 1e-32, 1e-38, 1e30, 0.0}) {
         auto x = RandomNormals(k, 8, scale);
         if (scale == 1.0) {
           x[0] = 127;  // whole and half steps, to even
           for (size_t i = 1; i < block; ++i) x[i] = static_cast<float>(i % 64) + 0.5f;
         }
-        std::vector<std::byte> memory(QuantizedRows::Bytes(1, k, block));
-        const QuantizedRows rows = QuantizedRows::In(memory.data(), 1, k, block);
-        rows.Set(0, x.data());
+        AlignedBuffer<std::byte> memory(QuantizedRows::Bytes(3, k, type), "rows");
+        const QuantizedRows rows = QuantizedRows::In(memory.data(), 3, k, type);
+        for (size_t m = 0; m < 3; ++m) rows.Set(m, x.data());
         std::vector<int8_t> q(block);
         float want = 0;
         for (size_t b = 0; b < 2; ++b) {
           QuantizeBlockRef(x.data() + b * block, block, q.data(), &want);
-          EXPECT_EQ(std::memcmp(&rows.scale[b], &want, sizeof want), 0) << scale;
-          EXPECT_EQ(std::memcmp(rows.q + b * block, q.data(), block), 0) << scale;
-          int32_t sum = 0;
-          for (size_t i = 0; i < 16; ++i) sum += q[i];
-          EXPECT_EQ(rows.sums[b * block / kSumElements], sum);
+          EXPECT_EQ(std::memcmp(rows.Scale(b, 1), &want, sizeof want), 0) << scale;
+          EXPECT_EQ(std::memcmp(rows.Quants(b, 1), q.data(), block), 0) << scale;
+          std::vector<int32_t> sums(block / 16);
+          for (size_t i = 0; i < block; ++i) sums[i / 16] += q[i];
+          EXPECT_EQ(Offsets(type, sums), std::vector(rows.Offsets(b, 1), rows.Offsets(b, 1) + offset_words));
         }
       }
     }

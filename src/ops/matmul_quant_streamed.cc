@@ -1,0 +1,318 @@
+// Products of one or two rows of x with quantized weights, which are read once and decoded in registers: decoding.
+//
+// A thread reads one stream of memory, panel after panel, and asks for what comes next itself. Measured with 2 threads
+// on a machine that reads 85 GB/s: left to the processor, 40 GB/s, whether 1, 2 or 4 panels are read side by side;
+// asked for, 58 to 76 GB/s with one, 5 to 10 % less with two.
+#include <algorithm>
+#include <cstring>
+
+#include "ops/matmul_quant_cpu.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/matmul_quant_streamed.cc"
+#include <hwy/foreach_target.h>  // must come first
+
+#include <hwy/highway.h>
+
+#include "base/error.h"
+#include "ops/quant_products-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace stablelm::HWY_NAMESPACE {
+
+// Vectors of weight rows that are worked on together: with 32 registers two, which also reads whole runs of lines.
+constexpr size_t kVectors = HWY_TARGET <= HWY_AVX3 ? 2 : 1;
+
+// How far ahead memory is asked for, into the first cache level: past the latency of memory at the speed of one thread.
+// Less than 4 KiB loses a quarter of the speed, 8 to 16 KiB are alike. Panels lie one after the other, so that the last
+// blocks of one ask for the first of the next.
+constexpr size_t kAheadBytes = 8192;
+
+// One row of x in one block.
+struct XBlock {
+  const int32_t* words;  // of four quants
+  const int32_t* offsets;
+  const float* scale;
+};
+
+// Each type: adds one block of the kVectors * kLanes weight rows from `row` on to acc[m][vector].
+
+// kWords words of one sub-block: words(i, v) gives those of vector v. kMaxAdds: how many words can be added up in 16
+// bits, 2 * 127 * (largest quant) * kMaxAdds <= 32,767. flush(m, v, sum) takes each sum, perhaps in parts.
+template <QuantMultiply kWay, size_t kWords, size_t kMaxAdds, size_t MR, class Words, class Flush>
+HWY_INLINE void SubBlock(const Words& words, const XBlock (&x)[MR], size_t first, const Flush& flush) {
+  constexpr size_t kGroup = kWay == QuantMultiply::kPairs ? std::min(kWords, kMaxAdds) : kWords;
+  const DI d;
+  Unroll<kWords / kGroup>([&](auto group) STABLELM_INLINE_LAMBDA {
+    VI sum[MR][kVectors];
+    Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA { sum[i / kVectors][i % kVectors] = hn::Zero(d); });
+    Unroll<kGroup>([&](auto i) STABLELM_INLINE_LAMBDA {
+      constexpr size_t at = group * kGroup + i;
+      VI w[kVectors];
+      Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA { w[v] = words(std::integral_constant<size_t, at>(), v); });
+      Unroll<MR>([&](auto m) STABLELM_INLINE_LAMBDA {
+        const VI xv = hn::Set(d, x[m].words[first + at]);
+        Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA { AddWord<kWay>(sum[m][v], w[v], xv); });
+      });
+    });
+    Unroll<MR>([&](auto m) STABLELM_INLINE_LAMBDA {
+      Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA { flush(m, v, sum[m][v]); });
+    });
+  });
+}
+
+// Asks for part kPart of kParts of what is read kAheadBytes later: a little between products, because asking for a
+// whole block at once waits for it.
+template <size_t kPart, size_t kParts, size_t kBytes>
+HWY_INLINE void FetchAhead(const std::byte* block) {
+  constexpr size_t kBegin = kPart * kBytes / kParts / 64, kEnd = (kPart + 1) * kBytes / kParts / 64;
+  Unroll<kEnd - kBegin>(
+      [&](auto i) STABLELM_INLINE_LAMBDA { __builtin_prefetch(block + kAheadBytes + (kBegin + i) * 64, 0, 3); });
+}
+
+template <DType kType, QuantMultiply kWay, size_t MR>
+struct Block;
+
+template <QuantMultiply kWay, size_t MR>
+struct Block<DType::kQ8_0, kWay, MR> {
+  static HWY_INLINE void Add(const std::byte* w, size_t row, const XBlock (&x)[MR], VF (&acc)[MR][kVectors]) {
+    const DI d;
+    VI total[MR][kVectors];
+    Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
+      total[i / kVectors][i % kVectors] = hn::Set(d, *x[i / kVectors].offsets);
+    });
+    if (row == 0) FetchAhead<0, 1, PackedBlock<DType::kQ8_0>::kBytes>(w);
+    // q + 128, without sign.
+    const auto word = [&](auto i, auto v) STABLELM_INLINE_LAMBDA {
+      return hn::Xor(PackedWord(w + PackedBlock<DType::kQ8_0>::kQuants, i, row + v * kLanes),
+                     hn::Set(d, static_cast<int32_t>(0x80808080u)));
+    };
+    if constexpr (kWay == QuantMultiply::kPairs) {
+      // Products of whole bytes overflow 16 bits: nibble by nibble.
+      SubBlock<kWay, 8, 8>([&](auto i, auto v) STABLELM_INLINE_LAMBDA { return LowNibbles(word(i, v)); }, x, 0,
+                           [&](auto m, auto v, VI sum)
+                               STABLELM_INLINE_LAMBDA { total[m][v] = AddSum<kWay>(total[m][v], sum); });
+      SubBlock<kWay, 8, 8>([&](auto i, auto v) STABLELM_INLINE_LAMBDA { return HighNibbles(word(i, v)); }, x, 0,
+                           [&](auto m, auto v, VI sum) STABLELM_INLINE_LAMBDA {
+                             total[m][v] = AddScaled<kWay>(total[m][v], ConstantFactor<kWay>(16), sum);
+                           });
+    } else {
+      SubBlock<kWay, 8, 8>(
+          word, x, 0, [&](auto m, auto v, VI sum) STABLELM_INLINE_LAMBDA { total[m][v] = hn::Add(total[m][v], sum); });
+    }
+    Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
+      const VF scale = PackedHalf(w, 0, row + v * kLanes);
+      Unroll<MR>([&](auto m) STABLELM_INLINE_LAMBDA { acc[m][v] = Fold(acc[m][v], total[m][v], scale, x[m].scale); });
+    });
+  }
+};
+
+template <QuantMultiply kWay, size_t MR>
+struct Block<DType::kQ4_0, kWay, MR> {
+  static HWY_INLINE void Add(const std::byte* w, size_t row, const XBlock (&x)[MR], VF (&acc)[MR][kVectors]) {
+    const DI d;
+    VI total[MR][kVectors];
+    Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
+      total[i / kVectors][i % kVectors] = hn::Set(d, *x[i / kVectors].offsets);
+    });
+    if (row == 0) FetchAhead<0, 1, PackedBlock<DType::kQ4_0>::kBytes>(w);
+    SubBlock<kWay, 8, 8>(
+        [&](auto i, auto v) STABLELM_INLINE_LAMBDA {
+          const VI both = PackedWord(w + PackedBlock<DType::kQ4_0>::kQuants, i % 4, row + v * kLanes);
+          return i < 4 ? LowNibbles(both) : HighNibbles(both);
+        },
+        x, 0, [&](auto m, auto v, VI sum) STABLELM_INLINE_LAMBDA { total[m][v] = AddSum<kWay>(total[m][v], sum); });
+    Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
+      const VF scale = PackedHalf(w, 0, row + v * kLanes);
+      Unroll<MR>([&](auto m) STABLELM_INLINE_LAMBDA { acc[m][v] = Fold(acc[m][v], total[m][v], scale, x[m].scale); });
+    });
+  }
+};
+
+// x = d S n - dmin M, eight sub-blocks of 32.
+template <DType kType, QuantMultiply kWay, size_t MR>
+struct AffineBlock {
+  using Packed = PackedBlock<kType>;
+  static constexpr bool kFive = kType == DType::kQ5_K;
+
+  static HWY_INLINE void Add(const std::byte* w, size_t row, const XBlock (&x)[MR], VF (&acc)[MR][kVectors]) {
+    const DI d;
+    AffineFactors factors[kVectors];
+    Unroll<kVectors>([&](auto v)
+                         STABLELM_INLINE_LAMBDA { factors[v] = UnpackAffine(w + Packed::kScales, row + v * kLanes); });
+    VI scaled[MR][kVectors];
+    Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA { scaled[i / kVectors][i % kVectors] = hn::Zero(d); });
+    Unroll<8>([&](auto j) STABLELM_INLINE_LAMBDA {
+      if (row == 0) FetchAhead<j, 8, Packed::kBytes>(w);
+      const auto words = [&](auto i, auto v) STABLELM_INLINE_LAMBDA {
+        const VI both = PackedWord(w + Packed::kQuants, j / 2 * 8 + i, row + v * kLanes);
+        const VI low = j % 2 ? HighNibbles(both) : LowNibbles(both);
+        if constexpr (!kFive) {
+          return low;
+        } else {
+          const VI high = PackedWord(w + Packed::kHigh, i, row + v * kLanes);
+          if constexpr (j <= 4) {
+            return OrMasked(low, hn::ShiftLeft<4 - j>(high), 0x10);
+          } else {
+            return OrMasked(low, hn::ShiftRight<j - 4>(high), 0x10);
+          }
+        }
+      };
+      SubBlock<kWay, 8, kFive ? 4 : 8>(words, x, 8 * j, [&](auto m, auto v, VI sum) STABLELM_INLINE_LAMBDA {
+        scaled[m][v] = AddScaled<kWay>(scaled[m][v], UnsignedFactor<kWay, j % 4>(factors[v].scale[j / 4]), sum);
+      });
+    });
+    Unroll<MR>([&](auto m) STABLELM_INLINE_LAMBDA {
+      VI offsets[4];
+      Unroll<4>([&](auto i) STABLELM_INLINE_LAMBDA { offsets[i] = hn::Set(d, x[m].offsets[i]); });
+      Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
+        const VI lifted = SumOfMinimums<kWay>(factors[v].minimum, offsets);
+        acc[m][v] = Fold(acc[m][v], scaled[m][v], PackedHalf(w, 0, row + v * kLanes), x[m].scale);
+        acc[m][v] = FoldNegated(acc[m][v], lifted, PackedHalf(w, 1, row + v * kLanes), x[m].scale);
+      });
+    });
+  }
+};
+template <QuantMultiply kWay, size_t MR>
+struct Block<DType::kQ4_K, kWay, MR> : AffineBlock<DType::kQ4_K, kWay, MR> {};
+template <QuantMultiply kWay, size_t MR>
+struct Block<DType::kQ5_K, kWay, MR> : AffineBlock<DType::kQ5_K, kWay, MR> {};
+
+// x = d scale (n - 32), sixteen sub-blocks of 16: sub-block 2 (4 t + r) + half, r = 2 * (upper nibble) + odd.
+template <QuantMultiply kWay, size_t MR>
+struct Block<DType::kQ6_K, kWay, MR> {
+  using Packed = PackedBlock<DType::kQ6_K>;
+  static HWY_INLINE void Add(const std::byte* w, size_t row, const XBlock (&x)[MR], VF (&acc)[MR][kVectors]) {
+    const DI d;
+    VI scaled[MR][kVectors];
+    Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA { scaled[i / kVectors][i % kVectors] = hn::Zero(d); });
+    Unroll<4>([&](auto quarter) STABLELM_INLINE_LAMBDA {  // four sub-blocks, whose scales are one word
+      VI factors[kVectors];
+      Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
+        factors[v] = PackedWord(w + Packed::kScales, quarter, row + v * kLanes);
+      });
+      Unroll<4>([&](auto in_quarter) STABLELM_INLINE_LAMBDA {
+        constexpr size_t sub = 4 * quarter + in_quarter, t = sub / 8, r = sub / 2 % 4, half = sub % 2;
+        if (row == 0) FetchAhead<sub, 16, Packed::kBytes>(w);
+        const auto words = [&](auto i, auto v) STABLELM_INLINE_LAMBDA {
+          const VI both = PackedWord(w + Packed::kLow, t * 16 + r % 2 * 8 + half * 4 + i, row + v * kLanes);
+          const VI low = r < 2 ? LowNibbles(both) : HighNibbles(both);
+          const VI high = PackedWord(w + Packed::kHigh, t * 8 + half * 4 + i, row + v * kLanes);
+          if constexpr (r < 2) {
+            return OrMasked(low, hn::ShiftLeft<4 - 2 * r>(high), 0x30);
+          } else {
+            return OrMasked(low, hn::ShiftRight<2 * r - 4>(high), 0x30);
+          }
+        };
+        SubBlock<kWay, 4, 2>(words, x, 4 * sub, [&](auto m, auto v, VI sum) STABLELM_INLINE_LAMBDA {
+          if constexpr (kWay != QuantMultiply::kPairs) sum = hn::Add(sum, hn::Set(d, x[m].offsets[sub]));
+          scaled[m][v] = AddScaled<kWay>(scaled[m][v], SignedFactor<kWay, in_quarter>(factors[v]), sum);
+        });
+      });
+    });
+    if constexpr (kWay == QuantMultiply::kPairs) {
+      Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
+        VI zero[MR];
+        Unroll<MR>([&](auto m) STABLELM_INLINE_LAMBDA { zero[m] = hn::Zero(d); });
+        Unroll<4>([&](auto quarter) STABLELM_INLINE_LAMBDA {
+          const VI factors = PackedWord(w + Packed::kScales, quarter, row + v * kLanes);
+          Unroll<2>([&](auto pair) STABLELM_INLINE_LAMBDA {
+            const VI factor = SignedPair<pair>(factors);
+            Unroll<MR>([&](auto m) STABLELM_INLINE_LAMBDA {
+              zero[m] = AddScaled<kWay>(zero[m], factor, hn::Set(d, x[m].offsets[16 + 2 * quarter + pair]));
+            });
+          });
+        });
+        Unroll<MR>([&](auto m)
+                       STABLELM_INLINE_LAMBDA { scaled[m][v] = hn::Sub(scaled[m][v], hn::ShiftLeft<5>(zero[m])); });
+      });
+    }
+    Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
+      const VF scale = PackedHalf(w, 0, row + v * kLanes);
+      Unroll<MR>([&](auto m) STABLELM_INLINE_LAMBDA { acc[m][v] = Fold(acc[m][v], scaled[m][v], scale, x[m].scale); });
+    });
+  }
+};
+
+// All rows of x (MR) with one panel.
+template <DType kType, QuantMultiply kWay, size_t MR>
+HWY_NOINLINE void StreamedPanel(const QuantJob& job, size_t panel) {
+  const DF d;
+  HWY_ALIGN float sums[MR][kPanelRows] = {};
+  for (size_t b = 0; b < job.x.k / PackedBlock<kType>::kElements; ++b) {
+    XBlock x[MR];
+    Unroll<MR>([&](auto m) STABLELM_INLINE_LAMBDA {
+      x[m] = {reinterpret_cast<const int32_t*>(job.x.Quants(b, m)), job.x.Offsets(b, m), job.x.Scale(b, m)};
+    });
+    for (size_t row = 0; row < kPanelRows; row += kVectors * kLanes) {
+      VF acc[MR][kVectors];
+      Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
+        acc[i / kVectors][i % kVectors] = hn::Load(d, sums[i / kVectors] + row + i % kVectors * kLanes);
+      });
+      Block<kType, kWay, MR>::Add(job.w->panel(panel) + b * PackedBlock<kType>::kBytes, row, x, acc);
+      Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
+        hn::Store(acc[i / kVectors][i % kVectors], d, sums[i / kVectors] + row + i % kVectors * kLanes);
+      });
+    }
+  }
+  for (size_t m = 0; m < MR; ++m) StoreRow(job, m, panel, sums[m]);
+}
+
+template <DType kType, QuantMultiply kWay>
+void StreamedOfType(const QuantJob& job, size_t p_begin, size_t p_end) {
+  static_assert(kMaxQuantStreamedRows == 2);
+  for (size_t p = p_begin; p < p_end; ++p) {
+    job.rows == 1 ? StreamedPanel<kType, kWay, 1>(job, p) : StreamedPanel<kType, kWay, 2>(job, p);
+  }
+}
+
+template <QuantMultiply kWay>
+void StreamedBy(const QuantJob& job, size_t p_begin, size_t p_end) {
+  switch (job.w->type()) {
+    case DType::kQ8_0:
+      return StreamedOfType<DType::kQ8_0, kWay>(job, p_begin, p_end);
+    case DType::kQ4_0:
+      return StreamedOfType<DType::kQ4_0, kWay>(job, p_begin, p_end);
+    case DType::kQ4_K:
+      return StreamedOfType<DType::kQ4_K, kWay>(job, p_begin, p_end);
+    case DType::kQ5_K:
+      return StreamedOfType<DType::kQ5_K, kWay>(job, p_begin, p_end);
+    case DType::kQ6_K:
+      return StreamedOfType<DType::kQ6_K, kWay>(job, p_begin, p_end);
+    default:
+      STABLELM_CHECK(false);
+  }
+}
+
+// Where words are multiplied by plain arithmetic, memory is never what limits: all products go through tiles.
+#if HWY_TARGET <= HWY_AVX2
+size_t MaxRows() { return kMaxQuantStreamedRows; }
+void Streamed(const QuantJob& job, size_t p_begin, size_t p_end) {
+#if HWY_TARGET <= HWY_AVX3
+  if (job.vnni) return StreamedBy<QuantMultiply::kDot>(job, p_begin, p_end);
+#endif
+  StreamedBy<QuantMultiply::kPairs>(job, p_begin, p_end);
+}
+#else
+size_t MaxRows() { return 0; }
+void Streamed(const QuantJob&, size_t, size_t) { STABLELM_CHECK(false); }
+#endif
+
+}  // namespace stablelm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace stablelm {
+namespace {
+HWY_EXPORT(MaxRows);
+HWY_EXPORT(Streamed);
+}  // namespace
+
+size_t QuantStreamedRows() { return HWY_DYNAMIC_DISPATCH(MaxRows)(); }
+
+void QuantMatMulStreamed(const QuantJob& job, size_t p_begin, size_t p_end) {
+  HWY_DYNAMIC_DISPATCH(Streamed)(job, p_begin, p_end);
+}
+
+}  // namespace stablelm
+#endif  // HWY_ONCE

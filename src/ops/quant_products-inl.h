@@ -1,0 +1,231 @@
+// Words of quants times words of activations, for the products of quantized weights. Included once per SIMD target.
+//
+// A vector holds words of as many weight rows; a word is four quants of one row, and meets the same four activations of
+// a row of x. The ways to multiply them (QuantMultiply) differ in speed alone: every sum is an exact integer.
+//   kDot    one instruction multiplies four bytes and adds the products to a 32-bit sum (VNNI)
+//   kPairs  sums of two products in 16 bits, some of which are added up before they are widened with a factor
+//   kPlain  32-bit arithmetic
+#if defined(STABLELM_OPS_QUANT_PRODUCTS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef STABLELM_OPS_QUANT_PRODUCTS_INL_H_
+#undef STABLELM_OPS_QUANT_PRODUCTS_INL_H_
+#else
+#define STABLELM_OPS_QUANT_PRODUCTS_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "ops/load_float-inl.h"
+#include "ops/matmul_quant_cpu.h"
+#include "ops/quant/blocks.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace stablelm::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+using DF = hn::ScalableTag<float>;
+using DI = hn::RebindToSigned<DF>;
+using VF = hn::Vec<DF>;
+using VI = hn::Vec<DI>;
+
+constexpr size_t kLanes = hn::MaxLanes(DF());
+static_assert(kPanelRows % kLanes == 0);
+
+// Of lambdas that must become part of the loop around them.
+#define STABLELM_INLINE_LAMBDA HWY_ATTR __attribute__((always_inline))
+
+// Keeps the additions to a vector where they are written: g++ 12 else moves the products of a whole tile in front of
+// all additions and spills them, which took half of the speed on AVX2.
+#define STABLELM_KEEP_ORDER(raw) asm("" : "+v"(raw))
+
+// body(0) ... body(N - 1), each with its number as a constant: arrays of vectors that it indexes stay in registers.
+template <size_t N, class Body>
+HWY_INLINE void Unroll(const Body& body) {
+  const auto all = [&]<size_t... I>(std::index_sequence<I...>) STABLELM_INLINE_LAMBDA {
+    (body(std::integral_constant<size_t, I>()), ...);
+  };
+  all(std::make_index_sequence<N>());
+}
+
+// Each word in a lane of its own: unsigned bytes of `w` times signed bytes of `x`, added to `sum`. By kPairs the sum is
+// of 16-bit halves, which the caller keeps from overflowing.
+template <QuantMultiply kWay>
+HWY_INLINE void AddWord(VI& sum, VI w, VI x) {
+#if HWY_TARGET <= HWY_AVX3
+  if constexpr (kWay == QuantMultiply::kDot) {
+    // In assembly, because Highway has no target that promises VNNI without more; the caller has asked the machine.
+    asm("vpdpbusd %2, %1, %0" : "+v"(sum.raw) : "v"(w.raw), "v"(x.raw));
+    return;
+  } else if constexpr (kWay == QuantMultiply::kPairs) {
+    sum.raw = _mm512_add_epi16(sum.raw, _mm512_maddubs_epi16(w.raw, x.raw));
+    STABLELM_KEEP_ORDER(sum.raw);
+    return;
+  }
+#elif HWY_TARGET == HWY_AVX2
+  if constexpr (kWay == QuantMultiply::kPairs) {
+    sum.raw = _mm256_add_epi16(sum.raw, _mm256_maddubs_epi16(w.raw, x.raw));
+    STABLELM_KEEP_ORDER(sum.raw);
+    return;
+  }
+#endif
+  const DI d;
+  for (int byte = 0; byte < 4; ++byte) {
+    const VI unsigned_byte = hn::And(hn::ShiftRightSame(w, 8 * byte), hn::Set(d, 0xFF));
+    const VI signed_byte = hn::ShiftRight<24>(hn::ShiftLeftSame(x, 24 - 8 * byte));
+    sum = hn::Add(sum, hn::Mul(unsigned_byte, signed_byte));
+  }
+}
+
+// total + factor * sum. By kPairs the factor is in both halves of each lane, signed.
+template <QuantMultiply kWay>
+HWY_INLINE VI AddScaled(VI total, VI factor, VI sum) {
+#if HWY_TARGET <= HWY_AVX3
+  if constexpr (kWay == QuantMultiply::kPairs) {
+    total.raw = _mm512_add_epi32(total.raw, _mm512_madd_epi16(sum.raw, factor.raw));
+    return total;
+  }
+#elif HWY_TARGET == HWY_AVX2
+  if constexpr (kWay == QuantMultiply::kPairs) {
+    total.raw = _mm256_add_epi32(total.raw, _mm256_madd_epi16(sum.raw, factor.raw));
+    return total;
+  }
+#endif
+  return hn::Add(total, hn::Mul(factor, sum));
+}
+
+// The factor n of AddScaled, for all lanes.
+template <QuantMultiply kWay>
+HWY_INLINE VI ConstantFactor(int32_t n) {
+  return hn::Set(DI(), kWay == QuantMultiply::kPairs ? n * 0x10001 : n);
+}
+
+// total + sum, which AddWord made.
+template <QuantMultiply kWay>
+HWY_INLINE VI AddSum(VI total, VI sum) {
+  if constexpr (kWay == QuantMultiply::kPairs) return AddScaled<kWay>(total, ConstantFactor<kWay>(1), sum);
+  return hn::Add(total, sum);
+}
+
+// Byte kByte of each word as a factor for AddScaled: unsigned and below 128, or signed.
+template <QuantMultiply kWay, size_t kByte>
+HWY_INLINE VI UnsignedFactor(VI words) {
+  const DI d;
+  const VI byte = hn::And(hn::ShiftRight<8 * kByte>(words), hn::Set(d, 0xFF));
+  if constexpr (kWay == QuantMultiply::kPairs) return hn::Or(byte, hn::ShiftLeft<16>(byte));
+  return byte;
+}
+template <QuantMultiply kWay, size_t kByte>
+HWY_INLINE VI SignedFactor(VI words) {
+  const VI byte = hn::ShiftRight<24>(hn::ShiftLeft<24 - 8 * kByte>(words));
+  if constexpr (kWay == QuantMultiply::kPairs) {
+    return hn::Or(hn::And(byte, hn::Set(DI(), 0xFFFF)), hn::ShiftLeft<16>(byte));
+  }
+  return byte;
+}
+// Signed bytes 2 kPair and 2 kPair + 1 of each word as the 16-bit halves of a lane.
+template <size_t kPair>
+HWY_INLINE VI SignedPair(VI words) {
+  const VI low = hn::ShiftRight<24>(hn::ShiftLeft<24 - 16 * kPair>(words));
+  const VI high = hn::ShiftRight<24>(hn::ShiftLeft<16 - 16 * kPair>(words));
+  return hn::Or(hn::And(low, hn::Set(DI(), 0xFFFF)), hn::ShiftLeft<16>(high));
+}
+
+HWY_INLINE VI LowNibbles(VI w) { return hn::And(w, hn::Set(DI(), 0x0F0F0F0F)); }
+HWY_INLINE VI HighNibbles(VI w) { return LowNibbles(hn::ShiftRight<4>(w)); }
+// (w & mask of every byte) | low. The mask keeps bits that a shift by whole words may bring from a neighbour out.
+HWY_INLINE VI OrMasked(VI low, VI w, int32_t byte_mask) {
+  return hn::Or(low, hn::And(w, hn::Set(DI(), byte_mask * 0x01010101)));
+}
+
+// acc + sum * (scale * x's scale), the product rounded first.
+HWY_INLINE VF Fold(VF acc, VI sum, VF scale, const float* x_scale) {
+  const DF d;
+  return hn::MulAdd(hn::ConvertTo(d, sum), hn::Mul(scale, hn::Set(d, *x_scale)), acc);
+}
+HWY_INLINE VF FoldNegated(VF acc, VI sum, VF scale, const float* x_scale) {
+  const DF d;
+  return hn::NegMulAdd(hn::ConvertTo(d, sum), hn::Mul(scale, hn::Set(d, *x_scale)), acc);
+}
+
+// A field of a packed block (ops/packed_matrix.h) that begins at byte `at`: unit i of the kLanes weight rows from
+// `row`.
+HWY_INLINE VF PackedHalf(const std::byte* at, size_t i, size_t row) {
+  return LoadFloats<F16>(DF(), at + (i * kPanelRows + row) * 2);
+}
+HWY_INLINE VI PackedWord(const std::byte* at, size_t i, size_t row) {
+  return hn::LoadU(DI(), reinterpret_cast<const int32_t*>(at + (i * kPanelRows + row) * 4));
+}
+
+// A packed block of a type: columns, bytes, and where its fields begin.
+template <class Stored, size_t kElementsOf>
+struct PackedBlockOf {
+  static constexpr size_t kElements = kElementsOf, kBytes = sizeof(Stored) * kPanelRows;
+};
+template <DType kType>
+struct PackedBlock;
+template <>
+struct PackedBlock<DType::kQ8_0> : PackedBlockOf<BlockQ8_0, kSmallBlock> {
+  static constexpr size_t kQuants = 2 * kPanelRows;
+};
+template <>
+struct PackedBlock<DType::kQ4_0> : PackedBlockOf<BlockQ4_0, kSmallBlock> {
+  static constexpr size_t kQuants = 2 * kPanelRows;
+};
+template <>
+struct PackedBlock<DType::kQ4_K> : PackedBlockOf<BlockQ4_K, kSuperBlock> {
+  static constexpr size_t kScales = 4 * kPanelRows, kQuants = kScales + 12 * kPanelRows;
+};
+template <>
+struct PackedBlock<DType::kQ5_K> : PackedBlockOf<BlockQ5_K, kSuperBlock> {
+  static constexpr size_t kScales = 4 * kPanelRows, kHigh = kScales + 12 * kPanelRows;
+  static constexpr size_t kQuants = kHigh + 32 * kPanelRows;
+};
+template <>
+struct PackedBlock<DType::kQ6_K> : PackedBlockOf<BlockQ6_K, kSuperBlock> {
+  static constexpr size_t kScales = 2 * kPanelRows, kLow = kScales + 16 * kPanelRows, kHigh = kLow + 128 * kPanelRows;
+};
+
+// The 6-bit scales and minimums of a Q4_K or Q5_K block, four sub-blocks to a word.
+struct AffineFactors {
+  VI scale[2], minimum[2];
+};
+HWY_INLINE AffineFactors UnpackAffine(const std::byte* scales, size_t row) {
+  const DI d;
+  const VI first = PackedWord(scales, 0, row), second = PackedWord(scales, 1, row), rest = PackedWord(scales, 2, row);
+  const VI six = hn::Set(d, 0x3F3F3F3F);
+  return {{hn::And(first, six), OrMasked(LowNibbles(rest), hn::ShiftRight<2>(first), 0x30)},
+          {hn::And(second, six), OrMasked(HighNibbles(rest), hn::ShiftRight<2>(second), 0x30)}};
+}
+
+// Sum over the sub-blocks of minimum times sum of x; `x`: OffsetWords of the block, spread over vectors.
+template <QuantMultiply kWay>
+HWY_INLINE VI SumOfMinimums(const VI (&minimum)[2], const VI (&x)[4]) {
+  const DI d;
+  VI high = hn::Zero(d), low = hn::Zero(d);
+  AddWord<kWay>(high, minimum[0], x[0]);
+  AddWord<kWay>(high, minimum[1], x[1]);
+  AddWord<kWay>(low, minimum[0], x[2]);
+  AddWord<kWay>(low, minimum[1], x[3]);
+  return AddScaled<kWay>(AddSum<kWay>(hn::Zero(d), low), ConstantFactor<kWay>(128), high);
+}
+
+// Writes the sums of one row of x with one panel.
+inline void StoreRow(const QuantJob& job, size_t m, size_t panel, const float* HWY_RESTRICT sums) {
+  const size_t n = panel * kPanelRows, n_out = job.w->rows();
+  const size_t count = std::min(kPanelRows, n_out - n);
+  float* HWY_RESTRICT y = job.y + m * n_out + n;
+  if (job.bias) {
+    for (size_t i = 0; i < count; ++i) y[i] = sums[i] + job.bias[n + i];
+  } else {
+    std::memcpy(y, sums, count * sizeof(float));
+  }
+}
+
+}  // namespace stablelm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // include guard
