@@ -1,15 +1,19 @@
 #!/usr/bin/env python3
-"""stablelm beside llama.cpp on one model folder: same weights, threads and lengths, in turns within one run.
+"""stablelm beside llama.cpp on one model: same files, threads and lengths, in turns within one run.
 
     cmake --preset release && cmake --build --preset release --target stablelm
     build/release/stablelm init --shape 3b --dtype fp16 --seed 1 MODEL
-    bench/compare_llama_cpp.py MODEL [--threads 2] [--prompt 128] [--generate 16] [--runs 5]
+    bench/compare_llama_cpp.py MODEL [--types F16,Q8_0,Q4_K] [--prompts 128,512] [--batches 1,16] [--rounds 3] [--json]
 
-MODEL is an fp16 folder. It is written once as a GGUF file beside it (MODEL.gguf, by `stablelm convert`; delete it
-afterwards). The peer is llama-cpp-python from PyPI, built here into a temporary environment; a Python that has it
-already is used instead (--python). Both compute the logits of the prompt's last row and then one token at a time,
-greedily, with the GELU by tanh that llama.cpp has; ids are random, no tokenizer is needed. Each round asks `stablelm
-bench memory` too: decoding is judged by the bytes that it must read.
+MODEL is an fp16 folder; each type is written once as a GGUF file beside it (MODEL-TYPE.gguf, by `stablelm convert` or
+`stablelm quantize`; delete them afterwards) and read by both. The peer is llama-cpp-python from PyPI, built here into a
+temporary environment; a Python that has it already is used instead (--python). On a processor with AMX a native build by
+g++ 12 dies with quantized models: build it with CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_AVX512=ON -DGGML_AVX512_VNNI=ON".
+
+Each round runs `stablelm bench model` and the same cases through llama.cpp: prompts with the logits of their last row,
+and sequences that decode together behind 128 positions of their own (the better of the peer's two tries). Random ids, no tokenizer. Speeds are medians of the
+rounds, ratios the medians of the rounds' ratios. Decoding of one sequence is judged by the best of `stablelm bench memory`
+and the bytes that a step reads (matrices and cache).
 """
 import argparse
 import json
@@ -22,58 +26,95 @@ import tempfile
 import time
 
 PACKAGES = ["llama-cpp-python", "numpy"]
+DEPTH, STEPS = 128, 16
+DTYPES = {"F16": "fp16", "BF16": "bf16", "F32": "fp32"}
 
 
-def run_peer(path, ids, generate, threads):
-    import llama_cpp as lib
-    import numpy as np
+def numbers(text):
+    return [int(part) for part in text.split(",") if part]
 
-    quiet = lib.llama_log_callback(lambda level, text, data: None)
-    lib.llama_log_set(quiet, None)
-    lib.llama_backend_init()
-    start = time.perf_counter()
-    model = lib.llama_model_load_from_file(str(path).encode(), lib.llama_model_default_params())
-    params = lib.llama_context_default_params()
-    params.n_ctx = len(ids) + generate + 8
-    params.n_batch = params.n_ubatch = max(512, len(ids))
-    params.n_threads = params.n_threads_batch = threads
-    context = lib.llama_init_from_model(model, params)
-    load = time.perf_counter() - start
-    vocab = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(model))
 
-    def forward(tokens):
-        array = (lib.llama_token * len(tokens))(*tokens)
-        if lib.llama_decode(context, lib.llama_batch_get_one(array, len(tokens))) != 0:
+class Peer:
+    def __init__(self, path, cases, threads):
+        import llama_cpp as lib
+        self.lib = lib
+        self.quiet = lib.llama_log_callback(lambda level, text, data: None)
+        lib.llama_log_set(self.quiet, None)
+        lib.llama_backend_init()
+        self.model = lib.llama_model_load_from_file(str(path).encode(), lib.llama_model_default_params())
+        self.vocab = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(self.model))
+        params = lib.llama_context_default_params()
+        sequences = max([n for kind, n in cases if kind == "decode"], default=1)
+        longest = max([n for kind, n in cases if kind == "prompt"], default=1)
+        params.n_seq_max = sequences
+        params.n_ctx = sequences * max(DEPTH + STEPS + 32, longest + 32)
+        params.n_batch = params.n_ubatch = max(512, longest)
+        params.n_threads = params.n_threads_batch = threads
+        self.context = lib.llama_init_from_model(self.model, params)
+        self.memory = lib.llama_get_memory(self.context)
+        self.batch = lib.llama_batch_init(params.n_batch, 0, 1)
+        picks = random.Random(1)
+        self.ids = [picks.randrange(1, self.vocab) for _ in range(longest + DEPTH + STEPS)]
+
+    def forward(self, rows):
+        """rows: (id, position, sequence, wants logits)"""
+        batch = self.batch
+        batch.n_tokens = len(rows)
+        for i, (token, position, sequence, logits) in enumerate(rows):
+            batch.token[i], batch.pos[i], batch.n_seq_id[i] = token, position, 1
+            batch.seq_id[i][0], batch.logits[i] = sequence, logits
+        if self.lib.llama_decode(self.context, batch) != 0:
             sys.exit("llama_decode failed")
-        return int(np.argmax(np.ctypeslib.as_array(lib.llama_get_logits_ith(context, -1), (vocab,))))
+        self.lib.llama_synchronize(self.context)
 
-    start = time.perf_counter()
-    out = [forward(ids)]
-    prefill = time.perf_counter() - start
-    start = time.perf_counter()
-    while len(out) < generate:
-        out.append(forward([out[-1]]))
-    decode = time.perf_counter() - start
-    print(json.dumps({"ids": out, "seconds": {"load": load, "prefill": prefill, "decode": decode}}))
+    def prompt(self, n):
+        self.forward([(self.ids[i], i, 0, i + 1 == n) for i in range(n)])
+
+    def tokens_per_second(self, kind, n):
+        self.lib.llama_memory_clear(self.memory, True)
+        if kind == "prompt":
+            start = time.perf_counter()
+            self.prompt(n)
+            return n / (time.perf_counter() - start)
+        self.prompt(DEPTH)
+        for sequence in range(1, n):
+            self.lib.llama_memory_seq_cp(self.memory, 0, sequence, -1, -1)
+        start = time.perf_counter()
+        for step in range(STEPS):
+            self.forward([(self.ids[step + s], DEPTH + step, s, True) for s in range(n)])
+        return n * STEPS / (time.perf_counter() - start)
+
+
+def run_peer(path, cases, threads):
+    peer = Peer(path, cases, threads)
+    speeds = {}
+    for kind, n in cases:
+        if kind == "decode" or n <= 128:
+            peer.tokens_per_second(kind, n)  # warms up
+        speeds[f"{kind} {n}"] = max(peer.tokens_per_second(kind, n) for _ in range(2 if n <= 128 else 1))
+    print(json.dumps(speeds))
+
+
+def last_json(command):
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=pathlib.Path)
-    parser.add_argument("--stablelm", default="build/release/stablelm")
+    parser.add_argument("--types", default="F16,Q8_0,Q6_K,Q5_K,Q4_K,Q4_0")
+    parser.add_argument("--prompts", default="128,512")
+    parser.add_argument("--batches", default="1,16")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--prompt", type=int, default=128)
-    parser.add_argument("--generate", type=int, default=16)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--stablelm", default="build/release/stablelm")
     parser.add_argument("--python", help="a Python that has " + ", ".join(PACKAGES))
+    parser.add_argument("--json", action="store_true", help="one object a type instead of a table")
     parser.add_argument("--peer", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    config = json.loads((args.model / "config.json").read_text())
-    picks = random.Random(1)
-    ids = [picks.randrange(1, config["vocab_size"]) for _ in range(args.prompt)]
-    file = args.model.with_name(args.model.name + ".gguf")
-    if args.peer == "run":
-        return run_peer(file, ids, args.generate, args.threads)
+    cases = [("prompt", n) for n in numbers(args.prompts)] + [("decode", n) for n in numbers(args.batches)]
+    if args.peer:
+        return run_peer(args.peer, cases, args.threads)
 
     python = args.python
     if not python:
@@ -82,48 +123,39 @@ def main():
         python = environment + "/bin/python"
         print("building llama.cpp, some minutes ...", file=sys.stderr)
         subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
-    peer = [python, __file__, str(args.model), "--prompt", str(args.prompt), "--generate", str(args.generate),
-            "--threads", str(args.threads)]
-    if not file.exists():
-        subprocess.run([args.stablelm, "convert", str(args.model), str(file)], check=True)
-    ours = [args.stablelm, "generate", "-m", str(args.model), "--ids", " ".join(map(str, ids)), "--max-new-tokens",
-            str(args.generate), "--ignore-eos", "--allow-padding-ids", "--greedy", "--activation", "gelu_tanh",
-            "--json", "--quiet", "--threads", str(args.threads)]
-    probe = [args.stablelm, "bench", "memory", "--json", "--threads", str(args.threads)]
-
-    def ask(command):
-        return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-
-    c, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
-    matrix_bytes = 2 * (layers * (4 * c * c + 2 * c * f) + c * config["vocab_size"])
-    kv_bytes = 2 * layers * c * 4 * (args.prompt + args.generate / 2)
-    rows = []
-    for run in range(args.runs):
-        memory, mine, theirs = ask(probe), ask(ours), ask([*peer, "--peer", "run"])
-        row = {"memory_gbs": memory["best"]["gb_per_s"], "same_ids": mine["ids"] == theirs["ids"]}
-        for name, result in (("stablelm", mine), ("llama.cpp", theirs)):
-            step = result["seconds"]["decode"] / (args.generate - 1)
-            row[name] = {"prefill_tps": args.prompt / result["seconds"]["prefill"], "decode_tps": 1 / step,
-                         "decode_gbs": (matrix_bytes + kv_bytes) / step / 1e9}
-        rows.append(row)
-        print(json.dumps(row), flush=True)
-
-    def median(*keys):
-        def value(row):
-            for key in keys:
-                row = row[key]
-            return row
-        return statistics.median(value(row) for row in rows)
-
-    memory = median("memory_gbs")
-    print(f"memory {memory:.1f} GB/s; medians of {args.runs} rounds, {args.threads} threads, prompt {args.prompt}:")
-    for name in ("stablelm", "llama.cpp"):
-        decode = median(name, "decode_gbs")
-        print(f"{name:10} prompt {median(name, 'prefill_tps'):7.2f} tokens/s   decode {median(name, 'decode_tps'):6.2f} "
-              f"tokens/s = {decode:5.1f} GB/s = {100 * decode / memory:3.0f} % of memory")
-    prefill = statistics.median(r["stablelm"]["prefill_tps"] / r["llama.cpp"]["prefill_tps"] for r in rows)
-    decode = statistics.median(r["stablelm"]["decode_tps"] / r["llama.cpp"]["decode_tps"] for r in rows)
-    print(f"ratio      prompt {prefill:7.2f}            decode {decode:6.2f}      (medians of the rounds' ratios)")
+    if not args.json:
+        print("| type | test | stablelm tokens/s | llama.cpp tokens/s | ratio | stablelm GB/s | of memory |")
+        print("|---|---|---|---|---|---|---|")
+    for kind in args.types.split(","):
+        file = args.model.with_name(f"{args.model.name}-{kind}.gguf")
+        if not file.exists():
+            how = ["convert", str(args.model), str(file), "--dtype", DTYPES[kind]] if kind in DTYPES else [
+                "quantize", "-m", str(args.model), "--type", kind, str(file)]
+            subprocess.run([args.stablelm, *how, "--quiet"], check=True)
+        rounds = []
+        for _ in range(args.rounds):
+            mine = last_json([args.stablelm, "bench", "model", "-m", str(file), "-p", args.prompts, "-b", args.batches, "-n",
+                              str(STEPS), "--depth", str(DEPTH), "--threads", str(args.threads), "--json", "--quiet"])
+            theirs = last_json([python, __file__, str(args.model), "--peer", str(file), "--prompts", args.prompts,
+                                "--batches", args.batches, "--threads", str(args.threads)])
+            row = {"memory": mine["memory_gb_per_s"]}
+            for result in mine["results"]:
+                n = result["tokens"] if result["test"] == "prompt" else result["sequences"]
+                test = f"{result['test']} {n}"
+                row[test] = (result["tokens_per_s"], theirs[test], result["gb_per_s"])
+            rounds.append(row)
+        for test_kind, n in cases:
+            test = f"{test_kind} {n}"
+            ours, peer, rate = (statistics.median(row[test][i] for row in rounds) for i in range(3))
+            ratio = statistics.median(row[test][0] / row[test][1] for row in rounds)
+            share = statistics.median(row[test][2] / row["memory"] for row in rounds)
+            one = test == "decode 1"
+            if args.json:
+                print(json.dumps({"type": kind, "test": test, "stablelm": ours, "llama.cpp": peer, "ratio": ratio,
+                                  "gb_per_s": rate if one else None, "of_memory": share if one else None}), flush=True)
+            else:
+                print(f"| {kind} | {test} | {ours:.2f} | {peer:.2f} | {ratio:.2f} | " +
+                      (f"{rate:.1f} | {100 * share:.0f} % |" if one else " | |"), flush=True)
 
 
 if __name__ == "__main__":

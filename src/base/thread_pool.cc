@@ -28,6 +28,11 @@ constexpr int kSpins = 2000;
 }  // namespace
 
 struct ThreadPool::State {
+  // The next step of a worker's range in ForSteps; on a cache line of its own.
+  struct alignas(64) Cursor {
+    std::atomic<size_t> next{0};
+  };
+  std::vector<Cursor> cursors;
   std::vector<std::thread> threads;
   std::mutex mutex;
   std::condition_variable wake;
@@ -76,6 +81,7 @@ struct ThreadPool::State {
 
 ThreadPool::ThreadPool(size_t threads) : state_(std::make_unique<State>()) {
   STABLELM_CHECK(threads >= 1);
+  state_->cursors = std::vector<State::Cursor>(threads);
   for (size_t i = 1; i < threads; ++i) state_->threads.emplace_back([this, i] { state_->Loop(i); });
 }
 
@@ -116,6 +122,25 @@ void ThreadPool::ForRanges(size_t n, size_t grain, const std::function<void(size
     const size_t end = std::min(n, grains * (worker + 1) / workers * grain);
     if (begin < end) body(begin, end);
   });
+}
+
+void ThreadPool::ForSteps(size_t n, size_t grain, const std::function<void(size_t, size_t, size_t)>& body) {
+  if (n == 0) return;
+  const size_t workers = NumThreads(), steps = (n + grain - 1) / grain;
+  const auto first = [&](size_t worker) { return steps * worker / workers; };
+  std::vector<State::Cursor>& cursors = state_->cursors;
+  for (size_t w = 0; w < workers; ++w) cursors[w].next.store(first(w), std::memory_order_relaxed);
+  const auto drain = [&](size_t worker) {
+    for (size_t i = 0; i < workers; ++i) {
+      const size_t owner = (worker + i) % workers, end = first(owner + 1);
+      for (size_t s = cursors[owner].next.fetch_add(1, std::memory_order_relaxed); s < end;
+           s = cursors[owner].next.fetch_add(1, std::memory_order_relaxed)) {
+        body(s * grain, std::min(n, (s + 1) * grain), worker);
+      }
+    }
+  };
+  if (steps == 1) return drain(0);
+  RunOnAll(drain);
 }
 
 void ThreadPool::ForEach(size_t n, const std::function<void(size_t, size_t)>& body) {

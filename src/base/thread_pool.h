@@ -27,6 +27,10 @@ class ThreadPool {
   // body(begin, end) for each range that is not empty: for work of equal cost per index.
   void ForRanges(size_t n, size_t grain, const std::function<void(size_t begin, size_t end)>& body);
 
+  // Splits [0, n) as ForRanges does, but hands each worker its range in steps of `grain` indices, in order, and lets
+  // workers that are done take steps of the others' ranges: for work on memory that is best read in order.
+  void ForSteps(size_t n, size_t grain, const std::function<void(size_t begin, size_t end, size_t worker)>& body);
+
   // Hands out indices [0, n) one by one to the workers: for tasks of unequal cost.
   void ForEach(size_t n, const std::function<void(size_t index, size_t worker)>& body);
 

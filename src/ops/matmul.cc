@@ -39,10 +39,8 @@ void QuantMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) 
     return pool.ForEach(w.panels(),
                         [&](size_t p, size_t worker) { QuantMatMulTiled(job, p, p + 1, workspace.worker(worker)); });
   }
-  pool.ForEach((w.panels() + kStreamedTaskPanels - 1) / kStreamedTaskPanels, [&](size_t index, size_t) {
-    const size_t begin = index * kStreamedTaskPanels;
-    QuantMatMulStreamed(job, begin, std::min(w.panels(), begin + kStreamedTaskPanels));
-  });
+  // In order, so that what a panel asks for ahead is what its thread reads next.
+  pool.ForSteps(w.panels(), 2, [&](size_t begin, size_t end, size_t) { QuantMatMulStreamed(job, begin, end); });
 }
 
 }  // namespace

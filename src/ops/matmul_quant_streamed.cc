@@ -26,7 +26,7 @@ constexpr size_t kVectors = HWY_TARGET <= HWY_AVX3 ? 2 : 1;
 // How far ahead memory is asked for, into the first cache level: past the latency of memory at the speed of one thread.
 // Less than 4 KiB loses a quarter of the speed, 8 to 16 KiB are alike. Panels lie one after the other, so that the last
 // blocks of one ask for the first of the next.
-constexpr size_t kAheadBytes = 8192;
+constexpr size_t kAheadBytes = 9216;
 
 // One row of x in one block.
 struct XBlock {

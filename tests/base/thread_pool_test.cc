@@ -22,7 +22,13 @@ TEST(ThreadPool, EveryIndexOnceInEveryForm) {
         ASSERT_LT(worker, threads);
         ++hits[i];
       });
-      for (const auto& h : hits) ASSERT_EQ(h, 2);
+      pool.ForSteps(n, 3, [&](size_t b, size_t e, size_t worker) {
+        ASSERT_LT(worker, threads);
+        ASSERT_EQ(b % 3, 0u);
+        ASSERT_LE(e, b + 3);
+        for (size_t i = b; i < e; ++i) ++hits[i];
+      });
+      for (const auto& h : hits) ASSERT_EQ(h, 3);
     }
     std::vector<std::atomic<int>> workers(threads);
     for (int round = 0; round < 200; ++round) pool.RunOnAll([&](size_t w) { ++workers[w]; });
