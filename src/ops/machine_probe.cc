@@ -170,7 +170,7 @@ uint64_t ReadStreams(const std::byte* data, size_t bytes, size_t streams, Prefet
 
 ProbeWork RunMultiplyAdds(size_t rounds) { return HWY_DYNAMIC_DISPATCH(MultiplyAddsTarget)(rounds); }
 
-ProbeWork RunByteProducts(size_t rounds) { return HWY_DYNAMIC_DISPATCH(ByteProductsTarget)(rounds, VnniInUse()); }
+ProbeWork RunByteProducts(size_t rounds) { return HWY_DYNAMIC_DISPATCH(ByteProductsTarget)(rounds, ByteDotsInUse()); }
 
 }  // namespace stablelm
 #endif  // HWY_ONCE

@@ -21,7 +21,7 @@ HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
 
 // Vectors of weight rows that are worked on together: with 32 registers two, which also reads whole runs of lines.
-constexpr size_t kVectors = HWY_TARGET <= HWY_AVX3 ? 2 : 1;
+constexpr size_t kVectors = HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON ? 2 : 1;
 
 // How far ahead memory is asked for, into the first cache level: past the latency of memory at the speed of one thread.
 // Less than 4 KiB loses a quarter of the speed, 8 to 16 KiB are alike. Panels lie one after the other, so that the last
@@ -76,16 +76,13 @@ struct Block;
 template <QuantMultiply kWay, size_t MR>
 struct Block<DType::kQ8_0, kWay, MR> {
   static HWY_INLINE void Add(const std::byte* w, size_t row, const XBlock (&x)[MR], VF (&acc)[MR][kVectors]) {
-    const DI d;
     VI total[MR][kVectors];
     Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
-      total[i / kVectors][i % kVectors] = hn::Set(d, *x[i / kVectors].offsets);
+      total[i / kVectors][i % kVectors] = SmallOffset<DType::kQ8_0, kWay>(x[i / kVectors].offsets);
     });
     if (row == 0) FetchAhead<0, 1, PackedBlock<DType::kQ8_0>::kBytes>(w);
-    // q + 128, without sign.
     const auto word = [&](auto i, auto v) STABLELM_INLINE_LAMBDA {
-      return hn::Xor(PackedWord(w + PackedBlock<DType::kQ8_0>::kQuants, i, row + v * kLanes),
-                     hn::Set(d, static_cast<int32_t>(0x80808080u)));
+      return SmallQuants<kWay>(PackedWord(w + PackedBlock<DType::kQ8_0>::kQuants, i, row + v * kLanes));
     };
     if constexpr (kWay == QuantMultiply::kPairs) {
       // Products of whole bytes overflow 16 bits: nibble by nibble.
@@ -285,10 +282,10 @@ void StreamedBy(const QuantJob& job, size_t p_begin, size_t p_end) {
 }
 
 // Where words are multiplied by plain arithmetic, memory is never what limits: all products go through tiles.
-#if HWY_TARGET <= HWY_AVX2
+#if STABLELM_HAS_PAIRS
 size_t MaxRows() { return kMaxQuantStreamedRows; }
 void Streamed(const QuantJob& job, size_t p_begin, size_t p_end) {
-#if HWY_TARGET <= HWY_AVX3
+#if STABLELM_HAS_DOT
   if (job.vnni) return StreamedBy<QuantMultiply::kDot>(job, p_begin, p_end);
 #endif
   StreamedBy<QuantMultiply::kPairs>(job, p_begin, p_end);

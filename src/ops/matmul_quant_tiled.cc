@@ -46,7 +46,7 @@ namespace stablelm::HWY_NAMESPACE {
 
 // Rows and vectors of a register tile: 32 registers hold 12 sums, 12 scaled sums, two vectors of weights and one of x;
 // 16 hold 6 and 6. Measured on both: tiles with fewer rows pay more for the weights, others spill.
-#if HWY_TARGET <= HWY_AVX3
+#if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
 constexpr size_t kTileRows = 6, kTileVectors = 2;
 #else
 constexpr size_t kTileRows = 6, kTileVectors = 1;
@@ -63,7 +63,6 @@ template <QuantMultiply kWay>
 void UnpackSmall(DType type, const std::byte* w, size_t b, UnpackedColumns& out) {
   constexpr size_t kQuants = PackedBlock<DType::kQ8_0>::kQuants;
   static_assert(kQuants == PackedBlock<DType::kQ4_0>::kQuants);
-  const DI d;
   for (size_t row = 0; row < kPanelRows; row += kLanes) {
     StoreScale(PackedHalf(w, 0, row), out.scales[b], row);
     for (size_t i = 0; i < 8; ++i) {
@@ -72,7 +71,7 @@ void UnpackSmall(DType type, const std::byte* w, size_t b, UnpackedColumns& out)
         StoreWord(i < 4 ? LowNibbles(both) : HighNibbles(both), out.words[0][8 * b + i], row);
         continue;
       }
-      const VI word = hn::Xor(PackedWord(w + kQuants, i, row), hn::Set(d, static_cast<int32_t>(0x80808080u)));
+      const VI word = SmallQuants<kWay>(PackedWord(w + kQuants, i, row));
       if constexpr (kWay == QuantMultiply::kPairs) {
         StoreWord(LowNibbles(word), out.words[0][8 * b + i], row);
         StoreWord(HighNibbles(word), out.words[1][8 * b + i], row);
@@ -198,14 +197,15 @@ HWY_NOINLINE void SmallTile(const TileRows& rows, const UnpackedColumns& w, floa
       const float* const x_scale = rows.x->Scale(rows.block + b, rows.row);
       VI sum[MR][kTileVectors];
       if constexpr (kWay != QuantMultiply::kPairs) {
-        ForTile<MR>([&](auto m, auto v) STABLELM_INLINE_LAMBDA { sum[m][v] = hn::Set(d, offsets[m]); });
+        ForTile<MR>([&](auto m, auto v) STABLELM_INLINE_LAMBDA { sum[m][v] = SmallOffset<kType, kWay>(offsets + m); });
         TileSums<kWay, kBlockWords>(w.words[0][kBlockWords * b] + row, x, kBlockWords, sum);
       } else {
         VI total[MR][kTileVectors];
         ForTile<MR>([&](auto m, auto v) STABLELM_INLINE_LAMBDA { sum[m][v] = hn::Zero(d); });
         TileSums<kWay, kBlockWords>(w.words[0][kBlockWords * b] + row, x, kBlockWords, sum);
-        ForTile<MR>([&](auto m, auto v)
-                        STABLELM_INLINE_LAMBDA { total[m][v] = AddSum<kWay>(hn::Set(d, offsets[m]), sum[m][v]); });
+        ForTile<MR>([&](auto m, auto v) STABLELM_INLINE_LAMBDA {
+          total[m][v] = AddSum<kWay>(SmallOffset<kType, kWay>(offsets + m), sum[m][v]);
+        });
         if constexpr (kType == DType::kQ8_0) {
           ForTile<MR>([&](auto m, auto v) STABLELM_INLINE_LAMBDA { sum[m][v] = hn::Zero(d); });
           TileSums<kWay, kBlockWords>(w.words[1][kBlockWords * b] + row, x, kBlockWords, sum);
@@ -379,10 +379,10 @@ void TiledBy(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch) 
 }
 
 void Tiled(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch) {
-#if HWY_TARGET <= HWY_AVX3
+#if STABLELM_HAS_DOT
   if (job.vnni) return TiledBy<QuantMultiply::kDot>(job, p_begin, p_end, scratch);
 #endif
-#if HWY_TARGET <= HWY_AVX2
+#if STABLELM_HAS_PAIRS
   TiledBy<QuantMultiply::kPairs>(job, p_begin, p_end, scratch);
 #else
   TiledBy<QuantMultiply::kPlain>(job, p_begin, p_end, scratch);

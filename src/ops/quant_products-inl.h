@@ -2,7 +2,8 @@
 //
 // A vector holds words of as many weight rows; a word is four quants of one row, and meets the same four activations of
 // a row of x. The ways to multiply them (QuantMultiply) differ in speed alone: every sum is an exact integer.
-//   kDot    one instruction multiplies four bytes and adds the products to a 32-bit sum (VNNI)
+//   kDot    one instruction multiplies four bytes and adds the products to a 32-bit sum (VNNI, AVX-VNNI, Arm's dot
+//           product)
 //   kPairs  sums of two products in 16 bits, some of which are added up before they are widened with a factor
 //   kPlain  32-bit arithmetic
 #if defined(STABLELM_OPS_QUANT_PRODUCTS_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -23,6 +24,21 @@
 #include "ops/load_float-inl.h"
 #include "ops/matmul_quant_cpu.h"
 #include "ops/quant/blocks.h"
+
+// Which ways a target has beside kPlain. Where words are multiplied by kDot, the caller has asked the machine. Clang
+// refuses Arm's dot product unless the whole program may use it.
+#undef STABLELM_HAS_PAIRS
+#undef STABLELM_HAS_DOT
+#if HWY_TARGET <= HWY_AVX2 || HWY_TARGET == HWY_NEON
+#define STABLELM_HAS_PAIRS 1
+#else
+#define STABLELM_HAS_PAIRS 0
+#endif
+#if STABLELM_HAS_PAIRS && (HWY_TARGET != HWY_NEON || HWY_COMPILER_GCC_ACTUAL || defined(__ARM_FEATURE_DOTPROD))
+#define STABLELM_HAS_DOT 1
+#else
+#define STABLELM_HAS_DOT 0
+#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
@@ -51,8 +67,12 @@ HWY_INLINE void Unroll(const Body& body) {
   all(std::make_index_sequence<N>());
 }
 
-// Each word in a lane of its own: unsigned bytes of `w` times signed bytes of `x`, added to `sum`. By kPairs the sum is
-// of 16-bit halves, which the caller keeps from overflowing.
+// Whether AddWord takes the bytes of `w` as signed; else as unsigned. Both are right for those below 128.
+template <QuantMultiply kWay>
+inline constexpr bool kSignedWords = HWY_TARGET == HWY_NEON&& kWay == QuantMultiply::kDot;
+
+// Each word in a lane of its own: bytes of `w` times signed bytes of `x`, added to `sum`. By kPairs the sum is of
+// 16-bit halves, which the caller keeps from overflowing, and NEON wants bytes of `w` below 128.
 template <QuantMultiply kWay>
 HWY_INLINE void AddWord(VI& sum, VI w, VI x) {
 #if HWY_TARGET <= HWY_AVX3
@@ -66,9 +86,31 @@ HWY_INLINE void AddWord(VI& sum, VI w, VI x) {
     return;
   }
 #elif HWY_TARGET == HWY_AVX2
-  if constexpr (kWay == QuantMultiply::kPairs) {
+  if constexpr (kWay == QuantMultiply::kDot) {
+    asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum.raw) : "x"(w.raw), "x"(x.raw));
+    return;
+  } else if constexpr (kWay == QuantMultiply::kPairs) {
     sum.raw = _mm256_add_epi16(sum.raw, _mm256_maddubs_epi16(w.raw, x.raw));
     STABLELM_KEEP_ORDER(sum.raw);
+    return;
+  }
+#elif HWY_TARGET == HWY_NEON
+#if STABLELM_HAS_DOT
+  if constexpr (kWay == QuantMultiply::kDot) {
+    asm(
+#if HWY_COMPILER_GCC_ACTUAL
+        ".arch armv8.2-a+crypto+dotprod\n\t"
+#endif
+        "sdot %0.4s, %1.16b, %2.16b"
+        : "+w"(sum.raw)
+        : "w"(w.raw), "w"(x.raw));
+    return;
+  }
+#endif
+  if constexpr (kWay == QuantMultiply::kPairs) {
+    const int8x16_t w8 = vreinterpretq_s8_s32(w.raw), x8 = vreinterpretq_s8_s32(x.raw);
+    const int16x8_t pairs = vpaddq_s16(vmull_s8(vget_low_s8(w8), vget_low_s8(x8)), vmull_high_s8(w8, x8));
+    sum.raw = vreinterpretq_s32_s16(vaddq_s16(vreinterpretq_s16_s32(sum.raw), pairs));
     return;
   }
 #endif
@@ -91,6 +133,13 @@ HWY_INLINE VI AddScaled(VI total, VI factor, VI sum) {
 #elif HWY_TARGET == HWY_AVX2
   if constexpr (kWay == QuantMultiply::kPairs) {
     total.raw = _mm256_add_epi32(total.raw, _mm256_madd_epi16(sum.raw, factor.raw));
+    return total;
+  }
+#elif HWY_TARGET == HWY_NEON
+  if constexpr (kWay == QuantMultiply::kPairs) {
+    const int16x8_t s = vreinterpretq_s16_s32(sum.raw), f = vreinterpretq_s16_s32(factor.raw);
+    const int32x4_t pairs = vpaddq_s32(vmull_s16(vget_low_s16(s), vget_low_s16(f)), vmull_high_s16(s, f));
+    total.raw = vaddq_s32(total.raw, pairs);
     return total;
   }
 #endif
@@ -132,6 +181,19 @@ HWY_INLINE VI SignedPair(VI words) {
   const VI low = hn::ShiftRight<24>(hn::ShiftLeft<24 - 16 * kPair>(words));
   const VI high = hn::ShiftRight<24>(hn::ShiftLeft<16 - 16 * kPair>(words));
   return hn::Or(hn::And(low, hn::Set(DI(), 0xFFFF)), hn::ShiftLeft<16>(high));
+}
+
+// Four quants of Q8_0 as AddWord takes them: as they are, or q + 128, without sign.
+template <QuantMultiply kWay>
+HWY_INLINE VI SmallQuants(VI word) {
+  if constexpr (kSignedWords<kWay>) return word;
+  return hn::Xor(word, hn::Set(DI(), static_cast<int32_t>(0x80808080u)));
+}
+// What sums with a block of Q8_0 or Q4_0 begin with; `offset`: of the block of x.
+template <DType kType, QuantMultiply kWay>
+HWY_INLINE VI SmallOffset(const int32_t* offset) {
+  if constexpr (kType == DType::kQ8_0 && kSignedWords<kWay>) return hn::Zero(DI());
+  return hn::Set(DI(), *offset);
 }
 
 HWY_INLINE VI LowNibbles(VI w) { return hn::And(w, hn::Set(DI(), 0x0F0F0F0F)); }
@@ -191,14 +253,20 @@ struct PackedBlock<DType::kQ6_K> : PackedBlockOf<BlockQ6_K, kSuperBlock> {
 
 // The 6-bit scales and minimums of a Q4_K or Q5_K block, four sub-blocks to a word.
 struct AffineFactors {
+  // An implicit constructor would be compiled for no target, which g++ refuses to call those of NEON's vectors from.
+  HWY_INLINE AffineFactors() {}
   VI scale[2], minimum[2];
 };
 HWY_INLINE AffineFactors UnpackAffine(const std::byte* scales, size_t row) {
   const DI d;
   const VI first = PackedWord(scales, 0, row), second = PackedWord(scales, 1, row), rest = PackedWord(scales, 2, row);
   const VI six = hn::Set(d, 0x3F3F3F3F);
-  return {{hn::And(first, six), OrMasked(LowNibbles(rest), hn::ShiftRight<2>(first), 0x30)},
-          {hn::And(second, six), OrMasked(HighNibbles(rest), hn::ShiftRight<2>(second), 0x30)}};
+  AffineFactors factors;
+  factors.scale[0] = hn::And(first, six);
+  factors.scale[1] = OrMasked(LowNibbles(rest), hn::ShiftRight<2>(first), 0x30);
+  factors.minimum[0] = hn::And(second, six);
+  factors.minimum[1] = OrMasked(HighNibbles(rest), hn::ShiftRight<2>(second), 0x30);
+  return factors;
 }
 
 // Sum over the sub-blocks of minimum times sum of x; `x`: OffsetWords of the block, spread over vectors.

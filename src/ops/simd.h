@@ -11,8 +11,9 @@
 
 namespace stablelm {
 
-// Lower-case names, best first: "avx3_vnni" (AVX-512 F, BW, DQ, VL and VNNI), "avx3" (without VNNI), "avx2" (with FMA
-// and F16C), "sse4", "emu128" (any machine).
+// Lower-case names, best first: "avx3_vnni" (AVX-512 F, BW, DQ, VL and VNNI), "avx3" (without VNNI), "avx2_vnni" (AVX2
+// with FMA, F16C and AVX-VNNI), "avx2" (without AVX-VNNI), "sse4", "scalar" (any machine). On 64-bit Arm: "neon_dot"
+// (with the dot product of Armv8.2), "neon".
 std::vector<std::string> BuiltSimdTargets();
 // Those of the built ones that this machine can run, best first.
 std::vector<std::string> UsableSimdTargets();
@@ -21,8 +22,9 @@ std::string SimdTargetInUse();
 // lacks it.
 void SelectSimdTarget(std::string_view name);
 
-// Whether integer products use AVX-512 VNNI: Highway knows no such target, so it is a variant of "avx3".
-bool VnniInUse();
+// Whether products of bytes use the instruction that adds up four of them (VNNI, AVX-VNNI, Arm's dot product). Highway
+// knows no such targets: they are variants of "avx3", "avx2" and "neon".
+bool ByteDotsInUse();
 
 // Floats in one vector of the target in use.
 size_t SimdLanes();
