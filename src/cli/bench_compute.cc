@@ -22,7 +22,7 @@ class BenchCompute : public Command {
            "  stablelm bench compute --threads 1 --json\n"
            "\n"
            "fp32: multiply-adds of floats, the limit of products with fp32, fp16 and bf16 weights. int8: products of\n"
-           "bytes added up in 32 bits (VNNI) or in pairs in 16 bits, the limit of those with quantized weights.";
+           "bytes added up in 32 bits (VNNI, Arm's dot product) or in 16 bits, the limit of those with quantized weights.";
   }
   unsigned Takes() const override { return kTakesThreads; }
   void AddOptions(CLI::App& app) override {

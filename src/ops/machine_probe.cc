@@ -106,7 +106,7 @@ ProbeWork MultiplyAddsTarget(size_t rounds) {
 
 #if HWY_TARGET <= HWY_AVX2
 // The sums wrap around, which is no fault of theirs.
-ProbeWork ByteProductsTarget(size_t rounds, [[maybe_unused]] bool vnni) {
+ProbeWork ByteProductsTarget(size_t rounds, bool dots) {
   constexpr size_t kChains = 10;
 #if HWY_TARGET <= HWY_AVX3
   using V = __m512i;
@@ -114,12 +114,14 @@ ProbeWork ByteProductsTarget(size_t rounds, [[maybe_unused]] bool vnni) {
   const auto both = [](V a, V b) HWY_ATTR { return _mm512_xor_si512(a, b); };
   const V ones = start(1);
   const auto add_pairs = [&](V sum, V w) HWY_ATTR { return _mm512_add_epi16(sum, _mm512_maddubs_epi16(w, ones)); };
+#define STABLELM_DOTS "vpdpbusd %2, %1, %0"
 #else
   using V = __m256i;
   const auto start = [](char byte) HWY_ATTR { return _mm256_set1_epi8(byte); };
   const auto both = [](V a, V b) HWY_ATTR { return _mm256_xor_si256(a, b); };
   const V ones = start(1);
   const auto add_pairs = [&](V sum, V w) HWY_ATTR { return _mm256_add_epi16(sum, _mm256_maddubs_epi16(w, ones)); };
+#define STABLELM_DOTS "%{vex%} vpdpbusd %2, %1, %0"
 #endif
   V sums[kChains];
   STABLELM_UNROLL for (size_t c = 0; c < kChains; ++c) sums[c] = start(static_cast<char>(c + 1));
@@ -127,18 +129,18 @@ ProbeWork ByteProductsTarget(size_t rounds, [[maybe_unused]] bool vnni) {
   for (size_t i = 0; i < rounds; ++i) {
     // The compiler cannot know that the word stays the same, nor do two rounds as one.
     asm volatile("" : "+x"(word));
-#if HWY_TARGET <= HWY_AVX3
-    if (vnni) {
-      STABLELM_UNROLL for (size_t c = 0; c < kChains;
-                           ++c) asm volatile("vpdpbusd %2, %1, %0" : "+v"(sums[c]) : "v"(word), "v"(ones));
+    if (dots) {
+      STABLELM_UNROLL for (size_t c = 0; c < kChains; ++c) {
+        asm volatile(STABLELM_DOTS : "+x"(sums[c]) : "x"(word), "x"(ones));
+      }
       continue;
     }
-#endif
     STABLELM_UNROLL for (size_t c = 0; c < kChains; ++c) {
       sums[c] = add_pairs(sums[c], word);
       asm volatile("" : "+x"(sums[c]));
     }
   }
+#undef STABLELM_DOTS
   ProbeWork work;
   work.operations = static_cast<double>(rounds) * kChains * 2 * sizeof(V);
   V mix = sums[0];
@@ -146,6 +148,48 @@ ProbeWork ByteProductsTarget(size_t rounds, [[maybe_unused]] bool vnni) {
   unsigned char first = 0;
   std::memcpy(&first, &mix, 1);
   work.mix = static_cast<float>(first);
+  return work;
+}
+#elif HWY_TARGET == HWY_NEON
+ProbeWork ByteProductsTarget(size_t rounds, [[maybe_unused]] bool dots) {
+  constexpr size_t kChains = 10;
+  const int8x16_t ones = vdupq_n_s8(1);
+  int32x4_t sums[kChains];
+  int16x8_t low[kChains], high[kChains];
+  STABLELM_UNROLL for (size_t c = 0; c < kChains; ++c) {
+    sums[c] = vdupq_n_s32(static_cast<int32_t>(c + 1));
+    low[c] = high[c] = vreinterpretq_s16_s32(sums[c]);
+  }
+  int8x16_t word = vdupq_n_s8(4);
+  for (size_t i = 0; i < rounds; ++i) {
+    asm volatile("" : "+w"(word));
+#if HWY_COMPILER_GCC_ACTUAL || defined(__ARM_FEATURE_DOTPROD)
+    if (dots) {
+      STABLELM_UNROLL for (size_t c = 0; c < kChains; ++c) {
+        asm volatile(
+#if HWY_COMPILER_GCC_ACTUAL
+            ".arch armv8.2-a+crypto+dotprod\n\t"
+#endif
+            "sdot %0.4s, %1.16b, %2.16b"
+            : "+w"(sums[c])
+            : "w"(word), "w"(ones));
+      }
+      continue;
+    }
+#endif
+    STABLELM_UNROLL for (size_t c = 0; c < kChains; ++c) {
+      low[c] = vmlal_s8(low[c], vget_low_s8(word), vget_low_s8(ones));
+      high[c] = vmlal_high_s8(high[c], word, ones);
+      asm volatile("" : "+w"(low[c]), "+w"(high[c]));
+    }
+  }
+  ProbeWork work;
+  work.operations = static_cast<double>(rounds) * kChains * 2 * sizeof(int8x16_t);
+  int32x4_t mix = sums[0];
+  STABLELM_UNROLL for (size_t c = 0; c < kChains; ++c) {
+    mix = veorq_s32(mix, veorq_s32(sums[c], vreinterpretq_s32_s16(veorq_s16(low[c], high[c]))));
+  }
+  work.mix = static_cast<float>(vgetq_lane_s32(mix, 0) & 0xFF);
   return work;
 }
 #else

@@ -30,7 +30,7 @@ struct ProbeWork {
 // Targets without a fused instruction (sse4) use a multiplication and an addition.
 ProbeWork RunMultiplyAdds(size_t rounds);
 // The same with the target's way to multiply bytes and add the products up, which products of quantized weights use:
-// VNNI, or pairs of products in 16 bits. No operations where the target has neither.
+// four products at once (ByteDotsInUse), or sums of products in 16 bits. No operations where the target has neither.
 ProbeWork RunByteProducts(size_t rounds);
 
 }  // namespace stablelm

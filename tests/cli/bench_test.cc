@@ -39,7 +39,7 @@ TEST(BenchCompute, PrintsEveryTarget) {
   EXPECT_FALSE(json.at("results").empty());
   EXPECT_GT(json.at("gflops"), 0);
   for (const auto& row : json.at("results")) {
-    const bool bytes = row.at("simd").get<std::string>().starts_with("avx");
+    const bool bytes = row.at("simd") != "sse4" && row.at("simd") != "scalar";
     EXPECT_EQ(row.at("int8_gops") > 0, bytes) << row;
   }
 }

@@ -8,9 +8,11 @@
 #include <functional>
 #include <numbers>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/random.h"
+#include "base/sha256.h"
 #include "base/tensor.h"
 #include "ops/convert.h"
 #include "ops/simd.h"
@@ -27,6 +29,21 @@ inline void ForEachSimdTarget(const std::function<void()>& body) {
     body();
   }
   SelectSimdTarget("");
+}
+
+inline bool HasFma(const std::string& target) { return target != "sse4" && target != "scalar" && target != "emu128"; }
+
+// Multiples of 2^-22 in [-2, 2): computed without a mathematical library, so the same on every machine.
+inline std::vector<float> RandomFractions(size_t n, uint64_t seed) {
+  const Philox philox(seed);
+  std::vector<float> out(n);
+  for (size_t i = 0; i < n; ++i) out[i] = static_cast<float>(std::floor(philox.Uniform(0, i) * 0x1p24) * 0x1p-22 - 2);
+  return out;
+}
+
+// The bits of floats, in 16 hexadecimal digits.
+inline std::string DigestOf(std::span<const float> values) {
+  return Sha256Hex({reinterpret_cast<const char*>(values.data()), values.size_bytes()}).substr(0, 16);
 }
 
 // Normal numbers times `scale`; the seed is part of the trace of whoever calls.
