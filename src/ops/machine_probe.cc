@@ -127,7 +127,8 @@ ProbeWork ByteProductsTarget(size_t rounds, bool dots) {
   STABLELM_UNROLL for (size_t c = 0; c < kChains; ++c) sums[c] = start(static_cast<char>(c + 1));
   V word = sums[3];
   for (size_t i = 0; i < rounds; ++i) {
-    // The compiler cannot know that the word stays the same, nor do two rounds as one.
+    // The compiler cannot know that the word stays the same, so it computes no product once for several chains or
+    // rounds.
     asm volatile("" : "+x"(word));
     if (dots) {
       STABLELM_UNROLL for (size_t c = 0; c < kChains; ++c) {
@@ -137,7 +138,7 @@ ProbeWork ByteProductsTarget(size_t rounds, bool dots) {
     }
     STABLELM_UNROLL for (size_t c = 0; c < kChains; ++c) {
       sums[c] = add_pairs(sums[c], word);
-      asm volatile("" : "+x"(sums[c]));
+      asm volatile("" : "+x"(sums[c]), "+x"(word));
     }
   }
 #undef STABLELM_DOTS

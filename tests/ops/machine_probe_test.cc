@@ -43,5 +43,14 @@ TEST(MultiplyAdds, CountsItsWorkAndStaysFinite) {
   });
 }
 
+TEST(ByteProducts, CountsItsWorkWhereTheTargetMultipliesBytes) {
+  ForEachSimdTarget([&] {
+    const std::string target = SimdTargetInUse();
+    const bool bytes = target != "sse4" && target != "scalar";
+    const double vector = static_cast<double>(SimdLanes() * sizeof(float));
+    EXPECT_EQ(RunByteProducts(1000).operations, bytes ? 1000.0 * 10 * 2 * vector : 0);
+  });
+}
+
 }  // namespace
 }  // namespace stablelm
