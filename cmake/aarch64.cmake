@@ -1,6 +1,6 @@
 # Toolchain of 64-bit Arm Linux on another machine: Debian's cross compiler, the libraries that `scripts/setup --arm`
-# unpacked, and qemu for what the build and CTest run. STABLELM_QEMU_CPU chooses the emulated processor ("max" has every
-# extension that qemu knows; "cortex-a53" is plain Armv8.0).
+# unpacked, and qemu for what the build and CTest run. The emulated processor has every extension that qemu knows; the
+# environment variable QEMU_CPU chooses another one ("cortex-a53" is plain Armv8.0).
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
@@ -23,5 +23,5 @@ set(CMAKE_CXX_STANDARD_INCLUDE_DIRECTORIES ${STABLELM_SYSROOT}/usr/include/aarch
 set(lib lib/aarch64-linux-gnu)
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-Wl,-rpath-link,${STABLELM_SYSROOT}/${lib}:${STABLELM_SYSROOT}/usr/${lib}")
 
-set(STABLELM_QEMU_CPU max CACHE STRING "Processor that qemu emulates")
-set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64;-cpu;${STABLELM_QEMU_CPU};-L;${STABLELM_SYSROOT})
+find_program(STABLELM_QEMU qemu-aarch64 REQUIRED)
+set(CMAKE_CROSSCOMPILING_EMULATOR ${STABLELM_QEMU};-L;${STABLELM_SYSROOT})

@@ -1,4 +1,5 @@
-// Runs the real program (STABLELM_PROGRAM, a compile definition) as a user would, and catches what it prints.
+// Runs the real program (STABLELM_PROGRAM, a compile definition) as a user would, and catches what it prints. A program
+// for another processor runs in an emulator: the words before its path, separated by spaces, are STABLELM_EMULATOR.
 #pragma once
 
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -42,7 +44,15 @@ inline ProgramResult RunProgramBinary(const std::vector<std::string>& arguments,
   make_pipe(out);
   make_pipe(err);
   // The child may call only what is safe after fork: prepare everything before.
+  std::vector<std::string> emulator;
+#ifdef STABLELM_EMULATOR
+  if (input.program == STABLELM_PROGRAM) {
+    std::istringstream words(STABLELM_EMULATOR);
+    for (std::string word; words >> word;) emulator.push_back(word);
+  }
+#endif
   std::vector<char*> argv;
+  for (std::string& word : emulator) argv.push_back(word.data());
   argv.push_back(const_cast<char*>(input.program.c_str()));
   for (const std::string& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
   argv.push_back(nullptr);
