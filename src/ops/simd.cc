@@ -73,74 +73,76 @@ bool MachineHasVariant([[maybe_unused]] int64_t target) {
 #endif
 }
 
-std::vector<std::string> Names(int64_t mask, bool (*has_variant)(int64_t)) {
+// Asked once: the answer takes tens of microseconds where a virtual machine answers for the processor.
+struct Machine {
+  int64_t usable = 0;    // of HWY_TARGETS
+  int64_t variants = 0;  // those of them whose variant it has
+};
+
+const Machine& ThisMachine() {
+  static const Machine machine = [] {
+    hwy::SetSupportedTargetsForTest(0);
+    // What the flags of the compiler promise is always there: Highway wants AES beside NEON, which nothing here needs.
+    Machine found = {.usable = (hwy::SupportedTargets() | HWY_STATIC_TARGET) & HWY_TARGETS};
+    for (const int64_t bit : Bits(found.usable)) {
+      if (VariantOf(bit) && MachineHasVariant(bit)) found.variants |= bit;
+    }
+    return found;
+  }();
+  return machine;
+}
+
+std::vector<std::string> Names(int64_t targets, int64_t variants) {
   std::vector<std::string> names;
-  for (const int64_t bit : Bits(mask)) {
-    if (const Variant* v = VariantOf(bit); v && has_variant(bit)) names.push_back(v->name);
+  for (const int64_t bit : Bits(targets)) {
+    if (const Variant* const v = VariantOf(bit); v && (variants & bit) != 0) names.push_back(v->name);
     names.push_back(LowerName(bit));
   }
   return names;
 }
 
-// Part of the one choice per process, beside Highway's own.
+// The one choice per process, beside Highway's own. A forced target, or 0: the best.
+std::atomic<int64_t> forced = 0;
 std::atomic<bool> variants_refused = false;
 
-// What the flags of the compiler promise is always there: Highway wants AES beside NEON, which nothing here needs.
-int64_t Supported() { return (hwy::SupportedTargets() | HWY_STATIC_TARGET) & HWY_TARGETS; }
-
-int64_t Usable() {
-  hwy::SetSupportedTargetsForTest(0);
-  return Supported();
-}
-
-int64_t BestSupported() {
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  return Bits(Supported()).front();
+int64_t TargetInUse() {
+  const int64_t target = forced;
+  return target != 0 ? target : Bits(ThisMachine().usable).front();
 }
 
 }  // namespace
 
-std::vector<std::string> BuiltSimdTargets() {
-  return Names(HWY_TARGETS, [](int64_t) { return true; });
-}
+std::vector<std::string> BuiltSimdTargets() { return Names(HWY_TARGETS, HWY_TARGETS); }
 
-std::vector<std::string> UsableSimdTargets() {
-  const std::string in_use = SimdTargetInUse();
-  const std::vector<std::string> names = Names(Usable(), MachineHasVariant);
-  SelectSimdTarget(in_use);
-  return names;
-}
+std::vector<std::string> UsableSimdTargets() { return Names(ThisMachine().usable, ThisMachine().variants); }
 
 std::string SimdTargetInUse() {
-  const int64_t best = BestSupported();
-  return ByteDotsInUse() ? VariantOf(best)->name : LowerName(best);
+  const int64_t target = TargetInUse();
+  return ByteDotsInUse() ? VariantOf(target)->name : LowerName(target);
 }
 
-bool ByteDotsInUse() {
-  const int64_t best = BestSupported();
-  return !variants_refused && VariantOf(best) && MachineHasVariant(best);
-}
+bool ByteDotsInUse() { return !variants_refused && (ThisMachine().variants & TargetInUse()) != 0; }
 
 void SelectSimdTarget(std::string_view name) {
-  const int64_t usable = Usable();
-  variants_refused = false;
+  const Machine& machine = ThisMachine();
   if (name.empty()) {
-    hwy::GetChosenTarget().Update(usable);
+    forced = 0;
+    variants_refused = false;
+    hwy::GetChosenTarget().Update(machine.usable);
     return;
   }
-  for (const int64_t bit : Bits(usable)) {
-    const Variant* const variant = VariantOf(bit);
-    const bool wants_variant = variant && variant->name == name && MachineHasVariant(bit);
+  for (const int64_t bit : Bits(machine.usable)) {
+    const bool wants_variant = (machine.variants & bit) != 0 && VariantOf(bit)->name == name;
     if (!wants_variant && LowerName(bit) != name) continue;
+    forced = bit;
     variants_refused = !wants_variant;
-    hwy::SetSupportedTargetsForTest(bit);
     hwy::GetChosenTarget().Update(bit);
     return;
   }
   throw Error({.where = "STABLELM_SIMD",
                .what = "this machine cannot use the SIMD target " + Quoted(name),
                .found = {},
-               .expected = "one of " + Joined(Names(usable, MachineHasVariant)),
+               .expected = "one of " + Joined(UsableSimdTargets()),
                .hint = "unset it to let the program choose the best"});
 }
 
