@@ -103,8 +103,8 @@ void Register() {
       bench->Arg(1)->Arg(2)->Arg(4)->Arg(16)->Arg(128)->UseRealTime()->Unit(benchmark::kMillisecond);
     }
   }
-  for (const DType type : {DType::kF32, DType::kF16}) {
-    const std::string name = "Attention/" + std::string(NameOf(type));
+  for (const DType type : {DType::kF32, DType::kF16, DType::kI8}) {
+    const std::string name = "Attention/" + std::string(KvTypeName(type));
     auto* bench = benchmark::RegisterBenchmark(name.c_str(), BM_Attention, type);
     bench->Args({1, 128})
         ->Args({1, 4096})

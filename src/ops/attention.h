@@ -8,8 +8,12 @@
 //
 // What defines the bits of one (token, head): scores are chains over D; keys are walked in chunks of kAttentionChunk
 // positions from position 0; per chunk the running maximum, sum and output are rescaled once (online softmax, Milakov
-// and Gimelshein 2018); the output is a chain over the keys in order. Nothing depends on the other tokens, heads or
-// sequences.
+// and Gimelshein 2018); the output is a chain over the keys in order. In a cache of 8-bit integers the chains run over
+// the integers: a score is multiplied by its key's scale when its chain has ended, a weight by its value's scale before
+// it enters the output. Nothing depends on the other tokens, heads or sequences.
+//
+// A key or value that is not finite makes what attends to it not finite, in every type of cache. (An infinite fp32 or
+// fp16 key with a score of minus infinity counts as a key that nobody looks at.)
 #pragma once
 
 #include <cstddef>
@@ -59,7 +63,8 @@ struct AttentionInput {
   const RotaryTable* rotary = nullptr;
 };
 
-// False when a key or value became infinite in an fp16 cache although it was finite: the caller names the layer.
+// False when a key or value became infinite in an fp16 cache although it was finite: the caller names the layer. What is
+// written has the bits of WriteKeyRef and WriteValueRef (ops/kv_page.h).
 [[nodiscard]] bool StoreKeysValues(const AttentionInput& in, ThreadPool& pool);
 void Attend(const AttentionInput& in, ThreadPool& pool, Workspace& workspace);
 void AttendRef(const AttentionInput& in);  // plain softmax in fp64 over the cached values

@@ -1,4 +1,9 @@
 // Attention of a few queries of one head, in the order of arithmetic that ops/attention.h states.
+//
+// Work goes page by page: the page's keys (or values) are taken from memory once and stay in the first-level cache for
+// all queries of the task, which are computed in blocks of kBlock, 4, 3, 2 and 1 whose accumulators fill the registers.
+// A block of few queries has accumulators to spare. It takes several pages of keys at the same time, or more dimensions
+// of the values: the latency of one chain is hidden by the others, and memory is read in several streams.
 #include "ops/attention_cpu.h"
 
 #include <algorithm>
@@ -9,6 +14,7 @@
 #define HWY_TARGET_INCLUDE "ops/attention_cpu.cc"
 #include <hwy/foreach_target.h>  // must come first
 
+#include <hwy/cache_control.h>
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
@@ -20,142 +26,286 @@ namespace hn = hwy::HWY_NAMESPACE;
 using DF = hn::ScalableTag<float>;
 using VF = hn::Vec<DF>;
 
-constexpr size_t kQ = static_cast<size_t>(kAttentionQueries);
 constexpr size_t kChunk = static_cast<size_t>(kAttentionChunk);
 constexpr size_t kPage = static_cast<size_t>(kKvPageTokens);
+constexpr size_t kLanes = hn::MaxLanes(DF());
+constexpr size_t kPageVectors = kPage / kLanes;
+// Accumulators of a block: enough chains for the latency of two multiply-adds a cycle, few enough for 16 registers; the
+// targets with 32 have room for twice as many, and use it for blocks of twice as many queries.
+constexpr size_t kAccumulators = 8;
+#if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
+constexpr size_t kBlock = 8;
+#else
+constexpr size_t kBlock = 4;
+#endif
+// Pages between what is computed with and what is fetched meanwhile. The processor's own prefetching ends at every 4
+// KiB, which is a page of 8-bit keys of one head.
+constexpr size_t kAhead = 4;
+// Vectors of keys that each of N queries holds sums for at a time, and pages that they come from.
+constexpr size_t KeyVectors(size_t n) {
+  return std::clamp<size_t>((n > 4 ? 2 : 1) * kAccumulators / n, 1, kPageVectors);
+}
+constexpr size_t KeyPages(size_t n) { return std::max<size_t>(1, kAccumulators / (n * kPageVectors)); }
+constexpr size_t ValueVectors(size_t n) { return (n > 4 ? 2 : 1) * kAccumulators / n; }
 
-// scores[q][j] = dot(queries[q], key j of the page) for all kPage slots; slots without a key give garbage that is
-// masked later.
-template <typename T>
-HWY_INLINE void PageScores(const float* HWY_RESTRICT queries, size_t dims, const std::byte* HWY_RESTRICT keys,
+// A page of one head: where its keys or values begin, and the scales of 8-bit ones.
+struct HeadPage {
+  const std::byte* elements = nullptr;
+  const float* scales = nullptr;
+  const std::byte* ahead = nullptr;  // elements that are wanted soon, fetched while these are computed with
+};
+
+// Fetches kBytes from an aligned address into the first-level cache: spread over the loops of a block of few queries,
+// which wait for memory.
+template <size_t kBytes>
+HWY_INLINE void FetchLines(const std::byte* p) {
+  for (size_t line = 0; line < kBytes; line += 64) hwy::Prefetch(p + line);
+}
+
+// The same for larger blocks, which seldom wait: the block of n queries from query q fetches its part of a page, so
+// that the blocks of all `count` queries fetch it once.
+HWY_INLINE void FetchPart(const std::byte* p, size_t q, size_t n, size_t count, size_t page_bytes) {
+  const size_t lines = page_bytes / 64, end = lines * (q + n) / count;
+  for (size_t line = lines * q / count; line < end; ++line) hwy::Prefetch(p + line * 64);
+}
+
+// scores[q][p][j] = dot(queries[q], key j of page p) for all kPage slots; slots without a key give garbage that is
+// masked later. The pages' scores lie side by side.
+template <typename T, size_t N, size_t P>
+HWY_INLINE void PageScores(const float* HWY_RESTRICT queries, size_t dims, const HeadPage* HWY_RESTRICT pages,
                            float* HWY_RESTRICT scores) {
   const DF d;
-  constexpr size_t kLanes = hn::MaxLanes(DF());
-  constexpr size_t kVectors = kPage / kLanes >= 2 ? 2 : 1;
+  constexpr size_t kVectors = KeyVectors(N);
   for (size_t j = 0; j < kPage; j += kVectors * kLanes) {
-    VF acc[kQ][kVectors];
-    for (size_t q = 0; q < kQ; ++q) {
-      for (size_t v = 0; v < kVectors; ++v) acc[q][v] = hn::Zero(d);
-    }
-    for (size_t i = 0; i < dims; ++i) {
-      VF k[kVectors];
-      for (size_t v = 0; v < kVectors; ++v) k[v] = LoadFloats<T>(d, keys + (i * kPage + j + v * kLanes) * sizeof(T));
-      for (size_t q = 0; q < kQ; ++q) {
-        const VF x = hn::Set(d, queries[q * dims + i]);
-        for (size_t v = 0; v < kVectors; ++v) acc[q][v] = hn::MulAdd(x, k[v], acc[q][v]);
+    VF acc[P][N][kVectors];
+    for (size_t p = 0; p < P; ++p) {
+      for (size_t q = 0; q < N; ++q) {
+        for (size_t v = 0; v < kVectors; ++v) acc[p][q][v] = hn::Zero(d);
       }
     }
-    for (size_t q = 0; q < kQ; ++q) {
-      for (size_t v = 0; v < kVectors; ++v) hn::Store(acc[q][v], d, scores + q * kChunk + j + v * kLanes);
-    }
-  }
-}
-
-// out[q] += sum over the page's first `count` values of weights[q][j] * value j.
-template <typename T>
-HWY_INLINE void AddPageValues(const float* HWY_RESTRICT weights, size_t count, const std::byte* HWY_RESTRICT values,
-                              size_t dims, float* HWY_RESTRICT out) {
-  const DF d;
-  constexpr size_t kLanes = hn::MaxLanes(DF());
-  constexpr size_t kVectors = kLanes >= 16 ? 1 : 2;  // dims is a multiple of 16
-  for (size_t i = 0; i < dims; i += kVectors * kLanes) {
-    VF acc[kQ][kVectors];
-    for (size_t q = 0; q < kQ; ++q) {
-      for (size_t v = 0; v < kVectors; ++v) acc[q][v] = hn::Load(d, out + q * dims + i + v * kLanes);
-    }
-    for (size_t j = 0; j < count; ++j) {
-      VF value[kVectors];
-      for (size_t v = 0; v < kVectors; ++v)
-        value[v] = LoadFloats<T>(d, values + (j * dims + i + v * kLanes) * sizeof(T));
-      for (size_t q = 0; q < kQ; ++q) {
-        const VF w = hn::Set(d, weights[q * kChunk + j]);
-        for (size_t v = 0; v < kVectors; ++v) acc[q][v] = hn::MulAdd(w, value[v], acc[q][v]);
-      }
-    }
-    for (size_t q = 0; q < kQ; ++q) {
-      for (size_t v = 0; v < kVectors; ++v) hn::Store(acc[q][v], d, out + q * dims + i + v * kLanes);
-    }
-  }
-}
-
-template <typename T>
-void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64_t first, int64_t count, int64_t head,
-                     float* scratch) {
-  const DF d;
-  constexpr size_t kLanes = hn::MaxLanes(DF());
-  const size_t dims = static_cast<size_t>(in.layout.padded_dim());
-  const size_t head_dim = static_cast<size_t>(in.layout.head_dim);
-  const size_t n_heads = static_cast<size_t>(in.layout.n_heads);
-  float* const queries = scratch;          // [kQ, dims]
-  float* const out = queries + kQ * dims;  // [kQ, dims]
-  float* const scores = out + kQ * dims;   // [kQ, kChunk]
-  std::fill(queries, scores, 0.0f);
-  float max[kQ], sum[kQ];
-  size_t keys[kQ];  // how many keys each query sees; absent queries see none
-  const size_t row0 = static_cast<size_t>(s.row_begin + first);
-  for (size_t q = 0; q < kQ; ++q) {
-    max[q] = -std::numeric_limits<float>::infinity();
-    sum[q] = 0;
-    keys[q] = q < static_cast<size_t>(count) ? static_cast<size_t>(s.start + first) + q + 1 : 0;
-    if (keys[q] == 0) continue;
-    const float* from = in.qkv + (row0 + q) * n_heads * 3 * head_dim + in.qkv_layout.Offset(0, head);
-    std::copy(from, from + head_dim, queries + q * dims);
-  }
-  const size_t all_keys = keys[count - 1];
-  const VF scale = hn::Set(d, 1.0f / std::sqrt(static_cast<float>(head_dim)));
-  const VF minus_infinity = hn::Set(d, -std::numeric_limits<float>::infinity());
-  const auto page = [&](size_t position) {
-    return in.layer_pages + static_cast<size_t>(s.pages[position / kPage]) * in.page_stride;
-  };
-  for (size_t begin = 0; begin < all_keys; begin += kChunk) {
-    const size_t in_chunk = std::min(kChunk, all_keys - begin);
-    const size_t whole_pages = (in_chunk + kPage - 1) / kPage * kPage;
-    for (size_t j = 0; j < whole_pages; j += kPage) {
-      PageScores<T>(queries, dims, page(begin + j) + static_cast<size_t>(in.layout.KeyOffset(head)) * sizeof(T),
-                    scores + j);
-    }
-    for (size_t q = 0; q < kQ; ++q) {
-      float* const row = scores + q * kChunk;
-      const size_t valid = keys[q] > begin ? std::min(kChunk, keys[q] - begin) : 0;
-      if (valid == 0) {
-        std::fill(row, row + whole_pages, 0.0f);
-        continue;
-      }
-      const auto end = hn::Set(d, static_cast<float>(valid));
-      VF max_v = minus_infinity;
-      for (size_t j = 0; j < whole_pages; j += kLanes) {
-        const auto seen = hn::Lt(hn::Iota(d, static_cast<float>(j)), end);
-        const VF score = hn::IfThenElse(seen, hn::Mul(hn::Load(d, row + j), scale), minus_infinity);
-        hn::Store(score, d, row + j);
-        max_v = hn::Max(max_v, score);
-      }
-      const float new_max = std::max(max[q], hn::GetLane(hn::MaxOfLanes(d, max_v)));
-      const VF new_max_v = hn::Set(d, new_max);
-      VF sum_v = hn::Zero(d);
-      for (size_t j = 0; j < whole_pages; j += kLanes) {
-        const VF score = hn::Load(d, row + j);
-        const VF p =
-            hn::IfThenElseZero(hn::Lt(hn::Iota(d, static_cast<float>(j)), end), hn::Exp(d, hn::Sub(score, new_max_v)));
-        hn::Store(p, d, row + j);
-        sum_v = hn::Add(sum_v, p);
-      }
-      const float rescale = max[q] == new_max ? 1.0f : std::exp(max[q] - new_max);
-      sum[q] = sum[q] * rescale + hn::GetLane(hn::SumOfLanes(d, sum_v));
-      max[q] = new_max;
-      if (rescale != 1.0f) {
-        for (size_t i = 0; i < dims; i += kLanes) {
-          float* const o = out + q * dims + i;
-          hn::Store(hn::Mul(hn::Load(d, o), hn::Set(d, rescale)), d, o);
+    for (size_t i = 0; i < dims; i += 2) {
+      for (size_t p = 0; p < P; ++p) {
+        if constexpr (N <= 2) FetchLines<2 * kPage * sizeof(T)>(pages[p].ahead + i * kPage * sizeof(T));
+        for (size_t two = i; two < i + 2; ++two) {
+          VF k[kVectors];
+          for (size_t v = 0; v < kVectors; ++v) {
+            k[v] = LoadFloats<T>(d, pages[p].elements + (two * kPage + j + v * kLanes) * sizeof(T));
+          }
+          for (size_t q = 0; q < N; ++q) {
+            const VF x = hn::Set(d, queries[q * dims + two]);
+            for (size_t v = 0; v < kVectors; ++v) acc[p][q][v] = hn::MulAdd(x, k[v], acc[p][q][v]);
+          }
         }
       }
     }
-    for (size_t j = 0; j < in_chunk; j += kPage) {
-      AddPageValues<T>(scores + j, std::min(kPage, in_chunk - j),
-                       page(begin + j) + static_cast<size_t>(in.layout.ValueOffset(head)) * sizeof(T), dims, out);
+    for (size_t p = 0; p < P; ++p) {
+      for (size_t v = 0; v < kVectors; ++v) {
+        const size_t at = j + v * kLanes;
+        for (size_t q = 0; q < N; ++q) {
+          VF score = acc[p][q][v];
+          if constexpr (std::is_same_v<T, int8_t>) score = hn::Mul(score, hn::LoadU(d, pages[p].scales + at));
+          hn::StoreU(score, d, scores + q * kChunk + p * kPage + at);
+        }
+      }
     }
   }
-  for (size_t q = 0; q < static_cast<size_t>(count); ++q) {
-    const float inverse = 1.0f / sum[q];
+}
+
+// The same for `count` pages one after another.
+template <typename T, size_t N>
+HWY_INLINE void Scores(const float* HWY_RESTRICT queries, size_t dims, const HeadPage* HWY_RESTRICT pages, size_t count,
+                       float* HWY_RESTRICT scores) {
+  constexpr size_t kPages = KeyPages(N);
+  size_t p = 0;
+  for (; p + kPages <= count; p += kPages) PageScores<T, N, kPages>(queries, dims, pages + p, scores + p * kPage);
+  if constexpr (kPages > 1) {
+    for (; p < count; ++p) PageScores<T, N, 1>(queries, dims, pages + p, scores + p * kPage);
+  }
+}
+
+// out[q][i] += sum over the page's first `count` values of weights[q][j] * value j, for kVectors vectors of dimensions.
+template <typename T, size_t N, size_t kVectors>
+HWY_INLINE void AddDims(const float* HWY_RESTRICT weights, size_t count, const std::byte* HWY_RESTRICT values,
+                        const std::byte* ahead, size_t dims, float* HWY_RESTRICT out) {
+  const DF d;
+  VF acc[N][kVectors];
+  for (size_t q = 0; q < N; ++q) {
+    for (size_t v = 0; v < kVectors; ++v) acc[q][v] = hn::LoadU(d, out + q * dims + v * kLanes);
+  }
+  for (size_t j = 0; j < count; ++j) {
+    VF value[kVectors];
+    if constexpr (N <= 2) FetchLines<kVectors * kLanes * sizeof(T)>(ahead + j * dims * sizeof(T));
+    for (size_t v = 0; v < kVectors; ++v) value[v] = LoadFloats<T>(d, values + (j * dims + v * kLanes) * sizeof(T));
+    for (size_t q = 0; q < N; ++q) {
+      const VF w = hn::Set(d, weights[q * kChunk + j]);
+      for (size_t v = 0; v < kVectors; ++v) acc[q][v] = hn::MulAdd(w, value[v], acc[q][v]);
+    }
+  }
+  for (size_t q = 0; q < N; ++q) {
+    for (size_t v = 0; v < kVectors; ++v) hn::StoreU(acc[q][v], d, out + q * dims + v * kLanes);
+  }
+}
+
+template <typename T, size_t N>
+HWY_INLINE void AddPageValues(const float* HWY_RESTRICT weights, size_t count, const HeadPage& values, size_t dims,
+                              float* HWY_RESTRICT out) {
+  constexpr size_t kVectors = ValueVectors(N);
+  size_t i = 0;
+  for (; i + kVectors * kLanes <= dims; i += kVectors * kLanes) {
+    AddDims<T, N, kVectors>(weights, count, values.elements + i * sizeof(T), values.ahead + i * sizeof(T), dims,
+                            out + i);
+  }
+  for (; i < dims; i += kLanes) {
+    AddDims<T, N, 1>(weights, count, values.elements + i * sizeof(T), values.ahead + i * sizeof(T), dims, out + i);
+  }
+}
+
+// Calls body.operator()<N>(first) for blocks of N queries that together are [0, count).
+template <typename Body>
+HWY_INLINE void ForBlocks(size_t count, const Body& body) {
+  size_t q = 0;
+  if constexpr (kBlock > 4) {
+    for (; q + kBlock <= count; q += kBlock) body.template operator()<kBlock>(q);
+  }
+  for (; q + 4 <= count; q += 4) body.template operator()<4>(q);
+  switch (count - q) {
+    case 3:
+      return body.template operator()<3>(q);
+    case 2:
+      return body.template operator()<2>(q);
+    case 1:
+      return body.template operator()<1>(q);
+    default:
+      return;
+  }
+}
+
+// The running state of one query's softmax.
+struct Softmax {
+  float max = -std::numeric_limits<float>::infinity();
+  float sum = 0;
+};
+
+// The scores of `slots` slots of one chunk, of which the first `valid` have a key, become weights; the others become
+// zero. With scales of 8-bit values (a page of them each), the weights are those of the integers.
+template <typename T>
+HWY_INLINE void SoftmaxChunk(float* HWY_RESTRICT row, size_t valid, size_t slots, float score_scale,
+                             const HeadPage* values, Softmax& state, float* HWY_RESTRICT out, size_t dims) {
+  const DF d;
+  if (valid == 0) return static_cast<void>(std::fill(row, row + slots, 0.0f));
+  const VF scale = hn::Set(d, score_scale);
+  const VF minus_infinity = hn::Set(d, -std::numeric_limits<float>::infinity());
+  const auto end = hn::Set(d, static_cast<float>(valid));
+  VF max_v = minus_infinity;
+  for (size_t j = 0; j < slots; j += kLanes) {
+    const auto seen = hn::Lt(hn::Iota(d, static_cast<float>(j)), end);
+    const VF score = hn::IfThenElse(seen, hn::Mul(hn::LoadU(d, row + j), scale), minus_infinity);
+    hn::StoreU(score, d, row + j);
+    max_v = hn::Max(max_v, score);
+  }
+  const float new_max = std::max(state.max, hn::GetLane(hn::MaxOfLanes(d, max_v)));
+  const VF new_max_v = hn::Set(d, new_max);
+  VF sum_v = hn::Zero(d);
+  for (size_t j = 0; j < slots; j += kLanes) {
+    const VF below = hn::Sub(hn::LoadU(d, row + j), new_max_v);
+    // Exp makes zero of NaN, which would hide it.
+    const VF power = hn::IfThenElse(hn::IsNaN(below), below, hn::Exp(d, below));
+    const auto seen = hn::Lt(hn::Iota(d, static_cast<float>(j)), end);
+    const VF p = hn::IfThenElseZero(seen, power);
+    sum_v = hn::Add(sum_v, p);
+    if constexpr (std::is_same_v<T, int8_t>) {
+      const VF value_scale = hn::LoadU(d, values[j / kPage].scales + j % kPage);
+      hn::StoreU(hn::IfThenElseZero(seen, hn::Mul(p, value_scale)), d, row + j);
+    } else {
+      hn::StoreU(p, d, row + j);
+    }
+  }
+  const float rescale = state.max == new_max ? 1.0f : std::exp(state.max - new_max);
+  state.sum = state.sum * rescale + hn::GetLane(hn::SumOfLanes(d, sum_v));
+  state.max = new_max;
+  if (rescale != 1.0f) {
+    for (size_t i = 0; i < dims; i += kLanes) {
+      hn::StoreU(hn::Mul(hn::LoadU(d, out + i), hn::Set(d, rescale)), d, out + i);
+    }
+  }
+}
+
+template <typename T>
+void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64_t first, int64_t count_of_rows,
+                     int64_t head, float* HWY_RESTRICT scratch) {
+  const size_t dims = static_cast<size_t>(in.layout.padded_dim());
+  const size_t head_dim = static_cast<size_t>(in.layout.head_dim);
+  const size_t n_heads = static_cast<size_t>(in.layout.n_heads);
+  const size_t count = static_cast<size_t>(count_of_rows);
+  float* const queries = scratch;             // [count, dims]
+  float* const out = queries + count * dims;  // [count, dims]
+  float* const scores = out + count * dims;   // [count, kChunk]
+  std::fill(queries, scores, 0.0f);
+  Softmax softmax[MaxAttentionQueries(1)];
+  const size_t row0 = static_cast<size_t>(s.row_begin + first);
+  for (size_t q = 0; q < count; ++q) {
+    const float* from = in.qkv + (row0 + q) * n_heads * 3 * head_dim + in.qkv_layout.Offset(0, head);
+    std::copy(from, from + head_dim, queries + q * dims);
+  }
+  const auto keys_of = [&](size_t q) { return static_cast<size_t>(s.start + first) + q + 1; };
+  const size_t all_keys = keys_of(count - 1);
+  const float score_scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+  for (size_t begin = 0; begin < all_keys; begin += kChunk) {
+    HeadPage keys[kChunk / kPage], values[kChunk / kPage];
+    const size_t in_chunk = std::min(kChunk, all_keys - begin);
+    const size_t pages = (in_chunk + kPage - 1) / kPage;
+    for (size_t p = 0; p < pages; ++p) {
+      const std::byte* page = in.layer_pages + static_cast<size_t>(s.pages[begin / kPage + p]) * in.page_stride;
+      keys[p].elements = page + static_cast<size_t>(in.layout.KeyOffset(head)) * sizeof(T);
+      values[p].elements = page + static_cast<size_t>(in.layout.ValueOffset(head)) * sizeof(T);
+      if constexpr (std::is_same_v<T, int8_t>) {
+        keys[p].scales = in.layout.KeyScales(page, head);
+        values[p].scales = in.layout.ValueScales(page, head);
+      }
+    }
+    // The pages in the order in which they are read: keys, values, keys of the next chunk.
+    for (size_t p = 0; p < 2 * pages; ++p) {
+      HeadPage& now = p < pages ? keys[p] : values[p - pages];
+      const size_t soon = p + kAhead, next = (begin + kChunk) / kPage + soon - 2 * pages;
+      if (soon < 2 * pages) {
+        now.ahead = soon < pages ? keys[soon].elements : values[soon - pages].elements;
+      } else if (next * kPage < all_keys) {
+        now.ahead = in.layer_pages + static_cast<size_t>(s.pages[next]) * in.page_stride +
+                    static_cast<size_t>(in.layout.KeyOffset(head)) * sizeof(T);
+      } else {
+        now.ahead = now.elements;
+      }
+    }
+    // Keys of the chunk that query q sees.
+    const auto valid = [&](size_t q) { return std::min(kChunk, keys_of(q) - std::min(keys_of(q), begin)); };
+    // One block: its pages side by side. Several: all of them for one page, and then the next.
+    const size_t step = count <= kBlock ? pages : 1;
+    for (size_t p = 0; p < pages; p += step) {
+      ForBlocks(count, [&]<size_t N>(size_t q) HWY_ATTR {
+        const size_t seen = (valid(q + N - 1) + kPage - 1) / kPage;
+        if (seen <= p) return;
+        if constexpr (N > 2) FetchPart(keys[p].ahead, q, N, count, dims * kPage * sizeof(T));
+        Scores<T, N>(queries + q * dims, dims, keys + p, std::min(step, seen - p), scores + q * kChunk + p * kPage);
+      });
+    }
+    ForBlocks(count, [&]<size_t N>(size_t first_of_block) HWY_ATTR {
+      const size_t slots = (valid(first_of_block + N - 1) + kPage - 1) / kPage * kPage;
+      for (size_t q = first_of_block; q < first_of_block + N; ++q) {
+        SoftmaxChunk<T>(scores + q * kChunk, valid(q), slots, score_scale, values, softmax[q], out + q * dims, dims);
+      }
+    });
+    for (size_t p = 0; p < pages; ++p) {
+      ForBlocks(count, [&]<size_t N>(size_t q) HWY_ATTR {
+        const size_t seen = valid(q + N - 1);
+        if (seen <= p * kPage) return;
+        if constexpr (N > 2) FetchPart(values[p].ahead, q, N, count, dims * kPage * sizeof(T));
+        AddPageValues<T, N>(scores + q * kChunk + p * kPage, std::min(kPage, seen - p * kPage), values[p], dims,
+                            out + q * dims);
+      });
+    }
+  }
+  for (size_t q = 0; q < count; ++q) {
+    const float inverse = 1.0f / softmax[q].sum;
     float* to = in.out + ((row0 + q) * n_heads + static_cast<size_t>(head)) * head_dim;
     for (size_t i = 0; i < head_dim; ++i) to[i] = out[q * dims + i] * inverse;
   }
@@ -169,6 +319,10 @@ void AttendF16(const AttentionInput& in, const AttentionSequence& s, int64_t fir
                float* scratch) {
   AttendQueriesOf<F16>(in, s, first, count, head, scratch);
 }
+void AttendQ8(const AttentionInput& in, const AttentionSequence& s, int64_t first, int64_t count, int64_t head,
+              float* scratch) {
+  AttendQueriesOf<int8_t>(in, s, first, count, head, scratch);
+}
 
 }  // namespace stablelm::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -178,14 +332,18 @@ namespace stablelm {
 namespace {
 HWY_EXPORT(AttendF32);
 HWY_EXPORT(AttendF16);
+HWY_EXPORT(AttendQ8);
 }  // namespace
 
 void AttendQueries(const AttentionInput& in, const AttentionSequence& sequence, int64_t first, int64_t count,
                    int64_t head, float* scratch) {
-  if (in.layout.dtype == DType::kF16) {
-    HWY_DYNAMIC_DISPATCH(AttendF16)(in, sequence, first, count, head, scratch);
-  } else {
-    HWY_DYNAMIC_DISPATCH(AttendF32)(in, sequence, first, count, head, scratch);
+  switch (in.layout.dtype) {
+    case DType::kF16:
+      return HWY_DYNAMIC_DISPATCH(AttendF16)(in, sequence, first, count, head, scratch);
+    case DType::kI8:
+      return HWY_DYNAMIC_DISPATCH(AttendQ8)(in, sequence, first, count, head, scratch);
+    default:
+      return HWY_DYNAMIC_DISPATCH(AttendF32)(in, sequence, first, count, head, scratch);
   }
 }
 

@@ -4,11 +4,17 @@
 // with the dimension fastest, so that both products of attention run over whole vectors without sums across lanes:
 //   keys   [H, Dp, kKvPageTokens]
 //   values [H, kKvPageTokens, Dp]
-// Dp is D rounded up to 16; the padding is zero. Elements are fp32 or fp16. Keys are stored after rotation.
+// Dp is D rounded up to 16; the padding is zero. Elements are fp32, fp16 or signed 8-bit integers. Keys are stored
+// after rotation. Behind 8-bit elements stand the fp32 numbers that they are multiples of, one for each position and
+// head:
+//   scales of keys   [H, kKvPageTokens]
+//   scales of values [H, kKvPageTokens]
+// ops/kv_page.h says how a key or value becomes 8-bit integers, and what that costs in exactness.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "base/dtype.h"
 
@@ -16,16 +22,36 @@ namespace stablelm {
 
 inline constexpr int64_t kKvPageTokens = 32;
 
+// The types that a cache can have, and their names on the command line: "fp32", "fp16", "q8".
+constexpr bool IsKvType(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kI8; }
+inline std::string_view KvTypeName(DType dtype) { return dtype == DType::kI8 ? "q8" : NameOf(dtype); }
+
 struct KvLayout {
   int64_t n_heads = 0;   // H
   int64_t head_dim = 0;  // D
   DType dtype = DType::kF32;
 
   int64_t padded_dim() const { return (head_dim + 15) / 16 * 16; }  // Dp
+  bool scaled() const { return dtype == DType::kI8; }
   // Elements from the start of the page.
   int64_t KeyOffset(int64_t head) const { return head * padded_dim() * kKvPageTokens; }
   int64_t ValueOffset(int64_t head) const { return (n_heads + head) * padded_dim() * kKvPageTokens; }
-  size_t PageBytes() const { return static_cast<size_t>(2 * n_heads * padded_dim() * kKvPageTokens) * BytesOf(dtype); }
+  // The kKvPageTokens scales of a head, in a page with scales.
+  float* KeyScales(std::byte* page, int64_t head) const { return reinterpret_cast<float*>(page + ScaleOffset(head)); }
+  const float* KeyScales(const std::byte* page, int64_t head) const {
+    return reinterpret_cast<const float*>(page + ScaleOffset(head));
+  }
+  float* ValueScales(std::byte* page, int64_t head) const { return KeyScales(page, n_heads + head); }
+  const float* ValueScales(const std::byte* page, int64_t head) const { return KeyScales(page, n_heads + head); }
+  // A multiple of 64.
+  size_t PageBytes() const { return ScaleOffset(scaled() ? 2 * n_heads : 0); }
+
+ private:
+  // In bytes. The elements of a page end where the first scales begin.
+  size_t ScaleOffset(int64_t index) const {
+    return static_cast<size_t>(2 * n_heads * padded_dim() * kKvPageTokens) * BytesOf(dtype) +
+           static_cast<size_t>(index * kKvPageTokens) * sizeof(float);
+  }
 };
 
 }  // namespace stablelm

@@ -1,6 +1,7 @@
 #include "ops/attention.h"
 
 #include "base/aligned_buffer.h"
+#include "ops/kv_page.h"
 #include "ops/op_testing.h"
 
 namespace stablelm {
@@ -17,7 +18,7 @@ struct Scene {
       page_ids.push_back(ids);
     }
     cache = AlignedBuffer<std::byte>(static_cast<size_t>(n_pages) * layout.PageBytes(), "test cache");
-    std::memset(cache.data(), 0xFF, cache.size());  // NaN in both types
+    std::memset(cache.data(), 0xFF, cache.size());  // NaN in both float types and in scales
     int64_t row = 0;
     for (size_t i = 0; i < start_rows.size(); ++i) {
       const auto [start, rows] = start_rows[i];
@@ -50,9 +51,9 @@ struct Scene {
 TEST(Attention, FastBodyHoldsToTheReference) {
   ForEachSimdTarget([] {
     ThreadPool pool(3);
-    for (const auto& [heads, dims] : {std::pair<int64_t, int64_t>{2, 128}, {3, 20}, {1, 2}, {4, 33}}) {
-      for (const DType type : {DType::kF32, DType::kF16}) {
-        SCOPED_TRACE(testing::Message() << heads << " heads of " << dims << " " << NameOf(type));
+    for (const auto& [heads, dims] : {std::pair<int64_t, int64_t>{2, 128}, {3, 20}, {1, 2}, {4, 33}, {1, 80}}) {
+      for (const DType type : {DType::kF32, DType::kF16, DType::kI8}) {
+        SCOPED_TRACE(testing::Message() << heads << " heads of " << dims << " " << KvTypeName(type));
         Scene scene(heads, dims, type, {{0, 1}, {0, 31}, {0, 65}, {0, 530}}, 21);
         const size_t rows = scene.qkv.size() / static_cast<size_t>(3 * heads * dims);
         Workspace workspace(3, 1, 1);
@@ -78,7 +79,7 @@ TEST(Attention, FastBodyHoldsToTheReference) {
 // Sequences computed whole, each alone, in chunks of any size and with any threads give the same bits.
 TEST(Attention, ChunksBatchesAndThreadsDoNotChangeBits) {
   ForEachSimdTarget([] {
-    for (const DType type : {DType::kF32, DType::kF16}) {
+    for (const DType type : {DType::kF32, DType::kF16, DType::kI8}) {
       const int64_t heads = 2, dims = 20, row_floats = 3 * heads * dims;
       const std::vector<std::pair<int64_t, int64_t>> shape = {{0, 300}, {0, 37}};
       Scene whole(heads, dims, type, shape, 22);
@@ -117,7 +118,8 @@ TEST(Attention, ChunksBatchesAndThreadsDoNotChangeBits) {
                         got.begin() + source[i] * heads * dims);
           }
         }
-        ASSERT_EQ(std::memcmp(got.data(), want.data(), want.size() * sizeof(float)), 0) << "chunk " << chunk;
+        ASSERT_EQ(std::memcmp(got.data(), want.data(), want.size() * sizeof(float)), 0)
+            << KvTypeName(type) << " chunk " << chunk;
       }
     }
   });
@@ -127,7 +129,7 @@ TEST(Attention, ChunksBatchesAndThreadsDoNotChangeBits) {
 TEST(Attention, TheOrderOfTheRowsDoesNotChangeBits) {
   ForEachSimdTarget([] {
     const int64_t heads = 3, dims = 20, rows = 70, parts = 3;
-    for (const DType type : {DType::kF32, DType::kF16}) {
+    for (const DType type : {DType::kF32, DType::kF16, DType::kI8}) {
       Scene per_head(heads, dims, type, {{0, rows}}, 24), stacked(heads, dims, type, {{0, rows}}, 24);
       stacked.qkv_layout = QkvLayout::Stacked(heads, dims);
       for (int64_t r = 0; r < rows; ++r) {
@@ -153,6 +155,121 @@ TEST(Attention, TheOrderOfTheRowsDoesNotChangeBits) {
       EXPECT_EQ(std::memcmp(fast[0].data(), fast[1].data(), fast[0].size() * sizeof(float)), 0);
       EXPECT_EQ(plain[0], plain[1]);
       EXPECT_EQ(std::memcmp(per_head.cache.data(), stacked.cache.data(), stacked.cache.size()), 0);
+    }
+  });
+}
+
+// What StoreKeysValues writes is what the plain loops of ops/kv_page.h write, bit for bit, padding and scales included.
+TEST(Attention, PagesHoldWhatTheReferenceWrites) {
+  ForEachSimdTarget([] {
+    ThreadPool pool(2);
+    for (const auto& [heads, dims] : {std::pair<int64_t, int64_t>{2, 128}, {3, 20}, {1, 2}, {2, 33}, {1, 80}}) {
+      for (const DType type : {DType::kF32, DType::kF16, DType::kI8}) {
+        SCOPED_TRACE(testing::Message() << heads << " heads of " << dims << " " << KvTypeName(type));
+        Scene scene(heads, dims, type, {{0, 1}, {0, 70}}, 25);
+        // A value of nothing but zeros, one too small for 8 bits, and one with a single large number.
+        float* const first = scene.qkv.data();
+        std::fill_n(first + 2 * dims, dims, 0.0f);
+        std::fill_n(first + 3 * heads * dims + dims, 2 * dims, 1e-31f);
+        first[2 * 3 * heads * dims + dims] = 1e4f;
+        AlignedBuffer<std::byte> want(scene.cache.size(), "expected cache");
+        std::memcpy(want.data(), scene.cache.data(), want.size());
+        ASSERT_TRUE(StoreKeysValues(scene.Input(scene.qkv.data(), nullptr, scene.all), pool));
+        for (const AttentionSequence& s : scene.all) {
+          for (int64_t r = 0; r < s.rows; ++r) {
+            std::byte* page = want.data() + static_cast<size_t>(s.pages[static_cast<size_t>(r / kKvPageTokens)]) *
+                                                scene.layout.PageBytes();
+            for (int64_t h = 0; h < heads; ++h) {
+              const float* row = scene.qkv.data() + ((s.row_begin + r) * heads + h) * 3 * dims;  // rotated by now
+              ASSERT_TRUE(WriteKeyRef(scene.layout, page, h, r % kKvPageTokens, row + dims));
+              ASSERT_TRUE(WriteValueRef(scene.layout, page, h, r % kKvPageTokens, row + 2 * dims));
+            }
+          }
+        }
+        ASSERT_EQ(std::memcmp(scene.cache.data(), want.data(), want.size()), 0);
+      }
+    }
+  });
+}
+
+// An 8-bit cache against an fp32 cache, within the bound that ops/kv_page.h derives.
+TEST(Attention, EightBitsCostWhatTheHeaderSays) {
+  ForEachSimdTarget([] {
+    ThreadPool pool(2);
+    Workspace workspace(2, 1, 1);
+    for (const auto& [heads, dims] : {std::pair<int64_t, int64_t>{2, 128}, {3, 20}, {1, 2}}) {
+      SCOPED_TRACE(testing::Message() << heads << " heads of " << dims);
+      const size_t width = static_cast<size_t>(dims);
+      Scene exact(heads, dims, DType::kF32, {{0, 300}}, 26), small(heads, dims, DType::kI8, {{0, 300}}, 26);
+      std::vector<float> want(300 * static_cast<size_t>(heads * dims)), got(want.size());
+      for (const auto& [scene, out] : {std::pair{&exact, &want}, {&small, &got}}) {
+        const AttentionInput in = scene->Input(scene->qkv.data(), out->data(), scene->all);
+        ASSERT_TRUE(StoreKeysValues(in, pool));
+        Attend(in, pool, workspace);
+      }
+      const AttentionSequence& s = exact.all[0];
+      double moved = 0, allowed = 0;
+      for (int64_t h = 0; h < heads; ++h) {
+        float key_scale = 0, value_scale = 0;  // the largest of the positions so far
+        std::vector<float> v(width), low(width, INFINITY), high(width, -INFINITY);
+        for (int64_t r = 0; r < s.rows; ++r) {
+          const size_t page = static_cast<size_t>(s.pages[static_cast<size_t>(r / kKvPageTokens)]);
+          const std::byte* const at = small.cache.data() + page * small.layout.PageBytes();
+          key_scale = std::max(key_scale, small.layout.KeyScales(at, h)[r % kKvPageTokens]);
+          value_scale = std::max(value_scale, small.layout.ValueScales(at, h)[r % kKvPageTokens]);
+          ReadValueRef(exact.layout, exact.cache.data() + page * exact.layout.PageBytes(), h, r % kKvPageTokens,
+                       v.data());
+          const float* q = exact.qkv.data() + (r * heads + h) * 3 * dims;
+          double length = 0;  // |q|_1
+          for (size_t i = 0; i < width; ++i) {
+            low[i] = std::min(low[i], v[i]);
+            high[i] = std::max(high[i], v[i]);
+            length += std::abs(static_cast<double>(q[i]));
+          }
+          const double d = static_cast<double>(dims);
+          const double score = kQ8Error * static_cast<double>(key_scale) * length / std::sqrt(d);
+          // As in FastBodyHoldsToTheReference, for each of the two.
+          const double arithmetic = 2 * (2 * d * std::sqrt(d) * kEps + 600 * kEps) * 6;
+          for (size_t i = 0; i < width; ++i) {
+            const double range = static_cast<double>(high[i]) - static_cast<double>(low[i]);
+            const double bound = std::tanh(score / 2) * range + kQ8Error * static_cast<double>(value_scale);
+            const size_t index = static_cast<size_t>((r * heads + h) * dims) + i;
+            ASSERT_TRUE(Near(got[index], want[index], bound + arithmetic)) << "row " << r << " " << i;
+            moved += std::abs(static_cast<double>(got[index]) - static_cast<double>(want[index]));
+            allowed += bound;
+          }
+        }
+      }
+      EXPECT_GT(moved, allowed / 1000);  // the bound is one of this size, not just large
+    }
+  });
+}
+
+// One number that is not finite, in a key or in a value, shows in what the later positions get. Softmax alone would
+// give such a key the weight zero.
+TEST(Attention, ANonFiniteKeyOrValueIsNotHidden) {
+  ForEachSimdTarget([] {
+    ThreadPool pool(2);
+    Workspace workspace(2, 1, 1);
+    const int64_t dims = 20, rows = 40, bad_row = 3;
+    for (const DType type : {DType::kF32, DType::kF16, DType::kI8}) {
+      for (const int64_t part : {1, 2}) {
+        for (const float bad : {NAN, INFINITY}) {
+          if (part == 1 && bad == INFINITY && type != DType::kI8)
+            continue;  // a score of minus infinity is a weight of 0
+          Scene scene(1, dims, type, {{0, rows}}, 27);
+          scene.qkv[static_cast<size_t>((bad_row * 3 + part) * dims + 17)] = bad;
+          std::vector<float> out(static_cast<size_t>(rows * dims));
+          const AttentionInput in = scene.Input(scene.qkv.data(), out.data(), scene.all);
+          ASSERT_TRUE(StoreKeysValues(in, pool));
+          Attend(in, pool, workspace);
+          for (int64_t r = bad_row; r < rows; ++r) {
+            const std::span<const float> row = std::span(out).subspan(static_cast<size_t>(r * dims), dims);
+            ASSERT_LT(FirstNonFinite(row.data(), row.size()), row.size())
+                << KvTypeName(type) << " part " << part << " " << bad << " row " << r;
+          }
+        }
+      }
     }
   });
 }
