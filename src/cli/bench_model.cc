@@ -10,6 +10,7 @@
 #include "cli/model_loading.h"
 #include "cli/model_speed.h"
 #include "cli/options.h"
+#include "ops/kv_layout.h"
 #include "ops/simd.h"
 
 namespace stablelm {
@@ -192,7 +193,7 @@ class BenchModel : public Command {
     for (const auto& [type, bytes] : matrices) {
       weights += (weights.empty() ? "" : ", ") + std::string(NameOf(type)) + " " + HumanBytes(bytes);
     }
-    out.Text(common.model + ": matrices " + weights + "; cache " + std::string(NameOf(common.kv)) + ", " +
+    out.Text(common.model + ": matrices " + weights + "; cache " + std::string(KvTypeName(common.kv)) + ", " +
              std::to_string(depth_) + " positions before decoding" + gap);
     out.Text(CpuModelName() + ", " + compute_.target + ", " + std::to_string(common.threads) + " threads: memory " +
              Rounded(memory_.ways[memory_.best].gb_per_s.median, 1) + " GB/s, fp32 " +
@@ -234,7 +235,7 @@ class BenchModel : public Command {
     out.Json({{"bench", "model"},
               {"model", common.model},
               {"matrix_bytes", weights},
-              {"kv", NameOf(common.kv)},
+              {"kv", KvTypeName(common.kv)},
               {"cpu", CpuModelName()},
               {"simd", compute_.target},
               {"threads", common.threads},

@@ -29,7 +29,7 @@ struct CommonOptions {
   uint64_t threads = 1;        // --threads, by default the physical cores
   std::optional<DType> dtype;  // --dtype: empty for "stored"
   const QuantMix* quantize = nullptr;    // --quantize: null for none
-  DType kv = DType::kF32;                // --kv: kF32 or kF16
+  DType kv = DType::kF32;                // --kv: kF32, kF16 or kI8
   std::optional<Activation> activation;  // --activation: empty for the model's own
   bool json = false;                     // --json, every command
   bool quiet = false;                    // --quiet, every command

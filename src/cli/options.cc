@@ -154,8 +154,12 @@ void AddCommonOptions(CLI::App& app, unsigned takes, CommonOptions& common) {
         [&common](const std::string& text) { common.quantize = &ParseLoadMix(text); });
   }
   if (takes & kTakesKv) {
-    AddChoice(app, "--kv", {"fp32", "fp16"}, "Type of the stored keys and values (default: fp32)",
-              [&common](size_t i) { common.kv = i == 0 ? DType::kF32 : DType::kF16; });
+    AddChoice(app, "--kv", {"fp32", "fp16", "q8"},
+              "Type of the stored keys and values (default: fp32). q8 is 8-bit integers: a quarter of the memory",
+              [&common](size_t i) {
+                constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kI8};
+                common.kv = kTypes[i];
+              });
   }
   if (takes & kTakesActivation) {
     AddChoice(app, "--activation", {"gelu", "gelu_tanh"},

@@ -10,6 +10,7 @@
 #include "cli/setting_flags.h"
 #include "generate/prompt_line.h"
 #include "generate/token_ids.h"
+#include "ops/kv_layout.h"
 
 namespace stablelm {
 namespace {
@@ -203,7 +204,7 @@ std::map<std::string, std::string> PromptTasks::Parameters(const CommonOptions& 
   for (const StopId& stop : plan_.stop_ids) stops.push_back(stop.id);
   add("dtype", common.dtype ? NameOf(*common.dtype) : "stored");
   if (common.quantize) add("quantize", common.quantize->name);
-  add("kv", NameOf(common.kv));
+  add("kv", KvTypeName(common.kv));
   if (common.activation) add("activation", *common.activation == Activation::kGeluErf ? "gelu" : "gelu_tanh");
   add("sampler_order", options.sampler_order);
   add("logit_bias", biases);

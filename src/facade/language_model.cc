@@ -32,6 +32,18 @@ std::optional<DType> TypeOf(WeightType type) {
   STABLELM_CHECK(false);
 }
 
+DType TypeOf(CacheType type) {
+  switch (type) {
+    case CacheType::kFp32:
+      return DType::kF32;
+    case CacheType::kFp16:
+      return DType::kF16;
+    case CacheType::kQ8:
+      return DType::kI8;
+  }
+  STABLELM_CHECK(false);
+}
+
 EndReason ReasonOf(FinishReason reason) {
   switch (reason) {
     case FinishReason::kStop:
@@ -176,7 +188,7 @@ Generation Run(SequenceGenerator& generator, const GenerateRequest& request, con
 
 LanguageModel LanguageModel::Load(const std::string& path_or_hub_id, const LoadSettings& settings) {
   const size_t threads = settings.threads == 0 ? PhysicalCores() : settings.threads;
-  const DType cache = settings.cache == CacheType::kFp32 ? DType::kF32 : DType::kF16;
+  const DType cache = TypeOf(settings.cache);
   const std::optional<DType> type = TypeOf(settings.weights);
   const auto folder = ModelFolder::Open(path_or_hub_id);
   RequireFits(PlanMemory(folder->config(), PlanWeights(*folder, type), ShapeOfGenerate(1, cache, threads)),

@@ -35,7 +35,7 @@ using RequestId = uint64_t;
 
 struct EngineSettings {
   int64_t cache_positions = 0;   // of all sequences together, at least 1; rounded up to whole pages
-  DType kv_type = DType::kF32;   // kF32 or kF16
+  DType kv_type = DType::kF32;   // kF32, kF16 or kI8
   int64_t max_batch_rows = 256;  // tokens that one step computes
   int64_t max_running = 16;      // sequences that are in the cache at the same time
   int64_t max_logit_rows = 0;    // rows of a step whose logits are computed, at least max_running: more make prompts

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "ops/kv_page.h"
+#include "ops/quantized_rows.h"
 
 namespace stablelm {
 namespace {
@@ -38,82 +40,120 @@ std::vector<Run> RunsOf(int64_t keep, int64_t dropped, int64_t length) {
   return runs;
 }
 
-// Positions go up, and a run is read before it is written, so nothing is overwritten that is still to be read.
+// Keys of one head, turned back by `dropped` positions. From and to may be the same page.
 template <typename T>
-bool ShiftHead(const KvSequence& sequence, int64_t layer, int64_t head, std::span<const Run> runs,
-               const RotaryTable& rotary, int64_t dropped) {
-  KvCache& cache = sequence.cache();
-  const KvLayout& layout = cache.layout();
+bool TurnKeys(const KvLayout& layout, const std::byte* from_page, std::byte* to_page, int64_t head, const Run& run,
+              const RotaryTable& rotary, int64_t dropped) {
   const int64_t padded = layout.padded_dim(), half = rotary.rotary_dims() / 2;
   const float* cos = rotary.Cos(dropped);
   const float* sin = rotary.Sin(dropped);
-  const auto page = [&](int64_t position) {
-    return reinterpret_cast<T*>(cache.LayerPages(layer) +
-                                static_cast<size_t>(sequence.pages()[static_cast<size_t>(position / kPage)]) *
-                                    cache.page_stride());
-  };
+  const T* from = reinterpret_cast<const T*>(from_page) + layout.KeyOffset(head) + run.from % kPage;
+  T* to = reinterpret_cast<T*>(to_page) + layout.KeyOffset(head) + run.to % kPage;
+  bool fits = true;
+  for (int64_t i = 0; i < half; ++i) {
+    const T* from_a = from + i * kPage;
+    const T* from_b = from + (i + half) * kPage;
+    float a[kPage], b[kPage];
+    for (int64_t j = 0; j < run.count; ++j) {
+      a[j] = ToFloat(from_a[j]);
+      b[j] = ToFloat(from_b[j]);
+    }
+    T* to_a = to + i * kPage;
+    T* to_b = to + (i + half) * kPage;
+    for (int64_t j = 0; j < run.count; ++j) {
+      to_a[j] = Stored<T>(a[j] * cos[i] + b[j] * sin[i], fits);
+      to_b[j] = Stored<T>(b[j] * cos[i] - a[j] * sin[i], fits);
+    }
+  }
+  const size_t bytes = static_cast<size_t>(run.count) * sizeof(T);
+  for (int64_t i = 2 * half; i < padded; ++i) std::memmove(to + i * kPage, from + i * kPage, bytes);
+  return fits;
+}
+
+// 8-bit keys are decoded, turned and encoded anew: the largest number of a key, and with it the scale, may change.
+template <>
+bool TurnKeys<int8_t>(const KvLayout& layout, const std::byte* from_page, std::byte* to_page, int64_t head,
+                      const Run& run, const RotaryTable& rotary, int64_t dropped) {
+  const int64_t dims = layout.head_dim;
+  const auto* from = reinterpret_cast<const int8_t*>(from_page) + layout.KeyOffset(head) + run.from % kPage;
+  auto* to = reinterpret_cast<int8_t*>(to_page) + layout.KeyOffset(head) + run.to % kPage;
+  const float* from_scales = layout.KeyScales(from_page, head) + run.from % kPage;
+  float* to_scales = layout.KeyScales(to_page, head) + run.to % kPage;
+  std::vector<float> keys(static_cast<size_t>(run.count * dims));  // [count, D]
+  for (int64_t i = 0; i < dims; ++i) {
+    for (int64_t j = 0; j < run.count; ++j) {
+      keys[static_cast<size_t>(j * dims + i)] = static_cast<float>(from[i * kPage + j]) * from_scales[j];
+    }
+  }
+  std::vector<int8_t> q(keys.size());
+  for (int64_t j = 0; j < run.count; ++j) {
+    float* const key = keys.data() + j * dims;
+    RotateBackInPlace(rotary, dropped, key);
+    QuantizeBlockRef(key, static_cast<size_t>(dims), q.data() + j * dims, to_scales + j);
+  }
+  for (int64_t i = 0; i < dims; ++i) {
+    for (int64_t j = 0; j < run.count; ++j) to[i * kPage + j] = q[static_cast<size_t>(j * dims + i)];
+  }
+  for (int64_t i = dims; i < layout.padded_dim(); ++i) {
+    std::memset(to + i * kPage, 0, static_cast<size_t>(run.count));
+  }
+  return true;
+}
+
+// Values of one head as they are.
+void MoveValues(const KvLayout& layout, const std::byte* from_page, std::byte* to_page, int64_t head, const Run& run) {
+  const size_t row_bytes = static_cast<size_t>(layout.padded_dim()) * BytesOf(layout.dtype);
+  const size_t head_bytes = static_cast<size_t>(layout.ValueOffset(head)) * BytesOf(layout.dtype);
+  std::memmove(to_page + head_bytes + static_cast<size_t>(run.to % kPage) * row_bytes,
+               from_page + head_bytes + static_cast<size_t>(run.from % kPage) * row_bytes,
+               static_cast<size_t>(run.count) * row_bytes);
+  if (!layout.scaled()) return;
+  std::memmove(layout.ValueScales(to_page, head) + run.to % kPage,
+               layout.ValueScales(from_page, head) + run.from % kPage, static_cast<size_t>(run.count) * sizeof(float));
+}
+
+std::byte* PageOf(const KvSequence& sequence, int64_t layer, int64_t position) {
+  KvCache& cache = sequence.cache();
+  const auto page = static_cast<size_t>(sequence.pages()[static_cast<size_t>(position / kPage)]);
+  return cache.LayerPages(layer) + page * cache.page_stride();
+}
+
+// Positions go up, and a run is read before it is written, so nothing is overwritten that is still to be read.
+bool ShiftHead(const KvSequence& sequence, int64_t layer, int64_t head, std::span<const Run> runs,
+               const RotaryTable& rotary, int64_t dropped) {
+  const KvLayout& layout = sequence.cache().layout();
+  const auto turn = layout.dtype == DType::kF16  ? TurnKeys<F16>
+                    : layout.dtype == DType::kI8 ? TurnKeys<int8_t>
+                                                 : TurnKeys<float>;
   bool fits = true;
   for (const Run& run : runs) {
-    const size_t bytes = static_cast<size_t>(run.count) * sizeof(T);
-    const T* from = page(run.from) + layout.KeyOffset(head) + run.from % kPage;
-    T* to = page(run.to) + layout.KeyOffset(head) + run.to % kPage;
-    for (int64_t i = 0; i < half; ++i) {
-      const T* from_a = from + i * kPage;
-      const T* from_b = from + (i + half) * kPage;
-      float a[kPage], b[kPage];
-      for (int64_t j = 0; j < run.count; ++j) {
-        a[j] = ToFloat(from_a[j]);
-        b[j] = ToFloat(from_b[j]);
-      }
-      T* to_a = to + i * kPage;
-      T* to_b = to + (i + half) * kPage;
-      for (int64_t j = 0; j < run.count; ++j) {
-        to_a[j] = Stored<T>(a[j] * cos[i] + b[j] * sin[i], fits);
-        to_b[j] = Stored<T>(b[j] * cos[i] - a[j] * sin[i], fits);
-      }
-    }
-    for (int64_t i = 2 * half; i < padded; ++i) std::memmove(to + i * kPage, from + i * kPage, bytes);
-    std::memmove(page(run.to) + layout.ValueOffset(head) + run.to % kPage * padded,
-                 page(run.from) + layout.ValueOffset(head) + run.from % kPage * padded,
-                 bytes * static_cast<size_t>(padded));
+    const std::byte* from = PageOf(sequence, layer, run.from);
+    std::byte* to = PageOf(sequence, layer, run.to);
+    fits &= turn(layout, from, to, head, run, rotary, dropped);
+    MoveValues(layout, from, to, head, run);
   }
   return fits;
 }
 
-template <typename T>
 bool ShiftHeadRef(const KvSequence& sequence, int64_t layer, int64_t head, int64_t keep, int64_t dropped,
                   const RotaryTable& rotary) {
-  KvCache& cache = sequence.cache();
-  const KvLayout& layout = cache.layout();
-  const auto key = [&](int64_t position, int64_t dim) -> T& {
-    const auto page = static_cast<size_t>(sequence.pages()[static_cast<size_t>(position / kPage)]);
-    return reinterpret_cast<T*>(cache.LayerPages(layer) +
-                                page * cache.page_stride())[layout.KeyOffset(head) + dim * kPage + position % kPage];
-  };
-  const auto value = [&](int64_t position, int64_t dim) -> T& {
-    const auto page = static_cast<size_t>(sequence.pages()[static_cast<size_t>(position / kPage)]);
-    return reinterpret_cast<T*>(
-        cache.LayerPages(layer) +
-        page * cache.page_stride())[layout.ValueOffset(head) + position % kPage * layout.padded_dim() + dim];
-  };
+  const KvLayout& layout = sequence.cache().layout();
   bool fits = true;
   std::vector<float> k(static_cast<size_t>(layout.head_dim));
   for (int64_t from = keep + dropped; from < sequence.length(); ++from) {
     const int64_t to = from - dropped;
-    for (int64_t i = 0; i < layout.head_dim; ++i) k[static_cast<size_t>(i)] = ToFloat(key(from, i));
+    const std::byte* from_page = PageOf(sequence, layer, from);
+    std::byte* to_page = PageOf(sequence, layer, to);
+    ReadKeyRef(layout, from_page, head, from % kPage, k.data());
     RotateBackInPlace(rotary, dropped, k.data());
-    for (int64_t i = 0; i < layout.head_dim; ++i) {
-      key(to, i) = Stored<T>(k[static_cast<size_t>(i)], fits);
-      value(to, i) = value(from, i);
-    }
+    fits &= WriteKeyRef(layout, to_page, head, to % kPage, k.data());
+    MoveValues(layout, from_page, to_page, head, {.from = from, .to = to, .count = 1});
   }
   return fits;
 }
 
 void Prepare(KvSequence& sequence, int64_t keep, int64_t dropped) {
   STABLELM_CHECK(keep >= 0 && dropped >= 1 && keep <= sequence.length() - dropped);
-  const DType dtype = sequence.cache().layout().dtype;
-  STABLELM_CHECK(dtype == DType::kF32 || dtype == DType::kF16);
   sequence.OwnPages(keep, sequence.length() - dropped);
 }
 
@@ -139,9 +179,7 @@ void ShiftContext(KvSequence& sequence, int64_t keep, int64_t dropped, const Rot
     pool.ForEach(static_cast<size_t>(cache.n_layers() * layout.n_heads), [&](size_t task, size_t) {
       const int64_t layer = static_cast<int64_t>(task) / layout.n_heads;
       const int64_t head = static_cast<int64_t>(task) % layout.n_heads;
-      const bool ok = layout.dtype == DType::kF16 ? ShiftHead<F16>(sequence, layer, head, runs, rotary, dropped)
-                                                  : ShiftHead<float>(sequence, layer, head, runs, rotary, dropped);
-      if (!ok) fits.store(false, std::memory_order_relaxed);
+      if (!ShiftHead(sequence, layer, head, runs, rotary, dropped)) fits.store(false, std::memory_order_relaxed);
     });
   Finish(sequence, keep, dropped, fits.load());
 }
@@ -152,8 +190,7 @@ void ShiftContextRef(KvSequence& sequence, int64_t keep, int64_t dropped, const 
   bool fits = true;
   for (int64_t layer = 0; layer < sequence.cache().n_layers(); ++layer) {
     for (int64_t head = 0; head < layout.n_heads; ++head) {
-      fits &= layout.dtype == DType::kF16 ? ShiftHeadRef<F16>(sequence, layer, head, keep, dropped, rotary)
-                                          : ShiftHeadRef<float>(sequence, layer, head, keep, dropped, rotary);
+      fits &= ShiftHeadRef(sequence, layer, head, keep, dropped, rotary);
     }
   }
   Finish(sequence, keep, dropped, fits);

@@ -4,7 +4,8 @@
 // that by p and then by -d. Values have no position and move as they are. In the first layer this gives the keys and
 // values of the same tokens at their new positions, up to rounding; in the layers above they were computed while the
 // dropped positions could still be seen, and keep what they saw: the result is approximate. (What llama.cpp calls
-// context shift: llama_kv_cache_seq_rm, then llama_kv_cache_seq_add.)
+// context shift: llama_kv_cache_seq_rm, then llama_kv_cache_seq_add.) A key of a 16-bit or 8-bit cache is rounded once
+// more by each shift; with 8 bits it gets a scale anew, so that every component moves by up to half of that scale.
 #pragma once
 
 #include <cstdint>

@@ -13,7 +13,7 @@ KvCache::KvCache(const ModelConfig& config, DType dtype, int64_t n_pages)
       page_stride_(BytesPerPage(config, dtype)),
       memory_(page_stride_ * static_cast<size_t>(n_pages), "key-value cache"),
       references_(static_cast<size_t>(n_pages), 0) {
-  STABLELM_CHECK(dtype == DType::kF32 || dtype == DType::kF16);
+  STABLELM_CHECK(IsKvType(dtype));
   free_.reserve(static_cast<size_t>(n_pages));
   for (int64_t p = n_pages; p-- > 0;) free_.push_back(static_cast<int32_t>(p));  // low numbers are used first
 }

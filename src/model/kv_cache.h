@@ -19,7 +19,7 @@ namespace stablelm {
 
 class KvCache {
  public:
-  // dtype: kF32 or kF16. Throws Error when the memory is not there.
+  // dtype: IsKvType (ops/kv_layout.h). Throws Error when the memory is not there.
   KvCache(const ModelConfig& config, DType dtype, int64_t n_pages);
   KvCache(const KvCache&) = delete;
   KvCache& operator=(const KvCache&) = delete;

@@ -92,7 +92,7 @@ MemoryPlan PlanMemory(const ModelConfig& config, const WeightBytes& weights, con
   MemoryPlan plan;
   plan.parts.push_back({"weights (packed)", weights.allocated, false});
   if (weights.mapped > 0) plan.parts.push_back({"weights (embedding, mapped file)", weights.mapped, true});
-  plan.parts.push_back({"key-value cache (" + std::string(NameOf(run.kv_type)) + ")",
+  plan.parts.push_back({"key-value cache (" + std::string(KvTypeName(run.kv_type)) + ")",
                         static_cast<uint64_t>(CachePages(run)) * KvCache::BytesPerPage(config, run.kv_type), false});
   plan.parts.push_back({"activations", ForwardContext::ActivationBytes(config, run), false});
   plan.parts.push_back({"logits", ForwardContext::LogitBytes(config, run), false});
@@ -112,7 +112,7 @@ void RequireFits(const MemoryPlan& plan, uint64_t available) {
                .what = "this run does not fit",
                .found = HumanBytes(available) + " available",
                .expected = HumanBytes(plan.Total()) + " (" + parts + ")",
-               .hint = "a shorter context, fewer sequences, `cache=fp16`, `weights=fp16` or `quantize=Q4_K_M` need "
+               .hint = "a shorter context, fewer sequences, `cache=fp16` or `cache=q8`, `weights=fp16` or `quantize=Q4_K_M` need "
                        "less; `stablelm fit` "
                        "shows each part"});
 }

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "cli/options.h"
 #include "cli/program.h"
+#include "ops/kv_layout.h"
 
 namespace stablelm {
 namespace {
@@ -39,7 +40,7 @@ class Echo : public Command {
                 {"model", common.model},
                 {"threads", common.threads},
                 {"dtype", common.dtype ? NameOf(*common.dtype) : "stored"},
-                {"kv", NameOf(common.kv)},
+                {"kv", KvTypeName(common.kv)},
                 {"temperature", temperature_ ? *temperature_ : -1}});
     } else {
       out.Text(text);
@@ -92,6 +93,7 @@ TEST(Command, CommonOptions) {
   EXPECT_EQ(json.at("dtype"), "bf16");
   EXPECT_EQ(json.at("kv"), "fp16");
   EXPECT_EQ(json.at("temperature"), 0.5);
+  EXPECT_EQ(nlohmann::json::parse(RunEcho({"--kv", "q8", "--json", "x"}).out).at("kv"), "q8");
   const auto defaults = nlohmann::json::parse(RunEcho({"--json", "x"}).out);
   EXPECT_EQ(defaults.at("dtype"), "stored");
   EXPECT_EQ(defaults.at("kv"), "fp32");

@@ -95,9 +95,9 @@ TEST_F(Completion, BashCompletesNamesAndValues) {
   EXPECT_THAT(Bash({"bench", ""}), IsSupersetOf({"memory", "compute", "model", "--help"}));
   EXPECT_THAT(Bash({"bench", "compute", "--thr"}), ElementsAre("--threads"));
   EXPECT_THAT(Bash({"chat", "--mod"}), ElementsAre("--model"));
-  EXPECT_THAT(Bash({"chat", "--kv", ""}), ElementsAre("fp32", "fp16"));
+  EXPECT_THAT(Bash({"chat", "--kv", ""}), ElementsAre("fp32", "fp16", "q8"));
   EXPECT_THAT(Bash({"chat", "--kv", "=", "fp1"}), ElementsAre("fp16"));
-  EXPECT_THAT(Bash({"chat", "--kv", "="}), ElementsAre("fp32", "fp16"));
+  EXPECT_THAT(Bash({"chat", "--kv", "="}), ElementsAre("fp32", "fp16", "q8"));
   EXPECT_THAT(Bash({"generate", "--greedy", "--context-policy", "s"}), ElementsAre("shift", "stop"));
   EXPECT_THAT(Bash({"generate", "--seed", ""}), IsEmpty());
   EXPECT_THAT(Bash({"help", "ch"}), ElementsAre("chat"));
@@ -159,7 +159,7 @@ TEST_F(Completion, FishCompletes) {
     return words;
   };
   EXPECT_THAT(complete("stablelm ge"), ElementsAre("generate"));
-  EXPECT_THAT(complete("stablelm chat --kv "), UnorderedElementsAre("fp32", "fp16"));
+  EXPECT_THAT(complete("stablelm chat --kv "), UnorderedElementsAre("fp32", "fp16", "q8"));
   EXPECT_THAT(complete("stablelm chat --mod"), ElementsAre("--model"));
   EXPECT_THAT(complete("stablelm bench "), IsSupersetOf({"memory", "compute"}));
   EXPECT_THAT(complete("stablelm bench compute --thr"), ElementsAre("--threads"));

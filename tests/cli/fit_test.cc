@@ -34,6 +34,9 @@ TEST(FitCommand, PartsOfTheReleasedShapes) {
   EXPECT_EQ(fit.at("fits"), sum <= fit.at("available_bytes").get<uint64_t>());
   // 16 layers x 2 x 4,096 x 2 bytes a position
   EXPECT_EQ(Part(fit, "key-value cache"), uint64_t{4096} * 16 * 2 * 4096 * 2);
+  // 1 byte, and 4 for each of 32 heads
+  EXPECT_EQ(Part(Fit({"--shape", "3b", "--kv", "q8", "--context", "4096"}), "key-value cache (q8)"),
+            uint64_t{4096} * 16 * 2 * (4096 + 32 * 4));
   // 3,637,321,728 parameters: fp16 matrices, fp32 vectors
   const uint64_t vectors = 16 * 13 * 4096 + 2 * 4096;
   const uint64_t embedding = uint64_t{50688} * 4096;

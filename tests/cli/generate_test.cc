@@ -55,6 +55,20 @@ TEST(GenerateCommand, JsonKeys) {
   EXPECT_GT(got.at("peak_bytes").get<uint64_t>(), uint64_t{1} << 20);
 }
 
+// Nearly what an fp32 cache gives, not quite; and the same with any threads.
+TEST(GenerateCommand, EightBitCache) {
+  const auto logprobs = [](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"-m", kParallel, "--ids", "1 2 3 4 5 6 7 8", "--max-new-tokens", "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    arguments.insert(arguments.end(), {"--prompt-logprobs", "--greedy"});
+    return GenerateJson(arguments).at("prompt_logprobs").get<std::vector<double>>();
+  };
+  const std::vector<double> exact = logprobs({}), small = logprobs({"--kv", "q8", "--threads", "1"});
+  EXPECT_EQ(logprobs({"--kv", "q8", "--threads", "3"}), small);
+  EXPECT_NE(exact, small);
+  EXPECT_THAT(small, testing::Pointwise(testing::DoubleNear(0.1), exact));
+}
+
 TEST(GenerateCommand, WithoutATokenizerPrintsIds) {
   const Json got = GenerateJson({"-m", kParallel, "--ids", "1 2 3", "--max-new-tokens", "5"});
   const ProgramResult plain = Generate({"-m", kParallel, "--ids", "[1, 2, 3]", "--max-new-tokens", "5"});

@@ -71,6 +71,22 @@ TEST(LanguageModel, TextInTextOut) {
   EXPECT_NE(model.Generate(prompt, settings).ids, first.ids);
 }
 
+TEST(LanguageModel, CachesOfFewerBits) {
+  const auto logprobs = [](CacheType cache) {
+    const LanguageModel model = LanguageModel::Load(STABLELM_TEST_DATA "/golden/parallel", {.cache = cache});
+    const std::vector<int32_t> prompt = {1, 2, 3, 4, 5, 6, 7, 8};
+    return model.Generate(prompt, {.temperature = 0, .max_new_tokens = 1}).logprobs;
+  };
+  const std::vector<double> exact = logprobs(CacheType::kFp32);
+  ASSERT_EQ(exact.size(), 1u);
+  for (const CacheType type : {CacheType::kFp16, CacheType::kQ8}) {
+    const std::vector<double> small = logprobs(type);
+    ASSERT_EQ(small.size(), 1u);
+    EXPECT_NE(small[0], exact[0]);
+    EXPECT_NEAR(small[0], exact[0], type == CacheType::kFp16 ? 1e-3 : 0.1);
+  }
+}
+
 // A tuned model: 256 positions, the role tokens of the small tokenizer.
 class LanguageModelChat : public testing::Test {
  protected:

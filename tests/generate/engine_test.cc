@@ -88,7 +88,8 @@ TEST(Engine, RandomSchedulesGiveWhatEachRequestGivesAlone) {
   for (uint32_t seed = 1; seed <= 12; ++seed) {
     SCOPED_TRACE("schedule " + std::to_string(seed));
     std::mt19937 random(seed);
-    const DType kv = seed % 3 == 0 ? DType::kF16 : DType::kF32;
+    constexpr DType kTypes[] = {DType::kF16, DType::kF32, DType::kI8};
+    const DType kv = kTypes[seed % 3];
     std::vector<GenerateRequest> requests;
     for (int i = 0; i < 24; ++i) requests.push_back(RandomRequest(random, model.config().vocab_size));
     ThreadPool pool(1 + seed % 3);

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "model_testing.h"
+#include "ops/kv_page.h"
 
 namespace stablelm {
 namespace {
@@ -17,17 +18,18 @@ struct Shift {
 constexpr Shift kShifts[] = {{33, 0, 1},   {64, 32, 16},  {100, 7, 32}, {100, 32, 32}, {128, 6, 61},
                              {128, 0, 64}, {128, 1, 126}, {70, 9, 61},  {31, 3, 5}};
 
-// Key or value element of one position, as stored.
-float Element(const KvSequence& sequence, int64_t layer, int64_t head, int64_t position, int64_t dim, bool key) {
+// Key or value of one position, as it is read back.
+std::vector<float> Vector(const KvSequence& sequence, int64_t layer, int64_t head, int64_t position, bool key) {
   KvCache& cache = sequence.cache();
   const KvLayout& layout = cache.layout();
   const auto page = static_cast<size_t>(sequence.pages()[static_cast<size_t>(position / kKvPageTokens)]);
   const std::byte* at = cache.LayerPages(layer) + page * cache.page_stride();
-  const int64_t slot = position % kKvPageTokens;
-  const int64_t index = key ? layout.KeyOffset(head) + dim * kKvPageTokens + slot
-                            : layout.ValueOffset(head) + slot * layout.padded_dim() + dim;
-  return layout.dtype == DType::kF16 ? ToFloat(reinterpret_cast<const F16*>(at)[index])
-                                     : reinterpret_cast<const float*>(at)[index];
+  std::vector<float> x(static_cast<size_t>(layout.head_dim));
+  (key ? ReadKeyRef : ReadValueRef)(layout, at, head, position % kKvPageTokens, x.data());
+  return x;
+}
+float Element(const KvSequence& sequence, int64_t layer, int64_t head, int64_t position, int64_t dim, bool key) {
+  return Vector(sequence, layer, head, position, key)[static_cast<size_t>(dim)];
 }
 
 std::vector<float> Elements(const KvSequence& sequence, bool keys, int64_t first_layer = 0) {
@@ -36,11 +38,19 @@ std::vector<float> Elements(const KvSequence& sequence, bool keys, int64_t first
   for (int64_t l = first_layer; l < cache.n_layers(); ++l) {
     for (int64_t h = 0; h < cache.layout().n_heads; ++h) {
       for (int64_t p = 0; p < sequence.length(); ++p) {
-        for (int64_t d = 0; d < cache.layout().head_dim; ++d) all.push_back(Element(sequence, l, h, p, d, keys));
+        const std::vector<float> x = Vector(sequence, l, h, p, keys);
+        all.insert(all.end(), x.begin(), x.end());
       }
     }
   }
   return all;
+}
+
+// Of the key of a position in layer 0 of an 8-bit cache.
+double Scale(const KvSequence& sequence, int64_t head, int64_t position) {
+  float largest = 0;
+  for (const float x : Vector(sequence, 0, head, position, true)) largest = std::max(largest, std::abs(x));
+  return static_cast<double>(largest) / 127;  // the largest number of a key is 127 times its scale
 }
 
 class ContextShift : public testing::TestWithParam<std::tuple<const char*, DType>> {
@@ -70,9 +80,10 @@ TEST_P(ContextShift, FirstLayerIsThatOfTheTokensAtTheirNewPlaces) {
     const std::vector<int32_t> ids = Ids(s.length);
     std::vector<int32_t> rest = ids;
     rest.erase(rest.begin() + s.keep, rest.begin() + s.keep + s.dropped);
-    KvCache cache(config, dtype(), 8);
-    KvSequence shifted(cache), fresh(cache);
+    KvCache cache(config, dtype(), 12);
+    KvSequence shifted(cache), fresh(cache), before(cache);
     Compute(shifted, ids);
+    Compute(before, ids);
     Compute(fresh, rest);
     ShiftContext(shifted, s.keep, s.dropped, model_.rotary(), pool_);
     ASSERT_EQ(shifted.length(), fresh.length());
@@ -82,7 +93,7 @@ TEST_P(ContextShift, FirstLayerIsThatOfTheTokensAtTheirNewPlaces) {
         for (int64_t d = 0; d < config.head_dim(); ++d) {
           ASSERT_EQ(Element(shifted, 0, h, p, d, false), Element(fresh, 0, h, p, d, false)) << p;
           const float got = Element(shifted, 0, h, p, d, true), want = Element(fresh, 0, h, p, d, true);
-          if (d >= config.rotary_dims || p < s.keep) {
+          if ((d >= config.rotary_dims && dtype() != DType::kI8) || p < s.keep) {
             ASSERT_EQ(got, want) << "head " << h << " position " << p << " dim " << d;
             continue;
           }
@@ -91,12 +102,18 @@ TEST_P(ContextShift, FirstLayerIsThatOfTheTokensAtTheirNewPlaces) {
           // another sqrt(2) u. Each of the three turns rounds two products and a sum, 3 u r at most. Storage as fp16
           // rounds the key before the turn and after it, and the fresh key: each component by 2^-11 of itself, or by
           // 2^-25 where it is too small for that; the first two components come into one by at most r sqrt(2) 2^-11.
-          const int64_t half = config.rotary_dims / 2, other = d < half ? d + half : d - half;
+          // 8 bits round each component by kQ8Error of the key's scale instead, before the turn, after it and fresh.
+          const int64_t half = config.rotary_dims / 2;
+          const int64_t other = d >= config.rotary_dims ? d : d < half ? d + half : d - half;
           const double r =
               std::hypot(static_cast<double>(want), static_cast<double>(Element(fresh, 0, h, p, other, true)));
           const double u = std::ldexp(1.0, -24);
           double bound = r * u * (3 * static_cast<double>(s.length) + 3 * std::sqrt(2.0) + 9) * 1.01;
           if (dtype() == DType::kF16) bound += r * 1.01 * std::ldexp(2 + std::sqrt(2.0), -11) + std::ldexp(4, -25);
+          if (dtype() == DType::kI8) {
+            bound += kQ8Error *
+                     (std::sqrt(2.0) * Scale(before, h, p + s.dropped) + Scale(shifted, h, p) + Scale(fresh, h, p));
+          }
           ASSERT_TRUE(std::abs(static_cast<double>(got) - static_cast<double>(want)) <= bound)
               << "head " << h << " position " << p << " dim " << d << ": " << got << " for " << want;
         }
@@ -147,10 +164,10 @@ TEST_P(ContextShift, LeavesSharedPagesAlone) {
 
 INSTANTIATE_TEST_SUITE_P(Caches, ContextShift,
                          testing::Combine(testing::Values("parallel", "head128_fp16", "odd_width"),
-                                          testing::Values(DType::kF32, DType::kF16)),
+                                          testing::Values(DType::kF32, DType::kF16, DType::kI8)),
                          [](const auto& test) {
                            return std::string(std::get<0>(test.param)) + "_" +
-                                  std::string(NameOf(std::get<1>(test.param)));
+                                  std::string(KvTypeName(std::get<1>(test.param)));
                          });
 
 // Both numbers of a pair fit, the turned pair does not.

@@ -22,6 +22,31 @@ ModelConfig Tiny() {
 TEST(KvCache, BytesCountPaddedHeads) {
   // 2 layers x (K and V) x 2 heads x 32 (20 padded) x 32 positions x 2 bytes
   EXPECT_EQ(KvCache::BytesPerPage(Tiny(), DType::kF16), 2u * 2 * 2 * 32 * 32 * 2);
+  // 1 byte, and 4 more for each layer, K or V, head and position
+  EXPECT_EQ(KvCache::BytesPerPage(Tiny(), DType::kI8), 2u * 2 * 2 * 32 * (32 + 4));
+}
+
+// Layers, elements and scales of a page do not overlap, fill it, and begin at aligned addresses.
+TEST(KvCache, PartsOfAPage) {
+  for (const DType type : {DType::kF32, DType::kF16, DType::kI8}) {
+    KvCache cache(Tiny(), type, 3);
+    const KvLayout& layout = cache.layout();
+    std::byte* const page = cache.LayerPages(1) + cache.page_stride();
+    EXPECT_EQ(cache.n_layers(), 2);
+    EXPECT_EQ(layout.PageBytes() % 64, 0u);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(page) % 64, 0u);
+    const size_t head = 32 * 32 * BytesOf(type);
+    for (int64_t h = 0; h < 2; ++h) {
+      EXPECT_EQ(static_cast<size_t>(layout.KeyOffset(h)) * BytesOf(type), static_cast<size_t>(h) * head);
+      EXPECT_EQ(static_cast<size_t>(layout.ValueOffset(h)) * BytesOf(type), static_cast<size_t>(2 + h) * head);
+    }
+    if (!layout.scaled()) continue;
+    EXPECT_EQ(reinterpret_cast<std::byte*>(layout.KeyScales(page, 0)), page + 4 * head);
+    EXPECT_EQ(layout.KeyScales(page, 1), layout.KeyScales(page, 0) + 32);
+    EXPECT_EQ(layout.ValueScales(page, 0), layout.KeyScales(page, 0) + 64);
+    EXPECT_EQ(layout.ValueScales(page, 1), layout.KeyScales(page, 0) + 96);
+    EXPECT_EQ(reinterpret_cast<std::byte*>(layout.ValueScales(page, 1) + 32), page + layout.PageBytes());
+  }
 }
 
 TEST(KvCache, AppendTruncateForkCountPages) {

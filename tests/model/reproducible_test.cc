@@ -25,12 +25,12 @@ TEST(Reproducible, ChunksAndThreads) {
     const std::vector<int32_t> ids = Ids(expected, "tokens");
     for (const std::string& target : UsableSimdTargets()) {
       SelectSimdTarget(target);
-      for (const DType kv : {DType::kF32, DType::kF16}) {
+      for (const DType kv : {DType::kF32, DType::kF16, DType::kI8}) {
         const std::vector<float> whole = LogitsInChunks(model, ids, 64, 1, kv);
         for (const int64_t chunk : {1, 2, 3, 5, 16, 36}) {
           const size_t threads = static_cast<size_t>(1 + chunk % 3);
           ASSERT_TRUE(SameBits(LogitsInChunks(model, ids, chunk, threads, kv), whole))
-              << folder << " " << target << " chunk " << chunk << " threads " << threads << " kv " << NameOf(kv);
+              << folder << " " << target << " chunk " << chunk << " threads " << threads << " kv " << KvTypeName(kv);
         }
       }
     }
@@ -45,7 +45,7 @@ TEST(Reproducible, LongContextInUnevenChunks) {
     const Transformer model = LoadModel(folder);
     std::vector<int32_t> ids = Ids(SafetensorsFile(folder / "expected.safetensors"), "tokens");
     ids.resize(700);
-    for (const DType kv : {DType::kF32, DType::kF16}) {
+    for (const DType kv : {DType::kF32, DType::kF16, DType::kI8}) {
       const std::vector<float> whole = LogitsInChunks(model, ids, 700, 2, kv);
       for (const int64_t chunk : {1, 255, 256, 257}) {
         ASSERT_TRUE(SameBits(LogitsInChunks(model, ids, chunk, 3, kv), whole)) << chunk;
@@ -54,8 +54,12 @@ TEST(Reproducible, LongContextInUnevenChunks) {
   }
 }
 
+class ReproducibleCaches : public testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(Types, ReproducibleCaches, testing::Values(DType::kF32, DType::kF16, DType::kI8),
+                         [](const auto& test) { return std::string(KvTypeName(test.param)); });
+
 // Several sequences advance together by uneven steps; each gets the bits that it gets alone.
-TEST(Reproducible, RaggedBatches) {
+TEST_P(ReproducibleCaches, RaggedBatches) {
   for (const auto& folder : SmallFolders()) {
     const Transformer model = LoadModel(folder);
     const SafetensorsFile expected(folder / "expected.safetensors");
@@ -63,9 +67,11 @@ TEST(Reproducible, RaggedBatches) {
                                                      Ids(expected, "short_tokens")};
     const std::vector<int64_t> steps = {7, 1, 3};
     ThreadPool pool(3);
-    ForwardContext ctx(model.config(),
-                       {.context = 64, .sequences = 3, .max_rows = 16, .max_logit_rows = 16, .threads = 3}, pool);
-    KvCache cache(model.config(), DType::kF32, 12);
+    ForwardContext ctx(
+        model.config(),
+        {.context = 64, .sequences = 3, .kv_type = GetParam(), .max_rows = 16, .max_logit_rows = 16, .threads = 3},
+        pool);
+    KvCache cache(model.config(), GetParam(), 12);
     std::vector<KvSequence> sequences;
     for (size_t i = 0; i < 3; ++i) sequences.emplace_back(cache);
     std::vector<std::vector<float>> got(3);
@@ -90,26 +96,27 @@ TEST(Reproducible, RaggedBatches) {
       }
     }
     for (size_t i = 0; i < 3; ++i)
-      ASSERT_TRUE(SameBits(got[i], LogitsInChunks(model, texts[i], 64, 1))) << folder << " sequence " << i;
+      ASSERT_TRUE(SameBits(got[i], LogitsInChunks(model, texts[i], 64, 1, GetParam()))) << folder << " sequence " << i;
   }
 }
 
 // Truncate forgets, Fork shares, and both leave no trace in the bits.
-TEST(Reproducible, TruncatedAndForkedCaches) {
+TEST_P(ReproducibleCaches, TruncatedAndForkedCaches) {
   const auto folder = SmallFolders().front();
   const Transformer model = LoadModel(folder);
   const SafetensorsFile expected(folder / "expected.safetensors");
   const std::vector<int32_t> a = Ids(expected, "tokens", 0), b = Ids(expected, "tokens", 1);
   ThreadPool pool(2);
-  ForwardContext ctx(model.config(), {.context = 64, .max_rows = 64, .max_logit_rows = 64, .threads = 2}, pool);
-  KvCache cache(model.config(), DType::kF32, 8);
+  ForwardContext ctx(model.config(),
+                     {.context = 64, .kv_type = GetParam(), .max_rows = 64, .max_logit_rows = 64, .threads = 2}, pool);
+  KvCache cache(model.config(), GetParam(), 8);
   const auto run = [&](KvSequence& sequence, std::span<const int32_t> ids) {
     const BatchSequence one = {.tokens = ids, .cache = &sequence, .logits_from = static_cast<int64_t>(ids.size()) - 1};
     const auto logits = model.Forward({&one, 1}, ctx);
     return std::vector<float>(logits.begin(), logits.end());
   };
   const auto alone = [&](std::vector<int32_t> ids) {
-    const auto all = LogitsInChunks(model, ids, 64, 1);
+    const auto all = LogitsInChunks(model, ids, 64, 1, GetParam());
     return std::vector<float>(all.end() - model.config().vocab_size, all.end());
   };
   KvSequence trunk(cache);
