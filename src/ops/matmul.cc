@@ -26,7 +26,7 @@ void QuantMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) 
                         .w = &w,
                         .bias = in.bias,
                         .y = in.y,
-                        .vnni = ByteDotsInUse()};
+                        .dots = ByteDotsInUse()};
   const auto quantize = [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) job.x.Set(i, in.x + i * k);
   };

@@ -18,7 +18,7 @@ struct QuantJob {
   const PackedMatrix* w = nullptr;
   const float* bias = nullptr;  // [N] or null
   float* y = nullptr;           // [M, N]
-  bool vnni = false;            // ByteDotsInUse()
+  bool dots = false;            // ByteDotsInUse()
 };
 
 // Most rows that are streamed: the weights are decoded in registers as they come from memory (decoding). More rows go

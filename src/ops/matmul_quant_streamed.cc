@@ -286,7 +286,7 @@ void StreamedBy(const QuantJob& job, size_t p_begin, size_t p_end) {
 size_t MaxRows() { return kMaxQuantStreamedRows; }
 void Streamed(const QuantJob& job, size_t p_begin, size_t p_end) {
 #if STABLELM_HAS_DOT
-  if (job.vnni) return StreamedBy<QuantMultiply::kDot>(job, p_begin, p_end);
+  if (job.dots) return StreamedBy<QuantMultiply::kDot>(job, p_begin, p_end);
 #endif
   StreamedBy<QuantMultiply::kPairs>(job, p_begin, p_end);
 }

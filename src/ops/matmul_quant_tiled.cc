@@ -380,7 +380,7 @@ void TiledBy(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch) 
 
 void Tiled(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch) {
 #if STABLELM_HAS_DOT
-  if (job.vnni) return TiledBy<QuantMultiply::kDot>(job, p_begin, p_end, scratch);
+  if (job.dots) return TiledBy<QuantMultiply::kDot>(job, p_begin, p_end, scratch);
 #endif
 #if STABLELM_HAS_PAIRS
   TiledBy<QuantMultiply::kPairs>(job, p_begin, p_end, scratch);
