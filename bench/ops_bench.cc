@@ -59,7 +59,7 @@ void BM_MatMul(benchmark::State& state, DType type, int64_t n, int64_t k) {
       benchmark::Counter(runs * 2e-9 * static_cast<double>(m * n * k), benchmark::Counter::kIsRate);
 }
 
-// One layer of the 3B model: `rows` new tokens of a sequence of range(1) positions.
+// Layers of the 3B model, one after another: `rows` new tokens of a sequence of range(1) positions.
 void BM_Attention(benchmark::State& state, DType type) {
   const int64_t rows = state.range(0), positions = state.range(1), heads = 32, dims = 128;
   ThreadPool pool(PhysicalCores());
@@ -68,24 +68,26 @@ void BM_Attention(benchmark::State& state, DType type) {
   const KvLayout layout = {.n_heads = heads, .head_dim = dims, .dtype = type};
   std::vector<int32_t> pages;
   for (int32_t p = 0; p * kKvPageTokens < positions; ++p) pages.push_back(p);
-  AlignedBuffer<std::byte> cache(pages.size() * layout.PageBytes(), "cache");
+  AlignedBuffer<std::byte> cache(pages.size() * kCopies * layout.PageBytes(), "cache");
   std::fill(cache.span().begin(), cache.span().end(), std::byte{0});
   std::vector<float> qkv(static_cast<size_t>(rows * 3 * heads * dims), 0.1f),
       out(static_cast<size_t>(rows * heads * dims));
   const AttentionSequence sequence = {.row_begin = 0, .rows = rows, .start = positions - rows, .pages = pages};
-  const AttentionInput in = {.qkv = qkv.data(),
-                             .qkv_layout = QkvLayout::PerHead(dims),
-                             .out = out.data(),
-                             .sequences = {&sequence, 1},
-                             .layer_pages = cache.data(),
-                             .page_stride = layout.PageBytes(),
-                             .layout = layout,
-                             .rotary = &rotary};
+  AttentionInput in = {.qkv = qkv.data(),
+                       .qkv_layout = QkvLayout::PerHead(dims),
+                       .out = out.data(),
+                       .sequences = {&sequence, 1},
+                       .layer_pages = cache.data(),
+                       .page_stride = kCopies * layout.PageBytes(),
+                       .layout = layout,
+                       .rotary = &rotary};
+  size_t layer = 0;
   for (auto _ : state) {
+    in.layer_pages = cache.data() + layer++ % kCopies * layout.PageBytes();
     Attend(in, pool, workspace);
     benchmark::DoNotOptimize(out.data());
   }
-  const double bytes = static_cast<double>(cache.size()) * static_cast<double>(state.iterations());
+  const double bytes = static_cast<double>(pages.size() * layout.PageBytes()) * static_cast<double>(state.iterations());
   state.counters["GB/s"] = benchmark::Counter(bytes * 1e-9, benchmark::Counter::kIsRate);
 }
 

@@ -66,7 +66,7 @@ class BenchModel : public Command {
   std::string Examples() const override {
     return "  stablelm bench model -m models/stablelm-3b\n"
            "  stablelm bench model -m models/stablelm-3b.Q4_K.gguf -p 512 -n 64 -b 1,16 --md\n"
-           "  stablelm bench model -m models/stablelm-3b -p 0 -b 1 --depth 4096 --kv fp16 --json\n"
+           "  stablelm bench model -m models/stablelm-3b -p 0 -b 1 --depth 4064 --kv q8 --json\n"
            "\n"
            "Tokens are random. A prompt is computed with the logits of its last row; decoding takes a token of each\n"
            "sequence in every step, and its tokens/s are those of all sequences together. Decoding of one sequence is\n"

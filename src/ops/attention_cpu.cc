@@ -40,7 +40,8 @@ constexpr size_t kBlock = 4;
 #endif
 // Pages between what is computed with and what is fetched meanwhile. The processor's own prefetching ends at every 4
 // KiB, which is a page of 8-bit keys of one head.
-constexpr size_t kAhead = 4;
+constexpr size_t kAhead = 8;
+static_assert(kAhead <= kChunk / kPage);  // the next chunk's values are farther away
 // Vectors of keys that each of N queries holds sums for at a time, and pages that they come from.
 constexpr size_t KeyVectors(size_t n) {
   return std::clamp<size_t>((n > 4 ? 2 : 1) * kAccumulators / n, 1, kPageVectors);
