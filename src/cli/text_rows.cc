@@ -9,6 +9,10 @@ namespace stablelm {
 namespace {
 
 constexpr const char* kPlain = "\033[0m";
+// Rows are written over and never erased as a whole: tmux and others keep a copy of a screen that is erased from its
+// first cell, and what scrolls up would then be there twice.
+constexpr const char* kEraseRest = "\033[K";   // of the row
+constexpr const char* kEraseBelow = "\033[J";  // the rest of the row and all rows below
 
 size_t WidthOf(char32_t c) {
   const int width = wcwidth(static_cast<wchar_t>(c));
@@ -149,9 +153,10 @@ std::string LiveRows::Update(std::vector<std::string> rows, size_t height) {
   } else {
     from = std::min({from, last, rows.size() - 1});
     if (last > from) out += "\033[" + std::to_string(last - from) + "A";
-    out += "\r\033[J" + rows[from];
+    out += "\r" + rows[from] + kEraseRest;
   }
-  for (size_t i = from + 1; i < rows.size(); ++i) out += "\r\n" + rows[i];
+  for (size_t i = from + 1; i < rows.size(); ++i) out += "\r\n" + rows[i] + (i <= last ? kEraseRest : "");
+  if (rows.size() <= last) out += kEraseBelow;
   rows_ = std::move(rows);
   return out;
 }

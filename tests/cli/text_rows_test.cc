@@ -54,6 +54,9 @@ class Screen {
         column_ = 0;
       } else if (bytes[i] == '\n') {
         if (++row_ == rows.size()) rows.emplace_back();
+      } else if (bytes.compare(i, 3, "\033[K") == 0) {
+        rows[row_].resize(column_);
+        i += 2;
       } else if (bytes.compare(i, 3, "\033[J") == 0) {
         rows[row_].resize(column_);
         rows.resize(row_ + 1);
@@ -63,8 +66,8 @@ class Screen {
         row_ -= std::stoul(bytes.substr(i + 2, end - i - 2));
         i = end;
       } else {
-        rows[row_].resize(column_++);
-        rows[row_] += bytes[i];
+        if (rows[row_].size() <= column_) rows[row_].resize(column_ + 1);
+        rows[row_][column_++] = bytes[i];
       }
     }
   }
@@ -94,6 +97,14 @@ TEST_F(Live, ShowsTheLastRowsGiven) {
   screen.Write("\r\n");
   screen.Write(live.Update({"new"}, 10));
   EXPECT_THAT(screen.rows, ElementsAre("end", "new"));
+}
+
+// A screen that is erased from its first cell goes into tmux's history: its rows would be there twice.
+TEST_F(Live, WritesOverRowsAndErasesOnlyWhatIsTooMany) {
+  LiveRows live;
+  live.Update({"one", "two", "three"}, 3);
+  EXPECT_EQ(live.Update({"ONE", "two", "three", "four"}, 3), "\033[2A\rONE\033[K\r\ntwo\033[K\r\nthree\033[K\r\nfour");
+  EXPECT_EQ(live.Update({"ONE", "two", "3"}, 4), "\033[1A\r3\033[K\033[J");
 }
 
 TEST_F(Live, WritesLittleWhenTextGrows) {
