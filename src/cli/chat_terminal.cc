@@ -59,11 +59,13 @@ void TerminalScreen::EndRows() {
   if (drawn_) out_.Text("\n");
   out_.Flush();
   rows_.Leave();
+  typing_hidden_.reset();
   text_.clear();
   drawn_ = false;
 }
 
 void TerminalScreen::Wait() {
+  typing_hidden_.emplace();
   // One column stays free: a terminal that has written its last column is between two rows.
   width_ = std::max<size_t>(WindowNow().columns, 9) - 1;
   if (!style_.plain) Draw({color() ? "\033[2m...\033[0m" : "..."});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/chat_session.h"
+#include "cli/echo_off.h"
 #include "cli/line_editor.h"
 #include "cli/output.h"
 #include "cli/text_rows.h"
@@ -35,7 +36,8 @@ class TerminalScreen : public ChatScreen {
   Output& out_;
   TerminalStyle style_;
   LiveRows rows_;
-  std::string text_;  // of the reply that is coming
+  std::optional<EchoOff> typing_hidden_;  // while a reply comes
+  std::string text_;                      // of the reply that is coming
   bool drawn_ = false;
   size_t width_ = 0;
 };
