@@ -61,17 +61,15 @@ std::span<const ChatSession::CommandEntry> ChatSession::Table() {
       {"/help", "", "show this list", &ChatSession::Help},
       {"/reset", "", "forget the conversation; system text and settings stay", &ChatSession::Reset},
       {"/system", "[TEXT|@FILE|none]", "show or change the system text; the conversation stays", &ChatSession::System},
-      {"/set", "[NAME [VALUE]]", "show or change a setting; the value \"default\" takes a change back",
-       &ChatSession::Set},
+      {"/set", "[NAME [VALUE]]", "show or change a setting; \"default\" undoes a change", &ChatSession::Set},
       {"/show", "", "what is in force, and where it comes from", &ChatSession::ShowAll},
       {"/regen", "", "answer the last message anew", &ChatSession::Regenerate},
       {"/undo", "", "take the last message and its answer back", &ChatSession::Undo},
-      {"/edit", "[TEXT]", "change the last message (without TEXT in $EDITOR) and answer it", &ChatSession::EditLast},
+      {"/edit", "[TEXT]", "change the last message (no TEXT: in $EDITOR), answer it", &ChatSession::EditLast},
       {"/save", "FILE", "write the conversation as JSON (OpenAI's messages)", &ChatSession::Save},
       {"/load", "FILE", "go on with the conversation of a file", &ChatSession::LoadCommand},
-      {"/model", "[PATH]", "show the model, or go on with another one; conversation and settings stay",
-       &ChatSession::Model},
-      {"/tokens", "", "how many tokens each message takes, and how many are left", &ChatSession::Tokens},
+      {"/model", "[PATH]", "show the model, or go on with another one", &ChatSession::Model},
+      {"/tokens", "", "tokens of each message, and how many are left", &ChatSession::Tokens},
       {"/prompt", "", "the prompt as the model sees it", &ChatSession::ShowPrompt},
       {"/stats", "", "speed and memory", &ChatSession::Stats},
       {"/exit", "", "leave (as Ctrl-D)", &ChatSession::Exit},
@@ -123,9 +121,9 @@ void ChatSession::Help(const std::string&) {
     text += one.help + "\n";
   }
   text +=
-      "Anything else is a message. On a terminal: \"\"\" begins and ends one of several lines, a \\ at the end of a "
-      "line\n"
-      "goes on, Ctrl-C stops a reply and keeps what has come, Ctrl-D leaves.\n";
+      "Anything else is a message. On a terminal: \"\"\" begins and ends one of several\n"
+      "lines, a \\ at the end of a line goes on, Ctrl-C stops a reply and keeps what has\n"
+      "come, Ctrl-D leaves.\n";
   screen_.Show("/help", text);
 }
 
@@ -176,11 +174,18 @@ void ChatSession::Set(const std::string& arguments) {
     return screen_.Show("/set", Line("context_policy", NameOf(start_.policy)));
   }
   if (name == "preset") {
-    const std::optional<Preset> preset = PresetOf(value);
-    if (!preset) Fail(where, "unknown preset " + Quoted(value), "one of " + Joined(PresetNames()));
-    options.wishes = {.options = {}, .preset = preset};
-    options.greedy = false;
-    PlanAgain(std::move(options));
+    if (!value.empty()) {
+      const std::optional<Preset> preset = PresetOf(value);
+      if (!preset && value != "default") {
+        Fail(where, "unknown preset " + Quoted(value), "one of " + Joined(PresetNames()) + ", or default");
+      }
+      options.wishes.preset = preset;
+      // How tokens are drawn is the preset's now; lengths, penalties and what else it says nothing about stay.
+      std::erase_if(options.wishes.options,
+                    [](const auto& option) { return option.first == "do_sample" || FindSetting(option.first)->draws; });
+      options.greedy = false;
+      PlanAgain(std::move(options));
+    }
     return screen_.Show("/set", PlanText());
   }
   if (!spec) {

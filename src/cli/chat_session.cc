@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "cli/conversation_input.h"
+#include "cli/setting_flags.h"
 
 namespace stablelm {
 namespace {
@@ -46,7 +47,7 @@ bool ChatSession::Handle(const std::string& input) {
     }
   } catch (const Error& e) {
     failed_ = true;
-    screen_.Error(e.what());
+    screen_.Error(WithChatCommands(e.what()));
   }
   return !ended_;
 }

@@ -7,9 +7,10 @@ namespace {
 
 constexpr struct {
   std::string_view setting, flag;
+  bool set_in_chat = false;  // /set knows it
 } kFlags[] = {{"cache", "--kv"},
               {"check_weights", "--check-weights"},
-              {"context_policy", "--context-policy"},
+              {"context_policy", "--context-policy", true},
               {"greedy", "--greedy"},
               {"invalid_utf8", "--invalid-utf8"},
               {"output", "--output"},
@@ -17,14 +18,13 @@ constexpr struct {
               {"quantize", "--quantize"},
               {"stop_ids", "--stop-id"},
               {"strict", "--strict"},
-              {"temperature", "--temperature"},
+              {"temperature", "--temperature", true},
               {"tensor", "--tensor"},
-              {"top_k", "--top-k"},
+              {"top_k", "--top-k", true},
               {"weights", "--dtype"}};
 
-}  // namespace
-
-std::string WithFlags(std::string_view text) {
+// The text with the user's words for the settings.
+std::string Named(std::string_view text, bool in_chat) {
   std::string out;
   while (!text.empty()) {
     const size_t open = text.find('`');
@@ -41,11 +41,16 @@ std::string WithFlags(std::string_view text) {
       text.remove_prefix(1);
       continue;
     }
-    out += found->flag;
+    out += in_chat && found->set_in_chat ? "/set " + std::string(found->setting) : std::string(found->flag);
     if (equals != inside.npos) out.append(" ").append(inside.substr(equals + 1));
     text.remove_prefix(close + 1);
   }
   return out;
 }
+
+}  // namespace
+
+std::string WithFlags(std::string_view text) { return Named(text, false); }
+std::string WithChatCommands(std::string_view text) { return Named(text, true); }
 
 }  // namespace stablelm

@@ -10,4 +10,7 @@ namespace stablelm {
 // The text with flags for the settings. What else stands in backquotes stays.
 std::string WithFlags(std::string_view text);
 
+// For somebody in a chat, who cannot give flags any more: /set context_policy stop, where /set knows the setting.
+std::string WithChatCommands(std::string_view text);
+
 }  // namespace stablelm

@@ -206,7 +206,8 @@ TEST_F(Chat, DropsOldTurnsAndSaysSo) {
   EXPECT_EQ(session.WholeConversation().size(), 17u);
   session.Handle("/set context-policy error");
   session.Handle("more");
-  EXPECT_THAT(screen.errors.back(), HasSubstr("longer than the model's context"));
+  EXPECT_THAT(screen.errors.back(), AllOf(HasSubstr("longer than the model's context"),
+                                          HasSubstr("/set context_policy drop-oldest-turns")));
 }
 
 TEST_F(Chat, SystemTextChanges) {
@@ -238,7 +239,7 @@ TEST_F(Chat, SettingsChange) {
   session.Handle("/set preset greedy");
   session.Handle("Hi");
   EXPECT_TRUE(requests[1].sampling.Greedy());
-  EXPECT_EQ(requests[1].max_new_tokens, std::nullopt);
+  EXPECT_EQ(requests[1].max_new_tokens, 9);  // no preset says how long a reply may be
   EXPECT_THAT(screen.errors, IsEmpty());
   for (const char* bad : {"/set temperature -1", "/set top_p 2", "/set temprature 1", "/set seed x", "/set preset y",
                           "/set context_policy z", "/set reserve 64"}) {
@@ -249,6 +250,9 @@ TEST_F(Chat, SettingsChange) {
   EXPECT_THAT(screen.errors[2], HasSubstr("did you mean temperature?"));
   session.Handle("Hi");
   EXPECT_TRUE(requests[2].sampling.Greedy());  // what was refused changed nothing
+  session.Handle("/set preset default");
+  session.Handle("Hi");
+  EXPECT_EQ(requests[3].sampling.temperature, 0.7);
   screen.text.clear();
   session.Handle("/set reserve 20");
   session.Handle("/set reserve default");

@@ -15,5 +15,10 @@ TEST(SettingFlags, SettingsBecomeFlagsAndTheRestStays) {
   EXPECT_EQ(WithFlags(""), "");
 }
 
+TEST(SettingFlags, AChatSetsWhatItCan) {
+  EXPECT_EQ(WithChatCommands("shorten it, or `context_policy=stop`; `cache=fp16` and `x` stay"),
+            "shorten it, or /set context_policy stop; --kv fp16 and `x` stay");
+}
+
 }  // namespace
 }  // namespace stablelm
