@@ -62,8 +62,8 @@ class BenchCompute : public Command {
       return;
     }
     char line[160];
-    std::snprintf(line, sizeof line, "%s, %llu threads, multiply-adds, %llu samples\n", CpuModelName().c_str(),
-                  static_cast<unsigned long long>(common.threads), static_cast<unsigned long long>(samples_));
+    std::snprintf(line, sizeof line, "%s, %s, multiply-adds, %llu samples\n", CpuModelName().c_str(),
+                  ThreadsText(common.threads).c_str(), static_cast<unsigned long long>(samples_));
     out.Text(line);
     out.Text("target     lanes  fp32 Gflop/s   (lowest to highest)  int8 Gop/s   (lowest to highest)\n");
     for (const ComputeSpeed& speed : speeds) {
@@ -74,7 +74,7 @@ class BenchCompute : public Command {
       if (b.median > 0) {
         std::snprintf(line, sizeof line, " %10.1f   %-16s", b.median, Range(b).c_str());
       } else {
-        std::snprintf(line, sizeof line, " %10s   %-16s", "-", "");
+        std::snprintf(line, sizeof line, " %10s", "-");
       }
       out.Text(std::string(line) + (speed.in_use ? "  in use\n" : "\n"));
     }

@@ -62,9 +62,9 @@ class BenchMemory : public Command {
       return;
     }
     char line[160];
-    std::snprintf(line, sizeof line, "%s, %s, %llu threads, %s per sample, %llu samples\n", CpuModelName().c_str(),
-                  SimdTargetInUse().c_str(), static_cast<unsigned long long>(common.threads),
-                  HumanBytes(speed.bytes).c_str(), static_cast<unsigned long long>(samples_));
+    std::snprintf(line, sizeof line, "%s, %s, %s, %s per sample, %llu samples\n", CpuModelName().c_str(),
+                  SimdTargetInUse().c_str(), ThreadsText(common.threads).c_str(), HumanBytes(speed.bytes).c_str(),
+                  static_cast<unsigned long long>(samples_));
     out.Text(line);
     out.Text("pages  streams  prefetch    GB/s   (lowest to highest)\n");
     for (const ReadSpeed& way : speed.ways) {

@@ -195,7 +195,7 @@ class BenchModel : public Command {
     }
     out.Text(common.model + ": matrices " + weights + "; cache " + std::string(KvTypeName(common.kv)) + ", " +
              std::to_string(depth_) + " positions before decoding" + gap);
-    out.Text(CpuModelName() + ", " + compute_.target + ", " + std::to_string(common.threads) + " threads: memory " +
+    out.Text(CpuModelName() + ", " + compute_.target + ", " + ThreadsText(common.threads) + ": memory " +
              Rounded(memory_.ways[memory_.best].gb_per_s.median, 1) + " GB/s, fp32 " +
              Rounded(compute_.fp32_gflops.median, 0) + " Gflop/s, int8 " + Rounded(compute_.int8_gops.median, 0) +
              " Gop/s; medians of " + std::to_string(samples_) + "\n\n");

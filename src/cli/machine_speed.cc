@@ -102,6 +102,10 @@ ComputeSpeed MeasureTarget(ThreadPool& pool, uint64_t samples, Progress& progres
 
 }  // namespace
 
+std::string ThreadsText(size_t n_threads) {
+  return std::to_string(n_threads) + (n_threads == 1 ? " thread" : " threads");
+}
+
 MemorySpeed MeasureMemory(ThreadPool& pool, uint64_t bytes, uint64_t samples, bool show_progress) {
   Progress progress("reading", 2 * kWays * (samples + 1), Progress::Unit::kItems, show_progress);
   MemorySpeed speed;

@@ -12,6 +12,8 @@
 
 namespace stablelm {
 
+std::string ThreadsText(size_t n_threads);  // "1 thread", "2 threads"
+
 struct ReadSpeed {
   size_t streams = 0;         // per thread
   const char* prefetch = "";  // "no", "near", "far"

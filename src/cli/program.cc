@@ -22,16 +22,26 @@
 namespace stablelm {
 namespace {
 
+// Commands whose names begin with `prefix`, a line for each.
+std::string ListOf(const Commands& commands, const std::string& prefix) {
+  std::string out;
+  size_t width = 0;
+  for (const auto& command : commands) width = std::max(width, command->Name().size());
+  for (const auto& command : commands) {
+    const std::string name = command->Name();
+    if (name.starts_with(prefix)) {
+      out += "  " + name + std::string(width - name.size() + 2, ' ') + command->Summary() + "\n";
+    }
+  }
+  return out;
+}
+
 std::string ProgramHelp(const Commands& commands) {
   std::string out =
       "stablelm: StableLM-Tuned-Alpha and its GPT-NeoX relatives as one native program\n\n"
       "Usage: stablelm COMMAND [OPTIONS]\n       stablelm COMMAND --help\n       stablelm --version "
       "[--json]\n\nCommands:\n";
-  size_t width = 0;
-  for (const auto& command : commands) width = std::max(width, command->Name().size());
-  for (const auto& command : commands) {
-    out += "  " + command->Name() + std::string(width - command->Name().size() + 2, ' ') + command->Summary() + "\n";
-  }
+  out += ListOf(commands, "");
   out +=
       "\nExit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.\n"
       "The environment variable STABLELM_SIMD forces an instruction set (stablelm --version lists those built).\n";
@@ -39,7 +49,10 @@ std::string ProgramHelp(const Commands& commands) {
 }
 
 std::string CommandHelp(const Command& command, const CLI::App& app) {
-  return app.help("stablelm " + command.Name()) + "\nExamples:\n" + command.Examples() + "\n";
+  std::string page = app.help("stablelm " + command.Name());
+  if (const size_t gap = page.find("  [OPTIONS]"); gap != std::string::npos) page.erase(gap, 1);
+  while (page.ends_with("\n\n")) page.pop_back();
+  return page + "\nExamples:\n" + command.Examples() + "\n";
 }
 
 // The command that the first one or two words name, and how many words that took; null when there is none.
@@ -53,14 +66,10 @@ Command* FindCommand(const std::vector<std::string>& arguments, const Commands& 
   return nullptr;
 }
 
-// Commands of the group `name` ("bench"), one per line; empty when there is no such group.
+// Help for the group of commands `name` ("bench"); empty when there is no such group.
 std::string GroupHelp(const std::string& name, const Commands& commands) {
-  std::string out;
-  for (const auto& command : commands) {
-    if (command->Name().starts_with(name + " "))
-      out += "  stablelm " + command->Name() + "  " + command->Summary() + "\n";
-  }
-  return out;
+  const std::string list = ListOf(commands, name + " ");
+  return list.empty() ? "" : "Usage: stablelm " + name + " COMMAND [OPTIONS]\n\nCommands:\n" + list;
 }
 
 [[noreturn]] void ThrowUnknownCommand(const std::vector<std::string>& arguments, const Commands& commands) {
@@ -168,9 +177,12 @@ int Dispatch(const std::vector<std::string>& arguments, const Commands& commands
   if (Command* command = FindCommand(arguments, commands, words)) {
     return RunCommand(*command, {arguments.begin() + static_cast<std::ptrdiff_t>(words), arguments.end()});
   }
-  if (const std::string group = GroupHelp(first, commands);
-      !group.empty() && arguments.size() == 2 && (arguments[1] == "--help" || arguments[1] == "-h")) {
-    return print("Commands:\n" + group);
+  if (const std::string group = GroupHelp(first, commands); !group.empty()) {
+    if (arguments.size() == 2 && (arguments[1] == "--help" || arguments[1] == "-h")) return print(group);
+    if (arguments.size() == 1) {
+      std::fputs(group.c_str(), stderr);
+      return kExitUsage;
+    }
   }
   ThrowUnknownCommand(arguments, commands);
 }

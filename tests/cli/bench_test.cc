@@ -190,6 +190,8 @@ TEST_F(BenchTokenizer, HasATextOfItsOwnAndRefusesNonsense) {
 TEST(Bench, WrongUsage) {
   const ProgramResult group = RunProgramBinary({"bench"});
   EXPECT_EQ(group.exit_code, 2);
+  EXPECT_THAT(group.err, HasSubstr("\n  bench memory     Read"));
+  EXPECT_EQ(RunProgramBinary({"bench", "--help"}).out, group.err);
   const ProgramResult near = RunProgramBinary({"bench", "memroy"});
   EXPECT_EQ(near.exit_code, 2);
   EXPECT_THAT(near.err, HasSubstr("did you mean bench memory?"));

@@ -152,6 +152,8 @@ TEST(Command, HelpHasOptionsAndExamples) {
        {"stablelm test echo", "prints its text", "--threads", "--invalid-utf8", "--json", "Examples:"}) {
     EXPECT_THAT(result.out, HasSubstr(word));
   }
+  EXPECT_THAT(result.out, HasSubstr("stablelm test echo [OPTIONS]"));
+  EXPECT_THAT(result.out, Not(HasSubstr("\n\n\n")));
 }
 
 }  // namespace
