@@ -69,6 +69,21 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
           "Order of the steps above: hf (default), llama, or a list of their names");
   AddValues(app, "--logit-bias", "ID=N", "Add N to the score of token ID; -inf bans it",
             [&options](const std::string& text) { options.logit_bias.push_back(ParseBias(text)); });
+  AddValues(app, "--bad-words-ids", "IDS",
+            "Never produce these token ids in a row (\"5\", \"5 6 7\"); in place of the model's list",
+            [&lists = options.token_lists](const std::string& text) {
+              if (!lists.bad_words) lists.bad_words.emplace();
+              lists.bad_words->push_back(ParseIds(text, "--bad-words-ids"));
+            });
+  AddValue(app, "--suppress-tokens", "IDS", "Never produce these token ids; in place of the model's list",
+           [&lists = options.token_lists](const std::string& text) {
+             lists.suppress = ParseIds(text, "--suppress-tokens");
+           });
+  AddValue(app, "--begin-suppress-tokens", "IDS",
+           "Never produce these token ids as the first one; in place of the model's list",
+           [&lists = options.token_lists](const std::string& text) {
+             lists.begin_suppress = ParseIds(text, "--begin-suppress-tokens");
+           });
   AddFlag(app, "--greedy", options.greedy, "Always the most likely token, the lowest id among equals");
   AddChoice(app, "--preset", PresetNames(),
             "Settings of the model card, of Stability AI's notebook or chat Space, or none",

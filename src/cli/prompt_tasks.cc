@@ -34,6 +34,9 @@ GenerationOptions WithLine(GenerationOptions options, const PromptLine& line) {
   options.stop_strings.insert(options.stop_strings.end(), line.stop_strings.begin(), line.stop_strings.end());
   options.stop_ids.insert(options.stop_ids.end(), line.stop_ids.begin(), line.stop_ids.end());
   options.logit_bias.insert(options.logit_bias.end(), line.logit_bias.begin(), line.logit_bias.end());
+  if (line.token_lists.bad_words) options.token_lists.bad_words = line.token_lists.bad_words;
+  if (line.token_lists.suppress) options.token_lists.suppress = line.token_lists.suppress;
+  if (line.token_lists.begin_suppress) options.token_lists.begin_suppress = line.token_lists.begin_suppress;
   if (line.ignore_eos) options.ignore_eos = *line.ignore_eos;
   if (line.max_time_s) options.max_time_s = line.max_time_s;
   if (line.sampler_order) options.sampler_order = *line.sampler_order;
@@ -208,6 +211,10 @@ std::map<std::string, std::string> PromptTasks::Parameters(const CommonOptions& 
   if (common.activation) add("activation", *common.activation == Activation::kGeluErf ? "gelu" : "gelu_tanh");
   add("sampler_order", options.sampler_order);
   add("logit_bias", biases);
+  const TokenLists& lists = options.token_lists;
+  if (lists.bad_words) add("bad_words_ids", *lists.bad_words);
+  if (lists.suppress) add("suppress_tokens", *lists.suppress);
+  if (lists.begin_suppress) add("begin_suppress_tokens", *lists.begin_suppress);
   add("stop_id", stops);
   add("stop", options.stop_strings);
   add("ignore_eos", options.ignore_eos);

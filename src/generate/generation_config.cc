@@ -165,15 +165,7 @@ bool TakeKey(const std::string& key, const Json& value, const std::string& where
     if (!value.is_null()) out.values[key] = ReadSettingValue(value, *spec, place);
     return true;
   }
-  if (key == "bad_words_ids") {
-    if (!value.is_null()) out.token_lists.bad_words = ReadBadWords(value, place, vocab_size);
-    return true;
-  }
-  if (key == "suppress_tokens" || key == "begin_suppress_tokens") {
-    auto& list = key == "suppress_tokens" ? out.token_lists.suppress : out.token_lists.begin_suppress;
-    if (!value.is_null()) list = ReadIds(value, place, vocab_size, kMostListed);
-    return true;
-  }
+  if (ReadTokenList(key, value, place, vocab_size, out.token_lists)) return true;
   if (key == "exponential_decay_length_penalty") {
     if (!value.is_null()) ReadLengthDecay(value, place, out);
     return true;
@@ -188,6 +180,19 @@ bool TakeKey(const std::string& key, const Json& value, const std::string& where
 }
 
 }  // namespace
+
+bool ReadTokenList(std::string_view key, const Json& value, const std::string& place, int64_t vocab_size,
+                   TokenLists& into) {
+  if (key == "bad_words_ids") {
+    if (!value.is_null()) into.bad_words = ReadBadWords(value, place, vocab_size);
+  } else if (key == "suppress_tokens" || key == "begin_suppress_tokens") {
+    auto& list = key == "suppress_tokens" ? into.suppress : into.begin_suppress;
+    if (!value.is_null()) list = ReadIds(value, place, vocab_size, kMostListed);
+  } else {
+    return false;
+  }
+  return true;
+}
 
 GenerationConfig ParseGenerationConfig(std::string_view json, const std::string& where, int64_t vocab_size) {
   const Json root = ParseObject(json, where);

@@ -21,6 +21,11 @@ struct TokenLists {
   bool Any() const { return bad_words || suppress || begin_suppress; }
 };
 
+// Reads the list that `key` names; null leaves it as it is. Returns false when there is no such list. `vocab_size`
+// bounds the ids. Throws Error that names `place`.
+bool ReadTokenList(std::string_view key, const nlohmann::json& value, const std::string& place, int64_t vocab_size,
+                   TokenLists& into);
+
 struct GenerationConfig {
   SettingValues values;
   TokenLists token_lists;

@@ -5,11 +5,13 @@
 namespace stablelm {
 namespace {
 
-// The model's lists of tokens, each taken from the first of its files that has it.
-void TakeTokenLists(const ModelDefaults& defaults, GenerationPlan& plan) {
+// The lists of tokens, each taken from the first place that has it: the option, then the model's files.
+void TakeTokenLists(const TokenLists& options, const ModelDefaults& defaults, GenerationPlan& plan) {
+  std::vector<TokenListLayer> layers = {{.from = "option", .lists = options}};
+  layers.insert(layers.end(), defaults.token_lists.begin(), defaults.token_lists.end());
   SamplingOptions& sampling = plan.settings.sampling;
   const auto take = [&](auto TokenLists::*list, auto& into, const char* name) {
-    for (const TokenListLayer& layer : defaults.token_lists) {
+    for (const TokenListLayer& layer : layers) {
       const auto& found = layer.lists.*list;
       if (!found) continue;
       into = *found;
@@ -41,7 +43,7 @@ GenerationPlan PlanGeneration(const GenerationOptions& options, const ModelConfi
   plan.settings = ResolveSettings(wishes, defaults);
   plan.settings.sampling.sampler_order = options.sampler_order;
   plan.settings.sampling.logit_bias = options.logit_bias;
-  TakeTokenLists(defaults, plan);
+  TakeTokenLists(options.token_lists, defaults, plan);
   CheckSamplingOptions(plan.settings.sampling, config.vocab_size);
   plan.stop_ids = ResolveStopIds(config, tokenizer, defaults, prompt_template, options.stop_ids);
   if (tokenizer && !options.allow_padding_ids) plan.known_ids = tokenizer->size();

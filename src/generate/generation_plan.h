@@ -18,6 +18,7 @@ struct GenerationOptions {
   bool greedy = false;  // --greedy
   std::string sampler_order = "hf";
   std::vector<LogitBias> logit_bias;
+  TokenLists token_lists;         // each that is given takes the place of the model's
   std::vector<int32_t> stop_ids;  // beside those of the model's files
   std::vector<std::string> stop_strings;
   std::optional<double> max_time_s;
@@ -25,7 +26,7 @@ struct GenerationOptions {
   bool allow_padding_ids = false;  // ids above the tokenizer's largest may be chosen
 };
 
-// A list of tokens that the model's files give, for --show-config.
+// A list of tokens that are never chosen, for --show-config.
 struct TokenListInForce {
   std::string name;  // "bad_words_ids", "suppress_tokens", "begin_suppress_tokens"
   size_t entries = 0;

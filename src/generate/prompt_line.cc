@@ -99,14 +99,16 @@ bool ReadKey(const std::string& key, const Json& value, PromptLine& line) {
   } else if (const std::optional<SettingSpec> spec = FindSetting(key)) {
     line.values[key] = ReadSettingValue(value, *spec, key);
   } else {
-    return false;
+    return ReadTokenList(key, value, key, int64_t{INT32_MAX} + 1, line.token_lists);
   }
   return true;
 }
 
 [[noreturn]] void RefuseKey(const std::string& key, const Json& value) {
-  std::vector<std::string> known = {"prompt",  "ids",        "messages", "seed",       "stop",
-                                    "stop_id", "ignore_eos", "max_time", "logit_bias", "sampler_order"};
+  std::vector<std::string> known = {"prompt",       "ids",           "messages",        "seed",
+                                    "stop",         "stop_id",       "ignore_eos",      "max_time",
+                                    "logit_bias",   "bad_words_ids", "suppress_tokens", "begin_suppress_tokens",
+                                    "sampler_order"};
   const std::vector<std::string> settings = SettingNames();
   known.insert(known.end(), settings.begin(), settings.end());
   std::string typed = key;

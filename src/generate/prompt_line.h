@@ -6,7 +6,8 @@
 //
 // and any of: the settings of generate/setting_values.h by name ("temperature", "max_new_tokens"), "seed", "stop" (a
 // string or a list of them), "stop_id" (a list of ids), "ignore_eos", "max_time" (seconds), "logit_bias" (an object,
-// {"12": -5, "13": "-inf"}), "sampler_order". A value of null counts as absent.
+// {"12": -5, "13": "-inf"}), "bad_words_ids" (a list of lists of ids), "suppress_tokens" and "begin_suppress_tokens"
+// (lists of ids), "sampler_order". A value of null counts as absent.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "generate/conversation.h"
+#include "generate/generation_config.h"
 #include "generate/sampling_options.h"
 #include "generate/setting_values.h"
 
@@ -34,6 +36,7 @@ struct PromptLine {
   std::optional<bool> ignore_eos;
   std::optional<double> max_time_s;
   std::vector<LogitBias> logit_bias;
+  TokenLists token_lists;  // whether the model has the ids is not looked at
   std::optional<std::string> sampler_order;
 };
 

@@ -222,6 +222,8 @@ TEST_F(GenerateChat, RefusesWithAClearError) {
       {{"text", "--sampler-order", "top_q"}, 1, "top_q"},
       {{"text", "--logit-bias", "12"}, 2, "--logit-bias: not a token id and its bias"},
       {{"text", "--logit-bias", "1000=1"}, 1, "logit_bias: token id out of range"},
+      {{"text", "--bad-words-ids", "5", "--bad-words-ids", ""}, 1, "bad_words: an entry is empty"},
+      {{"text", "--suppress-tokens", "1000"}, 1, "suppress_tokens: token id out of range"},
       {{"text", "--stop", ""}, 2, "--stop: empty"},
       {{"text", "--stop", "\xFF"}, 1, "--stop: not UTF-8"},
       {{"text", "--max-time", "0"}, 2, "--max-time"},

@@ -211,6 +211,8 @@ TEST_F(GenerateMany, OtherSettingsAreRefused) {
   refused({"--max-new-tokens", "2", "--temperature", "0.7", "--system", "x"}, "system \"x\"", "system none");
   refused({"--max-new-tokens", "2", "--temperature", "0.7", "--logit-bias", "5=-inf"}, "logit_bias {\"5\":\"-inf\"}",
           "logit_bias {}");
+  refused({"--max-new-tokens", "2", "--temperature", "0.7", "--suppress-tokens", "5"}, "suppress_tokens [5]",
+          "suppress_tokens none");
   // The seed that was drawn belongs to the run; what changes no line may change.
   EXPECT_EQ(Run("out.jsonl", same).exit_code, 0);
   EXPECT_EQ(Run("out.jsonl", {"--max-new-tokens", "2", "--temperature", "0.7", "--threads", "1", "--parallel", "3"})

@@ -51,6 +51,22 @@ TEST(GenerationPlan, ObeysTheListsOfTheModelsFiles) {
   EXPECT_THAT(PlanOf("{}", "").token_lists, IsEmpty());
 }
 
+TEST(GenerationPlan, TakesListsOfOptionsInPlaceOfTheModels) {
+  ModelDefaults defaults;
+  defaults.token_lists = {
+      {.from = "F", .lists = {.bad_words = Words{{1}}, .suppress = {{5}}, .begin_suppress = {{8}}}}};
+  GenerationOptions options;
+  options.token_lists.bad_words = {{2, 3}};
+  options.token_lists.suppress.emplace();
+  const GenerationPlan plan = PlanGeneration(options, Config(), nullptr, defaults, {});
+  EXPECT_EQ(plan.settings.sampling.bad_words, (Words{{2, 3}}));
+  EXPECT_THAT(plan.settings.sampling.suppress_tokens, IsEmpty());
+  EXPECT_THAT(plan.settings.sampling.begin_suppress_tokens, ElementsAre(8));
+  ASSERT_EQ(plan.token_lists.size(), 2u);
+  EXPECT_EQ(plan.token_lists[0].from, "option");
+  EXPECT_EQ(plan.token_lists[1].from, "F");
+}
+
 TEST(GenerationPlan, PutsWishesIntoTheRequest) {
   const Tokenizer tokenizer = TunedTokenizer();
   GenerationOptions options;

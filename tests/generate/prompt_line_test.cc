@@ -34,7 +34,8 @@ TEST(PromptLine, ParametersByName) {
   const PromptLine line = ParsePromptLine(
       R"({"prompt": "x", "temperature": 0.5, "top_k": 7, "do_sample": true, "max_new_tokens": 3,
           "seed": 18446744073709551615, "stop": ["a", "b"], "stop_id": [4], "ignore_eos": true, "max_time": 1.5,
-          "logit_bias": {"12": -5, "13": "-inf"}, "sampler_order": "llama"})");
+          "logit_bias": {"12": -5, "13": "-inf"}, "sampler_order": "llama",
+          "bad_words_ids": [[5, 6], [7]], "suppress_tokens": [8], "begin_suppress_tokens": []})");
   EXPECT_EQ(line.values, (SettingValues{{"temperature", 0.5}, {"top_k", 7}, {"do_sample", 1}, {"max_new_tokens", 3}}));
   EXPECT_EQ(line.seed, ~uint64_t{0});
   EXPECT_THAT(line.stop_strings, ElementsAre("a", "b"));
@@ -47,6 +48,9 @@ TEST(PromptLine, ParametersByName) {
   EXPECT_EQ(line.logit_bias[0].bias, -5);
   EXPECT_TRUE(std::isinf(line.logit_bias[1].bias));
   EXPECT_EQ(line.sampler_order, "llama");
+  EXPECT_EQ(line.token_lists.bad_words, (std::vector<std::vector<int32_t>>{{5, 6}, {7}}));
+  EXPECT_EQ(line.token_lists.suppress, std::vector<int32_t>{8});
+  EXPECT_EQ(line.token_lists.begin_suppress, std::vector<int32_t>());
 }
 
 TEST(PromptLine, RefusesByName) {
@@ -85,6 +89,8 @@ TEST(PromptLine, RefusesByName) {
       {R"({"prompt": "a", "logit_bias": [1]})", "logit_bias"},
       {R"({"prompt": "a", "logit_bias": {"x": 1}})", "logit_bias: not a token id"},
       {R"({"prompt": "a", "logit_bias": {"1": "high"}})", "logit_bias[\"1\"]: not a bias"},
+      {R"({"prompt": "a", "bad_words_ids": [[]]})", "bad_words_ids: an entry is empty"},
+      {R"({"prompt": "a", "suppress_tokens": [2147483648]})", "suppress_tokens: not a token"},
       {"{\"prompt\": \"\xff\"}", "not valid UTF-8"},
   };
   for (const auto& c : kCases) EXPECT_THAT(Refusal(c.json), HasSubstr(c.says)) << c.json;
