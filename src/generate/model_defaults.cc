@@ -53,7 +53,7 @@ ModelDefaults ReadModelDefaults(const ModelSource& source, const ModelConfig& co
     } else if (out.tuned) {
       // Its temperature is that of the default preset, the weakest layer: files that are there count for more.
       out.record = CardChatRecord();
-      out.record_from = "the model card";
+      out.record_from = kCardRecordFrom;
     }
   }
   if (const auto file = source.ReadText(kGenerationConfigFile, kMaxConfigBytes)) {

@@ -26,10 +26,13 @@ struct TokenListLayer {
   TokenLists lists;
 };
 
+// Where the record of a tuned model without one of its own comes from.
+inline constexpr const char* kCardRecordFrom = "the model card";
+
 struct ModelDefaults {
   bool tuned = false;                // the tokenizer has the role tokens (HasRoleTokens)
   std::optional<ChatRecord> record;  // the model's own, else the card's for a tuned model, else none
-  std::string record_from;           // "stablelm_chat.json", "stablelm.chat" in a GGUF file, "the model card", ""
+  std::string record_from;           // "stablelm_chat.json", "stablelm.chat" in a GGUF file, kCardRecordFrom, ""
   // Strongest first: stablelm_chat.json, generation_config.json, config.json, or the keys of a GGUF file that carry
   // them; those that are there.
   std::vector<SettingLayer> layers;

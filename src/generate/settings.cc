@@ -73,7 +73,7 @@ SettingsInForce ResolveSettings(const SettingWishes& wishes, const ModelDefaults
     layers.push_back({.from = "--preset " + std::string(NameOf(*wishes.preset)), .values = ValuesOf(*wishes.preset)});
   }
   for (const SettingLayer& layer : defaults.layers) {
-    layers.push_back(layer.from == kChatRecordFile ? WithImpliedDraws(layer) : layer);
+    layers.push_back(layer.from == defaults.record_from ? WithImpliedDraws(layer) : layer);
   }
   const Preset standard = defaults.tuned ? Preset::kCard : Preset::kGreedy;
   layers.push_back({.from = "default preset " + std::string(NameOf(standard)), .values = ValuesOf(standard)});
@@ -128,8 +128,8 @@ std::vector<StopId> ResolveStopIds(const ModelConfig& config, const Tokenizer* t
     add(id, "--stop-id");
   }
   if (tokenizer) {
-    if (defaults.record && defaults.record_from == kChatRecordFile) {
-      add_tokens(defaults.record->stop_tokens, kChatRecordFile);
+    if (defaults.record && defaults.record_from != kCardRecordFrom) {
+      add_tokens(defaults.record->stop_tokens, defaults.record_from);
     }
     if (defaults.tuned) add_tokens(DefaultStopTokens(PromptTemplate::kStableLmTuned), "role tokens of the tokenizer");
     if (prompt_template) {

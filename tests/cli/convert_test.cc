@@ -59,7 +59,9 @@ TEST(Convert, SmallFilesGoAlong) {
   const fs::path in = ModelWithTokenizer(temp), file = temp.path() / "m.gguf", back = temp.path() / "back";
   const std::string readme = "---\nlicense: cc-by-nc-sa-4.0\n---\nA model.\n";
   WriteFile(in / "README.md", readme);
-  WriteFile(in / "stablelm_chat.json", "{\"template\": \"stablelm-tuned\", \"system\": \"Be kind.\"}\n");
+  WriteFile(in / "stablelm_chat.json",
+            "{\"template\": \"stablelm-tuned\", \"system\": \"Be kind.\", \"stop_tokens\": [\"!\"],\n"
+            " \"generation\": {\"top_k\": 9}}\n");
   WriteFile(in / "generation_config.json", "{\"temperature\": 0.25, \"do_sample\": true}\n");
   WriteFile(in / "tokenizer_config.json", "{}\n");
   ASSERT_EQ(RunProgramBinary({"convert", in.string(), file.string(), "--name", "kind"}).exit_code, 0);
@@ -94,7 +96,15 @@ TEST(Convert, SmallFilesGoAlong) {
     EXPECT_EQ(a, b);
   }
   const ProgramResult settings = RunProgramBinary({"generate", "-m", file.string(), "--show-config"});
-  EXPECT_THAT(settings.out, AllOf(HasSubstr("0.25"), HasSubstr("stablelm.generation_config")));
+  EXPECT_THAT(settings.out, AllOf(HasSubstr("0.25"), HasSubstr("stablelm.generation_config"), HasSubstr("\"!\"")));
+  std::string of_folder = RunProgramBinary({"generate", "-m", in.string(), "--show-config"}).out,
+              of_file = settings.out;
+  const auto rename = [&](const std::string& from, const std::string& to) {
+    for (size_t at = 0; (at = of_folder.find(from, at)) != std::string::npos;) of_folder.replace(at, from.size(), to);
+  };
+  rename("stablelm_chat.json", "stablelm.chat");
+  rename("generation_config.json", "stablelm.generation_config");
+  EXPECT_EQ(of_file, of_folder);
 }
 
 // A file of llama.cpp's tools has the lists of tokens alone, and a licence in a key of its own.

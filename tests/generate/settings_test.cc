@@ -104,8 +104,11 @@ TEST(SettingsTest, WhatAsksForDraws) {
   EXPECT_TRUE(greedy({}, files));
   files.layers[0].values["do_sample"] = 1;
   EXPECT_FALSE(greedy({}, files));
-  files.layers = {{.from = kChatRecordFile, .values = {{"temperature", 0.5}}}};
-  EXPECT_FALSE(greedy({}, files));
+  for (const char* place : {kChatRecordFile, "stablelm.chat"}) {  // in a folder, in a GGUF file
+    files.layers = {{.from = place, .values = {{"temperature", 0.5}}}};
+    files.record_from = place;
+    EXPECT_FALSE(greedy({}, files)) << place;
+  }
   EXPECT_EQ(ResolveSettings(Options({{"top_k", 5}}), base).sampling.temperature, 1);
 }
 
@@ -239,6 +242,10 @@ TEST(StopIdsTest, AreTheUnionOfAllPlaces) {
   EXPECT_THAT(stops[0].from,
               ElementsAre(kChatRecordFile, "role tokens of the tokenizer", "generation_config.json", "config.json"));
   EXPECT_THAT(stops[4].from, ElementsAre("--stop-id", "role tokens of the tokenizer"));
+  defaults.record_from = "stablelm.chat";  // a GGUF file's
+  EXPECT_EQ(ResolveStopIds(config, &tuned, defaults, {}, {})[0].from.front(), "stablelm.chat");
+  defaults.record_from = kCardRecordFrom;
+  EXPECT_EQ(ResolveStopIds(config, &tuned, defaults, {}, {})[0].from.front(), "role tokens of the tokenizer");
 
   EXPECT_THAT(IdsOf(ResolveStopIds(config, &base, {}, {}, {})), ElementsAre(0));
   config.eos_ids = {5};
