@@ -206,8 +206,8 @@ TEST_F(Chat, DropsOldTurnsAndSaysSo) {
   EXPECT_EQ(session.WholeConversation().size(), 17u);
   session.Handle("/set context-policy error");
   session.Handle("more");
-  EXPECT_THAT(screen.errors.back(), AllOf(HasSubstr("longer than the model's context"),
-                                          HasSubstr("/set context_policy drop-oldest-turns")));
+  EXPECT_THAT(screen.errors.back(),
+              AllOf(HasSubstr("longer than the model's context"), HasSubstr("/set context_policy drop-oldest-turns")));
 }
 
 TEST_F(Chat, SystemTextChanges) {
