@@ -21,8 +21,11 @@ class BenchCompute : public Command {
     return "  stablelm bench compute\n"
            "  stablelm bench compute --threads 1 --json\n"
            "\n"
-           "fp32: multiply-adds of floats, the limit of products with fp32, fp16 and bf16 weights. int8: products of\n"
-           "bytes added up in 32 bits (VNNI, Arm's dot product) or in 16 bits, the limit of those with quantized weights.";
+           "fp32: multiply-adds of floats, the limit of products with fp32, fp16 and bf16 weights. bf16: pairs of "
+           "bf16\n"
+           "numbers added to floats (AVX-512 BF16), the limit with --compute fast. int8: products of bytes added up "
+           "in\n"
+           "32 bits (VNNI, Arm's dot product) or in 16 bits, the limit of those with quantized weights.";
   }
   unsigned Takes() const override { return kTakesThreads; }
   void AddOptions(CLI::App& app) override {
@@ -48,6 +51,7 @@ class BenchCompute : public Command {
                            {"gflops", speed.fp32_gflops.median},
                            {"min", speed.fp32_gflops.min},
                            {"max", speed.fp32_gflops.max},
+                           {"bf16_gflops", speed.bf16_gflops.median},
                            {"int8_gops", speed.int8_gops.median}});
         if (speed.in_use) used = &speed;
       }
@@ -58,6 +62,7 @@ class BenchCompute : public Command {
                 {"samples", samples_},
                 {"results", results},
                 {"gflops", used->fp32_gflops.median},
+                {"bf16_gflops", used->bf16_gflops.median},
                 {"int8_gops", used->int8_gops.median}});
       return;
     }
@@ -65,19 +70,24 @@ class BenchCompute : public Command {
     std::snprintf(line, sizeof line, "%s, %s, multiply-adds, %llu samples\n", CpuModelName().c_str(),
                   ThreadsText(common.threads).c_str(), static_cast<unsigned long long>(samples_));
     out.Text(line);
-    out.Text("target     lanes  fp32 Gflop/s   (lowest to highest)  int8 Gop/s   (lowest to highest)\n");
+    out.Text(
+        "target     lanes  fp32 Gflop/s   (lowest to highest)  bf16 Gflop/s   (lowest to highest)"
+        "  int8 Gop/s   (lowest to highest)\n");
     for (const ComputeSpeed& speed : speeds) {
-      const Samples &f = speed.fp32_gflops, &b = speed.int8_gops;
-      std::snprintf(line, sizeof line, "%-9s  %5zu  %12.1f   %-20s", speed.target.c_str(), speed.lanes, f.median,
-                    Range(f).c_str());
-      out.Text(line);
-      if (b.median > 0) {
-        std::snprintf(line, sizeof line, " %10.1f   %-16s", b.median, Range(b).c_str());
-      } else {
-        std::snprintf(line, sizeof line, " %10s", "-");
-      }
-      out.Text(std::string(line) + (speed.in_use ? "  in use\n" : "\n"));
+      std::snprintf(line, sizeof line, "%-9s  %5zu", speed.target.c_str(), speed.lanes);
+      out.Text(line + Columns(speed.fp32_gflops, 14) + Columns(speed.bf16_gflops, 14) + Columns(speed.int8_gops, 12) +
+               (speed.in_use ? "  in use\n" : "\n"));
     }
+  }
+
+  static std::string Columns(const Samples& samples, int width) {
+    char text[80];
+    if (samples.median > 0) {
+      std::snprintf(text, sizeof text, "%*.1f   %-19s", width, samples.median, Range(samples).c_str());
+    } else {
+      std::snprintf(text, sizeof text, "%*s   %-19s", width, "-", "");
+    }
+    return text;
   }
 
   uint64_t samples_ = 9;

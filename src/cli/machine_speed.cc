@@ -91,12 +91,15 @@ ComputeSpeed MeasureTarget(ThreadPool& pool, uint64_t samples, Progress& progres
   ComputeSpeed speed{.target = SimdTargetInUse(), .lanes = SimdLanes()};
   speed.fp32_gflops =
       MeasureRate(pool, samples, progress, [](size_t rounds) { return RunMultiplyAdds(rounds).operations; });
-  if (RunByteProducts(1).operations > 0) {
-    speed.int8_gops =
-        MeasureRate(pool, samples, progress, [](size_t rounds) { return RunByteProducts(rounds).operations; });
-  } else {
+  const auto where_there_is_one = [&](ProbeWork (*run)(size_t rounds)) {
+    if (run(1).operations > 0) {
+      return MeasureRate(pool, samples, progress, [run](size_t rounds) { return run(rounds).operations; });
+    }
     progress.Add(samples);
-  }
+    return Samples{};
+  };
+  speed.bf16_gflops = where_there_is_one(RunBf16Products);
+  speed.int8_gops = where_there_is_one(RunByteProducts);
   return speed;
 }
 
@@ -135,7 +138,7 @@ MemorySpeed MeasureMemory(ThreadPool& pool, uint64_t bytes, uint64_t samples, bo
 std::vector<ComputeSpeed> MeasureCompute(ThreadPool& pool, uint64_t samples, bool show_progress) {
   const std::string in_use = SimdTargetInUse();
   const std::vector<std::string> targets = UsableSimdTargets();
-  Progress progress("multiplying", 2 * targets.size() * samples, Progress::Unit::kItems, show_progress);
+  Progress progress("multiplying", 3 * targets.size() * samples, Progress::Unit::kItems, show_progress);
   std::vector<ComputeSpeed> speeds;
   for (const std::string& target : targets) {
     SelectSimdTarget(target);
@@ -148,7 +151,7 @@ std::vector<ComputeSpeed> MeasureCompute(ThreadPool& pool, uint64_t samples, boo
 }
 
 ComputeSpeed MeasureComputeInUse(ThreadPool& pool, uint64_t samples) {
-  Progress silent("multiplying", 2 * samples, Progress::Unit::kItems, false);
+  Progress silent("multiplying", 3 * samples, Progress::Unit::kItems, false);
   ComputeSpeed speed = MeasureTarget(pool, samples, silent);
   speed.in_use = true;
   return speed;

@@ -34,6 +34,7 @@ struct ComputeSpeed {
   bool in_use = false;
   size_t lanes = 0;          // floats in a vector
   Samples fp32_gflops = {};  // multiply-adds
+  Samples bf16_gflops = {};  // pairs of bf16 numbers to fp32 sums; zero where the target has no instruction for it
   Samples int8_gops = {};  // unsigned times signed bytes, added up in 32 bits; zero where the target has no instruction
 };
 // Of every target that this machine can run, best first.

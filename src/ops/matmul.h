@@ -6,13 +6,25 @@
 // bits as in a batch, and all targets with FMA give the same bits; those without (SSE4, scalar) round the product
 // first.
 //
-// Weights are used as packed (ops/packed_matrix.h). With fp32, fp16 and bf16 weights, activations and accumulation are
-// fp32, and K is cut as said. With quantized weights, rows of x become 8-bit integers (ops/quantized_rows.h) in blocks
-// of the weights' length; products inside a block are summed as integers, sub-block scales included, exactly; then, in
-// K order,
+// Weights are used as packed (ops/packed_matrix.h). With fp32, fp16 and bf16 weights (Compute::kExact), activations and
+// accumulation are fp32, and K is cut as said. With quantized weights, rows of x become 8-bit integers
+// (ops/quantized_rows.h) in blocks of the weights' length; products inside a block are summed as integers, sub-block
+// scales included, exactly; then, in K order,
 //   acc = fma(float(sum), d * scale of x, acc)      the product rounded first
 // once for each block, and for Q4_K and Q5_K once more with minus the sum of the minimums and dmin. |y - W x| is at
 // most sum |w| * (scale of x) / 2 for the rounding of x, and that of K / block folds.
+//
+// With weights packed for Compute::kFast, x is rounded to bf16 as the weights were (ToBF16: to nearest even), and K is
+// cut as said. The chain of a piece takes its columns in pairs, the higher one of each first:
+//   acc = fma(x[2i + 1], w[2i + 1], acc);  acc = fma(x[2i], w[2i], acc)
+// An odd K has a zero as its last column. Every operation of fp32 takes denormal operands for zeros and gives zeros for
+// denormal results (smaller than 2^-126 when rounded as if there were no smallest exponent), that of pieces and bias
+// included. The bf16 instruction of AVX-512 computes just that; other targets compute it in a mode of the processor.
+// So all targets with FMA give the same bits; those without do as well unless a product alone is below 2^-126 or
+// overflows, since a product of two bf16 numbers is exact in fp32. With u = 2^-8, half a unit in the last place of
+// bf16, and W the weights before they were rounded,
+//   |y - W x| <= sum |w| |x| (2 u + u^2) (1 + e) + (|bias| + sum |w| |x|) e,  e = (K + pieces + 1) 2^-24
+// without the u of the weights when they were bf16, beside at most 2^-126 for each operand and result that is flushed.
 #pragma once
 
 #include <cstddef>
@@ -41,5 +53,7 @@ void MatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace);
 void MatMulRef(const MatMulInput& in);
 // The plain loops that define the bits for quantized weights.
 void MatMulQuantRef(const MatMulInput& in);
+// And for weights packed for Compute::kFast.
+void MatMulFastRef(const MatMulInput& in);
 
 }  // namespace stablelm

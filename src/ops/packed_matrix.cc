@@ -133,6 +133,14 @@ constexpr BlockField kQ6_K[] = {{offsetof(BlockQ6_K, d), 2, 1},
                                 {offsetof(BlockQ6_K, low), 4, 32},
                                 {offsetof(BlockQ6_K, high), 4, 16}};
 
+constexpr size_t kPairBytes = 2 * sizeof(BF16);
+
+size_t PanelBytes(DType type, int64_t columns, Compute compute) {
+  const size_t row =
+      compute == Compute::kFast ? static_cast<size_t>(columns + 1) / 2 * kPairBytes : BytesOf(type, columns);
+  return kPanelRows * row;
+}
+
 }  // namespace
 
 std::span<const BlockField> PackedFields(DType type) {
@@ -157,15 +165,19 @@ std::span<const BlockField> PackedFields(DType type) {
   }
 }
 
-PackedMatrix::PackedMatrix(DType type, int64_t rows, int64_t columns, const char* name)
+PackedMatrix::PackedMatrix(DType type, int64_t rows, int64_t columns, const char* name, Compute compute)
     : type_(type),
+      compute_(compute),
       rows_(static_cast<size_t>(rows)),
       columns_(static_cast<size_t>(columns)),
-      data_(Bytes(type, rows, columns), name) {}
+      panel_bytes_(PanelBytes(type, columns, compute)),
+      data_(Bytes(type, rows, columns, compute), name) {
+  STABLELM_CHECK(compute == Compute::kExact || type == DType::kBF16);
+}
 
-size_t PackedMatrix::Bytes(DType type, int64_t rows, int64_t columns) {
+size_t PackedMatrix::Bytes(DType type, int64_t rows, int64_t columns, Compute compute) {
   const size_t panels = (static_cast<size_t>(rows) + kPanelRows - 1) / kPanelRows;
-  return panels * kPanelRows * BytesOf(type, columns);
+  return panels * PanelBytes(type, columns, compute);
 }
 
 size_t PackedMatrix::RowsOf(size_t p) const {
@@ -176,6 +188,17 @@ size_t PackedMatrix::RowsOf(size_t p) const {
 void PackedMatrix::Pack(size_t p, const std::byte* rows) {
   std::byte* out = data_.data() + p * panel_bytes();
   const size_t count = RowsOf(p);
+  if (compute_ == Compute::kFast) {
+    const size_t pairs = columns_ / 2;
+    HWY_DYNAMIC_DISPATCH(TransposeField)(rows, row_bytes(), count, kPairBytes, pairs, out);
+    if (columns_ % 2 == 0) return;
+    out += pairs * kPanelRows * kPairBytes;
+    std::memset(out, 0, kPanelRows * kPairBytes);
+    for (size_t r = 0; r < count; ++r) {
+      std::memcpy(out + r * kPairBytes, rows + r * row_bytes() + pairs * kPairBytes, sizeof(BF16));
+    }
+    return;
+  }
   if (!IsQuantized(type_)) {
     HWY_DYNAMIC_DISPATCH(TransposeField)(rows, row_bytes(), count, BytesOf(type_), columns_, out);
     return;
@@ -194,6 +217,13 @@ void PackedMatrix::StoredRow(size_t n, std::byte* out) const {
   STABLELM_CHECK(n < rows_);
   const std::byte* from = panel(n / kPanelRows);
   const size_t row = n % kPanelRows, block_bytes = BlockBytes(type_);
+  if (compute_ == Compute::kFast) {
+    for (size_t k = 0; k < columns_; k += 2) {
+      std::memcpy(out + k * sizeof(BF16), from + (k / 2 * kPanelRows + row) * kPairBytes,
+                  std::min(size_t{2}, columns_ - k) * sizeof(BF16));
+    }
+    return;
+  }
   for (size_t at = 0; at < row_bytes(); at += block_bytes) {  // a block of one element when not quantized
     for (const BlockField& field : PackedFields(type_)) {
       for (size_t i = 0; i < field.count; ++i) {

@@ -10,6 +10,10 @@
 // which is what integer products take at a time. Nothing is decoded, so that a matrix takes the bytes that it has in a
 // file.
 //
+// bf16 weights for Compute::kFast are packed in pairs of columns, the lower one first, as their instructions take them:
+// the pair of columns 2i and 2i + 1 of row r of panel p is word (p * ceil(K / 2) + i) * kPanelRows + r. An odd K is
+// filled up with a column of zeros.
+//
 // The memory is the matrix's own, in huge pages where the system has them: walking 4 KiB pages costs a fifth of the
 // speed of decoding.
 #pragma once
@@ -20,6 +24,7 @@
 
 #include "base/aligned_buffer.h"
 #include "base/dtype.h"
+#include "ops/compute.h"
 
 namespace stablelm {
 
@@ -36,16 +41,17 @@ class PackedMatrix {
  public:
   PackedMatrix() = default;
   // [rows, columns] of fp32, fp16, bf16 or a quantized type (whole blocks); not initialised. `name` is for the error
-  // when there is no memory.
-  PackedMatrix(DType type, int64_t rows, int64_t columns, const char* name);
-  static size_t Bytes(DType type, int64_t rows, int64_t columns);
+  // when there is no memory. Compute::kFast needs bf16.
+  PackedMatrix(DType type, int64_t rows, int64_t columns, const char* name, Compute compute = Compute::kExact);
+  static size_t Bytes(DType type, int64_t rows, int64_t columns, Compute compute = Compute::kExact);
 
   DType type() const { return type_; }
+  Compute compute() const { return compute_; }  // of products with it
   size_t rows() const { return rows_; }
   size_t columns() const { return columns_; }
   size_t panels() const { return (rows_ + kPanelRows - 1) / kPanelRows; }
   size_t row_bytes() const { return BytesOf(type_, static_cast<int64_t>(columns_)); }
-  size_t panel_bytes() const { return row_bytes() * kPanelRows; }
+  size_t panel_bytes() const { return panel_bytes_; }
   const std::byte* panel(size_t p) const { return data_.data() + p * panel_bytes(); }
 
   size_t RowsOf(size_t p) const;  // kPanelRows, fewer in the last panel
@@ -59,7 +65,8 @@ class PackedMatrix {
 
  private:
   DType type_ = DType::kF32;
-  size_t rows_ = 0, columns_ = 0;
+  Compute compute_ = Compute::kExact;
+  size_t rows_ = 0, columns_ = 0, panel_bytes_ = 0;
   AlignedBuffer<std::byte> data_;
 };
 

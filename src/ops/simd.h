@@ -11,11 +11,12 @@
 
 namespace stablelm {
 
-// Lower-case names, best first: "avx3_vnni" (AVX-512 F, BW, DQ, VL and VNNI), "avx3" (without VNNI), "avx2_vnni" (AVX2
-// with FMA, F16C and AVX-VNNI), "avx2" (without AVX-VNNI), "sse4", "scalar" (any machine). On 64-bit Arm: "neon_dot"
-// (with the dot product of Armv8.2), "neon".
+// Lower-case names, best first: "avx3_bf16" (AVX-512 F, BW, DQ, VL, VNNI and BF16), "avx3_vnni" (without BF16), "avx3"
+// (without both), "avx2_vnni" (AVX2 with FMA, F16C and AVX-VNNI), "avx2" (without AVX-VNNI), "sse4", "scalar" (any
+// machine). On 64-bit Arm: "neon_dot" (with the dot product of Armv8.2), "neon".
 std::vector<std::string> BuiltSimdTargets();
-// Those of the built ones that this machine can run, best first.
+// Those of the built ones that this machine can run, best first: "avx3_vnni" comes before "avx3_bf16" where the bf16
+// instruction is slower than the fp32 multiply-adds that it stands for. They give the same bits.
 std::vector<std::string> UsableSimdTargets();
 std::string SimdTargetInUse();
 // Forces a target by name; the empty name goes back to the best one. Throws Error when it is unknown or the machine
@@ -25,6 +26,8 @@ void SelectSimdTarget(std::string_view name);
 // Whether products of bytes use the instruction that adds up four of them (VNNI, AVX-VNNI, Arm's dot product). Highway
 // knows no such targets: they are variants of "avx3", "avx2" and "neon".
 bool ByteDotsInUse();
+// Whether products for Compute::kFast use vdpbf16ps.
+bool Bf16InUse();
 
 // Floats in one vector of the target in use.
 size_t SimdLanes();

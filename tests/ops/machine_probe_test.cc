@@ -52,5 +52,13 @@ TEST(ByteProducts, CountsItsWorkWhereTheTargetMultipliesBytes) {
   });
 }
 
+TEST(Bf16Products, CountTheirWorkWhereThereAreAny) {
+  ForEachSimdTarget([&] {
+    const ProbeWork work = RunBf16Products(1000);
+    EXPECT_EQ(work.operations, Bf16InUse() ? 1000.0 * 12 * 2 * 32 : 0.0);
+    EXPECT_EQ(work.mix, 0);
+  });
+}
+
 }  // namespace
 }  // namespace stablelm

@@ -1,0 +1,40 @@
+// While an object of this class lives, fp32 operations of its thread take denormal numbers for zeros and give zeros for
+// them, as the bf16 instructions always do.
+//
+// The operations in question have to be behind a call that the compiler cannot see through: it knows nothing of modes.
+#pragma once
+
+#include <cstdint>
+
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
+namespace stablelm {
+
+class FlushDenormals {
+ public:
+#if defined(__SSE2__)
+  FlushDenormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | kFlush); }
+  ~FlushDenormals() { _mm_setcsr(before_); }
+#elif defined(__aarch64__)
+  FlushDenormals() {
+    asm volatile("mrs %0, fpcr" : "=r"(before_));
+    asm volatile("msr fpcr, %0" : : "r"(before_ | kFlush) : "memory");
+  }
+  ~FlushDenormals() { asm volatile("msr fpcr, %0" : : "r"(before_) : "memory"); }
+#endif
+  FlushDenormals(const FlushDenormals&) = delete;
+  FlushDenormals& operator=(const FlushDenormals&) = delete;
+
+ private:
+#if defined(__SSE2__)
+  static constexpr uint32_t kFlush = 0x8040;  // results to zero, and operands
+  uint32_t before_;
+#elif defined(__aarch64__)
+  static constexpr uint64_t kFlush = uint64_t{1} << 24;
+  uint64_t before_;
+#endif
+};
+
+}  // namespace stablelm

@@ -1,0 +1,39 @@
+#include "ops/matmul_fast.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "ops/matmul_fast_cpu.h"
+#include "ops/simd.h"
+
+namespace stablelm {
+namespace {
+
+// As in ops/matmul.cc.
+constexpr size_t kStreamedTaskPanels = 4;
+constexpr size_t kSmallWork = size_t{1} << 16;
+
+}  // namespace
+
+void FastMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
+  const PackedMatrix& w = *in.w;
+  const size_t m = static_cast<size_t>(in.m), k = w.columns(), panels = w.panels();
+  STABLELM_CHECK(CutRowsFloats(m, k) <= workspace.cut_capacity());
+  float* const cut = workspace.cut_rows();
+  const FastJob job = {.rows = m, .w = &w, .bias = in.bias, .y = in.y, .cut = cut, .bf16 = Bf16InUse()};
+  const auto cut_rows = [&](size_t begin, size_t end) { CutFastRows(in.x, m, k, begin, end, job.bf16, cut); };
+  if (m * k < kSmallWork) {
+    cut_rows(0, m);
+  } else {
+    pool.ForRanges(m, 1, cut_rows);
+  }
+  const bool streamed = m <= kMaxStreamedRows;
+  const size_t each =
+      streamed ? kStreamedTaskPanels : std::clamp<size_t>(panels / (8 * pool.NumThreads()), 1, kMaxTaskPanels);
+  pool.ForEach((panels + each - 1) / each, [&](size_t index, size_t worker) {
+    const size_t begin = index * each, end = std::min(panels, begin + each);
+    streamed ? FastMatMulStreamed(job, begin, end) : FastMatMulTiled(job, begin, end, workspace.worker(worker));
+  });
+}
+
+}  // namespace stablelm
