@@ -28,14 +28,18 @@ namespace stablelm {
 
 enum class WeightType : uint8_t { kStored, kFp32, kFp16, kBf16 };
 enum class CacheType : uint8_t { kFp32, kFp16, kQ8 };
+enum class ComputeMode : uint8_t { kExact, kFast };
 
 struct LoadSettings {
   unsigned threads = 0;                      // 0: the physical cores; results do not depend on it
   WeightType weights = WeightType::kStored;  // kStored uses the files in place, by mmap
   CacheType cache = CacheType::kFp32;        // of keys and values; kQ8: 8-bit integers
-  int64_t chat_context = 0;                  // positions of prompt and reply together that Chat makes its cache for;
-                                             // 0: as many as the model has
-  bool check_weights = false;                // refuse NaN and infinity
+  // Of products with fp32, fp16 and bf16 weights. kFast rounds weights (in memory) and activations to bf16, which costs
+  // some accuracy (docs/compute.md). Quantized weights have one arithmetic.
+  ComputeMode compute = ComputeMode::kExact;
+  int64_t chat_context = 0;    // positions of prompt and reply together that Chat makes its cache for;
+                               // 0: as many as the model has
+  bool check_weights = false;  // refuse NaN and infinity
 };
 
 struct GenerationSettings {

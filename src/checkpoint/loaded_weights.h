@@ -17,16 +17,19 @@
 #include "base/thread_pool.h"
 #include "checkpoint/config.h"
 #include "checkpoint/weight_table.h"
+#include "ops/compute.h"
 
 namespace stablelm {
 
 class ModelFolder;  // checkpoint/model_folder.h
 
 struct LoadOptions {
-  std::optional<DType> dtype;      // kF32, kF16 or kBF16 for matrices; empty: as stored
-  std::vector<DType> types = {};   // [table] or empty: instead of dtype, what each matrix becomes, quantized types too
-  bool linears_as_stored = false;  // matrices of linear layers are not converted: the caller will, after Fetch
-  bool check_values = false;       // refuse NaN and infinity, naming the tensor
+  std::optional<DType> dtype;     // kF32, kF16 or kBF16 for matrices; empty: as stored
+  std::vector<DType> types = {};  // [table] or empty: instead of dtype, what each matrix becomes, quantized types too
+  Compute compute = Compute::kExact;  // of linear layers; kFast rounds their float matrices, as `dtype` or `types`
+                                      // leave them, to bf16. Not the embedding's
+  bool linears_as_stored = false;     // matrices of linear layers are not converted: the caller will, after Fetch
+  bool check_values = false;          // refuse NaN and infinity, naming the tensor
   bool show_progress = false;
   ThreadPool* pool = nullptr;  // not owned, may be null: one thread
 };

@@ -149,9 +149,15 @@ class BenchModel : public Command {
       const double best = memory_.ways[memory_.best].gb_per_s.median;
       return {speed.gb_per_s / best, speed.gb_per_s, "GB/s", "memory"};
     }
-    const double peak = quantized ? compute_.int8_gops.median : compute_.fp32_gflops.median;
+    // Without the bf16 instruction, fast products are multiply-adds of fp32.
+    const bool bf16 = common.compute == Compute::kFast && compute_.bf16_gflops.median > 0;
+    const double peak = quantized ? compute_.int8_gops.median
+                        : bf16    ? compute_.bf16_gflops.median
+                                  : compute_.fp32_gflops.median;
     return {peak > 0 ? speed.gflops / peak : std::numeric_limits<double>::quiet_NaN(), speed.gflops, "Gop/s",
-            quantized ? "int8" : "fp32"};
+            quantized ? "int8"
+            : bf16    ? "bf16"
+                      : "fp32"};
   }
 
   // Whether most of the matrices are.
@@ -193,12 +199,14 @@ class BenchModel : public Command {
     for (const auto& [type, bytes] : matrices) {
       weights += (weights.empty() ? "" : ", ") + std::string(NameOf(type)) + " " + HumanBytes(bytes);
     }
-    out.Text(common.model + ": matrices " + weights + "; cache " + std::string(KvTypeName(common.kv)) + ", " +
-             std::to_string(depth_) + " positions before decoding" + gap);
+    out.Text(common.model + ": matrices " + weights + ", " + std::string(NameOf(common.compute)) + "; cache " +
+             std::string(KvTypeName(common.kv)) + ", " + std::to_string(depth_) + " positions before decoding" + gap);
     out.Text(CpuModelName() + ", " + compute_.target + ", " + ThreadsText(common.threads) + ": memory " +
              Rounded(memory_.ways[memory_.best].gb_per_s.median, 1) + " GB/s, fp32 " +
-             Rounded(compute_.fp32_gflops.median, 0) + " Gflop/s, int8 " + Rounded(compute_.int8_gops.median, 0) +
-             " Gop/s; medians of " + std::to_string(samples_) + "\n\n");
+             Rounded(compute_.fp32_gflops.median, 0) + " Gflop/s, " +
+             (compute_.bf16_gflops.median > 0 ? "bf16 " + Rounded(compute_.bf16_gflops.median, 0) + " Gflop/s, " : "") +
+             "int8 " + Rounded(compute_.int8_gops.median, 0) + " Gop/s; medians of " + std::to_string(samples_) +
+             "\n\n");
     out.Text(Table(rows, format) + "\n");
     rows = {{"ms"}};
     for (const CaseSpeed& speed : speeds) rows[0].push_back(speed.of.Name());
@@ -235,6 +243,7 @@ class BenchModel : public Command {
     out.Json({{"bench", "model"},
               {"model", common.model},
               {"matrix_bytes", weights},
+              {"compute", NameOf(common.compute)},
               {"kv", KvTypeName(common.kv)},
               {"cpu", CpuModelName()},
               {"simd", compute_.target},
@@ -242,6 +251,7 @@ class BenchModel : public Command {
               {"samples", samples_},
               {"memory_gb_per_s", memory_.ways[memory_.best].gb_per_s.median},
               {"fp32_gflops", compute_.fp32_gflops.median},
+              {"bf16_gflops", compute_.bf16_gflops.median},
               {"int8_gops", compute_.int8_gops.median},
               {"load_s", model.load_seconds()},
               {"peak_bytes", ReadMemoryUse().peak_resident},

@@ -9,6 +9,7 @@
 #include "base/dtype.h"
 #include "checkpoint/config.h"
 #include "cli/output.h"
+#include "ops/compute.h"
 
 namespace CLI {
 class App;
@@ -29,12 +30,13 @@ struct CommonOptions {
   uint64_t threads = 1;        // --threads, by default the physical cores
   std::optional<DType> dtype;  // --dtype: empty for "stored"
   const QuantMix* quantize = nullptr;    // --quantize: null for none
+  Compute compute = Compute::kExact;     // --compute
   DType kv = DType::kF32;                // --kv: kF32, kF16 or kI8
   std::optional<Activation> activation;  // --activation: empty for the model's own
   bool json = false;                     // --json, every command
   bool quiet = false;                    // --quiet, every command
 };
-// kTakesDtype: --dtype and --quantize.
+// kTakesDtype: --dtype, --quantize and --compute.
 enum : unsigned { kTakesModel = 1, kTakesThreads = 2, kTakesDtype = 4, kTakesKv = 8, kTakesActivation = 16 };
 
 class Command {

@@ -22,6 +22,7 @@ class Fit : public Command {
   std::string Examples() const override {
     return "  stablelm fit -m models/stablelm-3b --context 2048\n"
            "  stablelm fit -m models/stablelm-3b --quantize Q4_K_M\n"
+           "  stablelm fit -m models/stablelm-3b-fp32 --compute fast\n"
            "  stablelm fit --shape 7b --dtype fp16 --kv fp16 --context 4096 --batch 4 --json\n"
            "\n"
            "The numbers are those by which generate (context: prompt and new tokens) and score (--for score; context:\n"
@@ -82,13 +83,14 @@ int Fit::Run(Output& out) {
     const auto folder = ModelFolder::Open(common.model);
     for (const std::string& warning : folder->warnings()) out.Warning(warning);
     config = folder->config();
-    weights = PlanWeights(*folder, common.dtype, TypesInMemory(common, *folder, out));
+    weights = PlanWeights(
+        *folder, {.wanted = common.dtype, .types = TypesInMemory(common, *folder, out), .compute = common.compute});
   } else {
     config = *ModelConfig::FromShapeName(shape_);
     RefuseQuantizeBesideDtype(common);
     std::vector<DType> types;
     if (common.quantize) types = ChooseTypes(*common.quantize, {}, WeightTable(config), nullptr);
-    weights = PlanWeights(config, common.dtype.value_or(DType::kF16), {}, types);
+    weights = PlanWeights(config, common.dtype.value_or(DType::kF16), {.types = types, .compute = common.compute});
   }
   const MemoryPlan plan = PlanMemory(config, weights, Shape(config));
   const uint64_t available = AvailableMemory();
@@ -106,6 +108,7 @@ int Fit::Run(Output& out) {
                                      {"machine_bytes", TotalMemory()},
                                      {"fits", fits}};
     if (common.quantize) object["quantize"] = common.quantize->name;
+    object["compute"] = NameOf(common.compute);
     out.Json(object);
     return kExitOk;
   }

@@ -34,7 +34,7 @@ struct GenerateRun {
 };
 
 // Adds what every result ends with: seed (where one is drawn by), counts, dropped, seconds, peak_bytes, and
-// quantize (with --quantize).
+// quantize (with --quantize), compute (when it is fast).
 void AddRunFacts(const OnePrompt& prompt, const GenerateRun& run, size_t generated, bool seeded,
                  nlohmann::ordered_json seconds, nlohmann::ordered_json& into);
 

@@ -1,5 +1,7 @@
 #include "cli/model_loading.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
@@ -64,6 +66,7 @@ void ModelOfCommand::Load(const RunShape& run, bool check_weights) {
   model_ = std::make_unique<Transformer>(Transformer::Load(folder_,
                                                            {.dtype = common_.dtype,
                                                             .types = types_,
+                                                            .compute = common_.compute,
                                                             .check_values = check_weights,
                                                             .show_progress = out_.show_progress(),
                                                             .pool = pool_.get()},
@@ -71,6 +74,10 @@ void ModelOfCommand::Load(const RunShape& run, bool check_weights) {
   if (common_.quantize) {
     out_.Note("weights quantized to " + std::string(common_.quantize->name) + " while loading: " +
               HumanBytes(weights.mapped + weights.allocated) + " from " + HumanBytes(SourceBytes(*folder_)));
+  }
+  const auto quantized = [](const auto& matrices) { return IsQuantized(matrices.first); };
+  if (common_.compute == Compute::kFast && std::ranges::all_of(model_->MatrixBytes(), quantized)) {
+    out_.Note("--compute fast changes nothing: all matrices are quantized, and their products have one arithmetic");
   }
 }
 

@@ -32,7 +32,9 @@ class ModelOfCommand {
   const ModelSource& source() const { return folder_->source(); }
   const ModelFolder& opened() const { return *folder_; }
   // What Load will map and allocate.
-  WeightBytes PlannedWeights() const { return PlanWeights(*folder_, common_.dtype, types_); }
+  WeightBytes PlannedWeights() const {
+    return PlanWeights(*folder_, {.wanted = common_.dtype, .types = types_, .compute = common_.compute});
+  }
   // Null when the model has no tokenizer. Read at the first call.
   const Tokenizer* tokenizer();
   // Throws Error, which says that text needs tokenizer.json and that `instead` ("--ids") does not.

@@ -152,6 +152,11 @@ void AddCommonOptions(CLI::App& app, unsigned takes, CommonOptions& common) {
         "Quantize the weights while they are loaded, as `stablelm quantize --type TYPE` would: Q8_0, Q6_K, Q5_K_M, "
         "Q5_K, Q4_K_M, Q4_K or Q4_0",
         [&common](const std::string& text) { common.quantize = &ParseLoadMix(text); });
+    AddChoice(
+        app, "--compute", {"exact", "fast"},
+        "Products with fp32, fp16 and bf16 weights: exact, or fast, with weights and activations rounded to bf16. "
+        "Quantized weights have one arithmetic (default: exact)",
+        [&common](size_t i) { common.compute = i == 0 ? Compute::kExact : Compute::kFast; });
   }
   if (takes & kTakesKv) {
     AddChoice(app, "--kv", {"fp32", "fp16", "q8"},

@@ -207,6 +207,7 @@ std::map<std::string, std::string> PromptTasks::Parameters(const CommonOptions& 
   for (const StopId& stop : plan_.stop_ids) stops.push_back(stop.id);
   add("dtype", common.dtype ? NameOf(*common.dtype) : "stored");
   if (common.quantize) add("quantize", common.quantize->name);
+  add("compute", NameOf(common.compute));
   add("kv", KvTypeName(common.kv));
   if (common.activation) add("activation", *common.activation == Activation::kGeluErf ? "gelu" : "gelu_tanh");
   add("sampler_order", options.sampler_order);

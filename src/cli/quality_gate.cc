@@ -77,7 +77,7 @@ void QualityGate::RunSource(std::shared_ptr<const ModelFolder> source, const std
   const RunShape run = ShapeOfWindows(length, true, static_cast<size_t>(common.threads));
   // Both runs, before the first one begins.
   RequireFits(PlanMemory(config, PlanWeights(*source, {}), run), AvailableMemory());
-  MemoryPlan second = PlanMemory(config, PlanWeights(*source, {}, types), run);
+  MemoryPlan second = PlanMemory(config, PlanWeights(*source, {.types = types}), run);
   second.parts.push_back({"logits of the source model", ForwardContext::LogitBytes(config, run), false});
   RequireFits(second, AvailableMemory());
   logits_.emplace(folder, PredictedTokens(windows), static_cast<size_t>(config.vocab_size));

@@ -190,14 +190,18 @@ LanguageModel LanguageModel::Load(const std::string& path_or_hub_id, const LoadS
   const size_t threads = settings.threads == 0 ? PhysicalCores() : settings.threads;
   const DType cache = TypeOf(settings.cache);
   const std::optional<DType> type = TypeOf(settings.weights);
+  const Compute compute = settings.compute == ComputeMode::kFast ? Compute::kFast : Compute::kExact;
   const auto folder = ModelFolder::Open(path_or_hub_id);
-  RequireFits(PlanMemory(folder->config(), PlanWeights(*folder, type), ShapeOfGenerate(1, cache, threads)),
+  RequireFits(PlanMemory(folder->config(), PlanWeights(*folder, {.wanted = type, .compute = compute}),
+                         ShapeOfGenerate(1, cache, threads)),
               AvailableMemory());
   ThreadPool loading(threads);
-  auto body = std::make_unique<Body>(
-      Transformer::Load(
-          folder, {.dtype = type, .check_values = settings.check_weights, .show_progress = false, .pool = &loading}),
-      threads);
+  auto body = std::make_unique<Body>(Transformer::Load(folder, {.dtype = type,
+                                                                .compute = compute,
+                                                                .check_values = settings.check_weights,
+                                                                .show_progress = false,
+                                                                .pool = &loading}),
+                                     threads);
   body->warnings = folder->warnings();
   body->folder = folder->path().string();
   body->cache = cache;

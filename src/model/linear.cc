@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kTaskBytes = size_t{4} << 20;  // stored, of work handed to a thread
 
-// The rows of a panel in the type that is packed.
+// The rows of a panel in the type that is packed: stored, as the type that was asked for, and perhaps rounded to bf16.
 class PanelConverter {
  public:
   explicit PanelConverter(const PackSource& source)
@@ -25,19 +25,34 @@ class PanelConverter {
                .matrix = true,
                .where = "tensor " + Quoted(source.name)}) {}
 
+  DType packed() const { return PackedType(source_.type, source_.compute); }
+
   struct Buffers {
-    AlignedBuffer<std::byte> rows;
+    AlignedBuffer<std::byte> rows, rounded;
     std::vector<float> scratch;
   };
   // Of one thread; nothing when the stored rows are packed as they are.
   Buffers Allocate() const {
-    if (source_.stored.dtype == source_.type) return {};
-    return {{kPanelRows * BytesOf(source_.type, source_.stored.shape[1]), "converted rows"},
-            std::vector<float>(rows_.ScratchFloats())};
+    Buffers buffers;
+    if (source_.stored.dtype != source_.type) {
+      buffers.rows = {kPanelRows * BytesOf(source_.type, source_.stored.shape[1]), "converted rows"};
+      buffers.scratch.resize(rows_.ScratchFloats());
+    }
+    if (source_.type != packed()) buffers.rounded = {kPanelRows * columns_ * sizeof(BF16), "rounded rows"};
+    return buffers;
   }
 
   // `count` rows from row `first` on, stored at `from`.
   const std::byte* Convert(size_t first, size_t count, const std::byte* from, Buffers& buffers) const {
+    const std::byte* const rows = AsType(first, count, from, buffers);
+    if (source_.type == packed()) return rows;
+    ConvertValues(rows, source_.type, buffers.rounded.data(), packed(), count * columns_);
+    CheckFinite(first, count, buffers.rounded.data(), packed());
+    return buffers.rounded.data();
+  }
+
+ private:
+  const std::byte* AsType(size_t first, size_t count, const std::byte* from, Buffers& buffers) const {
     const DType stored = source_.stored.dtype;
     if (stored == source_.type) return from;
     if (IsQuantized(source_.type)) {
@@ -49,18 +64,22 @@ class PanelConverter {
       }
       return buffers.rows.data();
     }
+    ConvertValues(from, stored, buffers.rows.data(), source_.type, count * columns_);
+    CheckFinite(first, count, buffers.rows.data(), source_.type);
+    return buffers.rows.data();
+  }
+
+  void CheckFinite(size_t first, size_t count, const std::byte* rows, DType type) const {
     const size_t n = count * columns_;
-    ConvertValues(from, stored, buffers.rows.data(), source_.type, n);
-    const size_t bad = source_.check_values ? FirstNonFiniteValue(buffers.rows.data(), source_.type, n) : n;
-    if (bad == n) return buffers.rows.data();
+    const size_t bad = source_.check_values ? FirstNonFiniteValue(rows, type, n) : n;
+    if (bad == n) return;
     throw Error({.where = source_.name,
                  .what = "the value at flat index " + std::to_string(first * columns_ + bad) + " is not finite",
-                 .found = "NaN or infinity (overflows when converted as " + std::string(NameOf(source_.type)) + ")",
+                 .found = "NaN or infinity (overflows when converted as " + std::string(NameOf(type)) + ")",
                  .expected = "finite numbers",
                  .hint = "the weights are damaged, or do not fit the type that was asked for"});
   }
 
- private:
   const PackSource& source_;
   const size_t columns_;
   const RowConverter rows_;
@@ -69,7 +88,9 @@ class PanelConverter {
 }  // namespace
 
 Linear::Linear(const PackSource& source, const float* bias, ThreadPool* pool)
-    : weight_(source.type, source.stored.shape[0], source.stored.shape[1], source.name.c_str()), bias_(bias) {
+    : weight_(PackedType(source.type, source.compute), source.stored.shape[0], source.stored.shape[1],
+              source.name.c_str(), IsQuantized(source.type) ? Compute::kExact : source.compute),
+      bias_(bias) {
   const size_t row_bytes = BytesOf(source.stored.dtype, source.stored.shape[1]);
   const PanelConverter converter(source);
   const auto pack = [&](size_t p_begin, size_t p_end) {

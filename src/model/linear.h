@@ -15,9 +15,10 @@ namespace stablelm {
 
 // How a matrix is brought from where it is stored into the form that products read.
 struct PackSource {
-  TensorView stored;          // [out, in] fp32, fp16, bf16 or quantized
-  DType type = DType::kF32;   // of the packed weights: that of the stored ones, fp32, fp16, bf16, or a quantized type
-  std::string name;           // for errors
+  TensorView stored;                  // [out, in] fp32, fp16, bf16 or quantized
+  DType type = DType::kF32;           // of the weights: that of the stored ones, fp32, fp16, bf16, or a quantized type
+  Compute compute = Compute::kExact;  // kFast: floats of that type are then rounded to bf16
+  std::string name;                   // for errors
   bool check_values = false;  // refuse weights that overflow when converted; quantizing refuses them in any case
   std::function<void(size_t begin, size_t bytes)> done = {};  // these bytes of `stored` were read; from any thread
 };

@@ -16,7 +16,7 @@ namespace {
 // The tensors of a table one after another. The embedding is used where it is, or copied; other matrices are packed.
 class WeightPlanner {
  public:
-  WeightPlanner(std::optional<DType> wanted, std::span<const DType> types) : wanted_(wanted), types_(types) {}
+  explicit WeightPlanner(const WeightForm& form) : form_(form) {}
 
   // Entry `i`, stored as `stored`. `copied`: it cannot be read in place.
   void Add(size_t i, const WeightEntry& entry, DType stored, bool copied) {
@@ -26,27 +26,30 @@ class WeightPlanner {
       return;
     }
     const DType plain = stored == DType::kF64 ? DType::kF32 : stored;
-    const DType type = types_.empty() ? wanted_.value_or(plain) : types_[i];
+    const DType type = form_.types.empty() ? form_.wanted.value_or(plain) : form_.types[i];
     if (entry.kind == WeightKind::kEmbedding) {
       embedding_type_ = type;
       (type == stored && !copied ? bytes_.mapped : bytes_.allocated) += BytesOf(type, entry.shape.NumElements());
       return;
     }
-    bytes_.allocated += PackedMatrix::Bytes(type, entry.shape[0], entry.shape[1]);
+    bytes_.allocated += Packed(type, entry.shape[0], entry.shape[1]);
     if (copied || stored == DType::kF64)
       largest_copy_ = std::max<uint64_t>(largest_copy_, BytesOf(plain, entry.shape.NumElements()));
   }
 
   WeightBytes Result(const ModelConfig& config) {
-    if (config.tie_word_embeddings)
-      bytes_.allocated += PackedMatrix::Bytes(embedding_type_, config.vocab_size, config.hidden_size);
+    if (config.tie_word_embeddings) bytes_.allocated += Packed(embedding_type_, config.vocab_size, config.hidden_size);
     bytes_.allocated += largest_copy_;
     return bytes_;
   }
 
  private:
-  const std::optional<DType> wanted_;
-  const std::span<const DType> types_;
+  uint64_t Packed(DType type, int64_t rows, int64_t columns) const {
+    const Compute compute = IsQuantized(type) ? Compute::kExact : form_.compute;
+    return PackedMatrix::Bytes(PackedType(type, compute), rows, columns, compute);
+  }
+
+  const WeightForm form_;
   DType embedding_type_ = DType::kF32;
   uint64_t largest_copy_ = 0;  // one at a time, while loading
   WeightBytes bytes_;
@@ -59,16 +62,15 @@ int64_t CachePages(const RunShape& run) {
   return shared + (KvCache::PagesFor(run.context) - shared) * run.sequences;
 }
 
-WeightBytes PlanWeights(const ModelConfig& config, DType stored, std::optional<DType> wanted,
-                        std::span<const DType> types) {
-  WeightPlanner planner(wanted, types);
+WeightBytes PlanWeights(const ModelConfig& config, DType stored, const WeightForm& form) {
+  WeightPlanner planner(form);
   const std::vector<WeightEntry> table = WeightTable(config);
   for (size_t i = 0; i < table.size(); ++i) planner.Add(i, table[i], stored, false);
   return planner.Result(config);
 }
 
-WeightBytes PlanWeights(const ModelFolder& folder, std::optional<DType> wanted, std::span<const DType> types) {
-  WeightPlanner planner(wanted, types);
+WeightBytes PlanWeights(const ModelFolder& folder, const WeightForm& form) {
+  WeightPlanner planner(form);
   for (size_t i = 0; i < folder.table().size(); ++i) {
     const StoredTensor& tensor = folder.TensorOf(i);
     planner.Add(i, folder.table()[i], *tensor.dtype, !tensor.contiguous());

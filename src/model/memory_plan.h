@@ -10,6 +10,7 @@
 #include "base/dtype.h"
 #include "checkpoint/config.h"
 #include "checkpoint/model_folder.h"
+#include "ops/compute.h"
 
 namespace stablelm {
 
@@ -27,16 +28,21 @@ struct RunShape {
 // Pages of the cache that the run needs.
 int64_t CachePages(const RunShape& run);
 
+// What a model's weights are in memory: as LoadOptions says.
+struct WeightForm {
+  std::optional<DType> wanted = {};   // LoadOptions::dtype; empty: as stored
+  std::span<const DType> types = {};  // LoadOptions::types
+  Compute compute = Compute::kExact;
+};
+
 struct WeightBytes {
   uint64_t mapped = 0;     // used in place in the files: the embedding
   uint64_t allocated = 0;  // packed matrices, fp32 vectors, what is converted
 };
-// The weights of a model whose matrices are stored as `stored` and wanted as `wanted` (empty: as stored), or as the
-// types that LoadOptions::types names.
-WeightBytes PlanWeights(const ModelConfig& config, DType stored, std::optional<DType> wanted,
-                        std::span<const DType> types = {});
+// The weights of a model whose matrices are stored as `stored`.
+WeightBytes PlanWeights(const ModelConfig& config, DType stored, const WeightForm& form);
 // The weights of an opened folder, tensor by tensor: what Transformer::Load will map and allocate, at the most.
-WeightBytes PlanWeights(const ModelFolder& folder, std::optional<DType> wanted, std::span<const DType> types = {});
+WeightBytes PlanWeights(const ModelFolder& folder, const WeightForm& form);
 
 struct MemoryPart {
   std::string name;  // "weights (mapped files)", "key-value cache", ...

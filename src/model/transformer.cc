@@ -61,6 +61,7 @@ Transformer::Transformer(LoadedWeights weights, const LoadOptions& options, std:
     const PackSource source = {.stored = stored,
                                .type = own_types ? options.types[static_cast<size_t>(entry - table.begin())]
                                                  : options.dtype.value_or(stored.dtype),
+                               .compute = options.compute,
                                .name = tied ? "tied output" : entry->name,
                                .check_values = options.check_values || own_types,
                                .done = [&](size_t begin, size_t bytes) {

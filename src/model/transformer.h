@@ -3,8 +3,8 @@
 // Follows transformers' GPTNeoXForCausalLM with fp32 activations and accumulation. Immutable after construction: one
 // model serves many contexts, each used by one thread at a time.
 //
-// Reproducible: for one SIMD target and one setting of weight and cache types, a token's logits depend on the tokens
-// before it in its sequence alone, bit for bit: not on batch, chunks, threads or pages.
+// Reproducible: for one SIMD target and one setting of weight and cache types and of Compute, a token's logits depend
+// on the tokens before it in its sequence alone, bit for bit: not on batch, chunks, threads or pages.
 #pragma once
 
 #include <cstdint>

@@ -43,9 +43,12 @@ constexpr size_t kAccumulators = 28;
 #else
 constexpr size_t kAccumulators = 12;
 #endif
+// Tiles, at the most, that halve words themselves; 16 registers are too few for tiles of full height that do.
+constexpr size_t kMaxTilesOfHalves = kAccumulators == 28 ? 3 : 1;
 constexpr size_t kTileVectors = 2;
 constexpr size_t kTileRows = kAccumulators / kTileVectors;
 constexpr size_t kTileWidth = kTileVectors * kLanes;  // outputs
+constexpr size_t kTilesAcross = kPanelRows / kTileWidth;
 constexpr size_t kBlockRows = 256;
 static_assert(kBlockRows * kMaxTaskPanels * kPanelRows + kMatMulPiece * kPanelRows <= Workspace::kWorkerFloats);
 
@@ -195,17 +198,38 @@ void Streamed(const FastJob& job, size_t p_begin, size_t p_end) {
 
 // --------------------------------------------------------------------------------------------------- tiled
 
+// Memory that is read next, asked for into the second cache level: the first one is busy.
+struct Ahead {
+  const std::byte* from;
+  size_t bytes;
+};
+constexpr size_t kLine = 64;
+constexpr size_t kAheadBytes = 2 * kLine;
+
 // MR rows of x with kTileWidth outputs from `row` on over `pairs` pairs of columns, added to `sums` (rows kPanelRows
-// apart), or written there when it is the first piece.
-template <Form form, size_t MR>
+// apart), or written there when it is the first piece. `spread`: asks for `next` little by little, kAheadBytes at every
+// pair, which is what a panel has of it. The machine waits for so many lines at a time: with all of a piece asked for
+// at once, 16 rows took twice as long. When many tiles share the piece, each asks for its few lines before it begins.
+template <Form form, bool spread, size_t MR>
 HWY_NOINLINE void Tile(const float* HWY_RESTRICT x, const std::byte* HWY_RESTRICT w, size_t row, size_t pairs,
-                       bool first, float* HWY_RESTRICT sums) {
+                       bool first, float* HWY_RESTRICT sums, Ahead next) {
   const DF d;
   VF acc[MR][kTileVectors];
   STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) {
     STABLELM_UNROLL for (size_t v = 0; v < kTileVectors; ++v) acc[m][v] = hn::Zero(d);
   }
-  for (size_t i = 0; i < pairs; ++i) AddPair<form>(x, StrideOf(form), w, i, row, acc);
+  if constexpr (!spread) {
+    for (size_t b = 0; b < next.bytes; b += kLine) __builtin_prefetch(next.from + b, 0, 2);
+  }
+  for (size_t i = 0; i < pairs; ++i) {
+    if constexpr (spread) {
+      const size_t at = kAheadBytes * i;
+      if (at < next.bytes) {
+        for (size_t b = 0; b < kAheadBytes; b += kLine) __builtin_prefetch(next.from + at + b, 0, 2);
+      }
+    }
+    AddPair<form>(x, StrideOf(form), w, i, row, acc);
+  }
   STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) {
     STABLELM_UNROLL for (size_t v = 0; v < kTileVectors; ++v) {
       StoreSum(first, acc[m][v], sums + m * kPanelRows + row + v * kLanes);
@@ -213,21 +237,19 @@ HWY_NOINLINE void Tile(const float* HWY_RESTRICT x, const std::byte* HWY_RESTRIC
   }
 }
 
-using TileBody = void (*)(const float*, const std::byte*, size_t, size_t, bool, float*);
-template <Form form, size_t... MR>
+using TileBody = void (*)(const float*, const std::byte*, size_t, size_t, bool, float*, Ahead);
+template <Form form, bool spread, size_t... MR>
 TileBody TileOfRows(size_t rows, std::index_sequence<MR...>) {
-  static constexpr TileBody kBodies[] = {&Tile<form, MR + 1>...};
+  static constexpr TileBody kBodies[] = {&Tile<form, spread, MR + 1>...};
   return kBodies[rows - 1];
 }
 template <Form form>
-TileBody TileOfRows(size_t rows) {
-  return TileOfRows<form>(rows, std::make_index_sequence<kTileRows>());
+TileBody TileOfRows(size_t rows, bool spread) {
+  constexpr auto kRows = std::make_index_sequence<kTileRows>();
+  return spread ? TileOfRows<form, true>(rows, kRows) : TileOfRows<form, false>(rows, kRows);
 }
-
-// Asks for memory that comes next, into the second cache level: the first one is busy.
-inline void FetchAhead(const std::byte* from, size_t begin, size_t end) {
-  for (size_t b = begin; b < end; b += 64) __builtin_prefetch(from + b, 0, 2);
-}
+// Tiles, at the most, that spread.
+constexpr size_t kMaxSpreadTiles = 10;
 
 // A piece of a panel as fp32 in the order of the chain.
 inline void Widen(const std::byte* HWY_RESTRICT w, size_t pairs, float* HWY_RESTRICT wide) {
@@ -256,7 +278,7 @@ void TiledBlock(const FastJob& job, size_t p_begin, size_t p_end, size_t m0, siz
     for (size_t p = p_begin; p < p_end; ++p) {
       const std::byte* const from = job.w->panel(p) + k0 / 2 * kPairBytes;
       // A few tiles read the weights as they are. More of them read them widened.
-      const bool widen = form == Form::kHalves && tiles > 3;
+      const bool widen = form == Form::kHalves && tiles > kMaxTilesOfHalves;
       if (widen) Widen(from, pairs, wide);
       const std::byte* const w = widen ? reinterpret_cast<const std::byte*>(wide) : from;
       // The same piece of the next panel, or the next piece of the first: what is read next.
@@ -266,14 +288,18 @@ void TiledBlock(const FastJob& job, size_t p_begin, size_t p_end, size_t m0, siz
                                                : job.w->panel(p + 1) + k0 / 2 * kPairBytes;
       const size_t next_pairs = last_panel ? (std::min(kMatMulPiece, k - k0 - kMatMulPiece) + 1) / 2 : pairs;
       const size_t next_bytes = more ? next_pairs * kPairBytes : 0;
-      const size_t share = (next_bytes / tiles + 63) / 64 * 64;
+      const size_t share = (next_bytes / (tiles * kTilesAcross) + kAheadBytes - 1) / kAheadBytes * kAheadBytes;
+      size_t fetched = 0;
       float* const panel_sums = sums + (p - p_begin) * kBlockRows * kPanelRows;
       for (size_t t = 0, m = 0; t < tiles; ++t) {
         const size_t rows = (block - m + (tiles - t) - 1) / (tiles - t);
-        FetchAhead(next, t * share, std::min(next_bytes, (t + 1) * share));
-        const TileBody body = widen ? TileOfRows<Form::kWide>(rows) : TileOfRows<form>(rows);
+        const TileBody body = widen ? TileOfRows<Form::kWide>(rows, tiles <= kMaxSpreadTiles)
+                                    : TileOfRows<form>(rows, tiles <= kMaxSpreadTiles);
         for (size_t row = 0; row < kPanelRows; row += kTileWidth) {
-          body(x_piece + m * StrideOf(form), w, row, pairs, k0 == 0, panel_sums + m * kPanelRows);
+          const size_t bytes = std::min(share, next_bytes - fetched);
+          body(x_piece + m * StrideOf(form), w, row, pairs, k0 == 0, panel_sums + m * kPanelRows,
+               {next + fetched, bytes});
+          fetched += bytes;
         }
         m += rows;
       }

@@ -40,6 +40,7 @@ class Echo : public Command {
                 {"model", common.model},
                 {"threads", common.threads},
                 {"dtype", common.dtype ? NameOf(*common.dtype) : "stored"},
+                {"compute", NameOf(common.compute)},
                 {"kv", KvTypeName(common.kv)},
                 {"temperature", temperature_ ? *temperature_ : -1}});
     } else {
@@ -85,18 +86,20 @@ TEST(Command, TextIsTakenAsItIs) {
 }
 
 TEST(Command, CommonOptions) {
-  const auto json = nlohmann::json::parse(
-      RunEcho({"-m", "a/b", "--threads=3", "--dtype", "bf16", "--kv", "fp16", "--json", "--temperature", "0.5", "x"})
-          .out);
+  const auto json = nlohmann::json::parse(RunEcho({"-m", "a/b", "--threads=3", "--dtype", "bf16", "--kv", "fp16",
+                                                   "--compute", "fast", "--json", "--temperature", "0.5", "x"})
+                                              .out);
   EXPECT_EQ(json.at("model"), "a/b");
   EXPECT_EQ(json.at("threads"), 3);
   EXPECT_EQ(json.at("dtype"), "bf16");
   EXPECT_EQ(json.at("kv"), "fp16");
+  EXPECT_EQ(json.at("compute"), "fast");
   EXPECT_EQ(json.at("temperature"), 0.5);
   EXPECT_EQ(nlohmann::json::parse(RunEcho({"--kv", "q8", "--json", "x"}).out).at("kv"), "q8");
   const auto defaults = nlohmann::json::parse(RunEcho({"--json", "x"}).out);
   EXPECT_EQ(defaults.at("dtype"), "stored");
   EXPECT_EQ(defaults.at("kv"), "fp32");
+  EXPECT_EQ(defaults.at("compute"), "exact");
   EXPECT_EQ(defaults.at("temperature"), -1);
   EXPECT_GE(defaults.at("threads"), 1);
 }
@@ -117,6 +120,7 @@ TEST(Command, WrongUsageIsRefusedWithTheNextStep) {
       {{"--dtype", "fp61", "x"},
        "--dtype: unknown value: found \"fp61\", expected stored|fp32|fp16|bf16\nhint:  did you mean fp16?"},
       {{"--kv", "bf16", "x"}, "--kv: unknown value"},
+      {{"--compute", "quick", "x"}, "--compute: unknown value"},
       {{"--threads"}, "--threads"},
       {{"--threads", "1", "--threads", "2", "x"}, "--threads"},
       {{"x", "--file", "y"}, "input is given twice"},

@@ -207,6 +207,8 @@ TEST_F(GenerateMany, OtherSettingsAreRefused) {
   refused({"--max-new-tokens", "2", "--temperature", "0.8"}, "temperature 0.8", "temperature 0.7");
   refused({"--max-new-tokens", "2", "--temperature", "0.7", "--seed", "4"}, "seed 4", "seed 3");
   refused({"--max-new-tokens", "2", "--temperature", "0.7", "--kv", "fp16"}, "kv \"fp16\"", "kv \"fp32\"");
+  refused({"--max-new-tokens", "2", "--temperature", "0.7", "--compute", "fast"}, "compute \"fast\"",
+          "compute \"exact\"");
   refused({"--max-new-tokens", "2", "--temperature", "0.7", "--n", "2"}, "n 2", "n 1");
   refused({"--max-new-tokens", "2", "--temperature", "0.7", "--system", "x"}, "system \"x\"", "system none");
   refused({"--max-new-tokens", "2", "--temperature", "0.7", "--logit-bias", "5=-inf"}, "logit_bias {\"5\":\"-inf\"}",

@@ -44,6 +44,20 @@ TEST(LanguageModel, GivesTheReferencesResults) {
   for (size_t i = 0; i < scores.size(); ++i) ASSERT_TRUE(std::abs(scores[i] - static_cast<double>(want[i])) <= 2e-5);
 }
 
+TEST(LanguageModel, ComputesFastWhenAsked) {
+  const SafetensorsFile expected(kParallel / "expected.safetensors");
+  const LanguageModel model = LanguageModel::Load(kParallel.string(), {.threads = 2, .compute = ComputeMode::kFast});
+  const std::vector<double> scores = model.Score(Ids(expected, "tokens"));
+  const std::vector<float> want = Floats(expected, "token_logprobs");
+  double worst = 0;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    const double error = std::abs(scores[i] - static_cast<double>(want[i]));
+    ASSERT_TRUE(error <= 0.1) << i;
+    worst = std::max(worst, error);
+  }
+  EXPECT_GT(worst, 1e-4);  // it is no exact one
+}
+
 TEST(LanguageModel, TextInTextOut) {
   const TempFolder temp;
   const auto folder = temp.path() / "model";

@@ -92,7 +92,7 @@ TEST(QuantizedModels, PlanCountsTheBytesOfTheFile) {
   for (size_t i = 0; i < folder->table().size(); ++i) {
     (folder->table()[i].IsMatrix() ? matrices : vectors) += folder->TensorOf(i).bytes;
   }
-  const WeightBytes plan = PlanWeights(*folder, std::nullopt);
+  const WeightBytes plan = PlanWeights(*folder, {});
   const uint64_t padding = BytesOf(DType::kQ4_K, 256) * (1024 - 1000);  // the output matrix has 1,000 rows
   EXPECT_EQ(plan.mapped + plan.allocated, matrices + vectors + padding);
 }

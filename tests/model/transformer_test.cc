@@ -103,7 +103,7 @@ TEST(Transformer, Fp16CacheOverflowNamesTheLayer) {
 
 TEST(MemoryPlan, CountsTheReleasedModels) {
   const ModelConfig config = *ModelConfig::FromShapeName("3b");
-  const WeightBytes weights = PlanWeights(config, DType::kF16, std::nullopt);
+  const WeightBytes weights = PlanWeights(config, DType::kF16, {});
   const uint64_t vectors = 16 * 13 * 4096 + 2 * 4096;  // kept as fp32: twice their stored size
   EXPECT_EQ(weights.mapped + weights.allocated, 2 * (uint64_t{3637321728u} + vectors));
   const MemoryPlan plan = PlanMemory(config, weights, {.context = 4096, .kv_type = DType::kF16, .threads = 2});
