@@ -110,13 +110,15 @@ void RequireFits(const MemoryPlan& plan, uint64_t available) {
   std::string parts;
   for (const MemoryPart& part : plan.parts)
     parts += (parts.empty() ? "" : ", ") + part.name + " " + HumanBytes(part.bytes);
-  throw Error({.where = "memory",
-               .what = "this run does not fit",
-               .found = HumanBytes(available) + " available",
-               .expected = HumanBytes(plan.Total()) + " (" + parts + ")",
-               .hint = "a shorter context, fewer sequences, `cache=fp16` or `cache=q8`, `weights=fp16` or `quantize=Q4_K_M` need "
-                       "less; `stablelm fit` "
-                       "shows each part"});
+  throw Error(
+      {.where = "memory",
+       .what = "this run does not fit",
+       .found = HumanBytes(available) + " available",
+       .expected = HumanBytes(plan.Total()) + " (" + parts + ")",
+       .hint =
+           "a shorter context, fewer sequences, `cache=fp16` or `cache=q8`, `weights=fp16` or `quantize=Q4_K_M` need "
+           "less; `stablelm fit` "
+           "shows each part"});
 }
 
 }  // namespace stablelm

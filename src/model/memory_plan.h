@@ -16,12 +16,12 @@ namespace stablelm {
 
 // How a model is going to be run. The forward context and the cache are made from the same values.
 struct RunShape {
-  int64_t context = 0;    // positions per sequence, at most the model's
-  int64_t sequences = 1;  // sequences that are in the cache at the same time
-  int64_t shared = 0;     // their common beginning: its whole pages are in the cache once
+  int64_t context = 0;          // positions per sequence, at most the model's
+  int64_t sequences = 1;        // sequences that are in the cache at the same time
+  int64_t shared = 0;           // their common beginning: its whole pages are in the cache once
   DType kv_type = DType::kF32;  // kF32, kF16 or kI8
-  int64_t max_rows = 256;      // tokens per forward pass: longer prompts go in chunks of this many
-  int64_t max_logit_rows = 1;  // rows of one pass whose logits are wanted
+  int64_t max_rows = 256;       // tokens per forward pass: longer prompts go in chunks of this many
+  int64_t max_logit_rows = 1;   // rows of one pass whose logits are wanted
   size_t threads = 1;
 };
 

@@ -63,8 +63,8 @@ struct AttentionInput {
   const RotaryTable* rotary = nullptr;
 };
 
-// False when a key or value became infinite in an fp16 cache although it was finite: the caller names the layer. What is
-// written has the bits of WriteKeyRef and WriteValueRef (ops/kv_page.h).
+// False when a key or value became infinite in an fp16 cache although it was finite: the caller names the layer. What
+// is written has the bits of WriteKeyRef and WriteValueRef (ops/kv_page.h).
 [[nodiscard]] bool StoreKeysValues(const AttentionInput& in, ThreadPool& pool);
 void Attend(const AttentionInput& in, ThreadPool& pool, Workspace& workspace);
 void AttendRef(const AttentionInput& in);  // plain softmax in fp64 over the cached values

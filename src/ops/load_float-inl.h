@@ -1,4 +1,5 @@
-// Loading one vector of stored numbers (fp32, fp16, bf16, int8 at any byte address) as fp32. Included once per SIMD target.
+// Loading one vector of stored numbers (fp32, fp16, bf16, int8 at any byte address) as fp32. Included once per SIMD
+// target.
 #if defined(STABLELM_OPS_LOAD_FLOAT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef STABLELM_OPS_LOAD_FLOAT_INL_H_
 #undef STABLELM_OPS_LOAD_FLOAT_INL_H_
