@@ -147,17 +147,25 @@ void Streamed(const MatMulJob& job, size_t p_begin, size_t p_end) {
 
 // --------------------------------------------------------------------------------------------------- tiled
 
+// Memory that is read next, asked for into the second cache level: the first one is busy.
+struct Ahead {
+  const std::byte* from;
+  size_t lines;  // at most the columns of a piece
+};
+constexpr size_t kLine = 64;
+
 // MR rows of x (kMatMulStride apart) with kTileWidth outputs over `width` columns of a piece of weights of type T,
-// added to `sums` (rows kPanelRows apart), or written there when it is the first piece.
+// added to `sums` (rows kPanelRows apart), or written there when it is the first piece. Asks for `next` a line at every
+// column: the machine waits when many are asked for at once.
 template <typename T, size_t MR>
 HWY_NOINLINE void Tile(const float* HWY_RESTRICT x, const std::byte* HWY_RESTRICT w, size_t width, bool first,
-                       float* HWY_RESTRICT sums) {
+                       float* HWY_RESTRICT sums, Ahead next) {
   const DF d;
   VF acc[MR][kTileVectors];
   STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) {
     STABLELM_UNROLL for (size_t v = 0; v < kTileVectors; ++v) acc[m][v] = hn::Zero(d);
   }
-  for (size_t i = 0; i < width; ++i) {
+  const auto add_column = [&](size_t i) HWY_ATTR __attribute__((always_inline)) {
     VF wv[kTileVectors];
     STABLELM_UNROLL for (size_t v = 0; v < kTileVectors; ++v) wv[v] =
         LoadFloats<T>(d, w + (i * kPanelRows + v * kLanes) * sizeof(T));
@@ -165,7 +173,13 @@ HWY_NOINLINE void Tile(const float* HWY_RESTRICT x, const std::byte* HWY_RESTRIC
       const VF xv = hn::Set(d, x[m * kMatMulStride + i]);
       STABLELM_UNROLL for (size_t v = 0; v < kTileVectors; ++v) acc[m][v] = hn::MulAdd(xv, wv[v], acc[m][v]);
     }
+  };
+  const size_t asking = std::min(width, next.lines);
+  for (size_t i = 0; i < asking; ++i) {
+    __builtin_prefetch(next.from + i * kLine, 0, 2);
+    add_column(i);
   }
+  for (size_t i = asking; i < width; ++i) add_column(i);
   STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) {
     STABLELM_UNROLL for (size_t v = 0; v < kTileVectors; ++v) {
       float* const sum = sums + m * kPanelRows + v * kLanes;
@@ -174,7 +188,7 @@ HWY_NOINLINE void Tile(const float* HWY_RESTRICT x, const std::byte* HWY_RESTRIC
   }
 }
 
-using TileBody = void (*)(const float*, const std::byte*, size_t, bool, float*);
+using TileBody = void (*)(const float*, const std::byte*, size_t, bool, float*, Ahead);
 template <typename T, size_t... MR>
 TileBody TileOfRows(size_t rows, std::index_sequence<MR...>) {
   static constexpr TileBody kBodies[] = {&Tile<T, MR + 1>...};
@@ -183,11 +197,6 @@ TileBody TileOfRows(size_t rows, std::index_sequence<MR...>) {
 template <typename T>
 TileBody TileOfRows(size_t rows) {
   return TileOfRows<T>(rows, std::make_index_sequence<kTileRows>());
-}
-
-// Asks for memory that comes next, into the second cache level: the first one is busy.
-inline void FetchAhead(const std::byte* from, size_t begin, size_t end) {
-  for (size_t b = begin; b < end; b += 64) __builtin_prefetch(from + b, 0, 2);
 }
 
 template <typename T>
@@ -222,14 +231,17 @@ void TiledOfType(const MatMulJob& job, size_t p_begin, size_t p_end, float* scra
                                                  : job.w->panel(p + 1) + k0 * kPanelRows * sizeof(T);
         const size_t next_bytes =
             !more ? 0 : std::min(kPieceBytes, (last_panel ? k - k0 - kMatMulPiece : width) * kPanelRows * sizeof(T));
-        const size_t share = (next_bytes / tiles + 63) / 64 * 64;
+        const size_t lines = (next_bytes + kLine - 1) / kLine, calls = tiles * (kPanelRows / kTileWidth);
+        size_t asked = 0;
         float* const panel_sums = sums + (p - p_begin) * kBlockRows * kPanelRows;
         for (size_t t = 0, m = 0; t < tiles; ++t) {
           const size_t rows = (block - m + (tiles - t) - 1) / (tiles - t);
-          FetchAhead(next, t * share, std::min(next_bytes, (t + 1) * share));
           const TileBody body = widen ? TileOfRows<float>(rows) : TileOfRows<T>(rows);
           for (size_t c = 0; c < kPanelRows; c += kTileWidth) {
-            body(x_piece + m * kMatMulStride, w + c * element, width, k0 == 0, panel_sums + m * kPanelRows + c);
+            const size_t more_lines = std::min((lines + calls - 1) / calls, lines - asked);
+            body(x_piece + m * kMatMulStride, w + c * element, width, k0 == 0, panel_sums + m * kPanelRows + c,
+                 {next + asked * kLine, more_lines});
+            asked += more_lines;
           }
           m += rows;
         }
