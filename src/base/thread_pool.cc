@@ -34,14 +34,19 @@ struct ThreadPool::State {
   };
   std::vector<Cursor> cursors;
   std::vector<std::thread> threads;
-  std::mutex mutex;
-  std::condition_variable wake;
-  std::condition_variable done;
   std::atomic<size_t> round{0};      // increases by one for each RunOnAll
   std::atomic<size_t> remaining{0};  // helper threads still at work in this round
   std::atomic<bool> stop{false};
   const std::function<void(size_t)>* body = nullptr;
   std::exception_ptr error;
+
+  // Threads that stopped spinning. Who sleeps says so before it looks for the last time, who wakes looks after it
+  // changed what the other waits for, in one order for all: as long as all spin, no lock is taken and nobody is woken.
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::condition_variable done;
+  std::atomic<size_t> sleepers{0};
+  std::atomic<bool> caller_sleeps{false};
 
   void Call(size_t worker) {
     try {
@@ -52,18 +57,34 @@ struct ThreadPool::State {
     }
   }
 
+  void WaitForRound(size_t seen) {
+    for (int i = 0; i < kSpins; ++i) {
+      if (round.load(std::memory_order_acquire) != seen) return;
+      Pause();
+    }
+    std::unique_lock lock(mutex);
+    sleepers.fetch_add(1);
+    wake.wait(lock, [&] { return round.load() != seen; });
+    sleepers.fetch_sub(1);
+  }
+
+  void WaitForHelpers() {
+    for (int i = 0; i < kSpins; ++i) {
+      if (remaining.load(std::memory_order_acquire) == 0) return;
+      Pause();
+    }
+    std::unique_lock lock(mutex);
+    caller_sleeps.store(true);
+    done.wait(lock, [&] { return remaining.load() == 0; });
+    caller_sleeps.store(false);
+  }
+
   void Loop(size_t worker) {
-    size_t seen = 0;
-    while (true) {
-      for (int i = 0; i < kSpins && round.load(std::memory_order_acquire) == seen; ++i) Pause();
-      if (round.load(std::memory_order_acquire) == seen) {
-        std::unique_lock lock(mutex);
-        wake.wait(lock, [&] { return round.load(std::memory_order_acquire) != seen; });
-      }
-      ++seen;
+    for (size_t seen = 0;; ++seen) {
+      WaitForRound(seen);
       if (stop.load(std::memory_order_acquire)) return;
       Call(worker);
-      if (remaining.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      if (remaining.fetch_sub(1) == 1 && caller_sleeps.load()) {
         const std::lock_guard lock(mutex);
         done.notify_one();
       }
@@ -71,10 +92,9 @@ struct ThreadPool::State {
   }
 
   void StartRound() {
-    {
-      const std::lock_guard lock(mutex);
-      round.fetch_add(1, std::memory_order_release);
-    }
+    round.fetch_add(1);
+    if (sleepers.load() == 0) return;
+    { const std::lock_guard lock(mutex); }  // whoever said that it sleeps is asleep, or will see the new round
     wake.notify_all();
   }
 };
@@ -101,11 +121,7 @@ void ThreadPool::RunOnAll(const std::function<void(size_t)>& body) {
   s.remaining.store(s.threads.size(), std::memory_order_relaxed);
   s.StartRound();
   s.Call(0);
-  for (int i = 0; i < kSpins && s.remaining.load(std::memory_order_acquire) != 0; ++i) Pause();
-  if (s.remaining.load(std::memory_order_acquire) != 0) {
-    std::unique_lock lock(s.mutex);
-    s.done.wait(lock, [&] { return s.remaining.load(std::memory_order_acquire) == 0; });
-  }
+  s.WaitForHelpers();
   if (s.error) {
     const std::lock_guard lock(s.mutex);
     std::rethrow_exception(s.error);

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <initializer_list>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 namespace stablelm {
@@ -33,6 +35,21 @@ TEST(ThreadPool, EveryIndexOnceInEveryForm) {
     std::vector<std::atomic<int>> workers(threads);
     for (int round = 0; round < 200; ++round) pool.RunOnAll([&](size_t w) { ++workers[w]; });
     for (const auto& w : workers) ASSERT_EQ(w, 200);
+  }
+}
+
+// Threads sleep after some microseconds without work, and so does the caller while others work.
+TEST(ThreadPool, SleepersWake) {
+  ThreadPool pool(3);
+  std::atomic<int> n{0};
+  for (int round = 0; round < 300; ++round) {
+    // Around the time after which a waiting thread sleeps.
+    std::this_thread::sleep_for(std::chrono::microseconds(round % 3 * 60));
+    pool.RunOnAll([&](size_t worker) {
+      if (worker == 1 + static_cast<size_t>(round) % 2) std::this_thread::sleep_for(std::chrono::microseconds(round));
+      ++n;
+    });
+    ASSERT_EQ(n, 3 * (round + 1));
   }
 }
 
