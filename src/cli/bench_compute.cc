@@ -21,11 +21,10 @@ class BenchCompute : public Command {
     return "  stablelm bench compute\n"
            "  stablelm bench compute --threads 1 --json\n"
            "\n"
-           "fp32: multiply-adds of floats, the limit of products with fp32, fp16 and bf16 weights. bf16: pairs of "
-           "bf16\n"
-           "numbers added to floats (AVX-512 BF16), the limit with --compute fast. int8: products of bytes added up "
-           "in\n"
-           "32 bits (VNNI, Arm's dot product) or in 16 bits, the limit of those with quantized weights.";
+           "fp32: multiply-adds of floats, the limit of products with fp32, fp16 and bf16 weights.\n"
+           "bf16: pairs of bf16 numbers added to floats (AVX-512 BF16), the limit with --compute fast.\n"
+           "int8: products of bytes added up in 32 bits (VNNI, Arm's dot product) or in 16 bits, the\n"
+           "limit of those with quantized weights.";
   }
   unsigned Takes() const override { return kTakesThreads; }
   void AddOptions(CLI::App& app) override {
@@ -75,8 +74,10 @@ class BenchCompute : public Command {
         "  int8 Gop/s   (lowest to highest)\n");
     for (const ComputeSpeed& speed : speeds) {
       std::snprintf(line, sizeof line, "%-9s  %5zu", speed.target.c_str(), speed.lanes);
-      out.Text(line + Columns(speed.fp32_gflops, 14) + Columns(speed.bf16_gflops, 14) + Columns(speed.int8_gops, 12) +
-               (speed.in_use ? "  in use\n" : "\n"));
+      std::string row = line + Columns(speed.fp32_gflops, 14) + Columns(speed.bf16_gflops, 14) +
+                        Columns(speed.int8_gops, 12) + (speed.in_use ? "  in use" : "");
+      row.resize(row.find_last_not_of(' ') + 1);
+      out.Text(row + "\n");
     }
   }
 
