@@ -114,7 +114,8 @@ const Machine& ThisMachine() {
         if (v.target == bit && MachineHas(v)) of_target.push_back({bit, &v});
       }
       if (!Bf16IsFast()) {
-        std::ranges::stable_partition(of_target, [](const Choice& choice) { return !choice.variant->bf16; });
+        std::stable_partition(of_target.begin(), of_target.end(),
+                              [](const Choice& choice) { return !choice.variant->bf16; });
       }
       of_target.push_back({bit, nullptr});
       found.choices.insert(found.choices.end(), of_target.begin(), of_target.end());
