@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "ops/load_float-inl.h"
+#include "ops/store_row.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
@@ -47,18 +48,6 @@ static_assert(kPanelRows % kTileWidth == 0);
 // Rows per pass of the tiled body, so that the scratch memory is bounded.
 constexpr size_t kBlockRows = 256;
 static_assert(kBlockRows * kMaxTaskPanels * kPanelRows + kMatMulPiece * kPanelRows <= Workspace::kWorkerFloats);
-
-// Writes the sums of one row of x with one panel.
-inline void StoreRow(const MatMulJob& job, size_t m, size_t panel, const float* HWY_RESTRICT sums) {
-  const size_t n = panel * kPanelRows, n_out = job.w->rows();
-  const size_t count = std::min(kPanelRows, n_out - n);
-  float* HWY_RESTRICT y = job.y + m * n_out + n;
-  if (job.bias) {
-    for (size_t i = 0; i < count; ++i) y[i] = sums[i] + job.bias[n + i];
-  } else {
-    std::memcpy(y, sums, count * sizeof(float));
-  }
-}
 
 // ------------------------------------------------------------------------------------------------ streamed
 

@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "ops/convert.h"
 #include "ops/flush_denormals.h"
+#include "ops/store_row.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
@@ -105,18 +106,6 @@ HWY_INLINE void AddPair(const float* HWY_RESTRICT x, size_t stride, const std::b
       const VF one = hn::Set(d, x[m * stride + 2 * i + half]);
       STABLELM_UNROLL for (size_t v = 0; v < NV; ++v) acc[m][v] = hn::MulAdd(one, wide[v], acc[m][v]);
     }
-  }
-}
-
-// Writes the sums of one row of x with one panel.
-inline void StoreRow(const FastJob& job, size_t m, size_t panel, const float* HWY_RESTRICT sums) {
-  const size_t n = panel * kPanelRows, n_out = job.w->rows();
-  const size_t count = std::min(kPanelRows, n_out - n);
-  float* HWY_RESTRICT y = job.y + m * n_out + n;
-  if (job.bias) {
-    for (size_t i = 0; i < count; ++i) y[i] = sums[i] + job.bias[n + i];
-  } else {
-    std::memcpy(y, sums, count * sizeof(float));
   }
 }
 

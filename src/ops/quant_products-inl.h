@@ -24,6 +24,7 @@
 #include "ops/load_float-inl.h"
 #include "ops/matmul_quant_cpu.h"
 #include "ops/quant/blocks.h"
+#include "ops/store_row.h"
 
 // Which ways a target has beside kPlain. Where words are multiplied by kDot, the caller has asked the machine. Clang
 // refuses Arm's dot product unless the whole program may use it.
@@ -279,18 +280,6 @@ HWY_INLINE VI SumOfMinimums(const VI (&minimum)[2], const VI (&x)[4]) {
   AddWord<kWay>(low, minimum[0], x[2]);
   AddWord<kWay>(low, minimum[1], x[3]);
   return AddScaled<kWay>(AddSum<kWay>(hn::Zero(d), low), ConstantFactor<kWay>(128), high);
-}
-
-// Writes the sums of one row of x with one panel.
-inline void StoreRow(const QuantJob& job, size_t m, size_t panel, const float* HWY_RESTRICT sums) {
-  const size_t n = panel * kPanelRows, n_out = job.w->rows();
-  const size_t count = std::min(kPanelRows, n_out - n);
-  float* HWY_RESTRICT y = job.y + m * n_out + n;
-  if (job.bias) {
-    for (size_t i = 0; i < count; ++i) y[i] = sums[i] + job.bias[n + i];
-  } else {
-    std::memcpy(y, sums, count * sizeof(float));
-  }
 }
 
 }  // namespace stablelm::HWY_NAMESPACE
