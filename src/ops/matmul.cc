@@ -11,13 +11,6 @@
 namespace stablelm {
 namespace {
 
-// Panels that one task of a streamed product reads: few, to even out threads of unequal speed, and a multiple of the
-// streams.
-constexpr size_t kStreamedTaskPanels = 4;
-
-// Elements below which threads are not worth their start.
-constexpr size_t kSmallWork = size_t{1} << 16;
-
 void QuantMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
   const PackedMatrix& w = *in.w;
   const size_t m = static_cast<size_t>(in.m), k = w.columns();

@@ -29,6 +29,11 @@ struct MatMulJob {
 
 // Most rows for which the weights are streamed straight from memory (decoding); more rows go through tiles.
 inline constexpr size_t kMaxStreamedRows = 4;
+// Panels that one task of a streamed product reads: few, to even out threads of unequal speed, and a multiple of the
+// streams.
+inline constexpr size_t kStreamedTaskPanels = 4;
+// Elements of x below which threads are not worth their start to prepare it.
+inline constexpr size_t kSmallWork = size_t{1} << 16;
 // Panels [p_begin, p_end) of y, few rows: limited by memory bandwidth.
 void MatMulStreamed(const MatMulJob& job, size_t p_begin, size_t p_end);
 

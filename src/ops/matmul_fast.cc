@@ -7,13 +7,6 @@
 #include "ops/simd.h"
 
 namespace stablelm {
-namespace {
-
-// As in ops/matmul.cc.
-constexpr size_t kStreamedTaskPanels = 4;
-constexpr size_t kSmallWork = size_t{1} << 16;
-
-}  // namespace
 
 void FastMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
   const PackedMatrix& w = *in.w;

@@ -45,7 +45,7 @@ HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
 
 // Rows and vectors of a register tile: 32 registers hold 12 sums, 12 scaled sums, two vectors of weights and one of x;
-// 16 hold 6 and 6. Measured on both: tiles with fewer rows pay more for the weights, others spill.
+// 16 hold 6 and 6.
 #if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
 constexpr size_t kTileRows = 6, kTileVectors = 2;
 #else

@@ -56,7 +56,7 @@ static_assert(kPanelRows % kLanes == 0);
 #define STABLELM_INLINE_LAMBDA HWY_ATTR __attribute__((always_inline))
 
 // Keeps the additions to a vector where they are written: g++ 12 else moves the products of a whole tile in front of
-// all additions and spills them, which took half of the speed on AVX2.
+// all additions and spills them, which took two fifths of the speed on AVX2.
 #define STABLELM_KEEP_ORDER(raw) asm("" : "+v"(raw))
 
 // body(0) ... body(N - 1), each with its number as a constant: arrays of vectors that it indexes stay in registers.
