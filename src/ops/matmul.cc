@@ -29,12 +29,17 @@ void QuantMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) 
   } else {
     pool.ForRanges(m, 1, quantize);
   }
-  if (m > QuantStreamedRows()) {
-    return pool.ForEach(w.panels(),
-                        [&](size_t p, size_t worker) { QuantMatMulTiled(job, p, p + 1, workspace.worker(worker)); });
-  }
   // In order, so that what a panel asks for ahead is what its thread reads next.
-  pool.ForSteps(w.panels(), 2, [&](size_t begin, size_t end, size_t) { QuantMatMulStreamed(job, begin, end); });
+  if (m >= kMinAmxRows && TilesInUse()) {
+    pool.ForSteps(w.panels(), 1, [&](size_t begin, size_t end, size_t worker) {
+      QuantMatMulAmx(job, begin, end, workspace.worker(worker));
+    });
+  } else if (m > QuantStreamedRows()) {
+    pool.ForEach(w.panels(),
+                 [&](size_t p, size_t worker) { QuantMatMulTiled(job, p, p + 1, workspace.worker(worker)); });
+  } else {
+    pool.ForSteps(w.panels(), 2, [&](size_t begin, size_t end, size_t) { QuantMatMulStreamed(job, begin, end); });
+  }
 }
 
 }  // namespace

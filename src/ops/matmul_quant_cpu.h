@@ -31,5 +31,8 @@ void QuantMatMulStreamed(const QuantJob& job, size_t p_begin, size_t p_end);
 // Panels [p_begin, p_end), any number of rows: limited by arithmetic. `scratch` has Workspace::kWorkerFloats floats,
 // 64-byte aligned.
 void QuantMatMulTiled(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch);
+// The same with the tiles of AMX (TilesInUse()), which take as long for one row as for 16: from kMinAmxRows on.
+inline constexpr size_t kMinAmxRows = 8;
+void QuantMatMulAmx(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch);
 
 }  // namespace stablelm

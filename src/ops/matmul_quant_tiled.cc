@@ -104,14 +104,8 @@ void UnpackAffineBlock(const std::byte* w, UnpackedColumns& out) {
         const VI high = PackedWord(w + Packed::kHigh, i, row);
         Unroll<4>([&](auto j) STABLELM_INLINE_LAMBDA {
           const VI both = PackedWord(w + Packed::kQuants, 8 * j + i, row);
-          VI even, odd;  // bits 2 j and 2 j + 1 at bit 4
-          if constexpr (j <= 1) {
-            even = hn::ShiftLeft<4 - 2 * j>(high), odd = hn::ShiftLeft<3 - 2 * j>(high);
-          } else {
-            even = hn::ShiftRight<2 * j - 4>(high), odd = hn::ShiftRight<2 * j - 3>(high);
-          }
-          StoreWord(OrMasked(LowNibbles(both), even, 0x10), out.words[0][16 * j + i], row);
-          StoreWord(OrMasked(HighNibbles(both), odd, 0x10), out.words[0][16 * j + 8 + i], row);
+          StoreWord(OrMasked(LowNibbles(both), FifthBits<2 * j>(high), 0x10), out.words[0][16 * j + i], row);
+          StoreWord(OrMasked(HighNibbles(both), FifthBits<2 * j + 1>(high), 0x10), out.words[0][16 * j + 8 + i], row);
         });
       }
     }

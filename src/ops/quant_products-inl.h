@@ -204,6 +204,16 @@ HWY_INLINE VI OrMasked(VI low, VI w, int32_t byte_mask) {
   return hn::Or(low, hn::And(w, hn::Set(DI(), byte_mask * 0x01010101)));
 }
 
+// The bits of sub-block kSub of a word of Q5_K's high bits, at bit 4 of each byte, among others.
+template <size_t kSub>
+HWY_INLINE VI FifthBits(VI high) {
+  if constexpr (kSub <= 4) {
+    return hn::ShiftLeft<4 - kSub>(high);
+  } else {
+    return hn::ShiftRight<kSub - 4>(high);
+  }
+}
+
 // acc + sum * (scale * x's scale), the product rounded first.
 HWY_INLINE VF Fold(VF acc, VI sum, VF scale, const float* x_scale) {
   const DF d;

@@ -15,6 +15,7 @@
 #include <hwy/highway.h>
 
 #include "base/error.h"
+#include "ops/amx.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
@@ -41,22 +42,27 @@ std::vector<int64_t> Bits(int64_t mask) {
   return bits;
 }
 
-// What a target may use on some machines beside its own instructions. Every machine with AVX512_BF16 has VNNI.
+// What a target may use on some machines beside its own instructions and the one for four products of bytes and their
+// sum, which all of them have. Every machine with AMX or AVX512_BF16 has VNNI.
+enum class Beside : uint8_t { kNothing, kBf16, kTiles };
 struct Variant {
   int64_t target;
   const char* name;
-  bool bf16;  // AVX512_BF16, beside the instruction for four products of bytes and their sum, which all of them have
+  Beside beside;
 };
-constexpr Variant kVariants[] = {{HWY_AVX3, "avx3_bf16", true},
-                                 {HWY_AVX3, "avx3_vnni", false},
-                                 {HWY_AVX2, "avx2_vnni", false},
-                                 {HWY_NEON, "neon_dot", false}};
+constexpr Variant kVariants[] = {{HWY_AVX3, "avx3_amx", Beside::kTiles},
+                                 {HWY_AVX3, "avx3_bf16", Beside::kBf16},
+                                 {HWY_AVX3, "avx3_vnni", Beside::kNothing},
+                                 {HWY_AVX2, "avx2_vnni", Beside::kNothing},
+                                 {HWY_NEON, "neon_dot", Beside::kNothing}};
 
 // Whether this machine has the variant of a target that it can run.
 bool MachineHas([[maybe_unused]] const Variant& variant) {
 #if HWY_ARCH_X86
   if (variant.target == HWY_AVX3) {
-    return __builtin_cpu_supports("avx512vnni") && (!variant.bf16 || __builtin_cpu_supports("avx512bf16"));
+    if (!__builtin_cpu_supports("avx512vnni")) return false;
+    if (variant.beside == Beside::kTiles) return AmxUsable();
+    return variant.beside == Beside::kNothing || __builtin_cpu_supports("avx512bf16");
   }
   if (variant.target != HWY_AVX2) return false;
   // AVX-VNNI, which compilers do not ask for yet: leaf 7 says how many parts it has, bit 4 of EAX of part 1 is it. The
@@ -115,7 +121,7 @@ const Machine& ThisMachine() {
       }
       if (!Bf16IsFast()) {
         std::stable_partition(of_target.begin(), of_target.end(),
-                              [](const Choice& choice) { return !choice.variant->bf16; });
+                              [](const Choice& choice) { return choice.variant->beside != Beside::kBf16; });
       }
       of_target.push_back({bit, nullptr});
       found.choices.insert(found.choices.end(), of_target.begin(), of_target.end());
@@ -148,7 +154,8 @@ std::vector<std::string> UsableSimdTargets() { return Names(ThisMachine().choice
 std::string SimdTargetInUse() { return InUse().Name(); }
 
 bool ByteDotsInUse() { return InUse().variant != nullptr; }
-bool Bf16InUse() { return InUse().variant != nullptr && InUse().variant->bf16; }
+bool Bf16InUse() { return InUse().variant != nullptr && InUse().variant->beside == Beside::kBf16; }
+bool TilesInUse() { return InUse().variant != nullptr && InUse().variant->beside == Beside::kTiles; }
 
 void SelectSimdTarget(std::string_view name) {
   const Machine& machine = ThisMachine();

@@ -11,12 +11,13 @@
 
 namespace stablelm {
 
-// Lower-case names, best first: "avx3_bf16" (AVX-512 F, BW, DQ, VL, VNNI and BF16), "avx3_vnni" (without BF16), "avx3"
-// (without both), "avx2_vnni" (AVX2 with FMA, F16C and AVX-VNNI), "avx2" (without AVX-VNNI), "sse4", "scalar" (any
+// Lower-case names, best first: "avx3_amx" (AVX-512 F, BW, DQ, VL, VNNI and the tiles of AMX), "avx3_bf16" (BF16 instead
+// of AMX), "avx3_vnni" (without BF16), "avx3" (without VNNI), "avx2_vnni" (AVX2 with FMA, F16C and AVX-VNNI), "avx2" (without AVX-VNNI), "sse4", "scalar" (any
 // machine). On 64-bit Arm: "neon_dot" (with the dot product of Armv8.2), "neon".
 std::vector<std::string> BuiltSimdTargets();
 // Those of the built ones that this machine can run, best first: "avx3_vnni" comes before "avx3_bf16" where the bf16
-// instruction is slower than the fp32 multiply-adds that it stands for. They give the same bits.
+// instruction is slower than the fp32 multiply-adds that it stands for. They give the same bits; ops/matmul.h says what
+// is different with tiles.
 std::vector<std::string> UsableSimdTargets();
 std::string SimdTargetInUse();
 // Forces a target by name; the empty name goes back to the best one. Throws Error when it is unknown or the machine
@@ -28,6 +29,8 @@ void SelectSimdTarget(std::string_view name);
 bool ByteDotsInUse();
 // Whether products for Compute::kFast use vdpbf16ps.
 bool Bf16InUse();
+// Whether products use the tiles of AMX.
+bool TilesInUse();
 
 // Floats in one vector of the target in use.
 size_t SimdLanes();

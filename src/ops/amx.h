@@ -1,0 +1,85 @@
+// The tile registers of AMX (Intel's Advanced Matrix Extensions): asking for them, and the instructions on them.
+// Internal to ops, x86 only but for AmxUsable. Follows "Intel AMX Instruction Set Reference" of Intel's architecture
+// manual.
+//
+// A tile has up to 16 rows of up to 64 bytes. A product adds A [M rows of K] times B to C [M rows of 16 words], where
+// row i of B holds, for each of 16 outputs, a word of the 4 / sizeof(element) elements of K that begin at 4 i bytes:
+// the order in which ops/packed_matrix.h keeps words.
+//
+// In assembly, because Highway has no target with AMX and compilers want a function's target to be known; they do not
+// use the registers themselves.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace stablelm {
+
+// Whether the processor has tiles with products of bytes and of bf16, and the system lets this process use them: Linux
+// keeps their state only for those who have asked. Asked once; the answer never changes.
+bool AmxUsable();
+// For tests on processors without AMX, by what emulates its instructions: AmxUsable says yes from now on. Has to come
+// before anything asks.
+void AssumeAmx();
+
+#if defined(__x86_64__)
+
+inline constexpr size_t kTileRows16 = 16, kTileRowBytes = 64;
+
+// Rows and bytes per row of the eight tiles.
+struct alignas(64) TileConfig {
+  uint8_t palette = 1, start_row = 0;
+  uint8_t reserved[14] = {};
+  uint16_t row_bytes[16] = {};
+  uint8_t rows[16] = {};
+
+  constexpr void Set(size_t tile, size_t tile_rows, size_t bytes) {
+    rows[tile] = static_cast<uint8_t>(tile_rows);
+    row_bytes[tile] = static_cast<uint16_t>(bytes);
+  }
+};
+static_assert(sizeof(TileConfig) == 64);
+
+// The tiles of this thread while it lives, all zero at first. Released at the end: threads that hold tiles are dearer
+// to switch.
+class Tiles {
+ public:
+  explicit Tiles(const TileConfig& config) { asm volatile("ldtilecfg %0" : : "m"(config) : "memory"); }
+  ~Tiles() { asm volatile("tilerelease" : : : "memory"); }
+  Tiles(const Tiles&) = delete;
+  Tiles& operator=(const Tiles&) = delete;
+
+  template <int kTile>
+  static void Zero() {
+    asm volatile("tilezero %%tmm%c0" : : "i"(kTile));
+  }
+  // Rows `stride` bytes apart.
+  template <int kTile>
+  static void Load(const void* from, size_t stride) {
+    asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(stride), "i"(kTile) : "memory");
+  }
+  template <int kTile>
+  static void Store(void* to, size_t stride) {
+    asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(to), "r"(stride), "i"(kTile) : "memory");
+  }
+  // C += A B of signed bytes, summed up in 32 bits.
+  template <int kC, int kA, int kB>
+  static void AddBytes() {
+    asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kC), "i"(kA), "i"(kB));
+  }
+  // The same with bytes of B without sign.
+  template <int kC, int kA, int kB>
+  static void AddUnsignedBytes() {
+    asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kC), "i"(kA), "i"(kB));
+  }
+  // C += A B of bf16. For every output two chains of fused multiply-adds from zero, one of the lower elements of the
+  // words and one of the higher ones, are added up, then their sum to C; denormal operands and results are zeros.
+  template <int kC, int kA, int kB>
+  static void AddBf16() {
+    asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kC), "i"(kA), "i"(kB));
+  }
+};
+
+#endif  // __x86_64__
+
+}  // namespace stablelm
