@@ -35,8 +35,9 @@ void QuantMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) 
       QuantMatMulAmx(job, begin, end, workspace.worker(worker));
     });
   } else if (m > QuantStreamedRows()) {
-    pool.ForEach(w.panels(),
-                 [&](size_t p, size_t worker) { QuantMatMulTiled(job, p, p + 1, workspace.worker(worker)); });
+    pool.ForSteps(w.panels(), 1, [&](size_t begin, size_t end, size_t worker) {
+      QuantMatMulTiled(job, begin, end, workspace.worker(worker));
+    });
   } else {
     pool.ForSteps(w.panels(), 2, [&](size_t begin, size_t end, size_t) { QuantMatMulStreamed(job, begin, end); });
   }

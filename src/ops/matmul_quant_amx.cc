@@ -66,14 +66,6 @@ HWY_INLINE VI Multiply16(VI a, VI b) {
   return hn::BitCast(DI(), hn::Mul(hn::BitCast(d, a), hn::BitCast(d, b)));
 }
 
-// PackedWord, which asks for what is read about two blocks later: units are so far apart that the machine does not see
-// that the panel is one stream.
-constexpr size_t kAheadBytes = 9216;
-HWY_INLINE VI NextWord(const std::byte* at, size_t i, size_t row) {
-  __builtin_prefetch(at + (i * kPanelRows + row) * 4 + kAheadBytes, 0, 2);
-  return PackedWord(at, i, row);
-}
-
 template <DType kType>
 void UnpackSmallBlock(const std::byte* w, size_t b, AmxScratch& out) {
   constexpr size_t kQuants = PackedBlock<kType>::kQuants;

@@ -23,11 +23,6 @@ namespace stablelm::HWY_NAMESPACE {
 // Vectors of weight rows that are worked on together: with 32 registers two, which also reads whole runs of lines.
 constexpr size_t kVectors = HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON ? 2 : 1;
 
-// How far ahead memory is asked for, into the first cache level: past the latency of memory at the speed of one thread.
-// Less than 4 KiB loses a quarter of the speed, 8 to 16 KiB are alike. Panels lie one after the other, so that the last
-// blocks of one ask for the first of the next.
-constexpr size_t kAheadBytes = 9216;
-
 // One row of x in one block.
 struct XBlock {
   const int32_t* words;  // of four quants

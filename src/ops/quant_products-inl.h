@@ -233,6 +233,17 @@ HWY_INLINE VI PackedWord(const std::byte* at, size_t i, size_t row) {
   return hn::LoadU(DI(), reinterpret_cast<const int32_t*>(at + (i * kPanelRows + row) * 4));
 }
 
+// How far ahead memory is asked for: past its latency at the speed of one thread. Less than 4 KiB loses a quarter of
+// the speed of decoding, 8 to 16 KiB are alike. Panels lie one after the other, so that the last blocks of one ask for
+// the first of the next.
+constexpr size_t kAheadBytes = 9216;
+// PackedWord, which asks for memory ahead, into the second cache level: units are read so far apart that the machine
+// does not see that the panel is one stream.
+HWY_INLINE VI NextWord(const std::byte* at, size_t i, size_t row) {
+  __builtin_prefetch(at + (i * kPanelRows + row) * 4 + kAheadBytes, 0, 2);
+  return PackedWord(at, i, row);
+}
+
 // A packed block of a type: columns, bytes, and where its fields begin.
 template <class Stored, size_t kElementsOf>
 struct PackedBlockOf {

@@ -11,9 +11,10 @@
 
 namespace stablelm {
 
-// Lower-case names, best first: "avx3_amx" (AVX-512 F, BW, DQ, VL, VNNI and the tiles of AMX), "avx3_bf16" (BF16 instead
-// of AMX), "avx3_vnni" (without BF16), "avx3" (without VNNI), "avx2_vnni" (AVX2 with FMA, F16C and AVX-VNNI), "avx2" (without AVX-VNNI), "sse4", "scalar" (any
-// machine). On 64-bit Arm: "neon_dot" (with the dot product of Armv8.2), "neon".
+// Lower-case names, best first: "avx3_amx" (AVX-512 F, BW, DQ, VL, VNNI and the tiles of AMX), "avx3_bf16" (BF16
+// instead of AMX), "avx3_vnni" (without BF16), "avx3" (without VNNI), "avx2_vnni" (AVX2 with FMA, F16C and AVX-VNNI),
+// "avx2" (without AVX-VNNI), "sse4", "scalar" (any machine). On 64-bit Arm: "neon_dot" (with the dot product of
+// Armv8.2), "neon".
 std::vector<std::string> BuiltSimdTargets();
 // Those of the built ones that this machine can run, best first: "avx3_vnni" comes before "avx3_bf16" where the bf16
 // instruction is slower than the fp32 multiply-adds that it stands for. They give the same bits; ops/matmul.h says what
