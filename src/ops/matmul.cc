@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "ops/matmul_amx.h"
 #include "ops/matmul_cpu.h"
 #include "ops/matmul_fast.h"
 #include "ops/matmul_quant_cpu.h"
@@ -52,6 +53,7 @@ void MatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
   if (m == 0 || w.rows() == 0) return;
   STABLELM_CHECK(pool.NumThreads() <= workspace.threads());
   if (IsQuantized(w.type())) return QuantMatMul(in, pool, workspace);
+  if (TilesInUse()) return AmxMatMul(in, pool, workspace);
   if (w.compute() == Compute::kFast) return FastMatMul(in, pool, workspace);
   STABLELM_CHECK(CutRowsFloats(m, k) <= workspace.cut_capacity());
 

@@ -14,6 +14,17 @@
 // once for each block, and for Q4_K and Q5_K once more with minus the sum of the minimums and dmin. |y - W x| is at
 // most sum |w| * (scale of x) / 2 for the rounding of x, and that of K / block folds.
 //
+// Where tiles are in use (TilesInUse() in ops/simd.h), weights that are not quantized have other bits than on other
+// machines, by products of bf16 numbers that do not depend on M, places or threads either. A number is cut into parts
+// of bf16, each with the upper half of the bits of what is left: an fp32 number is the sum of three, fp16 of two, bf16
+// of one. x of Compute::kExact has three parts, of kFast one, rounded to nearest even. Each part of x has a sum, to
+// which steps of 32 columns are added in order, in each step the parts of the weights, the smallest first; zeros fill
+// up the last step. A step adds up two chains of fused multiply-adds from zero, of the even and of the odd columns,
+// then that to the sum, flushing denormals as below. The sums of x's parts are added up from the smallest on, the bias
+// last. Nothing is rounded but these additions, so that with parts P of the weights' type
+//   |y - W x| <= (|bias| + sum |w| |x|) e,  e = (P K / 32 + P + 22) 2^-24
+// for kExact, and the bound below with this e for kFast.
+//
 // With weights packed for Compute::kFast, x is rounded to bf16 as the weights were (ToBF16: to nearest even), and K is
 // cut as said. The chain of a piece takes its columns in pairs, the higher one of each first:
 //   acc = fma(x[2i + 1], w[2i + 1], acc);  acc = fma(x[2i], w[2i], acc)
@@ -55,5 +66,7 @@ void MatMulRef(const MatMulInput& in);
 void MatMulQuantRef(const MatMulInput& in);
 // And for weights packed for Compute::kFast.
 void MatMulFastRef(const MatMulInput& in);
+// And for all weights that are not quantized where tiles are in use.
+void MatMulAmxRef(const MatMulInput& in);
 
 }  // namespace stablelm

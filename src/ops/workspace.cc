@@ -1,16 +1,24 @@
 #include "ops/workspace.h"
 
+#include <algorithm>
+
+#include "ops/matmul_amx.h"
 #include "ops/matmul_cpu.h"
 
 namespace stablelm {
+namespace {
+
+size_t CutFloats(size_t rows, size_t k) { return std::max(CutRowsFloats(rows, k), AmxCutFloats(rows, k)); }
+
+}  // namespace
 
 Workspace::Workspace(size_t threads, size_t max_rows, size_t max_k)
     : threads_(threads),
-      cut_(CutRowsFloats(max_rows, max_k), "activations cut for products"),
+      cut_(CutFloats(max_rows, max_k), "activations cut for products"),
       workers_(threads * kWorkerFloats, "kernel scratch") {}
 
 size_t Workspace::Bytes(size_t threads, size_t max_rows, size_t max_k) {
-  return sizeof(float) * (CutRowsFloats(max_rows, max_k) + threads * kWorkerFloats);
+  return sizeof(float) * (CutFloats(max_rows, max_k) + threads * kWorkerFloats);
 }
 
 }  // namespace stablelm

@@ -14,14 +14,14 @@ class Workspace {
   Workspace(size_t threads, size_t max_rows, size_t max_k);
   static size_t Bytes(size_t threads, size_t max_rows, size_t max_k);  // what a workspace takes, for the memory plan
 
-  // Rows of the left matrix, cut (CutRows in ops/matmul_cpu.h).
+  // Rows of the left matrix, cut (CutRows in ops/matmul_cpu.h, ops/matmul_amx.h).
   float* cut_rows() { return cut_.data(); }
   size_t cut_capacity() const { return cut_.size(); }
   // Scratch of one worker, at least kWorkerFloats floats.
   float* worker(size_t index) { return workers_.data() + index * kWorkerFloats; }
   size_t threads() const { return threads_; }
 
-  static constexpr size_t kWorkerFloats = size_t{96} << 10;
+  static constexpr size_t kWorkerFloats = size_t{144} << 10;
 
  private:
   size_t threads_;

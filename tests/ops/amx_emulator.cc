@@ -3,6 +3,8 @@
 // the operation sections of Intel's architecture manual, and refuses what a processor would refuse.
 //
 // Linked into a test, it installs itself before main when it is needed, and makes AmxUsable say yes.
+#include "ops/amx_emulator.h"
+
 #include "ops/amx.h"
 
 #if defined(__x86_64__) && defined(__linux__)
@@ -98,14 +100,19 @@ void ByteProduct(int c, int a, int b) {
   }
 }
 
-float Flushed(float value) { return std::abs(value) < 0x1p-126f ? std::copysign(0.0f, value) : value; }
-float Half(const unsigned char* word, size_t half) {
+// With these instructions std::fma is one of them. A machine that this runs on has them.
+#define STABLELM_WITH_FMA __attribute__((target("avx2,fma")))
+
+STABLELM_WITH_FMA float Flushed(float value) {
+  return std::abs(value) < 0x1p-126f ? std::copysign(0.0f, value) : value;
+}
+STABLELM_WITH_FMA float Half(const unsigned char* word, size_t half) {
   uint16_t bits = 0;
   std::memcpy(&bits, word + 2 * half, 2);
   return Flushed(std::bit_cast<float>(static_cast<uint32_t>(bits) << 16));
 }
 
-void Bf16Product(int c, int a, int b) {
+STABLELM_WITH_FMA void Bf16Product(int c, int a, int b) {
   CheckProduct(c, a, b);
   for (size_t m = 0; m < Rows(c); ++m) {
     float sums[16], chains[2][16] = {};
@@ -227,7 +234,7 @@ void OnIllegalInstruction(int, siginfo_t*, void* context_pointer) {
   context.uc_mcontext.gregs[REG_RIP] += static_cast<greg_t>(in.length);
 }
 
-[[maybe_unused]] const bool kInstalled = [] {
+const bool kInstalled = [] {
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512vnni") == 0 || AmxUsable()) return false;
   struct sigaction action = {};
@@ -240,6 +247,15 @@ void OnIllegalInstruction(int, siginfo_t*, void* context_pointer) {
 }();
 
 }  // namespace
+
+bool AmxIsEmulated() { return kInstalled; }
+
+}  // namespace stablelm
+
+#else
+
+namespace stablelm {
+bool AmxIsEmulated() { return false; }
 }  // namespace stablelm
 
 #endif

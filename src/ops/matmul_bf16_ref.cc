@@ -1,8 +1,10 @@
-// The plain loops that define products for Compute::kFast.
+// The plain loops that define products in bf16: those for Compute::kFast, and those by tiles.
+#include <bit>
 #include <cmath>
 #include <vector>
 
 #include "ops/matmul.h"
+#include "ops/matmul_amx.h"
 
 namespace stablelm {
 namespace {
@@ -53,6 +55,59 @@ void MatMulFastRef(const MatMulInput& in) {
         sum = k0 == 0 ? chain : Flushed(sum + chain);
       }
       in.y[m * n_out + n] = in.bias ? Flushed(sum + Flushed(in.bias[n])) : sum;
+    }
+  }
+}
+
+namespace {
+
+constexpr size_t kStep = 32;  // columns
+
+// Parts of a row, each with the upper half of the bits of what is left; filled up with zeros to whole steps.
+using Parts = std::vector<std::vector<float>>;
+Parts PartsOf(std::vector<float> row, size_t count) {
+  row.resize((row.size() + kStep - 1) / kStep * kStep);
+  Parts parts(count, std::vector<float>(row.size()));
+  for (std::vector<float>& part : parts) {
+    for (size_t k = 0; k < row.size(); ++k) {
+      const float upper = std::bit_cast<float>(std::bit_cast<uint32_t>(row[k]) & 0xFFFF0000u);
+      part[k] = Flushed(upper);
+      row[k] -= upper;
+    }
+  }
+  return parts;
+}
+
+// What a tile adds to a sum: the lower and the higher columns of words, each in a chain of their own.
+float StepSum(const float* x, const float* w) {
+  float chains[2] = {0, 0};
+  for (size_t k = 0; k < kStep; ++k) chains[k % 2] = FlushedMultiplyAdd(x[k], w[k], chains[k % 2]);
+  return Flushed(chains[0] + chains[1]);
+}
+
+}  // namespace
+
+void MatMulAmxRef(const MatMulInput& in) {
+  const PackedMatrix& weights = *in.w;
+  const size_t n_out = weights.rows(), k_in = weights.columns();
+  const bool fast = weights.compute() == Compute::kFast;
+  const size_t w_parts = weights.type() == DType::kF32 ? 3 : weights.type() == DType::kF16 ? 2 : 1;
+  std::vector<float> row(k_in);
+  for (size_t m = 0; m < static_cast<size_t>(in.m); ++m) {
+    for (size_t k = 0; k < k_in; ++k) row[k] = fast ? ToFloat(ToBF16(in.x[m * k_in + k])) : in.x[m * k_in + k];
+    const Parts x = PartsOf(row, AmxXParts(weights.compute()));
+    for (size_t n = 0; n < n_out; ++n) {
+      weights.UnpackRow(n, row.data());
+      const Parts w = PartsOf(row, w_parts);
+      float total = 0;
+      for (size_t i = x.size(); i-- > 0;) {
+        float sum = 0;
+        for (size_t k = 0; k < x[i].size(); k += kStep) {
+          for (size_t j = w.size(); j-- > 0;) sum = Flushed(sum + StepSum(x[i].data() + k, w[j].data() + k));
+        }
+        total = i + 1 == x.size() ? sum : total + sum;
+      }
+      in.y[m * n_out + n] = in.bias ? total + in.bias[n] : total;
     }
   }
 }
