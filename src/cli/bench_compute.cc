@@ -22,8 +22,8 @@ class BenchCompute : public Command {
            "  stablelm bench compute --threads 1 --json\n"
            "\n"
            "fp32: multiply-adds of floats, the limit of products with fp32, fp16 and bf16 weights.\n"
-           "bf16: pairs of bf16 numbers added to floats (AVX-512 BF16), the limit with --compute fast.\n"
-           "int8: products of bytes added up in 32 bits (VNNI, Arm's dot product) or in 16 bits, the\n"
+           "bf16: pairs of bf16 numbers added to floats (AMX, AVX-512 BF16), the limit with --compute fast.\n"
+           "int8: products of bytes added up in 32 bits (AMX, VNNI, Arm's dot product) or in 16 bits, the\n"
            "limit of those with quantized weights.";
   }
   unsigned Takes() const override { return kTakesThreads; }

@@ -4,6 +4,7 @@
 
 #include "base/dtype.h"
 #include "base/error.h"
+#include "ops/amx.h"
 #include "ops/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -228,6 +229,25 @@ HWY_EXPORT(ReadTarget);
 HWY_EXPORT(MultiplyAddsTarget);
 HWY_EXPORT(ByteProductsTarget);
 HWY_EXPORT(Bf16ProductsTarget);
+
+// Four tiles of sums, two of each side; all are zero. `bytes`: products of bytes, else of bf16.
+ProbeWork TileProducts([[maybe_unused]] size_t rounds, [[maybe_unused]] bool bytes) {
+  ProbeWork work;
+#if defined(__x86_64__)
+  TileConfig config;
+  for (size_t t = 0; t < 8; ++t) config.Set(t, 16, kTileRowBytes);
+  const Tiles tiles(config);
+  for (size_t i = 0; i < rounds; ++i) {
+    if (bytes) {
+      Tiles::AddBytes<0, 4, 6>(), Tiles::AddBytes<1, 4, 7>(), Tiles::AddBytes<2, 5, 6>(), Tiles::AddBytes<3, 5, 7>();
+    } else {
+      Tiles::AddBf16<0, 4, 6>(), Tiles::AddBf16<1, 4, 7>(), Tiles::AddBf16<2, 5, 6>(), Tiles::AddBf16<3, 5, 7>();
+    }
+  }
+  work.operations = static_cast<double>(rounds) * 4 * 2 * 16 * 16 * (bytes ? 64 : 32);
+#endif
+  return work;
+}
 }  // namespace
 
 uint64_t ReadStreams(const std::byte* data, size_t bytes, size_t streams, Prefetch prefetch) {
@@ -237,9 +257,13 @@ uint64_t ReadStreams(const std::byte* data, size_t bytes, size_t streams, Prefet
 
 ProbeWork RunMultiplyAdds(size_t rounds) { return HWY_DYNAMIC_DISPATCH(MultiplyAddsTarget)(rounds); }
 
-ProbeWork RunByteProducts(size_t rounds) { return HWY_DYNAMIC_DISPATCH(ByteProductsTarget)(rounds, ByteDotsInUse()); }
+ProbeWork RunByteProducts(size_t rounds) {
+  if (TilesInUse()) return TileProducts(rounds, true);
+  return HWY_DYNAMIC_DISPATCH(ByteProductsTarget)(rounds, ByteDotsInUse());
+}
 
 ProbeWork RunBf16Products(size_t rounds) {
+  if (TilesInUse()) return TileProducts(rounds, false);
   return Bf16InUse() ? HWY_DYNAMIC_DISPATCH(Bf16ProductsTarget)(rounds) : ProbeWork{};
 }
 

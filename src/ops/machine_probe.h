@@ -30,10 +30,11 @@ struct ProbeWork {
 // Targets without a fused instruction (sse4) use a multiplication and an addition.
 ProbeWork RunMultiplyAdds(size_t rounds);
 // The same with the target's way to multiply bytes and add the products up, which products of quantized weights use:
-// four products at once (ByteDotsInUse), or sums of products in 16 bits. No operations where the target has neither.
+// tiles, four products at once (ByteDotsInUse), or sums of products in 16 bits. No operations where the target has
+// none.
 ProbeWork RunByteProducts(size_t rounds);
-// The same with the instruction that multiplies pairs of bf16 numbers and adds the products to fp32 sums. No operations
-// where the target in use has none.
+// The same with tiles or the instruction that multiplies pairs of bf16 numbers and adds the products to fp32 sums. No
+// operations where the target in use has neither.
 ProbeWork RunBf16Products(size_t rounds);
 
 }  // namespace stablelm

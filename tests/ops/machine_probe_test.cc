@@ -48,14 +48,15 @@ TEST(ByteProducts, CountsItsWorkWhereTheTargetMultipliesBytes) {
     const std::string target = SimdTargetInUse();
     const bool bytes = target != "sse4" && target != "scalar";
     const double vector = static_cast<double>(SimdLanes() * sizeof(float));
-    EXPECT_EQ(RunByteProducts(1000).operations, bytes ? 1000.0 * 10 * 2 * vector : 0);
+    const double round = TilesInUse() ? 4 * 16 * 16 * 64 : 10 * vector;
+    EXPECT_EQ(RunByteProducts(1000).operations, bytes ? 1000.0 * 2 * round : 0);
   });
 }
 
 TEST(Bf16Products, CountTheirWorkWhereThereAreAny) {
   ForEachSimdTarget([&] {
     const ProbeWork work = RunBf16Products(1000);
-    EXPECT_EQ(work.operations, Bf16InUse() ? 1000.0 * 12 * 2 * 32 : 0.0);
+    EXPECT_EQ(work.operations, TilesInUse() ? 1000.0 * 4 * 2 * 16 * 16 * 32 : Bf16InUse() ? 1000.0 * 12 * 2 * 32 : 0.0);
     EXPECT_EQ(work.mix, 0);
   });
 }
