@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "ops/amx.h"
 #include "ops/simd.h"
+#include "ops/unroll.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/machine_probe.cc"
@@ -98,13 +99,6 @@ ProbeWork MultiplyAddsTarget(size_t rounds) {
   work.mix = hn::GetLane(hn::SumOfLanes(d, hn::Add(a, hn::Add(b, c))));
   return work;
 }
-
-#undef STABLELM_UNROLL
-#if HWY_COMPILER_CLANG
-#define STABLELM_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define STABLELM_UNROLL _Pragma("GCC unroll 16")
-#endif
 
 #if HWY_TARGET <= HWY_AVX2
 // The sums wrap around, which is no fault of theirs.

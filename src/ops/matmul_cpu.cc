@@ -19,18 +19,13 @@
 #include "base/error.h"
 #include "ops/load_float-inl.h"
 #include "ops/store_row.h"
+#include "ops/unroll.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using DF = hn::ScalableTag<float>;
 using VF = hn::Vec<DF>;
-
-#if HWY_COMPILER_CLANG
-#define STABLELM_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define STABLELM_UNROLL _Pragma("GCC unroll 32")
-#endif
 
 constexpr size_t kLanes = hn::MaxLanes(DF());
 constexpr size_t kPanelVectors = kPanelRows / kLanes;

@@ -21,6 +21,7 @@
 #include "ops/convert.h"
 #include "ops/flush_denormals.h"
 #include "ops/store_row.h"
+#include "ops/unroll.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
@@ -29,12 +30,6 @@ using DF = hn::ScalableTag<float>;
 using DU = hn::RebindToUnsigned<DF>;
 using VF = hn::Vec<DF>;
 using VU = hn::Vec<DU>;
-
-#if HWY_COMPILER_CLANG
-#define STABLELM_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define STABLELM_UNROLL _Pragma("GCC unroll 32")
-#endif
 
 constexpr size_t kLanes = hn::MaxLanes(DF());
 constexpr size_t kPanelVectors = kPanelRows / kLanes;

@@ -154,17 +154,23 @@ struct TileRows {
   }
 };
 
-// Sums of words [first, first + kWords) of `w` with those of x, from `x` on and kXStride words from row to row.
-template <QuantMultiply kWay, size_t kWords, size_t MR>
-HWY_INLINE void TileSums(const int32_t* HWY_RESTRICT w, const int32_t* HWY_RESTRICT x, size_t x_stride,
-                         VI (&sum)[MR][kTileVectors]) {
+// Sums of kWords words of each plane of weights (UnpackedColumns::words) with those of x, `x_stride` words from row to
+// row.
+template <QuantMultiply kWay, size_t kWords, size_t kPlanes, size_t MR>
+HWY_INLINE void TileSums(const int32_t* const (&w)[kPlanes], const int32_t* HWY_RESTRICT x, size_t x_stride,
+                         VI (&sum)[kPlanes][MR][kTileVectors]) {
   const DI d;
   for (size_t i = 0; i < kWords; ++i) {
-    VI wv[kTileVectors];
-    Unroll<kTileVectors>([&](auto v) STABLELM_INLINE_LAMBDA { wv[v] = hn::Load(d, w + i * kPanelRows + v * kLanes); });
+    VI wv[kPlanes][kTileVectors];
+    Unroll<kPlanes>([&](auto plane) STABLELM_INLINE_LAMBDA {
+      Unroll<kTileVectors>(
+          [&](auto v) STABLELM_INLINE_LAMBDA { wv[plane][v] = hn::Load(d, w[plane] + i * kPanelRows + v * kLanes); });
+    });
     Unroll<MR>([&](auto m) STABLELM_INLINE_LAMBDA {
       const VI xv = hn::Set(d, x[m * x_stride + i]);
-      Unroll<kTileVectors>([&](auto v) STABLELM_INLINE_LAMBDA { AddWord<kWay>(sum[m][v], wv[v], xv); });
+      Unroll<kPlanes>([&](auto plane) STABLELM_INLINE_LAMBDA {
+        Unroll<kTileVectors>([&](auto v) STABLELM_INLINE_LAMBDA { AddWord<kWay>(sum[plane][m][v], wv[plane][v], xv); });
+      });
     });
   }
 }
@@ -181,6 +187,7 @@ HWY_NOINLINE void SmallTile(const TileRows& rows, const UnpackedColumns& w, floa
   const DI d;
   const DF df;
   constexpr size_t kBlockWords = kSmallBlock / 4;
+  constexpr size_t kPlanes = kType == DType::kQ8_0 && kWay == QuantMultiply::kPairs ? 2 : 1;
   for (size_t row = 0; row < kPanelRows; row += kTileVectors * kLanes) {
     VF acc[MR][kTileVectors];
     ForTile<MR>([&](auto m, auto v)
@@ -189,31 +196,27 @@ HWY_NOINLINE void SmallTile(const TileRows& rows, const UnpackedColumns& w, floa
       const int32_t* const x = rows.Words(b, 0);
       const int32_t* const offsets = rows.x->Offsets(rows.block + b, rows.row);
       const float* const x_scale = rows.x->Scale(rows.block + b, rows.row);
-      VI sum[MR][kTileVectors];
-      if constexpr (kWay != QuantMultiply::kPairs) {
-        ForTile<MR>([&](auto m, auto v) STABLELM_INLINE_LAMBDA { sum[m][v] = SmallOffset<kType, kWay>(offsets + m); });
-        TileSums<kWay, kBlockWords>(w.words[0][kBlockWords * b] + row, x, kBlockWords, sum);
-      } else {
-        VI total[MR][kTileVectors];
-        ForTile<MR>([&](auto m, auto v) STABLELM_INLINE_LAMBDA { sum[m][v] = hn::Zero(d); });
-        TileSums<kWay, kBlockWords>(w.words[0][kBlockWords * b] + row, x, kBlockWords, sum);
+      const int32_t* words[kPlanes];
+      Unroll<kPlanes>([&](auto plane) STABLELM_INLINE_LAMBDA { words[plane] = w.words[plane][kBlockWords * b] + row; });
+      VI sum[kPlanes][MR][kTileVectors];
+      ForTile<MR>([&](auto m, auto v) STABLELM_INLINE_LAMBDA {
+        constexpr bool kFromOffset = kWay != QuantMultiply::kPairs;
+        sum[0][m][v] = kFromOffset ? SmallOffset<kType, kWay>(offsets + m) : hn::Zero(d);
+        if constexpr (kPlanes == 2) sum[1][m][v] = hn::Zero(d);
+      });
+      TileSums<kWay, kBlockWords>(words, x, kBlockWords, sum);
+      if constexpr (kWay == QuantMultiply::kPairs) {
         ForTile<MR>([&](auto m, auto v) STABLELM_INLINE_LAMBDA {
-          total[m][v] = AddSum<kWay>(SmallOffset<kType, kWay>(offsets + m), sum[m][v]);
+          VI& total = sum[0][m][v];
+          total = AddSum<kWay>(SmallOffset<kType, kWay>(offsets + m), total);
+          if constexpr (kPlanes == 2) total = AddScaled<kWay>(total, ConstantFactor<kWay>(16), sum[1][m][v]);
         });
-        if constexpr (kType == DType::kQ8_0) {
-          ForTile<MR>([&](auto m, auto v) STABLELM_INLINE_LAMBDA { sum[m][v] = hn::Zero(d); });
-          TileSums<kWay, kBlockWords>(w.words[1][kBlockWords * b] + row, x, kBlockWords, sum);
-          ForTile<MR>([&](auto m, auto v) STABLELM_INLINE_LAMBDA {
-            total[m][v] = AddScaled<kWay>(total[m][v], ConstantFactor<kWay>(16), sum[m][v]);
-          });
-        }
-        ForTile<MR>([&](auto m, auto v) STABLELM_INLINE_LAMBDA { sum[m][v] = total[m][v]; });
       }
       VF scale[kTileVectors];
       Unroll<kTileVectors>([&](auto v)
                                STABLELM_INLINE_LAMBDA { scale[v] = hn::Load(df, w.scales[b] + row + v * kLanes); });
       ForTile<MR>([&](auto m, auto v)
-                      STABLELM_INLINE_LAMBDA { acc[m][v] = Fold(acc[m][v], sum[m][v], scale[v], x_scale + m); });
+                      STABLELM_INLINE_LAMBDA { acc[m][v] = Fold(acc[m][v], sum[0][m][v], scale[v], x_scale + m); });
     }
     ForTile<MR>([&](auto m, auto v)
                     STABLELM_INLINE_LAMBDA { hn::Store(acc[m][v], df, sums + m * kPanelRows + row + v * kLanes); });
@@ -252,13 +255,14 @@ HWY_NOINLINE void SuperTile(const TileRows& rows, const UnpackedColumns& w, floa
       Unroll<kTileVectors>([&](auto v)
                                STABLELM_INLINE_LAMBDA { factor[v] = hn::Load(d, w.factors[sub] + row + v * kLanes); });
       for (size_t i = sub * kSubWords; i < (sub + 1) * kSubWords; i += kGroup) {
-        VI sum[MR][kTileVectors];
+        VI sum[1][MR][kTileVectors];
         ForTile<MR>([&](auto m, auto v) STABLELM_INLINE_LAMBDA {
-          sum[m][v] = kSix && kWay != QuantMultiply::kPairs ? hn::Set(d, offsets[m * kOffsets + sub]) : hn::Zero(d);
+          sum[0][m][v] = kSix && kWay != QuantMultiply::kPairs ? hn::Set(d, offsets[m * kOffsets + sub]) : hn::Zero(d);
         });
-        TileSums<kWay, kGroup>(w.words[0][i] + row, x + i, kBlockWords, sum);
-        ForTile<MR>([&](auto m, auto v)
-                        STABLELM_INLINE_LAMBDA { scaled[m][v] = AddScaled<kWay>(scaled[m][v], factor[v], sum[m][v]); });
+        TileSums<kWay, kGroup>({w.words[0][i] + row}, x + i, kBlockWords, sum);
+        ForTile<MR>([&](auto m, auto v) STABLELM_INLINE_LAMBDA {
+          scaled[m][v] = AddScaled<kWay>(scaled[m][v], factor[v], sum[0][m][v]);
+        });
       }
     }
     Unroll<MR>([&](auto m) STABLELM_INLINE_LAMBDA {
