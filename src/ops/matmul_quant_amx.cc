@@ -77,10 +77,10 @@ void UnpackSmallBlock(const std::byte* w, size_t b, AmxScratch& out) {
   for (size_t row = 0; row < kPanelRows; row += kLanes) {
     StoreScale(PackedHalf(w, 0, row), out.scales[b], row);
     if constexpr (kType == DType::kQ8_0) {
-      Unroll<8>([&](auto i) STABLELM_INLINE_LAMBDA { StoreWord(NextWord(w + kQuants, i, row), words[i], row); });
+      Unroll<8>([&](auto i) STABLELM_INLINE_LAMBDA { StoreWord(PackedWord(w + kQuants, i, row), words[i], row); });
     } else {
       Unroll<4>([&](auto i) STABLELM_INLINE_LAMBDA {
-        const VI both = NextWord(w + kQuants, i, row);
+        const VI both = PackedWord(w + kQuants, i, row);
         StoreWord(centred(LowNibbles(both)), words[i], row);
         StoreWord(centred(HighNibbles(both)), words[4 + i], row);
       });
@@ -112,9 +112,9 @@ void UnpackAffineBlock(const std::byte* w, AmxScratch& out) {
     };
     for (size_t i = 0; i < 8; ++i) {
       [[maybe_unused]] VI fifth;
-      if constexpr (kType == DType::kQ5_K) fifth = NextWord(w + Packed::kHigh, i, row);
+      if constexpr (kType == DType::kQ5_K) fifth = PackedWord(w + Packed::kHigh, i, row);
       Unroll<4>([&](auto j) STABLELM_INLINE_LAMBDA {
-        const VI both = NextWord(w + Packed::kQuants, 8 * j + i, row);
+        const VI both = PackedWord(w + Packed::kQuants, 8 * j + i, row);
         VI even = LowNibbles(both), odd = HighNibbles(both);
         if constexpr (kType == DType::kQ5_K) {
           even = OrMasked(even, FifthBits<2 * j>(fifth), 0x10), odd = OrMasked(odd, FifthBits<2 * j + 1>(fifth), 0x10);
@@ -154,9 +154,9 @@ void UnpackQ6_KBlock(const std::byte* w, AmxScratch& out) {
     Unroll<4>([&](auto part) STABLELM_INLINE_LAMBDA {
       constexpr size_t kT = part / 2, kSub = part % 2;  // four words are a sub-block
       for (size_t i = 4 * kSub; i < 4 * (kSub + 1); ++i) {
-        const VI high = NextWord(w + Packed::kHigh, 8 * kT + i, row);
-        const VI first = NextWord(w + Packed::kLow, 16 * kT + i, row);
-        const VI second = NextWord(w + Packed::kLow, 16 * kT + 8 + i, row);
+        const VI high = PackedWord(w + Packed::kHigh, 8 * kT + i, row);
+        const VI first = PackedWord(w + Packed::kLow, 16 * kT + i, row);
+        const VI second = PackedWord(w + Packed::kLow, 16 * kT + 8 + i, row);
         store(OrMasked(LowNibbles(first), hn::ShiftLeft<4>(high), 0x30), factors[8 * kT + kSub], 32 * kT + i);
         store(OrMasked(LowNibbles(second), hn::ShiftLeft<2>(high), 0x30), factors[8 * kT + 2 + kSub], 32 * kT + 8 + i);
         store(OrMasked(HighNibbles(first), high, 0x30), factors[8 * kT + 4 + kSub], 32 * kT + 16 + i);
@@ -303,8 +303,9 @@ HWY_NOINLINE void FoldSuper(const Stage& s, const AmxScratch& w, const Products&
 // ----------------------------------------------------------------------------------------------------------- loops
 
 // The stages of `height` rows from `row` on. Vectors fold one while tiles multiply the next.
+// `weights`, of `bytes`: those of this stage as packed.
 template <DType kType>
-void Stages(const Stage& s, size_t height, AmxScratch& scratch, float* sums) {
+void Stages(const Stage& s, size_t height, const std::byte* weights, size_t bytes, AmxScratch& scratch, float* sums) {
   const size_t first = s.row, tiles = (height + kAmxRows - 1) / kAmxRows;
   const auto stage_of = [&](size_t t) {
     const size_t at = std::min(t * kAmxRows, height - s.rows);
@@ -319,6 +320,7 @@ void Stages(const Stage& s, size_t height, AmxScratch& scratch, float* sums) {
       FoldSmall(stage, scratch, i % 2, scratch.products[i % 2], sums_of(stage));
     };
     for (size_t i = 0; i < 2 * tiles; ++i) {
+      FetchShare(weights, bytes, i, 2 * tiles);
       MultiplySmall<kType>(stage_of(i / 2), scratch, i % 2, scratch.products[i % 2]);
       if (i > 0) fold(i - 1);
     }
@@ -329,6 +331,7 @@ void Stages(const Stage& s, size_t height, AmxScratch& scratch, float* sums) {
       FoldSuper<kType>(stage, scratch, scratch.products[t % 2], sums_of(stage));
     };
     for (size_t t = 0; t < tiles; ++t) {
+      FetchShare(weights, bytes, t, tiles);
       MultiplySuper<kType>(stage_of(t), scratch);
       if (t > 0) fold(t - 1);
       StoreSuper(scratch.products[t % 2]);
@@ -353,9 +356,10 @@ void AmxOfType(const QuantJob& job, size_t p_begin, size_t p_end, float* memory)
       std::fill_n(sums, std::max(height, kAmxRows) * kPanelRows, 0.0f);
       for (size_t b = 0; b < blocks; b += kRun) {
         const size_t run = std::min(kRun, blocks - b);
-        Unpack<kType>(job.w->panel(p) + b * kBytes, run, scratch);
-        Stages<kType>({.x = &job.x, .block = b, .blocks = run, .row = m0, .rows = rows, .done = 0}, height, scratch,
-                      sums);
+        const std::byte* const from = job.w->panel(p) + b * kBytes;
+        Unpack<kType>(from, run, scratch);
+        Stages<kType>({.x = &job.x, .block = b, .blocks = run, .row = m0, .rows = rows, .done = 0}, height, from,
+                      run * kBytes, scratch, sums);
       }
       for (size_t m = 0; m < height; ++m) StoreRow(job, m0 + m, p, sums + m * kPanelRows);
     }

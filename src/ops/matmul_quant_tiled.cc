@@ -96,14 +96,14 @@ void UnpackAffineBlock(const std::byte* w, UnpackedColumns& out) {
     for (size_t i = 0; i < 8; ++i) {
       if constexpr (kType == DType::kQ4_K) {
         for (size_t j = 0; j < 4; ++j) {
-          const VI both = NextWord(w + Packed::kQuants, 8 * j + i, row);
+          const VI both = PackedWord(w + Packed::kQuants, 8 * j + i, row);
           StoreWord(LowNibbles(both), out.words[0][16 * j + i], row);
           StoreWord(HighNibbles(both), out.words[0][16 * j + 8 + i], row);
         }
       } else {
-        const VI high = NextWord(w + Packed::kHigh, i, row);
+        const VI high = PackedWord(w + Packed::kHigh, i, row);
         Unroll<4>([&](auto j) STABLELM_INLINE_LAMBDA {
-          const VI both = NextWord(w + Packed::kQuants, 8 * j + i, row);
+          const VI both = PackedWord(w + Packed::kQuants, 8 * j + i, row);
           StoreWord(OrMasked(LowNibbles(both), FifthBits<2 * j>(high), 0x10), out.words[0][16 * j + i], row);
           StoreWord(OrMasked(HighNibbles(both), FifthBits<2 * j + 1>(high), 0x10), out.words[0][16 * j + 8 + i], row);
         });
@@ -327,8 +327,6 @@ template <DType kType, QuantMultiply kWay>
 void TiledOfType(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch) {
   constexpr size_t kBlock = PackedBlock<kType>::kElements, kBytes = PackedBlock<kType>::kBytes;
   constexpr size_t kRun = kSuperBlock / kBlock;  // blocks unpacked together
-  // While it is unpacked: a tenth faster than between tiles with few rows of x, but slower where a run is long.
-  constexpr bool kAsksAhead = kType == DType::kQ4_K || kType == DType::kQ5_K;
   auto& columns = *new (scratch) UnpackedColumns;
   float* const sums = scratch + sizeof(UnpackedColumns) / sizeof(float);  // [row][kPanelRows]
   const size_t blocks = job.x.k / kBlock;
@@ -342,13 +340,8 @@ void TiledOfType(const QuantJob& job, size_t p_begin, size_t p_end, float* scrat
         const size_t run = std::min(kRun, blocks - b);
         const std::byte* const from = job.w->panel(p) + b * kBytes;
         Unpack<kType, kWay>(from, run, columns);
-        // What is unpacked next, into the second cache level: the first one is busy.
-        const size_t next = !kAsksAhead && b + run < blocks ? std::min(kRun, blocks - b - run) * kBytes : 0;
-        const size_t share = (next / tiles + 63) / 64 * 64;
         for (size_t t = 0, m = 0; t < tiles; ++t) {
-          for (size_t i = std::min(next, t * share); i < std::min(next, (t + 1) * share); i += 64) {
-            __builtin_prefetch(from + run * kBytes + i, 0, 2);
-          }
+          FetchShare(from, run * kBytes, t, tiles);
           const size_t rows = (height - m + (tiles - t) - 1) / (tiles - t);
           TileOfRows<kType, kWay>(rows, {.x = &job.x, .block = b, .blocks = run, .row = m0 + m}, columns,
                                   sums + m * kPanelRows);

@@ -237,11 +237,17 @@ HWY_INLINE VI PackedWord(const std::byte* at, size_t i, size_t row) {
 // the speed of decoding, 8 to 16 KiB are alike. Panels lie one after the other, so that the last blocks of one ask for
 // the first of the next.
 constexpr size_t kAheadBytes = 9216;
-// PackedWord, which asks for memory ahead, into the second cache level: units are read so far apart that the machine
-// does not see that the panel is one stream.
-HWY_INLINE VI NextWord(const std::byte* at, size_t i, size_t row) {
-  __builtin_prefetch(at + (i * kPanelRows + row) * 4 + kAheadBytes, 0, 2);
-  return PackedWord(at, i, row);
+// Asks for share `i` of `shares` of `bytes` bytes that are read kAheadBytes after those from `from` on, by one
+// instruction: the machine sees one that walks through memory and goes further ahead of it by itself, which many that
+// jump from block to block keep it from.
+HWY_INLINE void FetchShare(const std::byte* from, size_t bytes, size_t i, size_t shares) {
+  const size_t share = (bytes / shares + 63) / 64 * 64;
+  const std::byte* line = from + kAheadBytes + std::min(bytes, i * share);
+  const std::byte* const end = from + kAheadBytes + std::min(bytes, (i + 1) * share);
+  for (; line < end; line += 64) {
+    __builtin_prefetch(line, 0, 3);
+    asm volatile("" : "+r"(line));  // keeps the compiler from unrolling it
+  }
 }
 
 // A packed block of a type: columns, bytes, and where its fields begin.
