@@ -66,7 +66,7 @@ constexpr size_t kLanes = hn::MaxLanes(DF());
 constexpr size_t kLine = 64;
 
 // Memory that is read next: `bytes` from `from` on, `each` of them at every step of a piece.
-struct Ahead {
+struct StepsAhead {
   const std::byte* from = nullptr;
   size_t bytes = 0, each = 0;
 
@@ -86,7 +86,7 @@ constexpr size_t kPartsOf = std::is_same_v<T, float> ? 3
 // Columns [0, width) of a piece, stored by columns, into words of `steps` whole steps. Each part takes the upper half
 // of the bits of what is left, which loses nothing. Asks for `next` line by line.
 template <typename T>
-void CutWeights(const std::byte* HWY_RESTRICT w, size_t width, size_t steps, Ahead next, AmxFloatScratch& out) {
+void CutWeights(const std::byte* HWY_RESTRICT w, size_t width, size_t steps, StepsAhead next, AmxFloatScratch& out) {
   constexpr size_t kParts = kPartsOf<T>;
   const DF d;
   const DU du;
@@ -119,7 +119,7 @@ struct Words {
 // kTiles * 16 rows of x, or up to 16, with a panel over `steps` steps of a piece: added to `sums`, or written there
 // when they are the first. Tiles 0 to 3 are sums, 4 and 5 x, 6 and 7 weights.
 template <size_t kParts, size_t kTiles>
-void MultiplyPiece(const float* x, Words w, size_t steps, bool first, float (*sums)[kPanelRows], Ahead& next) {
+void MultiplyPiece(const float* x, Words w, size_t steps, bool first, float (*sums)[kPanelRows], StepsAhead& next) {
   constexpr size_t kHeight = 16, kHalf = kPanelRows / 2, kStride = sizeof(sums[0]),
                    kXStride = kAmxStride * sizeof(float);
   static_assert(kTiles <= 2);
@@ -153,7 +153,7 @@ void MultiplyPiece(const float* x, Words w, size_t steps, bool first, float (*su
 // Rows [0, height) of x, as many stages as that takes.
 template <size_t kParts>
 void MultiplyRows(const float* x, size_t height, Words w, size_t steps, bool first, float (*sums)[kPanelRows],
-                  Ahead next) {
+                  StepsAhead next) {
   const size_t stages = (height + 31) / 32;
   next.each = (next.bytes / (stages * steps) + kLine - 1) / kLine * kLine;
   for (size_t r = 0; r < height; r += 32) {
@@ -165,7 +165,7 @@ void MultiplyRows(const float* x, size_t height, Words w, size_t steps, bool fir
 // A piece of a panel: T is a stored type, or uint32_t for words of pairs.
 template <typename T>
 void MultiplyPanel(const std::byte* w, size_t width, const float* x, size_t height, bool first,
-                   float (*sums)[kPanelRows], Ahead next, AmxFloatScratch& scratch) {
+                   float (*sums)[kPanelRows], StepsAhead next, AmxFloatScratch& scratch) {
   constexpr size_t kPartWords = sizeof scratch.words[0] / sizeof(uint32_t);
   if constexpr (std::is_same_v<T, uint32_t>) {
     const auto* const words = reinterpret_cast<const uint32_t*>(w);
@@ -213,7 +213,7 @@ void AmxBlock(const AmxJob& job, size_t p_begin, size_t p_end, size_t r_begin, s
     const float* const x = job.cut + (k0 / kMatMulPiece * job.Height() + r_begin) * kAmxStride;
     for (size_t p = p_begin; p < p_end; ++p) {
       // The same piece of the next panel, or the next piece of the first: what is read next.
-      Ahead next;
+      StepsAhead next;
       if (p + 1 < p_end) {
         next = {.from = job.w->panel(p + 1) + bytes_of(k0), .bytes = bytes_of(width_of(k0))};
       } else if (k0 + kMatMulPiece < k) {
