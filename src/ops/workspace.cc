@@ -2,13 +2,17 @@
 
 #include <algorithm>
 
+#include "ops/amx.h"
 #include "ops/matmul_amx.h"
 #include "ops/matmul_cpu.h"
 
 namespace stablelm {
 namespace {
 
-size_t CutFloats(size_t rows, size_t k) { return std::max(CutRowsFloats(rows, k), AmxCutFloats(rows, k)); }
+size_t CutFloats(size_t rows, size_t k) {
+  const size_t floats = CutRowsFloats(rows, k);
+  return AmxUsable() ? std::max(floats, AmxCutFloats(rows, k)) : floats;
+}
 
 }  // namespace
 
