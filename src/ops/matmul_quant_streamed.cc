@@ -67,10 +67,7 @@ HWY_INLINE void FetchAhead(const std::byte* block) {
 // sees one that walks through memory and goes further ahead of it by itself. With an instruction for every line of a
 // block one thread read Q6_K at 27 instead of 48 GB/s, Q4_K at 41 instead of 57 (AMD Zen 5).
 template <size_t kParts, size_t kBytes, class Body>
-HWY_INLINE void ForPartsAhead([[maybe_unused]] const std::byte* block, [[maybe_unused]] bool ask, const Body& body) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  Unroll<kParts>(body);  // g++ takes half an hour for the other form
-#else
+HWY_INLINE void ForPartsAhead(const std::byte* block, bool ask, const Body& body) {
   const std::byte* line = block + kAheadBytes;
   for (size_t part = 0; part < kParts; ++part) {
     asm volatile("" : "+r"(part));  // unknown to the compiler, or it would make a copy of the loop for each part
@@ -86,7 +83,6 @@ HWY_INLINE void ForPartsAhead([[maybe_unused]] const std::byte* block, [[maybe_u
       if (part == p) body(p);
     });
   }
-#endif
 }
 
 template <DType kType, QuantMultiply kWay, size_t MR>
