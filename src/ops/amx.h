@@ -22,9 +22,10 @@ bool AmxUsable();
 // before anything asks.
 void AssumeAmx();
 
-#if defined(__x86_64__)
+// The largest tile, in rows and in bytes of a row.
+inline constexpr size_t kTileHeight = 16, kTileRowBytes = 64;
 
-inline constexpr size_t kTileRows16 = 16, kTileRowBytes = 64;
+#if defined(__x86_64__)
 
 // Rows and bytes per row of the eight tiles.
 struct alignas(64) TileConfig {

@@ -229,7 +229,7 @@ ProbeWork TileProducts([[maybe_unused]] size_t rounds, [[maybe_unused]] bool byt
   ProbeWork work;
 #if defined(__x86_64__)
   TileConfig config;
-  for (size_t t = 0; t < 8; ++t) config.Set(t, 16, kTileRowBytes);
+  for (size_t t = 0; t < 8; ++t) config.Set(t, kTileHeight, kTileRowBytes);
   const Tiles tiles(config);
   for (size_t i = 0; i < rounds; ++i) {
     if (bytes) {
@@ -238,7 +238,7 @@ ProbeWork TileProducts([[maybe_unused]] size_t rounds, [[maybe_unused]] bool byt
       Tiles::AddBf16<0, 4, 6>(), Tiles::AddBf16<1, 4, 7>(), Tiles::AddBf16<2, 5, 6>(), Tiles::AddBf16<3, 5, 7>();
     }
   }
-  work.operations = static_cast<double>(rounds) * 4 * 2 * 16 * 16 * (bytes ? 64 : 32);
+  work.operations = static_cast<double>(rounds) * 4 * 2 * kTileHeight * kTileHeight * (bytes ? 64 : 32);
 #endif
   return work;
 }

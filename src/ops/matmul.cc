@@ -25,11 +25,7 @@ void QuantMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) 
   const auto quantize = [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) job.x.Set(i, in.x + i * k);
   };
-  if (m * k < kSmallWork) {
-    quantize(0, m);
-  } else {
-    pool.ForRanges(m, 1, quantize);
-  }
+  ForRows(pool, m, k, quantize);
   // In order, so that what a panel asks for ahead is what its thread reads next.
   if (m >= kMinAmxRows && TilesInUse()) {
     pool.ForSteps(w.panels(), 1, [&](size_t begin, size_t end, size_t worker) {
@@ -69,7 +65,7 @@ void MatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
   float* const cut = workspace.cut_rows();
   pool.ForRanges(m, 1, [&](size_t begin, size_t end) { CutRows(in.x, m, k, begin, end, cut); });
   job.cut = cut;
-  const size_t panels = std::clamp<size_t>(w.panels() / (8 * pool.NumThreads()), 1, kMaxTaskPanels);
+  const size_t panels = TiledTaskPanels(w.panels(), pool.NumThreads());
   pool.ForEach((w.panels() + panels - 1) / panels, [&](size_t index, size_t worker) {
     const size_t begin = index * panels;
     MatMulTiled(job, begin, std::min(w.panels(), begin + panels), workspace.worker(worker));

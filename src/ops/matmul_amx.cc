@@ -19,7 +19,6 @@
 #include "ops/amx.h"
 #include "ops/convert.h"
 #include "ops/load_float-inl.h"
-#include "ops/matmul_cpu.h"
 #include "ops/simd.h"
 #include "ops/store_row.h"
 
@@ -41,7 +40,6 @@ struct AmxJob {
 // Rows of x whose sums wait together, of kMaxTaskPanels panels.
 inline constexpr size_t kAmxBlockRows = 512;
 inline constexpr size_t kAmxColumns = 32;  // of a step
-inline constexpr size_t kAmxSteps = kMatMulPiece / kAmxColumns;
 
 struct AmxFloatScratch {
   // A piece of a panel: word i of row r of each part, the highest part first.
@@ -120,20 +118,20 @@ struct Words {
 // when they are the first. Tiles 0 to 3 are sums, 4 and 5 x, 6 and 7 weights.
 template <size_t kParts, size_t kTiles>
 void MultiplyPiece(const float* x, Words w, size_t steps, bool first, float (*sums)[kPanelRows], StepsAhead& next) {
-  constexpr size_t kHeight = 16, kHalf = kPanelRows / 2, kStride = sizeof(sums[0]),
-                   kXStride = kAmxStride * sizeof(float);
+  constexpr size_t kHalf = kPanelRows / 2, kStride = sizeof(sums[0]), kXStride = kMatMulPairStride * sizeof(float);
   static_assert(kTiles <= 2);
   if (first) {
     Tiles::Zero<0>(), Tiles::Zero<1>();
     if constexpr (kTiles == 2) Tiles::Zero<2>(), Tiles::Zero<3>();
   } else {
     Tiles::Load<0>(sums[0], kStride), Tiles::Load<1>(sums[0] + kHalf, kStride);
-    if constexpr (kTiles == 2) Tiles::Load<2>(sums[kHeight], kStride), Tiles::Load<3>(sums[kHeight] + kHalf, kStride);
+    if constexpr (kTiles == 2)
+      Tiles::Load<2>(sums[kTileHeight], kStride), Tiles::Load<3>(sums[kTileHeight] + kHalf, kStride);
   }
   for (size_t step = 0; step < steps; ++step) {
     next.Ask();
     Tiles::Load<4>(x + step * kAmxColumns / 2, kXStride);
-    if constexpr (kTiles == 2) Tiles::Load<5>(x + kHeight * kAmxStride + step * kAmxColumns / 2, kXStride);
+    if constexpr (kTiles == 2) Tiles::Load<5>(x + kTileHeight * kMatMulPairStride + step * kAmxColumns / 2, kXStride);
     for (size_t part = 0; part < kParts; ++part) {
       const uint32_t* const words = w.from + part * w.part + step * kAmxColumns / 2 * kPanelRows;
       Tiles::Load<6>(words, kStride);
@@ -147,18 +145,20 @@ void MultiplyPiece(const float* x, Words w, size_t steps, bool first, float (*su
     }
   }
   Tiles::Store<0>(sums[0], kStride), Tiles::Store<1>(sums[0] + kHalf, kStride);
-  if constexpr (kTiles == 2) Tiles::Store<2>(sums[kHeight], kStride), Tiles::Store<3>(sums[kHeight] + kHalf, kStride);
+  if constexpr (kTiles == 2)
+    Tiles::Store<2>(sums[kTileHeight], kStride), Tiles::Store<3>(sums[kTileHeight] + kHalf, kStride);
 }
 
 // Rows [0, height) of x, as many stages as that takes.
 template <size_t kParts>
 void MultiplyRows(const float* x, size_t height, Words w, size_t steps, bool first, float (*sums)[kPanelRows],
                   StepsAhead next) {
-  const size_t stages = (height + 31) / 32;
+  constexpr size_t kStageRows = 2 * kTileHeight;
+  const size_t stages = (height + kStageRows - 1) / kStageRows;
   next.each = (next.bytes / (stages * steps) + kLine - 1) / kLine * kLine;
-  for (size_t r = 0; r < height; r += 32) {
-    const auto body = height - r > 16 ? MultiplyPiece<kParts, 2> : MultiplyPiece<kParts, 1>;
-    body(x + r * kAmxStride, w, steps, first, sums + r, next);
+  for (size_t r = 0; r < height; r += kStageRows) {
+    const auto body = height - r > kTileHeight ? MultiplyPiece<kParts, 2> : MultiplyPiece<kParts, 1>;
+    body(x + r * kMatMulPairStride, w, steps, first, sums + r, next);
   }
 }
 
@@ -210,7 +210,7 @@ void AmxBlock(const AmxJob& job, size_t p_begin, size_t p_end, size_t r_begin, s
   };
   const auto width_of = [k](size_t k0) { return std::min(kMatMulPiece, k - k0); };
   for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {
-    const float* const x = job.cut + (k0 / kMatMulPiece * job.Height() + r_begin) * kAmxStride;
+    const float* const x = job.cut + (k0 / kMatMulPiece * job.Height() + r_begin) * kMatMulPairStride;
     for (size_t p = p_begin; p < p_end; ++p) {
       // The same piece of the next panel, or the next piece of the first: what is read next.
       StepsAhead next;
@@ -238,14 +238,14 @@ void AmxOfType(const AmxJob& job, size_t p_begin, size_t p_end, float* memory) {
   auto& scratch = *new (memory) AmxFloatScratch;
   const size_t height = job.Height();
   TileConfig config;
-  for (size_t t = 0; t < 6; ++t) config.Set(t, std::min<size_t>(height, 16), kTileRowBytes);
-  for (size_t t = 6; t < 8; ++t) config.Set(t, 16, kTileRowBytes);
+  for (size_t t = 0; t < 6; ++t) config.Set(t, std::min(height, kTileHeight), kTileRowBytes);
+  for (size_t t = 6; t < 8; ++t) config.Set(t, kTileHeight, kTileRowBytes);
   const Tiles tiles(config);
   // Whole tiles, and whole rows of x.
-  const size_t each = kAmxBlockRows / (16 * job.x_parts) * 16 * job.x_parts;
+  const size_t each = kAmxBlockRows / (kTileHeight * job.x_parts) * kTileHeight * job.x_parts;
   for (size_t r = 0; r < height; r += each) {
     const size_t end = std::min(height, r + each);
-    if (end - r > 32) {
+    if (end - r > 2 * kTileHeight) {
       AmxBlock<T>(job, p_begin, p_end, r, end, scratch);
     } else {  // a panel at a time: limited by memory, which is best read in order
       for (size_t p = p_begin; p < p_end; ++p) AmxBlock<T>(job, p, p + 1, r, end, scratch);
@@ -281,7 +281,7 @@ namespace stablelm {
 namespace {
 HWY_EXPORT(Amx);
 
-// `width` columns of a row to its parts in one piece, kAmxStride apart.
+// `width` columns of a row to its parts in one piece, kMatMulPairStride apart.
 void CutAmxRow(const float* x, size_t width, size_t parts, float* to) {
   uint16_t bits[kMatMulPiece] = {};
   const size_t bytes = (width + kAmxColumns - 1) / kAmxColumns * kAmxColumns * sizeof(uint16_t);
@@ -298,7 +298,7 @@ void CutAmxRow(const float* x, size_t width, size_t parts, float* to) {
       bits[i] = static_cast<uint16_t>(all >> 16);
       rest[i] -= std::bit_cast<float>(all & 0xFFFF0000u);
     }
-    std::memcpy(to + part * kAmxStride, bits, bytes);
+    std::memcpy(to + part * kMatMulPairStride, bits, bytes);
   }
 }
 
@@ -306,12 +306,13 @@ void CutAmxRow(const float* x, size_t width, size_t parts, float* to) {
 void CutAmxRows(const AmxJob& job, const float* x, size_t row_begin, size_t row_end, float* cut) {
   const size_t k = job.w->columns(), height = job.Height();
   for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {
-    float* const piece = cut + k0 / kMatMulPiece * height * kAmxStride;
+    float* const piece = cut + k0 / kMatMulPiece * height * kMatMulPairStride;
     for (size_t m = row_begin; m < row_end; ++m) {
-      CutAmxRow(x + m * k + k0, std::min(kMatMulPiece, k - k0), job.x_parts, piece + m * job.x_parts * kAmxStride);
+      CutAmxRow(x + m * k + k0, std::min(kMatMulPiece, k - k0), job.x_parts,
+                piece + m * job.x_parts * kMatMulPairStride);
     }
     const size_t filled = job.rows * job.x_parts;
-    if (row_end == job.rows) std::fill(piece + filled * kAmxStride, piece + height * kAmxStride, 0.0f);
+    if (row_end == job.rows) std::fill(piece + filled * kMatMulPairStride, piece + height * kMatMulPairStride, 0.0f);
   }
 }
 
@@ -321,13 +322,8 @@ void AmxMatMulRows(const MatMulInput& in, ThreadPool& pool, Workspace& workspace
   const AmxJob job = {
       .cut = workspace.cut_rows(), .rows = m, .x_parts = AmxXParts(w.compute()), .w = &w, .bias = in.bias, .y = in.y};
   const auto cut = [&](size_t begin, size_t end) { CutAmxRows(job, in.x, begin, end, workspace.cut_rows()); };
-  if (m * k < kSmallWork) {
-    cut(0, m);
-  } else {
-    pool.ForRanges(m, 1, cut);
-  }
-  const size_t each = std::clamp<size_t>(panels / (8 * pool.NumThreads()), 1, kMaxTaskPanels);
-  pool.ForSteps(panels, each, [&](size_t begin, size_t end, size_t worker) {
+  ForRows(pool, m, k, cut);
+  pool.ForSteps(panels, TiledTaskPanels(panels, pool.NumThreads()), [&](size_t begin, size_t end, size_t worker) {
     HWY_DYNAMIC_DISPATCH(Amx)(job, begin, end, workspace.worker(worker));
   });
 }

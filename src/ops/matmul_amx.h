@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "ops/amx.h"
 #include "ops/compute.h"
-#include "ops/matmul.h"
+#include "ops/matmul_cpu.h"
 
 namespace stablelm {
 
@@ -16,16 +17,15 @@ constexpr size_t AmxXParts(Compute compute) { return compute == Compute::kFast ?
 inline constexpr size_t kAmxRowsAtOnce = 512;
 
 // x in pieces of kMatMulPiece columns: part i of row m in the piece that begins at k0 is row r = m * parts + i, of
-// words of two bf16 numbers, the lower column in the lower half, from (k0 / kMatMulPiece * height + r) * kAmxStride
-// floats on. A piece ends with zeros, up to whole tiles of 32 columns. `height` are the rows for `rows` rows of x: as
-// many, or whole tiles of 16 when they are more than one; what fills them up is zero.
-inline constexpr size_t kAmxStride = kMatMulPiece / 2 + 16;
+// words of two bf16 numbers, the lower column in the lower half, from (k0 / kMatMulPiece * height + r) *
+// kMatMulPairStride floats on. A piece ends with zeros, up to whole tiles of 32 columns. `height` are the rows for
+// `rows` rows of x: as many, or whole tiles of 16 when they are more than one; what fills them up is zero.
 constexpr size_t AmxHeight(size_t rows, size_t x_parts) {
   const size_t height = rows * x_parts;
-  return height <= 16 ? height : (height + 15) / 16 * 16;
+  return height <= kTileHeight ? height : (height + kTileHeight - 1) / kTileHeight * kTileHeight;
 }
 constexpr size_t AmxCutFloats(size_t rows, size_t k) {
-  return (k + kMatMulPiece - 1) / kMatMulPiece * AmxHeight(std::min(rows, kAmxRowsAtOnce), 3) * kAmxStride;
+  return PiecesOf(k) * AmxHeight(std::min(rows, kAmxRowsAtOnce), AmxXParts(Compute::kExact)) * kMatMulPairStride;
 }
 
 void AmxMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace);

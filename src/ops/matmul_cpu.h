@@ -13,6 +13,8 @@ namespace stablelm {
 // apart would all fall into the same set of the first cache level.
 inline constexpr size_t kMatMulStride = kMatMulPiece + 16;
 constexpr size_t PiecesOf(size_t k) { return (k + kMatMulPiece - 1) / kMatMulPiece; }
+// The stride where elements are words of two bf16 numbers.
+inline constexpr size_t kMatMulPairStride = kMatMulPiece / 2 + 16;
 constexpr size_t CutRowsFloats(size_t rows, size_t k) { return PiecesOf(k) * rows * kMatMulStride; }
 
 // Cuts rows [row_begin, row_end) of x [rows, k].
@@ -34,12 +36,25 @@ inline constexpr size_t kMaxStreamedRows = 4;
 inline constexpr size_t kStreamedTaskPanels = 4;
 // Elements of x below which threads are not worth their start to prepare it.
 inline constexpr size_t kSmallWork = size_t{1} << 16;
+// body(begin, end) for all of the m rows of x [m, k], by as many threads as they are worth.
+template <class Body>
+void ForRows(ThreadPool& pool, size_t m, size_t k, const Body& body) {
+  if (m * k < kSmallWork) {
+    body(0, m);
+  } else {
+    pool.ForRanges(m, 1, body);
+  }
+}
 // Panels [p_begin, p_end) of y, few rows: limited by memory bandwidth.
 void MatMulStreamed(const MatMulJob& job, size_t p_begin, size_t p_end);
 
 // Panels [p_begin, p_end), at most kMaxTaskPanels, any number of rows: limited by arithmetic. `scratch` has
 // Workspace::kWorkerFloats floats, 64-byte aligned.
 inline constexpr size_t kMaxTaskPanels = 8;
+// Panels that one task of a tiled product takes: enough tasks to even out threads of unequal speed.
+constexpr size_t TiledTaskPanels(size_t panels, size_t threads) {
+  return std::clamp<size_t>(panels / (8 * threads), 1, kMaxTaskPanels);
+}
 void MatMulTiled(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch);
 
 }  // namespace stablelm

@@ -15,14 +15,9 @@ void FastMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
   float* const cut = workspace.cut_rows();
   const FastJob job = {.rows = m, .w = &w, .bias = in.bias, .y = in.y, .cut = cut, .bf16 = Bf16InUse()};
   const auto cut_rows = [&](size_t begin, size_t end) { CutFastRows(in.x, m, k, begin, end, job.bf16, cut); };
-  if (m * k < kSmallWork) {
-    cut_rows(0, m);
-  } else {
-    pool.ForRanges(m, 1, cut_rows);
-  }
+  ForRows(pool, m, k, cut_rows);
   const bool streamed = m <= kMaxStreamedRows;
-  const size_t each =
-      streamed ? kStreamedTaskPanels : std::clamp<size_t>(panels / (8 * pool.NumThreads()), 1, kMaxTaskPanels);
+  const size_t each = streamed ? kStreamedTaskPanels : TiledTaskPanels(panels, pool.NumThreads());
   pool.ForEach((panels + each - 1) / each, [&](size_t index, size_t worker) {
     const size_t begin = index * each, end = std::min(panels, begin + each);
     streamed ? FastMatMulStreamed(job, begin, end) : FastMatMulTiled(job, begin, end, workspace.worker(worker));

@@ -56,7 +56,7 @@ enum class Form : uint8_t {
   kHalves,  // fp32 x in the order of the chain, words of weights
   kWide,    // both fp32 in the order of the chain
 };
-constexpr size_t StrideOf(Form form) { return form == Form::kDot ? kFastStride : kMatMulStride; }
+constexpr size_t StrideOf(Form form) { return form == Form::kDot ? kMatMulPairStride : kMatMulStride; }
 
 HWY_INLINE VU LoadWords(const std::byte* HWY_RESTRICT p) {
   return hn::LoadU(DU(), reinterpret_cast<const uint32_t*>(p));
@@ -334,7 +334,7 @@ void CutFastRow(const float* x, size_t width, bool bf16, float* to) {
 }  // namespace
 
 void CutFastRows(const float* x, size_t rows, size_t k, size_t row_begin, size_t row_end, bool bf16, float* cut) {
-  const size_t stride = bf16 ? kFastStride : kMatMulStride;
+  const size_t stride = bf16 ? kMatMulPairStride : kMatMulStride;
   for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {
     for (size_t m = row_begin; m < row_end; ++m) {
       CutFastRow(x + m * k + k0, std::min(kMatMulPiece, k - k0), bf16, cut + (k0 / kMatMulPiece * rows + m) * stride);

@@ -19,10 +19,9 @@ struct FastJob {
 };
 
 // Rounds rows [row_begin, row_end) of x [rows, k] to bf16 and cuts them into pieces as CutRows does. For the bf16
-// instruction a row of a piece holds words of two, the lower column in the lower half, kFastStride apart; else fp32
-// numbers, kMatMulStride apart, the higher column of a pair first: in the order of the chain. An odd last column is
-// followed by a zero.
-inline constexpr size_t kFastStride = kMatMulPiece / 2 + 16;
+// instruction a row of a piece holds words of two, the lower column in the lower half, kMatMulPairStride apart; else
+// fp32 numbers, kMatMulStride apart, the higher column of a pair first: in the order of the chain. An odd last column
+// is followed by a zero.
 void CutFastRows(const float* x, size_t rows, size_t k, size_t row_begin, size_t row_end, bool bf16, float* cut);
 
 // As MatMulStreamed and MatMulTiled.

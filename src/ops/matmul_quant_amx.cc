@@ -5,8 +5,8 @@
 // tiles work on the next stage.
 //
 // Q8_0 and Q4_0 are folded every 32 columns. The integer scales of K types are multiplied into the weights: their
-// products do not fit in bytes, so that each is written as kHigh * high + low, which are multiplied apart. All sums are
-// exact, so that nothing of this shows in the result.
+// products do not fit in bytes, so that each is written as a power of two times high plus low, multiplied apart. All
+// sums are exact, so that nothing of this shows in the result.
 #include <algorithm>
 #include <utility>
 
@@ -28,8 +28,7 @@
 #define STABLELM_OPS_MATMUL_QUANT_AMX_ONCE_
 namespace stablelm {
 
-inline constexpr size_t kAmxRows = 16;         // of x in a stage, and outputs in a tile
-inline constexpr size_t kAmxBlockRows = 1024;  // whose sums wait together
+inline constexpr size_t kQuantAmxBlockRows = 1024;  // rows of x whose sums wait together
 
 struct AmxScratch {
   // 256 columns of a panel: word i of row r is words[part][i][r]. Small blocks have one part; else low and high.
@@ -38,11 +37,11 @@ struct AmxScratch {
   alignas(64) float scales[8][kPanelRows];      // d of each block; of Q4_K and Q5_K d, then dmin
   // What tiles leave of a stage, of this one and the one before: of K types [part][half of the panel], of others
   // [block].
-  alignas(64) int32_t products[2][8][kAmxRows][kAmxRows];
+  alignas(64) int32_t products[2][8][kTileHeight][kTileHeight];
 };
-static_assert(sizeof(AmxScratch) + kAmxBlockRows * kPanelRows * sizeof(float) <=
+static_assert(sizeof(AmxScratch) + kQuantAmxBlockRows * kPanelRows * sizeof(float) <=
               Workspace::kWorkerFloats * sizeof(float));
-static_assert(kPanelRows == 2 * kAmxRows);
+static_assert(kPanelRows == 2 * kTileHeight);
 
 }  // namespace stablelm
 #endif
@@ -53,7 +52,7 @@ namespace stablelm::HWY_NAMESPACE {
 #if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86_64
 
 using D16 = hn::Repartition<int16_t, DI>;
-static_assert(kLanes == kAmxRows);
+static_assert(kLanes == kTileHeight);
 
 // ------------------------------------------------------------------------------------------------------ unpacking
 
@@ -199,8 +198,8 @@ constexpr TileConfig ConfigOf(DType type, size_t rows) {
   return config;
 }
 
-using Products = int32_t[8][kAmxRows][kAmxRows];
-constexpr size_t kProductStride = kAmxRows * sizeof(int32_t);
+using Products = int32_t[8][kTileHeight][kTileHeight];
+constexpr size_t kProductStride = kTileHeight * sizeof(int32_t);
 
 template <DType kType, int kC, int kA, int kB>
 HWY_INLINE void AddProducts() {
@@ -219,7 +218,7 @@ HWY_INLINE void MultiplySmall(const Stage& s, const AmxScratch& w, size_t half, 
     if (b >= s.blocks) return;
     Tiles::Zero<kC>();
     Tiles::Load<kA>(s.x->Quants(s.block + b, s.row), kSmallBlock);
-    Tiles::Load<kB>(w.words[0][8 * b] + half * kAmxRows, sizeof w.words[0][0]);
+    Tiles::Load<kB>(w.words[0][8 * b] + half * kTileHeight, sizeof w.words[0][0]);
     AddProducts<kType, kC, kA, kB>();
     Tiles::Store<kC>(to[b], kProductStride);
   });
@@ -228,20 +227,20 @@ HWY_INLINE void MultiplySmall(const Stage& s, const AmxScratch& w, size_t half, 
 HWY_NOINLINE void FoldSmall(const Stage& s, const AmxScratch& w, size_t half, const Products& products,
                             float* HWY_RESTRICT sums) {
   const DF df;
-  alignas(64) float x_scales[8][kAmxRows];
+  alignas(64) float x_scales[8][kTileHeight];
   for (size_t b = 0; b < s.blocks; ++b) {
     hn::Store(hn::MaskedLoad(hn::FirstN(df, s.rows), df, s.x->Scale(s.block + b, s.row)), df, x_scales[b]);
   }
-  VF acc[kAmxRows];
-  float* const sum = sums + half * kAmxRows;
-  Unroll<kAmxRows>([&](auto m) STABLELM_INLINE_LAMBDA { acc[m] = hn::Load(df, sum + m * kPanelRows); });
+  VF acc[kTileHeight];
+  float* const sum = sums + half * kTileHeight;
+  Unroll<kTileHeight>([&](auto m) STABLELM_INLINE_LAMBDA { acc[m] = hn::Load(df, sum + m * kPanelRows); });
   for (size_t b = 0; b < s.blocks; ++b) {
-    const VF scale = hn::Load(df, w.scales[b] + half * kAmxRows);
-    Unroll<kAmxRows>([&](auto m) STABLELM_INLINE_LAMBDA {
+    const VF scale = hn::Load(df, w.scales[b] + half * kTileHeight);
+    Unroll<kTileHeight>([&](auto m) STABLELM_INLINE_LAMBDA {
       acc[m] = Fold(acc[m], hn::Load(DI(), products[b][m]), scale, x_scales[b] + m);
     });
   }
-  Unroll<kAmxRows>([&](auto m) STABLELM_INLINE_LAMBDA {
+  Unroll<kTileHeight>([&](auto m) STABLELM_INLINE_LAMBDA {
     if (m >= s.done) hn::Store(acc[m], df, sum + m * kPanelRows);
   });
 }
@@ -257,7 +256,7 @@ HWY_INLINE void MultiplySuper(const Stage& s, const AmxScratch& w) {
     Unroll<4>([&](auto c) STABLELM_INLINE_LAMBDA {
       constexpr size_t kPart = c / 2, kHalf = c % 2;
       constexpr int kB = 6 + kHalf;
-      Tiles::Load<kB>(w.words[kPart][16 * step] + kHalf * kAmxRows, sizeof w.words[0][0]);
+      Tiles::Load<kB>(w.words[kPart][16 * step] + kHalf * kTileHeight, sizeof w.words[0][0]);
       AddProducts<kType, c, kA, kB>();
     });
   });
@@ -306,11 +305,11 @@ HWY_NOINLINE void FoldSuper(const Stage& s, const AmxScratch& w, const Products&
 // `weights`, of `bytes`: those of this stage as packed.
 template <DType kType>
 void Stages(const Stage& s, size_t height, const std::byte* weights, size_t bytes, AmxScratch& scratch, float* sums) {
-  const size_t first = s.row, tiles = (height + kAmxRows - 1) / kAmxRows;
+  const size_t first = s.row, tiles = (height + kTileHeight - 1) / kTileHeight;
   const auto stage_of = [&](size_t t) {
-    const size_t at = std::min(t * kAmxRows, height - s.rows);
+    const size_t at = std::min(t * kTileHeight, height - s.rows);
     Stage stage = s;
-    stage.row = first + at, stage.done = t * kAmxRows - at;
+    stage.row = first + at, stage.done = t * kTileHeight - at;
     return stage;
   };
   const auto sums_of = [&](const Stage& stage) { return sums + (stage.row - first) * kPanelRows; };
@@ -346,14 +345,14 @@ void AmxOfType(const QuantJob& job, size_t p_begin, size_t p_end, float* memory)
   constexpr size_t kRun = kSuperBlock / kBlock;  // blocks unpacked together
   auto& scratch = *new (memory) AmxScratch;
   float* const sums = memory + sizeof(AmxScratch) / sizeof(float);  // [row][kPanelRows]
-  const size_t blocks = job.x.k / kBlock, rows = std::min(kAmxRows, job.rows);
+  const size_t blocks = job.x.k / kBlock, rows = std::min(kTileHeight, job.rows);
   const Tiles tiles(ConfigOf(kType, rows));
   for (size_t p = p_begin; p < p_end; ++p) {
     // Blocks of rows of nearly equal height, none lower than a tile.
-    const size_t cuts = (job.rows + kAmxBlockRows - 1) / kAmxBlockRows;
+    const size_t cuts = (job.rows + kQuantAmxBlockRows - 1) / kQuantAmxBlockRows;
     for (size_t cut = 0; cut < cuts; ++cut) {
       const size_t m0 = cut * job.rows / cuts, height = (cut + 1) * job.rows / cuts - m0;
-      std::fill_n(sums, std::max(height, kAmxRows) * kPanelRows, 0.0f);
+      std::fill_n(sums, std::max(height, kTileHeight) * kPanelRows, 0.0f);
       for (size_t b = 0; b < blocks; b += kRun) {
         const size_t run = std::min(kRun, blocks - b);
         const std::byte* const from = job.w->panel(p) + b * kBytes;

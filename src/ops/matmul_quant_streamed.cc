@@ -63,22 +63,14 @@ HWY_INLINE void FetchAhead(const std::byte* block) {
 }
 
 // body(0) ... body(kParts - 1), which work on a block of kBytes; before each of them asks for a part of what is read
-// kAheadBytes later. For blocks that are unrolled over more than a few lines: by one instruction, because the machine
-// sees one that walks through memory and goes further ahead of it by itself. With an instruction for every line of a
-// block one thread read Q6_K at 27 instead of 48 GB/s, Q4_K at 41 instead of 57 (AMD Zen 5).
+// kAheadBytes later (FetchLines), for blocks that are unrolled over more than a few lines. With an instruction for
+// every line of a block one thread read Q6_K at 27 instead of 48 GB/s, Q4_K at 41 instead of 57 (AMD Zen 5).
 template <size_t kParts, size_t kBytes, class Body>
 HWY_INLINE void ForPartsAhead(const std::byte* block, bool ask, const Body& body) {
   const std::byte* line = block + kAheadBytes;
   for (size_t part = 0; part < kParts; ++part) {
     asm volatile("" : "+r"(part));  // unknown to the compiler, or it would make a copy of the loop for each part
-    if (ask) {
-      const std::byte* const end = block + kAheadBytes + (part + 1) * kBytes / kParts;
-      do {
-        __builtin_prefetch(line, 0, 3);
-        line += 64;
-        asm volatile("" : "+r"(line));  // nor unroll this one
-      } while (line < end);
-    }
+    if (ask) line = FetchLines(line, block + kAheadBytes + (part + 1) * kBytes / kParts);
     Unroll<kParts>([&](auto p) STABLELM_INLINE_LAMBDA {
       if (part == p) body(p);
     });

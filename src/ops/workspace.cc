@@ -4,7 +4,6 @@
 
 #include "ops/amx.h"
 #include "ops/matmul_amx.h"
-#include "ops/matmul_cpu.h"
 
 namespace stablelm {
 namespace {
