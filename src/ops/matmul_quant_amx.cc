@@ -56,9 +56,6 @@ static_assert(kLanes == kTileHeight);
 
 // ------------------------------------------------------------------------------------------------------ unpacking
 
-HWY_INLINE void StoreWord(VI words, int32_t (&to)[kPanelRows], size_t row) { hn::Store(words, DI(), to + row); }
-HWY_INLINE void StoreScale(VF scale, float (&to)[kPanelRows], size_t row) { hn::Store(scale, DF(), to + row); }
-
 // Products of 16-bit lanes.
 HWY_INLINE VI Multiply16(VI a, VI b) {
   const D16 d;
@@ -105,23 +102,10 @@ void UnpackAffineBlock(const std::byte* w, AmxScratch& out) {
       low[j] = hn::And(factor, seven);
       high[j] = hn::And(hn::ShiftRight<kAffineShift>(factor), seven);
     });
-    const auto store = [&](VI quants, auto j, size_t i) STABLELM_INLINE_LAMBDA {
+    ForAffineQuants<kType>(w, row, [&](auto j, size_t i, VI quants) STABLELM_INLINE_LAMBDA {
       StoreWord(Multiply16(quants, low[j]), out.words[0][8 * j + i], row);
       StoreWord(Multiply16(quants, high[j]), out.words[1][8 * j + i], row);
-    };
-    for (size_t i = 0; i < 8; ++i) {
-      [[maybe_unused]] VI fifth;
-      if constexpr (kType == DType::kQ5_K) fifth = PackedWord(w + Packed::kHigh, i, row);
-      Unroll<4>([&](auto j) STABLELM_INLINE_LAMBDA {
-        const VI both = PackedWord(w + Packed::kQuants, 8 * j + i, row);
-        VI even = LowNibbles(both), odd = HighNibbles(both);
-        if constexpr (kType == DType::kQ5_K) {
-          even = OrMasked(even, FifthBits<2 * j>(fifth), 0x10), odd = OrMasked(odd, FifthBits<2 * j + 1>(fifth), 0x10);
-        }
-        store(even, std::integral_constant<size_t, 2 * j>(), i);
-        store(odd, std::integral_constant<size_t, 2 * j + 1>(), i);
-      });
-    }
+    });
   }
 }
 
@@ -143,25 +127,12 @@ void UnpackQ6_KBlock(const std::byte* w, AmxScratch& out) {
     Unroll<16>([&](auto j) STABLELM_INLINE_LAMBDA {
       factors[j] = SignedFactor<QuantMultiply::kPairs, j % 4>(PackedWord(w + Packed::kScales, j / 4, row));
     });
-    // Word `i` of the 64 ones.
-    const auto store = [&](VI quants, VI factor, size_t i) STABLELM_INLINE_LAMBDA {
-      const VI even = Multiply16(centred(quants), factor), odd = Multiply16(centred(hn::ShiftRight<8>(quants)), factor);
-      StoreWord(hn::Or(hn::And(even, rest), hn::ShiftLeft<8>(hn::And(odd, rest))), out.words[0][i], row);
-      StoreWord(hn::Or(hn::And(upper(even), bytes), hn::ShiftLeft<8>(hn::And(upper(odd), bytes))), out.words[1][i],
-                row);
-    };
-    Unroll<4>([&](auto part) STABLELM_INLINE_LAMBDA {
-      constexpr size_t kT = part / 2, kSub = part % 2;  // four words are a sub-block
-      for (size_t i = 4 * kSub; i < 4 * (kSub + 1); ++i) {
-        const VI high = PackedWord(w + Packed::kHigh, 8 * kT + i, row);
-        const VI first = PackedWord(w + Packed::kLow, 16 * kT + i, row);
-        const VI second = PackedWord(w + Packed::kLow, 16 * kT + 8 + i, row);
-        store(OrMasked(LowNibbles(first), hn::ShiftLeft<4>(high), 0x30), factors[8 * kT + kSub], 32 * kT + i);
-        store(OrMasked(LowNibbles(second), hn::ShiftLeft<2>(high), 0x30), factors[8 * kT + 2 + kSub], 32 * kT + 8 + i);
-        store(OrMasked(HighNibbles(first), high, 0x30), factors[8 * kT + 4 + kSub], 32 * kT + 16 + i);
-        store(OrMasked(HighNibbles(second), hn::ShiftRight<2>(high), 0x30), factors[8 * kT + 6 + kSub],
-              32 * kT + 24 + i);
-      }
+    ForSixQuants(w, row, [&](auto j, size_t i, VI quants) STABLELM_INLINE_LAMBDA {
+      const VI even = Multiply16(centred(quants), factors[j]);
+      const VI odd = Multiply16(centred(hn::ShiftRight<8>(quants)), factors[j]);
+      StoreWord(hn::Or(hn::And(even, rest), hn::ShiftLeft<8>(hn::And(odd, rest))), out.words[0][4 * j + i], row);
+      StoreWord(hn::Or(hn::And(upper(even), bytes), hn::ShiftLeft<8>(hn::And(upper(odd), bytes))),
+                out.words[1][4 * j + i], row);
     });
   }
 }
@@ -366,20 +337,8 @@ void AmxOfType(const QuantJob& job, size_t p_begin, size_t p_end, float* memory)
 }
 
 void Amx(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch) {
-  switch (job.w->type()) {
-    case DType::kQ8_0:
-      return AmxOfType<DType::kQ8_0>(job, p_begin, p_end, scratch);
-    case DType::kQ4_0:
-      return AmxOfType<DType::kQ4_0>(job, p_begin, p_end, scratch);
-    case DType::kQ4_K:
-      return AmxOfType<DType::kQ4_K>(job, p_begin, p_end, scratch);
-    case DType::kQ5_K:
-      return AmxOfType<DType::kQ5_K>(job, p_begin, p_end, scratch);
-    case DType::kQ6_K:
-      return AmxOfType<DType::kQ6_K>(job, p_begin, p_end, scratch);
-    default:
-      STABLELM_CHECK(false);
-  }
+  WithQuantType(job.w->type(),
+                [&](auto type) STABLELM_INLINE_LAMBDA { AmxOfType<type>(job, p_begin, p_end, scratch); });
 }
 
 #else

@@ -271,20 +271,8 @@ void StreamedOfType(const QuantJob& job, size_t p_begin, size_t p_end) {
 
 template <QuantMultiply kWay>
 void StreamedBy(const QuantJob& job, size_t p_begin, size_t p_end) {
-  switch (job.w->type()) {
-    case DType::kQ8_0:
-      return StreamedOfType<DType::kQ8_0, kWay>(job, p_begin, p_end);
-    case DType::kQ4_0:
-      return StreamedOfType<DType::kQ4_0, kWay>(job, p_begin, p_end);
-    case DType::kQ4_K:
-      return StreamedOfType<DType::kQ4_K, kWay>(job, p_begin, p_end);
-    case DType::kQ5_K:
-      return StreamedOfType<DType::kQ5_K, kWay>(job, p_begin, p_end);
-    case DType::kQ6_K:
-      return StreamedOfType<DType::kQ6_K, kWay>(job, p_begin, p_end);
-    default:
-      STABLELM_CHECK(false);
-  }
+  WithQuantType(job.w->type(),
+                [&](auto type) STABLELM_INLINE_LAMBDA { StreamedOfType<type, kWay>(job, p_begin, p_end); });
 }
 
 // Where words are multiplied by plain arithmetic, memory is never what limits: all products go through tiles.

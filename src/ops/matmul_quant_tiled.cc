@@ -55,9 +55,6 @@ static_assert(kPanelRows % (kTileVectors * kLanes) == 0);
 
 // ------------------------------------------------------------------------------------------------------ unpacking
 
-HWY_INLINE void StoreWord(VI words, int32_t (&to)[kPanelRows], size_t row) { hn::Store(words, DI(), to + row); }
-HWY_INLINE void StoreScale(VF scale, float (&to)[kPanelRows], size_t row) { hn::Store(scale, DF(), to + row); }
-
 // Small blocks: block `b` of those in `out`.
 template <QuantMultiply kWay>
 void UnpackSmall(DType type, const std::byte* w, size_t b, UnpackedColumns& out) {
@@ -93,22 +90,9 @@ void UnpackAffineBlock(const std::byte* w, UnpackedColumns& out) {
     Unroll<8>([&](auto j) STABLELM_INLINE_LAMBDA {
       StoreWord(UnsignedFactor<kWay, j % 4>(factors.scale[j / 4]), out.factors[j], row);
     });
-    for (size_t i = 0; i < 8; ++i) {
-      if constexpr (kType == DType::kQ4_K) {
-        for (size_t j = 0; j < 4; ++j) {
-          const VI both = PackedWord(w + Packed::kQuants, 8 * j + i, row);
-          StoreWord(LowNibbles(both), out.words[0][16 * j + i], row);
-          StoreWord(HighNibbles(both), out.words[0][16 * j + 8 + i], row);
-        }
-      } else {
-        const VI high = PackedWord(w + Packed::kHigh, i, row);
-        Unroll<4>([&](auto j) STABLELM_INLINE_LAMBDA {
-          const VI both = PackedWord(w + Packed::kQuants, 8 * j + i, row);
-          StoreWord(OrMasked(LowNibbles(both), FifthBits<2 * j>(high), 0x10), out.words[0][16 * j + i], row);
-          StoreWord(OrMasked(HighNibbles(both), FifthBits<2 * j + 1>(high), 0x10), out.words[0][16 * j + 8 + i], row);
-        });
-      }
-    }
+    ForAffineQuants<kType>(w, row, [&](auto j, size_t i, VI quants) STABLELM_INLINE_LAMBDA {
+      StoreWord(quants, out.words[0][8 * j + i], row);
+    });
   }
 }
 
@@ -127,19 +111,9 @@ void UnpackQ6_K(const std::byte* w, UnpackedColumns& out) {
                       STABLELM_INLINE_LAMBDA { StoreWord(SignedPair<i>(factors), out.pairs[2 * quarter + i], row); });
       }
     }
-    for (size_t t = 0; t < 2; ++t) {
-      for (size_t i = 0; i < 8; ++i) {
-        const VI high = PackedWord(w + Packed::kHigh, 8 * t + i, row);
-        const VI first = PackedWord(w + Packed::kLow, 16 * t + i, row);
-        const VI second = PackedWord(w + Packed::kLow, 16 * t + 8 + i, row);
-        const auto store = [&](VI words, size_t r)
-                               STABLELM_INLINE_LAMBDA { StoreWord(words, out.words[0][32 * t + 8 * r + i], row); };
-        store(OrMasked(LowNibbles(first), hn::ShiftLeft<4>(high), 0x30), 0);
-        store(OrMasked(LowNibbles(second), hn::ShiftLeft<2>(high), 0x30), 1);
-        store(OrMasked(HighNibbles(first), high, 0x30), 2);
-        store(OrMasked(HighNibbles(second), hn::ShiftRight<2>(high), 0x30), 3);
-      }
-    }
+    ForSixQuants(w, row, [&](auto j, size_t i, VI quants) STABLELM_INLINE_LAMBDA {
+      StoreWord(quants, out.words[0][4 * j + i], row);
+    });
   }
 }
 
@@ -355,20 +329,8 @@ void TiledOfType(const QuantJob& job, size_t p_begin, size_t p_end, float* scrat
 
 template <QuantMultiply kWay>
 void TiledBy(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch) {
-  switch (job.w->type()) {
-    case DType::kQ8_0:
-      return TiledOfType<DType::kQ8_0, kWay>(job, p_begin, p_end, scratch);
-    case DType::kQ4_0:
-      return TiledOfType<DType::kQ4_0, kWay>(job, p_begin, p_end, scratch);
-    case DType::kQ4_K:
-      return TiledOfType<DType::kQ4_K, kWay>(job, p_begin, p_end, scratch);
-    case DType::kQ5_K:
-      return TiledOfType<DType::kQ5_K, kWay>(job, p_begin, p_end, scratch);
-    case DType::kQ6_K:
-      return TiledOfType<DType::kQ6_K, kWay>(job, p_begin, p_end, scratch);
-    default:
-      STABLELM_CHECK(false);
-  }
+  WithQuantType(job.w->type(),
+                [&](auto type) STABLELM_INLINE_LAMBDA { TiledOfType<type, kWay>(job, p_begin, p_end, scratch); });
 }
 
 void Tiled(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch) {

@@ -21,6 +21,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/error.h"
 #include "ops/load_float-inl.h"
 #include "ops/matmul_quant_cpu.h"
 #include "ops/quant/blocks.h"
@@ -254,6 +255,10 @@ HWY_INLINE void FetchShare(const std::byte* from, size_t bytes, size_t i, size_t
   FetchLines(first + std::min(bytes, i * share), first + std::min(bytes, (i + 1) * share));
 }
 
+// Units of kLanes weight rows from `row` on, unpacked.
+HWY_INLINE void StoreWord(VI words, int32_t (&to)[kPanelRows], size_t row) { hn::Store(words, DI(), to + row); }
+HWY_INLINE void StoreScale(VF scale, float (&to)[kPanelRows], size_t row) { hn::Store(scale, DF(), to + row); }
+
 // A packed block of a type: columns, bytes, and where its fields begin.
 template <class Stored, size_t kElementsOf>
 struct PackedBlockOf {
@@ -283,6 +288,49 @@ struct PackedBlock<DType::kQ6_K> : PackedBlockOf<BlockQ6_K, kSuperBlock> {
   static constexpr size_t kScales = 2 * kPanelRows, kLow = kScales + 16 * kPanelRows, kHigh = kLow + 128 * kPanelRows;
 };
 
+// The quants of a block of Q4_K or Q5_K, without sign: store(j, i, quants) gets word i of sub-block j, a constant.
+template <DType kType, class Store>
+HWY_INLINE void ForAffineQuants(const std::byte* w, size_t row, const Store& store) {
+  using Packed = PackedBlock<kType>;
+  for (size_t i = 0; i < 8; ++i) {
+    [[maybe_unused]] VI high;
+    if constexpr (kType == DType::kQ5_K) high = PackedWord(w + Packed::kHigh, i, row);
+    Unroll<4>([&](auto pair) STABLELM_INLINE_LAMBDA {
+      const std::integral_constant<size_t, 2 * pair> even;
+      const std::integral_constant<size_t, 2 * pair + 1> odd;
+      const VI both = PackedWord(w + Packed::kQuants, 8 * pair + i, row);
+      if constexpr (kType == DType::kQ5_K) {
+        store(even, i, OrMasked(LowNibbles(both), FifthBits<even>(high), 0x10));
+        store(odd, i, OrMasked(HighNibbles(both), FifthBits<odd>(high), 0x10));
+      } else {
+        store(even, i, LowNibbles(both));
+        store(odd, i, HighNibbles(both));
+      }
+    });
+  }
+}
+// Of Q6_K, whose sub-blocks are four words.
+template <class Store>
+HWY_INLINE void ForSixQuants(const std::byte* w, size_t row, const Store& store) {
+  using Packed = PackedBlock<DType::kQ6_K>;
+  Unroll<4>([&](auto part) STABLELM_INLINE_LAMBDA {
+    constexpr size_t kT = part / 2, kHalf = part % 2;
+    for (size_t i = 0; i < 4; ++i) {
+      const size_t word = 4 * kHalf + i;
+      const VI high = PackedWord(w + Packed::kHigh, 8 * kT + word, row);
+      const VI first = PackedWord(w + Packed::kLow, 16 * kT + word, row);
+      const VI second = PackedWord(w + Packed::kLow, 16 * kT + 8 + word, row);
+      const auto to = [&](auto r, VI quants) STABLELM_INLINE_LAMBDA {
+        store(std::integral_constant<size_t, 8 * kT + 2 * r + kHalf>(), i, quants);
+      };
+      to(std::integral_constant<size_t, 0>(), OrMasked(LowNibbles(first), hn::ShiftLeft<4>(high), 0x30));
+      to(std::integral_constant<size_t, 1>(), OrMasked(LowNibbles(second), hn::ShiftLeft<2>(high), 0x30));
+      to(std::integral_constant<size_t, 2>(), OrMasked(HighNibbles(first), high, 0x30));
+      to(std::integral_constant<size_t, 3>(), OrMasked(HighNibbles(second), hn::ShiftRight<2>(high), 0x30));
+    }
+  });
+}
+
 // The 6-bit scales and minimums of a Q4_K or Q5_K block, four sub-blocks to a word.
 struct AffineFactors {
   // An implicit constructor would be compiled for no target, which g++ refuses to call those of NEON's vectors from.
@@ -311,6 +359,25 @@ HWY_INLINE VI SumOfMinimums(const VI (&minimum)[2], const VI (&x)[4]) {
   AddWord<kWay>(low, minimum[0], x[2]);
   AddWord<kWay>(low, minimum[1], x[3]);
   return AddScaled<kWay>(AddSum<kWay>(hn::Zero(d), low), ConstantFactor<kWay>(128), high);
+}
+
+// body(std::integral_constant<DType, type>()) for a quantized type.
+template <class Body>
+HWY_INLINE void WithQuantType(DType type, const Body& body) {
+  switch (type) {
+    case DType::kQ8_0:
+      return body(std::integral_constant<DType, DType::kQ8_0>());
+    case DType::kQ4_0:
+      return body(std::integral_constant<DType, DType::kQ4_0>());
+    case DType::kQ4_K:
+      return body(std::integral_constant<DType, DType::kQ4_K>());
+    case DType::kQ5_K:
+      return body(std::integral_constant<DType, DType::kQ5_K>());
+    case DType::kQ6_K:
+      return body(std::integral_constant<DType, DType::kQ6_K>());
+    default:
+      STABLELM_CHECK(false);
+  }
 }
 
 }  // namespace stablelm::HWY_NAMESPACE
