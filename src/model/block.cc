@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "ops/add.h"
 #include "ops/gelu.h"
-#include "ops/layer_norm.h"
+#include "ops/row_step.h"
 
 namespace stablelm {
 namespace {
@@ -12,20 +12,22 @@ void Observe(const BlockInput& in, const char* module, const AlignedBuffer<float
   if (in.observer) in.observer->OnStep(in.layer, module, y.data(), in.rows, width);
 }
 
-void Norm(const NormWeights& w, const BlockInput& in, ForwardContext& ctx) {
-  LayerNorm({.x = ctx.x.data(),
-             .rows = static_cast<size_t>(in.rows),
-             .width = static_cast<size_t>(in.config.hidden_size),
-             .weight = w.weight,
-             .bias = w.bias,
-             .eps = in.config.layer_norm_eps,
-             .y = ctx.normed.data()},
-            ctx.pool);
+// y = linear(step(x)). An observer sees step(x) as `module`; nobody else needs it written, to `between`, which may be
+// x.
+void ApplyAfter(const RowStep& step, const char* module, const AlignedBuffer<float>& x, AlignedBuffer<float>& between,
+                const Linear& linear, AlignedBuffer<float>& y, const BlockInput& in, ForwardContext& ctx) {
+  if (!in.observer) {
+    return linear.ApplyAfter(step, x.data(), between.data(), in.rows, y.data(), ctx.pool, ctx.workspace);
+  }
+  const size_t width = linear.weight().columns();
+  RunStep(step, x.data(), static_cast<size_t>(in.rows), width, between.data(), ctx.pool);
+  Observe(in, module, between, static_cast<int64_t>(width));
+  linear.Apply(between.data(), in.rows, y.data(), ctx.pool, ctx.workspace);
 }
 
-// ctx.normed [T, C] -> ctx.attn_out [T, C]
+// ctx.x [T, C] -> ctx.attn_out [T, C]
 void Attention(const BlockWeights& w, const BlockInput& in, ForwardContext& ctx) {
-  w.qkv.Apply(ctx.normed.data(), in.rows, ctx.qkv.data(), ctx.pool, ctx.workspace);
+  ApplyAfter(w.attn_norm, "input_layernorm", ctx.x, ctx.normed, w.qkv, ctx.qkv, in, ctx);
   Observe(in, "attention.query_key_value", ctx.qkv, 3 * in.config.hidden_size);
   const AttentionInput attention = {.qkv = ctx.qkv.data(),
                                     .qkv_layout = w.qkv_layout,
@@ -48,14 +50,12 @@ void Attention(const BlockWeights& w, const BlockInput& in, ForwardContext& ctx)
   Observe(in, "attention.dense", ctx.attn_out, in.config.hidden_size);
 }
 
-// ctx.normed [T, C] -> ctx.mlp_out [T, C]
+// ctx.x [T, C] -> ctx.mlp_out [T, C]
 void Mlp(const BlockWeights& w, const BlockInput& in, ForwardContext& ctx) {
-  w.mlp_up.Apply(ctx.normed.data(), in.rows, ctx.mlp_up.data(), ctx.pool, ctx.workspace);
+  ApplyAfter(w.mlp_norm, "post_attention_layernorm", ctx.x, ctx.normed, w.mlp_up, ctx.mlp_up, in, ctx);
   Observe(in, "mlp.dense_h_to_4h", ctx.mlp_up, in.config.intermediate_size);
-  Gelu(in.config.activation == Activation::kGeluErf ? GeluForm::kErf : GeluForm::kTanh, ctx.mlp_up.data(),
-       static_cast<size_t>(in.rows * in.config.intermediate_size), ctx.pool);
-  Observe(in, "mlp.act", ctx.mlp_up, in.config.intermediate_size);
-  w.mlp_down.Apply(ctx.mlp_up.data(), in.rows, ctx.mlp_out.data(), ctx.pool, ctx.workspace);
+  const GeluForm gelu = in.config.activation == Activation::kGeluErf ? GeluForm::kErf : GeluForm::kTanh;
+  ApplyAfter(gelu, "mlp.act", ctx.mlp_up, ctx.mlp_up, w.mlp_down, ctx.mlp_out, in, ctx);
   Observe(in, "mlp.dense_4h_to_h", ctx.mlp_out, in.config.hidden_size);
 }
 
@@ -63,13 +63,9 @@ void Mlp(const BlockWeights& w, const BlockInput& in, ForwardContext& ctx) {
 
 void RunBlock(const BlockWeights& w, const BlockInput& in, ForwardContext& ctx) {
   const size_t n = static_cast<size_t>(in.rows * in.config.hidden_size);
-  Norm(w.attn_norm, in, ctx);
-  Observe(in, "input_layernorm", ctx.normed, in.config.hidden_size);
   Attention(w, in, ctx);
   if (!in.config.parallel_residual) AddInPlace(ctx.attn_out.data(), ctx.x.data(), n, ctx.pool);
-  Norm(w.mlp_norm, in, ctx);  // of x before the attention when parallel, after it when sequential
-  Observe(in, "post_attention_layernorm", ctx.normed, in.config.hidden_size);
-  Mlp(w, in, ctx);
+  Mlp(w, in, ctx);  // of x before the attention when parallel, after it when sequential
   if (in.config.parallel_residual) {
     AddPairInPlace(ctx.mlp_out.data(), ctx.attn_out.data(), ctx.x.data(), n, ctx.pool);
   } else {

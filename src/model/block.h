@@ -10,22 +10,18 @@
 #include "model/kv_cache.h"
 #include "model/linear.h"
 #include "ops/attention.h"
+#include "ops/layer_norm.h"
 
 namespace stablelm {
 
-struct NormWeights {
-  const float* weight = nullptr;  // [C]
-  const float* bias = nullptr;    // [C]
-};
-
 struct BlockWeights {
-  NormWeights attn_norm;  // input_layernorm
-  Linear qkv;             // attention.query_key_value [3C, C]
-  QkvLayout qkv_layout;   // of its rows
-  Linear attn_out;        // attention.dense [C, C]
-  NormWeights mlp_norm;   // post_attention_layernorm
-  Linear mlp_up;          // mlp.dense_h_to_4h [F, C]
-  Linear mlp_down;        // mlp.dense_4h_to_h [C, F]
+  LayerNormWeights attn_norm;  // input_layernorm
+  Linear qkv;                  // attention.query_key_value [3C, C]
+  QkvLayout qkv_layout;        // of its rows
+  Linear attn_out;             // attention.dense [C, C]
+  LayerNormWeights mlp_norm;   // post_attention_layernorm
+  Linear mlp_up;               // mlp.dense_h_to_4h [F, C]
+  Linear mlp_down;             // mlp.dense_4h_to_h [C, F]
 };
 
 // Where the sequences of the batch lie, and their cache in this layer.

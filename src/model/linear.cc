@@ -117,4 +117,9 @@ void Linear::Apply(const float* x, int64_t rows, float* y, ThreadPool& pool, Wor
   MatMul({.x = x, .m = rows, .w = &weight_, .bias = bias_, .y = y}, pool, workspace);
 }
 
+void Linear::ApplyAfter(const RowStep& step, const float* x, float* stepped, int64_t rows, float* y, ThreadPool& pool,
+                        Workspace& workspace) const {
+  MatMul({.x = x, .m = rows, .w = &weight_, .bias = bias_, .y = y, .step = step, .stepped = stepped}, pool, workspace);
+}
+
 }  // namespace stablelm

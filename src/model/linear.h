@@ -9,6 +9,7 @@
 #include "base/tensor.h"
 #include "base/thread_pool.h"
 #include "ops/packed_matrix.h"
+#include "ops/row_step.h"
 #include "ops/workspace.h"
 
 namespace stablelm {
@@ -34,6 +35,9 @@ class Linear {
 
   // x [rows, in], y [rows, out], both contiguous and not overlapping. A row's bits do not depend on the other rows.
   void Apply(const float* x, int64_t rows, float* y, ThreadPool& pool, Workspace& workspace) const;
+  // Of rows that go through `step` first; `stepped` [rows, in] is room for them and may be x (MatMulInput).
+  void ApplyAfter(const RowStep& step, const float* x, float* stepped, int64_t rows, float* y, ThreadPool& pool,
+                  Workspace& workspace) const;
 
  private:
   PackedMatrix weight_;

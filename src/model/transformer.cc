@@ -41,7 +41,7 @@ Transformer::Transformer(LoadedWeights weights, const LoadOptions& options, std:
     return reinterpret_cast<const float*>(weights_.Get(kind, layer).data);  // always aligned fp32
   };
   const auto norm = [&](WeightKind weight, WeightKind bias, int32_t layer) {
-    return NormWeights{vector(weight, layer), vector(bias, layer)};
+    return LayerNormWeights{vector(weight, layer), vector(bias, layer), config_.layer_norm_eps};
   };
   using K = WeightKind;
   const std::vector<WeightEntry> table = WeightTable(config_);
@@ -189,14 +189,9 @@ void Transformer::Run(std::span<const BatchSequence> batch, const Placed& placed
   }
 
   const auto final_norm = [&](const float* x, int64_t rows, float* y) {
-    LayerNorm({.x = x,
-               .rows = static_cast<size_t>(rows),
-               .width = static_cast<size_t>(width),
-               .weight = final_norm_.weight,
-               .bias = final_norm_.bias,
-               .eps = config_.layer_norm_eps,
-               .y = y},
-              ctx.pool);
+    LayerNorm(
+        {.x = x, .rows = static_cast<size_t>(rows), .width = static_cast<size_t>(width), .norm = final_norm_, .y = y},
+        ctx.pool);
   };
   if (observer) {
     final_norm(ctx.x.data(), placed.rows, ctx.normed.data());

@@ -59,7 +59,7 @@ class Transformer {
   RotaryTable rotary_;
   TensorView embedding_;  // [V, C]
   std::vector<BlockWeights> blocks_;
-  NormWeights final_norm_;
+  LayerNormWeights final_norm_;
   Linear output_;  // [V, C]
 };
 

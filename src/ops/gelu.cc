@@ -47,24 +47,24 @@ HWY_INLINE VF GeluTanh(DF d, VF z) {
 }
 
 template <typename F>
-HWY_INLINE void Map(float* values, size_t n, const F& f) {
+HWY_INLINE void Map(const float* x, size_t n, float* y, const F& f) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
   size_t i = 0;
-  for (; i + lanes <= n; i += lanes) hn::StoreU(f(d, hn::LoadU(d, values + i)), d, values + i);
+  for (; i + lanes <= n; i += lanes) hn::StoreU(f(d, hn::LoadU(d, x + i)), d, y + i);
   if (i < n) {  // the same vector arithmetic for the rest
     HWY_ALIGN float rest[HWY_MAX_BYTES / sizeof(float)] = {};
-    std::memcpy(rest, values + i, (n - i) * sizeof(float));
+    std::memcpy(rest, x + i, (n - i) * sizeof(float));
     hn::Store(f(d, hn::Load(d, rest)), d, rest);
-    std::memcpy(values + i, rest, (n - i) * sizeof(float));
+    std::memcpy(y + i, rest, (n - i) * sizeof(float));
   }
 }
 
-void GeluErfAll(float* values, size_t n) {
-  Map(values, n, [](DF d, VF z) HWY_ATTR { return GeluErf(d, z); });
+void GeluErfAll(const float* x, size_t n, float* y) {
+  Map(x, n, y, [](DF d, VF z) HWY_ATTR { return GeluErf(d, z); });
 }
-void GeluTanhAll(float* values, size_t n) {
-  Map(values, n, [](DF d, VF z) HWY_ATTR { return GeluTanh(d, z); });
+void GeluTanhAll(const float* x, size_t n, float* y) {
+  Map(x, n, y, [](DF d, VF z) HWY_ATTR { return GeluTanh(d, z); });
 }
 
 }  // namespace stablelm::HWY_NAMESPACE
@@ -77,22 +77,24 @@ HWY_EXPORT(GeluErfAll);
 HWY_EXPORT(GeluTanhAll);
 }  // namespace
 
-void Gelu(GeluForm form, float* values, size_t n, ThreadPool& pool) {
-  pool.ForRanges(n, 4096, [&](size_t begin, size_t end) {
-    if (form == GeluForm::kErf) {
-      HWY_DYNAMIC_DISPATCH(GeluErfAll)(values + begin, end - begin);
-    } else {
-      HWY_DYNAMIC_DISPATCH(GeluTanhAll)(values + begin, end - begin);
-    }
-  });
+void Gelu(GeluForm form, const float* x, size_t n, float* y, ThreadPool& pool) {
+  pool.ForRanges(n, 4096, [&](size_t begin, size_t end) { Gelu(form, x + begin, end - begin, y + begin); });
 }
 
-void GeluRef(GeluForm form, float* values, size_t n) {
+void Gelu(GeluForm form, const float* x, size_t n, float* y) {
+  if (form == GeluForm::kErf) {
+    HWY_DYNAMIC_DISPATCH(GeluErfAll)(x, n, y);
+  } else {
+    HWY_DYNAMIC_DISPATCH(GeluTanhAll)(x, n, y);
+  }
+}
+
+void GeluRef(GeluForm form, const float* x, size_t n, float* y) {
   for (size_t i = 0; i < n; ++i) {
-    const double z = static_cast<double>(values[i]);
+    const double z = static_cast<double>(x[i]);
     const double gate = form == GeluForm::kErf ? std::erfc(-z / std::numbers::sqrt2)
                                                : 1 + std::tanh(0.7978845608028654 * (z + 0.044715 * z * z * z));
-    values[i] = static_cast<float>(0.5 * z * gate);
+    y[i] = static_cast<float>(0.5 * z * gate);
   }
 }
 

@@ -1,4 +1,4 @@
-// The activation of the MLP, in place.
+// The activation of the MLP.
 //
 // Erf form ("gelu"): 0.5 z (1 + erf(z / sqrt 2)). Tanh form ("gelu_new"): 0.5 z (1 + tanh(sqrt(2/pi) (z + 0.044715
 // z^3))).
@@ -12,8 +12,9 @@ namespace stablelm {
 
 enum class GeluForm { kErf, kTanh };
 
-// Each element's bits depend on that element alone.
-void Gelu(GeluForm form, float* values, size_t n, ThreadPool& pool);
-void GeluRef(GeluForm form, float* values, size_t n);  // std::erf and std::tanh in fp64
+// y [n] of x [n], which may be y. Each element's bits depend on that element alone.
+void Gelu(GeluForm form, const float* x, size_t n, float* y, ThreadPool& pool);
+void Gelu(GeluForm form, const float* x, size_t n, float* y);     // by the calling thread
+void GeluRef(GeluForm form, const float* x, size_t n, float* y);  // std::erf and std::tanh in fp64
 
 }  // namespace stablelm

@@ -36,14 +36,14 @@ void NormRows(const LayerNormInput& in, size_t begin, size_t end) {
       const double c = static_cast<double>(x[i] - mean);
       total += c * c;
     }
-    const float scale = static_cast<float>(1.0 / std::sqrt(total / static_cast<double>(n) + in.eps));
+    const float scale = static_cast<float>(1.0 / std::sqrt(total / static_cast<double>(n) + in.norm.eps));
 
     const auto scale_v = hn::Set(d, scale);
     for (size_t i = 0; i < whole; i += lanes) {
       const auto c = hn::Mul(hn::Sub(hn::LoadU(d, x + i), mean_v), scale_v);
-      hn::StoreU(hn::MulAdd(c, hn::LoadU(d, in.weight + i), hn::LoadU(d, in.bias + i)), d, y + i);
+      hn::StoreU(hn::MulAdd(c, hn::LoadU(d, in.norm.weight + i), hn::LoadU(d, in.norm.bias + i)), d, y + i);
     }
-    for (size_t i = whole; i < n; ++i) y[i] = (x[i] - mean) * scale * in.weight[i] + in.bias[i];
+    for (size_t i = whole; i < n; ++i) y[i] = (x[i] - mean) * scale * in.norm.weight[i] + in.norm.bias[i];
   }
 }
 
@@ -57,10 +57,11 @@ HWY_EXPORT(NormRows);
 }
 
 void LayerNorm(const LayerNormInput& in, ThreadPool& pool) {
-  const auto rows = [&](size_t begin, size_t end) { HWY_DYNAMIC_DISPATCH(NormRows)(in, begin, end); };
-  if (in.rows == 1) return rows(0, 1);
-  pool.ForRanges(in.rows, 1, rows);
+  if (in.rows == 1) return LayerNorm(in);
+  pool.ForRanges(in.rows, 1, [&](size_t begin, size_t end) { HWY_DYNAMIC_DISPATCH(NormRows)(in, begin, end); });
 }
+
+void LayerNorm(const LayerNormInput& in) { HWY_DYNAMIC_DISPATCH(NormRows)(in, 0, in.rows); }
 
 void LayerNormRef(const LayerNormInput& in) {
   const double n = static_cast<double>(in.width);
@@ -69,11 +70,11 @@ void LayerNormRef(const LayerNormInput& in) {
     double mean = 0, variance = 0;
     for (size_t i = 0; i < in.width; ++i) mean += static_cast<double>(x[i]) / n;
     for (size_t i = 0; i < in.width; ++i) variance += std::pow(static_cast<double>(x[i]) - mean, 2) / n;
-    const double scale = 1.0 / std::sqrt(variance + in.eps);
+    const double scale = 1.0 / std::sqrt(variance + in.norm.eps);
     for (size_t i = 0; i < in.width; ++i) {
       in.y[r * in.width + i] =
-          static_cast<float>((static_cast<double>(x[i]) - mean) * scale * static_cast<double>(in.weight[i]) +
-                             static_cast<double>(in.bias[i]));
+          static_cast<float>((static_cast<double>(x[i]) - mean) * scale * static_cast<double>(in.norm.weight[i]) +
+                             static_cast<double>(in.norm.bias[i]));
     }
   }
 }

@@ -8,18 +8,23 @@
 
 namespace stablelm {
 
-struct LayerNormInput {
-  const float* x = nullptr;  // [rows, width]
-  size_t rows = 0;
-  size_t width = 0;               // C >= 1
+struct LayerNormWeights {
   const float* weight = nullptr;  // [width]
   const float* bias = nullptr;    // [width]
   double eps = 0;
+};
+
+struct LayerNormInput {
+  const float* x = nullptr;  // [rows, width]
+  size_t rows = 0;
+  size_t width = 0;  // C >= 1
+  LayerNormWeights norm;
   float* y = nullptr;  // [rows, width]; may be x
 };
 
 // A row's bits depend on that row alone.
 void LayerNorm(const LayerNormInput& in, ThreadPool& pool);
+void LayerNorm(const LayerNormInput& in);     // by the calling thread
 void LayerNormRef(const LayerNormInput& in);  // fp64 inside
 
 }  // namespace stablelm

@@ -22,10 +22,7 @@ void QuantMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) 
                         .bias = in.bias,
                         .y = in.y,
                         .dots = ByteDotsInUse()};
-  const auto quantize = [&](size_t begin, size_t end) {
-    for (size_t i = begin; i < end; ++i) job.x.Set(i, in.x + i * k);
-  };
-  ForRows(pool, m, k, quantize);
+  TakeRows(in, pool, workspace, [&](size_t i, const float* x) { job.x.Set(i, x); });
   // In order, so that what a panel asks for ahead is what its thread reads next.
   if (m >= kMinAmxRows && TilesInUse()) {
     pool.ForSteps(w.panels(), 1, [&](size_t begin, size_t end, size_t worker) {
@@ -40,19 +37,10 @@ void QuantMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) 
   }
 }
 
-}  // namespace
-
-void MatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
-  STABLELM_CHECK(in.w);
+void ExactMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
   const PackedMatrix& w = *in.w;
   const size_t m = static_cast<size_t>(in.m), k = w.columns();
-  if (m == 0 || w.rows() == 0) return;
-  STABLELM_CHECK(pool.NumThreads() <= workspace.threads());
-  if (IsQuantized(w.type())) return QuantMatMul(in, pool, workspace);
-  if (TilesInUse()) return AmxMatMul(in, pool, workspace);
-  if (w.compute() == Compute::kFast) return FastMatMul(in, pool, workspace);
   STABLELM_CHECK(CutRowsFloats(m, k) <= workspace.cut_capacity());
-
   MatMulJob job = {.x = in.x, .rows = m, .w = &w, .bias = in.bias, .y = in.y};
   if (m <= kMaxStreamedRows) {
     const size_t tasks = (w.panels() + kStreamedTaskPanels - 1) / kStreamedTaskPanels;
@@ -63,13 +51,39 @@ void MatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
     return;
   }
   float* const cut = workspace.cut_rows();
-  pool.ForRanges(m, 1, [&](size_t begin, size_t end) { CutRows(in.x, m, k, begin, end, cut); });
+  TakeRows(in, pool, workspace, [&](size_t i, const float* x) { CutRow(x, i, m, k, cut); });
   job.cut = cut;
   const size_t panels = TiledTaskPanels(w.panels(), pool.NumThreads());
   pool.ForEach((w.panels() + panels - 1) / panels, [&](size_t index, size_t worker) {
     const size_t begin = index * panels;
     MatMulTiled(job, begin, std::min(w.panels(), begin + panels), workspace.worker(worker));
   });
+}
+
+// Whether rows are many enough to save traffic, and prepared one by one in any case.
+bool TakesStep(size_t m, size_t k) {
+  return m > kMaxStreamedRows && m * k >= kSmallWork && k <= Workspace::kWorkerFloats;
+}
+
+}  // namespace
+
+void MatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
+  STABLELM_CHECK(in.w);
+  const PackedMatrix& w = *in.w;
+  const size_t m = static_cast<size_t>(in.m), k = w.columns();
+  if (m == 0 || w.rows() == 0) return;
+  STABLELM_CHECK(pool.NumThreads() <= workspace.threads());
+  if (HasStep(in.step) && !TakesStep(m, k)) {
+    STABLELM_CHECK(in.stepped);
+    RunStep(in.step, in.x, m, k, in.stepped, pool);
+    MatMulInput plain = in;
+    plain.x = in.stepped, plain.step = {};
+    return MatMul(plain, pool, workspace);
+  }
+  if (IsQuantized(w.type())) return QuantMatMul(in, pool, workspace);
+  if (TilesInUse()) return AmxMatMul(in, pool, workspace);
+  if (w.compute() == Compute::kFast) return FastMatMul(in, pool, workspace);
+  ExactMatMul(in, pool, workspace);
 }
 
 }  // namespace stablelm

@@ -43,6 +43,7 @@
 
 #include "base/thread_pool.h"
 #include "ops/packed_matrix.h"
+#include "ops/row_step.h"
 #include "ops/workspace.h"
 
 namespace stablelm {
@@ -55,6 +56,10 @@ struct MatMulInput {
   const PackedMatrix* w = nullptr;  // [N, K]
   const float* bias = nullptr;      // [N], or null
   float* y = nullptr;               // [m, N], contiguous; must not overlap x
+  // What rows of x go through first. Where there are too few of them to save anything they are written, to `stepped`
+  // [m, K], which may be x and must not overlap y.
+  RowStep step = {};
+  float* stepped = nullptr;
 };
 
 void MatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace);

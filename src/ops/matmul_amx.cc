@@ -282,7 +282,7 @@ namespace {
 HWY_EXPORT(Amx);
 
 // `width` columns of a row to its parts in one piece, kMatMulPairStride apart.
-void CutAmxRow(const float* x, size_t width, size_t parts, float* to) {
+void CutAmxPiece(const float* x, size_t width, size_t parts, float* to) {
   uint16_t bits[kMatMulPiece] = {};
   const size_t bytes = (width + kAmxColumns - 1) / kAmxColumns * kAmxColumns * sizeof(uint16_t);
   if (parts == 1) {
@@ -302,27 +302,23 @@ void CutAmxRow(const float* x, size_t width, size_t parts, float* to) {
   }
 }
 
-// Rows [row_begin, row_end) of x; the last also fills up the last tile.
-void CutAmxRows(const AmxJob& job, const float* x, size_t row_begin, size_t row_end, float* cut) {
+// Row m, x [k]; the last one also fills up the last tile.
+void CutAmxRow(const AmxJob& job, const float* x, size_t m, float* cut) {
   const size_t k = job.w->columns(), height = job.Height();
   for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {
     float* const piece = cut + k0 / kMatMulPiece * height * kMatMulPairStride;
-    for (size_t m = row_begin; m < row_end; ++m) {
-      CutAmxRow(x + m * k + k0, std::min(kMatMulPiece, k - k0), job.x_parts,
-                piece + m * job.x_parts * kMatMulPairStride);
-    }
+    CutAmxPiece(x + k0, std::min(kMatMulPiece, k - k0), job.x_parts, piece + m * job.x_parts * kMatMulPairStride);
     const size_t filled = job.rows * job.x_parts;
-    if (row_end == job.rows) std::fill(piece + filled * kMatMulPairStride, piece + height * kMatMulPairStride, 0.0f);
+    if (m + 1 == job.rows) std::fill(piece + filled * kMatMulPairStride, piece + height * kMatMulPairStride, 0.0f);
   }
 }
 
 void AmxMatMulRows(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
   const PackedMatrix& w = *in.w;
-  const size_t m = static_cast<size_t>(in.m), k = w.columns(), panels = w.panels();
+  const size_t m = static_cast<size_t>(in.m), panels = w.panels();
   const AmxJob job = {
       .cut = workspace.cut_rows(), .rows = m, .x_parts = AmxXParts(w.compute()), .w = &w, .bias = in.bias, .y = in.y};
-  const auto cut = [&](size_t begin, size_t end) { CutAmxRows(job, in.x, begin, end, workspace.cut_rows()); };
-  ForRows(pool, m, k, cut);
+  TakeRows(in, pool, workspace, [&](size_t i, const float* x) { CutAmxRow(job, x, i, workspace.cut_rows()); });
   pool.ForSteps(panels, TiledTaskPanels(panels, pool.NumThreads()), [&](size_t begin, size_t end, size_t worker) {
     HWY_DYNAMIC_DISPATCH(Amx)(job, begin, end, workspace.worker(worker));
   });

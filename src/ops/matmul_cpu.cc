@@ -261,12 +261,10 @@ HWY_EXPORT(Streamed);
 HWY_EXPORT(Tiled);
 }  // namespace
 
-void CutRows(const float* x, size_t rows, size_t k, size_t row_begin, size_t row_end, float* cut) {
+void CutRow(const float* x, size_t m, size_t rows, size_t k, float* cut) {
   for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {
-    const size_t width = std::min(kMatMulPiece, k - k0);
-    for (size_t m = row_begin; m < row_end; ++m) {
-      std::memcpy(cut + (k0 / kMatMulPiece * rows + m) * kMatMulStride, x + m * k + k0, width * sizeof(float));
-    }
+    std::memcpy(cut + (k0 / kMatMulPiece * rows + m) * kMatMulStride, x + k0,
+                std::min(kMatMulPiece, k - k0) * sizeof(float));
   }
 }
 

@@ -17,8 +17,8 @@ constexpr size_t PiecesOf(size_t k) { return (k + kMatMulPiece - 1) / kMatMulPie
 inline constexpr size_t kMatMulPairStride = kMatMulPiece / 2 + 16;
 constexpr size_t CutRowsFloats(size_t rows, size_t k) { return PiecesOf(k) * rows * kMatMulStride; }
 
-// Cuts rows [row_begin, row_end) of x [rows, k].
-void CutRows(const float* x, size_t rows, size_t k, size_t row_begin, size_t row_end, float* cut);
+// Cuts row m of `rows`, x [k].
+void CutRow(const float* x, size_t m, size_t rows, size_t k, float* cut);
 
 struct MatMulJob {
   const float* x = nullptr;  // [M, K]
@@ -26,7 +26,7 @@ struct MatMulJob {
   const PackedMatrix* w = nullptr;
   const float* bias = nullptr;
   float* y = nullptr;          // [M, N]
-  const float* cut = nullptr;  // x as CutRows leaves it; for MatMulTiled
+  const float* cut = nullptr;  // x as CutRow leaves it; for MatMulTiled
 };
 
 // Most rows for which the weights are streamed straight from memory (decoding); more rows go through tiles.
@@ -36,13 +36,18 @@ inline constexpr size_t kMaxStreamedRows = 4;
 inline constexpr size_t kStreamedTaskPanels = 4;
 // Elements of x below which threads are not worth their start to prepare it.
 inline constexpr size_t kSmallWork = size_t{1} << 16;
-// body(begin, end) for all of the m rows of x [m, k], by as many threads as they are worth.
-template <class Body>
-void ForRows(ThreadPool& pool, size_t m, size_t k, const Body& body) {
+// take(i, row) for every row of x after its step, by as many threads as they are worth. With a step a row lies in the
+// worker's scratch, and K is at most Workspace::kWorkerFloats.
+template <class Take>
+void TakeRows(const MatMulInput& in, ThreadPool& pool, Workspace& workspace, const Take& take) {
+  const size_t m = static_cast<size_t>(in.m), k = in.w->columns();
+  const auto rows = [&](size_t begin, size_t end, size_t worker) {
+    for (size_t i = begin; i < end; ++i) take(i, StepRow(in.step, in.x + i * k, k, workspace.worker(worker)));
+  };
   if (m * k < kSmallWork) {
-    body(0, m);
+    rows(0, m, 0);
   } else {
-    pool.ForRanges(m, 1, body);
+    pool.ForSteps(m, 1, rows);
   }
 }
 // Panels [p_begin, p_end) of y, few rows: limited by memory bandwidth.

@@ -14,8 +14,7 @@ void FastMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
   STABLELM_CHECK(CutRowsFloats(m, k) <= workspace.cut_capacity());
   float* const cut = workspace.cut_rows();
   const FastJob job = {.rows = m, .w = &w, .bias = in.bias, .y = in.y, .cut = cut, .bf16 = Bf16InUse()};
-  const auto cut_rows = [&](size_t begin, size_t end) { CutFastRows(in.x, m, k, begin, end, job.bf16, cut); };
-  ForRows(pool, m, k, cut_rows);
+  TakeRows(in, pool, workspace, [&](size_t i, const float* x) { CutFastRow(x, i, m, k, job.bf16, cut); });
   const bool streamed = m <= kMaxStreamedRows;
   const size_t each = streamed ? kStreamedTaskPanels : TiledTaskPanels(panels, pool.NumThreads());
   pool.ForEach((panels + each - 1) / each, [&](size_t index, size_t worker) {

@@ -318,7 +318,7 @@ HWY_EXPORT(Streamed);
 HWY_EXPORT(Tiled);
 
 // `width` columns of a row to one of a piece.
-void CutFastRow(const float* x, size_t width, bool bf16, float* to) {
+void CutFastPiece(const float* x, size_t width, bool bf16, float* to) {
   BF16 rounded[kMatMulPiece] = {};
   ConvertFromFloat(x, width, DType::kBF16, reinterpret_cast<std::byte*>(rounded));
   const size_t padded = (width + 1) / 2 * 2;
@@ -333,12 +333,10 @@ void CutFastRow(const float* x, size_t width, bool bf16, float* to) {
 }
 }  // namespace
 
-void CutFastRows(const float* x, size_t rows, size_t k, size_t row_begin, size_t row_end, bool bf16, float* cut) {
+void CutFastRow(const float* x, size_t m, size_t rows, size_t k, bool bf16, float* cut) {
   const size_t stride = bf16 ? kMatMulPairStride : kMatMulStride;
   for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {
-    for (size_t m = row_begin; m < row_end; ++m) {
-      CutFastRow(x + m * k + k0, std::min(kMatMulPiece, k - k0), bf16, cut + (k0 / kMatMulPiece * rows + m) * stride);
-    }
+    CutFastPiece(x + k0, std::min(kMatMulPiece, k - k0), bf16, cut + (k0 / kMatMulPiece * rows + m) * stride);
   }
 }
 

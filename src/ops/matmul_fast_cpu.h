@@ -14,15 +14,15 @@ struct FastJob {
   const PackedMatrix* w = nullptr;
   const float* bias = nullptr;
   float* y = nullptr;          // [M, N]
-  const float* cut = nullptr;  // x as CutFastRows leaves it; as large as that of CutRows
+  const float* cut = nullptr;  // x as CutFastRow leaves it; as large as that of CutRow
   bool bf16 = false;           // Bf16InUse(): the form
 };
 
-// Rounds rows [row_begin, row_end) of x [rows, k] to bf16 and cuts them into pieces as CutRows does. For the bf16
+// Rounds row m of `rows`, x [k], to bf16 and cuts it into pieces as CutRow does. For the bf16
 // instruction a row of a piece holds words of two, the lower column in the lower half, kMatMulPairStride apart; else
 // fp32 numbers, kMatMulStride apart, the higher column of a pair first: in the order of the chain. An odd last column
 // is followed by a zero.
-void CutFastRows(const float* x, size_t rows, size_t k, size_t row_begin, size_t row_end, bool bf16, float* cut);
+void CutFastRow(const float* x, size_t m, size_t rows, size_t k, bool bf16, float* cut);
 
 // As MatMulStreamed and MatMulTiled.
 void FastMatMulStreamed(const FastJob& job, size_t p_begin, size_t p_end);

@@ -1,0 +1,103 @@
+#include "ops/row_step.h"
+
+#include <bit>
+
+#include "ops/matmul.h"
+#include "ops/op_testing.h"
+#include "ops/quant/quant_row.h"
+
+namespace stablelm {
+namespace {
+
+struct Weights {
+  DType type;
+  Compute compute;
+};
+const Weights kWeights[] = {{DType::kF32, Compute::kExact},  {DType::kF16, Compute::kExact},
+                            {DType::kBF16, Compute::kExact}, {DType::kBF16, Compute::kFast},
+                            {DType::kQ8_0, Compute::kExact}, {DType::kQ4_K, Compute::kExact}};
+
+PackedMatrix Packed(Weights weights, size_t n, size_t k) {
+  const auto values = RandomNormals(n * k, 21);
+  PackedMatrix packed(weights.type, static_cast<int64_t>(n), static_cast<int64_t>(k), "weights", weights.compute);
+  const size_t row_bytes = BytesOf(weights.type, static_cast<int64_t>(k));
+  std::vector<std::byte> rows(n * row_bytes);
+  for (size_t r = 0; r < n; ++r) {
+    const std::span<const float> row(values.data() + r * k, k);
+    if (IsQuantized(weights.type)) {
+      EncodeRow(weights.type, row, {}, rows.data() + r * row_bytes);
+    } else {
+      ConvertFromFloat(row.data(), k, weights.type, rows.data() + r * row_bytes);
+    }
+  }
+  for (size_t p = 0; p < packed.panels(); ++p) packed.Pack(p, rows.data() + p * kPanelRows * row_bytes);
+  return packed;
+}
+
+// The numbers of rows are those of streamed products, of products of few rows, and of those that take a step in; the
+// last has rows beyond what AMX multiplies together.
+TEST(RowStep, ProductsThatTakeAStepGiveTheBitsOfBothOneAfterTheOther) {
+  ForEachSimdTarget([] {
+    constexpr size_t k = 2048, n = 35;
+    ThreadPool pool(3);
+    const auto weight = RandomNormals(k, 22), bias = RandomNormals(k, 23), out_bias = RandomNormals(n, 24);
+    const LayerNormWeights norm = {.weight = weight.data(), .bias = bias.data(), .eps = 1e-5};
+    for (const Weights weights : kWeights) {
+      const PackedMatrix packed = Packed(weights, n, k);
+      for (const size_t m : std::initializer_list<size_t>{1, 4, 9, 45, 520}) {
+        if (m == 520 && weights.type != DType::kF16 && weights.type != DType::kQ4_K) continue;
+        const auto x = RandomNormals(m * k, 25);
+        Workspace workspace(3, m, k);
+        for (const RowStep& step : {RowStep(norm), RowStep(GeluForm::kErf), RowStep(GeluForm::kTanh), RowStep()}) {
+          for (const bool in_place : {false, true}) {
+            if (m == 520 && (in_place || step.index() != 1)) continue;
+            SCOPED_TRACE(testing::Message() << NameOf(weights.type) << ", " << m << " rows, step " << step.index()
+                                            << (in_place ? " in place" : ""));
+            std::vector<float> stepped(m * k), want(m * n);
+            RunStep(step, x.data(), m, k, stepped.data(), pool);
+            MatMulInput product = {.x = stepped.data(),
+                                   .m = static_cast<int64_t>(m),
+                                   .w = &packed,
+                                   .bias = out_bias.data(),
+                                   .y = want.data()};
+            MatMul(product, pool, workspace);
+
+            GuardedFloats room(m * k), y(m * n);
+            std::copy(x.begin(), x.end(), room.data());
+            product.x = in_place ? room.data() : x.data();
+            product.y = y.data();
+            product.step = step;
+            product.stepped = room.data();
+            MatMul(product, pool, workspace);
+            room.Check();
+            y.Check();
+            for (size_t i = 0; i < want.size(); ++i) {
+              ASSERT_EQ(std::bit_cast<uint32_t>(y.span()[i]), std::bit_cast<uint32_t>(want[i])) << i;
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST(RowStep, OneRowIsWhatAllRowsBecome) {
+  ForEachSimdTarget([] {
+    constexpr size_t rows = 7, width = 77;
+    ThreadPool pool(2);
+    const auto weight = RandomNormals(width, 32), bias = RandomNormals(width, 33), x = RandomNormals(rows * width, 35);
+    const LayerNormWeights norm = {.weight = weight.data(), .bias = bias.data(), .eps = 1e-5};
+    for (const RowStep& step : {RowStep(norm), RowStep(GeluForm::kErf), RowStep(GeluForm::kTanh), RowStep()}) {
+      std::vector<float> all(rows * width), one(width);
+      RunStep(step, x.data(), rows, width, all.data(), pool);
+      for (size_t r = 0; r < rows; ++r) {
+        const float* const row = StepRow(step, x.data() + r * width, width, one.data());
+        EXPECT_EQ(row == one.data(), HasStep(step));
+        EXPECT_EQ(std::memcmp(row, all.data() + r * width, width * sizeof(float)), 0);
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace stablelm
