@@ -11,31 +11,25 @@ temporary environment; a Python that has it already is used instead (--python). 
 g++ 12 dies with quantized models: build it with CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_AVX512=ON -DGGML_AVX512_VNNI=ON".
 
 Each round runs `stablelm bench model` and the same cases through llama.cpp: prompts with the logits of their last row,
-and sequences that decode together behind 128 positions of their own (the better of the peer's two tries). Random ids, no tokenizer. Speeds are medians of the
-rounds, ratios the medians of the rounds' ratios. Decoding of one sequence is judged by the best of `stablelm bench memory`
-and the bytes that a step reads (matrices and cache).
+and sequences that decode together behind 128 positions of their own (the better of the peer's two tries). Random ids, no
+tokenizer. Speeds are medians of the rounds, ratios the medians of the rounds' ratios. Decoding of one sequence is judged
+by the best of `stablelm bench memory` and the bytes that a step reads (matrices and cache).
 """
-import argparse
 import json
-import pathlib
 import random
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
+from model_peers import DEPTH, STEPS, bench_model, case_options, cases, last_json, options, peer_python
+
 PACKAGES = ["llama-cpp-python", "numpy"]
-DEPTH, STEPS = 128, 16
 DTYPES = {"F16": "fp16", "BF16": "bf16", "F32": "fp32"}
 
 
-def numbers(text):
-    return [int(part) for part in text.split(",") if part]
-
-
 class Peer:
-    def __init__(self, path, cases, threads):
+    def __init__(self, path, args):
         import llama_cpp as lib
         self.lib = lib
         self.quiet = lib.llama_log_callback(lambda level, text, data: None)
@@ -44,12 +38,12 @@ class Peer:
         self.model = lib.llama_model_load_from_file(str(path).encode(), lib.llama_model_default_params())
         self.vocab = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(self.model))
         params = lib.llama_context_default_params()
-        sequences = max([n for kind, n in cases if kind == "decode"], default=1)
-        longest = max([n for kind, n in cases if kind == "prompt"], default=1)
+        sequences = max([n for kind, n in cases(args) if kind == "decode"], default=1)
+        longest = max([n for kind, n in cases(args) if kind == "prompt"], default=1)
         params.n_seq_max = sequences
         params.n_ctx = sequences * max(DEPTH + STEPS + 32, longest + 32)
         params.n_batch = params.n_ubatch = max(512, longest)
-        params.n_threads = params.n_threads_batch = threads
+        params.n_threads = params.n_threads_batch = args.threads
         self.context = lib.llama_init_from_model(self.model, params)
         self.memory = lib.llama_get_memory(self.context)
         self.batch = lib.llama_batch_init(params.n_batch, 0, 1)
@@ -85,44 +79,25 @@ class Peer:
         return n * STEPS / (time.perf_counter() - start)
 
 
-def run_peer(path, cases, threads):
-    peer = Peer(path, cases, threads)
+def run_peer(args):
+    peer = Peer(args.peer, args)
     speeds = {}
-    for kind, n in cases:
+    for kind, n in cases(args):
         if kind == "decode" or n <= 128:
             peer.tokens_per_second(kind, n)  # warms up
         speeds[f"{kind} {n}"] = max(peer.tokens_per_second(kind, n) for _ in range(2 if n <= 128 else 1))
     print(json.dumps(speeds))
 
 
-def last_json(command):
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=pathlib.Path)
+    parser = options(__doc__, PACKAGES)
     parser.add_argument("--types", default="F16,Q8_0,Q6_K,Q5_K,Q4_K,Q4_0")
-    parser.add_argument("--prompts", default="128,512")
-    parser.add_argument("--batches", default="1,16")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--stablelm", default="build/release/stablelm")
-    parser.add_argument("--python", help="a Python that has " + ", ".join(PACKAGES))
-    parser.add_argument("--json", action="store_true", help="one object a type instead of a table")
-    parser.add_argument("--peer", help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true", help="one object a type and case instead of a table")
     args = parser.parse_args()
-    cases = [("prompt", n) for n in numbers(args.prompts)] + [("decode", n) for n in numbers(args.batches)]
     if args.peer:
-        return run_peer(args.peer, cases, args.threads)
+        return run_peer(args)
 
-    python = args.python
-    if not python:
-        environment = tempfile.mkdtemp(prefix="stablelm-peer-")
-        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-        python = environment + "/bin/python"
-        print("building llama.cpp, some minutes ...", file=sys.stderr)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+    python = peer_python(args, PACKAGES)
     if not args.json:
         print("| type | test | stablelm tokens/s | llama.cpp tokens/s | ratio | stablelm GB/s | of memory |")
         print("|---|---|---|---|---|---|---|")
@@ -134,18 +109,13 @@ def main():
             subprocess.run([args.stablelm, *how, "--quiet"], check=True)
         rounds = []
         for _ in range(args.rounds):
-            mine = last_json([args.stablelm, "bench", "model", "-m", str(file), "-p", args.prompts, "-b", args.batches, "-n",
-                              str(STEPS), "--depth", str(DEPTH), "--threads", str(args.threads), "--json", "--quiet"])
-            theirs = last_json([python, __file__, str(args.model), "--peer", str(file), "--prompts", args.prompts,
-                                "--batches", args.batches, "--threads", str(args.threads)])
+            mine = bench_model(args, file)
+            theirs = last_json([python, __file__, str(args.model), "--peer", str(file), *case_options(args)])
             row = {"memory": mine["memory_gb_per_s"]}
-            for result in mine["results"]:
-                n = result["tokens"] if result["test"] == "prompt" else result["sequences"]
-                test = f"{result['test']} {n}"
+            for test, result in mine["results"].items():
                 row[test] = (result["tokens_per_s"], theirs[test], result["gb_per_s"])
             rounds.append(row)
-        for test_kind, n in cases:
-            test = f"{test_kind} {n}"
+        for test in (f"{case} {n}" for case, n in cases(args)):
             ours, peer, rate = (statistics.median(row[test][i] for row in rounds) for i in range(3))
             ratio = statistics.median(row[test][0] / row[test][1] for row in rounds)
             share = statistics.median(row[test][2] / row["memory"] for row in rounds)

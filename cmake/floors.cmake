@@ -26,10 +26,11 @@ function(stablelm_reachable_floors floor out)
   set(${out} ${seen} PARENT_SCOPE)
 endfunction()
 
-# stablelm_add_floor(NAME SOURCES a.cc b.cc ... [LIBRARIES x y])
-# Adds the static library stablelm_NAME, linked to the floors that its edges name and to third-party libraries.
+# stablelm_add_floor(NAME [HOT] SOURCES a.cc b.cc ... [LIBRARIES x y])
+# Adds the static library stablelm_NAME, linked to the floors that its edges name and to third-party libraries. HOT: with
+# STABLELM_HOT_OPTIONS (cmake/compiler.cmake).
 function(stablelm_add_floor name)
-  cmake_parse_arguments(F "" "" "SOURCES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(F "HOT" "" "SOURCES;LIBRARIES" ${ARGN})
   if(NOT name IN_LIST STABLELM_FLOORS)
     message(FATAL_ERROR "floor ${name} is not in cmake/floors.cmake")
   endif()
@@ -37,6 +38,9 @@ function(stablelm_add_floor name)
   add_library(stablelm::${name} ALIAS stablelm_${name})
   target_include_directories(stablelm_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(stablelm_${name} PRIVATE stablelm_compile_options)
+  if(F_HOT)
+    target_compile_options(stablelm_${name} PRIVATE ${STABLELM_HOT_OPTIONS})
+  endif()
   # Floors that this configuration leaves out are skipped.
   stablelm_reachable_floors(${name} reachable)
   list(REMOVE_ITEM reachable ${name})
@@ -51,6 +55,11 @@ function(stablelm_add_test floor name)
   cmake_parse_arguments(T "" "" "LABELS;LIBRARIES" ${ARGN})
   set(target ${floor}_${name})
   add_executable(${target} ${PROJECT_SOURCE_DIR}/tests/${floor}/${name}.cc)
+  # What is tested is optimized and sanitized; the tests around it would take longer to compile than to run.
+  target_compile_options(${target} PRIVATE -O0)
+  if(STABLELM_SANITIZE MATCHES "undefined")
+    target_compile_options(${target} PRIVATE -fno-sanitize=undefined)
+  endif()
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(${target} PRIVATE stablelm_compile_options stablelm_${floor} GTest::gmock GTest::gtest_main
                         ${T_LIBRARIES})
