@@ -31,7 +31,7 @@ inline void ForEachSimdTarget(const std::function<void()>& body) {
   SelectSimdTarget("");
 }
 
-inline bool HasFma(const std::string& target) { return target != "sse4" && target != "scalar" && target != "emu128"; }
+inline bool HasFma(const std::string& target) { return target != "sse4" && target != "scalar"; }
 
 // Multiples of 2^-22 in [-2, 2): computed without a mathematical library, so the same on every machine.
 inline std::vector<float> RandomFractions(size_t n, uint64_t seed) {

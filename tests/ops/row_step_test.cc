@@ -44,13 +44,13 @@ TEST(RowStep, ProductsThatTakeAStepGiveTheBitsOfBothOneAfterTheOther) {
     const LayerNormWeights norm = {.weight = weight.data(), .bias = bias.data(), .eps = 1e-5};
     for (const Weights weights : kWeights) {
       const PackedMatrix packed = Packed(weights, n, k);
-      for (const size_t m : std::initializer_list<size_t>{1, 4, 9, 45, 520}) {
-        if (m == 520 && weights.type != DType::kF16 && weights.type != DType::kQ4_K) continue;
+      for (const size_t m : std::initializer_list<size_t>{4, 9, 45, 520}) {
+        if (m > 500 && weights.type != DType::kF16 && weights.type != DType::kQ4_K) continue;
         const auto x = RandomNormals(m * k, 25);
         Workspace workspace(3, m, k);
-        for (const RowStep& step : {RowStep(norm), RowStep(GeluForm::kErf), RowStep(GeluForm::kTanh), RowStep()}) {
+        for (const RowStep& step : {RowStep(norm), RowStep(GeluForm::kErf), RowStep()}) {
           for (const bool in_place : {false, true}) {
-            if (m == 520 && (in_place || step.index() != 1)) continue;
+            if (m > 500 && (in_place || step.index() != 1)) continue;
             SCOPED_TRACE(testing::Message() << NameOf(weights.type) << ", " << m << " rows, step " << step.index()
                                             << (in_place ? " in place" : ""));
             std::vector<float> stepped(m * k), want(m * n);
