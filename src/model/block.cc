@@ -12,8 +12,8 @@ void Observe(const BlockInput& in, const char* module, const AlignedBuffer<float
   if (in.observer) in.observer->OnStep(in.layer, module, y.data(), in.rows, width);
 }
 
-// y = linear(step(x)). An observer sees step(x) as `module`; nobody else needs it written, to `between`, which may be
-// x.
+// y = linear(step(x)). An observer sees step(x) as `module`; nobody else needs it written. `between` is room for it and
+// may be x.
 void ApplyAfter(const RowStep& step, const char* module, const AlignedBuffer<float>& x, AlignedBuffer<float>& between,
                 const Linear& linear, AlignedBuffer<float>& y, const BlockInput& in, ForwardContext& ctx) {
   if (!in.observer) {

@@ -34,7 +34,7 @@ class ForwardContext {
   AlignedBuffer<float> attn_out;  // [T, C]
   AlignedBuffer<float> mlp_up;    // [T, F]
   AlignedBuffer<float> mlp_out;   // [T, C]
-  AlignedBuffer<float> wanted;    // [W, C]     final norm of the rows whose logits are wanted
+  AlignedBuffer<float> wanted;    // [W, C]     rows whose logits are wanted
   AlignedBuffer<float> logits;    // [W, V]
 };
 

@@ -114,7 +114,7 @@ Linear::Linear(const PackSource& source, const float* bias, ThreadPool* pool)
 }
 
 void Linear::Apply(const float* x, int64_t rows, float* y, ThreadPool& pool, Workspace& workspace) const {
-  MatMul({.x = x, .m = rows, .w = &weight_, .bias = bias_, .y = y}, pool, workspace);
+  ApplyAfter({}, x, nullptr, rows, y, pool, workspace);
 }
 
 void Linear::ApplyAfter(const RowStep& step, const float* x, float* stepped, int64_t rows, float* y, ThreadPool& pool,

@@ -188,13 +188,13 @@ void Transformer::Run(std::span<const BatchSequence> batch, const Placed& placed
     if (observer && i + 1 < config_.n_layers) observer->OnHidden(i + 1, ctx.x.data(), placed.rows, width);
   }
 
-  const auto final_norm = [&](const float* x, int64_t rows, float* y) {
-    LayerNorm(
-        {.x = x, .rows = static_cast<size_t>(rows), .width = static_cast<size_t>(width), .norm = final_norm_, .y = y},
-        ctx.pool);
-  };
   if (observer) {
-    final_norm(ctx.x.data(), placed.rows, ctx.normed.data());
+    LayerNorm({.x = ctx.x.data(),
+               .rows = static_cast<size_t>(placed.rows),
+               .width = static_cast<size_t>(width),
+               .norm = final_norm_,
+               .y = ctx.normed.data()},
+              ctx.pool);
     observer->OnStep(-1, "final_layer_norm", ctx.normed.data(), placed.rows, width);
     observer->OnHidden(config_.n_layers, ctx.normed.data(), placed.rows, width);
   }
@@ -205,8 +205,8 @@ void Transformer::Run(std::span<const BatchSequence> batch, const Placed& placed
     std::copy_n(ctx.x.data() + (placed.sequences[i].row_begin + batch[i].logits_from) * width, n * width, to);
     to += n * width;
   }
-  final_norm(ctx.wanted.data(), placed.logit_rows, ctx.wanted.data());
-  output_.Apply(ctx.wanted.data(), placed.logit_rows, ctx.logits.data(), ctx.pool, ctx.workspace);
+  output_.ApplyAfter(final_norm_, ctx.wanted.data(), ctx.wanted.data(), placed.logit_rows, ctx.logits.data(), ctx.pool,
+                     ctx.workspace);
   if (observer) observer->OnStep(-1, "embed_out", ctx.logits.data(), placed.logit_rows, config_.vocab_size);
 }
 

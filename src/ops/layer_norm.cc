@@ -57,7 +57,6 @@ HWY_EXPORT(NormRows);
 }
 
 void LayerNorm(const LayerNormInput& in, ThreadPool& pool) {
-  if (in.rows == 1) return LayerNorm(in);
   pool.ForRanges(in.rows, 1, [&](size_t begin, size_t end) { HWY_DYNAMIC_DISPATCH(NormRows)(in, begin, end); });
 }
 

@@ -18,10 +18,9 @@ struct FastJob {
   bool bf16 = false;           // Bf16InUse(): the form
 };
 
-// Rounds row m of `rows`, x [k], to bf16 and cuts it into pieces as CutRow does. For the bf16
-// instruction a row of a piece holds words of two, the lower column in the lower half, kMatMulPairStride apart; else
-// fp32 numbers, kMatMulStride apart, the higher column of a pair first: in the order of the chain. An odd last column
-// is followed by a zero.
+// Rounds row m of `rows`, x [k], to bf16 and cuts it into pieces as CutRow does. For the bf16 instruction a row of a
+// piece holds words of two, the lower column in the lower half, kMatMulPairStride apart; else fp32 numbers,
+// kMatMulStride apart, the higher column of a pair first: in the order of the chain. A zero follows an odd last column.
 void CutFastRow(const float* x, size_t m, size_t rows, size_t k, bool bf16, float* cut);
 
 // As MatMulStreamed and MatMulTiled.

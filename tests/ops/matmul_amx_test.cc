@@ -34,8 +34,7 @@ PackedMatrix Packed(std::span<const float> w, Weights weights, size_t n, size_t 
   const StoredFloats stored(w, weights.type, Shape{static_cast<int64_t>(n), static_cast<int64_t>(k)}, 1);
   const TensorView view = stored.view();
   PackedMatrix packed(weights.type, view.shape[0], view.shape[1], "weights", weights.compute);
-  for (size_t p = 0; p < packed.panels(); ++p)
-    packed.Pack(p, view.data + p * kPanelRows * BytesOf(view.dtype, view.shape[1]));
+  PackRows(packed, view.data);
   return packed;
 }
 

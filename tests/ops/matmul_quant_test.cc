@@ -25,7 +25,7 @@ PackedMatrix RandomMatrix(DType type, size_t n, size_t k, uint64_t seed) {
       }
     }
   }
-  for (size_t p = 0; p < packed.panels(); ++p) packed.Pack(p, rows + p * kPanelRows * row_bytes);
+  PackRows(packed, rows);
   // Packing loses nothing.
   std::vector<std::byte> row(row_bytes);
   for (size_t r = 0; r < n; ++r) {

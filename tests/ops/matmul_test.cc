@@ -16,8 +16,7 @@ const Case kCases[] = {{1, 1, 1},     {1, 5, 7},      {1, 70, 64},    {2, 33, 60
 
 PackedMatrix Packed(const TensorView& stored) {
   PackedMatrix packed(stored.dtype, stored.shape[0], stored.shape[1], "weights");
-  for (size_t p = 0; p < packed.panels(); ++p)
-    packed.Pack(p, stored.data + p * kPanelRows * BytesOf(stored.dtype, stored.shape[1]));
+  PackRows(packed, stored.data);
   return packed;
 }
 

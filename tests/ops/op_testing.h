@@ -15,6 +15,7 @@
 #include "base/sha256.h"
 #include "base/tensor.h"
 #include "ops/convert.h"
+#include "ops/packed_matrix.h"
 #include "ops/simd.h"
 
 namespace stablelm {
@@ -93,6 +94,11 @@ class StoredFloats {
   std::vector<std::byte> bytes_;
   size_t offset_;
 };
+
+// Packs every row; `rows` are stored one after another.
+inline void PackRows(PackedMatrix& packed, const std::byte* rows) {
+  for (size_t p = 0; p < packed.panels(); ++p) packed.Pack(p, rows + p * kPanelRows * packed.row_bytes());
+}
 
 // |a - b| <= tolerance, false for NaN.
 inline bool Near(double a, double b, double tolerance) { return std::abs(a - b) <= tolerance; }

@@ -30,7 +30,7 @@ PackedMatrix Packed(Weights weights, size_t n, size_t k) {
       ConvertFromFloat(row.data(), k, weights.type, rows.data() + r * row_bytes);
     }
   }
-  for (size_t p = 0; p < packed.panels(); ++p) packed.Pack(p, rows.data() + p * kPanelRows * row_bytes);
+  PackRows(packed, rows.data());
   return packed;
 }
 
