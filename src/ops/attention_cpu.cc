@@ -264,15 +264,28 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
         values[p].scales = in.layout.ValueScales(page, head);
       }
     }
-    // The pages in the order in which they are read: keys, values, keys of the next chunk.
+    // The pages in the order in which they are read: keys, values, keys of the next chunk; then the heads that follow,
+    // which the same thread takes next. A short sequence would else begin each of its heads with nothing at hand.
+    const auto key_of = [&](size_t p, size_t h) {
+      return in.layer_pages + static_cast<size_t>(s.pages[p]) * in.page_stride +
+             static_cast<size_t>(in.layout.KeyOffset(static_cast<int64_t>(h))) * sizeof(T);
+    };
+    const auto value_of = [&](size_t p, size_t h) {
+      return in.layer_pages + static_cast<size_t>(s.pages[p]) * in.page_stride +
+             static_cast<size_t>(in.layout.ValueOffset(static_cast<int64_t>(h))) * sizeof(T);
+    };
+    const size_t first_pages = (std::min(kChunk, all_keys) + kPage - 1) / kPage;
     for (size_t p = 0; p < 2 * pages; ++p) {
       HeadPage& now = p < pages ? keys[p] : values[p - pages];
       const size_t soon = p + kAhead, next = (begin + kChunk) / kPage + soon - 2 * pages;
+      const size_t of_heads = soon - 2 * pages;
+      const size_t h = static_cast<size_t>(head) + 1 + of_heads / (2 * first_pages), at = of_heads % (2 * first_pages);
       if (soon < 2 * pages) {
         now.ahead = soon < pages ? keys[soon].elements : values[soon - pages].elements;
       } else if (next * kPage < all_keys) {
-        now.ahead = in.layer_pages + static_cast<size_t>(s.pages[next]) * in.page_stride +
-                    static_cast<size_t>(in.layout.KeyOffset(head)) * sizeof(T);
+        now.ahead = key_of(next, static_cast<size_t>(head));
+      } else if (h < n_heads) {
+        now.ahead = at < first_pages ? key_of(at, h) : value_of(at - first_pages, h);
       } else {
         now.ahead = now.elements;
       }

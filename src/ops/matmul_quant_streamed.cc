@@ -20,8 +20,9 @@
 HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
 
-// Vectors of weight rows that are worked on together: with 32 registers two, which also reads whole runs of lines.
-constexpr size_t kVectors = HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON ? 2 : 1;
+// Vectors of weight rows that are worked on together, so that a word of x is loaded once for both: a pass over a block.
+constexpr size_t kVectors = 2;
+constexpr size_t kPassRows = kVectors * kLanes, kPasses = kPanelRows / kPassRows;
 
 // One row of x in one block.
 struct XBlock {
@@ -56,21 +57,30 @@ HWY_INLINE void SubBlock(const Words& words, const XBlock (&x)[MR], size_t first
   });
 }
 
-// Asks for a block that is read kAheadBytes later.
+// Each pass over a block asks for its share of what is read kAheadBytes later, little by little: a burst of requests in
+// the first pass keeps the arithmetic waiting, and memory has nothing to do in the others. Decoding Q4_K on AMD Zen 3,
+// where a pass takes half a block: NUMBERS GB/s.
+
+// The share of the pass that begins at `row`, at once: for small blocks.
 template <size_t kBytes>
-HWY_INLINE void FetchAhead(const std::byte* block) {
-  Unroll<kBytes / 64>([&](auto i) STABLELM_INLINE_LAMBDA { __builtin_prefetch(block + kAheadBytes + i * 64, 0, 3); });
+HWY_INLINE void FetchAhead(const std::byte* block, size_t row) {
+  constexpr size_t kLines = kBytes / 64, kRest = kLines % kPasses;
+  static_assert(kBytes % 64 == 0 && kRest <= 1);
+  const std::byte* const line = block + kAheadBytes + row / kPassRows * (kLines / kPasses) * 64;
+  Unroll<kLines / kPasses + kRest>([&](auto i) STABLELM_INLINE_LAMBDA { __builtin_prefetch(line + i * 64, 0, 3); });
 }
 
-// body(0) ... body(kParts - 1), which work on a block of kBytes; before each of them asks for a part of what is read
-// kAheadBytes later (FetchLines), for blocks that are unrolled over more than a few lines. With an instruction for
-// every line of a block one thread read Q6_K at 27 instead of 48 GB/s, Q4_K at 41 instead of 57 (AMD Zen 5).
+// body(0) ... body(kParts - 1), the pass from `row` over a block of kBytes; before each of them asks for a part of the
+// share (FetchLines), for blocks that are unrolled over more than a few lines. With an instruction for every line of a
+// block one thread read Q6_K at 27 instead of 48 GB/s, Q4_K at 41 instead of 57 (AMD Zen 5).
 template <size_t kParts, size_t kBytes, class Body>
-HWY_INLINE void ForPartsAhead(const std::byte* block, bool ask, const Body& body) {
-  const std::byte* line = block + kAheadBytes;
+HWY_INLINE void ForPartsAhead(const std::byte* block, size_t row, const Body& body) {
+  constexpr size_t kAll = kParts * kPasses;
+  const size_t first = row / kPassRows * kParts;
+  const std::byte* line = block + kAheadBytes + first * kBytes / kAll;
   for (size_t part = 0; part < kParts; ++part) {
     asm volatile("" : "+r"(part));  // unknown to the compiler, or it would make a copy of the loop for each part
-    if (ask) line = FetchLines(line, block + kAheadBytes + (part + 1) * kBytes / kParts);
+    line = FetchLines(line, block + kAheadBytes + (first + part + 1) * kBytes / kAll);
     Unroll<kParts>([&](auto p) STABLELM_INLINE_LAMBDA {
       if (part == p) body(p);
     });
@@ -87,7 +97,7 @@ struct Block<DType::kQ8_0, kWay, MR> {
     Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
       total[i / kVectors][i % kVectors] = SmallOffset<DType::kQ8_0, kWay>(x[i / kVectors].offsets);
     });
-    if (row == 0) FetchAhead<PackedBlock<DType::kQ8_0>::kBytes>(w);
+    FetchAhead<PackedBlock<DType::kQ8_0>::kBytes>(w, row);
     const auto word = [&](auto i, auto v) STABLELM_INLINE_LAMBDA {
       return SmallQuants<kWay>(PackedWord(w + PackedBlock<DType::kQ8_0>::kQuants, i, row + v * kLanes));
     };
@@ -119,7 +129,7 @@ struct Block<DType::kQ4_0, kWay, MR> {
     Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
       total[i / kVectors][i % kVectors] = hn::Set(d, *x[i / kVectors].offsets);
     });
-    if (row == 0) FetchAhead<PackedBlock<DType::kQ4_0>::kBytes>(w);
+    FetchAhead<PackedBlock<DType::kQ4_0>::kBytes>(w, row);
     SubBlock<kWay, 8, 8>(
         [&](auto i, auto v) STABLELM_INLINE_LAMBDA {
           const VI both = PackedWord(w + PackedBlock<DType::kQ4_0>::kQuants, i % 4, row + v * kLanes);
@@ -161,7 +171,7 @@ struct AffineBlock {
         scaled[m][v] = AddScaled<kWay>(scaled[m][v], UnsignedFactor<kWay, j % 4>(factors[v].scale[j / 4]), sum);
       });
     };
-    ForPartsAhead<4, Packed::kBytes>(w, row == 0, [&](auto pair) STABLELM_INLINE_LAMBDA {
+    ForPartsAhead<4, Packed::kBytes>(w, row, [&](auto pair) STABLELM_INLINE_LAMBDA {
       add_sub_block(std::integral_constant<size_t, 2 * pair>());
       add_sub_block(std::integral_constant<size_t, 2 * pair + 1>());
     });
@@ -190,7 +200,7 @@ struct Block<DType::kQ6_K, kWay, MR> {
     VI scaled[MR][kVectors];
     Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA { scaled[i / kVectors][i % kVectors] = hn::Zero(d); });
     // Four sub-blocks, whose scales are one word.
-    ForPartsAhead<4, Packed::kBytes>(w, row == 0, [&](auto quarter) STABLELM_INLINE_LAMBDA {
+    ForPartsAhead<4, Packed::kBytes>(w, row, [&](auto quarter) STABLELM_INLINE_LAMBDA {
       VI factors[kVectors];
       Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
         factors[v] = PackedWord(w + Packed::kScales, quarter, row + v * kLanes);
@@ -247,7 +257,7 @@ HWY_NOINLINE void StreamedPanel(const QuantJob& job, size_t panel) {
     Unroll<MR>([&](auto m) STABLELM_INLINE_LAMBDA {
       x[m] = {reinterpret_cast<const int32_t*>(job.x.Quants(b, m)), job.x.Offsets(b, m), job.x.Scale(b, m)};
     });
-    for (size_t row = 0; row < kPanelRows; row += kVectors * kLanes) {
+    for (size_t row = 0; row < kPanelRows; row += kPassRows) {
       VF acc[MR][kVectors];
       Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
         acc[i / kVectors][i % kVectors] = hn::Load(d, sums[i / kVectors] + row + i % kVectors * kLanes);
