@@ -129,12 +129,12 @@ struct TileRows {
 };
 
 // Sums of kWords words of each plane of weights (UnpackedColumns::words) with those of x, `x_stride` words from row to
-// row.
+// row. Unrolled by hand: g++ 12 else keeps a loop for Q8_0 by kPairs, with a move between registers for every sum.
 template <QuantMultiply kWay, size_t kWords, size_t kPlanes, size_t MR>
 HWY_INLINE void TileSums(const int32_t* const (&w)[kPlanes], const int32_t* HWY_RESTRICT x, size_t x_stride,
                          VI (&sum)[kPlanes][MR][kTileVectors]) {
   const DI d;
-  for (size_t i = 0; i < kWords; ++i) {
+  Unroll<kWords>([&](auto i) STABLELM_INLINE_LAMBDA {
     VI wv[kPlanes][kTileVectors];
     Unroll<kPlanes>([&](auto plane) STABLELM_INLINE_LAMBDA {
       Unroll<kTileVectors>(
@@ -146,7 +146,7 @@ HWY_INLINE void TileSums(const int32_t* const (&w)[kPlanes], const int32_t* HWY_
         Unroll<kTileVectors>([&](auto v) STABLELM_INLINE_LAMBDA { AddWord<kWay>(sum[plane][m][v], wv[plane][v], xv); });
       });
     });
-  }
+  });
 }
 
 template <size_t MR, class Body>
