@@ -58,22 +58,13 @@ HWY_INLINE void SubBlock(const Words& words, const XBlock (&x)[MR], size_t first
 }
 
 // Each pass over a block asks for its share of what is read kAheadBytes later, little by little: a burst of requests in
-// the first pass keeps the arithmetic waiting, and memory has nothing to do in the others. Decoding Q4_K on AMD Zen 3,
-// where a pass takes half a block: 25.6 instead of
-// 16.9 GB/s.
-
-// The share of the pass that begins at `row`, at once: for small blocks.
-template <size_t kBytes>
-HWY_INLINE void FetchAhead(const std::byte* block, size_t row) {
-  constexpr size_t kLines = kBytes / 64, kRest = kLines % kPasses;
-  static_assert(kBytes % 64 == 0 && kRest <= 1);
-  const std::byte* const line = block + kAheadBytes + row / kPassRows * (kLines / kPasses) * 64;
-  Unroll<kLines / kPasses + kRest>([&](auto i) STABLELM_INLINE_LAMBDA { __builtin_prefetch(line + i * 64, 0, 3); });
-}
+// the first pass keeps the arithmetic waiting, and memory has nothing to do in the others. And by a loop (FetchLines):
+// processors do not follow an instruction for every line of a block. Two threads of AMD Zen 3, where a pass takes half
+// a block, GB/s before and after: a burst, Q4_K 17 and 26, Q6_K 17 and 22; many instructions, Q4_0 19 and 24, Q8_0 20
+// and 25. One thread of AMD Zen 5, many instructions: Q6_K 27 and 48, Q4_K 41 and 57.
 
 // body(0) ... body(kParts - 1), the pass from `row` over a block of kBytes; before each of them asks for a part of the
-// share (FetchLines), for blocks that are unrolled over more than a few lines. With an instruction for every line of a
-// block one thread read Q6_K at 27 instead of 48 GB/s, Q4_K at 41 instead of 57 (AMD Zen 5).
+// share.
 template <size_t kParts, size_t kBytes, class Body>
 HWY_INLINE void ForPartsAhead(const std::byte* block, size_t row, const Body& body) {
   constexpr size_t kAll = kParts * kPasses;
@@ -98,7 +89,7 @@ struct Block<DType::kQ8_0, kWay, MR> {
     Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
       total[i / kVectors][i % kVectors] = SmallOffset<DType::kQ8_0, kWay>(x[i / kVectors].offsets);
     });
-    FetchAhead<PackedBlock<DType::kQ8_0>::kBytes>(w, row);
+    FetchShare(w, PackedBlock<DType::kQ8_0>::kBytes, row / kPassRows, kPasses);
     const auto word = [&](auto i, auto v) STABLELM_INLINE_LAMBDA {
       return SmallQuants<kWay>(PackedWord(w + PackedBlock<DType::kQ8_0>::kQuants, i, row + v * kLanes));
     };
@@ -130,7 +121,7 @@ struct Block<DType::kQ4_0, kWay, MR> {
     Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
       total[i / kVectors][i % kVectors] = hn::Set(d, *x[i / kVectors].offsets);
     });
-    FetchAhead<PackedBlock<DType::kQ4_0>::kBytes>(w, row);
+    FetchShare(w, PackedBlock<DType::kQ4_0>::kBytes, row / kPassRows, kPasses);
     SubBlock<kWay, 8, 8>(
         [&](auto i, auto v) STABLELM_INLINE_LAMBDA {
           const VI both = PackedWord(w + PackedBlock<DType::kQ4_0>::kQuants, i % 4, row + v * kLanes);
