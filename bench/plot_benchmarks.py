@@ -11,7 +11,7 @@ import json
 import sys
 from html import escape
 
-BAR, GAP, HEIGHT, LEFT, TOP = 26, 22, 220, 56, 44
+BAR, GAP, HEIGHT, LEFT, TOP = 26, 22, 220, 56, 60
 COLOURS = {"stablelm": "#2f6f9f", "llama.cpp": "#c9a14a"}
 
 
