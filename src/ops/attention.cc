@@ -67,16 +67,13 @@ void Attend(const AttentionInput& in, ThreadPool& pool, Workspace& workspace) {
   const int64_t enough = 4 * static_cast<int64_t>(pool.NumThreads());
   while (most > 4 && PartsOfAll(in, groups_of) * heads < enough) most /= 2;
   const int64_t groups = PartsOfAll(in, groups_of);
-  // Task t: head t % H of group t / H; later groups have more keys, so they are handed out first. Heads in order, so
-  // that what a head asks for ahead is what its thread reads next.
-  pool.ForSteps(static_cast<size_t>(groups * heads), 1, [&](size_t begin, size_t end, size_t worker) {
-    for (size_t task = begin; task < end; ++task) {
-      int64_t group = groups - 1 - static_cast<int64_t>(task) / heads;
-      const AttentionSequence& s = SequenceOf(in, groups_of, group);
-      const int64_t first = group * most;
-      AttendQueries(in, s, first, std::min(most, s.rows - first), static_cast<int64_t>(task) % heads,
-                    workspace.worker(worker));
-    }
+  // Task t: head t % H of group t / H; later groups have more keys, so they are handed out first.
+  pool.ForEach(static_cast<size_t>(groups * heads), [&](size_t task, size_t worker) {
+    int64_t group = groups - 1 - static_cast<int64_t>(task) / heads;
+    const AttentionSequence& s = SequenceOf(in, groups_of, group);
+    const int64_t first = group * most;
+    AttendQueries(in, s, first, std::min(most, s.rows - first), static_cast<int64_t>(task) % heads,
+                  workspace.worker(worker));
   });
 }
 

@@ -251,46 +251,30 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
   const auto keys_of = [&](size_t q) { return static_cast<size_t>(s.start + first) + q + 1; };
   const size_t all_keys = keys_of(count - 1);
   const float score_scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-  const auto page_of = [&](size_t p) { return in.layer_pages + static_cast<size_t>(s.pages[p]) * in.page_stride; };
-  const auto keys_at = [&](size_t p, int64_t h) {
-    return page_of(p) + static_cast<size_t>(in.layout.KeyOffset(h)) * sizeof(T);
-  };
-  const auto values_at = [&](size_t p, int64_t h) {
-    return page_of(p) + static_cast<size_t>(in.layout.ValueOffset(h)) * sizeof(T);
-  };
   for (size_t begin = 0; begin < all_keys; begin += kChunk) {
     HeadPage keys[kChunk / kPage], values[kChunk / kPage];
-    const size_t in_chunk = std::min(kChunk, all_keys - begin), first_page = begin / kPage;
+    const size_t in_chunk = std::min(kChunk, all_keys - begin);
     const size_t pages = (in_chunk + kPage - 1) / kPage;
     for (size_t p = 0; p < pages; ++p) {
-      keys[p].elements = keys_at(first_page + p, head);
-      values[p].elements = values_at(first_page + p, head);
+      const std::byte* page = in.layer_pages + static_cast<size_t>(s.pages[begin / kPage + p]) * in.page_stride;
+      keys[p].elements = page + static_cast<size_t>(in.layout.KeyOffset(head)) * sizeof(T);
+      values[p].elements = page + static_cast<size_t>(in.layout.ValueOffset(head)) * sizeof(T);
       if constexpr (std::is_same_v<T, int8_t>) {
-        keys[p].scales = in.layout.KeyScales(page_of(first_page + p), head);
-        values[p].scales = in.layout.ValueScales(page_of(first_page + p), head);
+        keys[p].scales = in.layout.KeyScales(page, head);
+        values[p].scales = in.layout.ValueScales(page, head);
       }
     }
-    // The pages in the order in which they are read: keys, values, keys of the next chunk; behind the last chunk, the
-    // heads that follow, which the same thread takes next: a short sequence would else begin each head with nothing at
-    // hand.
-    const size_t pages_of_head = (std::min(kChunk, all_keys) + kPage - 1) / kPage;  // in its first chunk
+    // The pages in the order in which they are read: keys, values, keys of the next chunk.
     for (size_t p = 0; p < 2 * pages; ++p) {
       HeadPage& now = p < pages ? keys[p] : values[p - pages];
-      now.ahead = now.elements;
-      if (p + kAhead < 2 * pages) {
-        const size_t soon = p + kAhead;
+      const size_t soon = p + kAhead, next = (begin + kChunk) / kPage + soon - 2 * pages;
+      if (soon < 2 * pages) {
         now.ahead = soon < pages ? keys[soon].elements : values[soon - pages].elements;
-        continue;
-      }
-      const size_t soon = p + kAhead - 2 * pages, next = first_page + kChunk / kPage + soon;
-      if (next * kPage < all_keys) {
-        now.ahead = keys_at(next, head);
-      } else if (begin + kChunk >= all_keys) {
-        const int64_t h = head + 1 + static_cast<int64_t>(soon / (2 * pages_of_head));
-        const size_t at = soon % (2 * pages_of_head);
-        if (h < in.layout.n_heads) {
-          now.ahead = at < pages_of_head ? keys_at(at, h) : values_at(at - pages_of_head, h);
-        }
+      } else if (next * kPage < all_keys) {
+        now.ahead = in.layer_pages + static_cast<size_t>(s.pages[next]) * in.page_stride +
+                    static_cast<size_t>(in.layout.KeyOffset(head)) * sizeof(T);
+      } else {
+        now.ahead = now.elements;
       }
     }
     // Keys of the chunk that query q sees.

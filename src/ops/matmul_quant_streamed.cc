@@ -58,7 +58,7 @@ HWY_INLINE void SubBlock(const Words& words, const XBlock (&x)[MR], size_t first
 }
 
 // Each pass over a block asks for its share of what is read kAheadBytes later, little by little: a burst of requests in
-// the first pass keeps the arithmetic waiting, and memory has nothing to do in the others. And by a loop (FetchLines):
+// the first pass keeps the arithmetic waiting, and memory has nothing to do in the others. And by a loop (FetchShare):
 // processors do not follow an instruction for every line of a block. Two threads of AMD Zen 3, where a pass takes half
 // a block, GB/s before and after: a burst, Q4_K 17 and 26, Q6_K 17 and 22; many instructions, Q4_0 19 and 24, Q8_0 20
 // and 25. One thread of AMD Zen 5, many instructions: Q6_K 27 and 48, Q4_K 41 and 57.
@@ -67,12 +67,9 @@ HWY_INLINE void SubBlock(const Words& words, const XBlock (&x)[MR], size_t first
 // share.
 template <size_t kParts, size_t kBytes, class Body>
 HWY_INLINE void ForPartsAhead(const std::byte* block, size_t row, const Body& body) {
-  constexpr size_t kAll = kParts * kPasses;
-  const size_t first = row / kPassRows * kParts;
-  const std::byte* line = block + kAheadBytes + first * kBytes / kAll;
   for (size_t part = 0; part < kParts; ++part) {
     asm volatile("" : "+r"(part));  // unknown to the compiler, or it would make a copy of the loop for each part
-    line = FetchLines(line, block + kAheadBytes + (first + part + 1) * kBytes / kAll);
+    FetchShare(block, kBytes, row / kPassRows * kParts + part, kParts * kPasses);
     Unroll<kParts>([&](auto p) STABLELM_INLINE_LAMBDA {
       if (part == p) body(p);
     });

@@ -240,13 +240,11 @@ HWY_INLINE VI PackedWord(const std::byte* at, size_t i, size_t row) {
 constexpr size_t kAheadBytes = 9216;
 // Asks for the lines from `line` to `end`, into the first cache level, by one instruction: the machine sees one that
 // walks through memory and goes further ahead of it by itself, which many that jump from block to block keep it from.
-// Returns the first line that was not asked for.
-HWY_INLINE const std::byte* FetchLines(const std::byte* line, const std::byte* end) {
+HWY_INLINE void FetchLines(const std::byte* line, const std::byte* end) {
   for (; line < end; line += 64) {
     __builtin_prefetch(line, 0, 3);
     asm volatile("" : "+r"(line));  // keeps the compiler from unrolling it
   }
-  return line;
 }
 // Share `i` of `shares` of `bytes` bytes that are read kAheadBytes after those from `from` on.
 HWY_INLINE void FetchShare(const std::byte* from, size_t bytes, size_t i, size_t shares) {
