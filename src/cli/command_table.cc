@@ -8,8 +8,8 @@
 namespace stablelm {
 namespace {
 
-// In placeholders capitals name a kind of value ("N", "FILE"), small letters are values themselves ("fp32|fp16").
-void ReadPlaceholder(const std::string& value, OptionText& option) {
+// In metavars capitals name a kind of value ("N", "FILE"), small letters are values themselves ("fp32|fp16").
+void ReadMetavar(const std::string& value, OptionText& option) {
   for (size_t begin = 0; begin < value.size();) {
     const size_t end = std::min(value.find('|', begin), value.size());
     const std::string part = value.substr(begin, end - begin);
@@ -38,7 +38,7 @@ OptionText TextOf(const CLI::Option& option) {
     text.value = option.get_type_name();
   }
   text.help = option.get_description();
-  ReadPlaceholder(text.value, text);
+  ReadMetavar(text.value, text);
   return text;
 }
 

@@ -55,26 +55,26 @@ const QuantMix& ParseLoadMix(const std::string& text) {
 
 }  // namespace
 
-void AddValue(CLI::App& app, const std::string& name, const std::string& placeholder, const std::string& help,
+void AddValue(CLI::App& app, const std::string& name, const std::string& metavar, const std::string& help,
               std::function<void(const std::string& bytes)> set) {
   CLI::callback_t callback = [set = std::move(set)](const CLI::results_t& results) {
     set(results.empty() ? std::string() : results.front());
     return true;
   };
   CLI::Option* option = app.add_option(name, callback, help);
-  option->type_name(name.starts_with("-") ? placeholder : "");
+  option->type_name(name.starts_with("-") ? metavar : "");
   option->type_size(1);
   option->expected(1);
 }
 
-void AddValues(CLI::App& app, const std::string& name, const std::string& placeholder, const std::string& help,
+void AddValues(CLI::App& app, const std::string& name, const std::string& metavar, const std::string& help,
                std::function<void(const std::string& bytes)> set) {
   CLI::callback_t callback = [set = std::move(set)](const CLI::results_t& results) {
     for (const std::string& result : results) set(result);
     return true;
   };
   CLI::Option* option = app.add_option(name, callback, help + " (may be given more than once)");
-  option->type_name(placeholder);
+  option->type_name(metavar);
   option->type_size(1);
   option->expected(1, 1 << 16);
   option->allow_extra_args(false);  // one value behind each: what follows is not swallowed
@@ -114,16 +114,16 @@ std::vector<int32_t> ParseIds(std::string_view text, const std::string& where) {
 
 void AddChoice(CLI::App& app, const std::string& name, std::vector<std::string> choices, const std::string& help,
                std::function<void(size_t index)> set) {
-  const std::string placeholder = Joined(choices, "|");
-  AddValue(app, name, placeholder, help,
-           [name, placeholder, choices = std::move(choices), set = std::move(set)](const std::string& text) {
+  const std::string metavar = Joined(choices, "|");
+  AddValue(app, name, metavar, help,
+           [name, metavar, choices = std::move(choices), set = std::move(set)](const std::string& text) {
              for (size_t i = 0; i < choices.size(); ++i) {
                if (choices[i] == text) return set(i);
              }
              throw UsageError({.where = name,
                                .what = "unknown value",
                                .found = Quoted(text),
-                               .expected = placeholder,
+                               .expected = metavar,
                                .hint = DidYouMean(text, choices)});
            });
 }

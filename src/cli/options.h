@@ -18,11 +18,11 @@
 namespace stablelm {
 
 // An option (`name` is "--flag" or "-f,--flag") or a positional argument (`name` without dashes) with one value.
-// `placeholder` is shown in --help; `set` is called with the bytes of the value and may throw UsageError.
-void AddValue(CLI::App& app, const std::string& name, const std::string& placeholder, const std::string& help,
+// `metavar` is shown in --help; `set` is called with the bytes of the value and may throw UsageError.
+void AddValue(CLI::App& app, const std::string& name, const std::string& metavar, const std::string& help,
               std::function<void(const std::string& bytes)> set);
 // The same for an option that may be given more than once: `set` is called for each value, in order.
-void AddValues(CLI::App& app, const std::string& name, const std::string& placeholder, const std::string& help,
+void AddValues(CLI::App& app, const std::string& name, const std::string& metavar, const std::string& help,
                std::function<void(const std::string& bytes)> set);
 void AddFlag(CLI::App& app, const std::string& name, bool& value, const std::string& help);
 
@@ -67,13 +67,13 @@ void AddNumber(CLI::App& app, const std::string& name, std::optional<T>& value, 
     value = number;
   });
 }
-inline void AddText(CLI::App& app, const std::string& name, const std::string& placeholder, std::string& value,
+inline void AddText(CLI::App& app, const std::string& name, const std::string& metavar, std::string& value,
                     const std::string& help) {
-  AddValue(app, name, placeholder, help, [&value](const std::string& text) { value = text; });
+  AddValue(app, name, metavar, help, [&value](const std::string& text) { value = text; });
 }
-inline void AddText(CLI::App& app, const std::string& name, const std::string& placeholder,
+inline void AddText(CLI::App& app, const std::string& name, const std::string& metavar,
                     std::optional<std::string>& value, const std::string& help) {
-  AddValue(app, name, placeholder, help, [&value](const std::string& text) { value = text; });
+  AddValue(app, name, metavar, help, [&value](const std::string& text) { value = text; });
 }
 // One of `choices`; `set` gets its index. Anything else is refused with the nearest.
 void AddChoice(CLI::App& app, const std::string& name, std::vector<std::string> choices, const std::string& help,

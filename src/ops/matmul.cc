@@ -33,7 +33,8 @@ void QuantMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) 
       QuantMatMulTiled(job, begin, end, workspace.worker(worker));
     });
   } else {
-    pool.ForSteps(w.panels(), 2, [&](size_t begin, size_t end, size_t) { QuantMatMulStreamed(job, begin, end); });
+    pool.ForSteps(QuantStreamedSteps(w.panels()), 1,
+                  [&](size_t begin, size_t end, size_t) { QuantMatMulStreamed(job, begin, end); });
   }
 }
 

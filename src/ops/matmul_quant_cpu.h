@@ -25,8 +25,9 @@ struct QuantJob {
 // through tiles.
 inline constexpr size_t kMaxQuantStreamedRows = 2;
 size_t QuantStreamedRows();  // for the SIMD target in use: kMaxQuantStreamedRows or none
-// Panels [p_begin, p_end) of y, few rows: limited by memory bandwidth.
-void QuantMatMulStreamed(const QuantJob& job, size_t p_begin, size_t p_end);
+// Steps [begin, end) of y, few rows: limited by memory bandwidth. A step is two panels, neighbours or not.
+inline size_t QuantStreamedSteps(size_t panels) { return (panels + 1) / 2; }
+void QuantMatMulStreamed(const QuantJob& job, size_t begin, size_t end);
 
 // Panels [p_begin, p_end), any number of rows: limited by arithmetic. `scratch` has Workspace::kWorkerFloats floats,
 // 64-byte aligned.

@@ -1,8 +1,10 @@
 // Products of one or two rows of x with quantized weights, which are read once and decoded in registers: decoding.
 //
-// A thread reads one stream of memory, panel after panel, and asks for what comes next itself. Measured with 2 threads
-// on a machine that reads 85 GB/s: left to the processor, 40 GB/s, whether 1, 2 or 4 panels are read side by side;
-// asked for, 58 to 76 GB/s with one, 5 to 10 % less with two.
+// A thread reads its panels in order and asks for what comes next itself. Measured with 2 threads on AMD Zen 5, which
+// reads 85 GB/s: left to the processor, 40 GB/s, whether 1, 2 or 4 panels are read side by side; asked for, 58 to 76
+// GB/s with one, 5 to 10 % less with two. On AMD Zen 3 (27 to 47 GB/s) two panels side by side are faster for the types
+// with small blocks, medians of 80 runs in turns: Q4_0 by 15 %, Q8_0 by 11 %, Q4_K 5 %, Q5_K -3 %, Q6_K -6 %; three are
+// not faster than two.
 #include <algorithm>
 #include <cstring>
 
@@ -23,6 +25,10 @@ namespace stablelm::HWY_NAMESPACE {
 // Vectors of weight rows that are worked on together, so that a word of x is loaded once for both: a pass over a block.
 constexpr size_t kVectors = 2;
 constexpr size_t kPassRows = kVectors * kLanes, kPasses = kPanelRows / kPassRows;
+
+// Panels that are read side by side (see above): where a block takes several passes, like Zen 3.
+template <DType kType>
+constexpr size_t kSideBySide = kPasses > 1 && PackedBlock<kType>::kElements == kSmallBlock ? 2 : 1;
 
 // One row of x in one block.
 struct XBlock {
@@ -236,52 +242,70 @@ struct Block<DType::kQ6_K, kWay, MR> {
   }
 };
 
-// All rows of x (MR) with one panel.
-template <DType kType, QuantMultiply kWay, size_t MR>
-HWY_NOINLINE void StreamedPanel(const QuantJob& job, size_t panel) {
+// All rows of x (MR) with some panels, side by side.
+template <DType kType, QuantMultiply kWay, size_t MR, size_t kPanels>
+HWY_NOINLINE void StreamedPanels(const QuantJob& job, const size_t (&panels)[kPanels]) {
   const DF d;
-  HWY_ALIGN float sums[MR][kPanelRows] = {};
+  HWY_ALIGN float sums[kPanels][MR][kPanelRows] = {};
   for (size_t b = 0; b < job.x.k / PackedBlock<kType>::kElements; ++b) {
     XBlock x[MR];
     Unroll<MR>([&](auto m) STABLELM_INLINE_LAMBDA {
       x[m] = {reinterpret_cast<const int32_t*>(job.x.Quants(b, m)), job.x.Offsets(b, m), job.x.Scale(b, m)};
     });
-    for (size_t row = 0; row < kPanelRows; row += kPassRows) {
-      VF acc[MR][kVectors];
-      Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
-        acc[i / kVectors][i % kVectors] = hn::Load(d, sums[i / kVectors] + row + i % kVectors * kLanes);
-      });
-      Block<kType, kWay, MR>::Add(job.w->panel(panel) + b * PackedBlock<kType>::kBytes, row, x, acc);
-      Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
-        hn::Store(acc[i / kVectors][i % kVectors], d, sums[i / kVectors] + row + i % kVectors * kLanes);
-      });
+    for (size_t p = 0; p < kPanels; ++p) {
+      const std::byte* const block = job.w->panel(panels[p]) + b * PackedBlock<kType>::kBytes;
+      for (size_t row = 0; row < kPanelRows; row += kPassRows) {
+        VF acc[MR][kVectors];
+        Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
+          acc[i / kVectors][i % kVectors] = hn::Load(d, sums[p][i / kVectors] + row + i % kVectors * kLanes);
+        });
+        Block<kType, kWay, MR>::Add(block, row, x, acc);
+        Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
+          hn::Store(acc[i / kVectors][i % kVectors], d, sums[p][i / kVectors] + row + i % kVectors * kLanes);
+        });
+      }
     }
   }
-  for (size_t m = 0; m < MR; ++m) StoreRow(job, m, panel, sums[m]);
+  for (size_t p = 0; p < kPanels; ++p) {
+    for (size_t m = 0; m < MR; ++m) StoreRow(job, m, panels[p], sums[p][m]);
+  }
+}
+
+// One step. Panels that are read one after the other are neighbours; those side by side are far apart, so that each has
+// a stream of its own, and the next step goes on where both end.
+template <DType kType, QuantMultiply kWay, size_t MR>
+void StreamedStep(const QuantJob& job, size_t step) {
+  const size_t panels = job.w->panels();
+  size_t first = 2 * step, second = first + 1;
+  if constexpr (kSideBySide<kType> == 2) {
+    first = step, second = step + QuantStreamedSteps(panels);
+    if (second < panels) return StreamedPanels<kType, kWay, MR, 2>(job, {first, second});
+  }
+  StreamedPanels<kType, kWay, MR, 1>(job, {first});
+  if (second < panels) StreamedPanels<kType, kWay, MR, 1>(job, {second});
 }
 
 template <DType kType, QuantMultiply kWay>
-void StreamedOfType(const QuantJob& job, size_t p_begin, size_t p_end) {
+void StreamedOfType(const QuantJob& job, size_t begin, size_t end) {
   static_assert(kMaxQuantStreamedRows == 2);
-  for (size_t p = p_begin; p < p_end; ++p) {
-    job.rows == 1 ? StreamedPanel<kType, kWay, 1>(job, p) : StreamedPanel<kType, kWay, 2>(job, p);
+  for (size_t step = begin; step < end; ++step) {
+    job.rows == 1 ? StreamedStep<kType, kWay, 1>(job, step) : StreamedStep<kType, kWay, 2>(job, step);
   }
 }
 
 template <QuantMultiply kWay>
-void StreamedBy(const QuantJob& job, size_t p_begin, size_t p_end) {
-  WithQuantType(job.w->type(),
-                [&](auto type) STABLELM_INLINE_LAMBDA { StreamedOfType<type, kWay>(job, p_begin, p_end); });
+void StreamedBy(const QuantJob& job, size_t begin, size_t end) {
+  WithQuantType(job.w->type(), [&](auto type) STABLELM_INLINE_LAMBDA { StreamedOfType<type, kWay>(job, begin, end); });
 }
 
 // Where words are multiplied by plain arithmetic, memory is never what limits: all products go through tiles.
 #if STABLELM_HAS_PAIRS
 size_t MaxRows() { return kMaxQuantStreamedRows; }
-void Streamed(const QuantJob& job, size_t p_begin, size_t p_end) {
+void Streamed(const QuantJob& job, size_t begin, size_t end) {
 #if STABLELM_HAS_DOT
-  if (job.dots) return StreamedBy<QuantMultiply::kDot>(job, p_begin, p_end);
+  if (job.dots) return StreamedBy<QuantMultiply::kDot>(job, begin, end);
 #endif
-  StreamedBy<QuantMultiply::kPairs>(job, p_begin, p_end);
+  StreamedBy<QuantMultiply::kPairs>(job, begin, end);
 }
 #else
 size_t MaxRows() { return 0; }
@@ -300,8 +324,8 @@ HWY_EXPORT(Streamed);
 
 size_t QuantStreamedRows() { return HWY_DYNAMIC_DISPATCH(MaxRows)(); }
 
-void QuantMatMulStreamed(const QuantJob& job, size_t p_begin, size_t p_end) {
-  HWY_DYNAMIC_DISPATCH(Streamed)(job, p_begin, p_end);
+void QuantMatMulStreamed(const QuantJob& job, size_t begin, size_t end) {
+  HWY_DYNAMIC_DISPATCH(Streamed)(job, begin, end);
 }
 
 }  // namespace stablelm

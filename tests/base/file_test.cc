@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -26,6 +27,20 @@ TEST(AtomicFile, WholeOrNotThere) {
   EXPECT_EQ(MappedFile(path).text(), "second");
   EXPECT_THROW(ReadTextFile(path, 3), Error);
   EXPECT_THROW(AtomicFile(folder.path() / "missing" / "b"), Error);
+}
+
+TEST(AtomicFile, SaysWhyItCannotBeCreated) {
+  const TempFolder folder;
+  const auto hint = [](const std::filesystem::path& path) -> std::string {
+    try {
+      AtomicFile file(path);
+    } catch (const Error& e) {
+      return e.info().hint;
+    }
+    return "created";
+  };
+  EXPECT_THAT(hint(folder.path() / "missing" / "b"), testing::HasSubstr("the folder does not exist"));
+  EXPECT_THAT(hint("/proc/b"), testing::HasSubstr("files cannot be created in that folder"));
 }
 
 TEST(MappedFile, EmptyFolderMissing) {
