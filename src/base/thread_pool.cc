@@ -74,7 +74,7 @@ struct ThreadPool::State {
       Pause();
     }
     std::unique_lock lock(mutex);
-    caller_sleeps.store(true);
+    caller_sleeps.exchange(true);  // not a store: QEMU's Arm lets the load below go before one
     done.wait(lock, [&] { return remaining.load() == 0; });
     caller_sleeps.store(false);
   }
