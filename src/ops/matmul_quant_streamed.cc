@@ -26,9 +26,9 @@ namespace stablelm::HWY_NAMESPACE {
 constexpr size_t kVectors = 2;
 constexpr size_t kPassRows = kVectors * kLanes, kPasses = kPanelRows / kPassRows;
 
-// Panels that are read side by side (see above): where a block takes several passes, like Zen 3.
+// Whether two panels are read side by side (see above): small blocks, where a block takes several passes as on Zen 3.
 template <DType kType>
-constexpr size_t kSideBySide = kPasses > 1 && PackedBlock<kType>::kElements == kSmallBlock ? 2 : 1;
+constexpr bool kSideBySide = kPasses > 1 && PackedBlock<kType>::kElements == kSmallBlock;
 
 // One row of x in one block.
 struct XBlock {
@@ -277,7 +277,7 @@ template <DType kType, QuantMultiply kWay, size_t MR>
 void StreamedStep(const QuantJob& job, size_t step) {
   const size_t panels = job.w->panels();
   size_t first = 2 * step, second = first + 1;
-  if constexpr (kSideBySide<kType> == 2) {
+  if constexpr (kSideBySide<kType>) {
     first = step, second = step + QuantStreamedSteps(panels);
     if (second < panels) return StreamedPanels<kType, kWay, MR, 2>(job, {first, second});
   }

@@ -238,19 +238,17 @@ HWY_INLINE VI PackedWord(const std::byte* at, size_t i, size_t row) {
 // the speed of decoding, 8 to 16 KiB are alike. Panels lie one after the other, so that the last blocks of one ask for
 // the first of the next.
 constexpr size_t kAheadBytes = 9216;
-// Asks for the lines from `line` to `end`, into the first cache level, by one instruction: the machine sees one that
-// walks through memory and goes further ahead of it by itself, which many that jump from block to block keep it from.
-HWY_INLINE void FetchLines(const std::byte* line, const std::byte* end) {
-  for (; line < end; line += 64) {
-    __builtin_prefetch(line, 0, 3);
-    asm volatile("" : "+r"(line));  // keeps the compiler from unrolling it
-  }
-}
-// Share `i` of `shares` of `bytes` bytes that are read kAheadBytes after those from `from` on.
+// Asks for share `i` of `shares` of `bytes` bytes that are read kAheadBytes after those from `from` on, into the first
+// cache level, by one instruction: the machine sees one that walks through memory and goes further ahead of it by
+// itself, which many that jump from block to block keep it from.
 HWY_INLINE void FetchShare(const std::byte* from, size_t bytes, size_t i, size_t shares) {
   const size_t share = (bytes / shares + 63) / 64 * 64;
   const std::byte* const first = from + kAheadBytes;
-  FetchLines(first + std::min(bytes, i * share), first + std::min(bytes, (i + 1) * share));
+  const std::byte* const end = first + std::min(bytes, (i + 1) * share);
+  for (const std::byte* line = first + std::min(bytes, i * share); line < end; line += 64) {
+    __builtin_prefetch(line, 0, 3);
+    asm volatile("" : "+r"(line));  // keeps the compiler from unrolling it
+  }
 }
 
 // Units of kLanes weight rows from `row` on, unpacked.

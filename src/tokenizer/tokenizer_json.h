@@ -2,7 +2,7 @@
 //
 // Accepted: model BPE with merges as strings "a b" or pairs ["a", "b"]; normalizer null or NFC; pre-tokenizer and
 // decoder ByteLevel with the built-in regular expression; post-processor null, ByteLevel or a template that adds
-// nothing; each also as a sequence of one. What would change ids or text and is not implemented is refused by name.
+// nothing; each also as a sequence of one. Anything else that would change ids or text is refused by name.
 #pragma once
 
 #include <cstdint>
