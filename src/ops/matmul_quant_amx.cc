@@ -51,7 +51,6 @@ namespace stablelm::HWY_NAMESPACE {
 
 #if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86_64
 
-using D16 = hn::Repartition<int16_t, DI>;
 static_assert(kLanes == kTileHeight);
 
 // ------------------------------------------------------------------------------------------------------ unpacking

@@ -2,9 +2,9 @@
 //
 // A thread reads its panels in order and asks for what comes next itself. Measured with 2 threads on AMD Zen 5, which
 // reads 85 GB/s: left to the processor, 40 GB/s, whether 1, 2 or 4 panels are read side by side; asked for, 58 to 76
-// GB/s with one, 5 to 10 % less with two. On AMD Zen 3 (27 to 47 GB/s) two panels side by side are faster for the types
-// with small blocks, medians of 80 runs in turns: Q4_0 by 15 %, Q8_0 by 11 %, Q4_K 5 %, Q5_K -3 %, Q6_K -6 %; three are
-// not faster than two.
+// GB/s with one, 5 to 10 % less with two. AMD Zen 3 (27 to 47 GB/s) reads two panels side by side faster than one, by
+// 11 to 15 % where blocks are small, and than four; K types only where both are read line after line
+// (StreamedSuperPanels).
 #include <algorithm>
 #include <cstring>
 
@@ -22,6 +22,9 @@
 HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
 
+// Where words are multiplied by plain arithmetic, memory is never what limits: all products go through tiles.
+#if STABLELM_HAS_PAIRS
+
 // Vectors of weight rows that are worked on together, so that a word of x is loaded once for both: a pass over a block.
 constexpr size_t kVectors = 2;
 constexpr size_t kPassRows = kVectors * kLanes, kPasses = kPanelRows / kPassRows;
@@ -36,6 +39,10 @@ struct XBlock {
   const int32_t* offsets;
   const float* scale;
 };
+HWY_INLINE XBlock XBlockOf(const QuantJob& job, size_t block, size_t row) {
+  return {reinterpret_cast<const int32_t*>(job.x.Quants(block, row)), job.x.Offsets(block, row),
+          job.x.Scale(block, row)};
+}
 
 // Each type: adds one block of the kVectors * kLanes weight rows from `row` on to acc[m][vector].
 
@@ -186,6 +193,20 @@ struct Block<DType::kQ4_K, kWay, MR> : AffineBlock<DType::kQ4_K, kWay, MR> {};
 template <QuantMultiply kWay, size_t MR>
 struct Block<DType::kQ5_K, kWay, MR> : AffineBlock<DType::kQ5_K, kWay, MR> {};
 
+// What the 32 of (n - 32) adds to sums of Q6_K by kPairs: -32 * sum over the sub-blocks of scale times sum of x.
+HWY_INLINE VI SumOfZeros(const XBlock& x, const std::byte* w, size_t row) {
+  constexpr QuantMultiply kWay = QuantMultiply::kPairs;
+  const DI d;
+  VI sum = hn::Zero(d);
+  Unroll<4>([&](auto quarter) STABLELM_INLINE_LAMBDA {
+    const VI factors = PackedWord(w + PackedBlock<DType::kQ6_K>::kScales, quarter, row);
+    const int32_t* const x_sums = x.offsets + 16 + 2 * quarter;
+    sum = AddScaled<kWay>(sum, SignedHalves<0, 1>(factors), hn::Set(d, x_sums[0]));
+    sum = AddScaled<kWay>(sum, SignedHalves<2, 3>(factors), hn::Set(d, x_sums[1]));
+  });
+  return hn::Sub(hn::Zero(d), hn::ShiftLeft<5>(sum));
+}
+
 // x = d scale (n - 32), sixteen sub-blocks of 16: sub-block 2 (4 t + r) + half, r = 2 * (upper nibble) + odd.
 template <QuantMultiply kWay, size_t MR>
 struct Block<DType::kQ6_K, kWay, MR> {
@@ -220,19 +241,9 @@ struct Block<DType::kQ6_K, kWay, MR> {
     });
     if constexpr (kWay == QuantMultiply::kPairs) {
       Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
-        VI zero[MR];
-        Unroll<MR>([&](auto m) STABLELM_INLINE_LAMBDA { zero[m] = hn::Zero(d); });
-        Unroll<4>([&](auto quarter) STABLELM_INLINE_LAMBDA {
-          const VI factors = PackedWord(w + Packed::kScales, quarter, row + v * kLanes);
-          Unroll<2>([&](auto pair) STABLELM_INLINE_LAMBDA {
-            const VI factor = SignedPair<pair>(factors);
-            Unroll<MR>([&](auto m) STABLELM_INLINE_LAMBDA {
-              zero[m] = AddScaled<kWay>(zero[m], factor, hn::Set(d, x[m].offsets[16 + 2 * quarter + pair]));
-            });
-          });
+        Unroll<MR>([&](auto m) STABLELM_INLINE_LAMBDA {
+          scaled[m][v] = hn::Add(scaled[m][v], SumOfZeros(x[m], w, row + v * kLanes));
         });
-        Unroll<MR>([&](auto m)
-                       STABLELM_INLINE_LAMBDA { scaled[m][v] = hn::Sub(scaled[m][v], hn::ShiftLeft<5>(zero[m])); });
       });
     }
     Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
@@ -242,6 +253,184 @@ struct Block<DType::kQ6_K, kWay, MR> {
   }
 };
 
+// ------------------------------------------------------------------ K types, one row of x, where registers are few
+//
+// A block takes 4 to 7 KiB, too long for passes that each skip what the others take. All rows of a panel are worked on
+// together instead, a quarter of a block at a time, so that a panel is read line after line; and two panels side by
+// side, quarter by quarter. The sums of a quarter are in registers, those of a block in the first cache level. Two
+// threads of AMD Zen 3, medians of 25 runs in turns with such passes: Q4_K 12 to 26 % faster, Q5_K 15 to 19 %, Q6_K 18
+// to 25 %; with one panel 13 to 15 %.
+
+// One panel and the sums with it. Arrays: of its rows.
+struct SuperPanel {
+  const std::byte* block;
+  alignas(64) float sums[kPanelRows] = {};
+  // Of the block: its sub-blocks' sums, each times its scale. Of Q4_K and Q5_K also what the minimums add up to, and
+  // the scales, four sub-blocks to a word.
+  alignas(64) int32_t scaled[kPanelRows], lifted[kPanelRows], scales[2][kPanelRows];
+};
+constexpr size_t kPanelVectors = kPanelRows / kLanes;
+constexpr size_t kWordBytes = kPanelRows * 4;  // of a word of every row
+
+// Each type: Begin a block, AddPart<0> ... <3>, and End folds it into the sums of the panel.
+template <DType kType, QuantMultiply kWay>
+struct Super;
+
+template <DType kType, QuantMultiply kWay>
+struct AffineSuper {
+  using Packed = PackedBlock<kType>;
+  static constexpr bool kFive = kType == DType::kQ5_K;
+
+  static HWY_INLINE void Begin(const XBlock& x, SuperPanel& p) {
+    const DI d;
+    FetchShare(p.block, Packed::kQuants, 0, 1);
+    VI x_sums[4];
+    Unroll<4>([&](auto i) STABLELM_INLINE_LAMBDA { x_sums[i] = hn::Set(d, x.offsets[i]); });
+    for (size_t row = 0; row < kPanelRows; row += kLanes) {
+      const AffineFactors factors = UnpackAffine(p.block + Packed::kScales, row);
+      Unroll<2>([&](auto i) STABLELM_INLINE_LAMBDA { StoreWord(factors.scale[i], p.scales[i], row); });
+      StoreWord(SumOfMinimums<kWay>(factors.minimum, x_sums), p.lifted, row);
+      StoreWord(hn::Zero(d), p.scaled, row);
+    }
+  }
+
+  // Two sub-blocks, whose quants share bytes.
+  template <size_t kPart>
+  static HWY_INLINE void AddPart(const XBlock& x, SuperPanel& p) {
+    constexpr size_t kEven = 2 * kPart, kOdd = kEven + 1;
+    constexpr size_t kMaxAdds = kFive ? 4 : 8;  // as SubBlock's
+    constexpr size_t kGroup = kWay == QuantMultiply::kPairs ? kMaxAdds : 8;
+    const DI d;
+    const std::byte* words = p.block + Packed::kQuants + kPart * 8 * kWordBytes;
+    const int32_t* x_word = x.words + 8 * kEven;
+    [[maybe_unused]] const std::byte* high_words = nullptr;
+    if constexpr (kFive) high_words = p.block + Packed::kHigh;
+    for (size_t group = 0; group < 8; group += kGroup) {
+      VI even[kPanelVectors], odd[kPanelVectors];
+      Unroll<kPanelVectors>([&](auto v) STABLELM_INLINE_LAMBDA { even[v] = odd[v] = hn::Zero(d); });
+      for (size_t i = 0; i < kGroup; ++i, words += kWordBytes, ++x_word) {
+        FetchShare(words, kWordBytes, 0, 1);
+        const VI x_even = hn::Set(d, x_word[0]), x_odd = hn::Set(d, x_word[8]);
+        Unroll<kPanelVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
+          const VI both = PackedWord(words, 0, v * kLanes);
+          VI low = LowNibbles(both), high = HighNibbles(both);
+          if constexpr (kFive) {
+            const VI fifth = PackedWord(high_words, group + i, v * kLanes);
+            low = OrMasked(low, FifthBits<kEven>(fifth), 0x10);
+            high = OrMasked(high, FifthBits<kOdd>(fifth), 0x10);
+          }
+          AddWord<kWay>(even[v], low, x_even);
+          AddWord<kWay>(odd[v], high, x_odd);
+        });
+      }
+      Unroll<kPanelVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
+        const VI scales = hn::Load(d, p.scales[kPart / 2] + v * kLanes);
+        VI scaled = hn::Load(d, p.scaled + v * kLanes);
+        scaled = AddScaled<kWay>(scaled, UnsignedFactor<kWay, kEven % 4>(scales), even[v]);
+        scaled = AddScaled<kWay>(scaled, UnsignedFactor<kWay, kOdd % 4>(scales), odd[v]);
+        StoreWord(scaled, p.scaled, v * kLanes);
+      });
+    }
+  }
+
+  static HWY_INLINE void End(const XBlock& x, SuperPanel& p) {
+    const DI d;
+    for (size_t row = 0; row < kPanelRows; row += kLanes) {
+      VF acc = hn::Load(DF(), p.sums + row);
+      acc = Fold(acc, hn::Load(d, p.scaled + row), PackedHalf(p.block, 0, row), x.scale);
+      acc = FoldNegated(acc, hn::Load(d, p.lifted + row), PackedHalf(p.block, 1, row), x.scale);
+      StoreScale(acc, p.sums, row);
+    }
+  }
+};
+template <QuantMultiply kWay>
+struct Super<DType::kQ4_K, kWay> : AffineSuper<DType::kQ4_K, kWay> {};
+template <QuantMultiply kWay>
+struct Super<DType::kQ5_K, kWay> : AffineSuper<DType::kQ5_K, kWay> {};
+
+template <QuantMultiply kWay>
+struct Super<DType::kQ6_K, kWay> {
+  using Packed = PackedBlock<DType::kQ6_K>;
+
+  static HWY_INLINE void Begin(const XBlock& x, SuperPanel& p) {
+    const DI d;
+    FetchShare(p.block, Packed::kLow, 0, 1);
+    for (size_t row = 0; row < kPanelRows; row += kLanes) {
+      VI scaled = hn::Zero(d);
+      if constexpr (kWay == QuantMultiply::kPairs) scaled = SumOfZeros(x, p.block, row);
+      StoreWord(scaled, p.scaled, row);
+    }
+  }
+
+  // Four sub-blocks (see Block), r = 0 ... 3 of one t and half.
+  template <size_t kPart>
+  static HWY_INLINE void AddPart(const XBlock& x, SuperPanel& p) {
+    constexpr size_t kT = kPart / 2, kHalf = kPart % 2;
+    constexpr size_t kGroup = kWay == QuantMultiply::kPairs ? 2 : 4;  // words that are added up before a factor
+    // What is asked for with each vector of rows.
+    constexpr size_t kAheadOfRows = (Packed::kBytes - Packed::kLow) / 4 / kPanelVectors;
+    const DI d;
+    const std::byte* const low = p.block + Packed::kLow + (16 * kT + 4 * kHalf) * kWordBytes;
+    const std::byte* const high = p.block + Packed::kHigh + (8 * kT + 4 * kHalf) * kWordBytes;
+    const std::byte* ahead = p.block + Packed::kLow + kPart * kPanelVectors * kAheadOfRows;
+    for (size_t row = 0; row < kPanelRows; row += kLanes, ahead += kAheadOfRows) {
+      FetchShare(ahead, kAheadOfRows, 0, 1);
+      VI scaled = hn::Load(d, p.scaled + row);
+      Unroll<4 / kGroup>([&](auto group) STABLELM_INLINE_LAMBDA {
+        VI sum[4];
+        Unroll<4>([&](auto r) STABLELM_INLINE_LAMBDA {
+          const bool from_offset = kWay != QuantMultiply::kPairs && group == 0;
+          sum[r] = from_offset ? hn::Set(d, x.offsets[8 * kT + 2 * r + kHalf]) : hn::Zero(d);
+        });
+        Unroll<kGroup>([&](auto in_group) STABLELM_INLINE_LAMBDA {
+          constexpr size_t i = group * kGroup + in_group;
+          const VI first = PackedWord(low, i, row), second = PackedWord(low, 8 + i, row),
+                   top = PackedWord(high, i, row);
+          const auto add = [&](auto r, VI quants) STABLELM_INLINE_LAMBDA {
+            AddWord<kWay>(sum[r], quants, hn::Set(d, x.words[32 * kT + 8 * r + 4 * kHalf + i]));
+          };
+          add(std::integral_constant<size_t, 0>(), OrMasked(LowNibbles(first), hn::ShiftLeft<4>(top), 0x30));
+          add(std::integral_constant<size_t, 1>(), OrMasked(LowNibbles(second), hn::ShiftLeft<2>(top), 0x30));
+          add(std::integral_constant<size_t, 2>(), OrMasked(HighNibbles(first), top, 0x30));
+          add(std::integral_constant<size_t, 3>(), OrMasked(HighNibbles(second), hn::ShiftRight<2>(top), 0x30));
+        });
+        Unroll<4>([&](auto r) STABLELM_INLINE_LAMBDA {
+          const VI factors = PackedWord(p.block + Packed::kScales, 2 * kT + r / 2, row);
+          scaled = AddScaled<kWay>(scaled, SignedFactor<kWay, r % 2 * 2 + kHalf>(factors), sum[r]);
+        });
+      });
+      StoreWord(scaled, p.scaled, row);
+    }
+  }
+
+  static HWY_INLINE void End(const XBlock& x, SuperPanel& p) {
+    for (size_t row = 0; row < kPanelRows; row += kLanes) {
+      const VF acc = hn::Load(DF(), p.sums + row);
+      StoreScale(Fold(acc, hn::Load(DI(), p.scaled + row), PackedHalf(p.block, 0, row), x.scale), p.sums, row);
+    }
+  }
+};
+
+template <DType kType, QuantMultiply kWay, size_t kPanels>
+HWY_NOINLINE void StreamedSuperPanels(const QuantJob& job, const size_t (&panels)[kPanels]) {
+  using Type = Super<kType, kWay>;
+  SuperPanel all[kPanels];
+  for (size_t b = 0; b < job.x.k / kSuperBlock; ++b) {
+    const XBlock x = XBlockOf(job, b, 0);
+    for (size_t p = 0; p < kPanels; ++p) {
+      all[p].block = job.w->panel(panels[p]) + b * PackedBlock<kType>::kBytes;
+      Type::Begin(x, all[p]);
+    }
+    Unroll<4>([&](auto part) STABLELM_INLINE_LAMBDA {
+      for (SuperPanel& p : all) Type::template AddPart<part>(x, p);
+    });
+    for (SuperPanel& p : all) Type::End(x, p);
+  }
+  for (size_t p = 0; p < kPanels; ++p) StoreRow(job, 0, panels[p], all[p].sums);
+}
+
+// ------------------------------------------------------------------------------------------------------------ steps
+
 // All rows of x (MR) with some panels, side by side.
 template <DType kType, QuantMultiply kWay, size_t MR, size_t kPanels>
 HWY_NOINLINE void StreamedPanels(const QuantJob& job, const size_t (&panels)[kPanels]) {
@@ -249,9 +438,7 @@ HWY_NOINLINE void StreamedPanels(const QuantJob& job, const size_t (&panels)[kPa
   HWY_ALIGN float sums[kPanels][MR][kPanelRows] = {};
   for (size_t b = 0; b < job.x.k / PackedBlock<kType>::kElements; ++b) {
     XBlock x[MR];
-    Unroll<MR>([&](auto m) STABLELM_INLINE_LAMBDA {
-      x[m] = {reinterpret_cast<const int32_t*>(job.x.Quants(b, m)), job.x.Offsets(b, m), job.x.Scale(b, m)};
-    });
+    Unroll<MR>([&](auto m) STABLELM_INLINE_LAMBDA { x[m] = XBlockOf(job, b, m); });
     for (size_t p = 0; p < kPanels; ++p) {
       const std::byte* const block = job.w->panel(panels[p]) + b * PackedBlock<kType>::kBytes;
       for (size_t row = 0; row < kPanelRows; row += kPassRows) {
@@ -275,14 +462,22 @@ HWY_NOINLINE void StreamedPanels(const QuantJob& job, const size_t (&panels)[kPa
 // a stream of its own, and the next step goes on where both end.
 template <DType kType, QuantMultiply kWay, size_t MR>
 void StreamedStep(const QuantJob& job, size_t step) {
+  constexpr bool kSuper = kPasses > 1 && MR == 1 && PackedBlock<kType>::kElements == kSuperBlock;
+  const auto side_by_side = [&]<size_t kPanels>(const size_t(&panels)[kPanels]) {
+    if constexpr (kSuper) {
+      StreamedSuperPanels<kType, kWay>(job, panels);
+    } else {
+      StreamedPanels<kType, kWay, MR>(job, panels);
+    }
+  };
   const size_t panels = job.w->panels();
-  size_t first = 2 * step, second = first + 1;
-  if constexpr (kSideBySide<kType>) {
-    first = step, second = step + QuantStreamedSteps(panels);
-    if (second < panels) return StreamedPanels<kType, kWay, MR, 2>(job, {first, second});
+  if constexpr (kSuper || kSideBySide<kType>) {
+    const size_t second = step + QuantStreamedSteps(panels);
+    second < panels ? side_by_side({step, second}) : side_by_side({step});
+  } else {
+    StreamedPanels<kType, kWay, MR, 1>(job, {2 * step});
+    if (2 * step + 1 < panels) StreamedPanels<kType, kWay, MR, 1>(job, {2 * step + 1});
   }
-  StreamedPanels<kType, kWay, MR, 1>(job, {first});
-  if (second < panels) StreamedPanels<kType, kWay, MR, 1>(job, {second});
 }
 
 template <DType kType, QuantMultiply kWay>
@@ -298,8 +493,6 @@ void StreamedBy(const QuantJob& job, size_t begin, size_t end) {
   WithQuantType(job.w->type(), [&](auto type) STABLELM_INLINE_LAMBDA { StreamedOfType<type, kWay>(job, begin, end); });
 }
 
-// Where words are multiplied by plain arithmetic, memory is never what limits: all products go through tiles.
-#if STABLELM_HAS_PAIRS
 size_t MaxRows() { return kMaxQuantStreamedRows; }
 void Streamed(const QuantJob& job, size_t begin, size_t end) {
 #if STABLELM_HAS_DOT

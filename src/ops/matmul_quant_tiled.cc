@@ -106,10 +106,12 @@ void UnpackQ6_K(const std::byte* w, UnpackedColumns& out) {
       Unroll<4>([&](auto i) STABLELM_INLINE_LAMBDA {
         StoreWord(SignedFactor<kWay, i>(factors), out.factors[4 * quarter + i], row);
       });
+#if STABLELM_HAS_PAIRS
       if constexpr (kWay == QuantMultiply::kPairs) {
-        Unroll<2>([&](auto i)
-                      STABLELM_INLINE_LAMBDA { StoreWord(SignedPair<i>(factors), out.pairs[2 * quarter + i], row); });
+        StoreWord(SignedHalves<0, 1>(factors), out.pairs[2 * quarter], row);
+        StoreWord(SignedHalves<2, 3>(factors), out.pairs[2 * quarter + 1], row);
       }
+#endif
     }
     ForSixQuants(w, row, [&](auto j, size_t i, VI quants) STABLELM_INLINE_LAMBDA {
       StoreWord(quants, out.words[0][4 * j + i], row);

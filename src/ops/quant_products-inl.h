@@ -16,6 +16,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -47,6 +48,7 @@ namespace stablelm::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using DF = hn::ScalableTag<float>;
 using DI = hn::RebindToSigned<DF>;
+using D16 = hn::Repartition<int16_t, DI>;
 using VF = hn::Vec<DF>;
 using VI = hn::Vec<DI>;
 
@@ -161,28 +163,42 @@ HWY_INLINE VI AddSum(VI total, VI sum) {
   return hn::Add(total, sum);
 }
 
+#if STABLELM_HAS_PAIRS
+// Byte i of each word becomes byte kBytes[i] of that word, or zero where that is negative.
+template <int... kBytes>
+HWY_INLINE VI ShuffleWords(VI words) {
+  static_assert(sizeof...(kBytes) == 4);
+  const hn::Repartition<uint8_t, DI> d;
+  alignas(16) static constexpr std::array<uint8_t, 16> kFrom = [] {
+    constexpr int kOfWord[] = {kBytes...};
+    std::array<uint8_t, 16> from{};
+    for (int i = 0; i < 16; ++i) from[i] = kOfWord[i % 4] < 0 ? 0x80 : static_cast<uint8_t>(i / 4 * 4 + kOfWord[i % 4]);
+    return from;
+  }();
+  const auto from = hn::LoadDup128(d, kFrom.data());
+  return hn::BitCast(DI(), hn::TableLookupBytesOr0(hn::BitCast(d, words), from));
+}
+// Signed bytes kLow and kHigh of each word as the 16-bit halves of a lane.
+template <int kLow, int kHigh>
+HWY_INLINE VI SignedHalves(VI words) {
+  return hn::BitCast(DI(), hn::ShiftRight<8>(hn::BitCast(D16(), ShuffleWords<-1, kLow, -1, kHigh>(words))));
+}
+#endif
+
 // Byte kByte of each word as a factor for AddScaled: unsigned and below 128, or signed.
 template <QuantMultiply kWay, size_t kByte>
 HWY_INLINE VI UnsignedFactor(VI words) {
-  const DI d;
-  const VI byte = hn::And(hn::ShiftRight<8 * kByte>(words), hn::Set(d, 0xFF));
-  if constexpr (kWay == QuantMultiply::kPairs) return hn::Or(byte, hn::ShiftLeft<16>(byte));
-  return byte;
+#if STABLELM_HAS_PAIRS
+  if constexpr (kWay == QuantMultiply::kPairs) return ShuffleWords<kByte, -1, kByte, -1>(words);
+#endif
+  return hn::And(hn::ShiftRight<8 * kByte>(words), hn::Set(DI(), 0xFF));
 }
 template <QuantMultiply kWay, size_t kByte>
 HWY_INLINE VI SignedFactor(VI words) {
-  const VI byte = hn::ShiftRight<24>(hn::ShiftLeft<24 - 8 * kByte>(words));
-  if constexpr (kWay == QuantMultiply::kPairs) {
-    return hn::Or(hn::And(byte, hn::Set(DI(), 0xFFFF)), hn::ShiftLeft<16>(byte));
-  }
-  return byte;
-}
-// Signed bytes 2 kPair and 2 kPair + 1 of each word as the 16-bit halves of a lane.
-template <size_t kPair>
-HWY_INLINE VI SignedPair(VI words) {
-  const VI low = hn::ShiftRight<24>(hn::ShiftLeft<24 - 16 * kPair>(words));
-  const VI high = hn::ShiftRight<24>(hn::ShiftLeft<16 - 16 * kPair>(words));
-  return hn::Or(hn::And(low, hn::Set(DI(), 0xFFFF)), hn::ShiftLeft<16>(high));
+#if STABLELM_HAS_PAIRS
+  if constexpr (kWay == QuantMultiply::kPairs) return SignedHalves<kByte, kByte>(words);
+#endif
+  return hn::ShiftRight<24>(hn::ShiftLeft<24 - 8 * kByte>(words));
 }
 
 // Four quants of Q8_0 as AddWord takes them: as they are, or q + 128, without sign.

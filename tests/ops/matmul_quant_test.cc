@@ -41,7 +41,7 @@ struct Case {
 
 // Around the streams (4 panels), the panel (32 rows), the tile height (6), the rows that wait together (256) and what
 // one thread gets.
-const Case kCases[] = {{1, 1, 1},  {1, 33, 3}, {2, 140, 2}, {3, 31, 1},  {4, 129, 2}, {5, 7, 3},
+const Case kCases[] = {{1, 1, 1},  {1, 33, 3}, {1, 140, 2}, {2, 140, 2}, {3, 31, 1},  {4, 129, 2}, {5, 7, 3},
                        {8, 64, 1}, {9, 40, 2}, {17, 65, 1}, {33, 32, 2}, {70, 36, 1}, {259, 33, 1}};
 // And more blocks of 32 than are unpacked together.
 
