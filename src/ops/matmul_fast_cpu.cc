@@ -183,7 +183,7 @@ void Streamed(const FastJob& job, size_t p_begin, size_t p_end) {
 // --------------------------------------------------------------------------------------------------- tiled
 
 // Memory that is read next, asked for into the second cache level: the first one is busy.
-struct Ahead {
+struct PieceAhead {
   const std::byte* from;
   size_t bytes;
 };
@@ -196,7 +196,7 @@ constexpr size_t kAheadBytes = 2 * kLine;
 // at once, 16 rows took twice as long. When many tiles share the piece, each asks for its few lines before it begins.
 template <Form form, bool spread, size_t MR>
 HWY_NOINLINE void Tile(const float* HWY_RESTRICT x, const std::byte* HWY_RESTRICT w, size_t row, size_t pairs,
-                       bool first, float* HWY_RESTRICT sums, Ahead next) {
+                       bool first, float* HWY_RESTRICT sums, PieceAhead next) {
   const DF d;
   VF acc[MR][kTileVectors];
   STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) {
@@ -221,7 +221,7 @@ HWY_NOINLINE void Tile(const float* HWY_RESTRICT x, const std::byte* HWY_RESTRIC
   }
 }
 
-using TileBody = void (*)(const float*, const std::byte*, size_t, size_t, bool, float*, Ahead);
+using TileBody = void (*)(const float*, const std::byte*, size_t, size_t, bool, float*, PieceAhead);
 template <Form form, bool spread, size_t... MR>
 TileBody TileOfRows(size_t rows, std::index_sequence<MR...>) {
   static constexpr TileBody kBodies[] = {&Tile<form, spread, MR + 1>...};
