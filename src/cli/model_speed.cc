@@ -163,7 +163,7 @@ double ModelSpeed::Bytes(const SpeedCase& of) const {
   double matrices = 0;
   for (const auto& [type, bytes] : model_.MatrixBytes()) matrices += static_cast<double>(bytes);
   const double row = static_cast<double>(model_.EmbeddingRowBytes());
-  const double position = static_cast<double>(KvCache::BytesPerPage(model_.config(), cache_.layout().dtype)) /
+  const double position = static_cast<double>(cache_.n_layers()) * static_cast<double>(cache_.layout().PageBytes()) /
                           static_cast<double>(kKvPageTokens);
   const double n = static_cast<double>(of.tokens);
   // A prompt goes through the matrices once for each chunk.

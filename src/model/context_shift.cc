@@ -74,42 +74,34 @@ bool TurnKeys(const KvLayout& layout, const std::byte* from_page, std::byte* to_
 template <>
 bool TurnKeys<int8_t>(const KvLayout& layout, const std::byte* from_page, std::byte* to_page, int64_t head,
                       const Run& run, const RotaryTable& rotary, int64_t dropped) {
-  const int64_t dims = layout.head_dim;
-  const auto* from = reinterpret_cast<const int8_t*>(from_page) + layout.KeyOffset(head) + run.from % kPage;
-  auto* to = reinterpret_cast<int8_t*>(to_page) + layout.KeyOffset(head) + run.to % kPage;
-  const float* from_scales = layout.KeyScales(from_page, head) + run.from % kPage;
-  float* to_scales = layout.KeyScales(to_page, head) + run.to % kPage;
-  std::vector<float> keys(static_cast<size_t>(run.count * dims));  // [count, D]
-  for (int64_t i = 0; i < dims; ++i) {
-    for (int64_t j = 0; j < run.count; ++j) {
-      keys[static_cast<size_t>(j * dims + i)] = static_cast<float>(from[i * kPage + j]) * from_scales[j];
-    }
-  }
-  std::vector<int8_t> q(keys.size());
+  std::vector<float> key(static_cast<size_t>(layout.head_dim));
+  bool fits = true;
   for (int64_t j = 0; j < run.count; ++j) {
-    float* const key = keys.data() + j * dims;
-    RotateBackInPlace(rotary, dropped, key);
-    QuantizeBlockRef(key, static_cast<size_t>(dims), q.data() + j * dims, to_scales + j);
+    ReadKeyRef(layout, from_page, head, run.from % kPage + j, key.data());
+    RotateBackInPlace(rotary, dropped, key.data());
+    fits &= WriteKeyRef(layout, to_page, head, run.to % kPage + j, key.data());
   }
-  for (int64_t i = 0; i < dims; ++i) {
-    for (int64_t j = 0; j < run.count; ++j) to[i * kPage + j] = q[static_cast<size_t>(j * dims + i)];
-  }
-  for (int64_t i = dims; i < layout.padded_dim(); ++i) {
-    std::memset(to + i * kPage, 0, static_cast<size_t>(run.count));
-  }
-  return true;
+  return fits;
 }
 
 // Values of one head as they are.
 void MoveValues(const KvLayout& layout, const std::byte* from_page, std::byte* to_page, int64_t head, const Run& run) {
-  const size_t row_bytes = static_cast<size_t>(layout.padded_dim()) * BytesOf(layout.dtype);
-  const size_t head_bytes = static_cast<size_t>(layout.ValueOffset(head)) * BytesOf(layout.dtype);
-  std::memmove(to_page + head_bytes + static_cast<size_t>(run.to % kPage) * row_bytes,
-               from_page + head_bytes + static_cast<size_t>(run.from % kPage) * row_bytes,
-               static_cast<size_t>(run.count) * row_bytes);
-  if (!layout.scaled()) return;
-  std::memmove(layout.ValueScales(to_page, head) + run.to % kPage,
-               layout.ValueScales(from_page, head) + run.from % kPage, static_cast<size_t>(run.count) * sizeof(float));
+  if (layout.scaled()) {
+    for (int64_t j = 0; j < run.count; ++j) {
+      for (int64_t i = 0; i < layout.padded_dim(); ++i) {
+        to_page[layout.ValueIndex(head, run.to % kPage + j, i)] =
+            from_page[layout.ValueIndex(head, run.from % kPage + j, i)];
+      }
+    }
+    std::memmove(layout.ValueScales(to_page, head) + run.to % kPage,
+                 layout.ValueScales(from_page, head) + run.from % kPage,
+                 static_cast<size_t>(run.count) * sizeof(float));
+    return;
+  }
+  const int64_t width = static_cast<int64_t>(BytesOf(layout.dtype));
+  std::memmove(to_page + layout.ValueIndex(head, run.to % kPage, 0) * width,
+               from_page + layout.ValueIndex(head, run.from % kPage, 0) * width,
+               static_cast<size_t>(run.count * layout.padded_dim() * width));
 }
 
 std::byte* PageOf(const KvSequence& sequence, int64_t layer, int64_t position) {

@@ -10,6 +10,7 @@ namespace stablelm {
 
 KvCache::KvCache(const ModelConfig& config, DType dtype, int64_t n_pages)
     : layout_{.n_heads = config.n_heads, .head_dim = config.head_dim(), .dtype = dtype},
+      n_layers_(config.n_layers),
       page_stride_(BytesPerPage(config, dtype)),
       memory_(page_stride_ * static_cast<size_t>(n_pages), "key-value cache"),
       references_(static_cast<size_t>(n_pages), 0) {
@@ -20,7 +21,11 @@ KvCache::KvCache(const ModelConfig& config, DType dtype, int64_t n_pages)
 
 size_t KvCache::BytesPerPage(const ModelConfig& config, DType dtype) {
   const KvLayout layout{.n_heads = config.n_heads, .head_dim = config.head_dim(), .dtype = dtype};
-  return static_cast<size_t>(config.n_layers) * layout.PageBytes();
+  const size_t bytes = static_cast<size_t>(config.n_layers) * layout.PageBytes();
+  // Attention reads one head's part of page after page. At distances that are a multiple of 32 KiB all of them would
+  // fall into the same few sets of the caches and push each other out.
+  constexpr size_t kSets = size_t{32} << 10, kApart = size_t{4} << 10;
+  return bytes % kSets == 0 ? bytes + kApart : bytes;
 }
 
 int32_t KvCache::Take() {

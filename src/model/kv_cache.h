@@ -25,10 +25,11 @@ class KvCache {
   KvCache& operator=(const KvCache&) = delete;
 
   static int64_t PagesFor(int64_t positions) { return (positions + kKvPageTokens - 1) / kKvPageTokens; }
+  // What a page takes, padding included: the distance from one to the next.
   static size_t BytesPerPage(const ModelConfig& config, DType dtype);
 
   const KvLayout& layout() const { return layout_; }
-  int64_t n_layers() const { return static_cast<int64_t>(page_stride_ / layout_.PageBytes()); }
+  int64_t n_layers() const { return n_layers_; }
   int64_t n_pages() const { return static_cast<int64_t>(references_.size()); }
   int64_t free_pages() const { return static_cast<int64_t>(free_.size()); }
   // Where the pages of a layer start, and the distance from page to page.
@@ -47,6 +48,7 @@ class KvCache {
   int32_t Copy(int32_t page);  // a new page with the same content
 
   KvLayout layout_;
+  int64_t n_layers_;
   size_t page_stride_;
   AlignedBuffer<std::byte> memory_;
   std::vector<int32_t> references_;

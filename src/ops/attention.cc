@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "ops/attention_cpu.h"
-#include "ops/kv_page.h"
 
 namespace stablelm {
 namespace {
@@ -42,6 +41,12 @@ int64_t PartsOfAll(const AttentionInput& in, const PartsOf& parts_of) {
 }
 
 }  // namespace
+
+double Q8ScoreError(const KvLayout& layout, double key_scale, double query_sum, double query_largest) {
+  const double of_query =
+      127 * static_cast<double>(layout.padded_dim()) * kRoundingError * query_largest / QueryLevels(layout);
+  return key_scale * (kQ8Error * query_sum + of_query) / std::sqrt(static_cast<double>(layout.head_dim));
+}
 
 bool StoreKeysValues(const AttentionInput& in, ThreadPool& pool) {
   STABLELM_CHECK(in.qkv_layout.part_stride > 0 && in.qkv_layout.head_stride > 0 && IsKvType(in.layout.dtype));

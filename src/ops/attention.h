@@ -8,20 +8,38 @@
 //
 // What defines the bits of one (token, head): scores are chains over D; keys are walked in chunks of kAttentionChunk
 // positions from position 0; per chunk the running maximum, sum and output are rescaled once (online softmax, Milakov
-// and Gimelshein 2018); the output is a chain over the keys in order. In a cache of 8-bit integers the chains run over
-// the integers: a score is multiplied by its key's scale when its chain has ended, a weight by its value's scale before
-// it enters the output. Nothing depends on the other tokens, heads or sequences.
+// and Gimelshein 2018); the output is a chain over the keys in order. Nothing depends on the other tokens, heads or
+// sequences.
+//
+// A cache of 8-bit integers is multiplied by integers, and sums of such products are exact. A query becomes integers of
+// up to QueryLevels times one fp32 number; its score with a key is the integers' dot product times both scales. The
+// weights of a page, each times its value's scale, become integers of up to kWeightLevels times one fp32 number; the
+// output is a chain over the pages.
+//
+// What such a cache costs, beside the rounding of fp32 arithmetic. Keys and values are off by kQ8Error of their scales
+// (ops/kv_page.h), a number that becomes integers by kRoundingError of its unit: 1/2, and four roundings of fp32. So a
+// score dot(u, k_j) / sqrt(D) of query u moves by at most
+//   E = max_j key scale_j * (kQ8Error * |u|_1 + 127 * Dp * kRoundingError * |u|_max / QueryLevels) / sqrt(D)
+// and softmax weights p_j whose logits move by up to E become p'_j with, over any set of keys, |p' - p| <= tanh(E / 2)
+// (worst when half of the weight moves up by E and the other half down). Rounding moves each weight of a page by at
+// most kRoundingError / kWeightLevels of the largest, and the largest of all pages add up to no more than 1. So an
+// output moves by at most
+//   tanh(E / 2) * (max_j v_j - min_j v_j) + (kQ8Error + 127 * kKvPageTokens * kRoundingError / kWeightLevels) * max_j
+//   value scale_j
+// in each dimension, where v_j are the values of that dimension: Q8ScoreError and kQ8ValueError. A query or a product
+// of weight and scale below 2^-126 counts as zero.
 //
 // A key or value that is not finite makes what attends to it not finite, in every type of cache. (An infinite fp32 or
 // fp16 key with a score of minus infinity counts as a key that nobody looks at.)
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include "base/thread_pool.h"
-#include "ops/kv_layout.h"
+#include "ops/kv_page.h"
 #include "ops/rotary.h"
 #include "ops/workspace.h"
 
@@ -29,6 +47,17 @@ namespace stablelm {
 
 inline constexpr int64_t kAttentionChunk = 256;
 static_assert(kAttentionChunk % kKvPageTokens == 0);
+
+// The largest integer that a weight or an element of a query becomes beside 8-bit values and keys: 127 * 256, which has
+// two signed bytes, or less where the sum over a very long head would leave 32 bits.
+inline constexpr int32_t kWeightLevels = 32512;
+inline int32_t QueryLevels(const KvLayout& layout) {
+  return static_cast<int32_t>(std::min<int64_t>(32512, INT32_MAX / (128 * layout.padded_dim())));
+}
+inline constexpr double kRoundingError = 0.5 + 32512 * 4 * 0x1p-24;
+// E of a query with these norms, and the factor of the largest value scale.
+double Q8ScoreError(const KvLayout& layout, double key_scale, double query_sum, double query_largest);
+inline constexpr double kQ8ValueError = kQ8Error + 127 * kKvPageTokens * kRoundingError / kWeightLevels;
 
 // The rows of one sequence in a batch, and its cache pages in one layer.
 struct AttentionSequence {

@@ -1,14 +1,14 @@
 // Attention of a few queries of one head, in the order of arithmetic that ops/attention.h states.
 //
 // Work goes page by page: the page's keys (or values) are taken from memory once and stay in the first-level cache for
-// all queries of the task, which are computed in blocks of kBlock, 4, 3, 2 and 1 whose accumulators fill the registers.
-// A block of few queries has accumulators to spare. It takes several pages of keys at the same time, or more dimensions
-// of the values: the latency of one chain is hidden by the others, and memory is read in several streams.
+// all queries of the task, which are computed in blocks of kBlock, 4, 3, 2 and 1 (ops/attention_products-inl.h).
 #include "ops/attention_cpu.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+
+#include "ops/simd.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/attention_cpu.cc"
@@ -18,147 +18,22 @@
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
-#include "ops/load_float-inl.h"
+#include "ops/attention_products-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-using DF = hn::ScalableTag<float>;
-using VF = hn::Vec<DF>;
 
-constexpr size_t kChunk = static_cast<size_t>(kAttentionChunk);
-constexpr size_t kPage = static_cast<size_t>(kKvPageTokens);
-constexpr size_t kLanes = hn::MaxLanes(DF());
-constexpr size_t kPageVectors = kPage / kLanes;
-// Accumulators of a block: enough chains for the latency of two multiply-adds a cycle, few enough for 16 registers; the
-// targets with 32 have room for twice as many, and use it for blocks of twice as many queries.
-constexpr size_t kAccumulators = 8;
-#if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
-constexpr size_t kBlock = 8;
-#else
-constexpr size_t kBlock = 4;
-#endif
 // Pages between what is computed with and what is fetched meanwhile. The processor's own prefetching ends at every 4
 // KiB, which is a page of 8-bit keys of one head.
 constexpr size_t kAhead = 8;
 static_assert(kAhead <= kChunk / kPage);  // the next chunk's values are farther away
-// Vectors of keys that each of N queries holds sums for at a time, and pages that they come from.
-constexpr size_t KeyVectors(size_t n) {
-  return std::clamp<size_t>((n > 4 ? 2 : 1) * kAccumulators / n, 1, kPageVectors);
-}
-constexpr size_t KeyPages(size_t n) { return std::max<size_t>(1, kAccumulators / (n * kPageVectors)); }
-constexpr size_t ValueVectors(size_t n) { return (n > 4 ? 2 : 1) * kAccumulators / n; }
+constexpr size_t kMostQueries = static_cast<size_t>(MaxAttentionQueries(1));
 
-// A page of one head: where its keys or values begin, and the scales of 8-bit ones.
-struct HeadPage {
-  const std::byte* elements = nullptr;
-  const float* scales = nullptr;
-  const std::byte* ahead = nullptr;  // elements that are wanted soon, fetched while these are computed with
-};
-
-// Fetches kBytes from an aligned address into the first-level cache: spread over the loops of a block of few queries,
-// which wait for memory.
-template <size_t kBytes>
-HWY_INLINE void FetchLines(const std::byte* p) {
-  for (size_t line = 0; line < kBytes; line += 64) hwy::Prefetch(p + line);
-}
-
-// The same for larger blocks, which seldom wait: the block of n queries from query q fetches its part of a page, so
-// that the blocks of all `count` queries fetch it once.
+// Larger blocks seldom wait for memory: the block of n queries from query q fetches its part of a page, so that the
+// blocks of all `count` queries fetch it once.
 HWY_INLINE void FetchPart(const std::byte* p, size_t q, size_t n, size_t count, size_t page_bytes) {
   const size_t lines = page_bytes / 64, end = lines * (q + n) / count;
   for (size_t line = lines * q / count; line < end; ++line) hwy::Prefetch(p + line * 64);
-}
-
-// scores[q][p][j] = dot(queries[q], key j of page p) for all kPage slots; slots without a key give garbage that is
-// masked later. The pages' scores lie side by side.
-template <typename T, size_t N, size_t P>
-HWY_INLINE void PageScores(const float* HWY_RESTRICT queries, size_t dims, const HeadPage* HWY_RESTRICT pages,
-                           float* HWY_RESTRICT scores) {
-  const DF d;
-  constexpr size_t kVectors = KeyVectors(N);
-  for (size_t j = 0; j < kPage; j += kVectors * kLanes) {
-    VF acc[P][N][kVectors];
-    for (size_t p = 0; p < P; ++p) {
-      for (size_t q = 0; q < N; ++q) {
-        for (size_t v = 0; v < kVectors; ++v) acc[p][q][v] = hn::Zero(d);
-      }
-    }
-    for (size_t i = 0; i < dims; i += 2) {
-      for (size_t p = 0; p < P; ++p) {
-        if constexpr (N <= 2) FetchLines<2 * kPage * sizeof(T)>(pages[p].ahead + i * kPage * sizeof(T));
-        for (size_t two = i; two < i + 2; ++two) {
-          VF k[kVectors];
-          for (size_t v = 0; v < kVectors; ++v) {
-            k[v] = LoadFloats<T>(d, pages[p].elements + (two * kPage + j + v * kLanes) * sizeof(T));
-          }
-          for (size_t q = 0; q < N; ++q) {
-            const VF x = hn::Set(d, queries[q * dims + two]);
-            for (size_t v = 0; v < kVectors; ++v) acc[p][q][v] = hn::MulAdd(x, k[v], acc[p][q][v]);
-          }
-        }
-      }
-    }
-    for (size_t p = 0; p < P; ++p) {
-      for (size_t v = 0; v < kVectors; ++v) {
-        const size_t at = j + v * kLanes;
-        for (size_t q = 0; q < N; ++q) {
-          VF score = acc[p][q][v];
-          if constexpr (std::is_same_v<T, int8_t>) score = hn::Mul(score, hn::LoadU(d, pages[p].scales + at));
-          hn::StoreU(score, d, scores + q * kChunk + p * kPage + at);
-        }
-      }
-    }
-  }
-}
-
-// The same for `count` pages one after another.
-template <typename T, size_t N>
-HWY_INLINE void Scores(const float* HWY_RESTRICT queries, size_t dims, const HeadPage* HWY_RESTRICT pages, size_t count,
-                       float* HWY_RESTRICT scores) {
-  constexpr size_t kPages = KeyPages(N);
-  size_t p = 0;
-  for (; p + kPages <= count; p += kPages) PageScores<T, N, kPages>(queries, dims, pages + p, scores + p * kPage);
-  if constexpr (kPages > 1) {
-    for (; p < count; ++p) PageScores<T, N, 1>(queries, dims, pages + p, scores + p * kPage);
-  }
-}
-
-// out[q][i] += sum over the page's first `count` values of weights[q][j] * value j, for kVectors vectors of dimensions.
-template <typename T, size_t N, size_t kVectors>
-HWY_INLINE void AddDims(const float* HWY_RESTRICT weights, size_t count, const std::byte* HWY_RESTRICT values,
-                        const std::byte* ahead, size_t dims, float* HWY_RESTRICT out) {
-  const DF d;
-  VF acc[N][kVectors];
-  for (size_t q = 0; q < N; ++q) {
-    for (size_t v = 0; v < kVectors; ++v) acc[q][v] = hn::LoadU(d, out + q * dims + v * kLanes);
-  }
-  for (size_t j = 0; j < count; ++j) {
-    VF value[kVectors];
-    if constexpr (N <= 2) FetchLines<kVectors * kLanes * sizeof(T)>(ahead + j * dims * sizeof(T));
-    for (size_t v = 0; v < kVectors; ++v) value[v] = LoadFloats<T>(d, values + (j * dims + v * kLanes) * sizeof(T));
-    for (size_t q = 0; q < N; ++q) {
-      const VF w = hn::Set(d, weights[q * kChunk + j]);
-      for (size_t v = 0; v < kVectors; ++v) acc[q][v] = hn::MulAdd(w, value[v], acc[q][v]);
-    }
-  }
-  for (size_t q = 0; q < N; ++q) {
-    for (size_t v = 0; v < kVectors; ++v) hn::StoreU(acc[q][v], d, out + q * dims + v * kLanes);
-  }
-}
-
-template <typename T, size_t N>
-HWY_INLINE void AddPageValues(const float* HWY_RESTRICT weights, size_t count, const HeadPage& values, size_t dims,
-                              float* HWY_RESTRICT out) {
-  constexpr size_t kVectors = ValueVectors(N);
-  size_t i = 0;
-  for (; i + kVectors * kLanes <= dims; i += kVectors * kLanes) {
-    AddDims<T, N, kVectors>(weights, count, values.elements + i * sizeof(T), values.ahead + i * sizeof(T), dims,
-                            out + i);
-  }
-  for (; i < dims; i += kLanes) {
-    AddDims<T, N, 1>(weights, count, values.elements + i * sizeof(T), values.ahead + i * sizeof(T), dims, out + i);
-  }
 }
 
 // Calls body.operator()<N>(first) for blocks of N queries that together are [0, count).
@@ -188,12 +63,18 @@ struct Softmax {
 };
 
 // The scores of `slots` slots of one chunk, of which the first `valid` have a key, become weights; the others become
-// zero. With scales of 8-bit values (a page of them each), the weights are those of the integers.
-template <typename T>
+// zero. With scales of 8-bit values (a page of them each), the weights are those of the integers that stand for the
+// values, and become integers themselves; what those of page p are multiples of goes to integers[p * kMostQueries].
+template <class Pages>
 HWY_INLINE void SoftmaxChunk(float* HWY_RESTRICT row, size_t valid, size_t slots, float score_scale,
-                             const HeadPage* values, Softmax& state, float* HWY_RESTRICT out, size_t dims) {
+                             const HeadPage* values, Softmax& state, float* HWY_RESTRICT out, size_t dims,
+                             Integers* integers) {
   const DF d;
-  if (valid == 0) return static_cast<void>(std::fill(row, row + slots, 0.0f));
+  if (valid == 0) {
+    std::fill(row, row + slots, 0.0f);
+    for (size_t p = 0; p < slots / kPage; ++p) integers[p * kMostQueries] = {};
+    return;
+  }
   const VF scale = hn::Set(d, score_scale);
   const VF minus_infinity = hn::Set(d, -std::numeric_limits<float>::infinity());
   const auto end = hn::Set(d, static_cast<float>(valid));
@@ -214,11 +95,16 @@ HWY_INLINE void SoftmaxChunk(float* HWY_RESTRICT row, size_t valid, size_t slots
     const auto seen = hn::Lt(hn::Iota(d, static_cast<float>(j)), end);
     const VF p = hn::IfThenElseZero(seen, power);
     sum_v = hn::Add(sum_v, p);
-    if constexpr (std::is_same_v<T, int8_t>) {
+    if constexpr (Pages::kScaled) {
       const VF value_scale = hn::LoadU(d, values[j / kPage].scales + j % kPage);
       hn::StoreU(hn::IfThenElseZero(seen, hn::Mul(p, value_scale)), d, row + j);
     } else {
       hn::StoreU(p, d, row + j);
+    }
+  }
+  if constexpr (Pages::kScaled) {
+    for (size_t p = 0; p < slots / kPage; ++p) {
+      integers[p * kMostQueries] = Pages::Round(row + p * kPage, kPage, kWeightLevels);
     }
   }
   const float rescale = state.max == new_max ? 1.0f : std::exp(state.max - new_max);
@@ -231,9 +117,10 @@ HWY_INLINE void SoftmaxChunk(float* HWY_RESTRICT row, size_t valid, size_t slots
   }
 }
 
-template <typename T>
+template <class Pages>
 void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64_t first, int64_t count_of_rows,
                      int64_t head, float* HWY_RESTRICT scratch) {
+  using T = typename Pages::Element;
   const size_t dims = static_cast<size_t>(in.layout.padded_dim());
   const size_t head_dim = static_cast<size_t>(in.layout.head_dim);
   const size_t n_heads = static_cast<size_t>(in.layout.n_heads);
@@ -242,11 +129,14 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
   float* const out = queries + count * dims;  // [count, dims]
   float* const scores = out + count * dims;   // [count, kChunk]
   std::fill(queries, scores, 0.0f);
-  Softmax softmax[MaxAttentionQueries(1)];
+  Softmax softmax[kMostQueries];
+  // For 8-bit keys and values: of the queries, and of the weights in each page of a chunk.
+  Integers query_integers[kMostQueries], weight_integers[kChunk / kPage][kMostQueries];
   const size_t row0 = static_cast<size_t>(s.row_begin + first);
   for (size_t q = 0; q < count; ++q) {
     const float* from = in.qkv + (row0 + q) * n_heads * 3 * head_dim + in.qkv_layout.Offset(0, head);
     std::copy(from, from + head_dim, queries + q * dims);
+    if constexpr (Pages::kScaled) query_integers[q] = Pages::Round(queries + q * dims, dims, QueryLevels(in.layout));
   }
   const auto keys_of = [&](size_t q) { return static_cast<size_t>(s.start + first) + q + 1; };
   const size_t all_keys = keys_of(count - 1);
@@ -259,7 +149,7 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
       const std::byte* page = in.layer_pages + static_cast<size_t>(s.pages[begin / kPage + p]) * in.page_stride;
       keys[p].elements = page + static_cast<size_t>(in.layout.KeyOffset(head)) * sizeof(T);
       values[p].elements = page + static_cast<size_t>(in.layout.ValueOffset(head)) * sizeof(T);
-      if constexpr (std::is_same_v<T, int8_t>) {
+      if constexpr (Pages::kScaled) {
         keys[p].scales = in.layout.KeyScales(page, head);
         values[p].scales = in.layout.ValueScales(page, head);
       }
@@ -279,29 +169,33 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
     }
     // Keys of the chunk that query q sees.
     const auto valid = [&](size_t q) { return std::min(kChunk, keys_of(q) - std::min(keys_of(q), begin)); };
-    // One block: its pages side by side. Several: all of them for one page, and then the next.
-    const size_t step = count <= kBlock ? pages : 1;
+    // Few queries: pages side by side. Many: all of them for one page, and then the next.
+    const size_t step = count <= 2 ? pages : 1;
     for (size_t p = 0; p < pages; p += step) {
       ForBlocks(count, [&]<size_t N>(size_t q) HWY_ATTR {
         const size_t seen = (valid(q + N - 1) + kPage - 1) / kPage;
         if (seen <= p) return;
         if constexpr (N > 2) FetchPart(keys[p].ahead, q, N, count, dims * kPage * sizeof(T));
-        Scores<T, N>(queries + q * dims, dims, keys + p, std::min(step, seen - p), scores + q * kChunk + p * kPage);
+        ForPages<Pages::SideBySide(N)>(std::min(step, seen - p), [&]<size_t P>(size_t page) HWY_ATTR {
+          Pages::template Scores<N, P>(queries + q * dims, query_integers + q, dims, keys + p + page,
+                                       scores + q * kChunk + (p + page) * kPage);
+        });
       });
     }
     ForBlocks(count, [&]<size_t N>(size_t first_of_block) HWY_ATTR {
       const size_t slots = (valid(first_of_block + N - 1) + kPage - 1) / kPage * kPage;
       for (size_t q = first_of_block; q < first_of_block + N; ++q) {
-        SoftmaxChunk<T>(scores + q * kChunk, valid(q), slots, score_scale, values, softmax[q], out + q * dims, dims);
+        SoftmaxChunk<Pages>(scores + q * kChunk, valid(q), slots, score_scale, values, softmax[q], out + q * dims, dims,
+                            weight_integers[0] + q);
       }
     });
-    for (size_t p = 0; p < pages; ++p) {
+    for (size_t p = 0; p < pages; p += step) {
       ForBlocks(count, [&]<size_t N>(size_t q) HWY_ATTR {
         const size_t seen = valid(q + N - 1);
         if (seen <= p * kPage) return;
         if constexpr (N > 2) FetchPart(values[p].ahead, q, N, count, dims * kPage * sizeof(T));
-        AddPageValues<T, N>(scores + q * kChunk + p * kPage, std::min(kPage, seen - p * kPage), values[p], dims,
-                            out + q * dims);
+        Pages::template AddValues<N>(scores + q * kChunk + p * kPage, weight_integers[p] + q, kMostQueries, values + p,
+                                     std::min(step * kPage, seen - p * kPage), dims, out + q * dims);
       });
     }
   }
@@ -314,15 +208,19 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
 
 void AttendF32(const AttentionInput& in, const AttentionSequence& s, int64_t first, int64_t count, int64_t head,
                float* scratch) {
-  AttendQueriesOf<float>(in, s, first, count, head, scratch);
+  AttendQueriesOf<FloatPages<float>>(in, s, first, count, head, scratch);
 }
 void AttendF16(const AttentionInput& in, const AttentionSequence& s, int64_t first, int64_t count, int64_t head,
                float* scratch) {
-  AttendQueriesOf<F16>(in, s, first, count, head, scratch);
+  AttendQueriesOf<FloatPages<F16>>(in, s, first, count, head, scratch);
 }
 void AttendQ8(const AttentionInput& in, const AttentionSequence& s, int64_t first, int64_t count, int64_t head,
               float* scratch) {
-  AttendQueriesOf<int8_t>(in, s, first, count, head, scratch);
+#if STABLELM_HAS_DOT
+  if (ByteDotsInUse()) return AttendQueriesOf<BytePages<QuantMultiply::kDot>>(in, s, first, count, head, scratch);
+#endif
+  constexpr QuantMultiply kWay = STABLELM_HAS_PAIRS ? QuantMultiply::kPairs : QuantMultiply::kPlain;
+  AttendQueriesOf<BytePages<kWay>>(in, s, first, count, head, scratch);
 }
 
 }  // namespace stablelm::HWY_NAMESPACE

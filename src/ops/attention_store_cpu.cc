@@ -76,7 +76,7 @@ Row MakeRow(const float* HWY_RESTRICT x, size_t n, float* scale, bool& fits) {
   return {.x = x, .inverse = 127.0f / a};
 }
 
-// Elements [begin, begin + n) of a row of `dims` numbers; zero behind its end.
+// Elements [begin, begin + n) of a row of `dims` numbers, as they are stored; zero behind its end.
 template <typename T>
 void Encode(const Row& row, size_t dims, size_t begin, size_t n, T* HWY_RESTRICT out) {
   const size_t real = row.x ? std::min(n, dims - std::min(dims, begin)) : 0;
@@ -86,7 +86,8 @@ void Encode(const Row& row, size_t dims, size_t begin, size_t n, T* HWY_RESTRICT
     const hn::Rebind<int8_t, DF> d8;
     const VF inverse = hn::Set(d, row.inverse);
     ForVectors(real > 0 ? row.x + begin : row.x, real, [&](VF v, size_t i, size_t count) HWY_ATTR {
-      const auto q = hn::DemoteTo(d8, hn::DemoteTo(d16, hn::NearestInt(hn::Mul(v, inverse))));
+      const auto small = hn::DemoteTo(d8, hn::DemoteTo(d16, hn::NearestInt(hn::Mul(v, inverse))));
+      const auto q = hn::Xor(small, hn::Set(d8, int8_t{-128}));  // KvByte
       HWY_ALIGN int8_t all[hn::MaxLanes(DF())];
       hn::Store(q, d8, all);
       std::memcpy(out + i, all, count);
@@ -94,7 +95,7 @@ void Encode(const Row& row, size_t dims, size_t begin, size_t n, T* HWY_RESTRICT
   } else if (real > 0) {
     ConvertFromFloat(row.x + begin, real, kDTypeOf<T>, reinterpret_cast<std::byte*>(out));
   }
-  std::memset(out + real, 0, (n - real) * sizeof(T));  // zero in all three types
+  std::memset(out + real, std::is_same_v<T, int8_t> ? KvByte(0) : 0, (n - real) * sizeof(T));
 }
 
 template <typename T>
@@ -121,17 +122,36 @@ bool StoreRowsAs(const AttentionInput& in, const AttentionSequence& s, int64_t f
     std::copy_n(key_scales, rows, layout.KeyScales(page, head) + slot);
     std::copy_n(value_scales, rows, layout.ValueScales(page, head) + slot);
   }
-  T* const key_columns = reinterpret_cast<T*>(page) + layout.KeyOffset(head) + slot;  // [Dp, kPage]
-  T* const value_rows = reinterpret_cast<T*>(page) + layout.ValueOffset(head) + slot * layout.padded_dim();
-  alignas(64) T tile[kPage * kTile];
+  T* const elements = reinterpret_cast<T*>(page);
+  alignas(64) T key_tile[kPage * kTile], value_tile[kPage * kTile];
   for (size_t begin = 0; begin < padded; begin += kTile) {
     const size_t n = std::min(kTile, padded - begin);
     for (size_t r = 0; r < rows; ++r) {
-      Encode<T>(keys[r], dims, begin, n, tile + r * kTile);
-      Encode<T>(values[r], dims, begin, n, value_rows + r * padded + begin);
+      Encode<T>(keys[r], dims, begin, n, key_tile + r * kTile);
+      Encode<T>(values[r], dims, begin, n, value_tile + r * kTile);
     }
-    for (size_t i = 0; i < n; ++i) {
-      for (size_t r = 0; r < rows; ++r) key_columns[(begin + i) * kPage + r] = tile[r * kTile + i];
+    const int64_t first_dim = static_cast<int64_t>(begin);
+    if constexpr (std::is_same_v<T, int8_t>) {
+      for (size_t r = 0; r < rows; ++r) {
+        const int64_t at = slot + static_cast<int64_t>(r);
+        for (size_t i = 0; i < n; i += 4) {
+          std::memcpy(elements + layout.KeyIndex(head, at, first_dim + static_cast<int64_t>(i)),
+                      key_tile + r * kTile + i, 4);
+        }
+        for (size_t i = 0; i < n; i += 16) {
+          T* const words = elements + layout.ValueIndex(head, at, first_dim + static_cast<int64_t>(i));
+          for (size_t j = 0; j < 16; ++j) words[4 * j] = value_tile[r * kTile + i + j];
+        }
+      }
+    } else {
+      for (size_t i = 0; i < n; ++i) {
+        T* const column = elements + layout.KeyIndex(head, slot, first_dim + static_cast<int64_t>(i));
+        for (size_t r = 0; r < rows; ++r) column[r] = key_tile[r * kTile + i];
+      }
+      for (size_t r = 0; r < rows; ++r) {
+        std::copy_n(value_tile + r * kTile, n,
+                    elements + layout.ValueIndex(head, slot + static_cast<int64_t>(r), first_dim));
+      }
     }
   }
   return fits;

@@ -4,9 +4,15 @@
 // with the dimension fastest, so that both products of attention run over whole vectors without sums across lanes:
 //   keys   [H, Dp, kKvPageTokens]
 //   values [H, kKvPageTokens, Dp]
-// Dp is D rounded up to 16; the padding is zero. Elements are fp32, fp16 or signed 8-bit integers. Keys are stored
-// after rotation. Behind 8-bit elements stand the fp32 numbers that they are multiples of, one for each position and
-// head:
+// Dp is D rounded up to 16; the padding is zero. Elements are fp32, fp16 or 8-bit integers q, stored as q + 128. Keys
+// are stored after rotation.
+//
+// 8-bit elements lie in words of four that attention multiplies together (ops/attention.h), dimensions of a key or
+// positions of a value, and 16 words of what it computes side by side in one line of the cache: it walks through a page
+// line after line.
+//   keys   [H, kKvPageTokens / 16, Dp / 4, 16, 4]
+//   values [H, Dp / 16, kKvPageTokens / 4, 16, 4]
+// Behind them stand the fp32 numbers that they are multiples of, one for each position and head:
 //   scales of keys   [H, kKvPageTokens]
 //   scales of values [H, kKvPageTokens]
 // ops/kv_page.h says how a key or value becomes 8-bit integers, and what that costs in exactness.
@@ -22,6 +28,10 @@ namespace stablelm {
 
 inline constexpr int64_t kKvPageTokens = 32;
 
+// 8-bit integers, -127 to 127, as they are stored: what takes their sign away lets more processors multiply them.
+constexpr uint8_t KvByte(int8_t q) { return static_cast<uint8_t>(q + 128); }
+constexpr int8_t FromKvByte(uint8_t byte) { return static_cast<int8_t>(byte - 128); }
+
 // The types that a cache can have, and their names on the command line: "fp32", "fp16", "q8".
 constexpr bool IsKvType(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kI8; }
 inline std::string_view KvTypeName(DType dtype) { return dtype == DType::kI8 ? "q8" : NameOf(dtype); }
@@ -36,6 +46,13 @@ struct KvLayout {
   // Elements from the start of the page.
   int64_t KeyOffset(int64_t head) const { return head * padded_dim() * kKvPageTokens; }
   int64_t ValueOffset(int64_t head) const { return (n_heads + head) * padded_dim() * kKvPageTokens; }
+  // Of dimension i of the position at `slot`.
+  int64_t KeyIndex(int64_t head, int64_t slot, int64_t i) const {
+    return KeyOffset(head) + (scaled() ? InLines(slot, i, padded_dim()) : i * kKvPageTokens + slot);
+  }
+  int64_t ValueIndex(int64_t head, int64_t slot, int64_t i) const {
+    return ValueOffset(head) + (scaled() ? InLines(i, slot, kKvPageTokens) : slot * padded_dim() + i);
+  }
   // The kKvPageTokens scales of a head, in a page with scales.
   float* KeyScales(std::byte* page, int64_t head) const { return reinterpret_cast<float*>(page + ScaleOffset(head)); }
   const float* KeyScales(const std::byte* page, int64_t head) const {
@@ -47,6 +64,10 @@ struct KvLayout {
   size_t PageBytes() const { return ScaleOffset(scaled() ? 2 * n_heads : 0); }
 
  private:
+  // Of an element in lines of 16 words of 4: `across` counts words, `along` (of n) is what they are summed over.
+  static int64_t InLines(int64_t across, int64_t along, int64_t n) {
+    return (across / 16 * (n / 4) + along / 4) * 64 + across % 16 * 4 + along % 4;
+  }
   // In bytes. The elements of a page end where the first scales begin.
   size_t ScaleOffset(int64_t index) const {
     return static_cast<size_t>(2 * n_heads * padded_dim() * kKvPageTokens) * BytesOf(dtype) +

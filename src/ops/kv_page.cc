@@ -9,21 +9,15 @@
 namespace stablelm {
 namespace {
 
-// Where the elements of one vector lie in a page.
-struct Place {
-  int64_t offset = 0, stride = 0;
-  bool key = false;
-};
-Place KeyPlace(const KvLayout& layout, int64_t head, int64_t slot) {
-  return {.offset = layout.KeyOffset(head) + slot, .stride = kKvPageTokens, .key = true};
-}
-Place ValuePlace(const KvLayout& layout, int64_t head, int64_t slot) {
-  return {.offset = layout.ValueOffset(head) + slot * layout.padded_dim(), .stride = 1, .key = false};
+enum class Part : uint8_t { kKey, kValue };
+
+int64_t IndexOf(const KvLayout& layout, Part part, int64_t head, int64_t slot, int64_t i) {
+  return part == Part::kKey ? layout.KeyIndex(head, slot, i) : layout.ValueIndex(head, slot, i);
 }
 
-bool Write(const KvLayout& layout, std::byte* page, int64_t head, int64_t slot, const Place& place, const float* x) {
+bool Write(const KvLayout& layout, std::byte* page, Part part, int64_t head, int64_t slot, const float* x) {
   const int64_t dims = layout.head_dim, padded = layout.padded_dim();
-  const auto at = [&](auto* elements, int64_t i) -> auto& { return elements[place.offset + i * place.stride]; };
+  const auto at = [&](auto* elements, int64_t i) -> auto& { return elements[IndexOf(layout, part, head, slot, i)]; };
   bool fits = true;
   switch (layout.dtype) {
     case DType::kF32:
@@ -38,9 +32,9 @@ bool Write(const KvLayout& layout, std::byte* page, int64_t head, int64_t slot, 
       return fits;
     case DType::kI8: {
       std::vector<int8_t> q(static_cast<size_t>(padded), int8_t{0});
-      float* const scales = place.key ? layout.KeyScales(page, head) : layout.ValueScales(page, head);
+      float* const scales = part == Part::kKey ? layout.KeyScales(page, head) : layout.ValueScales(page, head);
       QuantizeBlockRef(x, static_cast<size_t>(dims), q.data(), scales + slot);
-      for (int64_t i = 0; i < padded; ++i) at(reinterpret_cast<int8_t*>(page), i) = q[static_cast<size_t>(i)];
+      for (int64_t i = 0; i < padded; ++i) at(reinterpret_cast<uint8_t*>(page), i) = KvByte(q[static_cast<size_t>(i)]);
       return true;
     }
     default:
@@ -48,8 +42,8 @@ bool Write(const KvLayout& layout, std::byte* page, int64_t head, int64_t slot, 
   }
 }
 
-void Read(const KvLayout& layout, const std::byte* page, int64_t head, int64_t slot, const Place& place, float* x) {
-  const auto at = [&](const auto* elements, int64_t i) { return elements[place.offset + i * place.stride]; };
+void Read(const KvLayout& layout, const std::byte* page, Part part, int64_t head, int64_t slot, float* x) {
+  const auto at = [&](const auto* elements, int64_t i) { return elements[IndexOf(layout, part, head, slot, i)]; };
   switch (layout.dtype) {
     case DType::kF32:
       for (int64_t i = 0; i < layout.head_dim; ++i) x[i] = at(reinterpret_cast<const float*>(page), i);
@@ -58,9 +52,9 @@ void Read(const KvLayout& layout, const std::byte* page, int64_t head, int64_t s
       for (int64_t i = 0; i < layout.head_dim; ++i) x[i] = ToFloat(at(reinterpret_cast<const F16*>(page), i));
       return;
     case DType::kI8: {
-      const float scale = (place.key ? layout.KeyScales(page, head) : layout.ValueScales(page, head))[slot];
+      const float scale = (part == Part::kKey ? layout.KeyScales(page, head) : layout.ValueScales(page, head))[slot];
       for (int64_t i = 0; i < layout.head_dim; ++i) {
-        x[i] = static_cast<float>(at(reinterpret_cast<const int8_t*>(page), i)) * scale;
+        x[i] = static_cast<float>(FromKvByte(at(reinterpret_cast<const uint8_t*>(page), i))) * scale;
       }
       return;
     }
@@ -72,16 +66,16 @@ void Read(const KvLayout& layout, const std::byte* page, int64_t head, int64_t s
 }  // namespace
 
 bool WriteKeyRef(const KvLayout& layout, std::byte* page, int64_t head, int64_t slot, const float* x) {
-  return Write(layout, page, head, slot, KeyPlace(layout, head, slot), x);
+  return Write(layout, page, Part::kKey, head, slot, x);
 }
 bool WriteValueRef(const KvLayout& layout, std::byte* page, int64_t head, int64_t slot, const float* x) {
-  return Write(layout, page, head, slot, ValuePlace(layout, head, slot), x);
+  return Write(layout, page, Part::kValue, head, slot, x);
 }
 void ReadKeyRef(const KvLayout& layout, const std::byte* page, int64_t head, int64_t slot, float* x) {
-  Read(layout, page, head, slot, KeyPlace(layout, head, slot), x);
+  Read(layout, page, Part::kKey, head, slot, x);
 }
 void ReadValueRef(const KvLayout& layout, const std::byte* page, int64_t head, int64_t slot, float* x) {
-  Read(layout, page, head, slot, ValuePlace(layout, head, slot), x);
+  Read(layout, page, Part::kValue, head, slot, x);
 }
 
 }  // namespace stablelm

@@ -9,12 +9,7 @@
 // What 8 bits cost. The rounding to q is off by at most 1/2, and the three roundings of a / 127, 127 / a and the
 // product by 127 * 3 * 2^-24 in units of scale, so with 2^-24 for whoever multiplies q * scale
 //   |x - q * scale| <= kQ8Error * scale   (or |x| < 2^-100).
-// For a query u whose scores are dot(u, k_j) / sqrt(D), a score therefore moves by at most
-//   E = max over j of  kQ8Error * key scale_j * |u|_1 / sqrt(D)
-// and softmax weights p_j whose logits move by up to E become p'_j with, over any set of keys, |p' - p| <= tanh(E / 2)
-// (worst when half of the weight moves up by E and the other half down). So an output of attention moves by at most
-//   tanh(E / 2) * (max_j v_j - min_j v_j) + kQ8Error * max_j value scale_j
-// in each dimension, beside the rounding of fp32 arithmetic: v_j are the values of that dimension.
+// ops/attention.h says what that does to a score and to the output of attention.
 #pragma once
 
 #include <cstddef>

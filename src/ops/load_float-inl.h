@@ -1,4 +1,4 @@
-// Loading one vector of stored numbers (fp32, fp16, bf16, int8 at any byte address) as fp32. Included once per SIMD
+// Loading one vector of stored numbers (fp32, fp16, bf16 at any byte address) as fp32. Included once per SIMD
 // target.
 #if defined(STABLELM_OPS_LOAD_FLOAT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef STABLELM_OPS_LOAD_FLOAT_INL_H_
@@ -18,16 +18,12 @@
 HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
 
-// Lanes(d) elements of type T (float, F16, BF16, int8_t) starting at `p`.
+// Lanes(d) elements of type T (float, F16, BF16) starting at `p`.
 template <typename T, class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
 HWY_INLINE V LoadFloats(D d, const std::byte* HWY_RESTRICT p) {
   namespace hn = hwy::HWY_NAMESPACE;
   if constexpr (std::is_same_v<T, float>) {
     return hn::LoadU(d, reinterpret_cast<const float*>(p));
-  } else if constexpr (std::is_same_v<T, int8_t>) {
-    const hn::Rebind<int8_t, D> d8;
-    const hn::Rebind<int32_t, D> d32;
-    return hn::ConvertTo(d, hn::PromoteTo(d32, hn::LoadU(d8, reinterpret_cast<const int8_t*>(p))));
   } else {
     const hn::Rebind<uint16_t, D> du16;
     const hn::Repartition<uint32_t, D> du32;

@@ -60,7 +60,11 @@ static_assert(kPanelRows % kLanes == 0);
 
 // Keeps the additions to a vector where they are written: g++ 12 else moves the products of a whole tile in front of
 // all additions and spills them, which took two fifths of the speed on AVX2.
-#define STABLELM_KEEP_ORDER(raw) asm("" : "+v"(raw))
+HWY_INLINE void KeepOrder([[maybe_unused]] VI& sum) {
+#if HWY_TARGET <= HWY_AVX2
+  asm("" : "+v"(sum.raw));
+#endif
+}
 
 // body(0) ... body(N - 1), each with its number as a constant: arrays of vectors that it indexes stay in registers.
 template <size_t N, class Body>
@@ -86,7 +90,7 @@ HWY_INLINE void AddWord(VI& sum, VI w, VI x) {
     return;
   } else if constexpr (kWay == QuantMultiply::kPairs) {
     sum.raw = _mm512_add_epi16(sum.raw, _mm512_maddubs_epi16(w.raw, x.raw));
-    STABLELM_KEEP_ORDER(sum.raw);
+    KeepOrder(sum);
     return;
   }
 #elif HWY_TARGET == HWY_AVX2
@@ -95,7 +99,7 @@ HWY_INLINE void AddWord(VI& sum, VI w, VI x) {
     return;
   } else if constexpr (kWay == QuantMultiply::kPairs) {
     sum.raw = _mm256_add_epi16(sum.raw, _mm256_maddubs_epi16(w.raw, x.raw));
-    STABLELM_KEEP_ORDER(sum.raw);
+    KeepOrder(sum);
     return;
   }
 #elif HWY_TARGET == HWY_NEON

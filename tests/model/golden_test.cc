@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "model_testing.h"
-#include "ops/kv_page.h"
+#include "ops/attention.h"
 #include "ops/simd.h"
 #include "ops/softmax.h"
 
@@ -127,7 +127,7 @@ struct FirstAttention : ForwardObserver {
   }
 };
 
-// With keys and values of 8 bits: the first layer's attention is within the bound of ops/kv_page.h for every row, and
+// With keys and values of 8 bits: the first layer's attention is within the bound of ops/attention.h for every row, and
 // the logits stay as near as they were measured to be. (No bound holds through many layers that is not far too wide.)
 TEST_P(Golden, EightBitCache) {
   const Transformer model = LoadModel(GetParam());
@@ -139,6 +139,7 @@ TEST_P(Golden, EightBitCache) {
   const std::vector<float> got = LogitsInChunks(model, ids, 64, 2, DType::kI8, &small);
   ASSERT_EQ(exact.qkv, small.qkv);
   const int64_t heads = config.n_heads, dims = config.head_dim();
+  const KvLayout layout{.n_heads = heads, .head_dim = dims, .dtype = DType::kI8};
   const double d = static_cast<double>(dims), u = std::ldexp(1.0, -24);
   for (int64_t h = 0; h < heads; ++h) {
     float largest_key = 0, largest_value = 0;  // of the positions so far
@@ -147,23 +148,24 @@ TEST_P(Golden, EightBitCache) {
       float* const q = exact.qkv.data() + (r * heads + h) * 3 * dims;  // [H, 3, D]
       RotateInPlace(model.rotary(), r, q);
       RotateInPlace(model.rotary(), r, q + dims);
-      double length = 0;  // |q|_1
+      double length = 0, largest_query = 0;  // |q|_1, |q|_max
       for (int64_t i = 0; i < dims; ++i) {
         length += std::abs(static_cast<double>(q[i]));
+        largest_query = std::max(largest_query, std::abs(static_cast<double>(q[i])));
         largest_key = std::max(largest_key, std::abs(q[dims + i]));
         largest_value = std::max(largest_value, std::abs(q[2 * dims + i]));
         low[static_cast<size_t>(i)] = std::min(low[static_cast<size_t>(i)], q[2 * dims + i]);
         high[static_cast<size_t>(i)] = std::max(high[static_cast<size_t>(i)], q[2 * dims + i]);
       }
       const double key = static_cast<double>(largest_key), value = static_cast<double>(largest_value);
-      const double score = kQ8Error * key / 127 * length / std::sqrt(d);
+      const double score = Q8ScoreError(layout, key / 127, length, largest_query);
       // Rounding of the two computations: chains over D and over the positions, exponentials to 4 units.
       const double arithmetic =
           2 * (2 * (d + 4) * u * length * key / std::sqrt(d) + (static_cast<double>(r) + 32) * u) * value;
       for (int64_t i = 0; i < dims; ++i) {
         const size_t at = static_cast<size_t>((r * heads + h) * dims + i), dim = static_cast<size_t>(i);
         const double range = static_cast<double>(high[dim]) - static_cast<double>(low[dim]);
-        const double bound = std::tanh(score / 2) * range + kQ8Error * value / 127 + arithmetic;
+        const double bound = std::tanh(score / 2) * range + kQ8ValueError * value / 127 + arithmetic;
         const double error =
             std::abs(static_cast<double>(small.attended[at]) - static_cast<double>(exact.attended[at]));
         ASSERT_TRUE(error <= bound) << "head " << h << " row " << r << " " << i << ": " << error << " > " << bound;

@@ -26,6 +26,21 @@ TEST(KvCache, BytesCountPaddedHeads) {
   EXPECT_EQ(KvCache::BytesPerPage(Tiny(), DType::kI8), 2u * 2 * 2 * 32 * (32 + 4));
 }
 
+// Pages do not lie at distances that fall into the same sets of a cache.
+TEST(KvCache, LargePagesAreSetApart) {
+  ModelConfig config = Tiny();
+  config.n_layers = 16;
+  config.n_heads = 32;
+  config.hidden_size = 32 * 128;
+  for (const DType type : {DType::kF32, DType::kF16, DType::kI8}) {
+    KvCache cache(config, type, 1);
+    const size_t bytes = 16 * cache.layout().PageBytes();
+    ASSERT_EQ(bytes % (64 << 10), 0u);
+    EXPECT_EQ(cache.page_stride(), bytes + 4096);
+    EXPECT_EQ(cache.n_layers(), 16);
+  }
+}
+
 // Layers, elements and scales of a page do not overlap, fill it, and begin at aligned addresses.
 TEST(KvCache, PartsOfAPage) {
   for (const DType type : {DType::kF32, DType::kF16, DType::kI8}) {

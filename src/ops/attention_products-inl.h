@@ -1,0 +1,383 @@
+// The two products of attention with a page of one head: queries with keys, weights with values. Included once per SIMD
+// target.
+//
+// The page is read once for a block of N queries, whose sums fill the registers. A block of few queries has registers
+// to spare. It takes several pages of keys at the same time, or more dimensions of the values: the latency of one chain
+// is hidden by the others, and memory is read in several streams.
+//
+// fp32 and fp16 are multiplied as floats. 8-bit integers are multiplied as integers, with queries and weights that were
+// rounded to integers of 16 bits (ops/attention.h): two products for each addition, and no conversions. The integers of
+// a query or of weights stand where the floats stood, four in 16 bytes, whose first two words are what a word of four
+// stored bytes is multiplied with:
+//   kPairs           integers 0 and 2, integers 1 and 3, in 16 bits each
+//   kDot and kPlain  the high bytes h of the four, the low bytes l: 256 h + l with -128 <= l < 128
+#if defined(STABLELM_OPS_ATTENTION_PRODUCTS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef STABLELM_OPS_ATTENTION_PRODUCTS_INL_H_
+#undef STABLELM_OPS_ATTENTION_PRODUCTS_INL_H_
+#else
+#define STABLELM_OPS_ATTENTION_PRODUCTS_INL_H_
+#endif
+
+#include <hwy/cache_control.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include "ops/attention.h"
+#include "ops/load_float-inl.h"
+#include "ops/quant_products-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace stablelm::HWY_NAMESPACE {
+
+constexpr size_t kChunk = static_cast<size_t>(kAttentionChunk);
+constexpr size_t kPage = static_cast<size_t>(kKvPageTokens);
+constexpr size_t kPageVectors = kPage / kLanes;
+constexpr bool kManyRegisters = HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON;  // 32 and not 16
+// Queries of the largest block.
+constexpr size_t kBlock = kManyRegisters ? 8 : 4;
+
+// A page of one head: where its keys or values begin, and the scales of 8-bit ones.
+struct HeadPage {
+  const std::byte* elements = nullptr;
+  const float* scales = nullptr;
+  const std::byte* ahead = nullptr;  // elements that are wanted soon, fetched while these are computed with
+};
+
+// Fetches kBytes from an aligned address into the first-level cache: spread over the loops of a block of few queries,
+// which wait for memory.
+template <size_t kBytes>
+HWY_INLINE void FetchLines(const std::byte* p) {
+  for (size_t line = 0; line < kBytes; line += 64) hwy::Prefetch(p + line);
+}
+
+// Of numbers that became integers: each is about integer * scale.
+struct Integers {
+  float scale;
+  int32_t offset;  // what the products of a stored byte q + 128 with them have too much: 128 times their sum
+};
+
+// Calls body.operator()<P>(p) for groups of P pages that together are [0, count): kMost, then one at a time.
+template <size_t kMost, typename Body>
+HWY_INLINE void ForPages(size_t count, const Body& body) {
+  size_t p = 0;
+  for (; p + kMost <= count; p += kMost) body.template operator()<kMost>(p);
+  if constexpr (kMost > 1) {
+    for (; p < count; ++p) body.template operator()<1>(p);
+  }
+}
+
+// Keys and values of type float or F16.
+template <typename T>
+struct FloatPages {
+  using Element = T;
+  static constexpr bool kScaled = false;
+
+  // Vectors of keys that each of N queries holds sums for at a time, and pages that they come from: enough chains for
+  // the latency of two multiply-adds a cycle, few enough for 16 registers; large blocks are for those who have 32.
+  static constexpr size_t kSums = 8;
+  static constexpr size_t KeyVectors(size_t n) {
+    return std::clamp<size_t>((n > 4 ? 2 : 1) * kSums / n, 1, kPageVectors);
+  }
+  static constexpr size_t SideBySide(size_t n) { return std::max<size_t>(1, kSums / (n * kPageVectors)); }
+
+  // scores[q][p][j] = dot(queries[q], key j of page p) for all kPage slots of P pages; slots without a key give garbage
+  // that is masked later. The pages' scores lie side by side.
+  template <size_t N, size_t P>
+  static HWY_INLINE void Scores(const float* HWY_RESTRICT queries, const Integers*, size_t dims,
+                                const HeadPage* HWY_RESTRICT pages, float* HWY_RESTRICT scores) {
+    const DF d;
+    constexpr size_t kVectors = KeyVectors(N);
+    for (size_t j = 0; j < kPage; j += kVectors * kLanes) {
+      VF acc[P][N][kVectors];
+      for (size_t p = 0; p < P; ++p) {
+        for (size_t q = 0; q < N; ++q) {
+          for (size_t v = 0; v < kVectors; ++v) acc[p][q][v] = hn::Zero(d);
+        }
+      }
+      for (size_t i = 0; i < dims; i += 2) {
+        for (size_t p = 0; p < P; ++p) {
+          if constexpr (N <= 2) FetchLines<2 * kPage * sizeof(T)>(pages[p].ahead + i * kPage * sizeof(T));
+          for (size_t two = i; two < i + 2; ++two) {
+            VF k[kVectors];
+            for (size_t v = 0; v < kVectors; ++v) {
+              k[v] = LoadFloats<T>(d, pages[p].elements + (two * kPage + j + v * kLanes) * sizeof(T));
+            }
+            for (size_t q = 0; q < N; ++q) {
+              const VF x = hn::Set(d, queries[q * dims + two]);
+              for (size_t v = 0; v < kVectors; ++v) acc[p][q][v] = hn::MulAdd(x, k[v], acc[p][q][v]);
+            }
+          }
+        }
+      }
+      for (size_t p = 0; p < P; ++p) {
+        for (size_t v = 0; v < kVectors; ++v) {
+          for (size_t q = 0; q < N; ++q) {
+            hn::StoreU(acc[p][q][v], d, scores + q * kChunk + p * kPage + j + v * kLanes);
+          }
+        }
+      }
+    }
+  }
+
+  // out[q] += weights[q][p] times the values of page p, for the pages' first `count` values.
+  template <size_t N>
+  static HWY_INLINE void AddValues(const float* HWY_RESTRICT weights, const Integers*, size_t,
+                                   const HeadPage* HWY_RESTRICT pages, size_t count, size_t dims,
+                                   float* HWY_RESTRICT out) {
+    constexpr size_t kVectors = (N > 4 ? 2 : 1) * kSums / N;
+    for (size_t begin = 0; begin < count; begin += kPage) {
+      const HeadPage& page = pages[begin / kPage];
+      const size_t n = std::min(kPage, count - begin);
+      size_t i = 0;
+      for (; i + kVectors * kLanes <= dims; i += kVectors * kLanes) {
+        AddDims<N, kVectors>(weights + begin, page, n, i, dims, out);
+      }
+      for (; i < dims; i += kLanes) AddDims<N, 1>(weights + begin, page, n, i, dims, out);
+    }
+  }
+
+ private:
+  // For kVectors vectors of dimensions from i on.
+  template <size_t N, size_t kVectors>
+  static HWY_INLINE void AddDims(const float* HWY_RESTRICT weights, const HeadPage& values, size_t count, size_t i,
+                                 size_t dims, float* HWY_RESTRICT out) {
+    const DF d;
+    VF acc[N][kVectors];
+    for (size_t q = 0; q < N; ++q) {
+      for (size_t v = 0; v < kVectors; ++v) acc[q][v] = hn::LoadU(d, out + q * dims + i + v * kLanes);
+    }
+    for (size_t j = 0; j < count; ++j) {
+      VF value[kVectors];
+      if constexpr (N <= 2) FetchLines<kVectors * kLanes * sizeof(T)>(values.ahead + (j * dims + i) * sizeof(T));
+      for (size_t v = 0; v < kVectors; ++v) {
+        value[v] = LoadFloats<T>(d, values.elements + (j * dims + i + v * kLanes) * sizeof(T));
+      }
+      for (size_t q = 0; q < N; ++q) {
+        const VF w = hn::Set(d, weights[q * kChunk + j]);
+        for (size_t v = 0; v < kVectors; ++v) acc[q][v] = hn::MulAdd(w, value[v], acc[q][v]);
+      }
+    }
+    for (size_t q = 0; q < N; ++q) {
+      for (size_t v = 0; v < kVectors; ++v) hn::StoreU(acc[q][v], d, out + q * dims + i + v * kLanes);
+    }
+  }
+};
+
+// Bytes 1 and 3 of each word, as its 16-bit halves.
+HWY_INLINE VI OddBytes(VI words) {
+#if STABLELM_HAS_PAIRS
+  return hn::BitCast(DI(), hn::ShiftRight<8>(hn::BitCast(hn::RebindToUnsigned<D16>(), words)));
+#else
+  return hn::And(hn::ShiftRight<8>(words), hn::Set(DI(), 0x00FF00FF));
+#endif
+}
+
+// Keys and values of 8-bit integers.
+template <QuantMultiply kWay>
+struct BytePages {
+  using Element = int8_t;
+  static constexpr bool kScaled = true;
+
+  // Registers for sums, of which each takes one by kPairs, else two: vectors of a line (16 positions or dimensions)
+  // that each of N queries holds sums for at a time, and pages that are read side by side.
+  static constexpr size_t kSums = kWay == QuantMultiply::kPairs || kManyRegisters ? 8 : 4;
+  static constexpr size_t kLineVectors = 16 / kLanes;
+  static constexpr size_t Vectors(size_t n) { return std::clamp<size_t>(kSums / n, 1, kLineVectors); }
+  static constexpr size_t SideBySide(size_t n) { return std::max<size_t>(1, kSums / (n * kLineVectors)); }
+
+  // x [n], n a multiple of 16, becomes integers up to `levels` times the scale that is returned. NaN and infinity make
+  // the scale NaN.
+  static Integers Round(float* HWY_RESTRICT x, size_t n, int32_t levels) {
+    const DF d;
+    VF largest_v = hn::Zero(d), poison_v = hn::Zero(d);
+    for (size_t i = 0; i < n; i += kLanes) {
+      const VF v = hn::LoadU(d, x + i);
+      largest_v = hn::Max(largest_v, hn::Abs(v));
+      poison_v = hn::MulAdd(v, hn::Zero(d), poison_v);  // NaN once a number is not finite
+    }
+    const float largest = hn::GetLane(hn::MaxOfLanes(d, largest_v));
+    const bool bad = std::isnan(hn::GetLane(hn::SumOfLanes(d, poison_v)));
+    if (bad || largest < std::numeric_limits<float>::min()) {
+      std::fill(x, x + n, 0.0f);
+      return {.scale = bad ? std::numeric_limits<float>::quiet_NaN() : 0.0f, .offset = 0};
+    }
+    const float most = static_cast<float>(levels);
+    const VF inverse = hn::Set(d, 1 / largest), most_v = hn::Set(d, most);
+    VI sum = hn::Zero(DI());
+    for (size_t i = 0; i < n; i += kLanes) {
+      const VI q = hn::NearestInt(hn::Mul(hn::Mul(hn::LoadU(d, x + i), inverse), most_v));
+      sum = hn::Add(sum, q);
+      hn::StoreU(q, DI(), reinterpret_cast<int32_t*>(x + i));
+    }
+    Arrange(x, n);
+    return {.scale = largest / most, .offset = kSignedWords<kWay> ? 0 : 128 * hn::GetLane(hn::SumOfLanes(DI(), sum))};
+  }
+
+  // dot(queries, keys) as above, in the units of a key's and of a query's integers; times both scales.
+  template <size_t N, size_t P>
+  static HWY_INLINE void Scores(const float* HWY_RESTRICT queries, const Integers* HWY_RESTRICT integers, size_t dims,
+                                const HeadPage* HWY_RESTRICT pages, float* HWY_RESTRICT scores) {
+    const DF d;
+    constexpr size_t kVectors = Vectors(N);
+    for (size_t j = 0; j < kPage; j += kVectors * kLanes) {
+      Sum sums[P][N][kVectors];
+      Unroll<P>([&](auto p) STABLELM_INLINE_LAMBDA { Clear<N, kVectors>(sums[p]); });
+      for (size_t i = 0; i < dims; i += 4) {
+        const size_t at = j / 16 * 16 * dims + i * 16 + j % 16 * 4;
+        Unroll<P>([&](auto p) STABLELM_INLINE_LAMBDA {
+          if constexpr (N <= 2) hwy::Prefetch(pages[p].ahead + at);
+          AddWords<N, kVectors>(pages[p].elements + at, queries + i, dims, sums[p]);
+        });
+      }
+      Unroll<P>([&](auto p) STABLELM_INLINE_LAMBDA {
+        Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
+          const size_t slot = j + v * kLanes;
+          const VF key_scale = hn::LoadU(d, pages[p].scales + slot);
+          Unroll<N>([&](auto q) STABLELM_INLINE_LAMBDA {
+            const VF dot = sums[p][q][v].AsFloats(integers[q].offset);
+            hn::StoreU(hn::Mul(dot, hn::Mul(key_scale, hn::Set(d, integers[q].scale))), d,
+                       scores + q * kChunk + p * kPage + slot);
+          });
+        });
+      });
+    }
+  }
+
+  // As above. The weights are those of the integers that stand for the values, zero where there is no value;
+  // integers[p * stride + q] is of query q's weights in page p.
+  template <size_t N>
+  static HWY_INLINE void AddValues(const float* HWY_RESTRICT weights, const Integers* HWY_RESTRICT integers,
+                                   size_t stride, const HeadPage* HWY_RESTRICT pages, size_t count, size_t dims,
+                                   float* HWY_RESTRICT out) {
+    ForPages<SideBySide(N)>((count + kPage - 1) / kPage, [&]<size_t P>(size_t p) HWY_ATTR {
+      AddPages<N, P>(weights + p * kPage, integers + p * stride, stride, pages + p, dims, out);
+    });
+  }
+
+ private:
+  template <size_t N, size_t P>
+  static HWY_INLINE void AddPages(const float* HWY_RESTRICT weights, const Integers* HWY_RESTRICT integers,
+                                  size_t stride, const HeadPage* HWY_RESTRICT pages, size_t dims,
+                                  float* HWY_RESTRICT out) {
+    const DF d;
+    constexpr size_t kVectors = Vectors(N);
+    for (size_t i = 0; i < dims; i += kVectors * kLanes) {
+      Sum sums[P][N][kVectors];
+      Unroll<P>([&](auto p) STABLELM_INLINE_LAMBDA { Clear<N, kVectors>(sums[p]); });
+      for (size_t j = 0; j < kPage; j += 4) {
+        const size_t at = i / 16 * 16 * kPage + j * 16 + i % 16 * 4;
+        Unroll<P>([&](auto p) STABLELM_INLINE_LAMBDA {
+          if constexpr (N <= 2) hwy::Prefetch(pages[p].ahead + at);
+          AddWords<N, kVectors>(pages[p].elements + at, weights + p * kPage + j, kChunk, sums[p]);
+        });
+      }
+      Unroll<N>([&](auto q) STABLELM_INLINE_LAMBDA {
+        Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
+          float* const to = out + q * dims + i + v * kLanes;
+          VF sum = hn::LoadU(d, to);
+          Unroll<P>([&](auto p) STABLELM_INLINE_LAMBDA {
+            const Integers& of_page = integers[p * stride + q];
+            sum = hn::MulAdd(sums[p][q][v].AsFloats(of_page.offset), hn::Set(d, of_page.scale), sum);
+          });
+          hn::StoreU(sum, d, to);
+        });
+      });
+    }
+  }
+
+  // A sum of products in each lane.
+  struct Sum {
+    VI whole;  // by kPairs; else of the high bytes
+    VI low;    // of the low bytes
+
+    HWY_INLINE VF AsFloats(int32_t offset) const {
+      // Wraps around on the way where the result does not.
+      VI sum = whole;
+      if constexpr (kWay != QuantMultiply::kPairs) sum = hn::Add(hn::ShiftLeft<8>(whole), low);
+      return hn::ConvertTo(DF(), hn::Sub(sum, hn::Set(DI(), offset)));
+    }
+  };
+
+  template <size_t N, size_t kVectors>
+  static HWY_INLINE void Clear(Sum (&sums)[N][kVectors]) {
+    Unroll<N>([&](auto q) STABLELM_INLINE_LAMBDA {
+      Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA { sums[q][v].whole = sums[q][v].low = hn::Zero(DI()); });
+    });
+  }
+
+  // sums[q][v] += words at `bytes` (kVectors vectors of them) times the four integers at x + q * stride.
+  template <size_t N, size_t kVectors>
+  static HWY_INLINE void AddWords(const std::byte* HWY_RESTRICT bytes, const float* HWY_RESTRICT x, size_t stride,
+                                  Sum (&sums)[N][kVectors]) {
+    const DI d;
+    const VI low_bytes = hn::Set(d, 0x00FF00FF);
+    VI even[kVectors], odd[kVectors];
+    Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
+      const VI words = hn::LoadU(d, reinterpret_cast<const int32_t*>(bytes) + v * kLanes);
+      if constexpr (kWay == QuantMultiply::kPairs) {
+        even[v] = hn::And(words, low_bytes);
+        odd[v] = OddBytes(words);
+      } else {
+        even[v] = kSignedWords<kWay> ? hn::Xor(words, hn::Set(d, static_cast<int32_t>(0x80808080u))) : words;
+      }
+    });
+    Unroll<N>([&](auto q) STABLELM_INLINE_LAMBDA {
+      const int32_t* const record = reinterpret_cast<const int32_t*>(x + q * stride);
+      const VI first = hn::Set(d, record[0]), second = hn::Set(d, record[1]);
+      Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
+        Sum& sum = sums[q][v];
+        if constexpr (kWay == QuantMultiply::kPairs) {
+          sum.whole = AddScaled<kWay>(sum.whole, first, even[v]);
+          sum.whole = AddScaled<kWay>(sum.whole, second, odd[v]);
+          KeepOrder(sum.whole);
+        } else {
+          AddWord<kWay>(sum.whole, even[v], first);
+          AddWord<kWay>(sum.low, even[v], second);
+        }
+      });
+    });
+  }
+
+  // n integers of 32 bits become what a word of stored bytes is multiplied with.
+  static HWY_INLINE void Arrange(float* HWY_RESTRICT x, size_t n) {
+    constexpr bool kPairs = kWay == QuantMultiply::kPairs;
+    // By h and l: adding 128 makes the second byte h and turns the sign bit of the first, l.
+    constexpr int32_t kAdd = kPairs ? 0 : 128, kTurn = kPairs ? 0 : 0x80;
+#if HWY_TARGET == HWY_SCALAR
+    for (size_t i = 0; i < n; i += 4) {
+      int32_t q[4];
+      std::memcpy(q, x + i, sizeof(q));
+      uint32_t high = 0, low = 0;
+      for (int j = 0; j < 4; ++j) {
+        const uint32_t bits = (static_cast<uint32_t>(q[j]) + kAdd) ^ kTurn;
+        high |= (bits >> 8 & 0xFF) << 8 * j;
+        low |= (bits & 0xFF) << 8 * j;
+      }
+      const uint32_t record[] = {high, low};
+      std::memcpy(x + i, record, sizeof(record));
+    }
+#else
+    const DI d;
+    const hn::Repartition<uint8_t, DI> d8;
+    alignas(16) static constexpr std::array<uint8_t, 16> kFrom =
+        kPairs ? std::array<uint8_t, 16>{0, 1, 8, 9, 4, 5, 12, 13} : std::array<uint8_t, 16>{1, 5, 9, 13, 0, 4, 8, 12};
+    const auto from = hn::LoadDup128(d8, kFrom.data());
+    for (size_t i = 0; i < n; i += kLanes) {
+      int32_t* const at = reinterpret_cast<int32_t*>(x + i);
+      const VI bits = hn::Xor(hn::Add(hn::LoadU(d, at), hn::Set(d, kAdd)), hn::Set(d, kTurn));
+      hn::StoreU(hn::BitCast(d, hn::TableLookupBytes(hn::BitCast(d8, bits), from)), d, at);
+    }
+#endif
+  }
+};
+
+}  // namespace stablelm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // include guard
