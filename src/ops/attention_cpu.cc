@@ -78,30 +78,36 @@ HWY_INLINE void SoftmaxChunk(float* HWY_RESTRICT row, size_t valid, size_t slots
   const VF scale = hn::Set(d, score_scale);
   const VF minus_infinity = hn::Set(d, -std::numeric_limits<float>::infinity());
   const auto end = hn::Set(d, static_cast<float>(valid));
+  // body(j, seen) for the vectors of slots, where `seen` keeps of a vector what has a key and makes `other` of the
+  // rest.
+  const auto for_vectors = [&](const auto& body) HWY_ATTR {
+    size_t j = 0;
+    for (; j + kLanes <= valid; j += kLanes) body(j, [](VF x, VF) HWY_ATTR { return x; });
+    for (; j < slots; j += kLanes) {
+      const auto mask = hn::Lt(hn::Iota(d, static_cast<float>(j)), end);
+      body(j, [&](VF x, VF other) HWY_ATTR { return hn::IfThenElse(mask, x, other); });
+    }
+  };
   VF max_v = minus_infinity;
-  for (size_t j = 0; j < slots; j += kLanes) {
-    const auto seen = hn::Lt(hn::Iota(d, static_cast<float>(j)), end);
-    const VF score = hn::IfThenElse(seen, hn::Mul(hn::LoadU(d, row + j), scale), minus_infinity);
+  for_vectors([&](size_t j, const auto& seen) HWY_ATTR {
+    const VF score = seen(hn::Mul(hn::LoadU(d, row + j), scale), minus_infinity);
     hn::StoreU(score, d, row + j);
     max_v = hn::Max(max_v, score);
-  }
+  });
   const float new_max = std::max(state.max, hn::GetLane(hn::MaxOfLanes(d, max_v)));
   const VF new_max_v = hn::Set(d, new_max);
   VF sum_v = hn::Zero(d);
-  for (size_t j = 0; j < slots; j += kLanes) {
+  for_vectors([&](size_t j, const auto& seen) HWY_ATTR {
     const VF below = hn::Sub(hn::LoadU(d, row + j), new_max_v);
     // Exp makes zero of NaN, which would hide it.
     const VF power = hn::IfThenElse(hn::IsNaN(below), below, hn::Exp(d, below));
-    const auto seen = hn::Lt(hn::Iota(d, static_cast<float>(j)), end);
-    const VF p = hn::IfThenElseZero(seen, power);
+    VF p = seen(power, hn::Zero(d));
     sum_v = hn::Add(sum_v, p);
     if constexpr (Pages::kScaled) {
-      const VF value_scale = hn::LoadU(d, values[j / kPage].scales + j % kPage);
-      hn::StoreU(hn::IfThenElseZero(seen, hn::Mul(p, value_scale)), d, row + j);
-    } else {
-      hn::StoreU(p, d, row + j);
+      p = seen(hn::Mul(p, hn::LoadU(d, values[j / kPage].scales + j % kPage)), hn::Zero(d));
     }
-  }
+    hn::StoreU(p, d, row + j);
+  });
   if constexpr (Pages::kScaled) {
     for (size_t p = 0; p < slots / kPage; ++p) {
       integers[p * kMostQueries] = Pages::Round(row + p * kPage, kPage, kWeightLevels);
@@ -141,30 +147,40 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
   const auto keys_of = [&](size_t q) { return static_cast<size_t>(s.start + first) + q + 1; };
   const size_t all_keys = keys_of(count - 1);
   const float score_scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+  const size_t all_pages = (all_keys + kPage - 1) / kPage;
+  const auto page_at = [&](size_t p) -> const std::byte* {
+    return in.layer_pages + static_cast<size_t>(s.pages[p]) * in.page_stride;
+  };
+  const auto key_elements = [&](size_t p) {
+    return page_at(p) + static_cast<size_t>(in.layout.KeyOffset(head)) * sizeof(T);
+  };
   for (size_t begin = 0; begin < all_keys; begin += kChunk) {
     HeadPage keys[kChunk / kPage], values[kChunk / kPage];
-    const size_t in_chunk = std::min(kChunk, all_keys - begin);
-    const size_t pages = (in_chunk + kPage - 1) / kPage;
+    const size_t begin_page = begin / kPage, next_page = begin_page + kChunk / kPage;
+    const size_t pages = std::min(next_page, all_pages) - begin_page;
     for (size_t p = 0; p < pages; ++p) {
-      const std::byte* page = in.layer_pages + static_cast<size_t>(s.pages[begin / kPage + p]) * in.page_stride;
-      keys[p].elements = page + static_cast<size_t>(in.layout.KeyOffset(head)) * sizeof(T);
+      const std::byte* page = page_at(begin_page + p);
+      keys[p].elements = key_elements(begin_page + p);
       values[p].elements = page + static_cast<size_t>(in.layout.ValueOffset(head)) * sizeof(T);
       if constexpr (Pages::kScaled) {
         keys[p].scales = in.layout.KeyScales(page, head);
         values[p].scales = in.layout.ValueScales(page, head);
+        if (next_page + p < all_pages) {
+          // Few bytes, but each would be waited for.
+          const std::byte* next = page_at(next_page + p);
+          FetchLines<kPage * sizeof(float)>(reinterpret_cast<const std::byte*>(in.layout.KeyScales(next, head)));
+          FetchLines<kPage * sizeof(float)>(reinterpret_cast<const std::byte*>(in.layout.ValueScales(next, head)));
+        }
       }
     }
     // The pages in the order in which they are read: keys, values, keys of the next chunk.
     for (size_t p = 0; p < 2 * pages; ++p) {
       HeadPage& now = p < pages ? keys[p] : values[p - pages];
-      const size_t soon = p + kAhead, next = (begin + kChunk) / kPage + soon - 2 * pages;
+      const size_t soon = p + kAhead, next = next_page + soon - 2 * pages;
       if (soon < 2 * pages) {
         now.ahead = soon < pages ? keys[soon].elements : values[soon - pages].elements;
-      } else if (next * kPage < all_keys) {
-        now.ahead = in.layer_pages + static_cast<size_t>(s.pages[next]) * in.page_stride +
-                    static_cast<size_t>(in.layout.KeyOffset(head)) * sizeof(T);
       } else {
-        now.ahead = now.elements;
+        now.ahead = next < all_pages ? key_elements(next) : now.elements;
       }
     }
     // Keys of the chunk that query q sees.

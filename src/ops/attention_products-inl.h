@@ -23,6 +23,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -193,30 +194,30 @@ struct BytePages {
 
   // x [n], n a multiple of 16, becomes integers up to `levels` times the scale that is returned. NaN and infinity make
   // the scale NaN.
-  static Integers Round(float* HWY_RESTRICT x, size_t n, int32_t levels) {
+  static HWY_INLINE Integers Round(float* HWY_RESTRICT x, size_t n, int32_t levels) {
     const DF d;
-    VF largest_v = hn::Zero(d), poison_v = hn::Zero(d);
+    const DI di;
+    // Magnitudes have the order of their bits, and those of NaN and infinity are the largest.
+    VI largest_v = hn::Zero(di);
     for (size_t i = 0; i < n; i += kLanes) {
-      const VF v = hn::LoadU(d, x + i);
-      largest_v = hn::Max(largest_v, hn::Abs(v));
-      poison_v = hn::MulAdd(v, hn::Zero(d), poison_v);  // NaN once a number is not finite
+      largest_v = hn::Max(largest_v, hn::BitCast(di, hn::Abs(hn::LoadU(d, x + i))));
     }
-    const float largest = hn::GetLane(hn::MaxOfLanes(d, largest_v));
-    const bool bad = std::isnan(hn::GetLane(hn::SumOfLanes(d, poison_v)));
-    if (bad || largest < std::numeric_limits<float>::min()) {
+    const float largest = std::bit_cast<float>(hn::GetLane(hn::MaxOfLanes(di, largest_v)));
+    const bool finite = std::isfinite(largest);
+    if (!finite || largest < std::numeric_limits<float>::min()) {
       std::fill(x, x + n, 0.0f);
-      return {.scale = bad ? std::numeric_limits<float>::quiet_NaN() : 0.0f, .offset = 0};
+      return {.scale = finite ? 0.0f : std::numeric_limits<float>::quiet_NaN(), .offset = 0};
     }
     const float most = static_cast<float>(levels);
     const VF inverse = hn::Set(d, 1 / largest), most_v = hn::Set(d, most);
-    VI sum = hn::Zero(DI());
+    VI sum = hn::Zero(di);
     for (size_t i = 0; i < n; i += kLanes) {
       const VI q = hn::NearestInt(hn::Mul(hn::Mul(hn::LoadU(d, x + i), inverse), most_v));
       sum = hn::Add(sum, q);
-      hn::StoreU(q, DI(), reinterpret_cast<int32_t*>(x + i));
+      hn::StoreU(Arranged(q), di, reinterpret_cast<int32_t*>(x + i));
     }
-    Arrange(x, n);
-    return {.scale = largest / most, .offset = kSignedWords<kWay> ? 0 : 128 * hn::GetLane(hn::SumOfLanes(DI(), sum))};
+    if constexpr (kLanes < 4) ArrangeInMemory(x, n);
+    return {.scale = largest / most, .offset = kSignedWords<kWay> ? 0 : 128 * hn::GetLane(hn::SumOfLanes(di, sum))};
   }
 
   // dot(queries, keys) as above, in the units of a key's and of a query's integers; times both scales.
@@ -344,36 +345,33 @@ struct BytePages {
     });
   }
 
-  // n integers of 32 bits become what a word of stored bytes is multiplied with.
-  static HWY_INLINE void Arrange(float* HWY_RESTRICT x, size_t n) {
+  // Integers as what a word of stored bytes is multiplied with, in blocks of four; a vector of fewer stays as it is.
+  static HWY_INLINE VI Arranged(VI q) {
+#if HWY_TARGET != HWY_SCALAR
     constexpr bool kPairs = kWay == QuantMultiply::kPairs;
+    const DI d;
+    const hn::Repartition<uint8_t, DI> d8;
     // By h and l: adding 128 makes the second byte h and turns the sign bit of the first, l.
-    constexpr int32_t kAdd = kPairs ? 0 : 128, kTurn = kPairs ? 0 : 0x80;
-#if HWY_TARGET == HWY_SCALAR
+    if constexpr (!kPairs) q = hn::Xor(hn::Add(q, hn::Set(d, 128)), hn::Set(d, 128));
+    alignas(16) static constexpr std::array<uint8_t, 16> kFrom =
+        kPairs ? std::array<uint8_t, 16>{0, 1, 8, 9, 4, 5, 12, 13} : std::array<uint8_t, 16>{1, 5, 9, 13, 0, 4, 8, 12};
+    q = hn::BitCast(d, hn::TableLookupBytes(hn::BitCast(d8, q), hn::LoadDup128(d8, kFrom.data())));
+#endif
+    return q;
+  }
+  static void ArrangeInMemory(float* HWY_RESTRICT x, size_t n) {
+    static_assert(kLanes >= 4 || kWay == QuantMultiply::kPlain);
     for (size_t i = 0; i < n; i += 4) {
-      int32_t q[4];
+      uint32_t q[4], high = 0, low = 0;
       std::memcpy(q, x + i, sizeof(q));
-      uint32_t high = 0, low = 0;
       for (int j = 0; j < 4; ++j) {
-        const uint32_t bits = (static_cast<uint32_t>(q[j]) + kAdd) ^ kTurn;
+        const uint32_t bits = (q[j] + 128) ^ 128;
         high |= (bits >> 8 & 0xFF) << 8 * j;
         low |= (bits & 0xFF) << 8 * j;
       }
       const uint32_t record[] = {high, low};
       std::memcpy(x + i, record, sizeof(record));
     }
-#else
-    const DI d;
-    const hn::Repartition<uint8_t, DI> d8;
-    alignas(16) static constexpr std::array<uint8_t, 16> kFrom =
-        kPairs ? std::array<uint8_t, 16>{0, 1, 8, 9, 4, 5, 12, 13} : std::array<uint8_t, 16>{1, 5, 9, 13, 0, 4, 8, 12};
-    const auto from = hn::LoadDup128(d8, kFrom.data());
-    for (size_t i = 0; i < n; i += kLanes) {
-      int32_t* const at = reinterpret_cast<int32_t*>(x + i);
-      const VI bits = hn::Xor(hn::Add(hn::LoadU(d, at), hn::Set(d, kAdd)), hn::Set(d, kTurn));
-      hn::StoreU(hn::BitCast(d, hn::TableLookupBytes(hn::BitCast(d8, bits), from)), d, at);
-    }
-#endif
   }
 };
 
