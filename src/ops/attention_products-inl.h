@@ -227,7 +227,7 @@ struct BytePages {
     const DF d;
     constexpr size_t kVectors = Vectors(N);
     for (size_t j = 0; j < kPage; j += kVectors * kLanes) {
-      Sum sums[P][N][kVectors];
+      VI sums[P][N][kVectors][kParts];
       Unroll<P>([&](auto p) STABLELM_INLINE_LAMBDA { Clear<N, kVectors>(sums[p]); });
       for (size_t i = 0; i < dims; i += 4) {
         const size_t at = j / 16 * 16 * dims + i * 16 + j % 16 * 4;
@@ -241,7 +241,7 @@ struct BytePages {
           const size_t slot = j + v * kLanes;
           const VF key_scale = hn::LoadU(d, pages[p].scales + slot);
           Unroll<N>([&](auto q) STABLELM_INLINE_LAMBDA {
-            const VF dot = sums[p][q][v].AsFloats(integers[q].offset);
+            const VF dot = AsFloats(sums[p][q][v], integers[q].offset);
             hn::StoreU(hn::Mul(dot, hn::Mul(key_scale, hn::Set(d, integers[q].scale))), d,
                        scores + q * kChunk + p * kPage + slot);
           });
@@ -269,7 +269,7 @@ struct BytePages {
     const DF d;
     constexpr size_t kVectors = Vectors(N);
     for (size_t i = 0; i < dims; i += kVectors * kLanes) {
-      Sum sums[P][N][kVectors];
+      VI sums[P][N][kVectors][kParts];
       Unroll<P>([&](auto p) STABLELM_INLINE_LAMBDA { Clear<N, kVectors>(sums[p]); });
       for (size_t j = 0; j < kPage; j += 4) {
         const size_t at = i / 16 * 16 * kPage + j * 16 + i % 16 * 4;
@@ -284,7 +284,7 @@ struct BytePages {
           VF sum = hn::LoadU(d, to);
           Unroll<P>([&](auto p) STABLELM_INLINE_LAMBDA {
             const Integers& of_page = integers[p * stride + q];
-            sum = hn::MulAdd(sums[p][q][v].AsFloats(of_page.offset), hn::Set(d, of_page.scale), sum);
+            sum = hn::MulAdd(AsFloats(sums[p][q][v], of_page.offset), hn::Set(d, of_page.scale), sum);
           });
           hn::StoreU(sum, d, to);
         });
@@ -292,30 +292,28 @@ struct BytePages {
     }
   }
 
-  // A sum of products in each lane.
-  struct Sum {
-    VI whole;  // by kPairs; else of the high bytes
-    VI low;    // of the low bytes
-
-    HWY_INLINE VF AsFloats(int32_t offset) const {
-      // Wraps around on the way where the result does not.
-      VI sum = whole;
-      if constexpr (kWay != QuantMultiply::kPairs) sum = hn::Add(hn::ShiftLeft<8>(whole), low);
-      return hn::ConvertTo(DF(), hn::Sub(sum, hn::Set(DI(), offset)));
-    }
-  };
+  // A sum of products in each lane: one vector, or of the high bytes and of the low bytes.
+  static constexpr size_t kParts = kWay == QuantMultiply::kPairs ? 1 : 2;
+  static HWY_INLINE VF AsFloats(const VI (&sum)[kParts], int32_t offset) {
+    // Wraps around on the way where the result does not.
+    VI whole = sum[0];
+    if constexpr (kParts == 2) whole = hn::Add(hn::ShiftLeft<8>(whole), sum[1]);
+    return hn::ConvertTo(DF(), hn::Sub(whole, hn::Set(DI(), offset)));
+  }
 
   template <size_t N, size_t kVectors>
-  static HWY_INLINE void Clear(Sum (&sums)[N][kVectors]) {
+  static HWY_INLINE void Clear(VI (&sums)[N][kVectors][kParts]) {
     Unroll<N>([&](auto q) STABLELM_INLINE_LAMBDA {
-      Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA { sums[q][v].whole = sums[q][v].low = hn::Zero(DI()); });
+      Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
+        for (VI& part : sums[q][v]) part = hn::Zero(DI());
+      });
     });
   }
 
   // sums[q][v] += words at `bytes` (kVectors vectors of them) times the four integers at x + q * stride.
   template <size_t N, size_t kVectors>
   static HWY_INLINE void AddWords(const std::byte* HWY_RESTRICT bytes, const float* HWY_RESTRICT x, size_t stride,
-                                  Sum (&sums)[N][kVectors]) {
+                                  VI (&sums)[N][kVectors][kParts]) {
     const DI d;
     const VI low_bytes = hn::Set(d, 0x00FF00FF);
     VI even[kVectors], odd[kVectors];
@@ -332,14 +330,14 @@ struct BytePages {
       const int32_t* const record = reinterpret_cast<const int32_t*>(x + q * stride);
       const VI first = hn::Set(d, record[0]), second = hn::Set(d, record[1]);
       Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
-        Sum& sum = sums[q][v];
+        VI(&sum)[kParts] = sums[q][v];
         if constexpr (kWay == QuantMultiply::kPairs) {
-          sum.whole = AddScaled<kWay>(sum.whole, first, even[v]);
-          sum.whole = AddScaled<kWay>(sum.whole, second, odd[v]);
-          KeepOrder(sum.whole);
+          sum[0] = AddScaled<kWay>(sum[0], first, even[v]);
+          sum[0] = AddScaled<kWay>(sum[0], second, odd[v]);
+          KeepOrder(sum[0]);
         } else {
-          AddWord<kWay>(sum.whole, even[v], first);
-          AddWord<kWay>(sum.low, even[v], second);
+          AddWord<kWay>(sum[0], even[v], first);
+          AddWord<kWay>(sum[1], even[v], second);
         }
       });
     });
