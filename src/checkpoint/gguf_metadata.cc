@@ -19,6 +19,27 @@ std::string Trimmed(std::string_view text) {
   return std::string(text.substr(first, text.find_last_not_of(kSpace) - first + 1));
 }
 
+constexpr std::string_view kLicenceKey = "license:";
+
+// The line of the licence in the front matter of a README.md; empty when there is none.
+std::string_view LicenceLine(std::string_view readme) {
+  bool inside = false;
+  for (size_t begin = 0; begin < readme.size();) {
+    const size_t end = std::min(readme.find('\n', begin), readme.size());
+    const std::string_view line = readme.substr(begin, end - begin);
+    begin = end + 1;
+    if (line.starts_with("---")) {
+      if (inside) break;
+      inside = true;
+    } else if (!inside) {
+      break;
+    } else if (line.starts_with(kLicenceKey)) {
+      return line;
+    }
+  }
+  return {};
+}
+
 // The type of all norms and biases, which GGUF stores as F32 whatever they were.
 std::optional<DType> VectorType(const ModelFolder& model) {
   std::optional<DType> type;
@@ -92,22 +113,28 @@ uint32_t GgufFileTypeOf(DType type) {
 }
 
 std::string LicenceOfReadme(std::string_view readme) {
-  constexpr std::string_view kKey = "license:";
-  bool inside = false;
-  for (size_t begin = 0; begin < readme.size();) {
-    const size_t end = std::min(readme.find('\n', begin), readme.size());
-    const std::string_view line = readme.substr(begin, end - begin);
-    begin = end + 1;
-    if (line.starts_with("---")) {
-      if (inside) break;
-      inside = true;
-    } else if (!inside) {
-      break;
-    } else if (line.starts_with(kKey)) {
-      return Trimmed(line.substr(kKey.size()));
-    }
+  const std::string_view line = LicenceLine(readme);
+  return line.empty() ? std::string() : Trimmed(line.substr(kLicenceKey.size()));
+}
+
+std::string ReadmeWithLicence(std::string_view readme, std::string_view licence) {
+  const std::string line = std::string(kLicenceKey) + " " + std::string(licence);
+  if (const std::string_view old = LicenceLine(readme); !old.empty()) {
+    const auto begin = static_cast<size_t>(old.data() - readme.data());
+    const size_t length = old.ends_with('\r') ? old.size() - 1 : old.size();
+    return std::string(readme).replace(begin, length, line);
   }
-  return {};
+  const size_t first_end = readme.find('\n');
+  if (!readme.starts_with("---") || first_end == std::string_view::npos)
+    return "---\n" + line + "\n---\n" + std::string(readme);
+  return std::string(readme).insert(first_end + 1, line + "\n");
+}
+
+void SetLicence(std::string_view licence, GgufMetadata& metadata) {
+  metadata.SetText("general.license", licence);
+  if (const auto readme = metadata.Text("stablelm.readme")) {
+    metadata.SetText("stablelm.readme", ReadmeWithLicence(*readme, licence));
+  }
 }
 
 }  // namespace stablelm

@@ -25,5 +25,9 @@ uint32_t GgufFileTypeOf(DType type);
 
 // "license: cc-by-sa-4.0" between the two "---" at the beginning of a README.md; empty when there is none.
 std::string LicenceOfReadme(std::string_view readme);
+// The same text with another licence, in a line between these two.
+std::string ReadmeWithLicence(std::string_view readme, std::string_view licence);
+// "general.license", and the README.md that the metadata carries along, if any: what a folder made of the file says.
+void SetLicence(std::string_view licence, GgufMetadata& metadata);
 
 }  // namespace stablelm

@@ -68,6 +68,12 @@ bool GgufMetadata::Contains(std::string_view key) const {
   return std::ranges::any_of(entries_, [&](const auto& entry) { return entry.first == key; });
 }
 
+std::optional<std::string> GgufMetadata::Text(std::string_view key) const {
+  const auto found = std::ranges::find(entries_, key, &std::pair<std::string, std::string>::first);
+  if (found == entries_.end() || !found->second.starts_with(Bytes(static_cast<uint32_t>(GgufType::kString)))) return {};
+  return found->second.substr(sizeof(uint32_t) + sizeof(uint64_t));  // behind the type and the length
+}
+
 std::string GgufMetadata::ArrayHead(GgufType type, uint64_t size) {
   std::string bytes = Bytes(static_cast<uint32_t>(GgufType::kArray));
   Append(static_cast<uint32_t>(type), bytes);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,6 +43,7 @@ class GgufMetadata {
   void Copy(const GgufEntry& entry);  // as in the file that it is from
   void Remove(std::string_view key);
   bool Contains(std::string_view key) const;
+  std::optional<std::string> Text(std::string_view key) const;  // none when there is no such text
 
   const std::vector<std::pair<std::string, std::string>>& entries() const { return entries_; }
 

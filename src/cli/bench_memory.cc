@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/system.h"
 #include "base/thread_pool.h"
 #include "checkpoint/writer.h"
@@ -22,6 +23,8 @@ nlohmann::ordered_json JsonOf(const ReadSpeed& way) {
           {"gb_per_s", way.gb_per_s.median}, {"min", way.gb_per_s.min}, {"max", way.gb_per_s.max}};
 }
 
+constexpr uint64_t kLeastBytes = 1 << 20;
+
 class BenchMemory : public Command {
  public:
   std::string Name() const override { return "bench memory"; }
@@ -33,7 +36,16 @@ class BenchMemory : public Command {
   unsigned Takes() const override { return kTakesThreads; }
   void AddOptions(CLI::App& app) override {
     AddValue(app, "--size", "SIZE", "Memory to read in each sample, all threads together (default: 1GiB)",
-             [this](const std::string& text) { bytes_ = ParseByteSize(text, "--size"); });
+             [this](const std::string& text) {
+               bytes_ = ParseByteSize(text, "--size");
+               if (bytes_ < kLeastBytes) {
+                 throw UsageError({.where = "--size",
+                                   .what = "too little to measure",
+                                   .found = Quoted(text),
+                                   .expected = "at least 1MiB, and more than the caches hold",
+                                   .hint = {}});
+               }
+             });
     AddNumber(app, "--samples", samples_, Limits<uint64_t>{1, 1000},
               "Samples of each way to read; the median counts (default: 7)");
   }

@@ -43,7 +43,7 @@ class BenchTokenizer : public Command {
     const Tokenizer tokenizer = LoadTokenizer(common.model, tokenizer_file_, out);
     std::vector<TimedTexts> all;
     for (const std::string& path : files_) {
-      all.push_back({.name = path, .texts = {CheckedUtf8(ReadFileOrPipe(path), path, false)}});
+      all.push_back({.name = path, .texts = {RequiredUtf8(ReadFileOrPipe(path), path)}});
     }
     for (const std::string& path : lists_) all.push_back({.name = path, .texts = ReadList(path)});
     if (all.empty()) all.push_back(TextOfTokens(tokenizer));
@@ -67,7 +67,7 @@ class BenchTokenizer : public Command {
 
  private:
   static std::vector<std::string> ReadList(const std::string& path) {
-    const std::string bytes = CheckedUtf8(ReadFileOrPipe(path), path, false);
+    const std::string bytes = RequiredUtf8(ReadFileOrPipe(path), path);
     const auto json = nlohmann::json::parse(bytes, nullptr, false);
     const bool right = json.is_array() && !json.empty() &&
                        std::all_of(json.begin(), json.end(), [](const auto& text) { return text.is_string(); });

@@ -150,7 +150,7 @@ class Convert : public Command {
     }
     GgufMetadata metadata = MetadataOf(model, types);
     if (name_) metadata.SetText("general.name", *name_);
-    if (licence_) metadata.SetText("general.license", *licence_);
+    if (licence_) SetLicence(*licence_, metadata);
     std::vector<GgufTensorEntry> tensors;
     for (size_t i = 0; i < types.size(); ++i)
       tensors.push_back({GgufTensorName(model.table()[i]), types[i], model.table()[i].shape});

@@ -76,8 +76,10 @@ void AddValues(CLI::App& app, const std::string& name, const std::string& metava
   CLI::Option* option = app.add_option(name, callback, help + " (may be given more than once)");
   option->type_name(metavar);
   option->type_size(1);
-  option->expected(1, 1 << 16);
-  option->allow_extra_args(false);  // one value behind each: what follows is not swallowed
+  // One value behind each: what follows is not swallowed. CLI11 heeds that from this number on, and from the largest on
+  // it would write dots behind the name.
+  option->expected(1, CLI::detail::expected_max_vector_size / 16);
+  option->allow_extra_args(false);
 }
 
 void AddFlag(CLI::App& app, const std::string& name, bool& value, const std::string& help) {

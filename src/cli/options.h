@@ -104,5 +104,7 @@ std::string ReadFileOrPipe(const std::string& path);
 void AddInvalidUtf8(CLI::App& app, bool& replace);
 // Refuses, or repairs when `replace`, bytes that are not UTF-8.
 std::string CheckedUtf8(std::string bytes, const std::string& where, bool replace);
+// Only refuses: for commands without that option.
+std::string RequiredUtf8(std::string bytes, const std::string& where, const std::string& hint = {});
 
 }  // namespace stablelm

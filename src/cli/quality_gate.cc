@@ -58,7 +58,7 @@ void QualityGate::RequireUsage() const {
 void QualityGate::RunSource(std::shared_ptr<const ModelFolder> source, const std::vector<DType>& types,
                             const std::filesystem::path& folder, const CommonOptions& common, Output& out) {
   const ModelConfig config = source->config();
-  const std::string text = CheckedUtf8(ReadFileOrPipe(text_), text_, false);
+  const std::string text = RequiredUtf8(ReadFileOrPipe(text_), text_);
   ids_ = source->source().ReadTokenizer({.model_vocab_size = config.vocab_size}).Encode(text);
   if (ids_.size() < 2) {
     throw Error({.where = text_,

@@ -66,6 +66,20 @@ class Quantize : public Command {
     RequireGiven(!common.model.empty(), "-m, --model", "stablelm quantize -m MODEL OUT.gguf");
     RequireGiven(plan_only_ || !out_path_.empty(), "OUT", "stablelm quantize -m MODEL OUT.gguf");
     gate_.RequireUsage();
+    if (plan_only_ && gate_.Asked()) {
+      throw UsageError({.where = "--plan",
+                        .what = "writes no file that --check could compare",
+                        .found = {},
+                        .expected = {},
+                        .hint = "leave one of them out"});
+    }
+    if (!out_path_.empty() && fs::path(out_path_).extension() != ".gguf") {
+      throw UsageError({.where = "OUT",
+                        .what = "commands know such files by their ending",
+                        .found = Quoted(out_path_),
+                        .expected = "a name that ends in .gguf",
+                        .hint = {}});
+    }
     const QuantMix& mix = QuantMixByName(type_, "--type");
     std::error_code error;
     if (!plan_only_ && fs::exists(out_path_, error)) {
@@ -83,11 +97,11 @@ class Quantize : public Command {
     WarnOfSecondLoss(*model, types, out);
 
     const Plan plan = PlanOf(*model, types);
+    const std::vector<std::vector<float>> weights = ReadWeights(*model, types, out);
     if (plan_only_) {
       ReportPlan(plan, out);
       return kExitOk;
     }
-    const std::vector<std::vector<float>> weights = ReadWeights(*model, types, out);
     const InterruptGuard guard;
     if (gate_.Asked()) {
       const fs::path folder = fs::path(out_path_).parent_path();

@@ -107,14 +107,18 @@ std::string ReadTextInput(const TextInput& input, Output& out) {
 }
 
 std::string CheckedUtf8(std::string bytes, const std::string& where, bool replace) {
+  if (replace) return utf8::FirstInvalid(bytes) == utf8::kValid ? bytes : utf8::ReplaceInvalid(bytes);
+  return RequiredUtf8(std::move(bytes), where, "--invalid-utf8 replace puts U+FFFD in place of such bytes");
+}
+
+std::string RequiredUtf8(std::string bytes, const std::string& where, const std::string& hint) {
   const size_t bad = utf8::FirstInvalid(bytes);
   if (bad == utf8::kValid) return bytes;
-  if (replace) return utf8::ReplaceInvalid(bytes);
   throw Error({.where = where,
                .what = "not UTF-8 at byte " + std::to_string(bad),
                .found = Quoted(std::string_view(bytes).substr(bad, 4)),
                .expected = "UTF-8 text",
-               .hint = "--invalid-utf8 replace puts U+FFFD in place of such bytes"});
+               .hint = hint});
 }
 
 }  // namespace stablelm

@@ -87,33 +87,12 @@ HWY_INLINE void StreamedPanels(const MatMulJob& job, const size_t (&panels)[NP])
   }
 }
 
-template <typename T, size_t MR>
-void StreamedRows(const MatMulJob& job, size_t p_begin, size_t p_end) {
-  constexpr size_t kFit = kAccumulators / (MR * kPanelVectors);
-  constexpr size_t kStreams = kFit >= 4 ? 4 : kFit >= 2 ? 2 : 1;
-  const size_t each = (p_end - p_begin) / kStreams;
-  for (size_t i = 0; i < each; ++i) {
-    size_t panels[kStreams];
-    for (size_t s = 0; s < kStreams; ++s) panels[s] = p_begin + s * each + i;
-    StreamedPanels<T, MR, kStreams>(job, panels);
-  }
-  for (size_t p = p_begin + kStreams * each; p < p_end; ++p) StreamedPanels<T, MR, 1>(job, {p});
-}
-
 template <typename T>
 void StreamedOfType(const MatMulJob& job, size_t p_begin, size_t p_end) {
-  switch (job.rows) {
-    case 1:
-      return StreamedRows<T, 1>(job, p_begin, p_end);
-    case 2:
-      return StreamedRows<T, 2>(job, p_begin, p_end);
-    case 3:
-      return StreamedRows<T, 3>(job, p_begin, p_end);
-    case 4:
-      return StreamedRows<T, 4>(job, p_begin, p_end);
-    default:
-      STABLELM_CHECK(false);
-  }
+  WithStreamedRows(job.rows, [&]<size_t MR>() HWY_ATTR {
+    ForStreams<kAccumulators / (MR * kPanelVectors)>(
+        p_begin, p_end, [&]<size_t NP>(const size_t(&panels)[NP]) HWY_ATTR { StreamedPanels<T, MR, NP>(job, panels); });
+  });
 }
 
 void Streamed(const MatMulJob& job, size_t p_begin, size_t p_end) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "base/error.h"
 #include "ops/matmul.h"
 
 namespace stablelm {
@@ -49,6 +50,36 @@ void TakeRows(const MatMulInput& in, ThreadPool& pool, Workspace& workspace, con
   } else {
     pool.ForSteps(m, 1, rows);
   }
+}
+// body.operator()<M>() with the rows of a streamed product.
+template <class Body>
+void WithStreamedRows(size_t rows, const Body& body) {
+  static_assert(kMaxStreamedRows == 4);
+  switch (rows) {
+    case 1:
+      return body.template operator()<1>();
+    case 2:
+      return body.template operator()<2>();
+    case 3:
+      return body.template operator()<3>();
+    case 4:
+      return body.template operator()<4>();
+    default:
+      STABLELM_CHECK(false);
+  }
+}
+// body.operator()<P>(numbers of P panels) for all of [p_begin, p_end): as many at a time, 4 or 2, as registers hold the
+// sums of (kFit), far apart, so that memory is read in several streams.
+template <size_t kFit, class Body>
+void ForStreams(size_t p_begin, size_t p_end, const Body& body) {
+  constexpr size_t kStreams = kFit >= 4 ? 4 : kFit >= 2 ? 2 : 1;
+  const size_t each = (p_end - p_begin) / kStreams;
+  for (size_t i = 0; i < each; ++i) {
+    size_t panels[kStreams];
+    for (size_t s = 0; s < kStreams; ++s) panels[s] = p_begin + s * each + i;
+    body.template operator()<kStreams>(panels);
+  }
+  for (size_t p = p_begin + kStreams * each; p < p_end; ++p) body.template operator()<1>({p});
 }
 // Panels [p_begin, p_end) of y, few rows: limited by memory bandwidth.
 void MatMulStreamed(const MatMulJob& job, size_t p_begin, size_t p_end);

@@ -144,33 +144,13 @@ HWY_INLINE void StreamedPanels(const FastJob& job, const size_t (&panels)[NP]) {
   }
 }
 
-template <Form form, size_t MR>
-void StreamedRows(const FastJob& job, size_t p_begin, size_t p_end) {
-  constexpr size_t kFit = kAccumulators / (MR * kPanelVectors);
-  constexpr size_t kStreams = kFit >= 4 ? 4 : kFit >= 2 ? 2 : 1;
-  const size_t each = (p_end - p_begin) / kStreams;
-  for (size_t i = 0; i < each; ++i) {
-    size_t panels[kStreams];
-    for (size_t s = 0; s < kStreams; ++s) panels[s] = p_begin + s * each + i;
-    StreamedPanels<form, MR, kStreams>(job, panels);
-  }
-  for (size_t p = p_begin + kStreams * each; p < p_end; ++p) StreamedPanels<form, MR, 1>(job, {p});
-}
-
 template <Form form>
 void StreamedOfForm(const FastJob& job, size_t p_begin, size_t p_end) {
-  switch (job.rows) {
-    case 1:
-      return StreamedRows<form, 1>(job, p_begin, p_end);
-    case 2:
-      return StreamedRows<form, 2>(job, p_begin, p_end);
-    case 3:
-      return StreamedRows<form, 3>(job, p_begin, p_end);
-    case 4:
-      return StreamedRows<form, 4>(job, p_begin, p_end);
-    default:
-      STABLELM_CHECK(false);
-  }
+  WithStreamedRows(job.rows, [&]<size_t MR>() HWY_ATTR {
+    ForStreams<kAccumulators / (MR * kPanelVectors)>(p_begin, p_end,
+                                                     [&]<size_t NP>(const size_t(&panels)[NP])
+                                                         HWY_ATTR { StreamedPanels<form, MR, NP>(job, panels); });
+  });
 }
 
 void Streamed(const FastJob& job, size_t p_begin, size_t p_end) {

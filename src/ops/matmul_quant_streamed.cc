@@ -29,9 +29,12 @@ namespace stablelm::HWY_NAMESPACE {
 constexpr size_t kVectors = 2;
 constexpr size_t kPassRows = kVectors * kLanes, kPasses = kPanelRows / kPassRows;
 
-// Whether two panels are read side by side (see above): small blocks, where a block takes several passes as on Zen 3.
 template <DType kType>
-constexpr bool kSideBySide = kPasses > 1 && PackedBlock<kType>::kElements == kSmallBlock;
+constexpr bool kSuperBlocks = PackedBlock<kType>::kElements == kSuperBlock;
+// Whether two panels are read side by side (see above), for MR rows of x: where a block takes several passes, as on
+// Zen 3.
+template <DType kType, size_t MR>
+constexpr bool kSideBySide = kPasses > 1 && (!kSuperBlocks<kType> || MR == 1);
 
 // One row of x in one block.
 struct XBlock {
@@ -161,13 +164,9 @@ struct AffineBlock {
     const auto add_sub_block = [&](auto j) STABLELM_INLINE_LAMBDA {
       const auto words = [&](auto i, auto v) STABLELM_INLINE_LAMBDA {
         const VI both = PackedWord(w + Packed::kQuants, j / 2 * 8 + i, row + v * kLanes);
-        const VI low = j % 2 ? HighNibbles(both) : LowNibbles(both);
-        if constexpr (!kFive) {
-          return low;
-        } else {
-          const VI high = PackedWord(w + Packed::kHigh, i, row + v * kLanes);
-          return OrMasked(low, FifthBits<j>(high), 0x10);
-        }
+        VI fifth = hn::Zero(d);
+        if constexpr (kFive) fifth = PackedWord(w + Packed::kHigh, i, row + v * kLanes);
+        return AffineQuants<kType, j>(both, fifth);
       };
       SubBlock<kWay, 8, kFive ? 4 : 8>(words, x, 8 * j, [&](auto m, auto v, VI sum) STABLELM_INLINE_LAMBDA {
         scaled[m][v] = AddScaled<kWay>(scaled[m][v], UnsignedFactor<kWay, j % 4>(factors[v].scale[j / 4]), sum);
@@ -225,13 +224,8 @@ struct Block<DType::kQ6_K, kWay, MR> {
         constexpr size_t sub = 4 * quarter + in_quarter, t = sub / 8, r = sub / 2 % 4, half = sub % 2;
         const auto words = [&](auto i, auto v) STABLELM_INLINE_LAMBDA {
           const VI both = PackedWord(w + Packed::kLow, t * 16 + r % 2 * 8 + half * 4 + i, row + v * kLanes);
-          const VI low = r < 2 ? LowNibbles(both) : HighNibbles(both);
           const VI high = PackedWord(w + Packed::kHigh, t * 8 + half * 4 + i, row + v * kLanes);
-          if constexpr (r < 2) {
-            return OrMasked(low, hn::ShiftLeft<4 - 2 * r>(high), 0x30);
-          } else {
-            return OrMasked(low, hn::ShiftRight<2 * r - 4>(high), 0x30);
-          }
+          return SixQuants<r>(both, high);
         };
         SubBlock<kWay, 4, 2>(words, x, 4 * sub, [&](auto m, auto v, VI sum) STABLELM_INLINE_LAMBDA {
           if constexpr (kWay != QuantMultiply::kPairs) sum = hn::Add(sum, hn::Set(d, x[m].offsets[sub]));
@@ -313,14 +307,10 @@ struct AffineSuper {
         const VI x_even = hn::Set(d, x_word[0]), x_odd = hn::Set(d, x_word[8]);
         Unroll<kPanelVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
           const VI both = PackedWord(words, 0, v * kLanes);
-          VI low = LowNibbles(both), high = HighNibbles(both);
-          if constexpr (kFive) {
-            const VI fifth = PackedWord(high_words, group + i, v * kLanes);
-            low = OrMasked(low, FifthBits<kEven>(fifth), 0x10);
-            high = OrMasked(high, FifthBits<kOdd>(fifth), 0x10);
-          }
-          AddWord<kWay>(even[v], low, x_even);
-          AddWord<kWay>(odd[v], high, x_odd);
+          VI fifth = hn::Zero(d);
+          if constexpr (kFive) fifth = PackedWord(high_words, group + i, v * kLanes);
+          AddWord<kWay>(even[v], AffineQuants<kType, kEven>(both, fifth), x_even);
+          AddWord<kWay>(odd[v], AffineQuants<kType, kOdd>(both, fifth), x_odd);
         });
       }
       Unroll<kPanelVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
@@ -370,8 +360,6 @@ struct Super<DType::kQ6_K, kWay> {
     // What is asked for with each vector of rows.
     constexpr size_t kAheadOfRows = (Packed::kBytes - Packed::kLow) / 4 / kPanelVectors;
     const DI d;
-    const std::byte* const low = p.block + Packed::kLow + (16 * kT + 4 * kHalf) * kWordBytes;
-    const std::byte* const high = p.block + Packed::kHigh + (8 * kT + 4 * kHalf) * kWordBytes;
     const std::byte* ahead = p.block + Packed::kLow + kPart * kPanelVectors * kAheadOfRows;
     for (size_t row = 0; row < kPanelRows; row += kLanes, ahead += kAheadOfRows) {
       FetchShare(ahead, kAheadOfRows, 0, 1);
@@ -384,15 +372,9 @@ struct Super<DType::kQ6_K, kWay> {
         });
         Unroll<kGroup>([&](auto in_group) STABLELM_INLINE_LAMBDA {
           constexpr size_t i = group * kGroup + in_group;
-          const VI first = PackedWord(low, i, row), second = PackedWord(low, 8 + i, row),
-                   top = PackedWord(high, i, row);
-          const auto add = [&](auto r, VI quants) STABLELM_INLINE_LAMBDA {
+          ForSixQuantsOf<kPart>(p.block, i, row, [&](auto r, VI quants) STABLELM_INLINE_LAMBDA {
             AddWord<kWay>(sum[r], quants, hn::Set(d, x.words[32 * kT + 8 * r + 4 * kHalf + i]));
-          };
-          add(std::integral_constant<size_t, 0>(), OrMasked(LowNibbles(first), hn::ShiftLeft<4>(top), 0x30));
-          add(std::integral_constant<size_t, 1>(), OrMasked(LowNibbles(second), hn::ShiftLeft<2>(top), 0x30));
-          add(std::integral_constant<size_t, 2>(), OrMasked(HighNibbles(first), top, 0x30));
-          add(std::integral_constant<size_t, 3>(), OrMasked(HighNibbles(second), hn::ShiftRight<2>(top), 0x30));
+          });
         });
         Unroll<4>([&](auto r) STABLELM_INLINE_LAMBDA {
           const VI factors = PackedWord(p.block + Packed::kScales, 2 * kT + r / 2, row);
@@ -462,16 +444,15 @@ HWY_NOINLINE void StreamedPanels(const QuantJob& job, const size_t (&panels)[kPa
 // a stream of its own, and the next step goes on where both end.
 template <DType kType, QuantMultiply kWay, size_t MR>
 void StreamedStep(const QuantJob& job, size_t step) {
-  constexpr bool kSuper = kPasses > 1 && MR == 1 && PackedBlock<kType>::kElements == kSuperBlock;
   const auto side_by_side = [&]<size_t kPanels>(const size_t(&panels)[kPanels]) {
-    if constexpr (kSuper) {
+    if constexpr (kSuperBlocks<kType>) {
       StreamedSuperPanels<kType, kWay>(job, panels);
     } else {
       StreamedPanels<kType, kWay, MR>(job, panels);
     }
   };
   const size_t panels = job.w->panels();
-  if constexpr (kSuper || kSideBySide<kType>) {
+  if constexpr (kSideBySide<kType, MR>) {
     const size_t second = step + QuantStreamedSteps(panels);
     second < panels ? side_by_side({step, second}) : side_by_side({step});
   } else {

@@ -304,45 +304,59 @@ struct PackedBlock<DType::kQ6_K> : PackedBlockOf<BlockQ6_K, kSuperBlock> {
   static constexpr size_t kScales = 2 * kPanelRows, kLow = kScales + 16 * kPanelRows, kHigh = kLow + 128 * kPanelRows;
 };
 
-// The quants of a block of Q4_K or Q5_K, without sign: store(j, i, quants) gets word i of sub-block j, a constant.
+// Four quants of sub-block j of Q4_K or Q5_K, without sign: of bytes that it shares with its neighbour, and of Q5_K's
+// word of fifth bits.
+template <DType kType, size_t j>
+HWY_INLINE VI AffineQuants(VI both, [[maybe_unused]] VI fifth) {
+  const VI low = j % 2 ? HighNibbles(both) : LowNibbles(both);
+  if constexpr (kType == DType::kQ5_K) return OrMasked(low, FifthBits<j>(fifth), 0x10);
+  return low;
+}
+// All of a block: store(j, i, quants) gets word i of sub-block j, a constant.
 template <DType kType, class Store>
 HWY_INLINE void ForAffineQuants(const std::byte* w, size_t row, const Store& store) {
   using Packed = PackedBlock<kType>;
   for (size_t i = 0; i < 8; ++i) {
-    [[maybe_unused]] VI high;
-    if constexpr (kType == DType::kQ5_K) high = PackedWord(w + Packed::kHigh, i, row);
+    VI fifth = hn::Zero(DI());
+    if constexpr (kType == DType::kQ5_K) fifth = PackedWord(w + Packed::kHigh, i, row);
     Unroll<4>([&](auto pair) STABLELM_INLINE_LAMBDA {
       const std::integral_constant<size_t, 2 * pair> even;
       const std::integral_constant<size_t, 2 * pair + 1> odd;
       const VI both = PackedWord(w + Packed::kQuants, 8 * pair + i, row);
-      if constexpr (kType == DType::kQ5_K) {
-        store(even, i, OrMasked(LowNibbles(both), FifthBits<even>(high), 0x10));
-        store(odd, i, OrMasked(HighNibbles(both), FifthBits<odd>(high), 0x10));
-      } else {
-        store(even, i, LowNibbles(both));
-        store(odd, i, HighNibbles(both));
-      }
+      store(even, i, AffineQuants<kType, even>(both, fifth));
+      store(odd, i, AffineQuants<kType, odd>(both, fifth));
     });
   }
 }
-// Of Q6_K, whose sub-blocks are four words.
+
+// Of Q6_K, whose sub-blocks are four words: the quants r = 0 ... 3 that take two bits each of one word of high bits.
+template <size_t r>
+HWY_INLINE VI SixQuants(VI both, VI high) {
+  const VI low = r < 2 ? LowNibbles(both) : HighNibbles(both);
+  if constexpr (r < 2) {
+    return OrMasked(low, hn::ShiftLeft<4 - 2 * r>(high), 0x30);
+  } else {
+    return OrMasked(low, hn::ShiftRight<2 * r - 4>(high), 0x30);
+  }
+}
+// Word i of quarter kPart of a block: store(r, quants) for all four, which are of sub-blocks 8 t + 2 r + half, where
+// kPart = 2 t + half.
+template <size_t kPart, class Store>
+HWY_INLINE void ForSixQuantsOf(const std::byte* w, size_t i, size_t row, const Store& store) {
+  using Packed = PackedBlock<DType::kQ6_K>;
+  constexpr size_t kT = kPart / 2, kHalf = kPart % 2;
+  const VI first = PackedWord(w + Packed::kLow, 16 * kT + 4 * kHalf + i, row),
+           second = PackedWord(w + Packed::kLow, 16 * kT + 8 + 4 * kHalf + i, row),
+           high = PackedWord(w + Packed::kHigh, 8 * kT + 4 * kHalf + i, row);
+  Unroll<4>([&](auto r) STABLELM_INLINE_LAMBDA { store(r, SixQuants<r>(r % 2 ? second : first, high)); });
+}
 template <class Store>
 HWY_INLINE void ForSixQuants(const std::byte* w, size_t row, const Store& store) {
-  using Packed = PackedBlock<DType::kQ6_K>;
   Unroll<4>([&](auto part) STABLELM_INLINE_LAMBDA {
-    constexpr size_t kT = part / 2, kHalf = part % 2;
     for (size_t i = 0; i < 4; ++i) {
-      const size_t word = 4 * kHalf + i;
-      const VI high = PackedWord(w + Packed::kHigh, 8 * kT + word, row);
-      const VI first = PackedWord(w + Packed::kLow, 16 * kT + word, row);
-      const VI second = PackedWord(w + Packed::kLow, 16 * kT + 8 + word, row);
-      const auto to = [&](auto r, VI quants) STABLELM_INLINE_LAMBDA {
-        store(std::integral_constant<size_t, 8 * kT + 2 * r + kHalf>(), i, quants);
-      };
-      to(std::integral_constant<size_t, 0>(), OrMasked(LowNibbles(first), hn::ShiftLeft<4>(high), 0x30));
-      to(std::integral_constant<size_t, 1>(), OrMasked(LowNibbles(second), hn::ShiftLeft<2>(high), 0x30));
-      to(std::integral_constant<size_t, 2>(), OrMasked(HighNibbles(first), high, 0x30));
-      to(std::integral_constant<size_t, 3>(), OrMasked(HighNibbles(second), hn::ShiftRight<2>(high), 0x30));
+      ForSixQuantsOf<part>(w, i, row, [&](auto r, VI quants) STABLELM_INLINE_LAMBDA {
+        store(std::integral_constant<size_t, 8 * (part / 2) + 2 * r + part % 2>(), i, quants);
+      });
     }
   });
 }

@@ -455,6 +455,13 @@ TEST_F(GgufModel, LicenceOfAReadme) {
   EXPECT_EQ(LicenceOfReadme("license: mit\n"), "");
   EXPECT_EQ(LicenceOfReadme("---\nother: x\n---\nlicense: mit\n"), "");
   EXPECT_EQ(LicenceOfReadme(""), "");
+  for (const std::string readme : {"---\nlicense: mit\nx: y\n---\nText.\n", "---\nx: y\n---\n", "Text.\n", "", "---",
+                                   "---\r\nlicense: \"mit\"\r\n---\r\nlicense: no\r\n"}) {
+    EXPECT_EQ(LicenceOfReadme(ReadmeWithLicence(readme, "apache-2.0")), "apache-2.0") << readme;
+  }
+  EXPECT_EQ(ReadmeWithLicence("---\nlicense: mit\nx: y\n---\nText.\n", "a"), "---\nlicense: a\nx: y\n---\nText.\n");
+  EXPECT_EQ(ReadmeWithLicence("---\nx: y\n---\n", "a"), "---\nlicense: a\nx: y\n---\n");
+  EXPECT_EQ(ReadmeWithLicence("Text.\n", "a"), "---\nlicense: a\n---\nText.\n");
 }
 
 }  // namespace

@@ -197,6 +197,7 @@ TEST(Bench, WrongUsage) {
   EXPECT_EQ(near.exit_code, 2);
   EXPECT_THAT(near.err, HasSubstr("did you mean bench memory?"));
   EXPECT_EQ(RunProgramBinary({"bench", "memory", "--size", "0"}).exit_code, 2);
+  EXPECT_EQ(RunProgramBinary({"bench", "memory", "--size", "1B"}).exit_code, 2);
   const ProgramResult big = RunProgramBinary({"bench", "memory", "--size", "900000GB"});
   EXPECT_EQ(big.exit_code, 1);
   EXPECT_THAT(big.err, HasSubstr("does not fit into memory"));

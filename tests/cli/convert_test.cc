@@ -78,6 +78,12 @@ TEST(Convert, SmallFilesGoAlong) {
                            "tokenizer_config.json"})
     EXPECT_EQ(Content(in / name), Content(back / name)) << name;
 
+  // A licence that is given goes along, too.
+  const fs::path other = temp.path() / "other.gguf", other_back = temp.path() / "other";
+  ASSERT_EQ(RunProgramBinary({"convert", in.string(), other.string(), "--license", "mit"}).exit_code, 0);
+  ASSERT_EQ(RunProgramBinary({"convert", other.string(), other_back.string()}).exit_code, 0);
+  EXPECT_EQ(Content(other_back / "README.md"), "---\nlicense: mit\n---\nA model.\n");
+
   // What a conversation becomes and which settings hold is the same for both.
   for (const std::vector<std::string>& command :
        {std::vector<std::string>{"prompt", "--user", "Hello", "--json"}, {"tokenize", "Hello  world", "--json"}}) {

@@ -65,7 +65,7 @@ class QuantizeCommand : public testing::Test {
   }
   std::string HashOf(const std::string& name, std::vector<std::string> more, const std::string& simd = {},
                      const fs::path& model = {}) {
-    const fs::path out = folder_.path() / name;
+    const fs::path out = folder_.path() / (name + ".gguf");
     const ProgramResult result = Run(out, std::move(more), simd, model);
     EXPECT_EQ(result.exit_code, 0) << result.err;
     return Sha256HexOfFile(out);
@@ -162,7 +162,7 @@ TEST_F(QuantizeCommand, QuantizingTwiceWarns) {
   ASSERT_EQ(second.exit_code, 0) << second.err;
   EXPECT_THAT(second.err, HasSubstr("errors add up"));
   // The same type again is a copy.
-  EXPECT_EQ(HashOf("again.gguf", {"--type", "Q8_0"}, {}, first), Sha256HexOfFile(first));
+  EXPECT_EQ(HashOf("again", {"--type", "Q8_0"}, {}, first), Sha256HexOfFile(first));
 }
 
 TEST_F(QuantizeCommand, PlanSaysItAndWritesNothing) {
@@ -175,6 +175,15 @@ TEST_F(QuantizeCommand, PlanSaysItAndWritesNothing) {
   const fs::path file = folder_.path() / "q.gguf";
   EXPECT_EQ(Run(file, {"--plan"}).exit_code, 0);
   EXPECT_FALSE(fs::exists(file));
+}
+
+// An option that may be given more than once takes one value each time, and not the name of the file behind it.
+TEST_F(QuantizeCommand, RulesBeforeTheFile) {
+  const fs::path file = folder_.path() / "q.gguf";
+  const ProgramResult result = RunProgramBinary({"quantize", "-m", model_.string(), "--type", "Q4_K", "--tensor",
+                                                 "blk.0.*=Q6_K", "--tensor", "embed_out.weight=Q8_0", file.string()});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(fs::exists(file));
 }
 
 TEST_F(QuantizeCommand, RowsThatDoNotFit) {
@@ -197,6 +206,11 @@ TEST_F(QuantizeCommand, Refusals) {
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.err, HasSubstr("did you mean Q4_K"));
   EXPECT_EQ(Run(file, {"--tensor", "x"}).exit_code, 2);
+  result = Run(folder_.path() / "q.bin");
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("a name that ends in .gguf"));
+  EXPECT_EQ(Run(file, {"--plan", "--check", "text"}).exit_code, 2);
+  EXPECT_EQ(Run(file, {"--plan", "--imatrix", "nothing"}).exit_code, 1);
   result = Run(file, {"--tensor", "nothing*=Q8_0"});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.err, HasSubstr("meets no matrix"));
