@@ -32,18 +32,19 @@ TEST(FitCommand, PartsOfTheReleasedShapes) {
   EXPECT_EQ(fit.at("total_bytes"), sum);
   EXPECT_EQ(fit.at("anonymous_bytes"), sum - Part(fit, "weights (embedding"));
   EXPECT_EQ(fit.at("fits"), sum <= fit.at("available_bytes").get<uint64_t>());
-  // 16 layers x 2 x 4,096 x 2 bytes a position
-  EXPECT_EQ(Part(fit, "key-value cache"), uint64_t{4096} * 16 * 2 * 4096 * 2);
+  // 16 layers x 2 x 4,096 x 2 bytes a position, and the pages 4 KiB apart (model/kv_cache.h)
+  const uint64_t kApart = 4096 / 32 * 4096;
+  EXPECT_EQ(Part(fit, "key-value cache"), uint64_t{4096} * 16 * 2 * 4096 * 2 + kApart);
   // 1 byte, and 4 for each of 32 heads
   EXPECT_EQ(Part(Fit({"--shape", "3b", "--kv", "q8", "--context", "4096"}), "key-value cache (q8)"),
-            uint64_t{4096} * 16 * 2 * (4096 + 32 * 4));
+            uint64_t{4096} * 16 * 2 * (4096 + 32 * 4) + kApart);
   // 3,637,321,728 parameters: fp16 matrices, fp32 vectors
   const uint64_t vectors = 16 * 13 * 4096 + 2 * 4096;
   const uint64_t embedding = uint64_t{50688} * 4096;
   EXPECT_EQ(Part(fit, "weights (embedding"), embedding * 2);
   EXPECT_EQ(Part(fit, "weights (packed"), (3637321728 - vectors - embedding) * 2 + vectors * 4);
   EXPECT_EQ(Part(Fit({"--shape", "3b", "--context", "4096", "--batch", "3"}), "key-value cache"),
-            uint64_t{3} * 4096 * 16 * 2 * 4096 * 4);
+            3 * (uint64_t{4096} * 16 * 2 * 4096 * 4 + kApart));
   EXPECT_GT(Part(Fit({"--shape", "7b"}), "weights (packed"), uint64_t{15} * 1000 * 1000 * 1000);
   EXPECT_GT(Part(Fit({"--shape", "3b", "--for", "score"}), "logits"), 100u * Part(Fit({"--shape", "3b"}), "logits"));
 }
@@ -79,7 +80,7 @@ TEST(FitCommand, GenerateAndScoreRefuseByTheSameNumbers) {
   const ProgramResult init = RunProgramBinary({"init", "--shape", shape, "--dtype", "fp16", "--seed", "1", folder});
   ASSERT_EQ(init.exit_code, 0) << init.err;
   const Json fit = Fit({"-m", folder});
-  const uint64_t cache = uint64_t{400} * 2 * 64 * 4 << 20;
+  const uint64_t cache = (uint64_t{400} * 2 * 64 * 4 << 20) + ((1 << 20) / 32 * 4096);  // pages lie 4 KiB apart
   EXPECT_EQ(Part(fit, "key-value cache"), cache);
   if (fit.at("fits")) GTEST_SKIP() << "this machine has room for 215 GB of cache";
   const ProgramResult result = RunProgramBinary({"generate", "-m", folder, "--ids", "1"});
