@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "checkpoint/quant_mix.h"
 #include "cli/options.h"
 
 namespace stablelm {
@@ -39,6 +40,12 @@ OptionText TextOf(const CLI::Option& option) {
   }
   text.help = option.get_description();
   ReadMetavar(text.value, text);
+  if (text.value == "TYPE") {
+    const bool on_load = text.names[0] == "--quantize";
+    for (const QuantMix& mix : QuantMixes()) {
+      if (!on_load || IsQuantized(mix.base)) text.choices.emplace_back(mix.name);
+    }
+  }
   return text;
 }
 

@@ -99,6 +99,10 @@ TEST_F(Completion, BashCompletesNamesAndValues) {
   EXPECT_THAT(Bash({"chat", "--kv", "=", "fp1"}), ElementsAre("fp16"));
   EXPECT_THAT(Bash({"chat", "--kv", "="}), ElementsAre("fp32", "fp16", "q8"));
   EXPECT_THAT(Bash({"generate", "--greedy", "--context-policy", "s"}), ElementsAre("shift", "stop"));
+  EXPECT_THAT(Bash({"quantize", "--type", "Q4_K"}), ElementsAre("Q4_K_M", "Q4_K"));
+  EXPECT_THAT(Bash({"quantize", "--type", ""}), IsSupersetOf({"F32", "BF16", "Q8_0", "Q5_K"}));
+  EXPECT_THAT(Bash({"generate", "--quantize", ""}), IsSupersetOf({"Q8_0", "Q4_K_M"}));
+  EXPECT_THAT(Bash({"generate", "--quantize", "F"}), IsEmpty());
   EXPECT_THAT(Bash({"generate", "--seed", ""}), IsEmpty());
   EXPECT_THAT(Bash({"help", "ch"}), ElementsAre("chat"));
   EXPECT_THAT(Bash({"man", "ge"}), ElementsAre("generate"));
