@@ -121,8 +121,9 @@ Tokenizer ModelSource::ReadTokenizer(TokenizerOptions options) const {
         path_, "the model has no tokenizer", {},
         gguf_ ? "the keys \"tokenizer.ggml.tokens\" or \"tokenizer.huggingface.json\"" : "tokenizer.json in the folder",
         gguf_ ? "" : "copy the model's tokenizer.json into the folder");
-  if (gguf_) return Tokenizer(ReadGgufTokenizer(gguf_->header()), options);
-  return Tokenizer::FromFile(path_ / "tokenizer.json", options);
+  if (!gguf_) return Tokenizer::FromFile(path_ / "tokenizer.json", std::move(options));
+  options.where = path_.string() + ": its tokenizer";
+  return Tokenizer(ReadGgufTokenizer(gguf_->header()), std::move(options));
 }
 
 std::optional<ModelSource::Text> ModelSource::ReadText(std::string_view name, size_t max_bytes) const {

@@ -66,14 +66,14 @@ std::string CleanUpSpaces(std::string text) {
 }  // namespace
 
 struct Tokenizer::Body {
-  Body(TokenizerSpec given, TokenizerOptions options)
+  Body(TokenizerSpec given, const TokenizerOptions& options)
       : spec(std::move(given)),
         bpe(FindByteIds(spec.vocabulary), spec.merges),
         is_special(static_cast<size_t>(spec.vocabulary.size())) {
     const int32_t size = spec.vocabulary.size();
     model_vocab_size = options.model_vocab_size == 0 ? size : options.model_vocab_size;
     if (model_vocab_size < size || model_vocab_size > INT32_MAX) {
-      throw Error({.where = "tokenizer",
+      throw Error({.where = options.where,
                    .what = "the vocabulary does not fit the model",
                    .found = std::to_string(size) + " ids in the tokenizer, " +
                             std::to_string(options.model_vocab_size) + " in the model",
@@ -278,16 +278,17 @@ void Encoder::EncodeWithOffsets(std::string_view text, EncodeOptions options, En
 }
 
 Tokenizer::Tokenizer(TokenizerSpec spec, TokenizerOptions options)
-    : body_(std::make_shared<const Body>(std::move(spec), options)) {}
+    : body_(std::make_shared<const Body>(std::move(spec), std::move(options))) {}
 
 Tokenizer Tokenizer::FromFile(const std::filesystem::path& tokenizer_json, TokenizerOptions options) {
   // A copy, not a map: a file that is cut while it is read must not end the process.
   const std::string json = ReadTextFile(tokenizer_json, kMaxFileBytes);
-  return FromJson(json, tokenizer_json.string(), options);
+  return FromJson(json, tokenizer_json.string(), std::move(options));
 }
 
 Tokenizer Tokenizer::FromJson(std::string_view json, const std::string& where, TokenizerOptions options) {
-  return Tokenizer(ParseTokenizerJson(json, where), options);
+  options.where = where;
+  return Tokenizer(ParseTokenizerJson(json, where), std::move(options));
 }
 
 std::vector<int32_t> Tokenizer::Encode(std::string_view text, EncodeOptions options) const {

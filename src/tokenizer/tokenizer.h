@@ -61,6 +61,7 @@ struct TokenizerOptions {
   // Rows of the model's embedding (V in config.json), padding included. Ids from size() to V - 1 have no text and
   // decode to nothing. 0: no model is known, V = size(). Smaller than size() is an error.
   int64_t model_vocab_size = 0;
+  std::string where = "tokenizer";  // what an error about it names; FromFile and FromJson set it
 };
 
 // For `inspect`.
