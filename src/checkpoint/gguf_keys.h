@@ -5,6 +5,7 @@
 // "stablelm.config". Both must agree. Numbers of the keys are fp32: the decimal that they are nearest to is taken.
 #pragma once
 
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +19,9 @@
 namespace stablelm {
 
 inline constexpr std::string_view kGgufArchitecture = "gptneox";
+
+// What tells a file of this kind from a folder or a hub id, wherever a model is named.
+inline bool IsGgufPath(const std::filesystem::path& path) { return path.extension() == ".gguf"; }
 
 // The small files of a model folder, and the keys that carry their text in a GGUF file.
 struct CarriedFile {

@@ -36,8 +36,6 @@ constexpr const char* kFolderContent = "config.json, tokenizer.json and the weig
   Fail(folder, "no config.json in this folder", {}, kFolderContent, "give the folder of a Hugging Face model");
 }
 
-bool IsGguf(const fs::path& path) { return path.extension() == ".gguf"; }
-
 // The folder or GGUF file that a path or hub id means, which exists.
 fs::path Resolve(const std::string& path_or_hub_id) {
   if (path_or_hub_id.empty()) Fail({}, "the name of the model is empty", {}, "a folder, a .gguf file or a hub id", {});
@@ -45,14 +43,14 @@ fs::path Resolve(const std::string& path_or_hub_id) {
   std::error_code error;
   if (fs::is_directory(path, error)) return path;
   if (fs::exists(path, error)) {
-    if (IsGguf(path)) return path;
+    if (IsGgufPath(path)) return path;
     const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
     Fail(path, "this is a file", {}, "the folder of a Hugging Face model, or a .gguf file",
          "give the folder that holds config.json: " + parent.string());
   }
   if (error && error != std::errc::no_such_file_or_directory)
     Fail(path, "cannot look at it: " + error.message(), {}, {}, {});
-  if (IsGguf(path)) Fail(path, "no such file", {}, {}, "check the path");
+  if (IsGgufPath(path)) Fail(path, "no such file", {}, {}, "check the path");
   if (const std::optional<HubId> id = ParseHubId(path_or_hub_id)) return FindInHubCache(HubCacheFolder(), *id);
   Fail(path, "no such folder", {}, "a folder, a .gguf file or a hub id (org/name)", "check the path");
 }
@@ -62,7 +60,7 @@ std::optional<fs::path> GgufIn(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored))
-    if (IsGguf(entry.path())) files.push_back(entry.path());
+    if (IsGgufPath(entry.path())) files.push_back(entry.path());
   if (files.empty() || HasWeightFiles(folder)) return std::nullopt;
   if (files.size() == 1) return files[0];
   if (fs::exists(folder / "config.json", ignored)) return std::nullopt;

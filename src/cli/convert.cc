@@ -56,7 +56,7 @@ class Convert : public Command {
   int Run(Output& out) override {
     RequireGiven(!in_.empty(), "IN", "stablelm convert MODEL OUT");
     RequireGiven(!out_path_.empty(), "OUT", "stablelm convert MODEL model.gguf");
-    const bool to_gguf = fs::path(out_path_).extension() == ".gguf";
+    const bool to_gguf = IsGgufPath(out_path_);
     if (!to_gguf && (name_ || licence_)) {
       throw UsageError({.where = name_ ? "--name" : "--license",
                         .what = "goes into a GGUF file, but OUT is a folder",

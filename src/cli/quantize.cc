@@ -73,7 +73,7 @@ class Quantize : public Command {
                         .expected = {},
                         .hint = "leave one of them out"});
     }
-    if (!out_path_.empty() && fs::path(out_path_).extension() != ".gguf") {
+    if (!out_path_.empty() && !IsGgufPath(out_path_)) {
       throw UsageError({.where = "OUT",
                         .what = "commands know such files by their ending",
                         .found = Quoted(out_path_),

@@ -107,8 +107,10 @@ std::string ReadTextInput(const TextInput& input, Output& out) {
 }
 
 std::string CheckedUtf8(std::string bytes, const std::string& where, bool replace) {
-  if (replace) return utf8::FirstInvalid(bytes) == utf8::kValid ? bytes : utf8::ReplaceInvalid(bytes);
-  return RequiredUtf8(std::move(bytes), where, "--invalid-utf8 replace puts U+FFFD in place of such bytes");
+  if (!replace)
+    return RequiredUtf8(std::move(bytes), where, "--invalid-utf8 replace puts U+FFFD in place of such bytes");
+  if (utf8::FirstInvalid(bytes) == utf8::kValid) return bytes;
+  return utf8::ReplaceInvalid(bytes);
 }
 
 std::string RequiredUtf8(std::string bytes, const std::string& where, const std::string& hint) {

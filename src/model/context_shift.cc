@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "ops/kv_page.h"
-#include "ops/quantized_rows.h"
 
 namespace stablelm {
 namespace {
@@ -40,7 +39,20 @@ std::vector<Run> RunsOf(int64_t keep, int64_t dropped, int64_t length) {
   return runs;
 }
 
-// Keys of one head, turned back by `dropped` positions. From and to may be the same page.
+// Keys of one head, turned back by `dropped` positions. From and to may be the same page. Each key is decoded, turned
+// and encoded anew: of 8-bit ones the largest number, and with it the scale, may change.
+bool TurnKeysRef(const KvLayout& layout, const std::byte* from_page, std::byte* to_page, int64_t head, const Run& run,
+                 const RotaryTable& rotary, int64_t dropped) {
+  std::vector<float> key(static_cast<size_t>(layout.head_dim));
+  bool fits = true;
+  for (int64_t j = 0; j < run.count; ++j) {
+    ReadKeyRef(layout, from_page, head, run.from % kPage + j, key.data());
+    RotateBackInPlace(rotary, dropped, key.data());
+    fits &= WriteKeyRef(layout, to_page, head, run.to % kPage + j, key.data());
+  }
+  return fits;
+}
+// The same for fp32 and fp16, dimension by dimension.
 template <typename T>
 bool TurnKeys(const KvLayout& layout, const std::byte* from_page, std::byte* to_page, int64_t head, const Run& run,
               const RotaryTable& rotary, int64_t dropped) {
@@ -67,20 +79,6 @@ bool TurnKeys(const KvLayout& layout, const std::byte* from_page, std::byte* to_
   }
   const size_t bytes = static_cast<size_t>(run.count) * sizeof(T);
   for (int64_t i = 2 * half; i < padded; ++i) std::memmove(to + i * kPage, from + i * kPage, bytes);
-  return fits;
-}
-
-// 8-bit keys are decoded, turned and encoded anew: the largest number of a key, and with it the scale, may change.
-template <>
-bool TurnKeys<int8_t>(const KvLayout& layout, const std::byte* from_page, std::byte* to_page, int64_t head,
-                      const Run& run, const RotaryTable& rotary, int64_t dropped) {
-  std::vector<float> key(static_cast<size_t>(layout.head_dim));
-  bool fits = true;
-  for (int64_t j = 0; j < run.count; ++j) {
-    ReadKeyRef(layout, from_page, head, run.from % kPage + j, key.data());
-    RotateBackInPlace(rotary, dropped, key.data());
-    fits &= WriteKeyRef(layout, to_page, head, run.to % kPage + j, key.data());
-  }
   return fits;
 }
 
@@ -115,7 +113,7 @@ bool ShiftHead(const KvSequence& sequence, int64_t layer, int64_t head, std::spa
                const RotaryTable& rotary, int64_t dropped) {
   const KvLayout& layout = sequence.cache().layout();
   const auto turn = layout.dtype == DType::kF16  ? TurnKeys<F16>
-                    : layout.dtype == DType::kI8 ? TurnKeys<int8_t>
+                    : layout.dtype == DType::kI8 ? TurnKeysRef
                                                  : TurnKeys<float>;
   bool fits = true;
   for (const Run& run : runs) {
@@ -131,15 +129,12 @@ bool ShiftHeadRef(const KvSequence& sequence, int64_t layer, int64_t head, int64
                   const RotaryTable& rotary) {
   const KvLayout& layout = sequence.cache().layout();
   bool fits = true;
-  std::vector<float> k(static_cast<size_t>(layout.head_dim));
   for (int64_t from = keep + dropped; from < sequence.length(); ++from) {
-    const int64_t to = from - dropped;
-    const std::byte* from_page = PageOf(sequence, layer, from);
-    std::byte* to_page = PageOf(sequence, layer, to);
-    ReadKeyRef(layout, from_page, head, from % kPage, k.data());
-    RotateBackInPlace(rotary, dropped, k.data());
-    fits &= WriteKeyRef(layout, to_page, head, to % kPage, k.data());
-    MoveValues(layout, from_page, to_page, head, {.from = from, .to = to, .count = 1});
+    const Run run = {.from = from, .to = from - dropped, .count = 1};
+    const std::byte* from_page = PageOf(sequence, layer, run.from);
+    std::byte* to_page = PageOf(sequence, layer, run.to);
+    fits &= TurnKeysRef(layout, from_page, to_page, head, run, rotary, dropped);
+    MoveValues(layout, from_page, to_page, head, run);
   }
   return fits;
 }

@@ -52,9 +52,9 @@ static_assert(kAttentionChunk % kKvPageTokens == 0);
 // two signed bytes, or less where the sum over a very long head would leave 32 bits.
 inline constexpr int32_t kWeightLevels = 32512;
 inline int32_t QueryLevels(const KvLayout& layout) {
-  return static_cast<int32_t>(std::min<int64_t>(32512, INT32_MAX / (128 * layout.padded_dim())));
+  return static_cast<int32_t>(std::min<int64_t>(kWeightLevels, INT32_MAX / (128 * layout.padded_dim())));
 }
-inline constexpr double kRoundingError = 0.5 + 32512 * 4 * 0x1p-24;
+inline constexpr double kRoundingError = 0.5 + kWeightLevels * 4 * 0x1p-24;
 // E of a query with these norms, and the factor of the largest value scale.
 double Q8ScoreError(const KvLayout& layout, double key_scale, double query_sum, double query_largest);
 inline constexpr double kQ8ValueError = kQ8Error + 127 * kKvPageTokens * kRoundingError / kWeightLevels;

@@ -2,8 +2,8 @@
 // target.
 //
 // The page is read once for a block of N queries, whose sums fill the registers. A block of few queries has registers
-// to spare. It takes several pages of keys at the same time, or more dimensions of the values: the latency of one chain
-// is hidden by the others, and memory is read in several streams.
+// to spare. It takes several pages at the same time, or more dimensions of fp32 and fp16 values: the latency of one
+// chain is hidden by the others, and memory is read in several streams.
 //
 // fp32 and fp16 are multiplied as floats. 8-bit integers are multiplied as integers, with queries and weights that were
 // rounded to integers of 16 bits (ops/attention.h): two products for each addition, and no conversions. The integers of
@@ -228,14 +228,7 @@ struct BytePages {
     constexpr size_t kVectors = Vectors(N);
     for (size_t j = 0; j < kPage; j += kVectors * kLanes) {
       VI sums[P][N][kVectors][kParts];
-      Unroll<P>([&](auto p) STABLELM_INLINE_LAMBDA { Clear<N, kVectors>(sums[p]); });
-      for (size_t i = 0; i < dims; i += 4) {
-        const size_t at = j / 16 * 16 * dims + i * 16 + j % 16 * 4;
-        Unroll<P>([&](auto p) STABLELM_INLINE_LAMBDA {
-          if constexpr (N <= 2) hwy::Prefetch(pages[p].ahead + at);
-          AddWords<N, kVectors>(pages[p].elements + at, queries + i, dims, sums[p]);
-        });
-      }
+      SumLines(pages, j, dims, queries, 0, dims, sums);
       Unroll<P>([&](auto p) STABLELM_INLINE_LAMBDA {
         Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
           const size_t slot = j + v * kLanes;
@@ -270,14 +263,7 @@ struct BytePages {
     constexpr size_t kVectors = Vectors(N);
     for (size_t i = 0; i < dims; i += kVectors * kLanes) {
       VI sums[P][N][kVectors][kParts];
-      Unroll<P>([&](auto p) STABLELM_INLINE_LAMBDA { Clear<N, kVectors>(sums[p]); });
-      for (size_t j = 0; j < kPage; j += 4) {
-        const size_t at = i / 16 * 16 * kPage + j * 16 + i % 16 * 4;
-        Unroll<P>([&](auto p) STABLELM_INLINE_LAMBDA {
-          if constexpr (N <= 2) hwy::Prefetch(pages[p].ahead + at);
-          AddWords<N, kVectors>(pages[p].elements + at, weights + p * kPage + j, kChunk, sums[p]);
-        });
-      }
+      SumLines(pages, i, kPage, weights, kPage, kChunk, sums);
       Unroll<N>([&](auto q) STABLELM_INLINE_LAMBDA {
         Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
           float* const to = out + q * dims + i + v * kLanes;
@@ -301,13 +287,22 @@ struct BytePages {
     return hn::ConvertTo(DF(), hn::Sub(whole, hn::Set(DI(), offset)));
   }
 
-  template <size_t N, size_t kVectors>
-  static HWY_INLINE void Clear(VI (&sums)[N][kVectors][kParts]) {
-    Unroll<N>([&](auto q) STABLELM_INLINE_LAMBDA {
-      Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
-        for (VI& part : sums[q][v]) part = hn::Zero(DI());
-      });
+  // sums[p][q][v] = n elements, from page p's words `across` on (kVectors vectors of them; lines as in KvLayout), times
+  // n integers at x + p * of_page + q * of_query.
+  template <size_t P, size_t N, size_t kVectors>
+  static HWY_INLINE void SumLines(const HeadPage* HWY_RESTRICT pages, size_t across, size_t n,
+                                  const float* HWY_RESTRICT x, size_t of_page, size_t of_query,
+                                  VI (&sums)[P][N][kVectors][kParts]) {
+    Unroll<P * N * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
+      for (VI& part : sums[i / kVectors / N][i / kVectors % N][i % kVectors]) part = hn::Zero(DI());
     });
+    for (size_t along = 0; along < n; along += 4) {
+      const size_t at = across / 16 * 16 * n + along * 16 + across % 16 * 4;
+      Unroll<P>([&](auto p) STABLELM_INLINE_LAMBDA {
+        if constexpr (N <= 2) hwy::Prefetch(pages[p].ahead + at);
+        AddWords(pages[p].elements + at, x + p * of_page + along, of_query, sums[p]);
+      });
+    }
   }
 
   // sums[q][v] += words at `bytes` (kVectors vectors of them) times the four integers at x + q * stride.

@@ -123,34 +123,32 @@ bool StoreRowsAs(const AttentionInput& in, const AttentionSequence& s, int64_t f
     std::copy_n(value_scales, rows, layout.ValueScales(page, head) + slot);
   }
   T* const elements = reinterpret_cast<T*>(page);
-  alignas(64) T key_tile[kPage * kTile], value_tile[kPage * kTile];
+  alignas(64) T tile[kPage * kTile];
   for (size_t begin = 0; begin < padded; begin += kTile) {
     const size_t n = std::min(kTile, padded - begin);
-    for (size_t r = 0; r < rows; ++r) {
-      Encode<T>(keys[r], dims, begin, n, key_tile + r * kTile);
-      Encode<T>(values[r], dims, begin, n, value_tile + r * kTile);
-    }
-    const int64_t first_dim = static_cast<int64_t>(begin);
+    const auto key_at = [&](size_t r, size_t i) {
+      return elements + layout.KeyIndex(head, slot + static_cast<int64_t>(r), static_cast<int64_t>(begin + i));
+    };
+    const auto value_at = [&](size_t r, size_t i) {
+      return elements + layout.ValueIndex(head, slot + static_cast<int64_t>(r), static_cast<int64_t>(begin + i));
+    };
     if constexpr (std::is_same_v<T, int8_t>) {
       for (size_t r = 0; r < rows; ++r) {
-        const int64_t at = slot + static_cast<int64_t>(r);
-        for (size_t i = 0; i < n; i += 4) {
-          std::memcpy(elements + layout.KeyIndex(head, at, first_dim + static_cast<int64_t>(i)),
-                      key_tile + r * kTile + i, 4);
-        }
+        Encode<T>(keys[r], dims, begin, n, tile);
+        for (size_t i = 0; i < n; i += 4) std::memcpy(key_at(r, i), tile + i, 4);
+        Encode<T>(values[r], dims, begin, n, tile);
         for (size_t i = 0; i < n; i += 16) {
-          T* const words = elements + layout.ValueIndex(head, at, first_dim + static_cast<int64_t>(i));
-          for (size_t j = 0; j < 16; ++j) words[4 * j] = value_tile[r * kTile + i + j];
+          T* const words = value_at(r, i);
+          for (size_t j = 0; j < 16; ++j) words[4 * j] = tile[i + j];
         }
       }
     } else {
-      for (size_t i = 0; i < n; ++i) {
-        T* const column = elements + layout.KeyIndex(head, slot, first_dim + static_cast<int64_t>(i));
-        for (size_t r = 0; r < rows; ++r) column[r] = key_tile[r * kTile + i];
-      }
       for (size_t r = 0; r < rows; ++r) {
-        std::copy_n(value_tile + r * kTile, n,
-                    elements + layout.ValueIndex(head, slot + static_cast<int64_t>(r), first_dim));
+        Encode<T>(keys[r], dims, begin, n, tile + r * kTile);
+        Encode<T>(values[r], dims, begin, n, value_at(r, 0));
+      }
+      for (size_t i = 0; i < n; ++i) {
+        for (size_t r = 0; r < rows; ++r) key_at(0, i)[r] = tile[r * kTile + i];
       }
     }
   }
