@@ -21,8 +21,6 @@ void* AllocateAligned(size_t bytes, const char* what) {
   if (!p) {
     throw Error({.where = what,
                  .what = "out of memory: cannot allocate " + HumanBytes(bytes),
-                 .found = {},
-                 .expected = {},
                  .hint = "`stablelm fit` tells what a model needs; a shorter context or a smaller batch needs less"});
   }
   if (bytes >= kLarge) madvise(p, rounded, MADV_HUGEPAGE);

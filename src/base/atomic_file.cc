@@ -24,8 +24,7 @@ namespace {
                ? "files cannot be created in that folder: choose another"
                : "the folder does not exist: create it first";
   }
-  throw Error(
-      {.where = path.string(), .what = what + ": " + std::strerror(error), .found = {}, .expected = {}, .hint = hint});
+  throw Error({.where = path.string(), .what = what + ": " + std::strerror(error), .hint = hint});
 }
 
 }  // namespace

@@ -16,11 +16,11 @@ namespace stablelm {
 //   throw Error({.where = "model.bin: tensor \"embed_out.weight\"", .what = "wrong shape",
 //                .found = "[12288, 4096]", .expected = "[18432, 6144]", .hint = "this looks like the 3B checkpoint"});
 struct ErrorInfo {
-  std::string where;     // file, tensor, flag, line: the place
-  std::string what;      // what is wrong, in words
-  std::string found;     // the offending value
-  std::string expected;  // what would have been right
-  std::string hint;      // the next step for the user
+  std::string where = {};     // file, tensor, flag, line: the place
+  std::string what = {};      // what is wrong, in words
+  std::string found = {};     // the offending value
+  std::string expected = {};  // what would have been right
+  std::string hint = {};      // the next step for the user
 };
 
 class Error : public std::exception {

@@ -23,8 +23,7 @@ namespace {
   std::string hint;
   if (error == ENOENT) hint = "check the path";
   if (error == EACCES) hint = "check the file's permissions";
-  throw Error(
-      {.where = path.string(), .what = what + ": " + std::strerror(error), .found = {}, .expected = {}, .hint = hint});
+  throw Error({.where = path.string(), .what = what + ": " + std::strerror(error), .hint = hint});
 }
 
 // Opens a regular file for reading and tells its size.
@@ -42,8 +41,7 @@ int OpenRegular(const std::filesystem::path& path, size_t& size) {
     throw Error({.where = path.string(),
                  .what = "not a regular file",
                  .found = S_ISDIR(info.st_mode) ? "a folder" : "a device, pipe or socket",
-                 .expected = "a file",
-                 .hint = {}});
+                 .expected = "a file"});
   }
   size = static_cast<size_t>(info.st_size);
   return fd;
@@ -106,8 +104,7 @@ std::string ReadTextFile(const std::filesystem::path& path, size_t max_bytes) {
     throw Error({.where = path.string(),
                  .what = "file too large",
                  .found = std::to_string(size) + " bytes",
-                 .expected = "at most " + std::to_string(max_bytes) + " bytes",
-                 .hint = {}});
+                 .expected = "at most " + std::to_string(max_bytes) + " bytes"});
   }
   std::string text(size, '\0');
   size_t have = 0;

@@ -387,8 +387,7 @@ ModelConfig ParseConfig(std::string_view json, const std::string& where, std::ve
     throw Error({.where = where,
                  .what = "not a model configuration",
                  .found = Fields::Shown(root),
-                 .expected = "a JSON object",
-                 .hint = {}});
+                 .expected = "a JSON object"});
   const Fields fields(root, where, warnings);
   CheckFamily(fields);
 

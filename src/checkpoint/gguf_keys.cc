@@ -111,8 +111,7 @@ int64_t VocabularySize(const GgufHeader& header) {
       throw Error({.where = header.where + ": tensor \"token_embd.weight\"",
                    .what = "bad size of the vocabulary",
                    .found = std::to_string(rows) + " rows",
-                   .expected = "1 to " + std::to_string(kMaxVocabulary),
-                   .hint = {}});
+                   .expected = "1 to " + std::to_string(kMaxVocabulary)});
     const std::string key = Key("vocab_size");
     if (const auto said = header.Integer(key); said && *said != rows)
       header.Fail(key, "disagrees with the tensor token_embd.weight", std::to_string(*said), std::to_string(rows));

@@ -25,8 +25,7 @@ std::string Element(std::string_view key, size_t i) { return std::string(key) + 
                         std::to_string(header.Find(key)->offset) + ")",
                .what = what,
                .found = found,
-               .expected = expected,
-               .hint = {}});
+               .expected = expected});
 }
 
 // No types: all tokens are normal ones.

@@ -86,7 +86,7 @@ fs::path HubCacheFolder() {
 fs::path FindInHubCache(const fs::path& cache, const HubId& id) {
   const std::string shown = id.org + "/" + id.name;
   const auto fail = [&](const std::string& what, const std::string& found, const std::string& hint) {
-    throw Error({.where = shown, .what = what, .found = found, .expected = {}, .hint = hint});
+    throw Error({.where = shown, .what = what, .found = found, .hint = hint});
   };
   const std::optional<fs::path> repository = FindRepository(cache, id);
   if (!repository)

@@ -17,8 +17,7 @@ constexpr std::string_view kSums = ".in_sum2", kCounts = ".counts";
   throw Error({.where = file.path().string() + (tensor.empty() ? "" : ": tensor " + Quoted(tensor)),
                .what = what,
                .found = found,
-               .expected = expected,
-               .hint = {}});
+               .expected = expected});
 }
 
 std::vector<float> Floats(const GgufFile& file, const StoredTensor& tensor) {
@@ -86,7 +85,6 @@ void WriteImportance(const std::filesystem::path& path, std::span<const Importan
       throw Error({.where = "matrix " + Quoted(matrix.name),
                    .what = "the squares of the activations that it meets are too large for fp32",
                    .found = std::to_string(value),
-                   .expected = {},
                    .hint = "are these the weights of a trained model?"});
     }
     const auto count = static_cast<float>(matrix.tokens);

@@ -63,8 +63,6 @@ DType TypeForRows(const WeightEntry& entry, DType wanted, bool strict, std::vect
   if (strict) {
     throw Error({.where = "tensor " + Quoted(entry.name),
                  .what = what,
-                 .found = {},
-                 .expected = {},
                  .hint = "without `strict` it is stored as " + std::string(GgufNameOf(instead))});
   }
   if (warnings) {
@@ -124,8 +122,7 @@ TensorRule ParseTensorRule(std::string_view text, const std::string& where) {
     throw UsageError({.where = where,
                       .what = "not a rule for tensors",
                       .found = Quoted(text),
-                      .expected = "PATTERN=TYPE, as in *.mlp.dense_4h_to_h.weight=Q6_K",
-                      .hint = {}});
+                      .expected = "PATTERN=TYPE, as in *.mlp.dense_4h_to_h.weight=Q6_K"});
   }
   const std::string_view name = text.substr(equals + 1);
   const std::optional<DType> type = MatrixTypeFromName(name);
@@ -191,7 +188,6 @@ std::vector<DType> ChooseTypes(const QuantMix& mix, const TypeOptions& options, 
     throw Error({.where = "`tensor`",
                  .what = "the pattern meets no matrix of this model",
                  .found = Quoted(options.rules[r].pattern),
-                 .expected = {},
                  .hint =
                      "names are matched whole, as in *.mlp.dense_4h_to_h.weight or blk.3.ffn_down.weight; norms and "
                      "biases stay fp32"});

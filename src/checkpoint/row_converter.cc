@@ -41,7 +41,6 @@ void RowConverter::Fail(int64_t row, size_t column, float value) const {
                                                               static_cast<int64_t>(column))) +
                        " cannot be stored as " + std::string(NameOf(o_.to)),
                .found = std::isnan(value) ? "NaN" : std::to_string(value),
-               .expected = {},
                .hint = std::isfinite(value) ? "this tensor needs a type with a larger range, such as bf16 or fp32"
                                             : "the weights are damaged"});
 }

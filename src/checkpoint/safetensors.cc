@@ -171,7 +171,7 @@ class HeaderReader {
   [[noreturn]] void Fail(const std::string& tensor, const std::string& what, const std::string& found,
                          const std::string& expected) const {
     const std::string place = tensor.empty() ? where_ : where_ + ": tensor " + Quoted(tensor);
-    throw Error({.where = place, .what = what, .found = found, .expected = expected, .hint = {}});
+    throw Error({.where = place, .what = what, .found = found, .expected = expected});
   }
 
  private:
@@ -330,15 +330,11 @@ const StoredTensor* SafetensorsFile::Find(std::string_view name) const {
 
 TensorView SafetensorsFile::Get(std::string_view name) const {
   const StoredTensor* tensor = Find(name);
-  if (!tensor)
-    throw Error(
-        {.where = map_.path().string(), .what = "no tensor " + Quoted(name), .found = {}, .expected = {}, .hint = {}});
+  if (!tensor) throw Error({.where = map_.path().string(), .what = "no tensor " + Quoted(name)});
   if (!tensor->dtype)
     throw Error({.where = map_.path().string() + ": tensor " + Quoted(name),
                  .what = "unsupported dtype",
-                 .found = tensor->stored_as,
-                 .expected = {},
-                 .hint = {}});
+                 .found = tensor->stored_as});
   return {map_.bytes().data() + tensor->offset, *tensor->dtype, tensor->shape};
 }
 

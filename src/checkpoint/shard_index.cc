@@ -28,7 +28,7 @@ std::vector<std::string> ShardIndex::Files() const {
 
 ShardIndex ParseShardIndex(std::string_view json, const std::string& where) {
   const auto fail = [&](const std::string& what, const std::string& found, const std::string& expected) {
-    throw Error({.where = where, .what = what, .found = found, .expected = expected, .hint = {}});
+    throw Error({.where = where, .what = what, .found = found, .expected = expected});
   };
   const nlohmann::json root = ParseStrictJson(json, where);
   const auto map = root.is_object() ? root.find("weight_map") : root.end();

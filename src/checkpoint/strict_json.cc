@@ -26,7 +26,7 @@ std::string Place(std::string_view text, size_t offset) {
 
 nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, size_t max_depth) {
   const auto fail = [&](const std::string& what, const std::string& found, const std::string& expected) {
-    throw Error({.where = where, .what = what, .found = found, .expected = expected, .hint = {}});
+    throw Error({.where = where, .what = what, .found = found, .expected = expected});
   };
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) fail("the file is empty", {}, "JSON");
   // The parser takes a NUL byte for the end of the text: what follows would go unread.

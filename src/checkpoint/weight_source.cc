@@ -51,11 +51,8 @@ void CheckAgainstIndex(const WeightFile& file, const ShardIndex& index, const fs
     const std::string what = "the tensor " + Quoted(tensor.name) + " is in this file, but the index " +
                              (it == index.file_of.end() ? "does not name it" : "puts it in " + Quoted(it->second));
     if (!IsIgnoredBuffer(tensor.name))
-      throw Error({.where = where,
-                   .what = what,
-                   .found = {},
-                   .expected = {},
-                   .hint = "index and shards do not belong together: download all files again"});
+      throw Error(
+          {.where = where, .what = what, .hint = "index and shards do not belong together: download all files again"});
     if (warnings) warnings->push_back(where + ": " + what);
   }
   std::vector<std::string> missing;
@@ -64,7 +61,6 @@ void CheckAgainstIndex(const WeightFile& file, const ShardIndex& index, const fs
   if (!missing.empty())
     throw Error({.where = where,
                  .what = "tensors that the index puts in this file are not there",
-                 .found = {},
                  .expected = Listed(missing),
                  .hint = "index and shards do not belong together: download all files again"});
 }
@@ -81,7 +77,6 @@ std::vector<WeightFile> OpenShards(const fs::path& folder, const fs::path& index
   if (!missing.empty())
     throw Error({.where = index_path.string(),
                  .what = "files of the checkpoint are missing",
-                 .found = {},
                  .expected = Listed(missing),
                  .hint = "download them into " + folder.string()});
   std::vector<WeightFile> files;
@@ -136,8 +131,6 @@ std::vector<WeightFile> OpenWeightFiles(const GgufFile& file) {
   if (files[0].map.size() != file.map().size())
     throw Error({.where = file.path().string(),
                  .what = "the file was changed while it was read",
-                 .found = {},
-                 .expected = {},
                  .hint = "try again when its writer is done"});
   return files;
 }
@@ -184,14 +177,10 @@ std::vector<TensorPlace> MatchWeights(const std::vector<WeightEntry>& table, con
       if (other != name)
         throw Error({.where = folder,
                      .what = "two output matrices: \"embed_out.weight\" and \"lm_head.weight\"",
-                     .found = {},
-                     .expected = "one of the two names",
-                     .hint = {}});
+                     .expected = "one of the two names"});
       throw Error({.where = folder,
                    .what = "the tensor " + Quoted(name) + " appears twice",
-                   .found = files[it->second.file].name + " and " + files[f].name,
-                   .expected = {},
-                   .hint = {}});
+                   .found = files[it->second.file].name + " and " + files[f].name});
     }
   }
   const auto tensor_at = [&](TensorPlace place) -> const StoredTensor& {
@@ -222,8 +211,7 @@ std::vector<TensorPlace> MatchWeights(const std::vector<WeightEntry>& table, con
                    .found = tensor.stored_as,
                    .expected = !gguf              ? "fp32, fp16, bf16 or fp64"
                                : entry.IsMatrix() ? "F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q4_K or Q4_0"
-                                                  : "F32, F16 or BF16",
-                   .hint = {}});
+                                                  : "F32, F16 or BF16"});
     places.push_back(it->second);
     found.erase(it);
   }
@@ -232,9 +220,7 @@ std::vector<TensorPlace> MatchWeights(const std::vector<WeightEntry>& table, con
       if (!SameBytes(files[places[0].file], tensor_at(places[0]), files[it->second.file], tensor_at(it->second)))
         throw Error({.where = folder,
                      .what = "config.json ties the output matrix to the embedding, but the files hold another one",
-                     .found = {},
-                     .expected = "\"tie_word_embeddings\": false, or no output matrix",
-                     .hint = {}});
+                     .expected = "\"tie_word_embeddings\": false, or no output matrix"});
       found.erase(it);
     }
   }

@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 [[noreturn]] void Fail(const fs::path& where, const std::string& what, const std::string& hint = {}) {
-  throw Error({.where = where.string(), .what = what, .found = {}, .expected = {}, .hint = hint});
+  throw Error({.where = where.string(), .what = what, .hint = hint});
 }
 
 std::string ShardName(size_t i, size_t n) {
@@ -152,8 +152,7 @@ uint64_t ParseByteSize(std::string_view text, const std::string& where) {
   throw UsageError({.where = where,
                     .what = "not a size",
                     .found = Quoted(text),
-                    .expected = "a whole number with B, KB, MB, GB, KiB, MiB or GiB, as in 5GB",
-                    .hint = {}});
+                    .expected = "a whole number with B, KB, MB, GB, KiB, MiB or GiB, as in 5GB"});
 }
 
 }  // namespace stablelm

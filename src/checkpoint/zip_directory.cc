@@ -201,8 +201,6 @@ void CheckZipMember(std::span<const std::byte> file, const ZipMember& member, co
   if (found != member.crc32)
     throw Error({.where = where,
                  .what = "damaged: the zip member " + Quoted(member.name) + " does not match its checksum",
-                 .found = {},
-                 .expected = {},
                  .hint = "download or copy the file again"});
 }
 

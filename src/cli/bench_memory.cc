@@ -42,8 +42,7 @@ class BenchMemory : public Command {
                  throw UsageError({.where = "--size",
                                    .what = "too little to measure",
                                    .found = Quoted(text),
-                                   .expected = "at least 1MiB, and more than the caches hold",
-                                   .hint = {}});
+                                   .expected = "at least 1MiB, and more than the caches hold"});
                }
              });
     AddNumber(app, "--samples", samples_, Limits<uint64_t>{1, 1000},

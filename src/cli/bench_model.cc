@@ -89,11 +89,8 @@ class BenchModel : public Command {
 
   int Run(Output& out) override {
     if (markdown_ + csv_ + out.json() > 1) {
-      throw UsageError({.where = "--md, --csv, --json",
-                        .what = "one format at a time",
-                        .found = {},
-                        .expected = {},
-                        .hint = "leave out all but one"});
+      throw UsageError(
+          {.where = "--md, --csv, --json", .what = "one format at a time", .hint = "leave out all but one"});
     }
     ModelOfCommand model(common, out);
     const std::vector<SpeedCase> cases = Cases(model.config());
@@ -133,7 +130,7 @@ class BenchModel : public Command {
       if (n > 0) cases.push_back({.tokens = steps_, .sequences = n, .depth = depth_});
     }
     const auto refuse = [](const char* where, const char* what, const std::string& found, const std::string& expected) {
-      throw UsageError({.where = where, .what = what, .found = found, .expected = expected, .hint = {}});
+      throw UsageError({.where = where, .what = what, .found = found, .expected = expected});
     };
     if (cases.empty()) refuse("--prompt, --batch", "nothing is left to measure", "", "");
     for (const SpeedCase& c : cases) {

@@ -19,7 +19,7 @@ namespace {
 constexpr const char* kOwnSettings[] = {"seed", "preset", "reserve", "context_policy"};
 
 [[noreturn]] void Fail(const std::string& where, const std::string& what, const std::string& hint = {}) {
-  throw Error({.where = where, .what = what, .found = {}, .expected = {}, .hint = hint});
+  throw Error({.where = where, .what = what, .hint = hint});
 }
 
 std::string Line(std::string name, const std::string& value, const std::string& from = {}) {

@@ -88,8 +88,6 @@ void ChatSession::Ask(std::string text) {
   if (!turns_.empty() && turns_.back().role == Role::kUser) {
     throw Error({.where = "the last message is yours and has no answer",
                  .what = "two messages in a row cannot be sent",
-                 .found = {},
-                 .expected = {},
                  .hint = "/regen answers it, /undo takes it back"});
   }
   Conversation before = turns_;

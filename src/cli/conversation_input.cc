@@ -8,7 +8,7 @@ namespace stablelm {
 namespace {
 
 [[noreturn]] void FailUsage(const std::string& where, const std::string& what, const std::string& hint) {
-  throw UsageError({.where = where, .what = what, .found = {}, .expected = {}, .hint = hint});
+  throw UsageError({.where = where, .what = what, .hint = hint});
 }
 
 Conversation ReadConversation(const ConversationInput& input) {

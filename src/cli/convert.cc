@@ -60,9 +60,7 @@ class Convert : public Command {
     if (!to_gguf && (name_ || licence_)) {
       throw UsageError({.where = name_ ? "--name" : "--license",
                         .what = "goes into a GGUF file, but OUT is a folder",
-                        .found = {},
-                        .expected = "an OUT that ends in .gguf",
-                        .hint = {}});
+                        .expected = "an OUT that ends in .gguf"});
     }
     const auto model = ModelFolder::Open(in_);
     for (const std::string& warning : model->warnings()) out.Warning(warning);
@@ -144,8 +142,6 @@ class Convert : public Command {
     if (fs::exists(out_path_, error)) {
       throw Error({.where = out_path_,
                    .what = "there is something of this name",
-                   .found = {},
-                   .expected = {},
                    .hint = "choose another name, or remove it first"});
     }
     GgufMetadata metadata = MetadataOf(model, types);

@@ -56,8 +56,7 @@ RunShape Fit::Shape(const ModelConfig& config) const {
     throw Error({.where = "--context",
                  .what = "longer than the model's context",
                  .found = std::to_string(context),
-                 .expected = "at most " + std::to_string(config.max_positions),
-                 .hint = {}});
+                 .expected = "at most " + std::to_string(config.max_positions)});
   }
   RunShape run = for_score_ ? ShapeOfScore(context, common.kv, common.threads)
                             : ShapeOfGenerate(context, common.kv, common.threads);
@@ -73,9 +72,7 @@ int Fit::Run(Output& out) {
   if (common.model.empty() == shape_.empty()) {
     throw UsageError({.where = "fit",
                       .what = shape_.empty() ? "no model was given" : "the model is given twice",
-                      .found = {},
-                      .expected = "-m MODEL or --shape 3b|7b",
-                      .hint = {}});
+                      .expected = "-m MODEL or --shape 3b|7b"});
   }
   ModelConfig config;
   WeightBytes weights;

@@ -131,7 +131,7 @@ class GenerateCommand : public Command {
 // Where the prompt comes from.
 void GenerateCommand::CheckInput() const {
   const auto refuse = [](const char* where, const char* what) {
-    throw UsageError({.where = where, .what = what, .found = {}, .expected = {}, .hint = "leave one of them out"});
+    throw UsageError({.where = where, .what = what, .hint = "leave one of them out"});
   };
   const bool text = input_.text || !input_.file.empty();
   if (Many() && (ids_ || text || conversation_.Given())) {
@@ -150,7 +150,7 @@ void GenerateCommand::CheckInput() const {
 // Whether the kinds of generation that are asked for go together.
 void GenerateCommand::CheckKind(bool json) const {
   const auto refuse = [](const char* where, const char* what, const char* hint) {
-    throw UsageError({.where = where, .what = what, .found = {}, .expected = {}, .hint = hint});
+    throw UsageError({.where = where, .what = what, .hint = hint});
   };
   beams_.Check();
   if (conversation_.policy == ContextPolicy::kShift && (Many() || beams_.Wanted() || samples_ > 1)) {

@@ -46,11 +46,8 @@ void BeamFlags::Check() const {
                       : early_stopping ? "--early-stopping"
                                        : nullptr;
   if (!given) return;
-  throw UsageError({.where = given,
-                    .what = "is for a beam search",
-                    .found = {},
-                    .expected = {},
-                    .hint = "give the number of beams, for instance --beams 4"});
+  throw UsageError(
+      {.where = given, .what = "is for a beam search", .hint = "give the number of beams, for instance --beams 4"});
 }
 
 BeamOptions BeamFlags::Options() const {

@@ -41,15 +41,13 @@ class ManyFiles {
       throw Error({.where = files.input,
                    .what = "there is nothing to generate",
                    .found = "no line",
-                   .expected = "lines such as {\"prompt\": \"Once upon\"}",
-                   .hint = {}});
+                   .expected = "lines such as {\"prompt\": \"Once upon\"}"});
     }
     begun_ = ReadRunRecord(output_path_);
     if (!begun_ && !lines_.empty()) {
       throw Error({.where = files.output,
                    .what = "is there already, and no run that could be gone on with",
                    .found = RunRecordPath(output_path_).string() + " is missing",
-                   .expected = {},
                    .hint = "name another --output, or remove it"});
     }
     if (lines_.finished() > prompts_) {

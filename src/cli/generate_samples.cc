@@ -84,8 +84,7 @@ class Samples {
  private:
   void Print(size_t i) const {
     const EngineResult& result = results_[i];
-    if (!result.error.empty())
-      throw Error({.where = {}, .what = result.error, .found = {}, .expected = {}, .hint = {}});
+    if (!result.error.empty()) throw Error({.what = result.error});
     if (run_.out.json()) return;
     PrintReply("sample " + std::to_string(i + 1) + " of " + std::to_string(results_.size()), result.generated, json_,
                run_);

@@ -33,8 +33,7 @@ LogitBias ParseBias(const std::string& text) {
     throw UsageError({.where = "--logit-bias",
                       .what = "not a token id and its bias",
                       .found = Quoted(text),
-                      .expected = "ID=N, such as 12=-5 or 12=-inf",
-                      .hint = {}});
+                      .expected = "ID=N, such as 12=-5 or 12=-inf"});
   }
   const std::string value = text.substr(equals + 1);
   return {
@@ -51,8 +50,7 @@ double ParseSettingValue(const SettingSpec& spec, const std::string& text, const
         ParseInteger(text, where, static_cast<int64_t>(spec.min), static_cast<int64_t>(spec.max)));
   }
   if (text == "true" || text == "false") return text == "true" ? 1 : 0;
-  throw UsageError(
-      {.where = where, .what = "not a flag", .found = Quoted(text), .expected = "true or false", .hint = {}});
+  throw UsageError({.where = where, .what = "not a flag", .found = Quoted(text), .expected = "true or false"});
 }
 
 void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
@@ -94,7 +92,7 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
             [&options](const std::string& text) {
               options.stop_strings.push_back(CheckedUtf8(text, "--stop", false));
               if (text.empty()) {
-                throw UsageError({.where = "--stop", .what = "empty", .found = {}, .expected = "a text", .hint = {}});
+                throw UsageError({.where = "--stop", .what = "empty", .expected = "a text"});
               }
             });
   AddNumber(app, "--max-time", options.max_time_s, Limits<double>{1e-3, 1e9},

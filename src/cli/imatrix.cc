@@ -61,15 +61,12 @@ void Imatrix::CheckUsage() const {
     throw UsageError({.where = "--out",
                       .what = "llama.cpp's older kind of file is not written",
                       .found = Quoted(out_path_),
-                      .expected = "a name that ends in .gguf",
-                      .hint = {}});
+                      .expected = "a name that ends in .gguf"});
   }
   std::error_code error;
   if (fs::exists(out_path_, error)) {
     throw Error({.where = out_path_,
                  .what = "there is something of this name",
-                 .found = {},
-                 .expected = {},
                  .hint = "choose another name, or remove it first"});
   }
 }
@@ -83,8 +80,7 @@ std::vector<int32_t> Imatrix::ReadIds(const ModelOfCommand& model) const {
   throw Error({.where = where,
                .what = "too short to calibrate with",
                .found = std::to_string(ids.size()) + " tokens",
-               .expected = "at least 2, better some ten thousand",
-               .hint = {}});
+               .expected = "at least 2, better some ten thousand"});
 }
 
 int Imatrix::Run(Output& out) {

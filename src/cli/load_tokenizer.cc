@@ -16,9 +16,7 @@ Tokenizer LoadTokenizer(const std::string& model, const std::string& tokenizer_f
   if (model.empty() == tokenizer_file.empty()) {
     throw UsageError({.where = "-m, --tokenizer",
                       .what = model.empty() ? "no tokenizer is named" : "two tokenizers are named",
-                      .found = {},
-                      .expected = "a model (-m DIR) or a file (--tokenizer tokenizer.json)",
-                      .hint = {}});
+                      .expected = "a model (-m DIR) or a file (--tokenizer tokenizer.json)"});
   }
   if (model.empty()) return WithWarnings(Tokenizer::FromFile(tokenizer_file), out);
   return LoadTokenizer(*ModelSource::Open(model), out);
@@ -28,7 +26,6 @@ Tokenizer LoadTokenizer(const ModelSource& source, Output& out) {
   if (!source.gguf() && !source.HasTokenizer()) {
     throw Error({.where = source.path().string(),
                  .what = "the model has no tokenizer",
-                 .found = {},
                  .expected = "tokenizer.json in the folder",
                  .hint = "copy the file there, or name it: --tokenizer FILE"});
   }

@@ -34,8 +34,7 @@ class MemoryToRead {
       throw Error({.where = "--size",
                    .what = "does not fit into memory",
                    .found = HumanBytes(total),
-                   .expected = "at most " + HumanBytes(AvailableMemory()),
-                   .hint = {}});
+                   .expected = "at most " + HumanBytes(AvailableMemory())});
     }
     memory_ = AlignedBuffer<std::byte>(total, "the memory to read");
     if (!huge_pages) RefuseHugePages(memory_.data(), total);

@@ -35,7 +35,7 @@ class ManCommand : public Command {
 
 int ManCommand::Run(Output& out) {
   const auto refuse = [](const char* where, const char* what) {
-    throw UsageError({.where = where, .what = what, .found = {}, .expected = {}, .hint = "leave one of them out"});
+    throw UsageError({.where = where, .what = what, .hint = "leave one of them out"});
   };
   if (out.json()) refuse("--json", "a manual page is no JSON");
   if (command_ && folder_) refuse("--folder", "writes all pages, and one command was named");
@@ -64,8 +64,6 @@ int ManCommand::Run(Output& out) {
   }
   throw UsageError({.where = "man",
                     .what = "unknown command " + Quoted(*command_),
-                    .found = {},
-                    .expected = {},
                     .hint = DidYouMean(*command_, names, "stablelm --help lists the commands")});
 }
 

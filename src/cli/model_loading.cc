@@ -15,8 +15,6 @@ void RefuseQuantizeBesideDtype(const CommonOptions& common) {
   if (!common.quantize || !common.dtype) return;
   throw UsageError({.where = "--quantize",
                     .what = "contradicts --dtype: both say what the weights are in memory",
-                    .found = {},
-                    .expected = {},
                     .hint = "leave one of them out"});
 }
 
@@ -52,7 +50,6 @@ const Tokenizer& ModelOfCommand::RequireTokenizer(const std::string& instead) {
   if (const Tokenizer* found = tokenizer()) return *found;
   throw Error({.where = source().path().string(),
                .what = source().gguf() ? "the file has no tokenizer" : "tokenizer.json is missing",
-               .found = {},
                .expected = "a tokenizer, to turn text into ids",
                .hint = (source().gguf() ? "" : "copy the model's tokenizer.json into the folder, or ") +
                        std::string("give ids: ") + instead});

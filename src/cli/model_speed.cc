@@ -91,8 +91,7 @@ double ModelSpeed::PromptSeconds(const SpeedCase& of, Watch* watch) {
   const auto start = Clock::now();
   if (watch) watch->Begin();
   ForwardInChunks(model_, std::span(ids_).first(static_cast<size_t>(of.tokens)), sequence, ctx_,
-                  {.logits_from = of.tokens - 1, .observer = watch, .stop = {}},
-                  [](int64_t, int64_t, std::span<const float>) {});
+                  {.logits_from = of.tokens - 1, .observer = watch}, [](int64_t, int64_t, std::span<const float>) {});
   if (watch) watch->End();
   return SecondsSince(start);
 }
@@ -103,7 +102,7 @@ std::vector<KvSequence> ModelSpeed::Filled(const SpeedCase& of) {
   sequences.reserve(static_cast<size_t>(of.sequences));
   sequences.emplace_back(cache_);
   ForwardInChunks(model_, std::span(ids_).first(static_cast<size_t>(of.depth)), sequences[0], ctx_,
-                  {.logits_from = of.depth, .stop = {}}, [](int64_t, int64_t, std::span<const float>) {});
+                  {.logits_from = of.depth}, [](int64_t, int64_t, std::span<const float>) {});
   while (static_cast<int64_t>(sequences.size()) < of.sequences) {
     sequences.push_back(sequences[0].Fork());
     sequences.back().OwnPages(0, of.depth);

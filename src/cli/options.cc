@@ -38,8 +38,7 @@ T ParseWith(std::string_view text, const std::string& where, T min, T max, const
       {.where = where,
        .what = parsed || result.ec == std::errc::result_out_of_range ? "number out of range" : "not a number",
        .found = Quoted(text),
-       .expected = expected,
-       .hint = {}});
+       .expected = expected});
 }
 
 // A mix of quantized types.
@@ -179,7 +178,7 @@ void AddCommonOptions(CLI::App& app, unsigned takes, CommonOptions& common) {
 
 void RequireGiven(bool given, const std::string& option, const std::string& hint) {
   if (given) return;
-  throw UsageError({.where = option, .what = "is needed and was not given", .found = {}, .expected = {}, .hint = hint});
+  throw UsageError({.where = option, .what = "is needed and was not given", .hint = hint});
 }
 
 }  // namespace stablelm

@@ -19,8 +19,6 @@ namespace {
   if (error == EPIPE) throw BrokenPipe();
   throw Error({.where = "standard output",
                .what = std::string("cannot write: ") + std::strerror(error),
-               .found = {},
-               .expected = {},
                .hint = error == ENOSPC ? "free some disk space" : ""});
 }
 

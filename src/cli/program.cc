@@ -88,10 +88,7 @@ std::string GroupHelp(const std::string& name, const Commands& commands) {
     for (const char* flag : {"--help", "--version"}) names.emplace_back(flag);
   }
   throw UsageError(
-      {.where = {},
-       .what = first.starts_with("-") ? "unknown flag " + Quoted(typed) : "unknown command " + Quoted(typed),
-       .found = {},
-       .expected = {},
+      {.what = first.starts_with("-") ? "unknown flag " + Quoted(typed) : "unknown command " + Quoted(typed),
        .hint = DidYouMean(typed, names, "stablelm --help lists the commands")});
 }
 
@@ -100,8 +97,6 @@ std::string GroupHelp(const std::string& name, const Commands& commands) {
   if (!word.starts_with("-") || word.size() < 2) {
     throw UsageError({.where = command.Name(),
                       .what = "unexpected argument " + Quoted(word),
-                      .found = {},
-                      .expected = {},
                       .hint = "put text with spaces in quotes; " + see});
   }
   std::vector<std::string> flags;
@@ -112,8 +107,6 @@ std::string GroupHelp(const std::string& name, const Commands& commands) {
   const std::string typed = word.substr(0, word.find('='));
   throw UsageError({.where = command.Name(),
                     .what = "unknown flag " + Quoted(typed),
-                    .found = {},
-                    .expected = {},
                     .hint = DidYouMean(typed, flags, see + "; text that starts with a dash goes after --")});
 }
 
@@ -132,8 +125,6 @@ int RunCommand(Command& command, std::vector<std::string> arguments) {
   } catch (const CLI::ParseError& e) {
     throw UsageError({.where = command.Name(),
                       .what = e.what(),
-                      .found = {},
-                      .expected = {},
                       .hint = "stablelm " + command.Name() + " --help shows the options"});
   }
   for (const std::string& word : app.remaining()) {
@@ -162,9 +153,7 @@ int Dispatch(const std::vector<std::string>& arguments, const Commands& commands
     if (arguments.size() == 2 && arguments[1] == "--json") return print(VersionInfo().dump() + "\n");
     throw UsageError({.where = "--version",
                       .what = "unexpected argument " + Quoted(arguments.back()),
-                      .found = {},
-                      .expected = "nothing, or --json",
-                      .hint = {}});
+                      .expected = "nothing, or --json"});
   }
   const bool help = first == "--help" || first == "-h" || first == "help";
   if (help && arguments.size() == 1) return print(ProgramHelp(commands));

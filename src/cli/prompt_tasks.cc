@@ -117,8 +117,7 @@ void PromptTasks::CheckStopIds(const PromptLine& line) const {
     throw Error({.where = "stop_id",
                  .what = "token id out of range",
                  .found = std::to_string(id),
-                 .expected = "0 to " + std::to_string(config_.vocab_size - 1),
-                 .hint = {}});
+                 .expected = "0 to " + std::to_string(config_.vocab_size - 1)});
   }
 }
 
@@ -135,7 +134,6 @@ PromptTasks::Prompt PromptTasks::PromptOf(const PromptLine& line) {
   if (!tokenizer_) {
     throw Error({.where = line.prompt ? "prompt" : "messages",
                  .what = "tokenizer.json is missing",
-                 .found = {},
                  .expected = "a tokenizer, to turn text into ids",
                  .hint = "copy the model's tokenizer.json into its folder, or give \"ids\""});
   }

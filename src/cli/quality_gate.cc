@@ -50,8 +50,6 @@ void QualityGate::RequireUsage() const {
   if (Asked() || !max_kl_) return;
   throw UsageError({.where = "--max-kl",
                     .what = "is a limit for --check, which was not given",
-                    .found = {},
-                    .expected = {},
                     .hint = "--check FILE names the text to compare the models on"});
 }
 
@@ -64,8 +62,7 @@ void QualityGate::RunSource(std::shared_ptr<const ModelFolder> source, const std
     throw Error({.where = text_,
                  .what = "too short to compare models on",
                  .found = std::to_string(ids_.size()) + " tokens",
-                 .expected = "at least 2, better some thousands",
-                 .hint = {}});
+                 .expected = "at least 2, better some thousands"});
   }
   ids_.resize(std::min(ids_.size(), static_cast<size_t>(tokens_)));
   record_ = {.text = text_ == "-" ? "-" : std::filesystem::path(text_).filename().string(),

@@ -67,26 +67,20 @@ class Quantize : public Command {
     RequireGiven(plan_only_ || !out_path_.empty(), "OUT", "stablelm quantize -m MODEL OUT.gguf");
     gate_.RequireUsage();
     if (plan_only_ && gate_.Asked()) {
-      throw UsageError({.where = "--plan",
-                        .what = "writes no file that --check could compare",
-                        .found = {},
-                        .expected = {},
-                        .hint = "leave one of them out"});
+      throw UsageError(
+          {.where = "--plan", .what = "writes no file that --check could compare", .hint = "leave one of them out"});
     }
     if (!out_path_.empty() && !IsGgufPath(out_path_)) {
       throw UsageError({.where = "OUT",
                         .what = "commands know such files by their ending",
                         .found = Quoted(out_path_),
-                        .expected = "a name that ends in .gguf",
-                        .hint = {}});
+                        .expected = "a name that ends in .gguf"});
     }
     const QuantMix& mix = QuantMixByName(type_, "--type");
     std::error_code error;
     if (!plan_only_ && fs::exists(out_path_, error)) {
       throw Error({.where = out_path_,
                    .what = "there is something of this name",
-                   .found = {},
-                   .expected = {},
                    .hint = "choose another name, or remove it first"});
     }
     const auto model = ModelFolder::Open(common.model);
@@ -214,8 +208,7 @@ class Quantize : public Command {
         throw Error({.where = imatrix_ + ": " + Quoted(name),
                      .what = "the importance is of another model",
                      .found = std::to_string(found->second.size()) + " columns",
-                     .expected = std::to_string(columns) + " columns",
-                     .hint = {}});
+                     .expected = std::to_string(columns) + " columns"});
       }
       weights[i] = ImportanceWeights(found->second);
       used += weights[i].empty() ? 0 : 1;
@@ -224,7 +217,6 @@ class Quantize : public Command {
       throw Error({.where = imatrix_,
                    .what = "has nothing for the matrices of this model",
                    .found = "importance of " + std::to_string(importance.columns.size()) + " other matrices",
-                   .expected = {},
                    .hint = "is it of another model?"});
     }
     if (used < wanted)

@@ -74,16 +74,11 @@ void Score::CheckUsage() const {
   if (named != 1) {
     throw UsageError({.where = "score",
                       .what = named == 0 ? "nothing to score was given" : "more than one input was given",
-                      .found = {},
-                      .expected = "one of --ids-file, --file, --jsonl",
-                      .hint = {}});
+                      .expected = "one of --ids-file, --file, --jsonl"});
   }
   if (!logits_path_.empty() && logits_path_ == hidden_path_) {
-    throw UsageError({.where = "--save-hidden",
-                      .what = "names the same file as --save-logits",
-                      .found = Quoted(hidden_path_),
-                      .expected = {},
-                      .hint = {}});
+    throw UsageError(
+        {.where = "--save-hidden", .what = "names the same file as --save-logits", .found = Quoted(hidden_path_)});
   }
 }
 

@@ -23,8 +23,7 @@ void ReadIdsFile(const std::string& path, const Add& add) {
     throw Error({.where = where,
                  .what = "not a list of lists of token ids",
                  .found = lists.type_name(),
-                 .expected = "[[1, 2, 3], [4, 5]]",
-                 .hint = {}});
+                 .expected = "[[1, 2, 3], [4, 5]]"});
   }
   size_t n = 0;
   for (const Json& list : lists) {
@@ -50,9 +49,7 @@ void ReadLinesFile(const ScoreInput& input, ModelOfCommand& model, const Add& ad
     if (has_text == has_ids || (has_text && !object["text"].is_string())) {
       throw Error({.where = place,
                    .what = has_text && has_ids ? "has both \"text\" and \"ids\"" : "has no text and no ids",
-                   .found = {},
-                   .expected = "an object with \"text\" (a string) or \"ids\" (a list of whole numbers)",
-                   .hint = {}});
+                   .expected = "an object with \"text\" (a string) or \"ids\" (a list of whole numbers)"});
     }
     if (has_ids) {
       add(IdsFromJson(object["ids"], place), place);
@@ -84,8 +81,7 @@ std::vector<std::vector<int32_t>> ReadScoreInput(const ScoreInput& input, ModelO
     add(tokenizer.Encode(CheckedUtf8(ReadFileOrPipe(input.text_file), where, input.replace_invalid)), where);
   }
   if (sequences.empty()) {
-    throw Error(
-        {.where = where, .what = "nothing to score", .found = "no sequence", .expected = "at least one", .hint = {}});
+    throw Error({.where = where, .what = "nothing to score", .found = "no sequence", .expected = "at least one"});
   }
   return sequences;
 }

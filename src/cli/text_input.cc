@@ -17,11 +17,8 @@ namespace {
 constexpr size_t kMaxInputBytes = size_t{8} << 30;
 
 [[noreturn]] void Fail(const std::string& where, const std::string& what, int error) {
-  throw Error({.where = where,
-               .what = what + ": " + std::strerror(error),
-               .found = {},
-               .expected = {},
-               .hint = error == ENOENT ? "check the path" : ""});
+  throw Error(
+      {.where = where, .what = what + ": " + std::strerror(error), .hint = error == ENOENT ? "check the path" : ""});
 }
 
 std::string ReadAll(int fd, const std::string& where) {
@@ -29,7 +26,7 @@ std::string ReadAll(int fd, const std::string& where) {
   struct stat info {};
   if (fstat(fd, &info) == 0) {
     if (S_ISDIR(info.st_mode)) {
-      throw Error({.where = where, .what = "is a folder", .found = {}, .expected = "a file", .hint = {}});
+      throw Error({.where = where, .what = "is a folder", .expected = "a file"});
     }
     if (S_ISREG(info.st_mode) && info.st_size > 0) {
       text.reserve(std::min(static_cast<size_t>(info.st_size), kMaxInputBytes) + 1);
@@ -92,8 +89,6 @@ std::string ReadRawInput(const TextInput& input, Output& out) {
   if (input.text && !input.file.empty()) {
     throw UsageError({.where = "--file",
                       .what = "input is given twice, on the command line and as a file",
-                      .found = {},
-                      .expected = {},
                       .hint = "leave one of them out"});
   }
   if (input.text) return *input.text;

@@ -22,8 +22,6 @@ constexpr size_t kLargestStep = size_t{1} << 30;
 void LogitsFile::Fail(const char* what, int error) const {
   throw Error({.where = folder_.string(),
                .what = std::string(what) + " a file for " + HumanBytes(bytes_) + " of logits: " + std::strerror(error),
-               .found = {},
-               .expected = {},
                .hint = error == ENOSPC || error == EDQUOT ? "free some disk space, or check fewer tokens" : ""});
 }
 

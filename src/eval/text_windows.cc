@@ -41,13 +41,12 @@ void RunWindows(const Transformer& model, const RunShape& run, ThreadPool& pool,
     // What follows the last token is not known.
     const TextWindow tokens = pass.logits ? window.first(window.size() - 1) : window;
     KvSequence sequence(cache);
-    ForwardInChunks(
-        model, tokens, sequence, ctx,
-        {.logits_from = pass.logits ? 0 : static_cast<int64_t>(tokens.size()), .observer = pass.observer, .stop = {}},
-        [&](int64_t first, int64_t rows, std::span<const float> logits) {
-          pass.logits(window, first, rows, logits);
-          if (pass.progress) pass.progress->Add(static_cast<uint64_t>(rows));
-        });
+    ForwardInChunks(model, tokens, sequence, ctx,
+                    {.logits_from = pass.logits ? 0 : static_cast<int64_t>(tokens.size()), .observer = pass.observer},
+                    [&](int64_t first, int64_t rows, std::span<const float> logits) {
+                      pass.logits(window, first, rows, logits);
+                      if (pass.progress) pass.progress->Add(static_cast<uint64_t>(rows));
+                    });
     if (!pass.logits && pass.progress) pass.progress->Add(window.size());
   }
 }

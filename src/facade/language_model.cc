@@ -135,7 +135,6 @@ struct LanguageModel::Body {
     if (tokenizer) return *tokenizer;
     throw Error({.where = folder,
                  .what = "tokenizer.json is missing",
-                 .found = {},
                  .expected = "a tokenizer, to turn text into ids and back",
                  .hint = "copy the model's tokenizer.json into the folder"});
   }
@@ -214,8 +213,7 @@ LanguageModel LanguageModel::Load(const std::string& path_or_hub_id, const LoadS
     throw Error({.where = "LoadSettings::chat_context",
                  .what = "out of range",
                  .found = std::to_string(settings.chat_context),
-                 .expected = "0 to " + std::to_string(most),
-                 .hint = {}});
+                 .expected = "0 to " + std::to_string(most)});
   }
   body->chat_context = settings.chat_context == 0 ? most : settings.chat_context;
   body->defaults = ReadModelDefaults(folder->source(), folder->config(), body->tokenizer_or_null());

@@ -18,7 +18,6 @@ void CheckRequest(const GenerateRequest& request) {
   if (request.sampling.Greedy()) return;
   throw Error({.where = "temperature",
                .what = "a beam search draws nothing",
-               .found = {},
                .expected = "0",
                .hint = "leave the temperature out, or use one beam"});
 }
@@ -172,7 +171,7 @@ BeamSearchResult BeamSearch(const Transformer& model, const GenerateRequest& req
   };
   try {
     ForwardInChunks(model, request.prompt, caches[0], ctx,
-                    {.logits_from = prompt - 1, .observer = hooks.cancel ? &observer : nullptr, .stop = {}},
+                    {.logits_from = prompt - 1, .observer = hooks.cancel ? &observer : nullptr},
                     [&](int64_t, int64_t, std::span<const float> logits) {
                       result.prefill_s = SecondsSince(start);
                       step(logits);

@@ -14,11 +14,7 @@ constexpr double kLargestPenalty = 100;
 
 void CheckBeamOptions(const BeamOptions& o) {
   const auto refuse = [](const char* field, std::string found, std::string expected) {
-    throw Error({.where = field,
-                 .what = "out of range",
-                 .found = std::move(found),
-                 .expected = std::move(expected),
-                 .hint = {}});
+    throw Error({.where = field, .what = "out of range", .found = std::move(found), .expected = std::move(expected)});
   };
   if (o.beams < 1 || o.beams > kMostBeams) refuse("beams", std::to_string(o.beams), "1 to 256");
   if (o.num_return < 1 || o.num_return > o.beams) {

@@ -16,7 +16,6 @@ ChatSetup ResolveChatSetup(const ChatWishes& wishes, const ModelDefaults& defaul
     throw Error({.where = "chat template",
                  .what = "the model does not say how to talk to it",
                  .found = "no stablelm_chat.json, and a tokenizer without <|SYSTEM|>, <|USER|> and <|ASSISTANT|>",
-                 .expected = {},
                  .hint = "name a template, for instance `prompt_template=alpaca`, or none for the bare text"});
   }
   if (wishes.no_system || wishes.system) {

@@ -14,8 +14,7 @@ namespace {
 EngineSettings Checked(const EngineSettings& settings) {
   const auto require = [](bool ok, const char* field, int64_t found, const std::string& expected) {
     if (!ok) {
-      throw Error(
-          {.where = field, .what = "out of range", .found = std::to_string(found), .expected = expected, .hint = {}});
+      throw Error({.where = field, .what = "out of range", .found = std::to_string(found), .expected = expected});
     }
   };
   require(settings.cache_positions >= 1, "cache_positions", settings.cache_positions, "at least 1");
@@ -189,9 +188,7 @@ void Engine::Prepare(Request& request) {
       // Its keys would depend on when the cache was full: neither shared prefixes nor preemption could keep the bits.
       throw Error({.where = "context policy shift",
                    .what = "not available where many requests share a cache",
-                   .found = {},
-                   .expected = "error, drop-oldest-turns or stop",
-                   .hint = {}});
+                   .expected = "error, drop-oldest-turns or stop"});
     }
     const int64_t prompt = static_cast<int64_t>(spec.prompt.size()), cache = cache_.n_pages() * kKvPageTokens;
     if (prompt > cache) {

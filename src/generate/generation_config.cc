@@ -86,18 +86,13 @@ Json ParseObject(std::string_view json, const std::string& where) {
   throw Error({.where = where,
                .what = "not a generation configuration",
                .found = ShownJson(root),
-               .expected = "a JSON object",
-               .hint = {}});
+               .expected = "a JSON object"});
 }
 
 // transformers' pair [start, factor].
 void ReadLengthDecay(const Json& value, const std::string& place, GenerationConfig& out) {
   if (!value.is_array() || value.size() != 2) {
-    throw Error({.where = place,
-                 .what = "not a pair",
-                 .found = ShownJson(value),
-                 .expected = "[first token, factor]",
-                 .hint = {}});
+    throw Error({.where = place, .what = "not a pair", .found = ShownJson(value), .expected = "[first token, factor]"});
   }
   size_t i = 0;
   for (const char* name : {"length_decay_start", "length_decay_factor"}) {
@@ -108,18 +103,14 @@ void ReadLengthDecay(const Json& value, const std::string& place, GenerationConf
 // `list` of token ids.
 std::vector<int32_t> ReadIds(const Json& list, const std::string& place, int64_t vocab_size, size_t most) {
   if (!list.is_array()) {
-    throw Error({.where = place,
-                 .what = "not a list of token ids",
-                 .found = ShownJson(list),
-                 .expected = "[1, 2, ...]",
-                 .hint = {}});
+    throw Error(
+        {.where = place, .what = "not a list of token ids", .found = ShownJson(list), .expected = "[1, 2, ...]"});
   }
   if (list.size() > most) {
     throw Error({.where = place,
                  .what = "too many ids",
                  .found = std::to_string(list.size()),
-                 .expected = "at most " + std::to_string(most),
-                 .hint = {}});
+                 .expected = "at most " + std::to_string(most)});
   }
   std::vector<int32_t> ids;
   for (const Json& id : list) {
@@ -127,8 +118,7 @@ std::vector<int32_t> ReadIds(const Json& list, const std::string& place, int64_t
       throw Error({.where = place,
                    .what = "not a token of the vocabulary",
                    .found = ShownJson(id),
-                   .expected = "an integer from 0 to " + std::to_string(vocab_size - 1),
-                   .hint = {}});
+                   .expected = "an integer from 0 to " + std::to_string(vocab_size - 1)});
     }
     ids.push_back(id.get<int32_t>());
   }
@@ -142,8 +132,7 @@ std::vector<std::vector<int32_t>> ReadBadWords(const Json& value, const std::str
     throw Error({.where = place,
                  .what = "not a list of lists of token ids",
                  .found = ShownJson(value),
-                 .expected = "[[1, 2], [3], ...]",
-                 .hint = {}});
+                 .expected = "[[1, 2], [3], ...]"});
   }
   std::vector<std::vector<int32_t>> words;
   size_t total = 0;
@@ -151,8 +140,7 @@ std::vector<std::vector<int32_t>> ReadBadWords(const Json& value, const std::str
     words.push_back(ReadIds(word, place, vocab_size, kMostListed - total));
     total += words.back().size();
     if (!words.back().empty()) continue;
-    throw Error(
-        {.where = place, .what = "an entry is empty", .found = {}, .expected = "one token id or more", .hint = {}});
+    throw Error({.where = place, .what = "an entry is empty", .expected = "one token id or more"});
   }
   return words;
 }

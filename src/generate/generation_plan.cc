@@ -33,8 +33,6 @@ GenerationPlan PlanGeneration(const GenerationOptions& options, const ModelConfi
     if (AskForDraws(wishes.options) == true) {
       throw UsageError({.where = "`greedy`",
                         .what = "contradicts `temperature`, `top_k` and the other settings that ask for draws",
-                        .found = {},
-                        .expected = {},
                         .hint = "leave one of them out"});
     }
     wishes.options["do_sample"] = 0;

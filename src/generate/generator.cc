@@ -104,14 +104,13 @@ GenerateResult SequenceGenerator::Generate(const GenerateRequest& request, const
   auto decode_start = start;
   try {
     const auto rest = std::span(request.prompt).subspan(static_cast<size_t>(sequence.length()));
-    ForwardInChunks(model, rest, sequence, ctx,
-                    {.logits_from = static_cast<int64_t>(rest.size()) - 1,
-                     .observer = hooks.cancel ? &observer : nullptr,
-                     .stop = {}},
-                    [&](int64_t, int64_t, std::span<const float> logits) {
-                      decode_start = Clock::now();
-                      take(logits);
-                    });
+    ForwardInChunks(
+        model, rest, sequence, ctx,
+        {.logits_from = static_cast<int64_t>(rest.size()) - 1, .observer = hooks.cancel ? &observer : nullptr},
+        [&](int64_t, int64_t, std::span<const float> logits) {
+          decode_start = Clock::now();
+          take(logits);
+        });
   } catch (const Cancelled&) {
     decode_start = Clock::now();
     reply.End(FinishReason::kCancelled, shown);

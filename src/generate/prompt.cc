@@ -72,7 +72,6 @@ int32_t PromptBuilder::Control(const char* spelling) const {
       {.where = "template " + std::string(NameOf(template_)),
        .what = "the tokenizer has no special token " + Quoted(spelling),
        .found = as_text ? "a token of that name that any text can spell" : "",
-       .expected = {},
        .hint = "the model was not made for this template; `prompt_template=alpaca` or none needs no role tokens"});
 }
 
@@ -254,7 +253,6 @@ Prompt PromptBuilder::Encode(const Layout& layout) const {
                    .what = "the tokenizer turns a text into the control token " +
                            Quoted(tokenizer_.TokenSpelling(encoding.ids[t])),
                    .found = Quoted(std::string_view(text).substr(encoding.offsets[t].begin), 60),
-                   .expected = {},
                    .hint = "its merges spell a special token: it is not fit for conversations"});
     }
     size_t token = 0, byte = 0;

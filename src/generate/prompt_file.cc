@@ -17,8 +17,6 @@ constexpr size_t kPiece = size_t{1} << 18;
 [[noreturn]] void Fail(const std::filesystem::path& path, const std::string& what, int error) {
   throw Error({.where = path.string(),
                .what = what + ": " + std::strerror(error),
-               .found = {},
-               .expected = {},
                .hint = error == ENOENT ? "check the path" : ""});
 }
 
@@ -30,9 +28,7 @@ PromptFile::PromptFile(const std::filesystem::path& path) : path_(path) {
   if (!S_ISREG(info.st_mode)) {  // before it is opened: a pipe would block
     throw Error({.where = path.string(),
                  .what = S_ISDIR(info.st_mode) ? "is a folder" : "is no regular file",
-                 .found = {},
-                 .expected = "a file, which can be read again when the run is gone on with",
-                 .hint = {}});
+                 .expected = "a file, which can be read again when the run is gone on with"});
   }
   fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd_ < 0) Fail(path, "cannot open", errno);

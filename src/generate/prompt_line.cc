@@ -19,8 +19,7 @@ constexpr size_t kMaxDepth = 8;  // the line, messages, message, content, part: 
 constexpr size_t kMostEntries = 65536;
 
 [[noreturn]] void Fail(const std::string& key, std::string what, const Json& found, std::string expected) {
-  throw Error(
-      {.where = key, .what = std::move(what), .found = ShownJson(found), .expected = std::move(expected), .hint = {}});
+  throw Error({.where = key, .what = std::move(what), .found = ShownJson(found), .expected = std::move(expected)});
 }
 
 const std::string& TextOf(const Json& value, const std::string& key) {
@@ -33,8 +32,7 @@ void RequireSize(const Json& list, const std::string& key) {
   throw Error({.where = key,
                .what = "too many entries",
                .found = std::to_string(list.size()),
-               .expected = "at most " + std::to_string(kMostEntries),
-               .hint = {}});
+               .expected = "at most " + std::to_string(kMostEntries)});
 }
 
 std::vector<std::string> StopStringsOf(const Json& value, const std::string& key) {
@@ -113,8 +111,7 @@ bool ReadKey(const std::string& key, const Json& value, PromptLine& line) {
   known.insert(known.end(), settings.begin(), settings.end());
   std::string typed = key;
   std::replace(typed.begin(), typed.end(), '-', '_');  // options are spelled so
-  throw Error({.where = {},
-               .what = "unknown key " + Quoted(key),
+  throw Error({.what = "unknown key " + Quoted(key),
                .found = ShownJson(value),
                .expected = "prompt, ids or messages, and names of settings",
                .hint = DidYouMeanKey(typed, known)});
@@ -132,11 +129,8 @@ PromptLine ParsePromptLine(std::string_view json) {
   }
   const int prompts = int{line.prompt.has_value()} + int{line.ids.has_value()} + int{line.messages.has_value()};
   if (prompts == 1) return line;
-  throw Error({.where = {},
-               .what = prompts == 0 ? "there is no prompt" : "the prompt is given twice",
-               .found = {},
-               .expected = "one of \"prompt\" (a text), \"ids\" (a list) and \"messages\" (a conversation)",
-               .hint = {}});
+  throw Error({.what = prompts == 0 ? "there is no prompt" : "the prompt is given twice",
+               .expected = "one of \"prompt\" (a text), \"ids\" (a list) and \"messages\" (a conversation)"});
 }
 
 }  // namespace stablelm

@@ -50,7 +50,7 @@ Reply::Reply(const GenerateRequest& request, int64_t room, int64_t vocab_size)
       sampler_(SetupOf(request), vocab_size),
       text_(request.tokenizer, {.ids = request.stop_ids, .strings = request.stop_strings}) {
   const auto refuse = [](const char* where, std::string found, const char* expected) {
-    throw Error({.where = where, .what = "out of range", .found = std::move(found), .expected = expected, .hint = {}});
+    throw Error({.where = where, .what = "out of range", .found = std::move(found), .expected = expected});
   };
   if (request.max_new_tokens && *request.max_new_tokens < 1) {
     refuse("max_new_tokens", std::to_string(*request.max_new_tokens), "at least 1");

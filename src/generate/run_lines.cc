@@ -23,8 +23,7 @@ constexpr size_t kHeadBytes = 64;  // of a line: more than RunLineHead and the k
   if (error == ENOENT) hint = "the folder does not exist: create it first";
   if (error == EACCES || error == EROFS) hint = "choose a folder that you may write to";
   if (error == ENOSPC || error == EDQUOT) hint = "free some disk space; the same command then goes on";
-  throw Error(
-      {.where = path.string(), .what = what + ": " + std::strerror(error), .found = {}, .expected = {}, .hint = hint});
+  throw Error({.where = path.string(), .what = what + ": " + std::strerror(error), .hint = hint});
 }
 
 }  // namespace
@@ -40,9 +39,7 @@ RunLines::RunLines(const std::filesystem::path& path) : path_(path) {
   if (!S_ISREG(info.st_mode)) {
     throw Error({.where = path.string(),
                  .what = S_ISDIR(info.st_mode) ? "is a folder" : "is no regular file",
-                 .found = {},
-                 .expected = "a file, which can be gone on with after an interruption",
-                 .hint = {}});
+                 .expected = "a file, which can be gone on with after an interruption"});
   }
   Open(0);
   try {
@@ -69,8 +66,6 @@ void RunLines::Open(int flags) {
   fd_ = -1;
   throw Error({.where = path_.string(),
                .what = "another run is writing it",
-               .found = {},
-               .expected = {},
                .hint = "wait for its end, or name another `output`"});
 }
 
@@ -125,11 +120,7 @@ void RunLines::Begin(bool anew) {
     struct stat info {};
     if (fstat(fd_, &info) != 0) Fail(path_, "cannot open", errno);
     if (info.st_size > 0) {
-      throw Error({.where = path_.string(),
-                   .what = "another run has just written it",
-                   .found = {},
-                   .expected = {},
-                   .hint = "try again"});
+      throw Error({.where = path_.string(), .what = "another run has just written it", .hint = "try again"});
     }
   }
   if (anew) whole_ = finished_ = failed_ = 0;

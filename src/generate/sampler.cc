@@ -237,7 +237,6 @@ ChosenToken Sampler::Choose(std::span<const float> logits, std::span<const int32
     throw Error({.where = "sampling",
                  .what = "the logits are not numbers to choose by",
                  .found = "NaN, +infinity or nothing but -infinity",
-                 .expected = {},
                  .hint = "check the weights: load them with `check_weights`"});
   }
   Truncate(generated);

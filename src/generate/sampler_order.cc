@@ -136,7 +136,7 @@ std::vector<S> ParseList(std::string_view text, const std::string& where) {
                    .hint = DidYouMean(name, known)});
     }
     if (std::find(steps.begin(), steps.end(), *step) != steps.end()) {
-      throw Error({.where = where, .what = "a step is named twice", .found = Quoted(name), .expected = {}, .hint = {}});
+      throw Error({.where = where, .what = "a step is named twice", .found = Quoted(name)});
     }
     steps.push_back(*step);
     if (comma == std::string_view::npos) return steps;
@@ -216,8 +216,7 @@ std::vector<SamplerStep> StepsInOrder(const SamplingOptions& options, const std:
       throw Error({.where = where + "sampler_order",
                    .what = "leaves out a step whose parameter is set",
                    .found = Quoted(options.sampler_order),
-                   .expected = std::string(NameOf(step)) + " among the names",
-                   .hint = {}});
+                   .expected = std::string(NameOf(step)) + " among the names"});
     }
   }
   std::erase_if(order, [&](S step) { return !Active(step, options); });

@@ -67,11 +67,7 @@ std::string Text(double value) {
 }
 
 [[noreturn]] void Refuse(const std::string& where, std::string what, std::string found, std::string expected) {
-  throw Error({.where = where,
-               .what = std::move(what),
-               .found = std::move(found),
-               .expected = std::move(expected),
-               .hint = {}});
+  throw Error({.where = where, .what = std::move(what), .found = std::move(found), .expected = std::move(expected)});
 }
 
 void CheckNumber(const SamplingParameter& p, const SamplingOptions& options, const std::string& where) {

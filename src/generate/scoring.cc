@@ -55,18 +55,17 @@ std::vector<double> Scorer::Score(std::span<const int32_t> ids, const ScoreSinks
   logprobs.reserve(ids.size() - 1);
   KvSequence sequence(cache_);
   HiddenPlaces observer(cancel, sinks, sequence);
-  ForwardInChunks(model_, tokens, sequence, ctx_,
-                  {.logits_from = ids.size() > 1 || sinks.logits ? 0 : n,
-                   .observer = cancel || sinks.hidden ? &observer : nullptr,
-                   .stop = {}},
-                  [&](int64_t first, int64_t rows, std::span<const float> logits) {
-                    for (int64_t r = 0; r < rows && static_cast<size_t>(first + r + 1) < ids.size(); ++r) {
-                      const float* row = logits.data() + static_cast<size_t>(r) * vocab;
-                      const int32_t next = ids[static_cast<size_t>(first + r + 1)];
-                      logprobs.push_back(static_cast<double>(row[next]) - LogSumExp(row, vocab));
-                    }
-                    if (sinks.logits) sinks.logits(first, rows, logits);
-                  });
+  ForwardInChunks(
+      model_, tokens, sequence, ctx_,
+      {.logits_from = ids.size() > 1 || sinks.logits ? 0 : n, .observer = cancel || sinks.hidden ? &observer : nullptr},
+      [&](int64_t first, int64_t rows, std::span<const float> logits) {
+        for (int64_t r = 0; r < rows && static_cast<size_t>(first + r + 1) < ids.size(); ++r) {
+          const float* row = logits.data() + static_cast<size_t>(r) * vocab;
+          const int32_t next = ids[static_cast<size_t>(first + r + 1)];
+          logprobs.push_back(static_cast<double>(row[next]) - LogSumExp(row, vocab));
+        }
+        if (sinks.logits) sinks.logits(first, rows, logits);
+      });
   return logprobs;
 }
 

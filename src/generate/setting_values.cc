@@ -67,7 +67,7 @@ std::string RangeOf(const SettingSpec& spec) {
 // `shown` is the value as it was given.
 void CheckValue(double value, const SettingSpec& spec, const std::string& place, const std::string& shown) {
   const auto fail = [&](const char* what) {
-    throw Error({.where = place, .what = what, .found = shown, .expected = RangeOf(spec), .hint = {}});
+    throw Error({.where = place, .what = what, .found = shown, .expected = RangeOf(spec)});
   };
   if (!(value >= spec.min && value <= spec.max)) fail("number out of range");
   if (spec.kind != SettingKind::kReal && value != std::floor(value)) fail("not a whole number");
@@ -83,7 +83,7 @@ void CheckSettingValue(double value, const SettingSpec& spec, const std::string&
 
 double ReadSettingValue(const nlohmann::json& value, const SettingSpec& spec, const std::string& place) {
   const auto fail = [&](const char* what, const std::string& expected) {
-    throw Error({.where = place, .what = what, .found = ShownJson(value), .expected = expected, .hint = {}});
+    throw Error({.where = place, .what = what, .found = ShownJson(value), .expected = expected});
   };
   if (spec.kind == SettingKind::kFlag) {
     if (!value.is_boolean()) fail("not a flag", "true or false");

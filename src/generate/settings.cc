@@ -122,8 +122,7 @@ std::vector<StopId> ResolveStopIds(const ModelConfig& config, const Tokenizer* t
       throw Error({.where = "`stop_ids`",
                    .what = "token id out of range",
                    .found = std::to_string(id),
-                   .expected = "0 to " + std::to_string(config.vocab_size - 1),
-                   .hint = {}});
+                   .expected = "0 to " + std::to_string(config.vocab_size - 1)});
     }
     add(id, "--stop-id");
   }

@@ -12,11 +12,7 @@ constexpr size_t kMostStrings = 256, kMostBytes = 4096;  // the work per byte of
 
 void CheckStrings(const std::vector<std::string>& strings, const std::string& where) {
   const auto refuse = [&](std::string what, std::string found, std::string expected) {
-    throw Error({.where = where,
-                 .what = std::move(what),
-                 .found = std::move(found),
-                 .expected = std::move(expected),
-                 .hint = {}});
+    throw Error({.where = where, .what = std::move(what), .found = std::move(found), .expected = std::move(expected)});
   };
   if (strings.size() > kMostStrings) {
     refuse("too many stop strings", std::to_string(strings.size()), "at most " + std::to_string(kMostStrings));
@@ -87,8 +83,6 @@ StoppedText::StoppedText(std::optional<Tokenizer> tokenizer, const StopSettings&
   } else if (!settings.strings.empty()) {
     throw Error({.where = where + "stop",
                  .what = "stop strings need a tokenizer, and the model has none",
-                 .found = {},
-                 .expected = {},
                  .hint = "name stop ids instead"});
   }
 }

@@ -9,11 +9,7 @@ namespace stablelm {
 
 void CheckTokenIds(std::span<const int32_t> ids, const ModelConfig& config, const std::string& where) {
   if (ids.empty()) {
-    throw Error({.where = where,
-                 .what = "empty: there is no token to start from",
-                 .found = {},
-                 .expected = "at least one token",
-                 .hint = {}});
+    throw Error({.where = where, .what = "empty: there is no token to start from", .expected = "at least one token"});
   }
   if (static_cast<int64_t>(ids.size()) > config.max_positions) {
     throw Error({.where = where,
@@ -27,18 +23,14 @@ void CheckTokenIds(std::span<const int32_t> ids, const ModelConfig& config, cons
     throw Error({.where = where + ": index " + std::to_string(i),
                  .what = "token id out of range",
                  .found = std::to_string(ids[i]),
-                 .expected = "0 to " + std::to_string(config.vocab_size - 1),
-                 .hint = {}});
+                 .expected = "0 to " + std::to_string(config.vocab_size - 1)});
   }
 }
 
 std::vector<int32_t> IdsFromJson(const nlohmann::json& list, const std::string& where) {
   const auto fail = [](const std::string& place, const nlohmann::json& found, const char* expected) {
-    throw Error({.where = place,
-                 .what = "not a list of token ids",
-                 .found = ShownJson(found, 40),
-                 .expected = expected,
-                 .hint = {}});
+    throw Error(
+        {.where = place, .what = "not a list of token ids", .found = ShownJson(found, 40), .expected = expected});
   };
   if (!list.is_array()) fail(where, list, "a list such as [1, 2, 3]");
   std::vector<int32_t> ids;

@@ -40,8 +40,6 @@ void Attention(const BlockWeights& w, const BlockInput& in, ForwardContext& ctx)
   if (!StoreKeysValues(attention, ctx.pool)) {
     throw Error({.where = "layer " + std::to_string(in.layer),
                  .what = "a key or value is too large for an fp16 cache (beyond 65504)",
-                 .found = {},
-                 .expected = {},
                  .hint = "run with `cache=fp32`"});
   }
   Attend(attention, ctx.pool, ctx.workspace);

@@ -13,7 +13,7 @@ struct ChunkedForwardOptions {
   int64_t logits_from = 0;              // logits of tokens[logits_from .. end), as in BatchSequence
   ForwardObserver* observer = nullptr;  // sees every chunk in turn
   // Called between chunks; true ends the work early.
-  std::function<bool()> stop;
+  std::function<bool()> stop = {};
 };
 
 // Logits [rows, V] of tokens[first .. first + rows); valid during the call.

@@ -149,8 +149,6 @@ void Finish(KvSequence& sequence, int64_t keep, int64_t dropped, bool fits) {
   sequence.Truncate(keep);
   throw Error({.where = "context shift",
                .what = "a key is too large for an fp16 cache (beyond 65504)",
-               .found = {},
-               .expected = {},
                .hint = "run with `cache=fp32`"});
 }
 

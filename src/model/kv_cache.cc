@@ -33,8 +33,6 @@ int32_t KvCache::Take() {
     throw Error({.where = "key-value cache",
                  .what = "all " + std::to_string(n_pages()) + " pages of " + std::to_string(kKvPageTokens) +
                          " positions are in use",
-                 .found = {},
-                 .expected = {},
                  .hint = "ask for a longer context or fewer sequences at a time"});
   }
   const int32_t page = free_.back();

@@ -40,8 +40,6 @@ void NonFiniteFinder::OnStep(int64_t layer, std::string_view module, const float
 void NonFiniteFinder::Fail() const {
   throw Error({.where = "forward pass",
                .what = "the logits are not finite, but a repetition gave finite values",
-               .found = {},
-               .expected = {},
                .hint = "this points to failing memory or hardware"});
 }
 

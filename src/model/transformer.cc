@@ -34,8 +34,7 @@ Transformer::Transformer(LoadedWeights weights, const LoadOptions& options, std:
     throw Error({.where = "config.json: hidden_size / num_attention_heads",
                  .what = "head size too large",
                  .found = std::to_string(config_.head_dim()),
-                 .expected = "at most " + std::to_string(kMaxHeadDim),
-                 .hint = {}});
+                 .expected = "at most " + std::to_string(kMaxHeadDim)});
   }
   const auto vector = [&](WeightKind kind, int32_t layer) {
     return reinterpret_cast<const float*>(weights_.Get(kind, layer).data);  // always aligned fp32
@@ -117,8 +116,7 @@ Transformer::Placed Transformer::Place(std::span<const BatchSequence> batch, con
       throw Error({.where = "token ids",
                    .what = "id out of range",
                    .found = std::to_string(id),
-                   .expected = "0 to " + std::to_string(config_.vocab_size - 1),
-                   .hint = {}});
+                   .expected = "0 to " + std::to_string(config_.vocab_size - 1)});
     }
     const int64_t start = s.cache->length();
     if (start + n > config_.max_positions) {

@@ -172,7 +172,6 @@ void SelectSimdTarget(std::string_view name) {
   }
   throw Error({.where = "STABLELM_SIMD",
                .what = "this machine cannot use the SIMD target " + Quoted(name),
-               .found = {},
                .expected = "one of " + Joined(UsableSimdTargets()),
                .hint = "unset it to let the program choose the best"});
 }

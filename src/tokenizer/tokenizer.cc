@@ -37,7 +37,6 @@ std::array<int32_t, 256> FindByteIds(const Vocabulary& vocabulary) {
     if (ids[b] < 0 && OccursInUtf8(b)) {
       throw Error({.where = "tokenizer",
                    .what = "no token for the byte " + std::to_string(b) + " (" + Quoted(symbol) + ")",
-                   .found = {},
                    .expected = "one for each byte of UTF-8",
                    .hint = "a vocabulary without it cannot encode every text"});
     }
@@ -102,8 +101,7 @@ struct Tokenizer::Body {
     throw Error({.where = "tokenizer",
                  .what = "no such token id",
                  .found = std::to_string(id),
-                 .expected = "0 to " + std::to_string(model_vocab_size - 1),
-                 .hint = {}});
+                 .expected = "0 to " + std::to_string(model_vocab_size - 1)});
   }
   bool HasText(int32_t id) const { return id < spec.vocabulary.size(); }
 

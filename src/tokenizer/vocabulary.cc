@@ -15,8 +15,7 @@ Vocabulary::Vocabulary(std::span<const std::string_view> spellings, const std::s
     throw Error({.where = where,
                  .what = "vocabulary too large",
                  .found = std::to_string(total) + " bytes",
-                 .expected = "at most 4 GiB",
-                 .hint = {}});
+                 .expected = "at most 4 GiB"});
   }
   spellings_.reserve(total);
   bytes_.reserve(total + kReadable);
@@ -29,9 +28,7 @@ Vocabulary::Vocabulary(std::span<const std::string_view> spellings, const std::s
     if (slot >= 0) {
       throw Error({.where = where,
                    .what = "token " + Quoted(s) + " occurs twice",
-                   .found = "ids " + std::to_string(slot) + " and " + std::to_string(id),
-                   .expected = {},
-                   .hint = {}});
+                   .found = "ids " + std::to_string(slot) + " and " + std::to_string(id)});
     }
     slot = id;
     spellings_.append(s);

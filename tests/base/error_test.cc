@@ -10,10 +10,7 @@ TEST(Error, SaysWhereWhatFoundExpectedAndHint) {
   EXPECT_STREQ(e.what(), "a.bin: wrong shape: found [1], expected [2]\nhint:  use b.bin");
 }
 
-TEST(Error, EmptyPartsAreLeftOut) {
-  EXPECT_STREQ(Error({.where = {}, .what = "no", .found = {}, .expected = "yes", .hint = {}}).what(),
-               "no: expected yes");
-}
+TEST(Error, EmptyPartsAreLeftOut) { EXPECT_STREQ(Error({.what = "no", .expected = "yes"}).what(), "no: expected yes"); }
 
 TEST(Quoted, ShowsHostileBytesHarmlessly) {
   EXPECT_EQ(Quoted("a\nb\x1B\xFFé"), "\"a\\x0Ab\\x1B\\xFFé\"");

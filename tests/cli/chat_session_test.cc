@@ -65,7 +65,7 @@ class Chat : public testing::Test {
   ChatSession Session(ChatStart start) {
     start.model.reply = [this](const GenerateRequest& request, const std::function<void(std::string_view)>& on_text) {
       requests.push_back(request);
-      if (fails) throw Error({.where = "model", .what = "broken", .found = {}, .expected = {}, .hint = {}});
+      if (fails) throw Error({.where = "model", .what = "broken"});
       GenerateResult result;
       result.text = answers.empty() ? "A" + std::to_string(requests.size()) : answers.at(requests.size() - 1);
       result.reason = reason;
@@ -315,8 +315,7 @@ class ChatWithTwoModels : public Chat {
     ChatStart start = Start();
     start.model.setup.system_from = "the model card";
     start.open = [this](const std::string& path) {
-      if (path == "nowhere")
-        throw Error({.where = path, .what = "no such folder", .found = {}, .expected = {}, .hint = {}});
+      if (path == "nowhere") throw Error({.where = path, .what = "no such folder"});
       ChatModel next = Start().model;
       next.name = path;
       next.context = next.config.max_positions = 40;
@@ -324,8 +323,7 @@ class ChatWithTwoModels : public Chat {
       next.setup.system_from = "stablelm_chat.json";
       if (path == "small words") next.config.vocab_size = 3;
       next.load = [this, path] {
-        if (path == "heavy")
-          throw Error({.where = path, .what = "does not fit", .found = {}, .expected = {}, .hint = {}});
+        if (path == "heavy") throw Error({.where = path, .what = "does not fit"});
         ++loads;
       };
       next.reply = [this, path](const GenerateRequest& request, const std::function<void(std::string_view)>& on_text) {

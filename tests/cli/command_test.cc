@@ -31,7 +31,7 @@ class Echo : public Command {
     AddText(app, "--fail", "HOW", fail_, "Fail");
   }
   int Run(Output& out) override {
-    if (fail_ == "error") throw Error({.where = "x.bin", .what = "bad", .found = {}, .expected = {}, .hint = "try y"});
+    if (fail_ == "error") throw Error({.where = "x.bin", .what = "bad", .hint = "try y"});
     if (fail_ == "memory") throw std::bad_alloc();
     if (fail_ == "other") throw std::runtime_error("surprise");
     const std::string text = ReadTextInput(input_, out);

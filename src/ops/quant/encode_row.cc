@@ -405,8 +405,7 @@ void EncodeRow(DType type, std::span<const float> values, std::span<const float>
     throw Error({.where = "value " + std::to_string(bad) + " of the row",
                  .what = "cannot be stored as " + std::string(NameOf(type)),
                  .found = std::isnan(value) ? "NaN" : std::to_string(value),
-                 .expected = "a number between +-" + std::to_string(static_cast<int64_t>(MaxQuantizable(type))),
-                 .hint = {}});
+                 .expected = "a number between +-" + std::to_string(static_cast<int64_t>(MaxQuantizable(type)))});
   }
   HWY_DYNAMIC_DISPATCH(EncodeRowTarget)
   (type, values.data(), weights.empty() ? nullptr : weights.data(), values.size() / length, out);
@@ -418,9 +417,7 @@ std::vector<float> ImportanceWeights(std::span<const float> importance) {
     if (!std::isfinite(importance[i]) || importance[i] < 0) {
       throw Error({.where = "importance of column " + std::to_string(i),
                    .what = "not a finite number of at least 0",
-                   .found = std::to_string(importance[i]),
-                   .expected = {},
-                   .hint = {}});
+                   .found = std::to_string(importance[i])});
     }
     sum += static_cast<double>(importance[i]);
   }
