@@ -27,8 +27,9 @@ void FillRow(DType type, int64_t k, std::byte* row) {
     EncodeRow(type, values, {}, row);
     return;
   }
-  for (size_t i = 0; i < BytesOf(type, k); ++i)
+  for (size_t i = 0; i < BytesOf(type, k); ++i) {
     row[i] = static_cast<std::byte>(i % 2 ? 0x2C + (i / 2 % 8) : i * 37 % 251);
+  }
 }
 
 void BM_MatMul(benchmark::State& state, DType type, int64_t n, int64_t k) {

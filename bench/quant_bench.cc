@@ -31,8 +31,9 @@ void BM_Encode(benchmark::State& state, DType type) {
   const std::vector<float> values = Weights();
   std::vector<std::byte> out(BytesOf(type, kRow));
   for (auto _ : state) {
-    for (size_t row = 0; row < kRows; ++row)
+    for (size_t row = 0; row < kRows; ++row) {
       EncodeRow(type, std::span(values).subspan(row * kRow, kRow), {}, out.data());
+    }
     benchmark::DoNotOptimize(out.data());
   }
   Report(state);
@@ -42,8 +43,9 @@ void BM_Decode(benchmark::State& state, DType type) {
   const std::vector<float> values = Weights();
   const size_t bytes = BytesOf(type, kRow);
   std::vector<std::byte> rows(bytes * kRows);
-  for (size_t row = 0; row < kRows; ++row)
+  for (size_t row = 0; row < kRows; ++row) {
     EncodeRow(type, std::span(values).subspan(row * kRow, kRow), {}, rows.data() + row * bytes);
+  }
   std::vector<float> out(kRow);
   for (auto _ : state) {
     for (size_t row = 0; row < kRows; ++row) DecodeRow(type, rows.data() + row * bytes, out);

@@ -14,8 +14,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (const StoredTensor& tensor : header.tensors) {
       STABLELM_CHECK(tensor.offset == position);
       position += tensor.bytes;
-      if (tensor.dtype)
+      if (tensor.dtype) {
         STABLELM_CHECK(static_cast<uint64_t>(tensor.shape.NumElements()) * BytesOf(*tensor.dtype) == tensor.bytes);
+      }
     }
     STABLELM_CHECK(position == size);
   } catch (const Error&) {

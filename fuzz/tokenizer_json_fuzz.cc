@@ -22,8 +22,9 @@ void Use(const Tokenizer& tokenizer) {
       const Encoding encoding = tokenizer.EncodeWithOffsets(text, {.parse_special = parse_special});
       STABLELM_CHECK(encoding.ids == tokenizer.Encode(text, {.parse_special = parse_special}));
       STABLELM_CHECK(encoding.ids.size() == encoding.offsets.size());
-      for (const ByteRange& range : encoding.offsets)
+      for (const ByteRange& range : encoding.offsets) {
         STABLELM_CHECK(range.begin <= range.end && range.end <= text.size());
+      }
       StreamDecoder decoder;
       std::string streamed;
       for (const int32_t id : encoding.ids) decoder.Append(tokenizer.TokenBytes(id), streamed);

@@ -147,16 +147,18 @@ class Fields {
     const std::string expected = "an integer from 1 to " + std::to_string(max);
     if (!value) Fail(key, "missing", {}, expected);
     if (!value->is_number_integer() || (value->is_number_unsigned() && value->get<uint64_t>() > uint64_t(max)) ||
-        value->get<int64_t>() < 1 || value->get<int64_t>() > max)
+        value->get<int64_t>() < 1 || value->get<int64_t>() > max) {
       Fail(key, "bad size", Shown(*value), expected);
+    }
     return value->get<int64_t>();
   }
 
   std::optional<double> Number(const char* key) const {
     const Json* value = Find(key);
     if (!value) return std::nullopt;
-    if (!value->is_number() || !std::isfinite(value->get<double>()))
+    if (!value->is_number() || !std::isfinite(value->get<double>())) {
       Fail(key, "not a number", Shown(*value), "a finite number");
+    }
     return value->get<double>();
   }
 
@@ -192,25 +194,31 @@ void CheckFamily(const Fields& fields) {
   if (!type) fields.Fail("model_type", "missing", {}, expected, "this program runs GPT-NeoX models (StableLM-Alpha)");
   if (*type != "gpt_neox") {
     std::string hint = "this program runs GPT-NeoX models (StableLM-Alpha) only";
-    for (const Relative& relative : kRelatives)
+    for (const Relative& relative : kRelatives) {
       if (*type == relative.model_type) hint = "this is " + std::string(relative.family) + "; " + hint;
+    }
     fields.Fail("model_type", "another model family", Quoted(*type), expected, hint);
   }
   if (const Json* list = fields.Find("architectures")) {
     bool found = false;
-    if (list->is_array())
-      for (const Json& name : *list)
+    if (list->is_array()) {
+      for (const Json& name : *list) {
         found |= name.is_string() && name.get_ref<const std::string&>() == "GPTNeoXForCausalLM";
-    if (!found)
+      }
+    }
+    if (!found) {
       fields.Fail("architectures", "not a language model of this family", Fields::Shown(*list),
                   "[\"GPTNeoXForCausalLM\"]");
+    }
   }
-  if (const Json* map = fields.Find("auto_map"))
+  if (const Json* map = fields.Find("auto_map")) {
     fields.Fail("auto_map", "the model needs code from its repository", Fields::Shown(*map), "no such field",
                 "this program never runs code of a model; only plain GPT-NeoX models are supported");
-  if (const Json* quantized = fields.Find("quantization_config"))
+  }
+  if (const Json* quantized = fields.Find("quantization_config")) {
     fields.Fail("quantization_config", "quantized weights of another program", Fields::Shown(*quantized),
                 "no such field", "take the repository with the original fp32, fp16 or bf16 weights");
+  }
 }
 
 // One rotary setting under all the names that transformers has given it; they must agree.
@@ -219,9 +227,10 @@ class Agreed {
   Agreed(const Fields& fields, const char* meaning) : fields_(fields), meaning_(meaning) {}
   void Take(const std::string& name, std::optional<double> value) {
     if (!value) return;
-    if (value_ && *value_ != *value)
+    if (value_ && *value_ != *value) {
       fields_.Fail(name, std::string("disagrees with \"") + name_ + "\" about the " + meaning_, Fields::Shown(*value),
                    Fields::Shown(*value_), "one of the two is wrong; this program does not guess");
+    }
     value_ = value;
     name_ = name;
   }
@@ -272,29 +281,34 @@ void ReadRotary(const Fields& fields, ModelConfig& config) {
   config.rotary_share = share.Or(0.25, "rotary_pct");
   config.rotary_base = base.Or(10000, "rotary_emb_base");
   const std::string share_name = share.name().empty() ? "rotary_pct" : share.name();
-  if (!(config.rotary_share > 0 && config.rotary_share <= 1))
+  if (!(config.rotary_share > 0 && config.rotary_share <= 1)) {
     fields.Fail(share_name, "out of range", Fields::Shown(config.rotary_share), "above 0 and at most 1");
-  if (!(config.rotary_base >= 1 && config.rotary_base <= 1e12))
+  }
+  if (!(config.rotary_base >= 1 && config.rotary_base <= 1e12)) {
     fields.Fail(base.name(), "out of range", Fields::Shown(config.rotary_base), "from 1 to 1e12");
+  }
   config.rotary_dims = static_cast<int64_t>(static_cast<double>(config.head_dim()) * config.rotary_share);
-  if (config.rotary_dims < 2 || config.rotary_dims % 2 != 0)
+  if (config.rotary_dims < 2 || config.rotary_dims % 2 != 0) {
     fields.Fail(
         share_name, "the rotary dimensions must come in pairs",
         std::to_string(config.rotary_dims) + " of " + std::to_string(config.head_dim()) + " dimensions per head",
         "an even number of at least 2");
+  }
 }
 
 int32_t ReadTokenId(const Fields& fields, const char* key, const Json& value, int64_t vocab_size) {
   if (!value.is_number_integer() || (value.is_number_unsigned() && value.get<uint64_t>() > uint64_t(vocab_size)) ||
-      value.get<int64_t>() < 0 || value.get<int64_t>() >= vocab_size)
+      value.get<int64_t>() < 0 || value.get<int64_t>() >= vocab_size) {
     fields.Fail(key, "not a token of the vocabulary", Fields::Shown(value),
                 "an integer from 0 to " + std::to_string(vocab_size - 1));
+  }
   return value.get<int32_t>();
 }
 
 void ReadTokenIds(const Fields& fields, ModelConfig& config) {
-  if (const Json* bos = fields.Find("bos_token_id"))
+  if (const Json* bos = fields.Find("bos_token_id")) {
     config.bos_id = ReadTokenId(fields, "bos_token_id", *bos, config.vocab_size);
+  }
   const Json* eos = fields.Find("eos_token_id");
   if (!eos) {
     // transformers' class default is 2, which is wrong for this family: 0 is <|endoftext|>.
@@ -305,8 +319,9 @@ void ReadTokenIds(const Fields& fields, ModelConfig& config) {
     config.eos_ids = {ReadTokenId(fields, "eos_token_id", *eos, config.vocab_size)};
     return;
   }
-  if (eos->empty() || eos->size() > 1000)
+  if (eos->empty() || eos->size() > 1000) {
     fields.Fail("eos_token_id", "bad list", std::to_string(eos->size()) + " ids", "1 to 1000 ids");
+  }
   config.eos_ids.clear();
   for (const Json& id : *eos) config.eos_ids.push_back(ReadTokenId(fields, "eos_token_id", id, config.vocab_size));
 }
@@ -383,11 +398,12 @@ std::optional<ModelConfig> ModelConfig::FromShapeName(std::string_view name) {
 
 ModelConfig ParseConfig(std::string_view json, const std::string& where, std::vector<std::string>* warnings) {
   const Json root = ParseStrictJson(json, where);
-  if (!root.is_object())
+  if (!root.is_object()) {
     throw Error({.where = where,
                  .what = "not a model configuration",
                  .found = Fields::Shown(root),
                  .expected = "a JSON object"});
+  }
   const Fields fields(root, where, warnings);
   CheckFamily(fields);
 
@@ -398,12 +414,14 @@ ModelConfig ParseConfig(std::string_view json, const std::string& where, std::ve
   config.n_heads = fields.Size("num_attention_heads", kMaxHidden);
   config.intermediate_size = fields.Size("intermediate_size", kMaxIntermediate);
   config.max_positions = fields.Size("max_position_embeddings", kMaxPositions);
-  if (config.hidden_size % config.n_heads != 0)
+  if (config.hidden_size % config.n_heads != 0) {
     fields.Fail("num_attention_heads", "does not divide \"hidden_size\" " + std::to_string(config.hidden_size),
                 std::to_string(config.n_heads), "a divisor");
-  if (config.head_dim() % 2 != 0)
+  }
+  if (config.head_dim() % 2 != 0) {
     fields.Fail("num_attention_heads", "the size of a head must be even", std::to_string(config.head_dim()),
                 "an even number");
+  }
   ReadRotary(fields, config);
 
   if (const std::optional<std::string> act = fields.Text("hidden_act")) {
@@ -420,14 +438,16 @@ ModelConfig ParseConfig(std::string_view json, const std::string& where, std::ve
     fields.Warn("no \"hidden_act\"; taking transformers' default \"gelu\"");
   }
   if (const std::optional<double> eps = fields.Number("layer_norm_eps")) {
-    if (!(*eps > 0 && *eps <= 1e-2))
+    if (!(*eps > 0 && *eps <= 1e-2)) {
       fields.Fail("layer_norm_eps", "out of range", Fields::Shown(*eps), "above 0 and at most 0.01");
+    }
     config.layer_norm_eps = *eps;
   } else {
     fields.Warn("no \"layer_norm_eps\"; taking transformers' default 1e-5");
   }
-  if (fields.Flag("attention_bias") == false)
+  if (fields.Flag("attention_bias") == false) {
     fields.Fail("attention_bias", "models without attention biases are not supported", "false", "true");
+  }
   if (const std::optional<bool> parallel = fields.Flag("use_parallel_residual")) {
     config.parallel_residual = *parallel;
   } else {
@@ -436,15 +456,17 @@ ModelConfig ParseConfig(std::string_view json, const std::string& where, std::ve
   config.tie_word_embeddings = fields.Flag("tie_word_embeddings").value_or(false);
   ReadTokenIds(fields, config);
   if (const std::optional<double> range = fields.Number("initializer_range")) {
-    if (!(*range >= 0 && *range <= 100))
+    if (!(*range >= 0 && *range <= 100)) {
       fields.Fail("initializer_range", "out of range", Fields::Shown(*range), "from 0 to 100");
+    }
     config.initializer_range = *range;
   }
   ReadStoredType(fields, config);
 
   const std::set<std::string_view> known(std::begin(kHarmless), std::end(kHarmless));
-  for (const auto& [key, value] : root.items())
+  for (const auto& [key, value] : root.items()) {
     if (!known.contains(key) && !value.is_null()) fields.Warn("unknown key " + Quoted(key) + " ignored");
+  }
   return config;
 }
 

@@ -68,9 +68,10 @@ class Cursor {
   }
 
   const std::byte* Take(const Field& field, uint64_t bytes) {
-    if (bytes > remaining())
+    if (bytes > remaining()) {
       Fail(field, at_, "reaches past the end of the file", std::to_string(remaining()) + " bytes",
            std::to_string(bytes), "the file is truncated: download or copy it again");
+    }
     const std::byte* p = file_.data() + at_;
     at_ += bytes;
     return p;
@@ -84,16 +85,18 @@ class Cursor {
   std::string_view String(const Field& field, uint64_t max_bytes) {
     const uint64_t begin = at_;
     const uint64_t bytes = Number<uint64_t>(field);
-    if (bytes > max_bytes)
+    if (bytes > max_bytes) {
       Fail(field, begin, "too long", std::to_string(bytes) + " bytes", "at most " + std::to_string(max_bytes));
+    }
     return {reinterpret_cast<const char*>(Take(field, bytes)), bytes};
   }
 
   GgufType Type(const Field& field) {
     const uint64_t begin = at_;
     const uint32_t type = Number<uint32_t>(field);
-    if (type >= kGgufTypes)
+    if (type >= kGgufTypes) {
       Fail(field, begin, "unknown type of value", std::to_string(type), "0 to " + std::to_string(kGgufTypes - 1));
+    }
     return static_cast<GgufType>(type);
   }
 
@@ -105,8 +108,9 @@ class Cursor {
   }
 
   GgufArray Array(const Field& field, int depth) {
-    if (depth > kMaxNesting)
+    if (depth > kMaxNesting) {
       Fail(field, at_, "arrays nested too deeply", {}, "at most " + std::to_string(kMaxNesting) + " levels");
+    }
     GgufArray array;
     array.type = Type(field);
     const uint64_t size_at = at_;
@@ -117,9 +121,10 @@ class Cursor {
     const uint64_t least = array.type == GgufType::kString  ? 8
                            : array.type == GgufType::kArray ? 12
                                                             : BytesOf(array.type);
-    if (array.size > remaining() / least)
+    if (array.size > remaining() / least) {
       Fail(field, size_at, "more elements than the file has room for", std::to_string(array.size),
            "at most " + std::to_string(remaining() / least), "the file is truncated or damaged: download it again");
+    }
     switch (array.type) {
       case GgufType::kString:
         for (uint64_t i = 0; i < array.size; ++i) String(field, remaining());
@@ -185,12 +190,14 @@ void ReadVersion(Cursor& in, GgufHeader& header) {
   }
   const Field version = {"the version"};
   header.version = in.Number<uint32_t>(version);
-  if (header.version != 0 && (header.version & 0xFFFF) == 0)
+  if (header.version != 0 && (header.version & 0xFFFF) == 0) {
     in.Fail(version, 4, "the file is big-endian", {}, "a little-endian file",
             "convert it: gguf-convert-endian of the Python package gguf does");
-  if (header.version != 2 && header.version != 3)
+  }
+  if (header.version != 2 && header.version != 3) {
     in.Fail(version, 4, "unknown version of GGUF", std::to_string(header.version), "2 or 3",
             header.version == 1 ? "version 1 was in use for a few days only: convert the original model again" : "");
+  }
 }
 
 void ReadEntries(Cursor& in, uint64_t count, GgufHeader& header) {
@@ -202,9 +209,10 @@ void ReadEntries(Cursor& in, uint64_t count, GgufHeader& header) {
     entry.key = in.String(unnamed, kMaxKeyBytes);
     if (entry.key.empty()) in.Fail(unnamed, entry.offset, "an empty key");
     for (const char c : entry.key) {
-      if (c <= 0x20 || c >= 0x7F)
+      if (c <= 0x20 || c >= 0x7F) {
         in.Fail({.what = "key", .name = entry.key}, entry.offset, "not a key", {},
                 "lower-case letters, digits, '_' and '.'");
+      }
     }
     const Field field = {.what = "key", .name = entry.key};
     if (!seen.insert(entry.key).second) in.Fail(field, entry.offset, "appears twice");
@@ -214,9 +222,10 @@ void ReadEntries(Cursor& in, uint64_t count, GgufHeader& header) {
     entry.encoded = in.Since(begin);
     if (entry.key == "general.alignment") {
       const uint64_t* value = std::get_if<uint64_t>(&entry.value);
-      if (entry.type != GgufType::kU32 || *value < 8 || !std::has_single_bit(*value))
+      if (entry.type != GgufType::kU32 || *value < 8 || !std::has_single_bit(*value)) {
         in.Fail(field, begin, "bad alignment", value ? std::to_string(*value) : std::string(NameOf(entry.type)),
                 "a u32 that is a power of two of at least 8");
+      }
       header.alignment = *value;
     }
     header.entries.push_back(entry);
@@ -230,16 +239,18 @@ StoredTensor ReadTensorInfo(Cursor& in, uint64_t index, const GgufHeader& header
   const Field field = {.what = "tensor", .name = name};
   if (name.empty()) in.Fail(unnamed, begin, "an empty name");
   const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
-  if (utf8::FirstInvalid(name) != utf8::kValid || std::ranges::any_of(name, is_control))
+  if (utf8::FirstInvalid(name) != utf8::kValid || std::ranges::any_of(name, is_control)) {
     in.Fail(field, begin, "bad name", {}, "UTF-8 without control characters");
+  }
   if (!seen.insert(name).second) in.Fail(field, begin, "appears twice");
 
   StoredTensor tensor;
   tensor.name = name;
   const uint64_t dims_at = in.at();
   const uint32_t n_dims = in.Number<uint32_t>(field);
-  if (n_dims > kMaxDims)
+  if (n_dims > kMaxDims) {
     in.Fail(field, dims_at, "too many dimensions", std::to_string(n_dims), "at most " + std::to_string(kMaxDims));
+  }
   // dims[0] of the file is the length of a row; shapes of this program have it last.
   std::array<int64_t, kMaxDims> dims{};
   std::optional<uint64_t> product = 1;
@@ -250,9 +261,10 @@ StoredTensor ReadTensorInfo(Cursor& in, uint64_t index, const GgufHeader& header
     // The largest product of some of them: a zero among them must not hide an overflow of the others.
     product = CheckedMul(product.value_or(1), std::max<uint64_t>(size, 1));
     elements *= size;
-    if (!product || size > uint64_t{std::numeric_limits<int64_t>::max()})
+    if (!product || size > uint64_t{std::numeric_limits<int64_t>::max()}) {
       in.Fail(field, dims_at, "the product of the dimensions is too large",
               std::to_string(size) + " as dimension " + std::to_string(d), "fewer than 2^63 elements");
+    }
     if (d == 0) row = size;
     dims[n_dims - 1 - d] = static_cast<int64_t>(size);
   }
@@ -261,24 +273,27 @@ StoredTensor ReadTensorInfo(Cursor& in, uint64_t index, const GgufHeader& header
   const uint64_t type_at = in.at();
   const uint32_t number = in.Number<uint32_t>(field);
   const GgufTensorType* type = FindGgufTensorType(number);
-  if (!type)
+  if (!type) {
     in.Fail(field, type_at, "unknown type of tensor", "type " + std::to_string(number), "a type of ggml",
             "the file was written by a newer or a much older llama.cpp than this program knows");
+  }
   tensor.stored_as = type->name;
   tensor.dtype = type->dtype;
-  if (row % type->block_elements != 0)
+  if (row % type->block_elements != 0) {
     in.Fail(field, dims_at, "rows are not a whole number of blocks",
             std::to_string(row) + " elements of " + tensor.stored_as,
             "a multiple of " + std::to_string(type->block_elements));
+  }
   const std::optional<uint64_t> bytes = CheckedMul(elements / type->block_elements, type->block_bytes);
   if (!bytes) in.Fail(field, dims_at, "too large", tensor.shape.ToString(), "fewer than 2^63 bytes");
   tensor.bytes = *bytes;
 
   const uint64_t offset_at = in.at();
   tensor.offset = in.Number<uint64_t>(field);
-  if (tensor.offset % header.alignment != 0)
+  if (tensor.offset % header.alignment != 0) {
     in.Fail(field, offset_at, "the offset of its data is not aligned", std::to_string(tensor.offset),
             "a multiple of " + std::to_string(header.alignment));
+  }
   return tensor;
 }
 
@@ -290,11 +305,12 @@ void PlaceTensors(const Cursor& in, uint64_t file_bytes, GgufHeader& header) {
     StoredTensor& tensor = header.tensors[i];
     const std::optional<uint64_t> end = CheckedAdd(tensor.offset, tensor.bytes);
     // A tensor without elements must have a place, too: readers point at it.
-    if (!end || *end > data_bytes || header.data_begin > file_bytes)
+    if (!end || *end > data_bytes || header.data_begin > file_bytes) {
       in.Fail(field(i), header.info_offsets[i], "the data reaches past the end of the file",
               std::to_string(data_bytes) + " bytes of data",
               "at least " + (end ? std::to_string(*end) : std::to_string(tensor.offset)),
               "the file is truncated: download or copy it again");
+    }
     tensor.offset += header.data_begin;
   }
   std::vector<size_t> order(header.tensors.size());
@@ -302,10 +318,11 @@ void PlaceTensors(const Cursor& in, uint64_t file_bytes, GgufHeader& header) {
   std::ranges::sort(order, {}, [&](size_t i) { return std::pair(header.tensors[i].offset, header.tensors[i].bytes); });
   for (size_t k = 1; k < order.size(); ++k) {
     const StoredTensor& before = header.tensors[order[k - 1]];
-    if (before.offset + before.bytes > header.tensors[order[k]].offset)
+    if (before.offset + before.bytes > header.tensors[order[k]].offset) {
       in.Fail(field(order[k]), header.info_offsets[order[k]], "the data overlaps that of tensor " + Quoted(before.name),
               "offset " + std::to_string(header.tensors[order[k]].offset - header.data_begin),
               "at least " + std::to_string(before.offset + before.bytes - header.data_begin));
+    }
   }
 }
 
@@ -397,8 +414,9 @@ std::optional<int64_t> GgufHeader::Integer(std::string_view key) const {
   if (const int64_t* value = std::get_if<int64_t>(&entry->value)) return *value;
   const uint64_t* value = std::get_if<uint64_t>(&entry->value);
   if (!value) Fail(key, "wrong kind of value", std::string(NameOf(entry->type)), "an integer");
-  if (*value > uint64_t{std::numeric_limits<int64_t>::max()})
+  if (*value > uint64_t{std::numeric_limits<int64_t>::max()}) {
     Fail(key, "number too large", std::to_string(*value), "less than 2^63");
+  }
   return static_cast<int64_t>(*value);
 }
 
@@ -434,9 +452,10 @@ GgufHeader ParseGguf(std::span<const std::byte> file, const std::string& where) 
   const uint64_t n_tensors = in.Number<uint64_t>(tensors);
   const uint64_t n_keys = in.Number<uint64_t>(keys);
   const auto check_count = [&](const Field& field, uint64_t at, uint64_t count, uint64_t max, uint64_t room) {
-    if (count > room)
+    if (count > room) {
       in.Fail(field, at, "more than the file has room for", std::to_string(count), "at most " + std::to_string(room),
               "the file is truncated or damaged: download it again");
+    }
     if (count > max) in.Fail(field, at, "too many", std::to_string(count), "at most " + std::to_string(max));
   };
   check_count(tensors, 8, n_tensors, kMaxTensors, in.remaining() / kLeastTensorBytes);

@@ -62,43 +62,50 @@ double RealWithin(const GgufHeader& header, const std::string& key, std::optiona
 
 void CheckArchitecture(const GgufHeader& header) {
   const std::optional<std::string_view> type = header.Text("general.type");
-  if (type && *type != "model")
+  if (type && *type != "model") {
     header.Fail("general.type", "not a model", Quoted(*type), "\"model\"", "give the file of the model itself");
+  }
   const std::optional<std::string_view> architecture = header.Text("general.architecture");
   if (!architecture) header.Fail("general.architecture", "missing", {}, "\"gptneox\"");
   if (*architecture != kGgufArchitecture) {
     std::string hint = "this program runs GPT-NeoX models (StableLM-Alpha) only";
-    for (const Relative& relative : kRelatives)
+    for (const Relative& relative : kRelatives) {
       if (*architecture == relative.architecture) hint = "this is " + std::string(relative.family) + "; " + hint;
+    }
     header.Fail("general.architecture", "another model family", Quoted(*architecture), "\"gptneox\"", hint);
   }
-  if (header.Integer("split.count").value_or(1) > 1)
+  if (header.Integer("split.count").value_or(1) > 1) {
     header.Fail("split.count", "one part of a model that was split over files",
                 std::to_string(*header.Integer("split.count")) + " parts", "one file",
                 "join them: llama-gguf-split --merge");
+  }
 }
 
 void ReadRotary(const GgufHeader& header, ModelConfig& config) {
   const std::string dims = Key("rope.dimension_count"), scaling = Key("rope.scaling.type");
-  if (const auto type = header.Text(scaling); type && *type != "none")
+  if (const auto type = header.Text(scaling); type && *type != "none") {
     header.Fail(scaling, "unsupported rotary scaling", Quoted(*type), "\"none\"");
+  }
   config.rotary_dims = Size(header, dims, config.head_dim());
-  if (config.rotary_dims % 2 != 0)
+  if (config.rotary_dims % 2 != 0) {
     header.Fail(dims, "the rotary dimensions must come in pairs", std::to_string(config.rotary_dims), "an even number");
+  }
   const double head_dim = static_cast<double>(config.head_dim());
   config.rotary_share = static_cast<double>(config.rotary_dims) / head_dim;
   // int(D * share) of config.json must give the dimensions again.
-  if (static_cast<int64_t>(head_dim * config.rotary_share) < config.rotary_dims)
+  if (static_cast<int64_t>(head_dim * config.rotary_share) < config.rotary_dims) {
     config.rotary_share = std::nextafter(config.rotary_share, 2.0);
+  }
   config.rotary_base = RealWithin(header, Key("rope.freq_base"), 10000.0, 1, 1e12);
 }
 
 int32_t ReadTokenId(const GgufHeader& header, const std::string& key, int64_t vocab_size, int32_t fallback) {
   const std::optional<int64_t> id = header.Integer(key);
   if (!id) return fallback;
-  if (*id < 0 || *id >= vocab_size)
+  if (*id < 0 || *id >= vocab_size) {
     header.Fail(key, "not a token of the vocabulary", std::to_string(*id),
                 "an integer from 0 to " + std::to_string(vocab_size - 1));
+  }
   return static_cast<int32_t>(*id);
 }
 
@@ -107,20 +114,23 @@ int64_t VocabularySize(const GgufHeader& header) {
   for (const StoredTensor& tensor : header.tensors) {
     if (tensor.name != "token_embd.weight" || tensor.shape.rank() != 2) continue;
     const int64_t rows = tensor.shape[0];
-    if (rows < 1 || rows > kMaxVocabulary)
+    if (rows < 1 || rows > kMaxVocabulary) {
       throw Error({.where = header.where + ": tensor \"token_embd.weight\"",
                    .what = "bad size of the vocabulary",
                    .found = std::to_string(rows) + " rows",
                    .expected = "1 to " + std::to_string(kMaxVocabulary)});
+    }
     const std::string key = Key("vocab_size");
-    if (const auto said = header.Integer(key); said && *said != rows)
+    if (const auto said = header.Integer(key); said && *said != rows) {
       header.Fail(key, "disagrees with the tensor token_embd.weight", std::to_string(*said), std::to_string(rows));
+    }
     return rows;
   }
   if (!header.Find(Key("vocab_size"))) {
     const GgufArray* tokens = header.Array("tokenizer.ggml.tokens", GgufType::kString);
-    if (tokens && tokens->size >= 1 && tokens->size <= uint64_t{kMaxVocabulary})
+    if (tokens && tokens->size >= 1 && tokens->size <= uint64_t{kMaxVocabulary}) {
       return static_cast<int64_t>(tokens->size);
+    }
   }
   return Size(header, Key("vocab_size"), kMaxVocabulary);
 }
@@ -145,8 +155,9 @@ void WarnOfUnknownKeys(const GgufHeader& header, std::vector<std::string>* warni
   const std::string prefix = Key("");
   for (const GgufEntry& entry : header.entries) {
     if (!entry.key.starts_with(prefix)) continue;
-    if (std::ranges::find(kKnown, entry.key.substr(prefix.size())) == std::end(kKnown))
+    if (std::ranges::find(kKnown, entry.key.substr(prefix.size())) == std::end(kKnown)) {
       warnings->push_back(header.where + ": unknown key " + Quoted(entry.key) + " ignored");
+    }
   }
 }
 
@@ -155,9 +166,10 @@ ModelConfig AgreedConfig(const GgufHeader& header, const ModelConfig& keys, std:
                          std::vector<std::string>* warnings) {
   const ModelConfig config = ParseConfig(json, header.where + ": key \"stablelm.config\"", warnings);
   const auto agree = [&](const std::string& key, const std::string& found, const std::string& expected) {
-    if (found != expected)
+    if (found != expected) {
       header.Fail(key, "disagrees with the config.json in the key \"stablelm.config\"", found, expected,
                   "whoever changes the one must change the other");
+    }
   };
   const auto sizes = [&](const char* key, int64_t found, int64_t expected) {
     agree(Key(key), std::to_string(found), std::to_string(expected));
@@ -176,8 +188,9 @@ ModelConfig AgreedConfig(const GgufHeader& header, const ModelConfig& keys, std:
   agree(Key("use_parallel_residual"), keys.parallel_residual ? "true" : "false",
         config.parallel_residual ? "true" : "false");
   if (header.Find("tokenizer.ggml.eos_token_id") &&
-      std::ranges::find(config.eos_ids, keys.eos_ids[0]) == config.eos_ids.end())
+      std::ranges::find(config.eos_ids, keys.eos_ids[0]) == config.eos_ids.end()) {
     agree("tokenizer.ggml.eos_token_id", std::to_string(keys.eos_ids[0]), std::to_string(config.eos_ids[0]));
+  }
   return config;
 }
 
@@ -233,16 +246,19 @@ ModelConfig ReadGgufConfig(const GgufHeader& header, std::vector<std::string>* w
   config.n_heads = Size(header, Key("attention.head_count"), kMaxHidden);
   config.intermediate_size = Size(header, Key("feed_forward_length"), kMaxIntermediate);
   config.max_positions = Size(header, Key("context_length"), kMaxPositions);
-  if (config.hidden_size % config.n_heads != 0)
+  if (config.hidden_size % config.n_heads != 0) {
     header.Fail(Key("attention.head_count"),
                 "does not divide the embedding length " + std::to_string(config.hidden_size),
                 std::to_string(config.n_heads), "a divisor");
-  if (config.head_dim() % 2 != 0)
+  }
+  if (config.head_dim() % 2 != 0) {
     header.Fail(Key("attention.head_count"), "the size of a head must be even", std::to_string(config.head_dim()),
                 "an even number");
+  }
   const auto must_be = [&](const char* name, int64_t expected) {
-    if (const auto found = header.Integer(Key(name)); found && *found != expected)
+    if (const auto found = header.Integer(Key(name)); found && *found != expected) {
       header.Fail(Key(name), "not a shape of this architecture", std::to_string(*found), std::to_string(expected));
+    }
   };
   must_be("attention.head_count_kv", config.n_heads);
   must_be("attention.key_length", config.head_dim());
@@ -251,8 +267,9 @@ ModelConfig ReadGgufConfig(const GgufHeader& header, std::vector<std::string>* w
   config.layer_norm_eps = RealWithin(header, Key("attention.layer_norm_epsilon"), std::nullopt, 1e-30, 1e-2);
   const std::string parallel = Key("use_parallel_residual");
   const std::optional<bool> flag = header.Flag(parallel);
-  if (!flag)
+  if (!flag) {
     header.Fail(parallel, "missing", {}, "true or false", "read wrong it gives fluent nonsense: it is not guessed");
+  }
   config.parallel_residual = *flag;
   config.tie_word_embeddings =
       std::ranges::none_of(header.tensors, [](const StoredTensor& t) { return t.name == "output.weight"; });
@@ -260,8 +277,9 @@ ModelConfig ReadGgufConfig(const GgufHeader& header, std::vector<std::string>* w
   config.eos_ids = {ReadTokenId(header, "tokenizer.ggml.eos_token_id", config.vocab_size, 0)};
   WarnOfUnknownKeys(header, warnings);
   if (const auto json = header.Text("stablelm.config")) return AgreedConfig(header, config, *json, warnings);
-  if (warnings && !header.Find("tokenizer.ggml.eos_token_id"))
+  if (warnings && !header.Find("tokenizer.ggml.eos_token_id")) {
     warnings->push_back(header.where + ": no key \"tokenizer.ggml.eos_token_id\"; taking 0 (<|endoftext|>)");
+  }
   return config;
 }
 

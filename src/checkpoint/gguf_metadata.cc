@@ -70,12 +70,14 @@ GgufMetadata OfFolder(const ModelFolder& model) {
     if (!text) continue;
     metadata.SetText(file.key, text->text);
     if (file.name == "README.md") {
-      if (const std::string licence = LicenceOfReadme(text->text); !licence.empty())
+      if (const std::string licence = LicenceOfReadme(text->text); !licence.empty()) {
         metadata.SetText("general.license", licence);
+      }
     }
-    if (file.name == "tokenizer.json")
+    if (file.name == "tokenizer.json") {
       SetTokenizerKeys(ParseTokenizerJson(text->text, text->where), model.config().vocab_size, model.config().bos_id,
                        model.config().eos_ids[0], metadata);
+    }
   }
   if (!source.HasTokenizer()) {
     metadata.SetText("tokenizer.ggml.model", "no_vocab");
@@ -92,10 +94,12 @@ GgufMetadata GgufMetadataOf(const ModelFolder& model) {
   const GgufFile* gguf = model.source().gguf();
   if (!gguf) return OfFolder(model);
   GgufMetadata metadata;
-  for (const GgufEntry& entry : gguf->header().entries)
+  for (const GgufEntry& entry : gguf->header().entries) {
     if (!entry.key.starts_with(kQualityKeys)) metadata.Copy(entry);
-  for (const char* key : {"general.file_type", "general.quantization_version", "general.alignment"})
+  }
+  for (const char* key : {"general.file_type", "general.quantization_version", "general.alignment"}) {
     metadata.Remove(key);
+  }
   return metadata;
 }
 
@@ -125,8 +129,9 @@ std::string ReadmeWithLicence(std::string_view readme, std::string_view licence)
     return std::string(readme).replace(begin, length, line);
   }
   const size_t first_end = readme.find('\n');
-  if (!readme.starts_with("---") || first_end == std::string_view::npos)
+  if (!readme.starts_with("---") || first_end == std::string_view::npos) {
     return "---\n" + line + "\n---\n" + std::string(readme);
+  }
   return std::string(readme).insert(first_end + 1, line + "\n");
 }
 

@@ -21,8 +21,9 @@ bool IsName(std::string_view text) {
 }
 
 std::string Lower(std::string text) {
-  for (char& c : text)
+  for (char& c : text) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
   return text;
 }
 
@@ -46,8 +47,9 @@ std::optional<fs::path> FindRepository(const fs::path& cache, const HubId& id) {
   const std::string wanted = "models--" + id.org + "--" + id.name;
   std::error_code ignored;
   if (fs::is_directory(cache / wanted, ignored)) return cache / wanted;
-  for (const std::string& name : FoldersIn(cache))
+  for (const std::string& name : FoldersIn(cache)) {
     if (Lower(name) == Lower(wanted)) return cache / name;
+  }
   return std::nullopt;
 }
 
@@ -75,8 +77,9 @@ std::optional<HubId> ParseHubId(std::string_view text) {
 }
 
 fs::path HubCacheFolder() {
-  for (const char* name : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"})
+  for (const char* name : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"}) {
     if (const fs::path cache = Environment(name); !cache.empty()) return cache;
+  }
   if (const fs::path home = Environment("HF_HOME"); !home.empty()) return home / "hub";
   if (const fs::path xdg = Environment("XDG_CACHE_HOME"); !xdg.empty()) return xdg / "huggingface" / "hub";
   if (const fs::path home = Environment("HOME"); !home.empty()) return home / ".cache" / "huggingface" / "hub";
@@ -89,30 +92,36 @@ fs::path FindInHubCache(const fs::path& cache, const HubId& id) {
     throw Error({.where = shown, .what = what, .found = found, .hint = hint});
   };
   const std::optional<fs::path> repository = FindRepository(cache, id);
-  if (!repository)
+  if (!repository) {
     fail("no such folder, and not in the Hugging Face cache " + Quoted(cache.string()), {},
          "give the folder of a downloaded model, or download it first (for example with `huggingface-cli download " +
              shown + "`); HF_HOME and HF_HUB_CACHE tell where the cache is");
+  }
   const fs::path snapshots = *repository / "snapshots";
   std::error_code ignored;
   const fs::path ref = *repository / "refs" / id.revision;
   if (fs::is_regular_file(ref, ignored)) {
     std::string commit = ReadTextFile(ref, 4096);
-    while (!commit.empty() && (commit.back() == '\n' || commit.back() == '\r' || commit.back() == ' '))
+    while (!commit.empty() && (commit.back() == '\n' || commit.back() == '\r' || commit.back() == ' ')) {
       commit.pop_back();
-    if (!IsName(commit))
+    }
+    if (!IsName(commit)) {
       fail("damaged reference in the cache: " + ref.string(), Quoted(commit), "download the model again");
-    if (!fs::is_directory(snapshots / commit, ignored))
+    }
+    if (!fs::is_directory(snapshots / commit, ignored)) {
       fail("the cache knows the revision but has no files of it: " + (snapshots / commit).string(), {},
            "download the model again");
+    }
     return snapshots / commit;
   }
   const std::vector<std::string> commits = FoldersIn(snapshots);
   // A commit may be given in full or by a beginning that is unique.
   std::vector<std::string> matches;
-  for (const std::string& commit : commits)
-    if (commit.starts_with(id.revision) && (commit == id.revision || id.revision.size() >= 7))
+  for (const std::string& commit : commits) {
+    if (commit.starts_with(id.revision) && (commit == id.revision || id.revision.size() >= 7)) {
       matches.push_back(commit);
+    }
+  }
   if (matches.size() == 1) return snapshots / matches[0];
   if (id.revision == "main" && commits.size() == 1) return snapshots / commits[0];
   std::string have;

@@ -25,9 +25,10 @@ std::vector<float> Floats(const GgufFile& file, const StoredTensor& tensor) {
   std::vector<float> values(static_cast<size_t>(tensor.shape.NumElements()));
   if (!values.empty()) std::memcpy(values.data(), file.map().bytes().data() + tensor.offset, tensor.bytes);
   for (size_t i = 0; i < values.size(); ++i) {
-    if (!std::isfinite(values[i]) || values[i] < 0)
+    if (!std::isfinite(values[i]) || values[i] < 0) {
       Fail(file, tensor.name, "value " + std::to_string(i) + " is not a finite number of at least 0",
            std::to_string(values[i]));
+    }
   }
   return values;
 }
@@ -38,9 +39,10 @@ ImportanceMatrix ReadImportance(const std::filesystem::path& path) {
   const GgufFile file(path);
   const GgufHeader& header = file.header();
   const auto type = header.Text("general.type");
-  if (type != "imatrix")
+  if (type != "imatrix") {
     Fail(file, {}, "not an importance matrix", type ? "general.type " + Quoted(*type) : "no general.type",
          "\"imatrix\"");
+  }
   std::map<std::string_view, const StoredTensor*> by_name;
   for (const StoredTensor& tensor : header.tensors) by_name[tensor.name] = &tensor;
 
@@ -51,8 +53,9 @@ ImportanceMatrix ReadImportance(const std::filesystem::path& path) {
     const auto counts = by_name.find(name + std::string(kCounts));
     if (counts == by_name.end()) Fail(file, tensor.name, "its counts are missing", {}, name + std::string(kCounts));
     const std::vector<float> count = Floats(file, *counts->second);
-    if (count.size() != 1)
+    if (count.size() != 1) {
       Fail(file, counts->second->name, "wrong shape", counts->second->shape.ToString(), "[1]: no model with experts");
+    }
     std::vector<float> columns = Floats(file, tensor);
     if (count[0] == 0) continue;  // the calibration text never came here
     for (float& value : columns) value /= count[0];

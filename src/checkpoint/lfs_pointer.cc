@@ -11,8 +11,9 @@ void RefuseLfsPointer(const std::filesystem::path& path, std::string_view conten
   std::string size = "the file itself";
   if (const size_t at = content.find("\nsize "); at != std::string_view::npos) {
     const std::string_view digits = content.substr(at + 6, content.find('\n', at + 6) - at - 6);
-    if (!digits.empty() && digits.size() < 20 && digits.find_first_not_of("0123456789") == std::string_view::npos)
+    if (!digits.empty() && digits.size() < 20 && digits.find_first_not_of("0123456789") == std::string_view::npos) {
       size = std::string(digits) + " bytes of data";
+    }
   }
   throw Error({.where = path.string(),
                .what = "this is a Git LFS pointer, not the file",

@@ -109,8 +109,9 @@ class TensorLoader {
     const size_t piece = std::max<size_t>(1, kPieceElements / 16 / static_cast<size_t>(width));
     ForPieces(options_.pool, rows, piece, [&](size_t begin, size_t end) {
       std::vector<float> scratch(converter.ScratchFloats());
-      for (size_t row = begin; row < end; ++row)
+      for (size_t row = begin; row < end; ++row) {
         converter.Convert(static_cast<int64_t>(row), from + row * from_row, scratch, to + row * to_row);
+      }
       if (in_file) file_.map.Release(tensor_.offset + begin * from_row, (end - begin) * from_row);
       progress_.Add((end - begin) * from_row);
     });
@@ -208,8 +209,9 @@ LoadedWeights LoadedWeights::Load(std::shared_ptr<const ModelFolder> folder, con
       view.data = kept.copy.data();
     }
   }
-  if (folder->config().tie_word_embeddings)
+  if (folder->config().tie_word_embeddings) {
     state->views[Slot(WeightKind::kOutput, -1)] = state->views[Slot(WeightKind::kEmbedding, -1)];
+  }
   progress.Finish();
   return LoadedWeights(std::move(state));
 }

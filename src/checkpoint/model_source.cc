@@ -26,13 +26,16 @@ constexpr const char* kFolderContent = "config.json, tokenizer.json and the weig
 // Says what a folder without config.json is, as far as one can see.
 [[noreturn]] void FailNoConfig(const fs::path& folder) {
   std::error_code ignored;
-  if (fs::is_empty(folder, ignored))
+  if (fs::is_empty(folder, ignored)) {
     Fail(folder, "the folder is empty", {}, kFolderContent, "is the download finished?");
-  if (fs::exists(folder / "adapter_config.json", ignored))
+  }
+  if (fs::exists(folder / "adapter_config.json", ignored)) {
     Fail(folder, "no config.json: this is a LoRA adapter", {}, kFolderContent, "give the folder of the base model");
-  if (fs::is_directory(folder / "snapshots", ignored))
+  }
+  if (fs::is_directory(folder / "snapshots", ignored)) {
     Fail(folder, "no config.json: this is a repository of the Hugging Face cache", {}, kFolderContent,
          "give its hub id (org/name) or one of the folders below snapshots/");
+  }
   Fail(folder, "no config.json in this folder", {}, kFolderContent, "give the folder of a Hugging Face model");
 }
 
@@ -48,8 +51,9 @@ fs::path Resolve(const std::string& path_or_hub_id) {
     Fail(path, "this is a file", {}, "the folder of a Hugging Face model, or a .gguf file",
          "give the folder that holds config.json: " + parent.string());
   }
-  if (error && error != std::errc::no_such_file_or_directory)
+  if (error && error != std::errc::no_such_file_or_directory) {
     Fail(path, "cannot look at it: " + error.message(), {}, {}, {});
+  }
   if (IsGgufPath(path)) Fail(path, "no such file", {}, {}, "check the path");
   if (const std::optional<HubId> id = ParseHubId(path_or_hub_id)) return FindInHubCache(HubCacheFolder(), *id);
   Fail(path, "no such folder", {}, "a folder, a .gguf file or a hub id (org/name)", "check the path");
@@ -59,8 +63,9 @@ fs::path Resolve(const std::string& path_or_hub_id) {
 std::optional<fs::path> GgufIn(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored))
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     if (IsGgufPath(entry.path())) files.push_back(entry.path());
+  }
   if (files.empty() || HasWeightFiles(folder)) return std::nullopt;
   if (files.size() == 1) return files[0];
   if (fs::exists(folder / "config.json", ignored)) return std::nullopt;
@@ -114,11 +119,12 @@ bool ModelSource::HasTokenizer() const {
 }
 
 Tokenizer ModelSource::ReadTokenizer(TokenizerOptions options) const {
-  if (!HasTokenizer())
+  if (!HasTokenizer()) {
     Fail(
         path_, "the model has no tokenizer", {},
         gguf_ ? "the keys \"tokenizer.ggml.tokens\" or \"tokenizer.huggingface.json\"" : "tokenizer.json in the folder",
         gguf_ ? "" : "copy the model's tokenizer.json into the folder");
+  }
   if (!gguf_) return Tokenizer::FromFile(path_ / "tokenizer.json", std::move(options));
   options.where = path_.string() + ": its tokenizer";
   return Tokenizer(ReadGgufTokenizer(gguf_->header()), std::move(options));
@@ -136,9 +142,10 @@ std::optional<ModelSource::Text> ModelSource::ReadText(std::string_view name, si
   STABLELM_CHECK(file != files.end());
   const std::optional<std::string_view> text = gguf_->header().Text(file->key);
   if (!text) return std::nullopt;
-  if (text->size() > max_bytes)
+  if (text->size() > max_bytes) {
     gguf_->header().Fail(file->key, "too large", std::to_string(text->size()) + " bytes",
                          "at most " + std::to_string(max_bytes) + " bytes");
+  }
   return Text{std::string(*text), std::string(file->key), path_.string() + ": key \"" + std::string(file->key) + "\""};
 }
 

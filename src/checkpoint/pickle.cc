@@ -166,13 +166,15 @@ class Machine {
   }
 
   Value FindGlobal(std::string_view module, std::string_view name) const {
-    for (const KnownGlobal& known : kGlobals)
+    for (const KnownGlobal& known : kGlobals) {
       if (known.module == module && known.name == name) return known.value;
+    }
     const std::string full = Quoted(std::string(module) + "." + std::string(name));
     const std::string_view top = module.substr(0, module.find('.'));
-    if (std::ranges::find(kHostile, top) != std::end(kHostile))
+    if (std::ranges::find(kHostile, top) != std::end(kHostile)) {
       Fail("HOSTILE FILE: its pickle names " + full + ", which runs code when Python loads it", {}, {},
            "nothing was run here; do not open this file with Python, and tell whoever offers it");
+    }
     Fail("the pickle names " + full, {}, "names of tensors and storages only",
          "this program reads state dicts of weights; it runs nothing that a pickle names");
   }
@@ -188,10 +190,12 @@ class Machine {
     const Tuple* id = Expect<const Tuple*>(Pop(), "a tuple as persistent id");
     const size_t want = ids_ == Ids::kZip ? 5 : 6;
     if (ids_ == Ids::kNone) Fail("unexpected persistent id in the pickle");
-    if (id->items.size() != want)
+    if (id->items.size() != want) {
       Fail("bad persistent id", std::to_string(id->items.size()) + " items", std::to_string(want));
-    if (Expect<std::string_view>(id->items[0], "the word storage") != "storage")
+    }
+    if (Expect<std::string_view>(id->items[0], "the word storage") != "storage") {
       Fail("bad persistent id", {}, "the word storage");
+    }
     const auto type = Expect<Global>(id->items[1], "a storage type");
     if (type.kind != Kind::kStorageType) Fail("bad persistent id", {}, "a storage type");
     Storage storage{type.dtype, type.type_name, Expect<std::string_view>(id->items[2], "a storage key"),
@@ -204,16 +208,18 @@ class Machine {
       Expect<std::string_view>(view->items[0], "the key of a view");
       storage.view_offset = Natural(view->items[1], "the offset of a view");
       storage.view_elements = Natural(view->items[2], "the size of a view");
-      if (storage.view_offset > storage.elements || storage.view_elements > storage.elements - storage.view_offset)
+      if (storage.view_offset > storage.elements || storage.view_elements > storage.elements - storage.view_offset) {
         Fail("a view reaches outside its storage");
+      }
     }
     Push(Make(document_->storages, storage));
   }
 
   std::vector<int64_t> Sizes(const Value& value, const char* what) const {
     const Tuple* tuple = Expect<const Tuple*>(value, what);
-    if (tuple->items.size() > Shape::kMaxRank)
+    if (tuple->items.size() > Shape::kMaxRank) {
       Fail("too many dimensions", std::to_string(tuple->items.size()), "at most " + std::to_string(Shape::kMaxRank));
+    }
     std::vector<int64_t> sizes;
     for (const Value& item : tuple->items) sizes.push_back(static_cast<int64_t>(Natural(item, what)));
     return sizes;
@@ -230,13 +236,15 @@ class Machine {
         Push(Make(document_->dicts, Dict{}));
         break;
       case Kind::kRebuildTensor: {
-        if (a.size() != 6 && a.size() != 7)
+        if (a.size() != 6 && a.size() != 7) {
           Fail("bad tensor in the pickle", std::to_string(a.size()) + " arguments", "6 or 7");
+        }
         Tensor tensor{Expect<const Storage*>(a[0], "a storage"), Natural(a[1], "an offset"), Sizes(a[2], "sizes"),
                       Sizes(a[3], "strides")};
-        if (tensor.sizes.size() != tensor.strides.size())
+        if (tensor.sizes.size() != tensor.strides.size()) {
           Fail("bad tensor in the pickle", std::to_string(tensor.strides.size()) + " strides",
                std::to_string(tensor.sizes.size()));
+        }
         Push(Make(document_->tensors, std::move(tensor)));
         break;
       }
@@ -260,8 +268,9 @@ class Machine {
     switch (opcode) {
       case 0x80: {  // PROTO
         const uint8_t protocol = U8();
-        if (protocol < 2 || protocol > 4)
+        if (protocol < 2 || protocol > 4) {
           Fail("unsupported pickle protocol", std::to_string(protocol), "2, as torch.save writes");
+        }
         break;
       }
       case '(':  // MARK

@@ -98,8 +98,9 @@ const QuantMix& QuantMixByName(std::string_view name, const std::string& where) 
 
 std::optional<DType> MatrixTypeFromName(std::string_view name) {
   const std::string upper = Upper(name);
-  for (const DType type : kMatrixTypes)
+  for (const DType type : kMatrixTypes) {
     if (GgufNameOf(type) == upper) return type;
+  }
   return std::nullopt;
 }
 

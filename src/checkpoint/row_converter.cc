@@ -29,8 +29,9 @@ void RowConverter::RequireHeld(int64_t row, const std::byte* from, const std::by
   std::vector<float> before(o_.width), after(o_.width);
   ConvertValues(from, o_.from, reinterpret_cast<std::byte*>(before.data()), DType::kF32, o_.width);
   ConvertValues(to, o_.to, reinterpret_cast<std::byte*>(after.data()), DType::kF32, o_.width);
-  for (size_t i = 0; i < o_.width; ++i)
+  for (size_t i = 0; i < o_.width; ++i) {
     if (!std::isfinite(after[i]) && (o_.refuse_non_finite || std::isfinite(before[i]))) Fail(row, i, before[i]);
+  }
 }
 
 void RowConverter::Fail(int64_t row, size_t column, float value) const {

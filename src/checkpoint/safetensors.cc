@@ -54,10 +54,12 @@ class HeaderReader {
 
   bool number_unsigned(uint64_t value) {
     if (state_ == State::kShapeItem) {
-      if (shape_.size() == Shape::kMaxRank)
+      if (shape_.size() == Shape::kMaxRank) {
         Fail(entry_.tensor.name, "too many dimensions", {}, "at most " + std::to_string(Shape::kMaxRank));
-      if (value > uint64_t{std::numeric_limits<int64_t>::max()})
+      }
+      if (value > uint64_t{std::numeric_limits<int64_t>::max()}) {
         Fail(entry_.tensor.name, "dimension too large", std::to_string(value), {});
+      }
       shape_.push_back(static_cast<int64_t>(value));
       return true;
     }
@@ -118,8 +120,9 @@ class HeaderReader {
         state_ = State::kMetadataValue;
         break;
       case State::kField:
-        if (!fields_.insert(key).second)
+        if (!fields_.insert(key).second) {
           Fail(entry_.tensor.name, "the field " + Quoted(key) + " appears twice", {}, {});
+        }
         if (key == "dtype") {
           state_ = State::kType;
         } else if (key == "shape") {
@@ -214,15 +217,17 @@ class HeaderReader {
 
   void CheckName(const std::string& name) const {
     if (name.empty()) Fail({}, "a tensor has an empty name", {}, {});
-    for (const char c : name)
+    for (const char c : name) {
       if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) Fail(name, "control character in the name", {}, {});
+    }
     if (entries.size() == kMaxTensors) Fail({}, "too many tensors", {}, "at most " + std::to_string(kMaxTensors));
   }
 
   void FinishEntry() {
     StoredTensor& tensor = entry_.tensor;
-    for (const char* field : {"dtype", "shape", "data_offsets"})
+    for (const char* field : {"dtype", "shape", "data_offsets"}) {
       if (!fields_.contains(field)) Fail(tensor.name, std::string("the field \"") + field + "\" is missing", {}, {});
+    }
     const auto type = std::ranges::find(kTypes, std::string_view(tensor.stored_as), &TypeInfo::name);
     if (type == std::end(kTypes)) Fail(tensor.name, "unknown dtype", Quoted(tensor.stored_as), "F32, F16, BF16, ...");
     tensor.dtype = type->dtype;
@@ -232,8 +237,9 @@ class HeaderReader {
     for (const int64_t d : shape_) bits = bits ? CheckedMul(*bits, static_cast<uint64_t>(d)) : bits;
     if (bits) bits = CheckedMul(*bits, type->bits);
     if (!bits) Fail(tensor.name, "shape too large", tensor.shape.ToString(), "fewer than 2^63 bits");
-    if (*bits % 8 != 0)
+    if (*bits % 8 != 0) {
       Fail(tensor.name, "not a whole number of bytes", tensor.shape.ToString() + " of " + tensor.stored_as, {});
+    }
     tensor.bytes = *bits / 8;
 
     if (offsets_.size() != 2) Fail(tensor.name, "\"data_offsets\" needs two numbers", {}, {});
@@ -241,16 +247,18 @@ class HeaderReader {
     entry_.end = offsets_[1];
     const std::string range = "[" + std::to_string(entry_.begin) + ", " + std::to_string(entry_.end) + "]";
     if (entry_.end < entry_.begin) Fail(tensor.name, "\"data_offsets\" are reversed", range, {});
-    if (entry_.end - entry_.begin != tensor.bytes)
+    if (entry_.end - entry_.begin != tensor.bytes) {
       Fail(tensor.name, "\"data_offsets\" disagree with dtype and shape",
            std::to_string(entry_.end - entry_.begin) + " bytes",
            std::to_string(tensor.bytes) + " bytes for " + tensor.shape.ToString() + " of " + tensor.stored_as);
-    if (entry_.end > data_bytes_)
+    }
+    if (entry_.end > data_bytes_) {
       throw Error({.where = where_ + ": tensor " + Quoted(tensor.name),
                    .what = "the data reaches past the end of the file",
                    .found = std::to_string(data_bytes_) + " bytes of data",
                    .expected = "at least " + std::to_string(entry_.end),
                    .hint = "the file is truncated: download or copy it again"});
+    }
     entries.push_back(std::move(entry_));
   }
 
@@ -273,24 +281,29 @@ SafetensorsHeader ParseSafetensors(std::span<const std::byte> file, const std::s
     throw Error({.where = where, .what = what, .found = found, .expected = expected, .hint = hint});
   };
   const char* const kNotSafetensors = "the file is truncated or is not a safetensors file";
-  if (file.size() < 8)
+  if (file.size() < 8) {
     fail("too short for a safetensors file", std::to_string(file.size()) + " bytes", "at least 8", kNotSafetensors);
+  }
   uint64_t header_bytes = 0;
   for (size_t i = 0; i < 8; ++i) header_bytes |= std::to_integer<uint64_t>(file[i]) << (8 * i);
-  if (header_bytes > kMaxHeader)
+  if (header_bytes > kMaxHeader) {
     fail("not a safetensors file: impossible header length", std::to_string(header_bytes) + " bytes",
          "at most " + std::to_string(kMaxHeader), kNotSafetensors);
-  if (header_bytes > file.size() - 8)
+  }
+  if (header_bytes > file.size() - 8) {
     fail("the header reaches past the end of the file", std::to_string(file.size() - 8) + " bytes",
          std::to_string(header_bytes), kNotSafetensors);
+  }
   const std::string_view text(reinterpret_cast<const char*>(file.data()) + 8, header_bytes);
-  if (text.empty() || text.front() != '{')
+  if (text.empty() || text.front() != '{') {
     fail("the header does not start with '{'", text.empty() ? "an empty header" : Quoted(text.substr(0, 8)), {},
          kNotSafetensors);
+  }
   // The JSON parser takes a NUL byte for the end of its text: what follows would go unread.
   if (text.find('\0') != std::string_view::npos) fail("NUL byte in the header", {}, "padding with spaces only");
-  if (const size_t bad = utf8::FirstInvalid(text); bad != utf8::kValid)
+  if (const size_t bad = utf8::FirstInvalid(text); bad != utf8::kValid) {
     fail("the header is not valid UTF-8 at byte " + std::to_string(bad), {}, {});
+  }
 
   const uint64_t data_bytes = file.size() - 8 - header_bytes;
   HeaderReader reader(where, data_bytes);
@@ -305,16 +318,18 @@ SafetensorsHeader ParseSafetensors(std::span<const std::byte> file, const std::s
   header.tensors.reserve(entries.size());
   uint64_t position = 0;
   for (auto& entry : entries) {
-    if (entry.begin != position)
+    if (entry.begin != position) {
       reader.Fail(entry.tensor.name,
                   entry.begin > position ? "a hole before the data" : "the data overlaps another tensor's",
                   "offset " + std::to_string(entry.begin), "offset " + std::to_string(position));
+    }
     position = entry.end;
     entry.tensor.offset = header.data_begin + entry.begin;
     header.tensors.push_back(std::move(entry.tensor));
   }
-  if (position != data_bytes)
+  if (position != data_bytes) {
     fail("bytes after the last tensor", std::to_string(data_bytes) + " bytes of data", std::to_string(position));
+  }
   return header;
 }
 
@@ -331,10 +346,11 @@ const StoredTensor* SafetensorsFile::Find(std::string_view name) const {
 TensorView SafetensorsFile::Get(std::string_view name) const {
   const StoredTensor* tensor = Find(name);
   if (!tensor) throw Error({.where = map_.path().string(), .what = "no tensor " + Quoted(name)});
-  if (!tensor->dtype)
+  if (!tensor->dtype) {
     throw Error({.where = map_.path().string() + ": tensor " + Quoted(name),
                  .what = "unsupported dtype",
                  .found = tensor->stored_as});
+  }
   return {map_.bytes().data() + tensor->offset, *tensor->dtype, tensor->shape};
 }
 

@@ -13,8 +13,9 @@ constexpr size_t kMaxTensors = 1'000'000;
 
 bool IsPlainFileName(std::string_view name) {
   if (name.empty() || name == "." || name == ".." || name.size() > 255) return false;
-  for (const char c : name)
+  for (const char c : name) {
     if (c == '/' || c == '\\' || c == ':' || static_cast<unsigned char>(c) < 0x20) return false;
+  }
   return true;
 }
 

@@ -32,14 +32,16 @@ void GatherTensor(const StoredTensor& tensor, std::span<const std::byte> file, s
 // a * b and a + b of non-negative sizes; nullopt when the result exceeds the largest int64.
 inline std::optional<uint64_t> CheckedMul(uint64_t a, uint64_t b) {
   uint64_t result;
-  if (__builtin_mul_overflow(a, b, &result) || result > uint64_t{std::numeric_limits<int64_t>::max()})
+  if (__builtin_mul_overflow(a, b, &result) || result > uint64_t{std::numeric_limits<int64_t>::max()}) {
     return std::nullopt;
+  }
   return result;
 }
 inline std::optional<uint64_t> CheckedAdd(uint64_t a, uint64_t b) {
   uint64_t result;
-  if (__builtin_add_overflow(a, b, &result) || result > uint64_t{std::numeric_limits<int64_t>::max()})
+  if (__builtin_add_overflow(a, b, &result) || result > uint64_t{std::numeric_limits<int64_t>::max()}) {
     return std::nullopt;
+  }
   return result;
 }
 

@@ -30,15 +30,18 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
   };
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) fail("the file is empty", {}, "JSON");
   // The parser takes a NUL byte for the end of the text: what follows would go unread.
-  if (const size_t nul = text.find('\0'); nul != std::string_view::npos)
+  if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
     fail("not valid JSON", "a NUL byte at " + Place(text, nul), {});
-  if (const size_t bad = utf8::FirstInvalid(text); bad != utf8::kValid)
+  }
+  if (const size_t bad = utf8::FirstInvalid(text); bad != utf8::kValid) {
     fail("not valid UTF-8 at " + Place(text, bad), {}, {});
+  }
 
   std::vector<std::set<std::string>> keys;  // of the objects that are open
   const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
-    if (static_cast<size_t>(depth) > max_depth)
+    if (static_cast<size_t>(depth) > max_depth) {
       fail("JSON nested too deeply", {}, "at most " + std::to_string(max_depth) + " levels");
+    }
     switch (event) {
       case Json::parse_event_t::object_start:
         keys.emplace_back();
@@ -47,8 +50,9 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
         keys.pop_back();
         break;
       case Json::parse_event_t::key:
-        if (!keys.back().insert(value.get_ref<const std::string&>()).second)
+        if (!keys.back().insert(value.get_ref<const std::string&>()).second) {
           fail("the key " + Quoted(value.get_ref<const std::string&>()) + " appears twice", {}, {});
+        }
         break;
       default:
         break;

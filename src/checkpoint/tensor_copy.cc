@@ -104,8 +104,9 @@ void CopyTensors(const ModelFolder& model, const TensorCopy& copy, const TensorS
         std::byte* to = out.data() + static_cast<size_t>(row - begin) * to_row;
         converter.Convert(at, from, floats, to);
       }
-      if (!rows.permuted)
+      if (!rows.permuted) {
         source.Release(static_cast<size_t>(begin) * from_row, static_cast<size_t>(end - begin) * from_row);
+      }
       sink(entry, static_cast<uint64_t>(begin) * to_row, out);
       if (copy.progress) copy.progress->Add(static_cast<uint64_t>(end - begin) * from_row);
     });

@@ -19,12 +19,14 @@ std::string WriteTokenizerJson(const TokenizerSpec& spec) {
   Json vocab = Json::object();
   // push_back instead of operator[]: the latter searches the whole object for the key, which is there once.
   auto& entries = vocab.get_ref<Json::object_t&>();
-  for (int32_t id = 0; id < spec.vocabulary.size(); ++id)
+  for (int32_t id = 0; id < spec.vocabulary.size(); ++id) {
     entries.push_back({std::string(spec.vocabulary.Spelling(id)), Json(id)});
+  }
   Json merges = Json::array();
-  for (const BpeMerge& merge : spec.merges)
+  for (const BpeMerge& merge : spec.merges) {
     merges.push_back(std::string(spec.vocabulary.Spelling(merge.left)) + " " +
                      std::string(spec.vocabulary.Spelling(merge.right)));
+  }
   const Json byte_level = {
       {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
   Json root;

@@ -48,8 +48,9 @@ std::map<std::string_view, const pickle::Storage*> Storages(const pickle::Docume
   for (const pickle::Storage& storage : document.storages) {
     if (!IsDecimal(storage.key)) Fail(where, "bad storage key in the pickle", Quoted(storage.key), "a decimal number");
     const auto [it, added] = storages.emplace(storage.key, &storage);
-    if (!added && (it->second->dtype != storage.dtype || it->second->elements != storage.elements))
+    if (!added && (it->second->dtype != storage.dtype || it->second->elements != storage.elements)) {
       Fail(where, "the storage " + Quoted(storage.key) + " has two types or sizes");
+    }
   }
   return storages;
 }
@@ -73,8 +74,9 @@ StoredTensor Locate(std::string_view name, const pickle::Tensor& tensor, const E
   stored.dtype = storage.dtype;
   stored.shape = Shape(std::span<const int64_t>(tensor.sizes));
   std::optional<uint64_t> bytes = BytesOf(storage.dtype);
-  for (const int64_t size : tensor.sizes)
+  for (const int64_t size : tensor.sizes) {
     if (bytes) bytes = CheckedMul(*bytes, static_cast<uint64_t>(size));
+  }
   if (!bytes) Fail(place, "shape too large", stored.shape.ToString(), "fewer than 2^63 bytes");
   stored.bytes = *bytes;
 
@@ -90,14 +92,16 @@ StoredTensor Locate(std::string_view name, const pickle::Tensor& tensor, const E
       contiguous &= size == 1 || stride == packed;
       packed *= size;
     }
-    if (!last || *last >= storage.view_elements)
+    if (!last || *last >= storage.view_elements) {
       Fail(place, "the tensor reaches outside its storage",
            stored.shape.ToString() + " at " + std::to_string(tensor.offset),
            "inside " + std::to_string(storage.view_elements) + " elements");
+    }
     // An expanded tensor (stride 0) would let a small file ask for any amount of memory; no state dict has one.
-    if (packed > storage.view_elements)
+    if (packed > storage.view_elements) {
       Fail(place, "the tensor has more elements than its storage", stored.shape.ToString(),
            "at most " + std::to_string(storage.view_elements) + " elements");
+    }
     stored.offset = extent->second.offset + (storage.view_offset + tensor.offset) * BytesOf(storage.dtype);
   } else {
     stored.offset = extent->second.offset;
@@ -120,8 +124,9 @@ const pickle::Dict& StateDict(const pickle::Document& document, const std::strin
 
 std::vector<StoredTensor> Tensors(const pickle::Document& document, const Extents& extents, const std::string& where) {
   const pickle::Dict& dict = StateDict(document, where);
-  if (dict.items.size() > kMaxTensors)
+  if (dict.items.size() > kMaxTensors) {
     Fail(where, "too many tensors", std::to_string(dict.items.size()), "at most " + std::to_string(kMaxTensors));
+  }
   std::vector<StoredTensor> tensors;
   std::set<std::string_view> names;
   for (const auto& [key, value] : dict.items) {
@@ -154,9 +159,10 @@ class ZipContainer {
       std::string_view name = member.name;
       if (!name.starts_with(top_)) Fail(where_, "unexpected zip member", Quoted(name), "names below " + Quoted(top_));
       name.remove_prefix(top_.size());
-      if (name == "constants.pkl" || name.starts_with("code/"))
+      if (name == "constants.pkl" || name.starts_with("code/")) {
         Fail(where_, "a TorchScript program, not weights: it has " + Quoted(member.name), {}, {},
              "take the weights as saved by save_pretrained or torch.save");
+      }
       by_name_.emplace(name, &member);
     }
   }
@@ -166,11 +172,13 @@ class ZipContainer {
   TorchFile Read() const {
     const std::string_view version = Small("version", true);
     if (!IsDecimal(version)) Fail(where_, "bad version of the container", Quoted(version), "a number");
-    if (const std::string_view order = Small("byteorder", false); !order.empty() && order != "little")
+    if (const std::string_view order = Small("byteorder", false); !order.empty() && order != "little") {
       Fail(where_, "unsupported byte order", Quoted(order), "\"little\"");
+    }
     const ZipMember& data = *by_name_.at("data.pkl");
-    if (data.size > kMaxPickle)
+    if (data.size > kMaxPickle) {
       Fail(where_, "data.pkl is too large", std::to_string(data.size), "at most " + std::to_string(kMaxPickle));
+    }
     CheckZipMember(file_, data, where_);
     size_t consumed = 0;
     const auto document =
@@ -181,9 +189,10 @@ class ZipContainer {
       const auto it = by_name_.find("data/" + std::string(key));
       if (it == by_name_.end()) Fail(where_, "the storage " + Quoted(key) + " is missing");
       const uint64_t bytes = StorageBytes(*storage, where_);
-      if (it->second->size != bytes)
+      if (it->second->size != bytes) {
         Fail(where_, "wrong size of the storage " + Quoted(key), std::to_string(it->second->size) + " bytes",
              std::to_string(bytes));
+      }
       extents[key] = {storage->dtype, it->second->offset, storage->elements};
     }
     return {false, Tensors(*document, extents, where_)};
@@ -225,8 +234,9 @@ TorchFile ReadLegacy(std::span<const std::byte> file, const std::string& where) 
   };
   const auto protocol = next(pickle::Ids::kNone, "protocol");
   const auto* number = std::get_if<int64_t>(&protocol->root);
-  if (!number || *number != 1001)
+  if (!number || *number != 1001) {
     Fail(where, "unsupported protocol of a legacy file", number ? std::to_string(*number) : "", "1001");
+  }
   const auto system = next(pickle::Ids::kNone, "system information");
   const auto* facts = std::get_if<pickle::Dict*>(&system->root);
   if (!facts) Fail(where, "bad system information of a legacy file");
@@ -250,13 +260,15 @@ TorchFile ReadLegacy(std::span<const std::byte> file, const std::string& where) 
     uint64_t elements = 0;
     for (size_t i = 0; i < 8; ++i) elements |= std::to_integer<uint64_t>(file[position + i]) << (8 * i);
     position += 8;
-    if (elements != storage->second->elements)
+    if (elements != storage->second->elements) {
       Fail(where, "wrong size of the storage " + Quoted(*key), std::to_string(elements) + " elements",
            std::to_string(storage->second->elements));
+    }
     const uint64_t bytes = StorageBytes(*storage->second, where);
     if (bytes > file.size() - position) Fail(where, "the storages reach past the end of the file", {}, {}, kDamaged);
-    if (!extents.emplace(storage->first, Extent{storage->second->dtype, position, elements}).second)
+    if (!extents.emplace(storage->first, Extent{storage->second->dtype, position, elements}).second) {
       Fail(where, "the storage " + Quoted(*key) + " appears twice");
+    }
     position += bytes;
   }
   if (position != file.size()) Fail(where, "bytes after the last storage", std::to_string(file.size() - position));
@@ -273,9 +285,10 @@ TorchFile ParseTorchFile(std::span<const std::byte> file, const std::string& whe
   constexpr unsigned char kZip[] = {'P', 'K', 3, 4};
   if (StartsWith(file, kZip)) return ZipContainer(file, where).Read();
   if (StartsWith(file, kLegacyMagic)) return ReadLegacy(file, where);
-  if (file.size() >= 512 && std::memcmp(file.data() + 257, "ustar", 5) == 0)
+  if (file.size() >= 512 && std::memcmp(file.data() + 257, "ustar", 5) == 0) {
     Fail(where, "the tar container of very old PyTorch is not supported", {}, {},
          "load and save the file once with a PyTorch from 0.4 to now");
+  }
   if (file.empty()) Fail(where, "the file is empty", {}, "a PyTorch weight file", kDamaged);
   const std::string_view head(reinterpret_cast<const char*>(file.data()), std::min<size_t>(file.size(), 16));
   Fail(where, "not a PyTorch weight file", "a file that begins with " + Quoted(head),

@@ -50,19 +50,22 @@ void CheckAgainstIndex(const WeightFile& file, const ShardIndex& index, const fs
     if (it != index.file_of.end() && it->second == file.name) continue;
     const std::string what = "the tensor " + Quoted(tensor.name) + " is in this file, but the index " +
                              (it == index.file_of.end() ? "does not name it" : "puts it in " + Quoted(it->second));
-    if (!IsIgnoredBuffer(tensor.name))
+    if (!IsIgnoredBuffer(tensor.name)) {
       throw Error(
           {.where = where, .what = what, .hint = "index and shards do not belong together: download all files again"});
+    }
     if (warnings) warnings->push_back(where + ": " + what);
   }
   std::vector<std::string> missing;
-  for (const auto& [tensor, name] : index.file_of)
+  for (const auto& [tensor, name] : index.file_of) {
     if (name == file.name && !inside.contains(tensor)) missing.push_back(tensor);
-  if (!missing.empty())
+  }
+  if (!missing.empty()) {
     throw Error({.where = where,
                  .what = "tensors that the index puts in this file are not there",
                  .expected = Listed(missing),
                  .hint = "index and shards do not belong together: download all files again"});
+  }
 }
 
 std::vector<WeightFile> OpenShards(const fs::path& folder, const fs::path& index_path,
@@ -72,13 +75,15 @@ std::vector<WeightFile> OpenShards(const fs::path& folder, const fs::path& index
   const ShardIndex index = ParseShardIndex(text, index_path.string());
   const std::vector<std::string> names = index.Files();
   std::vector<std::string> missing;
-  for (const std::string& name : names)
+  for (const std::string& name : names) {
     if (!fs::exists(folder / name)) missing.push_back(name);
-  if (!missing.empty())
+  }
+  if (!missing.empty()) {
     throw Error({.where = index_path.string(),
                  .what = "files of the checkpoint are missing",
                  .expected = Listed(missing),
                  .hint = "download them into " + folder.string()});
+  }
   std::vector<WeightFile> files;
   for (const std::string& name : names) {
     files.push_back(OpenWeightFile(folder / name));
@@ -92,8 +97,9 @@ std::vector<WeightFile> OpenShards(const fs::path& folder, const fs::path& index
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     const std::string extension = entry.path().extension().string();
-    for (const char* known : {".safetensors", ".bin", ".pt", ".pth", ".gguf", ".msgpack", ".h5"})
+    for (const char* known : {".safetensors", ".bin", ".pt", ".pth", ".gguf", ".msgpack", ".h5"}) {
       if (extension == known) others.push_back(entry.path().filename().string());
+    }
   }
   std::ranges::sort(others);
   throw Error({.where = folder.string(),
@@ -128,32 +134,36 @@ std::vector<WeightFile> OpenWeightFiles(const GgufFile& file) {
   std::vector<WeightFile> files;
   files.push_back(
       {file.path().filename().string(), MappedFile(file.path()), WeightFormat::kGguf, file.header().tensors});
-  if (files[0].map.size() != file.map().size())
+  if (files[0].map.size() != file.map().size()) {
     throw Error({.where = file.path().string(),
                  .what = "the file was changed while it was read",
                  .hint = "try again when its writer is done"});
+  }
   return files;
 }
 
 bool HasWeightFiles(const fs::path& folder) {
   std::error_code ignored;
   for (const char* name :
-       {"model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin"})
+       {"model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin"}) {
     if (fs::exists(folder / name, ignored)) return true;
+  }
   return false;
 }
 
 std::vector<WeightFile> OpenWeightFiles(const fs::path& folder, std::vector<std::string>* warnings) {
-  if (const fs::path index = folder / "model.safetensors.index.json"; fs::exists(index))
+  if (const fs::path index = folder / "model.safetensors.index.json"; fs::exists(index)) {
     return OpenShards(folder, index, warnings);
+  }
   const auto single = [&](const fs::path& path) {
     std::vector<WeightFile> files;
     files.push_back(OpenWeightFile(path));
     return files;
   };
   if (const fs::path file = folder / "model.safetensors"; fs::exists(file)) return single(file);
-  if (const fs::path index = folder / "pytorch_model.bin.index.json"; fs::exists(index))
+  if (const fs::path index = folder / "pytorch_model.bin.index.json"; fs::exists(index)) {
     return OpenShards(folder, index, warnings);
+  }
   if (const fs::path file = folder / "pytorch_model.bin"; fs::exists(file)) return single(file);
   FailNoWeights(folder);
 }
@@ -174,10 +184,11 @@ std::vector<TensorPlace> MatchWeights(const std::vector<WeightEntry>& table, con
       const auto [it, added] = found.emplace(alias ? std::string_view(output) : name, TensorPlace{f, t});
       if (added) continue;
       const std::string_view other = files[it->second.file].tensors[it->second.tensor].name;
-      if (other != name)
+      if (other != name) {
         throw Error({.where = folder,
                      .what = "two output matrices: \"embed_out.weight\" and \"lm_head.weight\"",
                      .expected = "one of the two names"});
+      }
       throw Error({.where = folder,
                    .what = "the tensor " + Quoted(name) + " appears twice",
                    .found = files[it->second.file].name + " and " + files[f].name});
@@ -197,36 +208,39 @@ std::vector<TensorPlace> MatchWeights(const std::vector<WeightEntry>& table, con
     }
     const StoredTensor& tensor = tensor_at(it->second);
     const std::string where = files[it->second.file].map.path().string() + ": tensor " + Quoted(tensor.name);
-    if (!(tensor.shape == entry.shape))
+    if (!(tensor.shape == entry.shape)) {
       throw Error({.where = where,
                    .what = "wrong shape",
                    .found = tensor.shape.ToString(),
                    .expected = entry.shape.ToString() + by,
                    .hint = gguf ? "the file is damaged" : "config.json and weights do not belong together"});
+    }
     const DType type = tensor.dtype.value_or(DType::kBool);
     const bool quantized = gguf && entry.IsMatrix() && IsQuantized(type);
-    if (type != DType::kF32 && type != DType::kF16 && type != DType::kBF16 && type != DType::kF64 && !quantized)
+    if (type != DType::kF32 && type != DType::kF16 && type != DType::kBF16 && type != DType::kF64 && !quantized) {
       throw Error({.where = where,
                    .what = "unsupported type of weights",
                    .found = tensor.stored_as,
                    .expected = !gguf              ? "fp32, fp16, bf16 or fp64"
                                : entry.IsMatrix() ? "F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q4_K or Q4_0"
                                                   : "F32, F16 or BF16"});
+    }
     places.push_back(it->second);
     found.erase(it);
   }
   if (config.tie_word_embeddings && missing.empty()) {
     if (const auto it = found.find(output); it != found.end()) {
-      if (!SameBytes(files[places[0].file], tensor_at(places[0]), files[it->second.file], tensor_at(it->second)))
+      if (!SameBytes(files[places[0].file], tensor_at(places[0]), files[it->second.file], tensor_at(it->second))) {
         throw Error({.where = folder,
                      .what = "config.json ties the output matrix to the embedding, but the files hold another one",
                      .expected = "\"tie_word_embeddings\": false, or no output matrix"});
+      }
       found.erase(it);
     }
   }
   std::vector<std::string> surplus;
   for (const auto& [name, place] : found) surplus.emplace_back(tensor_at(place).name);
-  if (!missing.empty())
+  if (!missing.empty()) {
     throw Error(
         {.where = folder,
          .what = std::to_string(missing.size()) + " of " + std::to_string(table.size()) + " tensors are missing",
@@ -234,13 +248,15 @@ std::vector<TensorPlace> MatchWeights(const std::vector<WeightEntry>& table, con
          .expected = Listed(missing),
          .hint = gguf ? "the file is of another model family, or incomplete"
                       : "the weights are incomplete, or config.json is another model's"});
-  if (!surplus.empty())
+  }
+  if (!surplus.empty()) {
     throw Error(
         {.where = folder,
          .what = "tensors that the model does not have",
          .found = Listed(surplus),
          .expected = "the " + std::to_string(table.size()) + " tensors" + by,
          .hint = gguf ? "the file is of another model family" : "config.json and weights do not belong together"});
+  }
   return places;
 }
 

@@ -35,15 +35,17 @@ std::string ShardName(size_t i, size_t n) {
 struct FolderWriter::WorkFolder {
   explicit WorkFolder(const fs::path& out) {
     std::error_code error;
-    if (fs::exists(fs::symlink_status(out, error)) && !(fs::is_directory(out, error) && fs::is_empty(out, error)))
+    if (fs::exists(fs::symlink_status(out, error)) && !(fs::is_directory(out, error) && fs::is_empty(out, error))) {
       Fail(out, fs::is_directory(out, error) ? "the folder is not empty" : "there is a file of this name",
            "choose a new folder, or remove this one first");
+    }
     const fs::path parent = out.has_parent_path() ? out.parent_path() : fs::path(".");
     if (!fs::is_directory(parent, error)) Fail(out, "its parent folder does not exist", "create " + parent.string());
     std::string name = (parent / ".").string();
     name.append(out.filename().string()).append(".tmp.XXXXXX");
-    if (!mkdtemp(name.data()))
+    if (!mkdtemp(name.data())) {
       Fail(out, std::string("cannot create: ") + std::strerror(errno), "choose a folder that you may write to");
+    }
     path = name;
     // mkdtemp makes it private; the finished folder gets the usual permissions.
     const mode_t mask = umask(0);
@@ -79,15 +81,17 @@ FolderWriter::FolderWriter(const fs::path& out, const ModelConfig& config, const
     shard_bytes += bytes;
     total_bytes_ += bytes;
   }
-  for (size_t i = 0; i < shards.size(); ++i)
+  for (size_t i = 0; i < shards.size(); ++i) {
     shards_.push_back(std::make_unique<SafetensorsWriter>(work_->path / ShardName(i, shards.size()), shards[i]));
+  }
 
   if (shards.size() > 1) {
     nlohmann::ordered_json index;
     index["metadata"]["total_size"] = total_bytes_;
     index["weight_map"] = nlohmann::ordered_json::object();
-    for (size_t i = 0; i < table_.size(); ++i)
+    for (size_t i = 0; i < table_.size(); ++i) {
       index["weight_map"][table_[i].name] = ShardName(places_[i].shard, shards.size());
+    }
     WriteTextFileAtomically(work_->path / "model.safetensors.index.json", index.dump(2) + "\n");
   }
   WriteTextFileAtomically(work_->path / "config.json", WriteConfig(config, options.dtype));
@@ -122,8 +126,9 @@ void FolderWriter::CopyTokenizer(const fs::path& source) {
 void FolderWriter::Commit() {
   for (const auto& shard : shards_) shard->Commit();
   // Renaming a folder over an empty folder is one step of the file system; over anything else it fails.
-  if (std::rename(work_->path.c_str(), out_.c_str()) != 0)
+  if (std::rename(work_->path.c_str(), out_.c_str()) != 0) {
     Fail(out_, std::string("cannot move the finished folder into place: ") + std::strerror(errno));
+  }
   work_->path.clear();
   const fs::path parent = out_.has_parent_path() ? out_.parent_path() : fs::path(".");
   if (const int dir = open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); dir >= 0) {
@@ -145,9 +150,11 @@ uint64_t ParseByteSize(std::string_view text, const std::string& where) {
   if (digits > 0 && digits <= 18) {
     uint64_t value = 0;
     for (const char c : text.substr(0, digits)) value = value * 10 + static_cast<uint64_t>(c - '0');
-    for (const Unit& known : kUnits)
-      if (known.name == unit)
+    for (const Unit& known : kUnits) {
+      if (known.name == unit) {
         if (const std::optional<uint64_t> bytes = CheckedMul(value, known.factor); bytes && *bytes > 0) return *bytes;
+      }
+    }
   }
   throw UsageError({.where = where,
                     .what = "not a size",

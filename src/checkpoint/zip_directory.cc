@@ -74,8 +74,9 @@ class Reader {
     }
     if (at != end) Fail("damaged zip directory");
     std::ranges::sort(extents);
-    for (size_t i = 1; i < extents.size(); ++i)
+    for (size_t i = 1; i < extents.size(); ++i) {
       if (extents[i].first < extents[i - 1].second) Fail("members of the zip archive overlap");
+    }
     return members;
   }
 
@@ -102,21 +103,25 @@ class Reader {
     if (at >= 20 && bytes_.U32(at - 20) == kLocator64) {
       const uint64_t record = bytes_.U64(at - 20 + 8);
       if (bytes_.U32(at - 20 + 4) != 0 || bytes_.U32(at - 20 + 16) > 1) Fail("the zip archive spans several disks");
-      if (record > at - 20 || at - 20 - record < 56 || bytes_.U32(record) != kEndOfDirectory64)
+      if (record > at - 20 || at - 20 - record < 56 || bytes_.U32(record) != kEndOfDirectory64) {
         Fail("damaged zip64 end record", {}, {}, hint);
+      }
       disk = bytes_.U32(record + 16);
       directory_disk = bytes_.U32(record + 20);
       disks_entries = bytes_.U64(record + 24);
       directory = {bytes_.U64(record + 32), bytes_.U64(record + 40), bytes_.U64(record + 48)};
       limit = record;
     }
-    if (disk != 0 || directory_disk != 0 || disks_entries != directory.entries)
+    if (disk != 0 || directory_disk != 0 || disks_entries != directory.entries) {
       Fail("the zip archive spans several disks");
-    if (directory.entries > kMaxMembers)
+    }
+    if (directory.entries > kMaxMembers) {
       Fail("too many members in the zip archive", std::to_string(directory.entries),
            "at most " + std::to_string(kMaxMembers));
-    if (directory.offset > limit || directory.size > limit - directory.offset)
+    }
+    if (directory.offset > limit || directory.size > limit - directory.offset) {
       Fail("the zip directory lies outside the file", {}, {}, hint);
+    }
     return directory;
   }
 
@@ -136,9 +141,10 @@ class Reader {
     const uint16_t flags = bytes_.U16(at + 8);
     const uint16_t method = bytes_.U16(at + 10);
     if (flags & 0x2041) Fail("the zip member " + Quoted(member.name) + " is encrypted");
-    if (method != 0)
+    if (method != 0) {
       Fail("the zip member " + Quoted(member.name) + " is compressed", "method " + std::to_string(method),
            "method 0 (stored), as PyTorch writes");
+    }
     member.crc32 = bytes_.U32(at + 16);
     uint64_t stored = bytes_.U32(at + 20);
     member.size = bytes_.U32(at + 24);
@@ -156,14 +162,16 @@ class Reader {
         field += skip;
       }
       const size_t need = 8 * (size_t{wide_size} + wide_stored + wide_header) + (wide_disk ? 4 : 0);
-      if (extra_end - field < 4 || extra_end - field - 4 < bytes_.U16(field + 2) || bytes_.U16(field + 2) < need)
+      if (extra_end - field < 4 || extra_end - field - 4 < bytes_.U16(field + 2) || bytes_.U16(field + 2) < need) {
         Fail("damaged zip64 sizes of the member " + Quoted(member.name));
+      }
       field += 4;
-      for (auto [wide, value] : {std::pair{wide_size, &member.size}, {wide_stored, &stored}, {wide_header, &header}})
+      for (auto [wide, value] : {std::pair{wide_size, &member.size}, {wide_stored, &stored}, {wide_header, &header}}) {
         if (wide) {
           *value = bytes_.U64(field);
           field += 8;
         }
+      }
       if (wide_disk) disk = bytes_.U32(field);
     }
     if (disk != 0) Fail("the zip archive spans several disks");
@@ -173,16 +181,19 @@ class Reader {
 
   // The data follow the local header, whose extra field differs from the central one (PyTorch pads there).
   void FindData(uint64_t header, uint64_t limit, ZipMember& member) const {
-    if (header > limit || limit - header < 30 || bytes_.U32(header) != kLocalHeader)
+    if (header > limit || limit - header < 30 || bytes_.U32(header) != kLocalHeader) {
       Fail("the zip member " + Quoted(member.name) + " has no local header");
+    }
     const uint64_t name_bytes = bytes_.U16(header + 26);
     const uint64_t whole = 30 + name_bytes + bytes_.U16(header + 28);
     if (limit - header < whole || name_bytes != member.name.size() ||
-        bytes_.Text(header + 30, name_bytes) != member.name || bytes_.U16(header + 8) != 0)
+        bytes_.Text(header + 30, name_bytes) != member.name || bytes_.U16(header + 8) != 0) {
       Fail("the zip member " + Quoted(member.name) + " has a local header that disagrees with the directory");
+    }
     member.offset = header + whole;
-    if (limit - member.offset < member.size)
+    if (limit - member.offset < member.size) {
       Fail("the zip member " + Quoted(member.name) + " reaches past the data of the archive");
+    }
   }
 
   const Bytes bytes_;
@@ -198,10 +209,11 @@ std::vector<ZipMember> ReadZipDirectory(std::span<const std::byte> file, const s
 void CheckZipMember(std::span<const std::byte> file, const ZipMember& member, const std::string& where) {
   const auto* data = reinterpret_cast<const Bytef*>(file.data() + member.offset);
   const auto found = static_cast<uint32_t>(crc32_z(crc32_z(0, nullptr, 0), data, member.size));
-  if (found != member.crc32)
+  if (found != member.crc32) {
     throw Error({.where = where,
                  .what = "damaged: the zip member " + Quoted(member.name) + " does not match its checksum",
                  .hint = "download or copy the file again"});
+  }
 }
 
 }  // namespace stablelm

@@ -32,8 +32,9 @@ std::vector<std::vector<float>> Rows(size_t vocab) {
       const double u = 1 - random.Uniform(2 * r, i), v = random.Uniform(2 * r + 1, i);
       row[i] = static_cast<float>(2.5 * std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * v));
     }
-    for (uint64_t i = 0; i < 40; ++i)
+    for (uint64_t i = 0; i < 40; ++i) {
       row[(997 * i + r) % vocab] += static_cast<float>(14 - 0.3 * static_cast<double>(i));
+    }
     rows.push_back(std::move(row));
   }
   return rows;

@@ -32,8 +32,9 @@ Names NamesOf(std::span<const CommandText> commands) {
     const std::string first = command.name.substr(0, space);
     if (std::ranges::find(names.first, first) == names.first.end()) names.first.push_back(first);
     if (space == std::string::npos) continue;
-    if (names.groups.empty() || names.groups.back().name != first)
+    if (names.groups.empty() || names.groups.back().name != first) {
       names.groups.push_back({.name = first, .commands = {}});
+    }
     names.groups.back().commands.push_back(command.name.substr(space + 1));
   }
   return names;

@@ -85,8 +85,9 @@ class Convert : public Command {
   // llama.cpp adds and multiplies with norms and biases in fp32 only.
   std::vector<DType> GgufTypes(const ModelFolder& model) const {
     std::vector<DType> types;
-    for (size_t i = 0; i < model.table().size(); ++i)
+    for (size_t i = 0; i < model.table().size(); ++i) {
       types.push_back(model.table()[i].IsMatrix() ? MatrixType(model.TensorOf(i), true) : DType::kF32);
+    }
     return types;
   }
 
@@ -112,12 +113,14 @@ class Convert : public Command {
 
   // Of the norms and biases of the model that a GGUF file was made from.
   static std::optional<DType> VectorType(const ModelFolder& model) {
-    if (const GgufFile* gguf = model.source().gguf())
+    if (const GgufFile* gguf = model.source().gguf()) {
       if (const auto name = gguf->header().Text("stablelm.vector_type")) return FloatTypeFromName(*name);
+    }
     const DType first = *model.TensorOf(0).dtype;
     if (first != DType::kF16 && first != DType::kBF16) return std::nullopt;
-    for (size_t i = 0; i < model.table().size(); ++i)
+    for (size_t i = 0; i < model.table().size(); ++i) {
       if (model.table()[i].IsMatrix() && *model.TensorOf(i).dtype != first) return std::nullopt;
+    }
     return first;
   }
 
@@ -148,8 +151,9 @@ class Convert : public Command {
     if (name_) metadata.SetText("general.name", *name_);
     if (licence_) SetLicence(*licence_, metadata);
     std::vector<GgufTensorEntry> tensors;
-    for (size_t i = 0; i < types.size(); ++i)
+    for (size_t i = 0; i < types.size(); ++i) {
       tensors.push_back({GgufTensorName(model.table()[i]), types[i], model.table()[i].shape});
+    }
     GgufWriter writer(out_path_, metadata, tensors);
     CopyAll(
         model, types, QkvOrder::kStacked,
@@ -171,9 +175,11 @@ class Convert : public Command {
       return all;
     }
     if (gguf) {
-      for (const GgufEntry& entry : gguf->header().entries)
-        if (entry.key.starts_with("stablelm.quantize.") || entry.key.starts_with("quantize."))
+      for (const GgufEntry& entry : gguf->header().entries) {
+        if (entry.key.starts_with("stablelm.quantize.") || entry.key.starts_with("quantize.")) {
           metadata.Remove(entry.key);
+        }
+      }
     }
     // The embedding comes first in the table; files of mixed floats are rare and the number is for show.
     metadata.Set<uint32_t>("general.file_type", GgufFileTypeOf(types[0]));
@@ -204,8 +210,9 @@ class Convert : public Command {
     const GgufFile* gguf = source.gguf();
     if (!gguf) return;
     const GgufHeader& header = gguf->header();
-    if (source.HasTokenizer() && !header.Find("tokenizer.huggingface.json"))
+    if (source.HasTokenizer() && !header.Find("tokenizer.huggingface.json")) {
       writer.WriteText("tokenizer.json", WriteTokenizerJson(ReadGgufTokenizer(header)));
+    }
     const auto licence = header.Text("general.license");
     if (licence && !header.Find("stablelm.readme")) {
       const auto line = [](std::string_view text) { return std::string(text.substr(0, text.find('\n'))); };

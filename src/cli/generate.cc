@@ -143,8 +143,9 @@ void GenerateCommand::CheckInput() const {
   if (!conversation_.Given()) return conversation_.RequireNoConversationOptions();
   const char* option = conversation_.user ? "--user" : "--messages";
   if (ids_ || text) refuse(option, "the prompt is given twice, as a conversation and as it is");
-  if (parse_special_)
+  if (parse_special_) {
     refuse("--parse-special", "contradicts a conversation, whose texts are never searched for tokens");
+  }
 }
 
 // Whether the kinds of generation that are asked for go together.

@@ -154,16 +154,18 @@ class Inspect : public Command {
       add("config.json", fs::file_size(folder / "config.json"), "json");
       if (model.source().HasTokenizer()) add("tokenizer.json", fs::file_size(folder / "tokenizer.json"), "json");
     }
-    for (const WeightFile& file : model.files())
+    for (const WeightFile& file : model.files()) {
       add(file.name, file.map.size(), NameOf(file.format))["tensors"] = file.tensors.size();
+    }
     if (!hash_) return files;
     Progress progress("Hashing", total, Progress::Unit::kBytes, out.show_progress());
     for (Json& file : files) {
       const fs::path path = folder / file["name"].get<std::string>();
       file["sha256"] = Sha256HexOfFile(path, [&](size_t bytes) { progress.Add(bytes); });
     }
-    for (const WeightFile& file : model.files())
+    for (const WeightFile& file : model.files()) {
       if (file.format == WeightFormat::kTorchZip) CheckTorchStorages(file.map.bytes(), file.map.path().string());
+    }
     return files;
   }
 
@@ -202,8 +204,9 @@ class Inspect : public Command {
     object["files"] = files;
     if (const GgufFile* gguf = model.source().gguf()) {
       Json keys = Json::object();
-      for (const GgufEntry& entry : gguf->header().entries)
+      for (const GgufEntry& entry : gguf->header().entries) {
         keys[std::string(entry.key)] = {{"type", NameOf(entry.type)}, {"value", ShownValue(gguf->header(), entry)}};
+      }
       object["gguf"] = {{"version", gguf->header().version}, {"alignment", gguf->header().alignment}, {"keys", keys}};
     }
     if (tensors_) {
@@ -224,13 +227,14 @@ class Inspect : public Command {
       object["tensors"] = std::move(list);
     }
     object["tokenizer"] = nullptr;
-    if (tokenizer)
+    if (tokenizer) {
       object["tokenizer"] = {{"size", tokenizer->size},
                              {"merges", tokenizer->merges},
                              {"added_tokens", tokenizer->added_tokens},
                              {"special_tokens", tokenizer->special_tokens},
                              {"largest_id", tokenizer->largest_id},
                              {"nfc", tokenizer->nfc}};
+    }
     object["warnings"] = warnings;
     out.Json(object);
   }
@@ -259,25 +263,29 @@ class Inspect : public Command {
     std::string ends;
     for (const int32_t id : c.eos_ids) ends += (ends.empty() ? "" : " ") + std::to_string(id);
     line("end ids", ends);
-    if (tokenizer)
+    if (tokenizer) {
       line("tokenizer", std::to_string(tokenizer->size) + " tokens, " + std::to_string(tokenizer->merges) +
                             " merges, " + std::to_string(tokenizer->added_tokens) + " added (" +
                             std::to_string(tokenizer->special_tokens) + " special)" + (tokenizer->nfc ? ", NFC" : ""));
+    }
     for (const Json& file : files) {
       std::string text = file["name"].get<std::string>() + ", " + HumanBytes(file["bytes"].get<uint64_t>());
-      if (file.contains("tensors"))
+      if (file.contains("tensors")) {
         text += ", " + file["format"].get<std::string>() + ", " + std::to_string(file["tensors"].get<size_t>()) +
                 " tensors";
+      }
       if (file.contains("sha256")) text += "\n            sha256 " + file["sha256"].get<std::string>();
       line("file", text);
     }
     if (!tensors_) return;
-    for (const WeightFile& file : model.files())
-      for (const StoredTensor& tensor : file.tensors)
+    for (const WeightFile& file : model.files()) {
+      for (const StoredTensor& tensor : file.tensors) {
         line("tensor", tensor.name + " " + TypeOf(tensor) + " " + tensor.shape.ToString() + " at byte " +
                            std::to_string(tensor.offset) + " of " + file.name +
                            (IsIgnoredBuffer(tensor.name) ? " (ignored buffer)" : "") +
                            (tensor.contiguous() ? "" : " (strided view)"));
+      }
+    }
   }
 
   // What people ask about a file that somebody gave them; with --keys all of it.
@@ -288,15 +296,17 @@ class Inspect : public Command {
                                                               {"source", "general.source.url"},
                                                               {"chat", "stablelm.chat"}};
     for (const auto& [label, key] : kShown) {
-      if (const GgufEntry* entry = header.Find(key); entry && entry->type == GgufType::kString)
+      if (const GgufEntry* entry = header.Find(key); entry && entry->type == GgufType::kString) {
         line(label, TextOf(header, *entry, 120));
+      }
     }
     if (const auto record = CheckOf(header, nullptr)) line("check", CheckText(*record));
     if (!keys_) return;
-    for (const GgufEntry& entry : header.entries)
+    for (const GgufEntry& entry : header.entries) {
       line("key", std::string(entry.key) + " " +
                       (entry.type == GgufType::kArray ? "" : std::string(NameOf(entry.type)) + " ") +
                       TextOf(header, entry, 200));
+    }
   }
 
   std::string path_;

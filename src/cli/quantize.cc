@@ -147,9 +147,10 @@ class Quantize : public Command {
 
   static nlohmann::ordered_json PlanJson(const Plan& plan) {
     nlohmann::ordered_json lines = nlohmann::ordered_json::object();
-    for (const auto& [type, line] : plan.lines)
+    for (const auto& [type, line] : plan.lines) {
       lines[std::string(GgufNameOf(type))] = {
           {"tensors", line.tensors}, {"weights", line.elements}, {"bytes", line.bytes}};
+    }
     return lines;
   }
 
@@ -219,8 +220,9 @@ class Quantize : public Command {
                    .found = "importance of " + std::to_string(importance.columns.size()) + " other matrices",
                    .hint = "is it of another model?"});
     }
-    if (used < wanted)
+    if (used < wanted) {
       out.Note("importance for " + std::to_string(used) + " of " + std::to_string(wanted) + " matrices");
+    }
     return weights;
   }
 
@@ -228,20 +230,23 @@ class Quantize : public Command {
                  const std::vector<std::vector<float>>& weights, Output& out) {
     GgufMetadata metadata = GgufMetadataOf(model);
     // What a file that is quantized again says of its first time.
-    for (const char* key : {"stablelm.quantize.type", "stablelm.quantize.rules", "quantize.imatrix.file"})
+    for (const char* key : {"stablelm.quantize.type", "stablelm.quantize.rules", "quantize.imatrix.file"}) {
       metadata.Remove(key);
+    }
     metadata.Set<uint32_t>("general.file_type", mix.file_type);
     metadata.Set<uint32_t>("general.quantization_version", 2);
     metadata.SetText("stablelm.quantize.type", mix.name);
     std::vector<std::string> rules;
-    for (const TensorRule& rule : types_.rules)
+    for (const TensorRule& rule : types_.rules) {
       rules.push_back(rule.pattern + "=" + std::string(GgufNameOf(rule.type)));
+    }
     if (!rules.empty()) metadata.SetTexts("stablelm.quantize.rules", rules);
     if (!imatrix_.empty()) metadata.SetText("quantize.imatrix.file", fs::path(imatrix_).filename().string());
     if (gate_.Asked()) gate_.SetKeys(metadata);
     std::vector<GgufTensorEntry> tensors;
-    for (size_t i = 0; i < types.size(); ++i)
+    for (size_t i = 0; i < types.size(); ++i) {
       tensors.push_back({GgufTensorName(model.table()[i]), types[i], model.table()[i].shape});
+    }
 
     const auto start = Clock::now();
     GgufWriter writer(out_path_, metadata, tensors);

@@ -102,8 +102,9 @@ std::string ReadTextInput(const TextInput& input, Output& out) {
 }
 
 std::string CheckedUtf8(std::string bytes, const std::string& where, bool replace) {
-  if (!replace)
+  if (!replace) {
     return RequiredUtf8(std::move(bytes), where, "--invalid-utf8 replace puts U+FFFD in place of such bytes");
+  }
   if (utf8::FirstInvalid(bytes) == utf8::kValid) return bytes;
   return utf8::ReplaceInvalid(bytes);
 }

@@ -87,8 +87,9 @@ std::optional<QualityRecord> ReadQualityKeys(const GgufHeader& header) {
   record.text_sha256 = Required(header, kTextSha256, header.Text(kTextSha256));
   record.window = Count(header, kWindow);
   record.quality.tokens = Count(header, kTokens);
-  for (const NumberKey& number : kNumbers)
+  for (const NumberKey& number : kNumbers) {
     record.quality.*number.value = Required(header, number.key, header.Real(number.key));
+  }
   return record;
 }
 

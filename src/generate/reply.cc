@@ -36,8 +36,9 @@ SamplerSetup SetupOf(const GenerateRequest& request) {
 TokenLimit LimitOf(const GenerateRequest& request, int64_t room) {
   constexpr int64_t kMost = int64_t{1} << 31;  // the largest max_new_tokens
   const int64_t most = request.keep_on_shift && room >= 0 ? kMost : room;
-  if (request.max_new_tokens && *request.max_new_tokens <= most)
+  if (request.max_new_tokens && *request.max_new_tokens <= most) {
     return {*request.max_new_tokens, FinishReason::kLength};
+  }
   if (most > room) return {most, FinishReason::kLength};
   return {room, FinishReason::kContext};
 }

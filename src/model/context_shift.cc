@@ -160,12 +160,13 @@ void ShiftContext(KvSequence& sequence, int64_t keep, int64_t dropped, const Rot
   const KvLayout& layout = cache.layout();
   const std::vector<Run> runs = RunsOf(keep, dropped, sequence.length());
   std::atomic<bool> fits{true};
-  if (!runs.empty())
+  if (!runs.empty()) {
     pool.ForEach(static_cast<size_t>(cache.n_layers() * layout.n_heads), [&](size_t task, size_t) {
       const int64_t layer = static_cast<int64_t>(task) / layout.n_heads;
       const int64_t head = static_cast<int64_t>(task) % layout.n_heads;
       if (!ShiftHead(sequence, layer, head, runs, rotary, dropped)) fits.store(false, std::memory_order_relaxed);
     });
+  }
   Finish(sequence, keep, dropped, fits.load());
 }
 

@@ -33,8 +33,9 @@ class WeightPlanner {
       return;
     }
     bytes_.allocated += Packed(type, entry.shape[0], entry.shape[1]);
-    if (copied || stored == DType::kF64)
+    if (copied || stored == DType::kF64) {
       largest_copy_ = std::max<uint64_t>(largest_copy_, BytesOf(plain, entry.shape.NumElements()));
+    }
   }
 
   WeightBytes Result(const ModelConfig& config) {
@@ -108,8 +109,9 @@ MemoryPlan PlanMemory(const ModelConfig& config, const WeightBytes& weights, con
 void RequireFits(const MemoryPlan& plan, uint64_t available) {
   if (plan.Total() <= available) return;
   std::string parts;
-  for (const MemoryPart& part : plan.parts)
+  for (const MemoryPart& part : plan.parts) {
     parts += (parts.empty() ? "" : ", ") + part.name + " " + HumanBytes(part.bytes);
+  }
   throw Error(
       {.where = "memory",
        .what = "this run does not fit",

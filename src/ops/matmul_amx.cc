@@ -125,8 +125,9 @@ void MultiplyPiece(const float* x, Words w, size_t steps, bool first, float (*su
     if constexpr (kTiles == 2) Tiles::Zero<2>(), Tiles::Zero<3>();
   } else {
     Tiles::Load<0>(sums[0], kStride), Tiles::Load<1>(sums[0] + kHalf, kStride);
-    if constexpr (kTiles == 2)
+    if constexpr (kTiles == 2) {
       Tiles::Load<2>(sums[kTileHeight], kStride), Tiles::Load<3>(sums[kTileHeight] + kHalf, kStride);
+    }
   }
   for (size_t step = 0; step < steps; ++step) {
     next.Ask();
@@ -145,8 +146,9 @@ void MultiplyPiece(const float* x, Words w, size_t steps, bool first, float (*su
     }
   }
   Tiles::Store<0>(sums[0], kStride), Tiles::Store<1>(sums[0] + kHalf, kStride);
-  if constexpr (kTiles == 2)
+  if constexpr (kTiles == 2) {
     Tiles::Store<2>(sums[kTileHeight], kStride), Tiles::Store<3>(sums[kTileHeight] + kHalf, kStride);
+  }
 }
 
 // Rows [0, height) of x, as many stages as that takes.

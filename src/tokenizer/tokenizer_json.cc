@@ -171,8 +171,9 @@ class Reader {
     for (const char* option : {"continuing_subword_prefix", "end_of_word_suffix"}) {
       const auto value = Get(model, option);
       const std::string field = std::string("model.") + option;
-      if (value && !AsString(*value, field).empty())
+      if (value && !AsString(*value, field).empty()) {
         Fail(field, "not supported", Quoted(AsString(*value, field)), "null");
+      }
     }
     // An unknown token is never needed: every byte that text can hold has a symbol (checked below).
     if (Get(model, "unk_token") && Flag(model, "fuse_unk", "model", false)) {
@@ -301,8 +302,9 @@ class Reader {
       *right = line.substr(space + 1);
     } else {
       array pair;
-      if (item.get(pair) != simdjson::SUCCESS)
+      if (item.get(pair) != simdjson::SUCCESS) {
         Fail(MergeName(rank), "wrong type", TypeName(item), "a string or a pair");
+      }
       if (pair.size() != 2) Fail(MergeName(rank), "not a pair", std::to_string(pair.size()) + " strings", "2");
       *left = AsString(pair.at(0).value(), MergeName(rank));
       *right = AsString(pair.at(1).value(), MergeName(rank));

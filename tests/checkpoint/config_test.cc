@@ -156,15 +156,17 @@ TEST(ConfigTest, ValuesThatChangeTheArithmeticComeFromTheFile) {
   EXPECT_FALSE(Parse(With("use_parallel_residual", false)).parallel_residual);
   EXPECT_TRUE(Parse(With("tie_word_embeddings", true)).tie_word_embeddings);
   EXPECT_THAT(Parse(With("eos_token_id", {5, 6})).eos_ids, ElementsAre(5, 6));
-  for (const char* act : {"gelu_new", "gelu_fast", "gelu_pytorch_tanh"})
+  for (const char* act : {"gelu_new", "gelu_fast", "gelu_pytorch_tanh"}) {
     EXPECT_EQ(Parse(With("hidden_act", act)).activation, Activation::kGeluTanh);
+  }
 }
 
 TEST(ConfigTest, DefaultsAndUnknownKeysAreReported) {
   Json json = Old();
   for (const char* key :
-       {"rotary_pct", "rotary_emb_base", "hidden_act", "layer_norm_eps", "use_parallel_residual", "eos_token_id"})
+       {"rotary_pct", "rotary_emb_base", "hidden_act", "layer_norm_eps", "use_parallel_residual", "eos_token_id"}) {
     json.erase(key);
+  }
   json["sliding_window"] = 5;
   std::vector<std::string> warnings;
   const ModelConfig config = Parse(json, &warnings);
@@ -219,19 +221,22 @@ TEST(ConfigTest, WrittenConfigReadsBack) {
     EXPECT_FALSE(again.parallel_residual);
     EXPECT_THAT(again.eos_ids, ElementsAre(1, 2));
     const Json written = Json::parse(text);
-    for (const char* key : {"rotary_pct", "rotary_emb_base", "rope_parameters", "torch_dtype", "architectures"})
+    for (const char* key : {"rotary_pct", "rotary_emb_base", "rope_parameters", "torch_dtype", "architectures"}) {
       EXPECT_TRUE(written.contains(key)) << key;
+    }
   }
 }
 
 TEST(WeightTableTest, IgnoredBuffers) {
   for (const char* name : {"gpt_neox.layers.0.attention.bias", "gpt_neox.layers.15.attention.masked_bias",
-                           "gpt_neox.layers.3.attention.rotary_emb.inv_freq", "gpt_neox.rotary_emb.inv_freq"})
+                           "gpt_neox.layers.3.attention.rotary_emb.inv_freq", "gpt_neox.rotary_emb.inv_freq"}) {
     EXPECT_TRUE(IsIgnoredBuffer(name)) << name;
+  }
   for (const char* name :
        {"gpt_neox.layers.0.attention.dense.bias", "gpt_neox.layers.x.attention.bias", "gpt_neox.layers..attention.bias",
-        "gpt_neox.layers.0", "attention.bias", "gpt_neox.layers.0.attention.bias2", "embed_out.weight"})
+        "gpt_neox.layers.0", "attention.bias", "gpt_neox.layers.0.attention.bias2", "embed_out.weight"}) {
     EXPECT_FALSE(IsIgnoredBuffer(name)) << name;
+  }
 }
 
 }  // namespace

@@ -162,10 +162,11 @@ TEST_F(GgufModel, MissingKeysAreNamed) {
   for (const char* key :
        {"general.architecture", "gptneox.context_length", "gptneox.embedding_length", "gptneox.block_count",
         "gptneox.feed_forward_length", "gptneox.use_parallel_residual", "gptneox.rope.dimension_count",
-        "gptneox.attention.head_count", "gptneox.attention.layer_norm_epsilon"})
+        "gptneox.attention.head_count", "gptneox.attention.layer_norm_epsilon"}) {
     EXPECT_THAT(Refusal([&](GgufMetadata& m) { m.Remove(key); }),
                 AllOf(HasSubstr("model.gguf: key \"" + std::string(key) + "\""), HasSubstr("missing")))
         << key;
+  }
   // These have a meaning when they are not there.
   EXPECT_EQ(Refusal([](GgufMetadata& m) { m.Remove("gptneox.rope.freq_base"); }), "");
   EXPECT_EQ(Refusal([](GgufMetadata& m) { m.Remove("gptneox.vocab_size"); }), "");
@@ -198,9 +199,10 @@ TEST_F(GgufModel, SizesThatMakeNoSenseAreNamed) {
   EXPECT_THAT(with("gptneox.vocab_size", 11), AllOf(HasSubstr("disagrees"), HasSubstr("found 11, expected 10")));
   EXPECT_THAT(with("tokenizer.ggml.eos_token_id", 10), HasSubstr("not a token of the vocabulary"));
   EXPECT_THAT(with("gptneox.use_parallel_residual", 1), HasSubstr("expected a bool"));
-  for (const float eps : {0.0f, -1.0f, 1.0f, NAN})
+  for (const float eps : {0.0f, -1.0f, 1.0f, NAN}) {
     EXPECT_THAT(Refusal([&](GgufMetadata& m) { m.Set<float>("gptneox.attention.layer_norm_epsilon", eps); }),
                 HasSubstr("out of range"));
+  }
   EXPECT_THAT(Refusal([&](GgufMetadata& m) { m.Set<float>("gptneox.rope.freq_base", INFINITY); }),
               HasSubstr("out of range"));
 }
@@ -267,8 +269,9 @@ TEST_F(GgufTensors, QuantizedMatricesAreDecodedWhenAskedFor) {
   const auto model = ModelFolder::Open(Tiny(config).string());
   const auto write = [&](DType matrices, DType vectors) {
     std::vector<GgufTensorEntry> tensors;
-    for (const WeightEntry& entry : model->table())
+    for (const WeightEntry& entry : model->table()) {
       tensors.push_back({GgufTensorName(entry), entry.IsMatrix() ? matrices : vectors, entry.shape});
+    }
     fs::remove(File());
     GgufWriter writer(File(), GgufMetadataOf(*model), tensors);
     for (size_t i = 0; i < tensors.size(); ++i) {
@@ -342,8 +345,9 @@ class GgufTokenizerTest : public GgufModel {
     ASSERT_GT(vectors.size(), 50u);
     for (const auto& item : vectors) texts.push_back(item.at("text"));
     for (const std::string& text : texts) {
-      for (const bool special : {false, true})
+      for (const bool special : {false, true}) {
         ASSERT_EQ(got.Encode(text, {.parse_special = special}), want.Encode(text, {.parse_special = special})) << text;
+      }
     }
     for (int32_t id = 0; id < want.size(); ++id) ASSERT_EQ(got.TokenBytes(id), want.TokenBytes(id));
     EXPECT_EQ(got.IsSpecial(725), want.IsSpecial(725));
@@ -376,8 +380,9 @@ TEST_F(GgufTokenizerTest, TheCarriedJsonIsPreferred) {
 }
 
 TEST_F(GgufTokenizerTest, NamesOfTheSplitting) {
-  for (const char* pre : {"olmo", "mpt", "gpt-2", "default"})
+  for (const char* pre : {"olmo", "mpt", "gpt-2", "default"}) {
     EXPECT_TRUE(Read([&](GgufMetadata& m) { m.SetText("tokenizer.ggml.pre", pre); }).warnings().empty()) << pre;
+  }
   EXPECT_TRUE(Read([&](GgufMetadata& m) { m.Remove("tokenizer.ggml.pre"); }).warnings().empty());
   const Tokenizer other = Read([](GgufMetadata& m) { m.SetText("tokenizer.ggml.pre", "llama-bpe"); });
   ASSERT_EQ(other.warnings().size(), 1u);

@@ -150,8 +150,9 @@ TEST(GgufBroken, WrongMagic) {
 }
 TEST(GgufBroken, EmptyAndShort) {
   const std::string whole = GgufBytes().Encoded();
-  for (const size_t bytes : {0u, 3u, 7u, 15u, 23u})
+  for (const size_t bytes : {0u, 3u, 7u, 15u, 23u}) {
     EXPECT_THAT(Refusal(whole.substr(0, bytes)), AllOf(HasSubstr("past the end of the file"), HasSubstr("truncated")));
+  }
 }
 TEST(GgufBroken, VersionOne) {
   GgufBytes file;
@@ -191,13 +192,15 @@ TEST(GgufBroken, CutAnywhereInTheHeader) {
   file.data_bytes = 32;
   const std::string whole = file.Encoded();
   ASSERT_EQ(Refusal(whole), "");
-  for (size_t bytes = 0; bytes < whole.size(); ++bytes)
+  for (size_t bytes = 0; bytes < whole.size(); ++bytes) {
     EXPECT_THAT(Refusal(whole.substr(0, bytes)), HasSubstr("(byte ")) << bytes;
+  }
 }
 TEST(GgufBroken, EmptyKey) { EXPECT_THAT(RefusedKey(GgufKey("", 0, "x")), HasSubstr("key 0 (byte 24): an empty key")); }
 TEST(GgufBroken, KeyWithOtherCharacters) {
-  for (const char* key : {"a b", "a\nb", "\xC3\xA9", "a\x7F"})
+  for (const char* key : {"a b", "a\nb", "\xC3\xA9", "a\x7F"}) {
     EXPECT_THAT(RefusedKey(GgufKey(key, 0, "x")), HasSubstr("not a key")) << key;
+  }
 }
 TEST(GgufBroken, KeyTooLong) {
   EXPECT_THAT(RefusedKey(GgufKey(std::string(65536, 'a'), 0, "x")),
@@ -222,16 +225,18 @@ TEST(GgufBroken, FlagsOtherThanZeroAndOne) {
   EXPECT_THAT(RefusedKey(GgufKey("a.b", 9, GgufArrayOf(7, 2, "\x01\x03"))), HasSubstr("found 3"));
 }
 TEST(GgufBroken, StringPastTheEnd) {
-  for (const uint64_t bytes : {uint64_t{1000}, std::numeric_limits<uint64_t>::max()})
+  for (const uint64_t bytes : {uint64_t{1000}, std::numeric_limits<uint64_t>::max()}) {
     EXPECT_THAT(RefusedKey(GgufKey("a.b", 8, LittleEndian(bytes) + "x")), HasSubstr("key \"a.b\""));
+  }
   EXPECT_THAT(RefusedKey(GgufKey("a.b", 9, GgufArrayOf(8, 1, LittleEndian(uint64_t{1000}) + "x"))),
               HasSubstr("\"a.b\""));
 }
 TEST(GgufBroken, ArrayWithAWildCount) {
   for (const uint32_t type : {0u, 4u, 7u, 8u, 9u, 12u}) {
-    for (const uint64_t size : {uint64_t{1000}, uint64_t{1} << 60, std::numeric_limits<uint64_t>::max()})
+    for (const uint64_t size : {uint64_t{1000}, uint64_t{1} << 60, std::numeric_limits<uint64_t>::max()}) {
       EXPECT_THAT(RefusedKey(GgufKey("a.b", 9, GgufArrayOf(type, size, "xxxxxxxxxxxx"))),
                   AllOf(HasSubstr("more elements than the file has room for"), HasSubstr(std::to_string(size))));
+    }
   }
 }
 TEST(GgufBroken, ArrayOfAnUnknownType) {
@@ -244,9 +249,10 @@ TEST(GgufBroken, ArraysNestedTooDeeply) {
   EXPECT_THAT(RefusedKey(GgufKey("a.b", 9, GgufArrayOf(9, 1, value))), HasSubstr("nested too deeply"));
 }
 TEST(GgufBroken, AlignmentIsAPowerOfTwo) {
-  for (const uint32_t alignment : {0u, 1u, 4u, 24u, 33u, 0xFFFFFFFFu})
+  for (const uint32_t alignment : {0u, 1u, 4u, 24u, 33u, 0xFFFFFFFFu}) {
     EXPECT_THAT(RefusedKey(GgufKey("general.alignment", 4, LittleEndian(alignment))),
                 AllOf(HasSubstr("\"general.alignment\""), HasSubstr("found " + std::to_string(alignment))));
+  }
   EXPECT_THAT(RefusedKey(GgufKey("general.alignment", 10, LittleEndian(uint64_t{32}))), HasSubstr("a u32"));
   EXPECT_THAT(RefusedKey(GgufKey("general.alignment", 8, GgufString("32"))), HasSubstr("found string"));
 }
@@ -274,18 +280,20 @@ TEST(GgufBroken, ProductOfDimensionsOverflows) {
                                             {uint64_t{1} << 32, uint64_t{1} << 31},
                                             {1, ~uint64_t{0}},
                                             {uint64_t{1} << 33, uint64_t{1} << 33},
-                                            {1 << 16, 1 << 16, 1 << 16, 1 << 16}})
+                                            {1 << 16, 1 << 16, 1 << 16, 1 << 16}}) {
     EXPECT_THAT(RefusedTensor({.dims = dims}), HasSubstr("the product of the dimensions is too large"));
+  }
   // No product of some of them may overflow, in whatever order a reader multiplies.
   EXPECT_THAT(RefusedTensor({.dims = {uint64_t{1} << 33, 0, uint64_t{1} << 33}}), HasSubstr("too large"));
   // The elements fit into 64 bits, their bytes do not.
   EXPECT_THAT(RefusedTensor({.dims = {uint64_t{1} << 62}}), HasSubstr("too large"));
 }
 TEST(GgufBroken, UnknownTypeOfTensorIsNamed) {
-  for (const uint32_t type : {4u, 5u, 31u, 36u, 1000u})
+  for (const uint32_t type : {4u, 5u, 31u, 36u, 1000u}) {
     EXPECT_THAT(RefusedTensor({.type = type}),
                 AllOf(HasSubstr("tensor \"t\" (byte "), HasSubstr("unknown type of tensor"),
                       HasSubstr("found type " + std::to_string(type))));
+  }
 }
 TEST(GgufBroken, RowIsNotAWholeNumberOfBlocks) {
   EXPECT_THAT(RefusedTensor({.dims = {128, 2}, .type = 12}),
@@ -298,8 +306,9 @@ TEST(GgufBroken, OffsetIsNotAligned) {
 TEST(GgufBroken, DataPastTheEnd) {
   EXPECT_THAT(RefusedTensor({}, 15), AllOf(HasSubstr("tensor \"t\" (byte 24)"), HasSubstr("past the end of the file"),
                                            HasSubstr("found 15 bytes of data, expected at least 16")));
-  for (const uint64_t offset : {uint64_t{32}, uint64_t{1} << 62, ~uint64_t{31}})
+  for (const uint64_t offset : {uint64_t{32}, uint64_t{1} << 62, ~uint64_t{31}}) {
     EXPECT_THAT(RefusedTensor({.offset = offset}, 47), HasSubstr("past the end of the file")) << offset;
+  }
 }
 TEST(GgufBroken, FileEndsBeforeTheDataOfATensorWithoutElements) {
   GgufBytes file;

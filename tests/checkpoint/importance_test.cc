@@ -28,8 +28,9 @@ class ImportanceTest : public testing::Test {
     GgufMetadata metadata;
     if (!type.empty()) metadata.SetText("general.type", type);
     std::vector<GgufTensorEntry> entries;
-    for (const Tensor& tensor : tensors)
+    for (const Tensor& tensor : tensors) {
       entries.push_back({tensor.name, DType::kF32, {static_cast<int64_t>(tensor.values.size())}});
+    }
     GgufWriter writer(path, metadata, entries);
     for (size_t i = 0; i < tensors.size(); ++i) writer.WriteAt(i, 0, std::as_bytes(std::span(tensors[i].values)));
     writer.Commit();

@@ -39,8 +39,9 @@ class LoadedWeightsTest : public testing::Test {
 
 TEST_F(LoadedWeightsTest, MixedTypesStayAsStoredAndDoubleBecomesFloat) {
   auto tensors = TinyTensors(TinyConfig());
-  for (size_t i = 0; i < tensors.size(); ++i)
+  for (size_t i = 0; i < tensors.size(); ++i) {
     tensors[i].dtype = std::array{DType::kF32, DType::kF16, DType::kBF16, DType::kF64}[i % 4];
+  }
   Weights(tensors);
   const LoadedWeights weights = Load();
   const auto folder = ModelFolder::Open(temp_.path().string());
@@ -121,8 +122,9 @@ TEST_F(LoadedWeightsTest, TensorsLargerThanAPieceOfWork) {
   tensors[0].values[4'400'000] = HUGE_VALF;
   Weights(tensors);
   const LoadOptions stored{.dtype = {}, .check_values = true, .show_progress = false, .pool = &pool};
-  for (const LoadOptions& checked : {options, stored})
+  for (const LoadOptions& checked : {options, stored}) {
     EXPECT_THAT(ErrorText([&] { Load(checked); }), AllOf(HasSubstr("embed_in"), HasSubstr("flat index 4400000 ")));
+  }
 }
 
 TEST_F(LoadedWeightsTest, TiedModelGivesTheEmbeddingAsOutput) {
@@ -165,8 +167,9 @@ TEST_F(LoadedWeightsTest, TransposedTensorOfATorchFileIsGathered) {
   for (const LoadOptions& options : {LoadOptions{}, half}) {
     const LoadedWeights weights = Load(options);
     const std::vector<float> output = Floats(weights.Get(WeightKind::kOutput));
-    for (size_t row = 0; row < 10; ++row)
+    for (size_t row = 0; row < 10; ++row) {
       for (size_t column = 0; column < 8; ++column) ASSERT_EQ(output[row * 8 + column], TinyValue(row + 10 * column));
+    }
     EXPECT_EQ(Floats(weights.Get(WeightKind::kEmbedding))[9], TinyValue(9));
   }
 }

@@ -39,8 +39,9 @@ class ModelFolderTest : public testing::Test {
     WriteTinySafetensors(model_ / "s1.safetensors", {all.begin(), all.begin() + half});
     WriteTinySafetensors(model_ / "s2.safetensors", {all.begin() + half, all.end()});
     nlohmann::json index = {{"metadata", {{"total_size", 1}}}};
-    for (size_t i = 0; i < all.size(); ++i)
+    for (size_t i = 0; i < all.size(); ++i) {
       index["weight_map"][all[i].name] = i < all.size() / 2 ? "s1.safetensors" : "s2.safetensors";
+    }
     damage(index);
     WriteTextFileAtomically(model_ / "model.safetensors.index.json", index.dump());
   }
@@ -144,8 +145,9 @@ TEST_F(ModelFolderTest, OutputMatrixMayBeCalledLmHead) {
 TEST_F(ModelFolderTest, OldBuffersAreIgnored) {
   auto tensors = TinyTensors(TinyConfig());
   for (const char* name : {"gpt_neox.layers.0.attention.bias", "gpt_neox.layers.1.attention.masked_bias",
-                           "gpt_neox.layers.0.attention.rotary_emb.inv_freq"})
+                           "gpt_neox.layers.0.attention.rotary_emb.inv_freq"}) {
     tensors.push_back({name, DType::kF32, {1, 1, 3}, {}});
+  }
   Weights(tensors);
   EXPECT_EQ(Refusal(model_), "");
 }
@@ -221,8 +223,9 @@ TEST(ShardIndexTest, Broken) {
   EXPECT_THAT(refusal(R"({"weight_map":[]})"), HasSubstr("not an index"));
   EXPECT_THAT(refusal(R"({"weight_map":{"x":1}})"), HasSubstr("not a string"));
   EXPECT_THAT(refusal(R"({"weight_map":{"x":"a","x":"b"}})"), HasSubstr("appears twice"));
-  for (const char* name : {"", ".", "..", "../a", "/etc/passwd", "a/b", "a\\\\b", "C:a", "a\\u0000b", "a\\nb"})
+  for (const char* name : {"", ".", "..", "../a", "/etc/passwd", "a/b", "a\\\\b", "C:a", "a\\u0000b", "a\\nb"}) {
     EXPECT_THAT(refusal(std::string(R"({"weight_map":{"x":")") + name + "\"}}"), HasSubstr("unsafe file name")) << name;
+  }
 }
 
 // ---- the hub's cache ----
@@ -232,8 +235,9 @@ TEST(HubIdTest, Forms) {
   EXPECT_EQ(ParseHubId("a/b")->revision, "main");
   EXPECT_EQ(ParseHubId("a/b@refs/pr/1")->revision, "refs/pr/1");
   for (const char* text :
-       {"", "a", "a/", "/a", "a/b/c", "./a", "../a", "a/..", "a b/c", "a/b@", "a/b@../x", "a/b@x//y"})
+       {"", "a", "a/", "/a", "a/b/c", "./a", "../a", "a/..", "a b/c", "a/b@", "a/b@../x", "a/b@x//y"}) {
     EXPECT_FALSE(ParseHubId(text)) << text;
+  }
 }
 
 class HubCacheTest : public testing::Test {

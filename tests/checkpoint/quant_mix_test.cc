@@ -26,8 +26,9 @@ struct Model {
     return ChooseTypes(QuantMixByName(mix, "--type"), options, table, &warnings);
   }
   DType Of(const std::vector<DType>& types, const std::string& name) const {
-    for (size_t i = 0; i < table.size(); ++i)
+    for (size_t i = 0; i < table.size(); ++i) {
       if (table[i].name == name) return types[i];
+    }
     ADD_FAILURE() << name;
     return DType::kBool;
   }
@@ -40,8 +41,9 @@ TEST(QuantMix, NormsAndBiasesStayFp32) {
   Model model;
   for (const QuantMix& mix : QuantMixes()) {
     const std::vector<DType> types = model.Types(mix.name);
-    for (size_t i = 0; i < types.size(); ++i)
+    for (size_t i = 0; i < types.size(); ++i) {
       ASSERT_TRUE(model.table[i].IsMatrix() || types[i] == DType::kF32) << model.table[i].name;
+    }
     EXPECT_THAT(model.warnings, testing::IsEmpty());
   }
 }
@@ -64,8 +66,9 @@ TEST(QuantMix, Q4_K_MGivesMoreToWhatIsSensitive) {
 
 TEST(QuantMix, TheOutputMatrixGetsAtLeastSixBits) {
   Model model;
-  for (const char* mix : {"Q4_0", "Q4_K", "Q5_K"})
+  for (const char* mix : {"Q4_0", "Q4_K", "Q5_K"}) {
     EXPECT_EQ(model.Of(model.Types(mix), "embed_out.weight"), DType::kQ6_K);
+  }
   EXPECT_EQ(model.Of(model.Types("Q8_0"), "embed_out.weight"), DType::kQ8_0);
   Model tied(512, true);
   EXPECT_EQ(tied.Of(tied.Types("Q4_K"), "gpt_neox.embed_in.weight"), DType::kQ6_K);

@@ -165,9 +165,11 @@ TEST(SafetensorsWriterTest, FileHasHuggingFacesLayoutAndReadsBack) {
                                                  {"a\"quote", DType::kF32, {1}}};
   {
     SafetensorsWriter writer(path, entries);
-    for (size_t i = entries.size(); i-- > 0;)  // any order, in pieces
-      for (uint64_t at = 0; at < writer.TensorBytes(i); ++at)
+    for (size_t i = entries.size(); i-- > 0;) {  // any order, in pieces
+      for (uint64_t at = 0; at < writer.TensorBytes(i); ++at) {
         writer.WriteAt(i, at, std::array{static_cast<std::byte>(16 * i + at)});
+      }
+    }
     EXPECT_FALSE(std::filesystem::exists(path));
     writer.Commit();
   }

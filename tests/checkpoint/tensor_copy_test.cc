@@ -59,8 +59,9 @@ class TensorCopyTest : public testing::Test {
     ThreadPool pool(threads);
     Files files;
     std::vector<uint64_t> written(types.size());
-    for (size_t i = 0; i < types.size(); ++i)
+    for (size_t i = 0; i < types.size(); ++i) {
       files.emplace_back(BytesOf(types[i], folder->table()[i].shape.NumElements()));
+    }
     std::mutex mutex;
     const TensorCopy copy = {.types = types,
                              .weights = std::move(weights),
@@ -86,8 +87,9 @@ TEST_F(TensorCopyTest, RowsOfEveryTensor) {
     std::vector<TinyTensor> tensors = DrawnTensors(config_);
     for (TinyTensor& tensor : tensors) {
       tensor.dtype = stored;
-      for (float& v : tensor.values)
+      for (float& v : tensor.values) {
         v = stored == DType::kF16 ? ToFloat(ToF16(v)) : stored == DType::kBF16 ? ToFloat(ToBF16(v)) : v;
+      }
     }
     Write(tensors);
     const std::vector<DType> types = Types("Q4_K_M");
@@ -97,9 +99,10 @@ TEST_F(TensorCopyTest, RowsOfEveryTensor) {
       std::vector<std::byte> want(files[i].size());
       if (IsQuantized(types[i])) {
         const auto row = static_cast<size_t>(tensors[i].shape[1]);
-        for (size_t r = 0; r < static_cast<size_t>(tensors[i].shape[0]); ++r)
+        for (size_t r = 0; r < static_cast<size_t>(tensors[i].shape[0]); ++r) {
           EncodeRow(types[i], std::span(tensors[i].values).subspan(r * row, row), {},
                     want.data() + r * BytesOf(types[i], static_cast<int64_t>(row)));
+        }
       } else {
         std::memcpy(want.data(), tensors[i].values.data(), want.size());
       }

@@ -52,9 +52,10 @@ struct TestArchive {
               padding + m.data;
       const uint64_t ones = 0xFFFFFFFF;
       std::string extra;
-      if (m.zip64)
+      if (m.zip64) {
         extra = "AB" + LittleEndian(1, 2) + "x" + LittleEndian(1, 2) + LittleEndian(24, 2) + LittleEndian(size, 8) +
                 LittleEndian(size, 8) + LittleEndian(offset, 8);
+      }
       directory += "PK\1\2" + LittleEndian(45, 2) + LittleEndian(45, 2) + LittleEndian(m.flags, 2) +
                    LittleEndian(m.method, 2) + LittleEndian(0, 4) + LittleEndian(crc, 4) +
                    LittleEndian(m.zip64 ? ones : size, 4) + LittleEndian(m.zip64 ? ones : size, 4) +
@@ -125,8 +126,9 @@ inline std::string Whole(const std::string& value) { return "\x80\x02" + value +
 inline TestArchive TorchArchive(const std::string& data_pkl, const std::vector<std::string>& storages) {
   TestArchive archive;
   archive.members.push_back({.name = "archive/data.pkl", .data = data_pkl});
-  for (size_t i = 0; i < storages.size(); ++i)
+  for (size_t i = 0; i < storages.size(); ++i) {
     archive.members.push_back({.name = "archive/data/" + std::to_string(i), .data = storages[i]});
+  }
   archive.members.push_back({.name = "archive/version", .data = "3\n"});
   return archive;
 }

@@ -88,8 +88,9 @@ TEST(TorchFileTest, EveryFixtureHasPyTorchsValues) {
       EXPECT_EQ(want["shape"].get<std::vector<int64_t>>(),
                 std::vector<int64_t>(tensor.shape.dims().begin(), tensor.shape.dims().end()));
       std::vector<double> values;
-      for (const nlohmann::json& value : want["values"])
+      for (const nlohmann::json& value : want["values"]) {
         values.push_back(value.is_boolean() ? value.get<bool>() : value.get<double>());
+      }
       EXPECT_EQ(Values(tensor, map.bytes()), values);
     }
   }
@@ -112,15 +113,16 @@ TEST(TorchFileTest, EveryTruncationOfEveryFixtureIsRefused) {
   for (const auto& entry : fs::directory_iterator(kFixtures)) {
     if (entry.path().extension() != ".bin") continue;
     const std::string file = ReadTextFile(entry.path(), 1 << 20);
-    for (size_t n = 0; n < file.size(); ++n)
+    for (size_t n = 0; n < file.size(); ++n) {
       ASSERT_NE(Refusal(file.substr(0, n)), "") << entry.path() << " cut to " << n << " bytes";
+    }
   }
 }
 
 TEST(TorchFileTest, EveryChangedByteIsReadOrRefused) {
   for (const char* name : {"module.bin", "legacy_shared.bin"}) {
     const std::string file = ReadTextFile(kFixtures / name, 1 << 20);
-    for (size_t i = 0; i < file.size(); ++i)
+    for (size_t i = 0; i < file.size(); ++i) {
       for (const int change : {1, 0x80, 0xFF}) {
         std::string changed = file;
         changed[i] = static_cast<char>(changed[i] ^ change);
@@ -129,6 +131,7 @@ TEST(TorchFileTest, EveryChangedByteIsReadOrRefused) {
         } catch (const Error&) {
         }
       }
+    }
   }
 }
 
@@ -250,8 +253,9 @@ TEST(TorchZipTest, ChecksumOfAStorageIsComparedOnDemand) {
 TEST(PickleTest, HostileNamesRunNothingAndAreCalledHostile) {
   const std::string call = p::Name("posix", "system") + p::Tuple({p::Text("touch /tmp/owned")}) + "R";
   EXPECT_THAT(Refusal(WithPickle(p::Whole(call))), AllOf(HasSubstr("HOSTILE"), HasSubstr("\"posix.system\"")));
-  for (const char* module : {"os", "builtins", "__builtin__", "sys", "subprocess", "os.path"})
+  for (const char* module : {"os", "builtins", "__builtin__", "sys", "subprocess", "os.path"}) {
     EXPECT_THAT(Refusal(WithPickle(p::Whole(p::Name(module, "x")))), HasSubstr("HOSTILE")) << module;
+  }
 }
 
 struct BrokenPickle {

@@ -139,8 +139,10 @@ TEST(ByteSizeTest, Forms) {
   EXPECT_EQ(ParseByteSize("5GB", "x"), 5'000'000'000u);
   EXPECT_EQ(ParseByteSize("1GiB", "x"), 1u << 30);
   EXPECT_EQ(ParseByteSize("7", "x"), 7u);
-  for (const char* text : {"", "0", "GB", "5 GB", "5gb", "-5GB", "1.5GB", "99999999999999999999", "999999999999999GB"})
+  for (const char* text :
+       {"", "0", "GB", "5 GB", "5gb", "-5GB", "1.5GB", "99999999999999999999", "999999999999999GB"}) {
     EXPECT_THAT(ErrorText([&] { ParseByteSize(text, "--max-shard-size"); }), HasSubstr("not a size")) << text;
+  }
 }
 
 }  // namespace

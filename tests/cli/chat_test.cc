@@ -178,8 +178,9 @@ TEST_F(ChatProgram, RefusesWithAClearError) {
   std::ifstream file(kTokenizer);
   std::string tokenizer((std::istreambuf_iterator<char>(file)), {});
   for (const std::string name : {"<|SYSTEM|>", "<|USER|>", "<|ASSISTANT|>"}) {
-    for (size_t at = 0; (at = tokenizer.find(name)) != std::string::npos;)
+    for (size_t at = 0; (at = tokenizer.find(name)) != std::string::npos;) {
       tokenizer.replace(at, name.size(), "<|" + std::string(1, name[2]) + "|>");
+    }
   }
   WriteFile(temp_.path() / "bare/tokenizer.json", tokenizer);
   const ProgramResult base = run({(temp_.path() / "bare").string()});

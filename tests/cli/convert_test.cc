@@ -75,8 +75,9 @@ TEST(Convert, SmallFilesGoAlong) {
   const ProgramResult home = RunProgramBinary({"convert", file.string(), back.string()});
   ASSERT_EQ(home.exit_code, 0) << home.err;
   for (const char* name : {"config.json", "tokenizer.json", "README.md", "stablelm_chat.json", "generation_config.json",
-                           "tokenizer_config.json"})
+                           "tokenizer_config.json"}) {
     EXPECT_EQ(Content(in / name), Content(back / name)) << name;
+  }
 
   // A licence that is given goes along, too.
   const fs::path other = temp.path() / "other.gguf", other_back = temp.path() / "other";
@@ -121,14 +122,17 @@ TEST(Convert, AFileWithoutCarriedFilesBecomesAFolder) {
   {
     const GgufFile gguf(file);
     GgufMetadata metadata;
-    for (const GgufEntry& entry : gguf.header().entries)
+    for (const GgufEntry& entry : gguf.header().entries) {
       if (!entry.key.starts_with("stablelm.") && entry.key != "tokenizer.huggingface.json") metadata.Copy(entry);
+    }
     std::vector<GgufTensorEntry> tensors;
-    for (const StoredTensor& tensor : gguf.header().tensors)
+    for (const StoredTensor& tensor : gguf.header().tensors) {
       tensors.push_back({tensor.name, *tensor.dtype, tensor.shape});
+    }
     GgufWriter writer(bare, metadata, tensors);
-    for (size_t i = 0; i < tensors.size(); ++i)
+    for (size_t i = 0; i < tensors.size(); ++i) {
       writer.WriteAt(i, 0, gguf.map().bytes().subspan(gguf.header().tensors[i].offset, gguf.header().tensors[i].bytes));
+    }
     writer.Commit();
   }
   const fs::path back = temp.path() / "back";
@@ -149,8 +153,9 @@ TEST(Convert, DtypeIsThatOfTheMatrices) {
   {
     const GgufFile gguf(file);
     EXPECT_EQ(gguf.header().Integer("general.file_type"), 32);
-    for (const StoredTensor& tensor : gguf.header().tensors)
+    for (const StoredTensor& tensor : gguf.header().tensors) {
       EXPECT_EQ(tensor.dtype, tensor.shape.rank() == 2 ? DType::kBF16 : DType::kF32) << tensor.name;
+    }
   }
   ASSERT_EQ(RunProgramBinary({"convert", kGolden + "parallel", folder.string(), "--dtype", "fp16"}).exit_code, 0);
   const auto model = ModelFolder::Open(folder.string());
@@ -170,8 +175,9 @@ TEST(Convert, QuantizedMatricesStayOrAreDecoded) {
     const GgufFile gguf(wide);
     EXPECT_EQ(gguf.header().Integer("general.file_type"), 0);
     EXPECT_EQ(gguf.header().Find("general.quantization_version"), nullptr);
-    for (const GgufEntry& entry : gguf.header().entries)
+    for (const GgufEntry& entry : gguf.header().entries) {
       EXPECT_FALSE(entry.key.starts_with("stablelm.quantize.")) << entry.key;
+    }
     for (const StoredTensor& tensor : gguf.header().tensors) EXPECT_EQ(tensor.dtype, DType::kF32);
   }
   const auto ids = [](const fs::path& model, const std::string& dtype) {

@@ -138,8 +138,9 @@ TEST_F(GenerateMany, EveryLineIsWhatThePromptGivesAlone) {
     more.insert(more.end(), {"--seed", std::to_string(lines[i].at("seed").get<uint64_t>())});
     const Json alone = Alone(more);
     EXPECT_EQ(lines[i].at("index"), i);
-    for (const char* key : {"ids", "text", "finish_reason", "seed", "counts"})
+    for (const char* key : {"ids", "text", "finish_reason", "seed", "counts"}) {
       EXPECT_EQ(lines[i].at(key), alone.at(key));
+    }
     for (const char* key : {"seconds", "peak_bytes", "prompt_ids", "logprobs"}) EXPECT_FALSE(lines[i].contains(key));
   };
   expect(0, {"Once upon", "--max-new-tokens", "8", "--temperature", "0"});

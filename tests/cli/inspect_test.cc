@@ -29,8 +29,9 @@ TEST(Inspect, JsonIsOneLineWithEverything) {
   EXPECT_EQ(json.at("config").at("rotary_dims"), 4);
   EXPECT_EQ(json.at("config").at("parallel_residual"), true);
   EXPECT_EQ(json.at("files").size(), 3u);
-  for (const auto& file : json.at("files"))
+  for (const auto& file : json.at("files")) {
     EXPECT_EQ(file.at("sha256"), Sha256HexOfFile(kGolden + "bin_sharded_fp16/" + file.at("name").get<std::string>()));
+  }
   ASSERT_EQ(json.at("tensors").size(), 49u);
   size_t ignored = 0;
   for (const auto& tensor : json.at("tensors")) ignored += tensor.at("ignored").get<bool>();

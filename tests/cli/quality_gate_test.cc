@@ -32,8 +32,9 @@ class QualityGateOfQuantize : public testing::Test {
   }
   // Only the model and the text: no file, finished or not, was left.
   void ExpectNothingWritten() {
-    for (const auto& entry : fs::directory_iterator(temp_.path()))
+    for (const auto& entry : fs::directory_iterator(temp_.path())) {
       EXPECT_THAT(entry.path().filename().string(), testing::AnyOf("with_tokenizer", "text.txt"));
+    }
   }
   const TempFolder temp_;
   const std::string model_ = ModelWithTokenizer(temp_);

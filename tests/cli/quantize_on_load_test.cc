@@ -100,8 +100,9 @@ TEST_F(QuantizeOnLoad, GenerateAndFitSayIt) {
   };
   const auto weights = [](const Json& plan) {
     uint64_t bytes = 0;
-    for (const Json& part : plan.at("parts"))
+    for (const Json& part : plan.at("parts")) {
       if (part.at("name").get<std::string>().starts_with("weights")) bytes += part.at("bytes").get<uint64_t>();
+    }
     return bytes;
   };
   const Json on_load = fit({"-m", kWide, "--quantize", "Q4_K"}), file = fit({"-m", File(kWide, "Q4_K")});

@@ -141,8 +141,9 @@ TEST_F(QuantizeCommand, SameBytesForAnyThreadsTargetAndSource) {
     const std::string base = std::string(type) + "-";
     const std::string want = HashOf(base + "1", {"--type", type, "--threads", "1"});
     EXPECT_EQ(HashOf(base + "3", {"--type", type, "--threads", "3"}), want);
-    for (const std::string& target : UsableSimdTargets())
+    for (const std::string& target : UsableSimdTargets()) {
       EXPECT_EQ(HashOf(base + target, {"--type", type}, target), want) << target;
+    }
   }
   const fs::path f32 = folder_.path() / "f32.gguf";
   ASSERT_EQ(Run(f32, {"--type", "F32"}).exit_code, 0);
@@ -254,8 +255,9 @@ TEST_F(QuantizeCommand, ImportanceMatrix) {
   EXPECT_THAT(result.err, HasSubstr("importance for 1 of"));
   ASSERT_EQ(Run(without).exit_code, 0);
   const auto a = ModelFolder::Open(with.string()), b = ModelFolder::Open(without.string());
-  for (size_t i = 0; i < a->table().size(); ++i)
+  for (size_t i = 0; i < a->table().size(); ++i) {
     EXPECT_EQ(Floats(*a, i) != Floats(*b, i), GgufTensorName(a->table()[i]) == "blk.0.ffn_up.weight");
+  }
   EXPECT_EQ(GgufFile(with).header().Text("quantize.imatrix.file"), "imatrix.gguf");
 
   write("blk.0.ffn_up.weight", 128);

@@ -75,8 +75,9 @@ TEST(Quality, KeysAreReadBack) {
   const Quality want = Example().quality, &have = got->quality;
   EXPECT_EQ(have.tokens, want.tokens);
   for (double Quality::*value : {&Quality::mean_kl, &Quality::p99_kl, &Quality::largest_kl, &Quality::same_first,
-                                 &Quality::source_perplexity, &Quality::perplexity})
+                                 &Quality::source_perplexity, &Quality::perplexity}) {
     EXPECT_EQ(have.*value, want.*value);
+  }
 }
 
 TEST(Quality, KeysAreAllThereOrNone) {

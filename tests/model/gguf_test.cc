@@ -27,8 +27,9 @@ TEST_P(GgufGolden, LogitsAndHiddenStatesHaveTheSameBits) {
   const Transformer folder = LoadModel(GetParam()), gguf = LoadModel(file);
   const int64_t vocabulary = folder.config().vocab_size;
   std::vector<int32_t> ids;
-  for (int64_t i = 0; i < std::min<int64_t>(60, folder.config().max_positions); ++i)
+  for (int64_t i = 0; i < std::min<int64_t>(60, folder.config().max_positions); ++i) {
     ids.push_back(static_cast<int32_t>(i * 37 % vocabulary));
+  }
   for (const std::string& target : UsableSimdTargets()) {
     SCOPED_TRACE(target);
     SelectSimdTarget(target);

@@ -95,8 +95,9 @@ TEST_P(ReproducibleCaches, RaggedBatches) {
         logits = logits.subspan(n);
       }
     }
-    for (size_t i = 0; i < 3; ++i)
+    for (size_t i = 0; i < 3; ++i) {
       ASSERT_TRUE(SameBits(got[i], LogitsInChunks(model, texts[i], 64, 1, GetParam()))) << folder << " sequence " << i;
+    }
   }
 }
 

@@ -77,8 +77,9 @@ void StoreTile(int tile, unsigned char* to, int64_t stride) {
 
 void CheckProduct(int c, int a, int b) {
   Require(c != a && c != b && a != b, "a product of a tile with itself");
-  for (const int tile : {c, a, b})
+  for (const int tile : {c, a, b}) {
     Require(Rows(tile) > 0 && Bytes(tile) % 4 == 0, "a product's tile is not configured");
+  }
   Require(Rows(c) == Rows(a) && Bytes(c) == Bytes(b) && Bytes(a) == 4 * Rows(b), "a product's sizes");
 }
 

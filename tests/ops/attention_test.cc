@@ -260,8 +260,9 @@ TEST(Attention, ANonFiniteKeyOrValueIsNotHidden) {
     for (const DType type : {DType::kF32, DType::kF16, DType::kI8}) {
       for (const int64_t part : {1, 2}) {
         for (const float bad : {NAN, INFINITY}) {
-          if (part == 1 && bad == INFINITY && type != DType::kI8)
+          if (part == 1 && bad == INFINITY && type != DType::kI8) {
             continue;  // a score of minus infinity is a weight of 0
+          }
           Scene scene(1, dims, type, {{0, rows}}, 27);
           scene.qkv[static_cast<size_t>((bad_row * 3 + part) * dims + 17)] = bad;
           std::vector<float> out(static_cast<size_t>(rows * dims));

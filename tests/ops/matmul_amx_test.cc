@@ -42,8 +42,9 @@ class AmxMatMul : public testing::TestWithParam<Weights> {
  protected:
   void SetUp() override {
     const std::vector<std::string> targets = UsableSimdTargets();
-    if (std::find(targets.begin(), targets.end(), "avx3_amx") == targets.end())
+    if (std::find(targets.begin(), targets.end(), "avx3_amx") == targets.end()) {
       GTEST_SKIP() << "this machine has neither AMX nor AVX-512, with which it can be emulated";
+    }
     SelectSimdTarget("avx3_amx");
   }
   void TearDown() override { SelectSimdTarget(""); }

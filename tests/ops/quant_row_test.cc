@@ -24,8 +24,9 @@ std::string ReadData(const std::string& name) {
 
 std::vector<std::byte> FromHex(const std::string& hex) {
   std::vector<std::byte> bytes;
-  for (size_t i = 0; i + 1 < hex.size(); i += 2)
+  for (size_t i = 0; i + 1 < hex.size(); i += 2) {
     bytes.push_back(static_cast<std::byte>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+  }
   return bytes;
 }
 
@@ -42,9 +43,10 @@ std::vector<std::byte> Encoded(DType type, std::span<const float> values, std::s
 
 void ExpectSameBits(std::span<const float> a, std::span<const float> b) {
   ASSERT_EQ(a.size(), b.size());
-  for (size_t i = 0; i < a.size(); ++i)
+  for (size_t i = 0; i < a.size(); ++i) {
     ASSERT_EQ(std::bit_cast<uint32_t>(a[i]), std::bit_cast<uint32_t>(b[i]))
         << "value " << i << ": " << a[i] << " " << b[i];
+  }
 }
 
 // Blocks that ggml's own code wrote and decoded.
@@ -166,8 +168,9 @@ TEST(DecodeRow, InfiniteAndNanScales) {
       DecodeRowRef(type, block.data(), plain);
       ForEachSimdTarget([&] {
         const std::vector<float> fast = Decoded(type, block);
-        for (size_t i = 0; i < plain.size(); ++i)
+        for (size_t i = 0; i < plain.size(); ++i) {
           ASSERT_TRUE(std::isnan(plain[i]) ? std::isnan(fast[i]) : plain[i] == fast[i]) << i;
+        }
       });
     }
   }
@@ -249,17 +252,19 @@ TEST(EncodeRow, Q8_0IsGgmlsRule) {
   const std::string_view theirs = set.Bytes("Q8_0.bytes");
   const std::vector<std::byte> ours = Encoded(DType::kQ8_0, set.Input());
   ASSERT_EQ(ours.size(), theirs.size());
-  for (size_t i = 0; i < ours.size(); ++i)
+  for (size_t i = 0; i < ours.size(); ++i) {
     ASSERT_EQ(static_cast<uint8_t>(ours[i]), static_cast<uint8_t>(theirs[i]))
         << "block " << i / 34 << " byte " << i % 34;
+  }
 }
 
 // Rows of many kinds, three super-blocks long (an odd number for every width).
 std::vector<std::vector<float>> ManyRows() {
   constexpr size_t kLength = 3 * kSuperBlock;
   std::vector<std::vector<float>> rows;
-  for (const double scale : {0.02, 1.0, 3e4, 1e-5, 3e-8, 1e-38})
+  for (const double scale : {0.02, 1.0, 3e4, 1e-5, 3e-8, 1e-38}) {
     rows.push_back(RandomNormals(kLength, rows.size(), scale));
+  }
   rows.emplace_back(kLength, 0.0f);
   rows.emplace_back(kLength, -0.0f);
   rows.emplace_back(kLength, 0.01f);
@@ -342,8 +347,9 @@ TEST(EncodeRow, GridsComeBackExactly) {
       // 0.25 or the 63rd or 128th part of it must be an fp16: for the types with integer scales it is not quite.
       const double tolerance = type == DType::kQ8_0 || type == DType::kQ4_0 ? 0 : 0.25 * levels * 0x1p-10;
       const std::vector<float> back = Decoded(type, Encoded(type, values));
-      for (size_t i = 0; i < values.size(); ++i)
+      for (size_t i = 0; i < values.size(); ++i) {
         ASSERT_TRUE(Near(back[i], values[i], tolerance)) << i << " " << back[i];
+      }
     }
   }
 }
@@ -366,9 +372,10 @@ TEST(EncodeRow, TinyValuesRoundToTheSmallestScale) {
       // Within reach of the smallest scale, values are not given up.
       const bool in_reach = type != DType::kQ8_0 && size >= 0x1p-22;
       EXPECT_LT(error, (in_reach ? 0.05 : 1.5) * power + 1e-60) << NameOf(type) << " " << size;
-      for (size_t i = 0; i < values.size(); ++i)
+      for (size_t i = 0; i < values.size(); ++i) {
         ASSERT_TRUE(Near(back[i], values[i], smallest + 0.5 * size))
             << NameOf(type) << " " << values[i] << " " << back[i];
+      }
     }
   }
 }
@@ -389,8 +396,9 @@ TEST(EncodeRow, HugeValues) {
                            : type == DType::kQ6_K ? 63
                            : type == DType::kQ5_K ? 31
                                                   : 15);
-      for (size_t i = 0; i < values.size(); ++i)
+      for (size_t i = 0; i < values.size(); ++i) {
         ASSERT_TRUE(Near(back[i], values[i], step)) << NameOf(type) << " " << i << ": " << back[i];
+      }
     }
   }
 }
@@ -428,9 +436,10 @@ TEST(EncodeRow, WeightsMoveTheErrorAway) {
     const auto weighted_error = [&](std::span<const float> w) {
       const std::vector<float> back = Decoded(type, Encoded(type, values, w));
       double sum = 0;
-      for (size_t i = 0; i < values.size(); ++i)
+      for (size_t i = 0; i < values.size(); ++i) {
         sum += static_cast<double>(weights[i]) *
                std::pow(static_cast<double>(back[i]) - static_cast<double>(values[i]), 2);
+      }
       return sum;
     };
     EXPECT_LT(weighted_error(weights), 0.9 * weighted_error({})) << NameOf(type);

@@ -60,10 +60,12 @@ TEST(UnicodeTables, ClassesOfEveryCodePoint) {
 
 TEST(UnicodeTables, WhiteSpaceIsNotWhatLooksLikeIt) {
   for (const char32_t c : std::initializer_list<char32_t>{0x09, 0x0D, 0x20, 0x85, 0xA0, 0x1680, 0x2000, 0x200A, 0x2028,
-                                                          0x2029, 0x202F, 0x205F, 0x3000})
+                                                          0x2029, 0x202F, 0x205F, 0x3000}) {
     EXPECT_EQ(Tables().ClassOf(c), UnicodeTables::kSpace) << static_cast<uint32_t>(c);
-  for (const char32_t c : std::initializer_list<char32_t>{0x1C, 0x1F, 0x180E, 0x200B, 0xFEFF})
+  }
+  for (const char32_t c : std::initializer_list<char32_t>{0x1C, 0x1F, 0x180E, 0x200B, 0xFEFF}) {
     EXPECT_EQ(Tables().ClassOf(c), UnicodeTables::kOther) << static_cast<uint32_t>(c);
+  }
 }
 
 TEST(UnicodeTables, VersionIsStated) { EXPECT_GE(std::stoi(UnicodeVersion()), 15); }

@@ -19,8 +19,9 @@ F16 RoundedUp(float value, float values) {
 
 void PackNibbles(const Levels& levels, uint8_t (&q)[128]) {
   for (size_t k = 0; k < 4; ++k) {
-    for (size_t l = 0; l < 32; ++l)
+    for (size_t l = 0; l < 32; ++l) {
       q[32 * k + l] = static_cast<uint8_t>((levels[64 * k + l] & 15) | ((levels[64 * k + 32 + l] & 15) << 4));
+    }
   }
 }
 
@@ -38,8 +39,9 @@ AffineSuper ChooseAffineSuper(std::span<const float, 8> scales, std::span<const 
 
 SymmetricSuper ChooseSymmetricSuper(std::span<const float, 16> scales) {
   float largest = 0;
-  for (const float scale : scales)
+  for (const float scale : scales) {
     if (std::abs(scale) > std::abs(largest)) largest = scale;
+  }
   SymmetricSuper super{};
   super.d = RoundedUp(std::abs(largest) / 128.0f, std::abs(largest) * 32.0f);
   if (largest > 0 && super.d.bits != 0) super.d.bits = static_cast<uint16_t>(super.d.bits | 0x8000u);
@@ -83,8 +85,9 @@ void PackQ6_K(const SymmetricSuper& super, const int8_t* scales, const Levels& l
   BlockQ6_K block;
   for (size_t t = 0; t < 2; ++t) {
     const uint8_t* half = levels.data() + 128 * t;
-    for (size_t l = 0; l < 64; ++l)
+    for (size_t l = 0; l < 64; ++l) {
       block.low[64 * t + l] = static_cast<uint8_t>((half[l] & 15) | ((half[64 + l] & 15) << 4));
+    }
     for (size_t l = 0; l < 32; ++l) {
       block.high[32 * t + l] = static_cast<uint8_t>((half[l] >> 4) | ((half[32 + l] >> 4) << 2) |
                                                     ((half[64 + l] >> 4) << 4) | ((half[96 + l] >> 4) << 6));

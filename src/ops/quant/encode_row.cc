@@ -155,8 +155,9 @@ HWY_INLINE void RefineAffine(const float* x, const float* w, float top, AffineCo
   hn::Store(best_minimum, d, columns.minimum + c);
   const VF scale = hn::Mul(super_scale, best_scale), offset = hn::Mul(super_minimum, best_minimum);
   const VF steps = InverseOrZero(scale);
-  for (size_t t = 0; t < kSmallBlock; ++t)
+  for (size_t t = 0; t < kSmallBlock; ++t) {
     StoreLevels(Nearest(Clamped(hn::Mul(hn::Add(Row(x, t), offset), steps), 0, top)), levels + t * kColumns);
+  }
 }
 
 // The levels of `count` columns from `first` on, in the order of the values.
@@ -178,8 +179,9 @@ void EncodeAffineRow(const float* values, const float* weights, size_t blocks, s
     const size_t here = std::min<size_t>(2, blocks - b);
     FillColumns<kSmallBlock>(values + b * kSuperBlock, 8 * here, 0, columns.x);
     if (weights) FillColumns<kSmallBlock>(weights + b * kSuperBlock, 8 * here, 1, columns.w);
-    for (size_t c = 0; c < 8 * here; c += hn::Lanes(DF()))
+    for (size_t c = 0; c < 8 * here; c += hn::Lanes(DF())) {
       SearchAffine(columns.x + c, columns.w + c, kTop, fits.scale + c, fits.minimum + c);
+    }
     AffineSuper supers[2] = {};
     for (size_t i = 0; i < here; ++i) {
       supers[i] = ChooseAffineSuper(std::span<const float, 8>(fits.scale + 8 * i, 8),
@@ -189,8 +191,9 @@ void EncodeAffineRow(const float* values, const float* weights, size_t blocks, s
       std::fill_n(fits.super_scale + 8 * i, 8, supers[i].scale);
       std::fill_n(fits.super_minimum + 8 * i, 8, supers[i].minimum);
     }
-    for (size_t c = 0; c < 8 * here; c += hn::Lanes(DF()))
+    for (size_t c = 0; c < 8 * here; c += hn::Lanes(DF())) {
       RefineAffine(columns.x + c, columns.w + c, kTop, fits, c, columns.levels + c);
+    }
     for (size_t i = 0; i < here; ++i) {
       Levels levels;
       GatherLevels<kSmallBlock>(columns.levels, 8 * i, 8, levels.data());
@@ -273,11 +276,13 @@ void EncodeQ6_KRow(const float* values, const float* weights, size_t blocks, std
   for (size_t b = 0; b < blocks; ++b) {
     FillColumns<16>(values + b * kSuperBlock, kColumns, 0, columns.x);
     if (weights) FillColumns<16>(weights + b * kSuperBlock, kColumns, 1, columns.w);
-    for (size_t c = 0; c < kColumns; c += hn::Lanes(DF()))
+    for (size_t c = 0; c < kColumns; c += hn::Lanes(DF())) {
       SearchSymmetric<16>(columns.x + c, columns.w + c, 32, scales + c);
+    }
     const SymmetricSuper super = ChooseSymmetricSuper(scales);
-    for (size_t c = 0; c < kColumns; c += hn::Lanes(DF()))
+    for (size_t c = 0; c < kColumns; c += hn::Lanes(DF())) {
       RefineQ6_K(columns.x + c, columns.w + c, super.scale, scales + c, columns.levels + c);
+    }
     Levels levels;
     GatherLevels<16>(columns.levels, 0, kColumns, levels.data());
     int8_t codes[kColumns];
@@ -357,8 +362,9 @@ void EncodeRowTarget(DType type, const float* values, const float* weights, size
 size_t FirstSuspect(const float* values, size_t n, float limit) {
   const DF d;
   size_t i = 0;
-  while (i + hn::Lanes(d) <= n && hn::AllTrue(d, hn::Le(hn::Abs(hn::LoadU(d, values + i)), Constant(limit))))
+  while (i + hn::Lanes(d) <= n && hn::AllTrue(d, hn::Le(hn::Abs(hn::LoadU(d, values + i)), Constant(limit)))) {
     i += hn::Lanes(d);
+  }
   return i;
 }
 
@@ -424,8 +430,9 @@ std::vector<float> ImportanceWeights(std::span<const float> importance) {
   if (!(sum > 0)) return {};
   const double per_mean = static_cast<double>(importance.size()) / sum;
   std::vector<float> weights(importance.size());
-  for (size_t i = 0; i < weights.size(); ++i)
+  for (size_t i = 0; i < weights.size(); ++i) {
     weights[i] = static_cast<float>(std::clamp(importance[i] * per_mean, 0x1p-10, 0x1p10));
+  }
   return weights;
 }
 

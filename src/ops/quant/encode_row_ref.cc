@@ -134,8 +134,9 @@ void EncodeAffineBlock(const float* x, const float* w, std::byte* out) {
     const float scale = super.scale * codes.scale;
     const float offset = super.minimum * codes.minimum;
     const float steps = scale > 0 ? 1.0f / scale : 0.0f;
-    for (size_t l = 0; l < 32; ++l)
+    for (size_t l = 0; l < 32; ++l) {
       levels[32 * j + l] = static_cast<uint8_t>(Nearest(Clamped((x[32 * j + l] + offset) * steps, 0, kTop)));
+    }
     scale_codes[j] = static_cast<uint8_t>(codes.scale);
     minimum_codes[j] = static_cast<uint8_t>(codes.minimum);
   }
@@ -207,8 +208,9 @@ void EncodeQ6_K(const float* x, const float* w, std::byte* out) {
     const float code = RefineSymmetric(x + 16 * j, w + 16 * j, scales[j], super);
     const float scale = super.scale * code;
     const float steps = scale == 0 ? 0.0f : 1.0f / scale;
-    for (size_t l = 0; l < 16; ++l)
+    for (size_t l = 0; l < 16; ++l) {
       levels[16 * j + l] = static_cast<uint8_t>(Nearest(Clamped(x[16 * j + l] * steps, -32, 31)) + 32.0f);
+    }
     codes[j] = static_cast<int8_t>(code);
   }
   PackQ6_K(super, codes, levels, out);
@@ -220,8 +222,9 @@ void EncodeQ4_0(const float* x, const float* w, std::byte* out) {
   const float scale = ToFloat(d);
   const float steps = scale == 0 ? 0.0f : 1.0f / scale;
   uint8_t levels[kSmallBlock];
-  for (size_t l = 0; l < kSmallBlock; ++l)
+  for (size_t l = 0; l < kSmallBlock; ++l) {
     levels[l] = static_cast<uint8_t>(Nearest(Clamped(x[l] * steps, -8, 7)) + 8.0f);
+  }
   PackQ4_0(d, levels, out);
 }
 
