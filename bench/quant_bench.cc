@@ -8,7 +8,7 @@
 
 #include "base/system.h"
 #include "ops/quant/quant_row.h"
-#include "ops/random_normal.h"
+#include "ops/random/random_normal.h"
 #include "ops/simd.h"
 
 namespace stablelm {

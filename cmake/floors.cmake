@@ -50,11 +50,13 @@ function(stablelm_add_floor name)
   target_link_libraries(stablelm_${name} PUBLIC ${F_LIBRARIES})
 endfunction()
 
-# stablelm_add_test(FLOOR NAME [LABELS ...] [LIBRARIES ...]): tests/FLOOR/NAME.cc as one CTest test FLOOR.NAME.
-function(stablelm_add_test floor name)
+# stablelm_add_test(FLOOR FILE [LABELS ...] [LIBRARIES ...]): tests/FLOOR/FILE.cc, where FILE may begin with a folder, as
+# one CTest test FLOOR.NAME.
+function(stablelm_add_test floor file)
+  get_filename_component(name ${file} NAME)
   cmake_parse_arguments(T "" "" "LABELS;LIBRARIES" ${ARGN})
   set(target ${floor}_${name})
-  add_executable(${target} ${PROJECT_SOURCE_DIR}/tests/${floor}/${name}.cc)
+  add_executable(${target} ${PROJECT_SOURCE_DIR}/tests/${floor}/${file}.cc)
   # What is tested is optimized and sanitized; the tests around it would take longer to compile than to run.
   target_compile_options(${target} PRIVATE -O0)
   if(STABLELM_SANITIZE MATCHES "undefined")

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "generate/chat_record.h"
 #include "generate/conversation.h"
-#include "generate/generation_config.h"
+#include "generate/settings/generation_config.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace stablelm;

@@ -5,9 +5,9 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "checkpoint/config.h"
-#include "checkpoint/shard_index.h"
-#include "checkpoint/weight_table.h"
+#include "checkpoint/describe/config.h"
+#include "checkpoint/describe/weight_table.h"
+#include "checkpoint/huggingface/shard_index.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace stablelm;

@@ -4,8 +4,8 @@
 #include <span>
 
 #include "base/error.h"
-#include "checkpoint/gguf.h"
-#include "checkpoint/gguf_writer.h"
+#include "checkpoint/gguf/gguf.h"
+#include "checkpoint/gguf/gguf_writer.h"
 
 namespace {
 

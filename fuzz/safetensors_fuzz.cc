@@ -4,7 +4,7 @@
 #include <span>
 
 #include "base/error.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/huggingface/safetensors.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace stablelm;

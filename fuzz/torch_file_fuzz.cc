@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "checkpoint/pickle.h"
-#include "checkpoint/torch_file.h"
+#include "checkpoint/torch/pickle.h"
+#include "checkpoint/torch/torch_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace stablelm;

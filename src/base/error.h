@@ -12,7 +12,7 @@
 
 namespace stablelm {
 
-// Every field but `what` may be empty. Settings stand in backquotes, `cache=fp32` (cli/setting_flags.h). Example:
+// Every field but `what` may be empty. Settings stand in backquotes, `cache=fp32` (cli/app/setting_flags.h). Example:
 //   throw Error({.where = "model.bin: tensor \"embed_out.weight\"", .what = "wrong shape",
 //                .found = "[12288, 4096]", .expected = "[18432, 6144]", .hint = "this looks like the 3B checkpoint"});
 struct ErrorInfo {

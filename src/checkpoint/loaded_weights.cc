@@ -6,9 +6,9 @@
 #include "base/aligned_buffer.h"
 #include "base/error.h"
 #include "base/progress.h"
-#include "checkpoint/convert_values.h"
 #include "checkpoint/model_folder.h"
-#include "checkpoint/row_converter.h"
+#include "ops/convert_values.h"
+#include "ops/row_converter.h"
 
 namespace stablelm {
 namespace {

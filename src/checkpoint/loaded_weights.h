@@ -15,8 +15,8 @@
 
 #include "base/tensor.h"
 #include "base/thread_pool.h"
-#include "checkpoint/config.h"
-#include "checkpoint/weight_table.h"
+#include "checkpoint/describe/config.h"
+#include "checkpoint/describe/weight_table.h"
 #include "ops/compute.h"
 
 namespace stablelm {

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/config.h"
+#include "checkpoint/describe/config.h"
+#include "checkpoint/describe/weight_table.h"
 #include "checkpoint/model_source.h"
 #include "checkpoint/weight_source.h"
-#include "checkpoint/weight_table.h"
 
 namespace stablelm {
 

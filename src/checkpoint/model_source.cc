@@ -4,10 +4,10 @@
 
 #include "base/error.h"
 #include "base/mapped_file.h"
-#include "checkpoint/gguf_keys.h"
-#include "checkpoint/gguf_tokenizer.h"
-#include "checkpoint/hub_cache.h"
-#include "checkpoint/lfs_pointer.h"
+#include "checkpoint/gguf/gguf_keys.h"
+#include "checkpoint/gguf/gguf_tokenizer.h"
+#include "checkpoint/huggingface/hub_cache.h"
+#include "checkpoint/huggingface/lfs_pointer.h"
 #include "checkpoint/weight_source.h"
 
 namespace stablelm {

@@ -1,5 +1,5 @@
 // Where a model lies: a folder in Hugging Face's layout, or one GGUF file; and its small files, which a GGUF file
-// carries as values of keys (checkpoint/gguf_keys.h). No weights are looked at.
+// carries as values of keys (checkpoint/gguf/gguf_keys.h). No weights are looked at.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "checkpoint/config.h"
-#include "checkpoint/gguf.h"
+#include "checkpoint/describe/config.h"
+#include "checkpoint/gguf/gguf.h"
 #include "tokenizer/tokenizer.h"
 
 namespace stablelm {

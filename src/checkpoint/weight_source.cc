@@ -5,11 +5,11 @@
 #include <set>
 
 #include "base/error.h"
-#include "checkpoint/gguf_keys.h"
-#include "checkpoint/lfs_pointer.h"
-#include "checkpoint/safetensors.h"
-#include "checkpoint/shard_index.h"
-#include "checkpoint/torch_file.h"
+#include "checkpoint/gguf/gguf_keys.h"
+#include "checkpoint/huggingface/lfs_pointer.h"
+#include "checkpoint/huggingface/safetensors.h"
+#include "checkpoint/huggingface/shard_index.h"
+#include "checkpoint/torch/torch_file.h"
 
 namespace stablelm {
 namespace {

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "base/mapped_file.h"
-#include "checkpoint/config.h"
-#include "checkpoint/gguf.h"
-#include "checkpoint/stored_tensor.h"
-#include "checkpoint/weight_table.h"
+#include "checkpoint/describe/config.h"
+#include "checkpoint/describe/stored_tensor.h"
+#include "checkpoint/describe/weight_table.h"
+#include "checkpoint/gguf/gguf.h"
 
 namespace stablelm {
 

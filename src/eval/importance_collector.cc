@@ -1,7 +1,7 @@
 #include "eval/importance_collector.h"
 
 #include "base/error.h"
-#include "checkpoint/gguf_keys.h"
+#include "checkpoint/gguf/gguf_keys.h"
 
 namespace stablelm {
 namespace {

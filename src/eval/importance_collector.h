@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "base/thread_pool.h"
-#include "checkpoint/config.h"
-#include "checkpoint/importance.h"
-#include "checkpoint/weight_table.h"
+#include "checkpoint/describe/config.h"
+#include "checkpoint/describe/weight_table.h"
+#include "checkpoint/rewrite/importance.h"
 #include "generate/cancel_observer.h"
 
 namespace stablelm {

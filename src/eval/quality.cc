@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "checkpoint/gguf_metadata.h"
+#include "checkpoint/rewrite/gguf_metadata.h"
 
 namespace stablelm {
 namespace {

@@ -7,8 +7,8 @@
 #include <span>
 #include <string>
 
-#include "checkpoint/gguf.h"
-#include "checkpoint/gguf_writer.h"
+#include "checkpoint/gguf/gguf.h"
+#include "checkpoint/gguf/gguf_writer.h"
 #include "eval/divergence.h"
 
 namespace stablelm {
@@ -39,8 +39,8 @@ struct QualityRecord {
   Quality quality;
 };
 
-// The keys begin with kQualityKeys (checkpoint/gguf_metadata.h). Every number takes the same bytes whatever its value.
-// docs/quantizing.md lists the keys.
+// The keys begin with kQualityKeys (checkpoint/rewrite/gguf_metadata.h). Every number takes the same bytes whatever its
+// value. docs/quantizing.md lists the keys.
 void SetQualityKeys(const QualityRecord& record, GgufMetadata& metadata);
 // Empty when the file carries none. Throws Error when some are missing or of another kind.
 std::optional<QualityRecord> ReadQualityKeys(const GgufHeader& header);

@@ -5,11 +5,11 @@
 #include "base/error.h"
 #include "base/stopwatch.h"
 #include "generate/cancel_observer.h"
-#include "generate/logits_processors.h"
-#include "generate/top_selection.h"
+#include "generate/sampling/logits_processors.h"
+#include "generate/sampling/top_selection.h"
 #include "model/chunked_forward.h"
-#include "ops/score_row.h"
-#include "ops/softmax.h"
+#include "ops/scores/score_row.h"
+#include "ops/scores/softmax.h"
 
 namespace stablelm {
 namespace {

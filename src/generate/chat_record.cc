@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/nearest.h"
+#include "base/strict_json.h"
 #include "base/utf8.h"
-#include "checkpoint/strict_json.h"
 
 namespace stablelm {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "base/error.h"
 #include "base/nearest.h"
+#include "base/strict_json.h"
 #include "base/utf8.h"
-#include "checkpoint/strict_json.h"
 
 namespace stablelm {
 namespace {

@@ -6,7 +6,7 @@
 #include "base/stopwatch.h"
 #include "generate/cancel_observer.h"
 #include "generate/token_ids.h"
-#include "ops/softmax.h"
+#include "ops/scores/softmax.h"
 
 namespace stablelm {
 namespace {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "generate/sampler.h"
+#include "generate/sampling/sampler.h"
 #include "generate/stop.h"
 #include "tokenizer/tokenizer.h"
 

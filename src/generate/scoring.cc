@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "generate/cancel_observer.h"
 #include "model/chunked_forward.h"
-#include "ops/softmax.h"
+#include "ops/scores/softmax.h"
 
 namespace stablelm {
 namespace {

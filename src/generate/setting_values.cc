@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "checkpoint/strict_json.h"
-#include "generate/sampling_options.h"
+#include "base/strict_json.h"
+#include "generate/sampling/sampling_options.h"
 
 namespace stablelm {
 namespace {

@@ -1,6 +1,6 @@
 // The generation settings that files and options may give: their names, their ranges, and sets of their values.
 //
-// do_sample, every number of generate/sampling_options.h by its name, max_new_tokens. A flag is 0 or 1.
+// do_sample, every number of generate/sampling/sampling_options.h by its name, max_new_tokens. A flag is 0 or 1.
 #pragma once
 
 #include <map>

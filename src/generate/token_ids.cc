@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "checkpoint/strict_json.h"
+#include "base/strict_json.h"
 
 namespace stablelm {
 

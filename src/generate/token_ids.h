@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/config.h"
+#include "checkpoint/describe/config.h"
 
 namespace stablelm {
 

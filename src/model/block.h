@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-#include "checkpoint/config.h"
+#include "checkpoint/describe/config.h"
 #include "model/forward_context.h"
 #include "model/forward_observer.h"
 #include "model/kv_cache.h"

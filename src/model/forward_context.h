@@ -6,7 +6,7 @@
 
 #include "base/aligned_buffer.h"
 #include "base/thread_pool.h"
-#include "checkpoint/config.h"
+#include "checkpoint/describe/config.h"
 #include "model/memory_plan.h"
 #include "ops/workspace.h"
 

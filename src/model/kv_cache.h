@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/aligned_buffer.h"
-#include "checkpoint/config.h"
+#include "checkpoint/describe/config.h"
 #include "ops/kv_layout.h"
 
 namespace stablelm {

@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "base/error.h"
-#include "checkpoint/convert_values.h"
-#include "checkpoint/row_converter.h"
+#include "ops/convert_values.h"
 #include "ops/matmul.h"
+#include "ops/row_converter.h"
 
 namespace stablelm {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/system.h"
-#include "checkpoint/weight_table.h"
+#include "checkpoint/describe/weight_table.h"
 #include "model/forward_context.h"
 #include "model/kv_cache.h"
 #include "ops/packed_matrix.h"

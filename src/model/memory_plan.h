@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/dtype.h"
-#include "checkpoint/config.h"
+#include "checkpoint/describe/config.h"
 #include "checkpoint/model_folder.h"
 #include "ops/compute.h"
 

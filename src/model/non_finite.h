@@ -6,8 +6,8 @@
 #include <functional>
 #include <optional>
 
-#include "checkpoint/config.h"
-#include "checkpoint/weight_table.h"
+#include "checkpoint/describe/config.h"
+#include "checkpoint/describe/weight_table.h"
 #include "model/forward_observer.h"
 
 namespace stablelm {

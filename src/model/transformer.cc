@@ -4,9 +4,9 @@
 
 #include "base/error.h"
 #include "base/progress.h"
-#include "checkpoint/convert_values.h"
 #include "model/non_finite.h"
 #include "ops/convert.h"
+#include "ops/convert_values.h"
 #include "ops/layer_norm.h"
 
 namespace stablelm {

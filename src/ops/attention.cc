@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "ops/attention_cpu.h"
+#include "ops/cpu/attention_cpu.h"
 
 namespace stablelm {
 namespace {

@@ -10,7 +10,7 @@
 #include <hwy/highway.h>
 
 #include "base/error.h"
-#include "ops/load_float-inl.h"
+#include "ops/cpu/load_float-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {

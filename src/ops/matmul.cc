@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "ops/matmul_amx.h"
-#include "ops/matmul_cpu.h"
-#include "ops/matmul_fast.h"
-#include "ops/matmul_quant_cpu.h"
+#include "ops/cpu/matmul_amx.h"
+#include "ops/cpu/matmul_cpu.h"
+#include "ops/cpu/matmul_fast.h"
+#include "ops/cpu/matmul_quant_cpu.h"
 #include "ops/simd.h"
 
 namespace stablelm {

@@ -15,7 +15,7 @@
 #include <hwy/highway.h>
 
 #include "base/error.h"
-#include "ops/amx.h"
+#include "ops/cpu/amx.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "ops/amx.h"
-#include "ops/matmul_amx.h"
+#include "ops/cpu/amx.h"
+#include "ops/cpu/matmul_amx.h"
 
 namespace stablelm {
 namespace {

@@ -14,7 +14,7 @@ class Workspace {
   Workspace(size_t threads, size_t max_rows, size_t max_k);
   static size_t Bytes(size_t threads, size_t max_rows, size_t max_k);  // what a workspace takes, for the memory plan
 
-  // Rows of the left matrix, cut (CutRow in ops/matmul_cpu.h, ops/matmul_amx.h).
+  // Rows of the left matrix, cut (CutRow in ops/cpu/matmul_cpu.h, ops/cpu/matmul_amx.h).
   float* cut_rows() { return cut_.data(); }
   size_t cut_capacity() const { return cut_.size(); }
   // Scratch of one worker, at least kWorkerFloats floats.

@@ -7,9 +7,9 @@
 
 #include "base/error.h"
 #include "base/sha256.h"
-#include "checkpoint/convert_values.h"
 #include "checkpoint/loaded_weights.h"
 #include "checkpoint/model_folder.h"
+#include "ops/convert_values.h"
 
 namespace stablelm {
 namespace {

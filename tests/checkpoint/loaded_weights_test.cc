@@ -6,11 +6,11 @@
 #include <cmath>
 #include <limits>
 
-#include "checkpoint/convert_values.h"
 #include "checkpoint/error_text.h"
 #include "checkpoint/model_folder.h"
 #include "checkpoint/tiny_model.h"
-#include "checkpoint/torch_builder.h"
+#include "checkpoint/torch/torch_builder.h"
+#include "ops/convert_values.h"
 #include "temp_folder.h"
 
 namespace stablelm {

@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/error_text.h"
-#include "checkpoint/hub_cache.h"
-#include "checkpoint/shard_index.h"
+#include "checkpoint/huggingface/hub_cache.h"
+#include "checkpoint/huggingface/shard_index.h"
 #include "checkpoint/tiny_model.h"
 #include "temp_folder.h"
 

@@ -8,9 +8,9 @@
 
 #include "base/atomic_file.h"
 #include "base/mapped_file.h"
-#include "checkpoint/config.h"
-#include "checkpoint/safetensors_writer.h"
-#include "checkpoint/weight_table.h"
+#include "checkpoint/describe/config.h"
+#include "checkpoint/describe/weight_table.h"
+#include "checkpoint/huggingface/safetensors_writer.h"
 
 namespace stablelm {
 

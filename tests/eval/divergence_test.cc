@@ -6,7 +6,7 @@
 #include <cmath>
 #include <vector>
 
-#include "ops/random_normal.h"
+#include "ops/random/random_normal.h"
 
 namespace stablelm {
 namespace {

@@ -8,11 +8,11 @@
 #include <filesystem>
 #include <map>
 
-#include "checkpoint/convert_values.h"
-#include "checkpoint/gguf_keys.h"
+#include "checkpoint/gguf/gguf_keys.h"
 #include "checkpoint/tiny_model.h"
 #include "eval/text_windows.h"
 #include "model/model_testing.h"
+#include "ops/convert_values.h"
 #include "temp_folder.h"
 
 namespace stablelm {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "checkpoint/gguf_metadata.h"
+#include "checkpoint/rewrite/gguf_metadata.h"
 #include "temp_folder.h"
 
 namespace stablelm {

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "generate/chat_setup.h"
 #include "generate/prompt_testing.h"
+#include "generate/settings/chat_setup.h"
 #include "temp_folder.h"
 
 namespace stablelm {

@@ -1,6 +1,6 @@
 // A model gives the same bits from a GGUF file as from the folder that it was made of: rows of QKV are used in either
 // order where they lie.
-#include "checkpoint/gguf_testing.h"
+#include "checkpoint/gguf/gguf_testing.h"
 #include "model_testing.h"
 #include "ops/simd.h"
 #include "temp_folder.h"

@@ -4,8 +4,8 @@
 
 #include "model_testing.h"
 #include "ops/attention.h"
+#include "ops/scores/softmax.h"
 #include "ops/simd.h"
-#include "ops/softmax.h"
 
 namespace stablelm {
 namespace {

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "checkpoint/huggingface/safetensors.h"
 #include "checkpoint/model_folder.h"
-#include "checkpoint/safetensors.h"
 #include "model/chunked_forward.h"
 #include "model/transformer.h"
 

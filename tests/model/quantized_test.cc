@@ -4,9 +4,9 @@
 #include <cmath>
 #include <cstring>
 
-#include "checkpoint/gguf_keys.h"
-#include "checkpoint/gguf_metadata.h"
-#include "checkpoint/gguf_writer.h"
+#include "checkpoint/gguf/gguf_keys.h"
+#include "checkpoint/gguf/gguf_writer.h"
+#include "checkpoint/rewrite/gguf_metadata.h"
 #include "model/model_testing.h"
 #include "ops/quant/quant_row.h"
 #include "ops/simd.h"

@@ -6,7 +6,7 @@
 #include "ops/layer_norm.h"
 #include "ops/op_testing.h"
 #include "ops/rotary.h"
-#include "ops/softmax.h"
+#include "ops/scores/softmax.h"
 
 namespace stablelm {
 namespace {

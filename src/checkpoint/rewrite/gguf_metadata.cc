@@ -1,0 +1,145 @@
+#include "checkpoint/rewrite/gguf_metadata.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "checkpoint/gguf/gguf_keys.h"
+#include "checkpoint/gguf/gguf_tokenizer.h"
+#include "checkpoint/huggingface/hub_cache.h"
+
+namespace stablelm {
+namespace {
+
+constexpr size_t kMaxCarriedBytes = size_t{256} << 20;
+
+std::string Trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\"'";
+  const size_t first = text.find_first_not_of(kSpace);
+  if (first == std::string_view::npos) return {};
+  return std::string(text.substr(first, text.find_last_not_of(kSpace) - first + 1));
+}
+
+constexpr std::string_view kLicenceKey = "license:";
+
+// The line of the licence in the front matter of a README.md; empty when there is none.
+std::string_view LicenceLine(std::string_view readme) {
+  bool inside = false;
+  for (size_t begin = 0; begin < readme.size();) {
+    const size_t end = std::min(readme.find('\n', begin), readme.size());
+    const std::string_view line = readme.substr(begin, end - begin);
+    begin = end + 1;
+    if (line.starts_with("---")) {
+      if (inside) break;
+      inside = true;
+    } else if (!inside) {
+      break;
+    } else if (line.starts_with(kLicenceKey)) {
+      return line;
+    }
+  }
+  return {};
+}
+
+// The type of all norms and biases, which GGUF stores as F32 whatever they were.
+std::optional<DType> VectorType(const ModelFolder& model) {
+  std::optional<DType> type;
+  for (size_t i = 0; i < model.table().size(); ++i) {
+    if (model.table()[i].IsMatrix()) continue;
+    const DType found = *model.TensorOf(i).dtype;
+    if (type && *type != found) return std::nullopt;
+    type = found;
+  }
+  return type;
+}
+
+GgufMetadata OfFolder(const ModelFolder& model) {
+  GgufMetadata metadata;
+  metadata.SetText("general.type", "model");
+  SetConfigKeys(model.config(), metadata);
+  const ModelSource& source = model.source();
+  const std::optional<HubId> id = source.path() == source.name() ? std::nullopt : ParseHubId(source.name());
+  std::error_code ignored;
+  const std::string folder = std::filesystem::weakly_canonical(source.path(), ignored).filename().string();
+  metadata.SetText("general.name", id ? id->name : folder);
+  if (id) {
+    metadata.SetText("general.source.url", "https://huggingface.co/" + id->org + "/" + id->name);
+    metadata.SetText("general.source.huggingface.repository", id->org + "/" + id->name);
+  }
+  for (const CarriedFile& file : CarriedFiles()) {
+    const auto text = source.ReadText(file.name, kMaxCarriedBytes);
+    if (!text) continue;
+    metadata.SetText(file.key, text->text);
+    if (file.name == "README.md") {
+      if (const std::string licence = LicenceOfReadme(text->text); !licence.empty()) {
+        metadata.SetText("general.license", licence);
+      }
+    }
+    if (file.name == "tokenizer.json") {
+      SetTokenizerKeys(ParseTokenizerJson(text->text, text->where), model.config().vocab_size, model.config().bos_id,
+                       model.config().eos_ids[0], metadata);
+    }
+  }
+  if (!source.HasTokenizer()) {
+    metadata.SetText("tokenizer.ggml.model", "no_vocab");
+    metadata.Set<uint32_t>("tokenizer.ggml.bos_token_id", static_cast<uint32_t>(model.config().bos_id));
+    metadata.Set<uint32_t>("tokenizer.ggml.eos_token_id", static_cast<uint32_t>(model.config().eos_ids[0]));
+  }
+  if (const auto type = VectorType(model)) metadata.SetText("stablelm.vector_type", NameOf(*type));
+  return metadata;
+}
+
+}  // namespace
+
+GgufMetadata GgufMetadataOf(const ModelFolder& model) {
+  const GgufFile* gguf = model.source().gguf();
+  if (!gguf) return OfFolder(model);
+  GgufMetadata metadata;
+  for (const GgufEntry& entry : gguf->header().entries) {
+    if (!entry.key.starts_with(kQualityKeys)) metadata.Copy(entry);
+  }
+  for (const char* key : {"general.file_type", "general.quantization_version", "general.alignment"}) {
+    metadata.Remove(key);
+  }
+  return metadata;
+}
+
+uint32_t GgufFileTypeOf(DType type) {
+  switch (type) {
+    case DType::kF32:
+      return 0;
+    case DType::kF16:
+      return 1;
+    case DType::kBF16:
+      return 32;
+    default:
+      STABLELM_CHECK(false);
+  }
+}
+
+std::string LicenceOfReadme(std::string_view readme) {
+  const std::string_view line = LicenceLine(readme);
+  return line.empty() ? std::string() : Trimmed(line.substr(kLicenceKey.size()));
+}
+
+std::string ReadmeWithLicence(std::string_view readme, std::string_view licence) {
+  const std::string line = std::string(kLicenceKey) + " " + std::string(licence);
+  if (const std::string_view old = LicenceLine(readme); !old.empty()) {
+    const auto begin = static_cast<size_t>(old.data() - readme.data());
+    const size_t length = old.ends_with('\r') ? old.size() - 1 : old.size();
+    return std::string(readme).replace(begin, length, line);
+  }
+  const size_t first_end = readme.find('\n');
+  if (!readme.starts_with("---") || first_end == std::string_view::npos) {
+    return "---\n" + line + "\n---\n" + std::string(readme);
+  }
+  return std::string(readme).insert(first_end + 1, line + "\n");
+}
+
+void SetLicence(std::string_view licence, GgufMetadata& metadata) {
+  metadata.SetText("general.license", licence);
+  if (const auto readme = metadata.Text("stablelm.readme")) {
+    metadata.SetText("stablelm.readme", ReadmeWithLicence(*readme, licence));
+  }
+}
+
+}  // namespace stablelm

@@ -1,0 +1,37 @@
+#include "cli/app/load_tokenizer.h"
+
+#include "base/error.h"
+
+namespace stablelm {
+namespace {
+
+Tokenizer WithWarnings(Tokenizer tokenizer, Output& out) {
+  for (const std::string& warning : tokenizer.warnings()) out.Warning(warning);
+  return tokenizer;
+}
+
+}  // namespace
+
+Tokenizer LoadTokenizer(const std::string& model, const std::string& tokenizer_file, Output& out) {
+  if (model.empty() == tokenizer_file.empty()) {
+    throw UsageError({.where = "-m, --tokenizer",
+                      .what = model.empty() ? "no tokenizer is named" : "two tokenizers are named",
+                      .expected = "a model (-m DIR) or a file (--tokenizer tokenizer.json)"});
+  }
+  if (model.empty()) return WithWarnings(Tokenizer::FromFile(tokenizer_file), out);
+  return LoadTokenizer(*ModelSource::Open(model), out);
+}
+
+Tokenizer LoadTokenizer(const ModelSource& source, Output& out) {
+  if (!source.gguf() && !source.HasTokenizer()) {
+    throw Error({.where = source.path().string(),
+                 .what = "the model has no tokenizer",
+                 .expected = "tokenizer.json in the folder",
+                 .hint = "copy the file there, or name it: --tokenizer FILE"});
+  }
+  TokenizerOptions options;
+  if (source.HasConfig()) options.model_vocab_size = source.ReadConfig().vocab_size;
+  return WithWarnings(source.ReadTokenizer(options), out);
+}
+
+}  // namespace stablelm

@@ -1,0 +1,16 @@
+// Manual pages in roff (man(7)), section 1, from the same table as --help.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "cli/app/command_table.h"
+
+namespace stablelm {
+
+// "stablelm" for the program, "stablelm-bench-memory" for a command: the page's name, without ".1".
+std::string ManPageName(const std::string& command);
+std::string ProgramManPage(std::span<const CommandText> commands, const std::string& version);
+std::string CommandManPage(const CommandText& command, const std::string& version);
+
+}  // namespace stablelm

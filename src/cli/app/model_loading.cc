@@ -1,0 +1,86 @@
+#include "cli/app/model_loading.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/stopwatch.h"
+#include "base/system.h"
+#include "checkpoint/rewrite/quantize_on_load.h"
+#include "checkpoint/rewrite/tensor_copy.h"
+#include "cli/app/options.h"
+
+namespace stablelm {
+
+void RefuseQuantizeBesideDtype(const CommonOptions& common) {
+  if (!common.quantize || !common.dtype) return;
+  throw UsageError({.where = "--quantize",
+                    .what = "contradicts --dtype: both say what the weights are in memory",
+                    .hint = "leave one of them out"});
+}
+
+std::vector<DType> TypesInMemory(const CommonOptions& common, const ModelFolder& model, Output& out) {
+  if (!common.quantize) return {};
+  RefuseQuantizeBesideDtype(common);
+  std::vector<std::string> warnings;
+  std::vector<DType> types = TypesForLoading(model, *common.quantize, &warnings);
+  for (const std::string& warning : warnings) out.Warning(warning);
+  return types;
+}
+
+ModelOfCommand::ModelOfCommand(const CommonOptions& common, Output& out) : common_(common), out_(out) {
+  RequireGiven(!common.model.empty(), "--model",
+               "-m names a model folder, a .gguf file, or a hub id in the Hugging Face cache");
+  const Stopwatch watch(load_s_);
+  folder_ = ModelFolder::Open(common.model);
+  for (const std::string& warning : folder_->warnings()) out.Warning(warning);
+  types_ = TypesInMemory(common, *folder_, out);
+}
+
+const Tokenizer* ModelOfCommand::tokenizer() {
+  if (!source().HasTokenizer()) return nullptr;
+  if (!tokenizer_) {
+    const Stopwatch watch(load_s_);
+    tokenizer_ = source().ReadTokenizer({.model_vocab_size = folder_->config().vocab_size});
+    for (const std::string& warning : tokenizer_->warnings()) out_.Warning(warning);
+  }
+  return &*tokenizer_;
+}
+
+const Tokenizer& ModelOfCommand::RequireTokenizer(const std::string& instead) {
+  if (const Tokenizer* found = tokenizer()) return *found;
+  throw Error({.where = source().path().string(),
+               .what = source().gguf() ? "the file has no tokenizer" : "tokenizer.json is missing",
+               .expected = "a tokenizer, to turn text into ids",
+               .hint = (source().gguf() ? "" : "copy the model's tokenizer.json into the folder, or ") +
+                       std::string("give ids: ") + instead});
+}
+
+void ModelOfCommand::Load(const RunShape& run, bool check_weights) {
+  const Stopwatch watch(load_s_);
+  const WeightBytes weights = PlannedWeights();
+  RequireFits(PlanMemory(folder_->config(), weights, run), AvailableMemory());
+  pool_ = std::make_unique<ThreadPool>(run.threads);
+  model_ = std::make_unique<Transformer>(Transformer::Load(folder_,
+                                                           {.dtype = common_.dtype,
+                                                            .types = types_,
+                                                            .compute = common_.compute,
+                                                            .check_values = check_weights,
+                                                            .show_progress = out_.show_progress(),
+                                                            .pool = pool_.get()},
+                                                           common_.activation));
+  if (common_.quantize) {
+    out_.Note("weights quantized to " + std::string(common_.quantize->name) + " while loading: " +
+              HumanBytes(weights.mapped + weights.allocated) + " from " + HumanBytes(SourceBytes(*folder_)));
+  }
+  const auto quantized = [](const auto& matrices) { return IsQuantized(matrices.first); };
+  if (common_.compute == Compute::kFast && std::ranges::all_of(model_->MatrixBytes(), quantized)) {
+    out_.Note("--compute fast changes nothing: all matrices are quantized, and their products have one arithmetic");
+  }
+}
+
+void AddCheckWeights(CLI::App& app, bool& check_weights) {
+  AddFlag(app, "--check-weights", check_weights,
+          "Read every weight at load and refuse NaN and infinity, naming the tensor");
+}
+
+}  // namespace stablelm

@@ -1,0 +1,71 @@
+#include "cli/app/output.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/error.h"
+#include "cli/app/setting_flags.h"
+
+namespace stablelm {
+namespace {
+
+[[noreturn]] void WriteFailed(int error) {
+  if (error == EPIPE) throw BrokenPipe();
+  throw Error({.where = "standard output",
+               .what = std::string("cannot write: ") + std::strerror(error),
+               .hint = error == ENOSPC ? "free some disk space" : ""});
+}
+
+// Colour is for people: a terminal that has not asked for none (no-color.org).
+bool ColorOn(int fd) {
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* term = std::getenv("TERM");
+  return isatty(fd) == 1 && !(no_color && *no_color) && !(term && std::strcmp(term, "dumb") == 0);
+}
+
+void PrintLine(const char* color, std::string_view label, std::string_view text) {
+  std::string line;
+  const bool colored = ColorOn(STDERR_FILENO);
+  if (colored) line += color;
+  line += label;
+  if (colored) line += "\033[0m";
+  line.append(" ").append(text).append("\n");
+  std::fwrite(line.data(), 1, line.size(), stderr);
+  std::fflush(stderr);
+}
+
+}  // namespace
+
+bool Output::color() const { return !json_ && ColorOn(STDOUT_FILENO); }
+
+void Output::Text(std::string_view bytes) {
+  STABLELM_CHECK(!json_);
+  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size()) WriteFailed(errno);
+}
+
+void Output::Json(const nlohmann::ordered_json& object) {
+  STABLELM_CHECK(json_ && object.is_object());
+  const std::string line = object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size()) WriteFailed(errno);
+  Flush();  // a reader may act on each line as it comes
+}
+
+void Output::Flush() {
+  if (std::fflush(stdout) != 0) WriteFailed(errno);
+}
+
+void Output::Note(std::string_view text) {
+  if (!quiet_) PrintLine("\033[36m", "note:", text);
+}
+
+void Output::Warning(std::string_view text) { PrintLine("\033[33m", "warning:", text); }
+
+void PrintError(std::string_view text) { PrintLine("\033[1;31m", "error:", WithFlags(text)); }
+
+}  // namespace stablelm

@@ -1,0 +1,360 @@
+// The commands of a chat: what /help lists.
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/nearest.h"
+#include "base/system.h"
+#include "cli/chat/chat_session.h"
+#include "cli/generating/conversation_input.h"
+#include "cli/generating/prompt_text.h"
+#include "cli/terminal/visible_text.h"
+
+namespace stablelm {
+namespace {
+
+// What /set knows beside the settings of generation.
+constexpr const char* kOwnSettings[] = {"seed", "preset", "reserve", "context_policy"};
+
+[[noreturn]] void Fail(const std::string& where, const std::string& what, const std::string& hint = {}) {
+  throw Error({.where = where, .what = what, .hint = hint});
+}
+
+std::string Line(std::string name, const std::string& value, const std::string& from = {}) {
+  name.resize(std::max<size_t>(name.size() + 2, 20), ' ');
+  std::string line = name + value;
+  if (!from.empty()) {
+    line.resize(std::max<size_t>(line.size() + 2, 44), ' ');
+    line += from;
+  }
+  return line + "\n";
+}
+
+std::string WithLineEnd(std::string text) {
+  if (text.empty() || text.back() != '\n') text += '\n';
+  return text;
+}
+
+std::string WithUnderscores(std::string name) {
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+ContextPolicy ParseContextPolicy(const std::string& value, const std::string& where) {
+  if (const std::optional<ContextPolicy> policy = ContextPolicyOf(value)) return *policy;
+  Fail(where, "unknown context policy " + Quoted(value), "one of " + Joined(ContextPolicyNames()));
+}
+
+}  // namespace
+
+struct ChatSession::CommandEntry {
+  const char* name;
+  const char* arguments;
+  const char* help;
+  void (ChatSession::*run)(const std::string&);
+};
+
+std::span<const ChatSession::CommandEntry> ChatSession::Table() {
+  static constexpr CommandEntry kTable[] = {
+      {"/help", "", "show this list", &ChatSession::Help},
+      {"/reset", "", "forget the conversation; system text and settings stay", &ChatSession::Reset},
+      {"/system", "[TEXT|@FILE|none]", "show or change the system text; the conversation stays", &ChatSession::System},
+      {"/set", "[NAME [VALUE]]", "show or change a setting; \"default\" undoes a change", &ChatSession::Set},
+      {"/show", "", "what is in force, and where it comes from", &ChatSession::ShowAll},
+      {"/regen", "", "answer the last message anew", &ChatSession::Regenerate},
+      {"/undo", "", "take the last message and its answer back", &ChatSession::Undo},
+      {"/edit", "[TEXT]", "change the last message (no TEXT: in $EDITOR), answer it", &ChatSession::EditLast},
+      {"/save", "FILE", "write the conversation as JSON (OpenAI's messages)", &ChatSession::Save},
+      {"/load", "FILE", "go on with the conversation of a file", &ChatSession::LoadCommand},
+      {"/model", "[PATH]", "show the model, or go on with another one", &ChatSession::Model},
+      {"/tokens", "", "tokens of each message, and how many are left", &ChatSession::Tokens},
+      {"/prompt", "", "the prompt as the model sees it", &ChatSession::ShowPrompt},
+      {"/stats", "", "speed and memory", &ChatSession::Stats},
+      {"/exit", "", "leave (as Ctrl-D)", &ChatSession::Exit},
+      {"/quit", "", "leave", &ChatSession::Exit},
+  };
+  return kTable;
+}
+
+std::vector<ChatCommandHelp> ChatSession::Commands() {
+  std::vector<ChatCommandHelp> all;
+  for (const CommandEntry& entry : Table()) all.push_back({entry.name, entry.arguments, entry.help});
+  return all;
+}
+
+std::vector<std::string> ChatSession::Completions(const std::string& line) {
+  std::vector<std::string> found;
+  const auto add = [&](const std::string& whole) {
+    if (whole.starts_with(line)) found.push_back(whole);
+  };
+  for (const CommandEntry& entry : Table()) add(std::string(entry.name) + (*entry.arguments ? " " : ""));
+  for (const std::string& name : SettingNames()) add("/set " + name + " ");
+  for (const char* name : kOwnSettings) add("/set " + std::string(name) + " ");
+  add("/system none");
+  return found;
+}
+
+void ChatSession::RunCommand(const std::string& name, const std::string& arguments) {
+  std::vector<std::string> names;
+  for (const CommandEntry& entry : Table()) {
+    names.emplace_back(entry.name);
+    if (name != entry.name) continue;
+    if (!arguments.empty() && *entry.arguments == 0) {
+      Fail(name, "takes nothing after it", "a message that begins with a slash is written with two: /" + name + " ...");
+    }
+    return (this->*entry.run)(arguments);
+  }
+  Fail(name, "unknown command",
+       DidYouMean(name, names, "/help lists the commands; a message that begins with a slash is written with two"));
+}
+
+void ChatSession::Help(const std::string&) {
+  std::string text;
+  for (const ChatCommandHelp& one : Commands()) {
+    text += Line(one.name + (one.arguments.empty() ? "" : " " + one.arguments), "", "");
+    text.pop_back();
+    text.resize(text.find_last_not_of(' ') + 1);
+    const size_t line = text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1;
+    text.resize(std::max(text.size() + 2, line + 28), ' ');
+    text += one.help + "\n";
+  }
+  text +=
+      "Anything else is a message. On a terminal: \"\"\" begins and ends one of several\n"
+      "lines, a \\ at the end of a line goes on, Ctrl-C stops a reply and keeps what has\n"
+      "come, Ctrl-D leaves.\n";
+  screen_.Show("/help", text);
+}
+
+void ChatSession::Reset(const std::string&) {
+  turns_.clear();
+  told_dropped_ = 0;
+  screen_.Note("the conversation is forgotten");
+}
+
+void ChatSession::System(const std::string& arguments) {
+  if (arguments.empty()) {
+    screen_.Show("/system", system_ ? WithLineEnd(Visible(*system_)) : "no system text\n");
+    return;
+  }
+  if (arguments == "none") {
+    system_.reset();
+  } else {
+    system_ = SystemTextOf(arguments, "/system", false);
+  }
+  system_from_ = "/system";
+  system_is_users_ = true;
+  screen_.Note(system_ ? "the system text is changed" : "no system text from now on");
+}
+
+void ChatSession::Set(const std::string& arguments) {
+  if (arguments.empty()) return screen_.Show("/set", PlanText());
+  const size_t space = arguments.find_first_of(" \t=");
+  const std::string name = WithUnderscores(arguments.substr(0, space));
+  const size_t begin = space == std::string::npos ? space : arguments.find_first_not_of(" \t=", space);
+  const std::string value = begin == std::string::npos ? "" : arguments.substr(begin);
+  const std::string where = "/set " + name;
+  GenerationOptions options = start_.options;
+  const std::optional<SettingSpec> spec = FindSetting(name);
+  if (name == "seed") {
+    if (!value.empty()) start_.seed = ParseUnsigned(value, where, 0, UINT64_MAX), replies_ = 0;
+    return screen_.Show("/set", Line("seed", std::to_string(start_.seed)));
+  }
+  if (name == "reserve") {
+    if (value == "default") {
+      start_.reserve.reset();
+    } else if (!value.empty()) {
+      start_.reserve = ParseInteger(value, where, 0, start_.model.context - 1);
+    }
+    return screen_.Show("/set", Line("reserve", std::to_string(Limits().reserve)));
+  }
+  if (name == "context_policy") {
+    if (!value.empty()) start_.policy = ParseContextPolicy(value, where);
+    return screen_.Show("/set", Line("context_policy", NameOf(start_.policy)));
+  }
+  if (name == "preset") {
+    if (!value.empty()) {
+      const std::optional<Preset> preset = PresetOf(value);
+      if (!preset && value != "default") {
+        Fail(where, "unknown preset " + Quoted(value), "one of " + Joined(PresetNames()) + ", or default");
+      }
+      options.wishes.preset = preset;
+      // How tokens are drawn is the preset's now; lengths, penalties and what else it says nothing about stay.
+      std::erase_if(options.wishes.options,
+                    [](const auto& option) { return option.first == "do_sample" || FindSetting(option.first)->draws; });
+      options.greedy = false;
+      PlanAgain(std::move(options));
+    }
+    return screen_.Show("/set", PlanText());
+  }
+  if (!spec) {
+    std::vector<std::string> names = SettingNames();
+    names.insert(names.end(), std::begin(kOwnSettings), std::end(kOwnSettings));
+    Fail("/set", "unknown setting " + Quoted(name), DidYouMean(name, names, "/show lists them"));
+  }
+  if (value == "default") {
+    options.wishes.options.erase(name);
+  } else if (!value.empty()) {
+    options.wishes.options[name] = ParseSettingValue(*spec, value, where);
+    if (spec->draws) options.greedy = false;  // --greedy was the wish before this one
+  }
+  PlanAgain(std::move(options));
+  for (const SettingInForce& one : plan_.settings.list) {
+    if (one.name == name) return screen_.Show("/set", Line(name, ShownValue(*spec, one.value), one.from));
+  }
+  screen_.Show("/set", Line(name, "not set"));
+}
+
+std::string ChatSession::PlanText() const {
+  std::string text;
+  for (const SettingInForce& one : plan_.settings.list) {
+    text += Line(one.name, ShownValue(*FindSetting(one.name), one.value), one.from);
+  }
+  text += Line("seed", std::to_string(start_.seed), "reply " + std::to_string(replies_) + " is next");
+  text += Line("context_policy", NameOf(start_.policy),
+               std::to_string(Limits().reserve) + " positions are kept for the reply");
+  return text;
+}
+
+std::string ChatSession::ModelText() const {
+  const int64_t context = start_.model.context, most = start_.model.config.max_positions;
+  return Line("model", start_.model.name,
+              std::to_string(context) + (context < most ? " of " + std::to_string(most) : "") + " positions");
+}
+
+void ChatSession::ShowAll(const std::string&) {
+  std::string text = ModelText();
+  text += Line("template", NameOf(start_.model.setup.prompt_template), start_.model.setup.template_from);
+  text += Line("system", system_ ? Quoted(*system_, 48) : "none", system_from_ == "none" ? "" : system_from_);
+  text += PlanText();
+  std::string stops;
+  for (const StopId& stop : plan_.stop_ids) {
+    const std::string_view token = start_.model.tokenizer.TokenSpelling(stop.id);
+    stops += (stops.empty() ? "" : ", ") + (token.empty() ? std::to_string(stop.id) : Visible(token));
+  }
+  text += Line(start_.options.ignore_eos ? "never produced" : "a reply ends at", stops);
+  text += Line("messages", std::to_string(turns_.size()));
+  screen_.Show("/show", text);
+}
+
+void ChatSession::Regenerate(const std::string&) {
+  if (turns_.empty()) Fail("/regen", "there is no message to answer");
+  const Conversation before = turns_;
+  if (turns_.back().role == Role::kAssistant) turns_.pop_back();
+  AnswerAgain(before);
+}
+
+void ChatSession::Undo(const std::string&) {
+  if (turns_.empty()) Fail("/undo", "there is nothing to take back");
+  if (turns_.back().role == Role::kAssistant) turns_.pop_back();
+  const std::string text = turns_.back().text;
+  turns_.pop_back();
+  told_dropped_ = 0;
+  screen_.Note("taken back: " + Quoted(text, 60));
+}
+
+void ChatSession::EditLast(const std::string& arguments) {
+  if (turns_.empty()) Fail("/edit", "there is no message to change");
+  const Conversation before = turns_;
+  if (turns_.back().role == Role::kAssistant) turns_.pop_back();
+  std::optional<std::string> text = arguments;
+  if (arguments.empty()) text = screen_.Edit(turns_.back().text);
+  if (!text || text->find_first_not_of(" \t\r\n") == std::string::npos) {
+    turns_ = before;
+    Fail("/edit", "nothing was changed", "/edit TEXT gives the new text at once; without TEXT $EDITOR is opened");
+  }
+  turns_.back().text = *text;
+  AnswerAgain(before);
+}
+
+void ChatSession::Save(const std::string& arguments) {
+  if (arguments.empty()) Fail("/save", "needs the name of a file");
+  if (turns_.empty()) Fail("/save", "there is nothing to save");
+  // A slip of the keyboard must not cost a file of somebody's; the one of this chat is ours to renew.
+  if (arguments != file_ && std::filesystem::exists(arguments)) {
+    Fail(arguments, "exists already", "choose another name, or remove it first");
+  }
+  nlohmann::ordered_json messages = nlohmann::ordered_json::array();
+  const Conversation all = WholeConversation();
+  for (const Message& message : all) messages.push_back({{"role", NameOf(message.role)}, {"content", message.text}});
+  WriteTextFileAtomically(arguments, nlohmann::ordered_json{{"messages", messages}}.dump(2) + "\n");
+  file_ = arguments;
+  screen_.Note("saved " + std::to_string(all.size()) + " messages to " + arguments);
+}
+
+void ChatSession::LoadCommand(const std::string& arguments) {
+  if (arguments.empty()) Fail("/load", "needs the name of a file");
+  Load(arguments);
+}
+
+// What is wrong with the new model is found before anything of the old one is given up.
+void ChatSession::Model(const std::string& arguments) {
+  if (arguments.empty()) return screen_.Show("/model", ModelText());
+  ChatModel next = start_.open(arguments);
+  PromptBuilder builder(next.tokenizer, next.setup.prompt_template);
+  GenerationPlan plan = PlanFor(next, start_.options);
+  next.load();
+  if (!system_is_users_) {
+    system_ = next.setup.system;
+    system_from_ = next.setup.system_from;
+  }
+  builder_ = std::move(builder);
+  plan_ = std::move(plan);
+  start_.model = std::move(next);
+  told_dropped_ = 0;
+  screen_.Note("the conversation goes on with " + start_.model.name + ", " + std::to_string(start_.model.context) +
+               " positions");
+}
+
+Prompt ChatSession::PromptNow() const {
+  const Conversation all = WholeConversation();
+  return all.back().role == Role::kUser ? builder_.BuildPrompt(all) : builder_.BuildTranscript(all);
+}
+
+void ChatSession::Tokens(const std::string&) {
+  int64_t used = 0;
+  std::string text;
+  if (!turns_.empty()) {
+    const Prompt prompt = PromptNow();
+    // One line per message: consecutive parts of one role.
+    for (size_t i = 0, end = 0; i < prompt.parts.size(); i = end) {
+      for (end = i; end < prompt.parts.size() && prompt.parts[end].role == prompt.parts[i].role;) ++end;
+      const size_t n = prompt.parts[end - 1].end - prompt.parts[i].begin;
+      text += Line(NameOf(prompt.parts[i].role), std::to_string(n));
+    }
+    used = static_cast<int64_t>(prompt.ids.size());
+  }
+  const int64_t context = start_.model.context;
+  text += Line("together", std::to_string(used) + " of " + std::to_string(context));
+  text += used <= context ? Line("left", std::to_string(context - used))
+                          : Line("too many by", std::to_string(used - context),
+                                 "context policy " + std::string(NameOf(start_.policy)));
+  screen_.Show("/tokens", text);
+}
+
+void ChatSession::ShowPrompt(const std::string&) {
+  if (turns_.empty()) Fail("/prompt", "there is no message yet");
+  screen_.Show("/prompt", WithLineEnd(PromptText(PromptNow(), start_.model.tokenizer, screen_.color())));
+}
+
+void ChatSession::Stats(const std::string&) {
+  std::string text;
+  if (last_) {
+    const auto n = static_cast<int64_t>(last_->ids.size());
+    text += Line("last prompt", std::to_string(last_prompt_) + " tokens",
+                 std::to_string(last_->known_positions) + " of them known from before");
+    text += Line("first token after", Rounded(last_->prefill_s, 2) + " s");
+    text += Line(
+        "last reply", std::to_string(n) + " tokens",
+        n > 1 && last_->decode_s > 0 ? Rounded(static_cast<double>(n - 1) / last_->decode_s, 2) + " tokens/s" : "");
+  }
+  text += Line("generated in all", std::to_string(total_generated_) + " tokens", Rounded(total_decode_s_, 1) + " s");
+  const MemoryUse memory = ReadMemoryUse();
+  text += Line("memory", HumanBytes(memory.resident), "at most " + HumanBytes(memory.peak_resident) + " so far");
+  screen_.Show("/stats", text);
+}
+
+void ChatSession::Exit(const std::string&) { ended_ = true; }
+
+}  // namespace stablelm

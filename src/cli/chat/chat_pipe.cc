@@ -1,0 +1,91 @@
+#include "cli/chat/chat_pipe.h"
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "cli/app/interrupt.h"
+#include "cli/app/options.h"
+#include "cli/generating/conversation_input.h"
+
+namespace stablelm {
+
+void PipeScreen::ReplyText(std::string_view piece) {
+  if (out_.json()) return;
+  out_.Text(piece);
+  out_.Flush();
+  line_open_ = true;
+}
+
+void PipeScreen::AbandonReply() {
+  if (!line_open_) return;
+  out_.Text("\n");
+  out_.Flush();
+  line_open_ = false;
+}
+
+void PipeScreen::EndReply(const ChatReply& reply, bool kept) {
+  const GenerateResult& result = reply.result;
+  if (out_.json()) {
+    nlohmann::ordered_json object = {
+        {"role", "assistant"},
+        {"content", result.text},
+        {"finish_reason", NameOf(result.reason)},
+        {"seed", reply.seed},
+        {"sample", reply.sample},
+        {"counts",
+         {{"prompt", reply.prompt_tokens}, {"known", result.known_positions}, {"generated", result.ids.size()}}},
+        {"dropped", {{"messages", reply.dropped_messages}, {"tokens", reply.dropped_tokens}}},
+        {"seconds", {{"prefill", result.prefill_s}, {"decode", result.decode_s}}}};
+    if (result.shifts > 0) object["shift"] = ShiftJson(result);
+    out_.Json(object);
+    return;
+  }
+  out_.Text("\n");
+  out_.Flush();
+  line_open_ = false;
+  if (const std::string note = EndNote(reply, kept); !note.empty()) out_.Note(note);
+}
+
+void PipeScreen::Show(const std::string& command, const std::string& text) {
+  if (out_.json()) return out_.Json({{"command", command}, {"text", text}});
+  out_.Text(text);
+  out_.Flush();
+}
+
+void PipeScreen::Error(const std::string& text) { PrintError(text); }
+
+std::string EndNote(const ChatReply& reply, bool kept) {
+  switch (reply.result.reason) {
+    case FinishReason::kStop:
+      return reply.result.text.empty() ? "the reply is empty" : "";
+    case FinishReason::kLength:
+      return "the reply was cut after max_new_tokens";
+    case FinishReason::kContext:
+      return "the reply was cut: the context is full";
+    case FinishReason::kCancelled:
+      return kept ? "stopped; what has come is kept" : "stopped before the first word: your message is taken back";
+    case FinishReason::kTime:
+      return "the reply was cut: its time is over";
+  }
+  STABLELM_CHECK(false);
+}
+
+bool RunPipe(ChatSession& session, PipeScreen& screen, bool replace_invalid) {
+  bool refused = false;
+  std::string line;
+  for (int64_t number = 1; std::getline(std::cin, line); ++number) {
+    if (line.ends_with('\r')) line.pop_back();  // files of Windows
+    try {
+      line = CheckedUtf8(std::move(line), "standard input, line " + std::to_string(number), replace_invalid);
+    } catch (const stablelm::Error& e) {
+      refused = true;
+      screen.Error(e.what());
+      continue;
+    }
+    if (!session.Handle(line) || Interrupted()) break;
+  }
+  return refused;
+}
+
+}  // namespace stablelm

@@ -1,0 +1,302 @@
+// stablelm generate: the raw continuation of a text or of ids, or the answer to a conversation, as it comes.
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "base/system.h"
+#include "cli/app/commands.h"
+#include "cli/app/interrupt.h"
+#include "cli/app/model_loading.h"
+#include "cli/app/options.h"
+#include "cli/generating/conversation_input.h"
+#include "cli/generating/engine_options.h"
+#include "cli/generating/generate_beams.h"
+#include "cli/generating/generate_many.h"
+#include "cli/generating/generate_run.h"
+#include "cli/generating/generation_options.h"
+#include "generate/generator.h"
+#include "generate/token_ids.h"
+
+namespace stablelm {
+namespace {
+
+// What is printed while tokens come: text, or ids where the folder has no tokenizer.
+class Printer {
+ public:
+  Printer(bool has_text, Output& out) : has_text_(has_text), out_(out) {}
+
+  void AddId(int32_t id) {
+    if (!has_text_) Print(std::string(last_ == 0 ? "" : " ").append(std::to_string(id)));
+  }
+  void Print(std::string_view text) {
+    if (text.empty()) return;
+    last_ = text.back();
+    if (out_.json()) return;
+    out_.Text(text);
+    out_.Flush();
+  }
+  // The prompt as the model sees it.
+  void Echo(const GenerateRequest& request) {
+    if (has_text_) return Print(request.tokenizer->Decode(request.prompt));
+    for (const int32_t id : request.prompt) AddId(id);
+  }
+  void Finish() {
+    // A shell prompt should not stick to the text; a pipe gets the text alone.
+    const bool line_open = last_ != 0 && last_ != '\n';
+    if (!out_.json() && line_open && (!has_text_ || isatty(STDOUT_FILENO) == 1)) out_.Text("\n");
+  }
+
+ private:
+  bool has_text_;
+  Output& out_;
+  char last_ = 0;  // of what was printed
+};
+
+class GenerateCommand : public Command {
+ public:
+  std::string Name() const override { return "generate"; }
+  std::string Summary() const override { return "Continue a text, or answer a message, token by token"; }
+  std::string Examples() const override {
+    return "  stablelm generate -m models/stablelm-3b \"The capital of France is\" --max-new-tokens 20\n"
+           "  stablelm generate -m models/stablelm-3b --file story.txt --temperature 0.7 --top-p 0.9 --seed 1\n"
+           "  stablelm generate -m models/stablelm-3b --ids \"12 345 6\" --json\n"
+           "  stablelm generate -m models/stablelm-tuned-3b --user \"What's your mood today?\"\n"
+           "  stablelm generate -m models/stablelm-tuned-3b --user \"Name a colour\" --n 5 --temperature 1\n"
+           "  stablelm generate -m models/stablelm-3b \"Once upon\" --beams 4 --num-return 2 --max-new-tokens 20\n"
+           "  stablelm generate -m models/stablelm-3b --input prompts.jsonl --output out.jsonl --parallel 16\n"
+           "  stablelm generate -m models/stablelm-tuned-3b --quantize Q4_K_M --user \"Hello\"\n"
+           "  stablelm generate -m models/stablelm-tuned-3b --show-config\n"
+           "\n"
+           "A PROMPT is continued raw: no chat markers are added. --user and --messages are written with the model's\n"
+           "chat template instead (stablelm prompt shows it). Settings come from the options, else --preset, else the\n"
+           "model's files; a model that is not tuned for chat is greedy by default.\n"
+           "With --json: prompt_ids, ids (a stop token included), logprobs (natural logarithms under the\n"
+           "unchanged logits), text (without the stop token; null when the folder has no tokenizer), finish_reason\n"
+           "(stop, length, context, time, cancelled), stop_id or stop_string after a stop, seed, counts, seconds,\n"
+           "with a conversation dropped (what did not fit), after a shift of the context shift (times,\n"
+           "dropped_tokens, approximate), with --quantize its type, with --compute fast that, and peak_bytes: the "
+           "largest resident memory of "
+           "the\n"
+           "whole process, pages of mapped weight files included. --n and --num-return above 1 give a list, choices.\n"
+           "--input reads lines such as {\"prompt\": \"Once upon\", \"temperature\": 0.5}; docs/generating.md has all\n"
+           "of it. A run that was interrupted goes on when the same command is given again.\n"
+           "Ctrl-C ends with what has been generated so far and exit code 130.";
+  }
+  unsigned Takes() const override { return kTakesModel | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation; }
+  void AddOptions(CLI::App& app) override {
+    AddTextInput(app, input_, "PROMPT");
+    AddText(app, "--ids", "IDS", ids_, "Token ids instead of text: \"1 2 3\"; needs no tokenizer");
+    AddConversationInput(app, conversation_);
+    AddContextOptions(app, conversation_);
+    AddManyPrompts(app, files_);
+    AddGenerationOptions(app, generation_);
+    AddNumber(app, "--seed", seed_, Limits<uint64_t>{}, "Seed of the draws (default: random, reported)");
+    AddNumber(app, "--n", samples_, Limits<int64_t>{1, 4096},
+              "Draw N replies to one prompt, whose computation they share (default: 1)");
+    AddBeamOptions(app, beams_);
+    AddEngineOptions(app, engine_);
+    AddReplyDetails(app, details_);
+    AddFlag(app, "--show-config", show_config_,
+            "Print the settings and stop ids in force and where each comes from, and end; no prompt is needed");
+    AddFlag(app, "--parse-special", parse_special_,
+            "Recognise special tokens such as <|USER|> in the prompt's text (default: they are text)");
+    AddCheckWeights(app, check_weights_);
+  }
+  int Run(Output& out) override;
+
+ private:
+  bool Many() const { return !files_.input.empty(); }
+  void CheckInput() const;
+  void CheckKind(bool json) const;
+  OnePrompt ReadPrompt(const GenerationPlan& plan, ModelOfCommand& model, const ModelDefaults& defaults,
+                       Output& out) const;
+  int GenerateOne(const OnePrompt& prompt, const GenerateRun& run) const;
+  void Report(const OnePrompt& prompt, const GenerateResult& result, const GenerateRun& run) const;
+
+  TextInput input_;
+  ConversationInput conversation_;
+  ManyPrompts files_;
+  GenerationOptions generation_;
+  BeamFlags beams_;
+  EngineOptions engine_;
+  ReplyDetails details_;
+  std::optional<std::string> ids_;
+  std::optional<uint64_t> seed_;
+  int64_t samples_ = 1;
+  bool parse_special_ = false, check_weights_ = false, show_config_ = false;
+};
+
+// Where the prompt comes from.
+void GenerateCommand::CheckInput() const {
+  const auto refuse = [](const char* where, const char* what) {
+    throw UsageError({.where = where, .what = what, .hint = "leave one of them out"});
+  };
+  const bool text = input_.text || !input_.file.empty();
+  if (Many() && (ids_ || text || conversation_.Given())) {
+    refuse("--input", "the prompt is given twice, in a file of prompts and by itself");
+  }
+  if (Many()) return;
+  if (!files_.output.empty()) refuse("--output", "is for the results of --input, which was not given");
+  if (ids_ && text) refuse("--ids", "the prompt is given twice, as ids and as text");
+  if (!conversation_.Given()) return conversation_.RequireNoConversationOptions();
+  const char* option = conversation_.user ? "--user" : "--messages";
+  if (ids_ || text) refuse(option, "the prompt is given twice, as a conversation and as it is");
+  if (parse_special_) {
+    refuse("--parse-special", "contradicts a conversation, whose texts are never searched for tokens");
+  }
+}
+
+// Whether the kinds of generation that are asked for go together.
+void GenerateCommand::CheckKind(bool json) const {
+  const auto refuse = [](const char* where, const char* what, const char* hint) {
+    throw UsageError({.where = where, .what = what, .hint = hint});
+  };
+  beams_.Check();
+  if (conversation_.policy == ContextPolicy::kShift && (Many() || beams_.Wanted() || samples_ > 1)) {
+    refuse("--context-policy", "shift is for one reply at a time", "leave out --input, --beams and --n, or shift");
+  }
+  if (beams_.Wanted()) {
+    if (Many()) refuse("--beams", "searches for one prompt at a time", "leave --input out, or --beams");
+    if (samples_ > 1) refuse("--n", "contradicts --beams, which draws nothing", "--num-return gives several beams");
+    if (generation_.wishes.preset && *generation_.wishes.preset != Preset::kGreedy) {
+      refuse("--preset", "contradicts --beams, which draws nothing", "leave one of them out");
+    }
+    if (AskForDraws(generation_.wishes.options) == true) {
+      refuse("--beams", "draws nothing, and --temperature or another option asks for draws", "leave one of them out");
+    }
+    if (details_.top_logprobs > 0) refuse("--top-logprobs", "is not told of beams", "leave it out");
+    if (details_.prompt_logprobs) refuse("--prompt-logprobs", "is not told of beams", "leave it out");
+  }
+  const char* detail = DetailOnlyInJson(details_);
+  if (detail && !Many() && !json) refuse(detail, "shows in JSON alone", "give --json");
+  if (!Many() && samples_ == 1) {
+    const char* hint = "leave it out, or give --input or --n";
+    if (engine_.parallel) refuse("--parallel", "is for many replies, and one is asked for", hint);
+    if (engine_.cache_tokens) refuse("--cache-tokens", "is for many replies, and one is asked for", hint);
+  }
+}
+
+OnePrompt GenerateCommand::ReadPrompt(const GenerationPlan& plan, ModelOfCommand& model, const ModelDefaults& defaults,
+                                      Output& out) const {
+  OnePrompt prompt;
+  GenerateRequest& request = prompt.request;
+  plan.Apply(generation_.ignore_eos, request);
+  request.seed = seed_ ? *seed_ : RandomSeed();
+  request.top_logprobs = details_.top_logprobs;
+  if (model.tokenizer()) request.tokenizer = *model.tokenizer();
+  if (!request.stop_strings.empty()) model.RequireTokenizer("--stop-id 5");
+  const int64_t context = model.config().max_positions;
+  const char* instead = "--ids \"1 2 3\"";
+  if (conversation_.Given()) {
+    ConversationInput given = conversation_;
+    given.replace_invalid = input_.replace_invalid;
+    PromptOfCommand conversation = PromptFor(given, model.RequireTokenizer(instead), defaults, context, out);
+    request.keep_on_shift = KeepOnShift(conversation.fitted.prompt, conversation_.policy);
+    request.prompt = std::move(conversation.fitted.prompt.ids);
+    prompt.where = conversation.where;
+    prompt.dropped = {.messages = conversation.fitted.dropped_messages, .tokens = conversation.fitted.dropped_tokens};
+    return prompt;
+  }
+  prompt.where = ids_ ? "--ids" : "the prompt";
+  request.keep_on_shift = KeepOnShift({}, conversation_.policy);
+  request.prompt =
+      ids_ ? ParseIds(*ids_, "--ids")
+           : model.RequireTokenizer(instead).Encode(ReadTextInput(input_, out), {.parse_special = parse_special_});
+  CheckTokenIds(request.prompt, model.config(), prompt.where);
+  RequireContext(static_cast<int64_t>(request.prompt.size()), LimitsOf(conversation_, context), prompt.where);
+  return prompt;
+}
+
+int GenerateCommand::Run(Output& out) {
+  if (!show_config_) CheckInput();
+  CheckKind(out.json());
+  ModelOfCommand model(common, out);
+  const Tokenizer* tokenizer = model.tokenizer();
+  const ModelDefaults defaults = ReadModelDefaults(model.source(), model.config(), tokenizer);
+  for (const std::string& warning : defaults.warnings) out.Warning(warning);
+  std::optional<PromptTemplate> prompt_template = conversation_.prompt_template;
+  if (!prompt_template && conversation_.Given() && defaults.record) prompt_template = defaults.record->prompt_template;
+  GenerationOptions generation = generation_;
+  if (beams_.Wanted()) generation.greedy = true;
+  const GenerationPlan plan = PlanGeneration(generation, model.config(), tokenizer, defaults, prompt_template);
+  if (show_config_) {
+    PrintPlan(plan, model.config(), tokenizer, defaults, out);
+    return kExitOk;
+  }
+  if (Many()) {
+    ManyRun run = {.tasks = {.generation = generation_,
+                             .conversation = conversation_,
+                             .details = details_,
+                             .samples = samples_,
+                             .parse_special = parse_special_},
+                   .seed = seed_,
+                   .engine = engine_,
+                   .check_weights = check_weights_};
+    run.tasks.conversation.replace_invalid = input_.replace_invalid;
+    return GenerateMany(files_, std::move(run), model, defaults, common, out);
+  }
+  ReplyDetails details = details_;
+  details.logprobs = true;  // JSON of one prompt always has them
+  const GenerateRun run = {
+      .model = model, .common = common, .details = details, .check_weights = check_weights_, .out = out};
+  const OnePrompt prompt = ReadPrompt(plan, model, defaults, out);
+  if (beams_.Wanted()) return GenerateBeams(prompt, beams_, run);
+  if (samples_ > 1 || details_.prompt_logprobs) return GenerateSamples(prompt, samples_, engine_, run);
+  return GenerateOne(prompt, run);
+}
+
+int GenerateCommand::GenerateOne(const OnePrompt& prompt, const GenerateRun& run) const {
+  const GenerateRequest& request = prompt.request;
+  const RunShape shape =
+      ShapeOfGenerate(run.model.config(), request, common.kv, static_cast<size_t>(common.threads), prompt.where);
+  run.model.Load(shape, check_weights_);
+  const InterruptGuard guard;
+  Printer printer(request.tokenizer.has_value(), run.out);
+  if (details_.echo) printer.Echo(request);
+  const GenerateResult result = Generate(run.model.model(), request, shape, run.model.pool(),
+                                         {.on_token = [&](const ChosenToken& token) { printer.AddId(token.id); },
+                                          .cancel = &InterruptFlag(),
+                                          .on_text = [&](std::string_view text) { printer.Print(text); }});
+  printer.Finish();
+  if (result.shifts > 0) run.out.Warning(ShiftText(result));
+  Report(prompt, result, run);
+  return result.reason == FinishReason::kCancelled ? kExitInterrupted : kExitOk;
+}
+
+void GenerateCommand::Report(const OnePrompt& one, const GenerateResult& result, const GenerateRun& run) const {
+  const GenerateRequest& request = one.request;
+  Output& out = run.out;
+  const size_t prompt = request.prompt.size(), generated = result.ids.size();
+  if (out.json()) {
+    nlohmann::ordered_json object = {{"prompt_ids", request.prompt}};
+    object.update(ReplyJson(run.details, request.tokenizer ? &*request.tokenizer : nullptr, request.prompt).Of(result));
+    AddRunFacts(one, run, generated, true,
+                {{"load", run.model.load_seconds()}, {"prefill", result.prefill_s}, {"decode", result.decode_s}},
+                object);
+    if (result.shifts > 0) object["shift"] = ShiftJson(result);
+    out.Json(object);
+    return;
+  }
+  out.Flush();
+  std::string note = std::to_string(generated) + " tokens (" + NameOf(result.reason) + ")";
+  // The first token comes from the prompt's pass.
+  if (generated > 1) {
+    note += " at " + Rounded(static_cast<double>(generated - 1) / result.decode_s, 2) + " tokens/s";
+  }
+  note += ", prompt of " + std::to_string(prompt) + " in " + Rounded(result.prefill_s, 2) + " s, load " +
+          Rounded(run.model.load_seconds(), 2) + " s; seed " + std::to_string(request.seed) +
+          (request.sampling.Greedy() ? " (unused: greedy)" : "");
+  out.Note(note);
+  if (result.forced_tokens > 0) {
+    out.Warning(std::to_string(result.forced_tokens) +
+                " tokens were chosen although the settings removed every one: the best of the last ones left");
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Command> MakeGenerate() { return std::make_unique<GenerateCommand>(); }
+
+}  // namespace stablelm

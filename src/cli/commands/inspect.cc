@@ -1,0 +1,322 @@
+// stablelm inspect: what a model folder or GGUF file holds, without loading it.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "base/sha256.h"
+#include "base/system.h"
+#include "checkpoint/model_folder.h"
+#include "checkpoint/torch/torch_file.h"
+#include "cli/app/commands.h"
+#include "cli/app/options.h"
+#include "eval/quality.h"
+#include "tokenizer/tokenizer.h"
+
+namespace stablelm {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+const char* ActivationName(Activation activation) { return activation == Activation::kGeluErf ? "erf" : "tanh"; }
+
+// 3637321728 as "3,637,321,728".
+std::string Grouped(uint64_t value) {
+  std::string text = std::to_string(value);
+  for (size_t i = text.size(); i > 3; i -= 3) text.insert(i - 3, ",");
+  return text;
+}
+
+std::string TypeOf(const StoredTensor& tensor) {
+  return tensor.dtype ? std::string(NameOf(*tensor.dtype)) : tensor.stored_as;
+}
+
+// "fp16", or "fp16 and fp32" where types are mixed; ignored buffers do not count.
+std::string TypesOf(const ModelFolder& model) {
+  std::vector<std::string> types;
+  for (size_t i = 0; i < model.table().size(); ++i) {
+    const std::string type = TypeOf(model.TensorOf(i));
+    if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
+  }
+  std::string text;
+  for (size_t i = 0; i < types.size(); ++i) text += (i == 0 ? "" : i + 1 == types.size() ? " and " : ", ") + types[i];
+  return text;
+}
+
+// A value of a GGUF file's key as JSON; arrays by their type and size, long strings by their beginning.
+Json ShownValue(const GgufHeader& header, const GgufEntry& entry) {
+  constexpr size_t kLongest = 200;
+  if (entry.type == GgufType::kF32) return *header.Real(entry.key);
+  return std::visit(
+      [](const auto& value) -> Json {
+        using T = std::decay_t<decltype(value)>;
+        if constexpr (std::is_same_v<T, GgufArray>) {
+          return "array of " + std::to_string(value.size) + " " + std::string(NameOf(value.type));
+        } else if constexpr (std::is_same_v<T, std::string_view>) {
+          if (value.size() <= kLongest) return std::string(value);
+          return std::string(value.substr(0, kLongest)) + "... (" + std::to_string(value.size()) + " bytes)";
+        } else {
+          return value;
+        }
+      },
+      entry.value);
+}
+
+// The same for people: a string in quotes.
+std::string TextOf(const GgufHeader& header, const GgufEntry& entry, size_t max_bytes) {
+  const Json value = ShownValue(header, entry);
+  return value.is_string() && entry.type == GgufType::kString ? Quoted(value.get_ref<const std::string&>(), max_bytes)
+         : value.is_string()                                  ? value.get<std::string>()
+                                                              : value.dump();
+}
+
+// What `quantize --check` found, in one line.
+std::string CheckText(const QualityRecord& record) {
+  const Quality& q = record.quality;
+  char text[320];
+  std::snprintf(
+      text, sizeof text,
+      "KL divergence %.5f (99 %% at most %.5f), same first choice %.2f %%, perplexity %.4f against %.4f, on %llu "
+      "tokens of ",
+      q.mean_kl, q.p99_kl, 100 * q.same_first, q.perplexity, q.source_perplexity,
+      static_cast<unsigned long long>(q.tokens));
+  return text + Quoted(record.text);
+}
+
+// Keys that make no sense are a warning: they are not needed to read the model.
+std::optional<QualityRecord> CheckOf(const GgufHeader& header, std::vector<std::string>* warnings) {
+  try {
+    return ReadQualityKeys(header);
+  } catch (const Error& error) {
+    if (warnings) warnings->push_back(error.what());
+    return std::nullopt;
+  }
+}
+
+class Inspect : public Command {
+ public:
+  std::string Name() const override { return "inspect"; }
+  std::string Summary() const override { return "Show what a model folder or GGUF file holds"; }
+  std::string Examples() const override {
+    return "  stablelm inspect ./stablelm-tuned-alpha-3b\n"
+           "  stablelm inspect stabilityai/stablelm-tuned-alpha-3b --tensors\n"
+           "  stablelm inspect ./model --hash --json\n"
+           "  stablelm inspect stablelm-3b.gguf --keys";
+  }
+  unsigned Takes() const override { return 0; }
+  void AddOptions(CLI::App& app) override {
+    AddText(app, "PATH", "PATH", path_,
+            "A model folder, a .gguf file, or a hub id (org/name) in the Hugging Face cache");
+    AddFlag(app, "--tensors", tensors_, "List every tensor with type, shape, file and offset");
+    AddFlag(app, "--keys", keys_, "List every key of a GGUF file with its type and value");
+    AddFlag(app, "--hash", hash_, "SHA-256 of every file; checks the checksums inside PyTorch files");
+  }
+
+  int Run(Output& out) override {
+    RequireGiven(!path_.empty(), "PATH", "give a model folder, a .gguf file or a hub id");
+    const auto model = ModelFolder::Open(path_);
+    std::vector<std::string> warnings = model->warnings();
+    std::optional<TokenizerSummary> tokenizer;
+    const ModelSource& source = model->source();
+    if (source.HasTokenizer()) {
+      const Tokenizer loaded = source.ReadTokenizer({.model_vocab_size = model->config().vocab_size});
+      tokenizer = loaded.Summary();
+      for (const std::string& warning : loaded.warnings()) warnings.push_back(warning);
+    } else {
+      warnings.push_back(source.path().string() + (source.gguf() ? ": no tokenizer" : ": no tokenizer.json") +
+                         ": text cannot be read or written, ids can");
+    }
+    if (const GgufFile* gguf = source.gguf()) CheckOf(gguf->header(), &warnings);
+    const std::vector<Json> files = Files(*model, out);
+    if (out.json()) {
+      PrintJson(*model, files, tokenizer, warnings, out);
+    } else {
+      PrintText(*model, files, tokenizer, out);
+      for (const std::string& warning : warnings) out.Warning(warning);
+    }
+    return kExitOk;
+  }
+
+ private:
+  // One object per file that this program reads, with its hash when asked for.
+  std::vector<Json> Files(const ModelFolder& model, const Output& out) const {
+    std::vector<Json> files;
+    uint64_t total = 0;
+    const auto add = [&](const std::string& name, uint64_t bytes, const char* format) -> Json& {
+      total += bytes;
+      files.push_back({{"name", name}, {"format", format}, {"bytes", bytes}});
+      return files.back();
+    };
+    const fs::path folder = model.source().gguf() ? model.path().parent_path() : model.path();
+    if (!model.source().gguf()) {
+      add("config.json", fs::file_size(folder / "config.json"), "json");
+      if (model.source().HasTokenizer()) add("tokenizer.json", fs::file_size(folder / "tokenizer.json"), "json");
+    }
+    for (const WeightFile& file : model.files()) {
+      add(file.name, file.map.size(), NameOf(file.format))["tensors"] = file.tensors.size();
+    }
+    if (!hash_) return files;
+    Progress progress("Hashing", total, Progress::Unit::kBytes, out.show_progress());
+    for (Json& file : files) {
+      const fs::path path = folder / file["name"].get<std::string>();
+      file["sha256"] = Sha256HexOfFile(path, [&](size_t bytes) { progress.Add(bytes); });
+    }
+    for (const WeightFile& file : model.files()) {
+      if (file.format == WeightFormat::kTorchZip) CheckTorchStorages(file.map.bytes(), file.map.path().string());
+    }
+    return files;
+  }
+
+  static uint64_t WeightBytes(const ModelFolder& model) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < model.table().size(); ++i) bytes += model.TensorOf(i).bytes;
+    return bytes;
+  }
+
+  void PrintJson(const ModelFolder& model, const std::vector<Json>& files,
+                 const std::optional<TokenizerSummary>& tokenizer, const std::vector<std::string>& warnings,
+                 Output& out) const {
+    const ModelConfig& c = model.config();
+    Json object;
+    object["path"] = model.path().string();
+    object["config"] = {{"vocab_size", c.vocab_size},
+                        {"hidden_size", c.hidden_size},
+                        {"layers", c.n_layers},
+                        {"heads", c.n_heads},
+                        {"head_size", c.head_dim()},
+                        {"intermediate_size", c.intermediate_size},
+                        {"context", c.max_positions},
+                        {"rotary_dims", c.rotary_dims},
+                        {"rotary_share", c.rotary_share},
+                        {"rotary_base", c.rotary_base},
+                        {"layer_norm_eps", c.layer_norm_eps},
+                        {"hidden_act", c.hidden_act},
+                        {"gelu", ActivationName(c.activation)},
+                        {"parallel_residual", c.parallel_residual},
+                        {"tie_word_embeddings", c.tie_word_embeddings},
+                        {"bos_id", c.bos_id},
+                        {"eos_ids", c.eos_ids}};
+    object["parameters"] = c.NumParameters();
+    object["weight_bytes"] = WeightBytes(model);
+    object["types"] = TypesOf(model);
+    object["files"] = files;
+    if (const GgufFile* gguf = model.source().gguf()) {
+      Json keys = Json::object();
+      for (const GgufEntry& entry : gguf->header().entries) {
+        keys[std::string(entry.key)] = {{"type", NameOf(entry.type)}, {"value", ShownValue(gguf->header(), entry)}};
+      }
+      object["gguf"] = {{"version", gguf->header().version}, {"alignment", gguf->header().alignment}, {"keys", keys}};
+    }
+    if (tensors_) {
+      Json list = Json::array();
+      for (const WeightFile& file : model.files()) {
+        for (const StoredTensor& tensor : file.tensors) {
+          Json item = {{"name", tensor.name},
+                       {"dtype", TypeOf(tensor)},
+                       {"shape", tensor.shape.dims()},
+                       {"file", file.name},
+                       {"offset", tensor.offset},
+                       {"bytes", tensor.bytes},
+                       {"ignored", IsIgnoredBuffer(tensor.name)}};
+          if (!tensor.contiguous()) item["strides"] = tensor.strides;
+          list.push_back(std::move(item));
+        }
+      }
+      object["tensors"] = std::move(list);
+    }
+    object["tokenizer"] = nullptr;
+    if (tokenizer) {
+      object["tokenizer"] = {{"size", tokenizer->size},
+                             {"merges", tokenizer->merges},
+                             {"added_tokens", tokenizer->added_tokens},
+                             {"special_tokens", tokenizer->special_tokens},
+                             {"largest_id", tokenizer->largest_id},
+                             {"nfc", tokenizer->nfc}};
+    }
+    object["warnings"] = warnings;
+    out.Json(object);
+  }
+
+  void PrintText(const ModelFolder& model, const std::vector<Json>& files,
+                 const std::optional<TokenizerSummary>& tokenizer, Output& out) const {
+    const ModelConfig& c = model.config();
+    const auto line = [&](const char* label, const std::string& text) {
+      char start[32];
+      std::snprintf(start, sizeof start, "%-12s", label);
+      out.Text(start + text + "\n");
+    };
+    const auto number = [](double value) { return Json(value).dump(); };
+    line("model", model.path().string());
+    if (const GgufFile* gguf = model.source().gguf()) PrintKeys(gguf->header(), line);
+    line("parameters", Grouped(static_cast<uint64_t>(c.NumParameters())) + ", " + HumanBytes(WeightBytes(model)) +
+                           " as " + TypesOf(model));
+    line("shape", std::to_string(c.n_layers) + " layers, width " + std::to_string(c.hidden_size) + ", " +
+                      std::to_string(c.n_heads) + " heads of " + std::to_string(c.head_dim()) + ", MLP " +
+                      std::to_string(c.intermediate_size) + ", vocabulary " + std::to_string(c.vocab_size));
+    line("context", std::to_string(c.max_positions) + " positions; rotary on " + std::to_string(c.rotary_dims) +
+                        " dimensions of each head, base " + number(c.rotary_base));
+    line("block", std::string(c.parallel_residual ? "parallel" : "sequential") + " residual, " + c.hidden_act + " (" +
+                      ActivationName(c.activation) + "), layer norm epsilon " + number(c.layer_norm_eps) +
+                      (c.tie_word_embeddings ? ", output tied to the embedding" : ""));
+    std::string ends;
+    for (const int32_t id : c.eos_ids) ends += (ends.empty() ? "" : " ") + std::to_string(id);
+    line("end ids", ends);
+    if (tokenizer) {
+      line("tokenizer", std::to_string(tokenizer->size) + " tokens, " + std::to_string(tokenizer->merges) +
+                            " merges, " + std::to_string(tokenizer->added_tokens) + " added (" +
+                            std::to_string(tokenizer->special_tokens) + " special)" + (tokenizer->nfc ? ", NFC" : ""));
+    }
+    for (const Json& file : files) {
+      std::string text = file["name"].get<std::string>() + ", " + HumanBytes(file["bytes"].get<uint64_t>());
+      if (file.contains("tensors")) {
+        text += ", " + file["format"].get<std::string>() + ", " + std::to_string(file["tensors"].get<size_t>()) +
+                " tensors";
+      }
+      if (file.contains("sha256")) text += "\n            sha256 " + file["sha256"].get<std::string>();
+      line("file", text);
+    }
+    if (!tensors_) return;
+    for (const WeightFile& file : model.files()) {
+      for (const StoredTensor& tensor : file.tensors) {
+        line("tensor", tensor.name + " " + TypeOf(tensor) + " " + tensor.shape.ToString() + " at byte " +
+                           std::to_string(tensor.offset) + " of " + file.name +
+                           (IsIgnoredBuffer(tensor.name) ? " (ignored buffer)" : "") +
+                           (tensor.contiguous() ? "" : " (strided view)"));
+      }
+    }
+  }
+
+  // What people ask about a file that somebody gave them; with --keys all of it.
+  template <typename Line>
+  void PrintKeys(const GgufHeader& header, const Line& line) const {
+    constexpr std::pair<const char*, const char*> kShown[] = {{"name", "general.name"},
+                                                              {"licence", "general.license"},
+                                                              {"source", "general.source.url"},
+                                                              {"chat", "stablelm.chat"}};
+    for (const auto& [label, key] : kShown) {
+      if (const GgufEntry* entry = header.Find(key); entry && entry->type == GgufType::kString) {
+        line(label, TextOf(header, *entry, 120));
+      }
+    }
+    if (const auto record = CheckOf(header, nullptr)) line("check", CheckText(*record));
+    if (!keys_) return;
+    for (const GgufEntry& entry : header.entries) {
+      line("key", std::string(entry.key) + " " +
+                      (entry.type == GgufType::kArray ? "" : std::string(NameOf(entry.type)) + " ") +
+                      TextOf(header, entry, 200));
+    }
+  }
+
+  std::string path_;
+  bool tensors_ = false;
+  bool keys_ = false;
+  bool hash_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeInspect() { return std::make_unique<Inspect>(); }
+
+}  // namespace stablelm

@@ -1,0 +1,311 @@
+// stablelm quantize: a model as a GGUF file of smaller weights.
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "base/stopwatch.h"
+#include "base/system.h"
+#include "checkpoint/gguf/gguf_keys.h"
+#include "checkpoint/rewrite/gguf_metadata.h"
+#include "checkpoint/rewrite/importance.h"
+#include "checkpoint/rewrite/quant_mix.h"
+#include "checkpoint/rewrite/tensor_copy.h"
+#include "cli/app/commands.h"
+#include "cli/app/interrupt.h"
+#include "cli/app/options.h"
+#include "cli/commands/quality_gate.h"
+#include "ops/quant/quant_row.h"
+
+namespace stablelm {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Quantize : public Command {
+ public:
+  std::string Name() const override { return "quantize"; }
+  std::string Summary() const override { return "Write a model as a GGUF file of smaller weights"; }
+  std::string Examples() const override {
+    std::string text =
+        "  stablelm quantize -m ./stablelm-tuned-alpha-3b stablelm-3b-q4.gguf\n"
+        "  stablelm quantize -m stabilityai/stablelm-tuned-alpha-3b --type Q8_0 stablelm-3b-q8.gguf\n"
+        "  stablelm quantize -m ./model --type Q4_K --tensor 'blk.0.*=Q6_K' --tensor embed_out.weight=Q8_0 out.gguf\n"
+        "  stablelm quantize -m ./model --imatrix imatrix.gguf --check wiki.txt --max-kl 0.05 out.gguf\n"
+        "\n"
+        "Types:\n";
+    for (const QuantMix& mix : QuantMixes()) {
+      char line[160];
+      std::snprintf(line, sizeof line, "  %-7.*s %.*s\n", static_cast<int>(mix.name.size()), mix.name.data(),
+                    static_cast<int>(mix.about.size()), mix.about.data());
+      text += line;
+    }
+    return text +
+           "\n"
+           "Norms and biases stay fp32. With Q5_K, Q4_K and Q4_0 the output matrix gets Q6_K. Patterns of --tensor\n"
+           "are matched against the whole name of a matrix, as in Hugging Face's files or in GGUF; * is any text, ?\n"
+           "one character; a later rule overrides an earlier one. An importance matrix is a file of stablelm imatrix\n"
+           "or of llama.cpp's (GGUF). The file does not depend on the machine or the number of threads.";
+  }
+  unsigned Takes() const override { return kTakesModel | kTakesThreads; }
+  void AddOptions(CLI::App& app) override {
+    AddText(app, "OUT", "OUT", out_path_, "The .gguf file to write");
+    AddText(app, "--type", "TYPE", type_, "How to store the matrices (default Q4_K_M); see below");
+    AddValues(app, "--tensor", "PATTERN=TYPE", "Store the matrices of these names as TYPE",
+              [this](const std::string& text) { types_.rules.push_back(ParseTensorRule(text, "--tensor")); });
+    AddText(app, "--imatrix", "FILE", imatrix_, "Importance matrix: errors count by how much a column is used");
+    AddFlag(app, "--strict", types_.strict, "Refuse rows that a type does not divide (default: Q8_0 or F16 there)");
+    gate_.AddOptions(app);
+    AddFlag(app, "--plan", plan_only_, "Only say what the file would hold");
+  }
+
+  int Run(Output& out) override {
+    RequireGiven(!common.model.empty(), "-m, --model", "stablelm quantize -m MODEL OUT.gguf");
+    RequireGiven(plan_only_ || !out_path_.empty(), "OUT", "stablelm quantize -m MODEL OUT.gguf");
+    gate_.RequireUsage();
+    if (plan_only_ && gate_.Asked()) {
+      throw UsageError(
+          {.where = "--plan", .what = "writes no file that --check could compare", .hint = "leave one of them out"});
+    }
+    if (!out_path_.empty() && !IsGgufPath(out_path_)) {
+      throw UsageError({.where = "OUT",
+                        .what = "commands know such files by their ending",
+                        .found = Quoted(out_path_),
+                        .expected = "a name that ends in .gguf"});
+    }
+    const QuantMix& mix = QuantMixByName(type_, "--type");
+    std::error_code error;
+    if (!plan_only_ && fs::exists(out_path_, error)) {
+      throw Error({.where = out_path_,
+                   .what = "there is something of this name",
+                   .hint = "choose another name, or remove it first"});
+    }
+    const auto model = ModelFolder::Open(common.model);
+    for (const std::string& warning : model->warnings()) out.Warning(warning);
+    std::vector<std::string> warnings;
+    const std::vector<DType> types = ChooseTypes(mix, types_, model->table(), &warnings);
+    for (const std::string& warning : warnings) out.Warning(warning);
+    WarnOfSecondLoss(*model, types, out);
+
+    const Plan plan = PlanOf(*model, types);
+    const std::vector<std::vector<float>> weights = ReadWeights(*model, types, out);
+    if (plan_only_) {
+      ReportPlan(plan, out);
+      return kExitOk;
+    }
+    const InterruptGuard guard;
+    if (gate_.Asked()) {
+      const fs::path folder = fs::path(out_path_).parent_path();
+      gate_.RunSource(model, types, folder.empty() ? "." : folder, common, out);
+    }
+    const uint64_t bytes = Write(*model, mix, types, weights, out);
+    if (Interrupted()) out.Note("the interrupt came when the file was complete");
+    Report(*model, plan, bytes, out);
+    return kExitOk;
+  }
+
+ private:
+  struct PlanLine {
+    size_t tensors = 0;
+    uint64_t elements = 0;
+    uint64_t bytes = 0;
+  };
+  struct Plan {
+    std::vector<std::pair<DType, PlanLine>> lines;  // largest type first
+    uint64_t elements = 0;
+    uint64_t bytes = 0;
+    uint64_t source_bytes = 0;
+  };
+
+  static Plan PlanOf(const ModelFolder& model, const std::vector<DType>& types) {
+    Plan plan;
+    plan.source_bytes = SourceBytes(model);
+    for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ6_K, DType::kQ5_K,
+                             DType::kQ4_K, DType::kQ4_0}) {
+      PlanLine line;
+      for (size_t i = 0; i < types.size(); ++i) {
+        if (types[i] != type) continue;
+        const int64_t elements = model.table()[i].shape.NumElements();
+        ++line.tensors;
+        line.elements += static_cast<uint64_t>(elements);
+        line.bytes += BytesOf(type, elements);
+      }
+      if (line.tensors == 0) continue;
+      plan.elements += line.elements;
+      plan.bytes += line.bytes;
+      plan.lines.emplace_back(type, line);
+    }
+    return plan;
+  }
+
+  static double BitsPerWeight(const Plan& plan) {
+    return 8 * static_cast<double>(plan.bytes) / static_cast<double>(plan.elements);
+  }
+
+  static nlohmann::ordered_json PlanJson(const Plan& plan) {
+    nlohmann::ordered_json lines = nlohmann::ordered_json::object();
+    for (const auto& [type, line] : plan.lines) {
+      lines[std::string(GgufNameOf(type))] = {
+          {"tensors", line.tensors}, {"weights", line.elements}, {"bytes", line.bytes}};
+    }
+    return lines;
+  }
+
+  static std::string PlanText(const Plan& plan) {
+    std::string text;
+    for (const auto& [type, line] : plan.lines) {
+      char row[128];
+      std::snprintf(row, sizeof row, "  %-5s %4zu tensors  %10s\n", std::string(GgufNameOf(type)).c_str(), line.tensors,
+                    HumanBytes(line.bytes).c_str());
+      text += row;
+    }
+    return text;
+  }
+
+  static void ReportPlan(const Plan& plan, Output& out) {
+    if (out.json()) {
+      out.Json({{"types", PlanJson(plan)},
+                {"bytes", plan.bytes},
+                {"source_bytes", plan.source_bytes},
+                {"bits_per_weight", BitsPerWeight(plan)}});
+      return;
+    }
+    out.Text(PlanText(plan) + "  all " + HumanBytes(plan.bytes) + " of weights, " + Rounded(BitsPerWeight(plan), 2) +
+             " bits each, from " + HumanBytes(plan.source_bytes) + "\n");
+  }
+
+  // Rounding what was rounded before adds up; a copy of the same type does not.
+  static void WarnOfSecondLoss(const ModelFolder& model, const std::vector<DType>& types, Output& out) {
+    size_t again = 0;
+    for (size_t i = 0; i < types.size(); ++i) {
+      const DType stored = *model.TensorOf(i).dtype;
+      again += IsQuantized(stored) && IsQuantized(types[i]) && stored != types[i] ? 1 : 0;
+    }
+    if (again > 0) {
+      out.Warning(std::to_string(again) +
+                  " tensors are quantized already and are quantized anew: their errors add up; start from the original "
+                  "weights where you can");
+    }
+  }
+
+  // [table]; empty without --imatrix.
+  std::vector<std::vector<float>> ReadWeights(const ModelFolder& model, const std::vector<DType>& types,
+                                              Output& out) const {
+    if (imatrix_.empty()) return {};
+    const ImportanceMatrix importance = ReadImportance(imatrix_);
+    std::vector<std::vector<float>> weights(types.size());
+    size_t used = 0, wanted = 0;
+    for (size_t i = 0; i < types.size(); ++i) {
+      if (!IsQuantized(types[i])) continue;
+      ++wanted;
+      const std::string name = GgufTensorName(model.table()[i]);
+      const auto found = importance.columns.find(name);
+      if (found == importance.columns.end()) continue;
+      const auto columns = static_cast<size_t>(model.table()[i].shape[1]);
+      if (found->second.size() != columns) {
+        throw Error({.where = imatrix_ + ": " + Quoted(name),
+                     .what = "the importance is of another model",
+                     .found = std::to_string(found->second.size()) + " columns",
+                     .expected = std::to_string(columns) + " columns"});
+      }
+      weights[i] = ImportanceWeights(found->second);
+      used += weights[i].empty() ? 0 : 1;
+    }
+    if (used == 0) {
+      throw Error({.where = imatrix_,
+                   .what = "has nothing for the matrices of this model",
+                   .found = "importance of " + std::to_string(importance.columns.size()) + " other matrices",
+                   .hint = "is it of another model?"});
+    }
+    if (used < wanted) {
+      out.Note("importance for " + std::to_string(used) + " of " + std::to_string(wanted) + " matrices");
+    }
+    return weights;
+  }
+
+  uint64_t Write(const ModelFolder& model, const QuantMix& mix, const std::vector<DType>& types,
+                 const std::vector<std::vector<float>>& weights, Output& out) {
+    GgufMetadata metadata = GgufMetadataOf(model);
+    // What a file that is quantized again says of its first time.
+    for (const char* key : {"stablelm.quantize.type", "stablelm.quantize.rules", "quantize.imatrix.file"}) {
+      metadata.Remove(key);
+    }
+    metadata.Set<uint32_t>("general.file_type", mix.file_type);
+    metadata.Set<uint32_t>("general.quantization_version", 2);
+    metadata.SetText("stablelm.quantize.type", mix.name);
+    std::vector<std::string> rules;
+    for (const TensorRule& rule : types_.rules) {
+      rules.push_back(rule.pattern + "=" + std::string(GgufNameOf(rule.type)));
+    }
+    if (!rules.empty()) metadata.SetTexts("stablelm.quantize.rules", rules);
+    if (!imatrix_.empty()) metadata.SetText("quantize.imatrix.file", fs::path(imatrix_).filename().string());
+    if (gate_.Asked()) gate_.SetKeys(metadata);
+    std::vector<GgufTensorEntry> tensors;
+    for (size_t i = 0; i < types.size(); ++i) {
+      tensors.push_back({GgufTensorName(model.table()[i]), types[i], model.table()[i].shape});
+    }
+
+    const auto start = Clock::now();
+    GgufWriter writer(out_path_, metadata, tensors);
+    ThreadPool pool(common.threads);
+    Progress progress("quantizing", SourceBytes(model), Progress::Unit::kBytes, out.show_progress());
+    CopyTensors(
+        model,
+        {.types = types,
+         .weights = weights,
+         .refuse_non_finite = true,
+         .qkv_order = QkvOrder::kStacked,
+         .pool = &pool,
+         .progress = &progress,
+         .checkpoint =
+             [] {
+               if (Interrupted()) throw InterruptedExit();
+             }},
+        [&](size_t entry, uint64_t offset, std::span<const std::byte> bytes) { writer.WriteAt(entry, offset, bytes); });
+    progress.Finish();
+    write_s_ = SecondsSince(start);
+    out.Flush();
+    if (gate_.Asked()) {
+      gate_.RunFile(writer.temporary(), common, out);
+      gate_.SetKeys(metadata);
+      writer.ReplaceMetadata(metadata);
+    }
+    writer.Commit();
+    return writer.FileBytes();
+  }
+
+  void Report(const ModelFolder& model, const Plan& plan, uint64_t bytes, Output& out) const {
+    if (out.json()) {
+      nlohmann::ordered_json object = {{"path", out_path_},
+                                       {"parameters", model.config().NumParameters()},
+                                       {"types", PlanJson(plan)},
+                                       {"bytes", bytes},
+                                       {"source_bytes", plan.source_bytes},
+                                       {"bits_per_weight", BitsPerWeight(plan)},
+                                       {"seconds", write_s_}};
+      if (gate_.Asked()) object["check"] = gate_.Json();
+      out.Json(object);
+      return;
+    }
+    out.Text(PlanText(plan) + out_path_ + ": " + HumanBytes(bytes) + ", " + Rounded(BitsPerWeight(plan), 2) +
+             " bits a weight, from " + HumanBytes(plan.source_bytes) + " in " + Rounded(write_s_, 1) + " s\n" +
+             (gate_.Asked() ? gate_.Text() : ""));
+  }
+
+  std::string out_path_;
+  std::string type_ = "Q4_K_M";
+  std::string imatrix_;
+  TypeOptions types_;
+  QualityGate gate_;
+  bool plan_only_ = false;
+  double write_s_ = 0;  // without the gate
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeQuantize() { return std::make_unique<Quantize>(); }
+
+}  // namespace stablelm

@@ -1,0 +1,89 @@
+#include "cli/commands/score_input.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/strict_json.h"
+#include "cli/app/options.h"
+#include "generate/token_ids.h"
+
+namespace stablelm {
+namespace {
+
+using Json = nlohmann::json;
+
+std::string NameOfSource(const std::string& path) { return path == "-" ? "standard input" : path; }
+
+// Calls add(ids, where) for every list.
+template <typename Add>
+void ReadIdsFile(const std::string& path, const Add& add) {
+  const std::string where = NameOfSource(path);
+  const Json lists = ParseStrictJson(ReadFileOrPipe(path), where);
+  if (!lists.is_array()) {
+    throw Error({.where = where,
+                 .what = "not a list of lists of token ids",
+                 .found = lists.type_name(),
+                 .expected = "[[1, 2, 3], [4, 5]]"});
+  }
+  size_t n = 0;
+  for (const Json& list : lists) {
+    const std::string place = where + ": list " + std::to_string(n++);
+    add(IdsFromJson(list, place), place);
+  }
+}
+
+template <typename Add>
+void ReadLinesFile(const ScoreInput& input, ModelOfCommand& model, const Add& add) {
+  const std::string where = NameOfSource(input.lines_file);
+  const std::string text = CheckedUtf8(ReadFileOrPipe(input.lines_file), where, input.replace_invalid);
+  size_t number = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view line = std::string_view(text).substr(begin, end - begin);
+    begin = end + 1;
+    const std::string place = where + ": line " + std::to_string(++number);
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const Json object = ParseStrictJson(line, place);
+    const bool has_text = object.is_object() && object.contains("text");
+    const bool has_ids = object.is_object() && object.contains("ids");
+    if (has_text == has_ids || (has_text && !object["text"].is_string())) {
+      throw Error({.where = place,
+                   .what = has_text && has_ids ? "has both \"text\" and \"ids\"" : "has no text and no ids",
+                   .expected = "an object with \"text\" (a string) or \"ids\" (a list of whole numbers)"});
+    }
+    if (has_ids) {
+      add(IdsFromJson(object["ids"], place), place);
+    } else {
+      const Tokenizer& tokenizer = model.RequireTokenizer("lines with \"ids\"");
+      add(tokenizer.Encode(object["text"].get_ref<const std::string&>()), place);
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<std::vector<int32_t>> ReadScoreInput(const ScoreInput& input, ModelOfCommand& model) {
+  std::vector<std::vector<int32_t>> sequences;
+  const auto add = [&](std::vector<int32_t> ids, const std::string& where) {
+    CheckTokenIds(ids, model.config(), where);
+    sequences.push_back(std::move(ids));
+  };
+  std::string where;
+  if (!input.ids_file.empty()) {
+    where = NameOfSource(input.ids_file);
+    ReadIdsFile(input.ids_file, add);
+  } else if (!input.lines_file.empty()) {
+    where = NameOfSource(input.lines_file);
+    ReadLinesFile(input, model, add);
+  } else {
+    where = NameOfSource(input.text_file);
+    const Tokenizer& tokenizer = model.RequireTokenizer("--ids-file");
+    add(tokenizer.Encode(CheckedUtf8(ReadFileOrPipe(input.text_file), where, input.replace_invalid)), where);
+  }
+  if (sequences.empty()) {
+    throw Error({.where = where, .what = "nothing to score", .found = "no sequence", .expected = "at least one"});
+  }
+  return sequences;
+}
+
+}  // namespace stablelm

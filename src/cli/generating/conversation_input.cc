@@ -1,0 +1,103 @@
+#include "cli/generating/conversation_input.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+
+namespace stablelm {
+namespace {
+
+[[noreturn]] void FailUsage(const std::string& where, const std::string& what, const std::string& hint) {
+  throw UsageError({.where = where, .what = what, .hint = hint});
+}
+
+Conversation ReadConversation(const ConversationInput& input) {
+  if (input.user) return {{.role = Role::kUser, .text = CheckedUtf8(*input.user, "--user", input.replace_invalid)}};
+  const std::string where = *input.messages == "-" ? "standard input" : *input.messages;
+  return ParseMessages(CheckedUtf8(ReadFileOrPipe(*input.messages), where, input.replace_invalid), where);
+}
+
+}  // namespace
+
+void ConversationInput::RequireNoConversationOptions() const {
+  const char* given = system ? "--system" : no_system ? "--no-system" : prompt_template ? "--template" : nullptr;
+  if (given) FailUsage(given, "needs a conversation", "give one: --user TEXT or --messages FILE");
+}
+
+void AddConversationInput(CLI::App& app, ConversationInput& input) {
+  AddText(app, "--user", "TEXT", input.user, "A message to the model, written as its chat template wants it");
+  AddText(app, "--messages", "FILE", input.messages,
+          "A conversation: OpenAI's list of {\"role\", \"content\"}, as JSON (- is standard input)");
+  AddPromptOptions(app, input);
+}
+
+void AddPromptOptions(CLI::App& app, ConversationInput& input) {
+  AddText(app, "--system", "TEXT|@FILE", input.system,
+          "System text, taken as it is, in place of the model's and of the conversation's own");
+  AddFlag(app, "--no-system", input.no_system, "No system text at all");
+  AddChoice(app, "--template", PromptTemplateNames(), "Chat template (default: the model's own)",
+            [&input](size_t i) { input.prompt_template = PromptTemplateOf(PromptTemplateNames()[i]); });
+}
+
+void AddContextOptions(CLI::App& app, ConversationInput& input) {
+  AddChoice(
+      app, "--context-policy", ContextPolicyNames(),
+      "What to do when prompt and reserve do not fit the context: refuse, drop the oldest turns of the conversation, "
+      "do that and let a reply that fills the context drop the oldest half of what follows the system text "
+      "or the first four tokens (approximate), or reply until the context is full (default: " +
+          std::string(NameOf(input.policy)) + ")",
+      [&input](size_t i) { input.policy = *ContextPolicyOf(ContextPolicyNames()[i]); });
+  AddNumber(app, "--reserve", input.reserve, Limits<int64_t>{0, int64_t{1} << 31},
+            "Positions of the context that stay free for the reply (default: 0; with drop-oldest-turns and shift "
+            "512, at most half the context)");
+}
+
+std::string ShiftText(const GenerateResult& result) {
+  return "the context was full " + (result.shifts == 1 ? "once" : std::to_string(result.shifts) + " times") +
+         " during the reply: the oldest " + std::to_string(result.shifted_tokens) + " tokens behind the first " +
+         std::to_string(result.shift_kept) + " were dropped, and what came after is approximate";
+}
+
+nlohmann::ordered_json ShiftJson(const GenerateResult& result) {
+  return {{"times", result.shifts},
+          {"dropped_tokens", result.shifted_tokens},
+          {"kept_tokens", result.shift_kept},
+          {"approximate", result.shifts > 0}};
+}
+
+ContextLimits LimitsOf(const ConversationInput& input, int64_t context) {
+  return LimitsFor(input.policy, input.reserve, context);
+}
+
+std::string SystemTextOf(const std::string& given, const std::string& where, bool replace_invalid) {
+  if (!given.starts_with("@")) return CheckedUtf8(given, where, replace_invalid);
+  const std::string file = given.substr(1);
+  RequireGiven(!file.empty(), where + " @FILE", "name the file behind the @");
+  return CheckedUtf8(ReadFileOrPipe(file), file, replace_invalid);
+}
+
+ChatWishes WishesOf(const ConversationInput& input) {
+  if (input.system && input.no_system) FailUsage("--no-system", "contradicts --system", "leave one of them out");
+  ChatWishes wishes = {.prompt_template = input.prompt_template, .system = std::nullopt, .no_system = input.no_system};
+  if (input.system) wishes.system = SystemTextOf(*input.system, "--system", input.replace_invalid);
+  return wishes;
+}
+
+PromptOfCommand PromptFor(const ConversationInput& input, const Tokenizer& tokenizer, const ModelDefaults& defaults,
+                          int64_t context, Output& out) {
+  if (input.user && input.messages) {
+    FailUsage("--messages", "the conversation is given twice, by --user and by --messages", "leave one of them out");
+  }
+  PromptOfCommand prompt;
+  prompt.where = input.user ? "--user" : *input.messages == "-" ? "standard input" : *input.messages;
+  prompt.setup = ResolveChatSetup(WishesOf(input), defaults);
+  prompt.fitted =
+      FitConversation(ReadConversation(input), prompt.setup, tokenizer, LimitsOf(input, context), prompt.where);
+  if (prompt.fitted.dropped_messages > 0) {
+    out.Warning("the conversation does not fit the context: its " + std::to_string(prompt.fitted.dropped_messages) +
+                " oldest messages (" + std::to_string(prompt.fitted.dropped_tokens) + " tokens) were dropped");
+  }
+  return prompt;
+}
+
+}  // namespace stablelm

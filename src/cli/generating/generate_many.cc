@@ -1,0 +1,212 @@
+#include "cli/generating/generate_many.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "base/random.h"
+#include "base/sha256.h"
+#include "base/stopwatch.h"
+#include "base/system.h"
+#include "cli/app/interrupt.h"
+#include "cli/app/version.h"
+#include "generate/batch/prompt_file.h"
+#include "generate/batch/run_lines.h"
+#include "generate/batch/run_record.h"
+#include "ops/simd.h"
+
+namespace stablelm {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kAheadPerReply = 16;  // prompts read beyond the oldest unfinished one, for each parallel reply
+
+uint64_t CountPrompts(PromptFile& file) {
+  uint64_t count = 0;
+  while (file.Next()) ++count;
+  file.Rewind();
+  return count;
+}
+
+// The files of a run: what is asked, what is answered, what it was started with.
+class ManyFiles {
+ public:
+  ManyFiles(const ManyPrompts& files, const std::optional<uint64_t>& seed)
+      : input_path_(files.input), output_path_(files.output), input_(files.input), lines_(files.output) {
+    prompts_ = CountPrompts(input_);
+    if (prompts_ == 0) {
+      throw Error({.where = files.input,
+                   .what = "there is nothing to generate",
+                   .found = "no line",
+                   .expected = "lines such as {\"prompt\": \"Once upon\"}"});
+    }
+    begun_ = ReadRunRecord(output_path_);
+    if (!begun_ && !lines_.empty()) {
+      throw Error({.where = files.output,
+                   .what = "is there already, and no run that could be gone on with",
+                   .found = RunRecordPath(output_path_).string() + " is missing",
+                   .hint = "name another --output, or remove it"});
+    }
+    if (lines_.finished() > prompts_) {
+      throw Error({.where = files.output,
+                   .what = "has more lines than there are prompts",
+                   .found = std::to_string(lines_.finished()),
+                   .expected = "at most " + std::to_string(prompts_),
+                   .hint = "name another --output"});
+    }
+    if (lines_.finished() == 0) begun_.reset();  // nothing that could be mixed with other settings
+    now_.seed = seed ? *seed : begun_ ? begun_->seed : RandomSeed();
+    for (uint64_t i = 0; i < lines_.finished(); ++i) input_.Next();
+  }
+
+  // Says what this run is, and refuses to go on with another one.
+  void Compare(const PromptTasks& tasks, const ModelOfCommand& model, const CommonOptions& common, Output& out) {
+    now_.parameters = tasks.Parameters(common);
+    now_.program = {{"version", VersionInfo().at("version").get<std::string>()}, {"simd", SimdTargetInUse()}};
+    Progress progress("reading", BytesOfModelFiles(model.opened()) + fs::file_size(input_path_), Progress::Unit::kBytes,
+                      out.show_progress());
+    const auto count = [&](size_t bytes) { progress.Add(bytes); };
+    now_.input = Sha256HexOfFile(input_path_, count);
+    if (begun_) {  // before the long work: the model's files may be large
+      now_.model = begun_->model;
+      RequireSameRun(*begun_, now_, output_path_);
+    }
+    now_.model = HashModelFiles(model.opened(), count);
+    progress.Finish();
+    if (!begun_) return;
+    RequireSameRun(*begun_, now_, output_path_);
+    for (const auto& [name, value] : now_.program) {
+      if (const auto old = begun_->program.find(name); old != begun_->program.end() && old->second != value) {
+        out.Warning("the lines so far were computed with " + name + " " + old->second + ", the rest will be with " +
+                    value + ": numbers, and now and then a token, may differ from those of one run");
+      }
+    }
+  }
+
+  // From here on there is something to go on with.
+  void Begin(Output& out) {
+    if (lines_.finished() > 0) {
+      out.Note("going on after " + std::to_string(lines_.finished()) + " of " + std::to_string(prompts_) + " prompts");
+    }
+    if (!begun_) WriteRunRecord(output_path_, now_);
+    lines_.Begin();
+  }
+
+  PromptFile& input() { return input_; }
+  RunLines& lines() { return lines_; }
+  uint64_t prompts() const { return prompts_; }
+  uint64_t seed() const { return now_.seed; }
+
+ private:
+  fs::path input_path_, output_path_;
+  PromptFile input_;
+  RunLines lines_;
+  uint64_t prompts_ = 0;
+  std::optional<RunRecord> begun_;
+  RunRecord now_;
+};
+
+// How a run went.
+struct RunFacts {
+  uint64_t already = 0;  // prompts that were finished before
+  uint64_t generated = 0;
+  double generate_s = 0;
+  bool whole = true;  // not interrupted
+};
+
+bool GenerateRest(ManyFiles& many, PromptTasks& tasks, Engine& engine, int64_t parallel, RunFacts& facts, Output& out) {
+  const Stopwatch watch(facts.generate_s);
+  Progress progress("prompts", many.prompts(), Progress::Unit::kItems, out.show_progress(),
+                    {.already = facts.already, .also = "tokens"});
+  uint64_t index = facts.already;
+  PromptRunHooks hooks;
+  hooks.next = [&]() -> std::optional<std::variant<PromptTask, std::string>> {
+    const std::optional<FileLine> line = many.input().Next();
+    if (!line) return std::nullopt;
+    const std::string place = "line " + std::to_string(line->number);
+    if (!line->too_long) return tasks.Of(line->text, index++, place);
+    return PromptTasks::ErrorLine(index++, place, "longer than " + HumanBytes(PromptFile::kMostLineBytes));
+  };
+  hooks.write = [&](std::string_view line) {
+    many.lines().Append(line);
+    progress.Add(1);
+  };
+  hooks.on_token = [&] {
+    ++facts.generated;
+    progress.AddAlso(1);
+  };
+  hooks.cancel = &InterruptFlag();
+  const bool whole = RunPrompts(engine, {.parallel = parallel, .most_ahead = kAheadPerReply * parallel}, hooks);
+  many.lines().Sync();
+  return whole;
+}
+
+void Report(const ManyPrompts& files, ManyFiles& many, const RunFacts& facts, const ModelOfCommand& model,
+            Output& out) {
+  const uint64_t finished = many.lines().finished(), failed = many.lines().failed();
+  if (out.json()) {
+    out.Json({{"output", files.output},
+              {"prompts", many.prompts()},
+              {"finished", finished},
+              {"failed", failed},
+              {"already", facts.already},
+              {"generated", facts.generated},
+              {"seed", many.seed()},
+              {"seconds", {{"load", model.load_seconds()}, {"generate", facts.generate_s}}},
+              {"peak_bytes", ReadMemoryUse().peak_resident}});
+  }
+  const std::string of_all = std::to_string(finished) + " of " + std::to_string(many.prompts()) + " prompts";
+  if (!out.json()) {
+    std::string note = of_all + " are done";
+    if (facts.generated > 0) {
+      note += "; " + std::to_string(facts.generated) + " tokens at " +
+              Rounded(static_cast<double>(facts.generated) / facts.generate_s, 1) + " tokens/s; seed " +
+              std::to_string(many.seed());
+    }
+    out.Note(note);
+  }
+  if (failed == 1) out.Warning("1 prompt failed; its line in " + files.output + " says why");
+  if (failed > 1) out.Warning(std::to_string(failed) + " prompts failed; their lines in " + files.output + " say why");
+  if (!facts.whole) {
+    out.Warning("interrupted: " + of_all + " are in " + files.output + "; the same command goes on with the rest");
+  }
+}
+
+}  // namespace
+
+void AddManyPrompts(CLI::App& app, ManyPrompts& files) {
+  AddText(app, "--input", "FILE", files.input,
+          "Many prompts: a line of JSON for each, with \"prompt\", \"ids\" or \"messages\", and settings by name that "
+          "count for more than the options");
+  AddText(app, "--output", "FILE", files.output,
+          "With --input: a line of JSON for each, in the same order. The same command goes on after an interruption; "
+          "FILE.run.json says with what the run began");
+}
+
+int GenerateMany(const ManyPrompts& files, ManyRun run, ModelOfCommand& model, const ModelDefaults& defaults,
+                 const CommonOptions& common, Output& out) {
+  RequireGiven(!files.output.empty(), "--output", "--output FILE takes a line for each prompt of --input");
+  PromptTasks tasks(run.tasks, model.config(), model.tokenizer(), defaults);
+  ManyFiles many(files, run.seed);
+  tasks.SetSeed(many.seed());
+  many.Compare(tasks, model, common, out);
+  RunFacts facts = {.already = many.lines().finished()};
+  if (facts.already < many.prompts()) {
+    const int64_t rest = static_cast<int64_t>(std::min(many.prompts() - facts.already, uint64_t{1} << 32));
+    const EngineSettings settings = EngineSettingsFor(run.engine, common, model, model.config().max_positions,
+                                                      rest * run.tasks.samples, run.tasks.details.prompt_logprobs);
+    model.Load(ShapeOfEngine(settings, common.threads), run.check_weights);
+    many.Begin(out);
+    const InterruptGuard guard;
+    Engine engine(model.model(), settings, model.pool());
+    facts.whole = GenerateRest(many, tasks, engine, settings.max_running, facts, out);
+  }
+  Report(files, many, facts, model, out);
+  if (!facts.whole) return kExitInterrupted;
+  return many.lines().failed() > 0 ? kExitFailed : kExitOk;
+}
+
+}  // namespace stablelm

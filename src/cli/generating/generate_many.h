@@ -1,0 +1,31 @@
+// generate --input: a file of prompts through the engine, into a file of results that an interrupted run goes on with.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "cli/generating/engine_options.h"
+#include "cli/generating/prompt_tasks.h"
+
+namespace stablelm {
+
+struct ManyPrompts {
+  std::string input;   // --input; empty: not given
+  std::string output;  // --output
+};
+void AddManyPrompts(CLI::App& app, ManyPrompts& files);
+
+// Everything of the command beside the files.
+struct ManyRun {
+  PromptTaskSettings tasks;  // but for the seed
+  std::optional<uint64_t> seed;
+  EngineOptions engine;
+  bool check_weights = false;
+};
+
+// Returns the exit code: 0, 1 when a line failed, 130. Throws UsageError and Error.
+int GenerateMany(const ManyPrompts& files, ManyRun run, ModelOfCommand& model, const ModelDefaults& defaults,
+                 const CommonOptions& common, Output& out);
+
+}  // namespace stablelm

@@ -1,0 +1,153 @@
+#include "cli/generating/generation_options.h"
+
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+
+namespace stablelm {
+namespace {
+
+// "--top-k" for top_k.
+std::string OptionOf(std::string_view setting) {
+  std::string name = "--" + std::string(setting);
+  std::replace(name.begin(), name.end(), '_', '-');
+  return name;
+}
+
+// The option whose value becomes a setting.
+void AddSetting(CLI::App& app, std::string_view setting, SettingValues& values, const std::string& help) {
+  const std::optional<SettingSpec> spec = FindSetting(setting);
+  STABLELM_CHECK(spec);
+  const std::string option = OptionOf(setting);
+  AddValue(app, option, "N", help, [&values, spec = *spec, option](const std::string& text) {
+    values[std::string(spec.name)] = ParseSettingValue(spec, text, option);
+  });
+}
+
+// "12=-5" or "12=-inf".
+LogitBias ParseBias(const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos) {
+    throw UsageError({.where = "--logit-bias",
+                      .what = "not a token id and its bias",
+                      .found = Quoted(text),
+                      .expected = "ID=N, such as 12=-5 or 12=-inf"});
+  }
+  const std::string value = text.substr(equals + 1);
+  return {
+      .id = static_cast<int32_t>(ParseInteger(text.substr(0, equals), "--logit-bias", 0, INT32_MAX)),
+      .bias = value == "-inf" ? -std::numeric_limits<double>::infinity() : ParseReal(value, "--logit-bias", -1e6, 1e6)};
+}
+
+}  // namespace
+
+double ParseSettingValue(const SettingSpec& spec, const std::string& text, const std::string& where) {
+  if (spec.kind == SettingKind::kReal) return ParseReal(text, where, spec.min, spec.max);
+  if (spec.kind == SettingKind::kWhole) {
+    return static_cast<double>(
+        ParseInteger(text, where, static_cast<int64_t>(spec.min), static_cast<int64_t>(spec.max)));
+  }
+  if (text == "true" || text == "false") return text == "true" ? 1 : 0;
+  throw UsageError({.where = where, .what = "not a flag", .found = Quoted(text), .expected = "true or false"});
+}
+
+void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
+  SettingValues& values = options.wishes.options;
+  AddSetting(app, "max_new_tokens", values,
+             "Tokens to generate at most (default: up to the end of the model's context)");
+  for (const SamplingParameter& parameter : SamplingParameters()) {
+    std::string help(parameter.help);
+    if (parameter.name == "temperature") help += " (default when drawing: 1, for tuned models 0.7)";
+    if (parameter.name == "top_k") help += " (default for tuned models: 50)";
+    AddSetting(app, parameter.name, values, help);
+  }
+  AddText(app, "--sampler-order", "ORDER", options.sampler_order,
+          "Order of the steps above: hf (default), llama, or a list of their names");
+  AddValues(app, "--logit-bias", "ID=N", "Add N to the score of token ID; -inf bans it",
+            [&options](const std::string& text) { options.logit_bias.push_back(ParseBias(text)); });
+  AddValues(app, "--bad-words-ids", "IDS",
+            "Never produce these token ids in a row (\"5\", \"5 6 7\"); in place of the model's list",
+            [&lists = options.token_lists](const std::string& text) {
+              if (!lists.bad_words) lists.bad_words.emplace();
+              lists.bad_words->push_back(ParseIds(text, "--bad-words-ids"));
+            });
+  AddValue(app, "--suppress-tokens", "IDS", "Never produce these token ids; in place of the model's list",
+           [&lists = options.token_lists](const std::string& text) {
+             lists.suppress = ParseIds(text, "--suppress-tokens");
+           });
+  AddValue(app, "--begin-suppress-tokens", "IDS",
+           "Never produce these token ids as the first one; in place of the model's list",
+           [&lists = options.token_lists](const std::string& text) {
+             lists.begin_suppress = ParseIds(text, "--begin-suppress-tokens");
+           });
+  AddFlag(app, "--greedy", options.greedy, "Always the most likely token, the lowest id among equals");
+  AddChoice(app, "--preset", PresetNames(),
+            "Settings of the model card, of Stability AI's notebook or chat Space, or none",
+            [&options](size_t i) { options.wishes.preset = PresetOf(PresetNames()[i]); });
+  AddValue(app, "--stop-id", "IDS", "Token ids that end the reply as well (\"7 8\"), beside those of the model's files",
+           [&options](const std::string& text) { options.stop_ids = ParseIds(text, "--stop-id"); });
+  AddValues(app, "--stop", "TEXT", "End before this text; it may span tokens, and no part of it is shown",
+            [&options](const std::string& text) {
+              options.stop_strings.push_back(CheckedUtf8(text, "--stop", false));
+              if (text.empty()) {
+                throw UsageError({.where = "--stop", .what = "empty", .expected = "a text"});
+              }
+            });
+  AddNumber(app, "--max-time", options.max_time_s, Limits<double>{1e-3, 1e9},
+            "No further token after N seconds; there is always one");
+  AddFlag(app, "--ignore-eos", options.ignore_eos, "Never choose an end token");
+  AddFlag(app, "--allow-padding-ids", options.allow_padding_ids,
+          "Allow ids above the tokenizer's largest, which have no text");
+}
+
+void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Tokenizer* tokenizer,
+               const ModelDefaults& defaults, Output& out) {
+  const int64_t padding = plan.known_ids > 0 ? config.vocab_size - plan.known_ids : 0;
+  const auto spelling = [&](int32_t id) {
+    return tokenizer ? std::string(tokenizer->TokenSpelling(id)) : std::string();
+  };
+  if (out.json()) {
+    nlohmann::ordered_json settings = nlohmann::ordered_json::object(), stops = nlohmann::ordered_json::array();
+    for (const SettingInForce& one : plan.settings.list) {
+      settings[one.name] = {{"value", nlohmann::ordered_json::parse(ShownValue(*FindSetting(one.name), one.value))},
+                            {"from", one.from}};
+    }
+    for (const StopId& stop : plan.stop_ids) {
+      stops.push_back({{"id", stop.id}, {"token", spelling(stop.id)}, {"from", stop.from}});
+    }
+    nlohmann::ordered_json lists = nlohmann::ordered_json::object();
+    for (const TokenListInForce& one : plan.token_lists) {
+      lists[one.name] = {{"entries", one.entries}, {"from", one.from}};
+    }
+    nlohmann::ordered_json object = {{"settings", settings}, {"token_lists", lists},
+                                     {"stop_ids", stops},    {"banned_padding_ids", padding},
+                                     {"template", nullptr},  {"template_from", defaults.record_from}};
+    if (defaults.record) object["template"] = NameOf(defaults.record->prompt_template);
+    out.Json(object);
+    return;
+  }
+  const auto line = [&](std::string name, std::string value, const std::string& from) {
+    name.resize(std::max<size_t>(name.size() + 2, 20), ' ');
+    value.resize(std::max<size_t>(value.size() + 2, 24), ' ');
+    out.Text(name + value + from + "\n");
+  };
+  for (const SettingInForce& one : plan.settings.list) {
+    line(one.name, ShownValue(*FindSetting(one.name), one.value), one.from);
+  }
+  for (const TokenListInForce& one : plan.token_lists) {
+    line(one.name, std::to_string(one.entries) + (one.entries == 1 ? " entry" : " entries"), one.from);
+  }
+  for (const StopId& stop : plan.stop_ids) {
+    const std::string token = spelling(stop.id);
+    line("stop id", std::to_string(stop.id) + (token.empty() ? "" : " " + Quoted(token)), Joined(stop.from));
+  }
+  if (padding > 0) {
+    line("never produced", std::to_string(plan.known_ids) + "-" + std::to_string(config.vocab_size - 1),
+         "ids without text (padding)");
+  }
+  if (defaults.record) line("template", NameOf(defaults.record->prompt_template), defaults.record_from);
+}
+
+}  // namespace stablelm

@@ -1,0 +1,42 @@
+#include "cli/generating/prompt_text.h"
+
+#include "base/error.h"
+#include "cli/terminal/visible_text.h"
+
+namespace stablelm {
+namespace {
+
+constexpr const char* kPlain = "\033[0m";
+
+const char* ColorOf(Role role) {
+  switch (role) {
+    case Role::kSystem:
+      return "\033[33m";  // yellow
+    case Role::kUser:
+      return "\033[32m";  // green
+    case Role::kAssistant:
+      return "\033[36m";  // cyan
+  }
+  STABLELM_CHECK(false);
+}
+
+}  // namespace
+
+std::string PartBytes(const Prompt& prompt, const PromptPart& part, const Tokenizer& tokenizer) {
+  return tokenizer.DecodeBytes(std::span(prompt.ids).subspan(part.begin, part.end - part.begin));
+}
+
+std::string Painted(const PromptPart& part, const std::string& text, bool color) {
+  if (!color) return text;
+  return ColorOf(part.role) + std::string(part.kind == PartKind::kControl ? "\033[7m" : "") + text + kPlain;
+}
+
+std::string PromptText(const Prompt& prompt, const Tokenizer& tokenizer, bool color) {
+  std::string text;
+  for (const PromptPart& part : prompt.parts) {
+    text += Painted(part, Visible(PartBytes(prompt, part, tokenizer)), color);
+  }
+  return text;
+}
+
+}  // namespace stablelm

@@ -1,0 +1,91 @@
+#include "generate/batch/prompt_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace stablelm {
+namespace {
+
+constexpr size_t kPiece = size_t{1} << 18;
+
+[[noreturn]] void Fail(const std::filesystem::path& path, const std::string& what, int error) {
+  throw Error({.where = path.string(),
+               .what = what + ": " + std::strerror(error),
+               .hint = error == ENOENT ? "check the path" : ""});
+}
+
+}  // namespace
+
+PromptFile::PromptFile(const std::filesystem::path& path) : path_(path) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) Fail(path, "cannot open", errno);
+  if (!S_ISREG(info.st_mode)) {  // before it is opened: a pipe would block
+    throw Error({.where = path.string(),
+                 .what = S_ISDIR(info.st_mode) ? "is a folder" : "is no regular file",
+                 .expected = "a file, which can be read again when the run is gone on with"});
+  }
+  fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd_ < 0) Fail(path, "cannot open", errno);
+}
+
+PromptFile::~PromptFile() { close(fd_); }
+
+void PromptFile::Rewind() {
+  if (lseek(fd_, 0, SEEK_SET) < 0) Fail(path_, "cannot read", errno);
+  buffer_.clear();
+  begin_ = 0;
+  number_ = 0;
+  end_ = false;
+}
+
+bool PromptFile::Fill() {
+  buffer_.erase(0, begin_);
+  begin_ = 0;
+  const size_t have = buffer_.size();
+  buffer_.resize(have + kPiece);
+  ssize_t n;
+  do {
+    n = read(fd_, buffer_.data() + have, kPiece);
+  } while (n < 0 && errno == EINTR);
+  buffer_.resize(have + (n > 0 ? static_cast<size_t>(n) : 0));
+  if (n < 0) Fail(path_, "cannot read", errno);
+  end_ = n == 0;
+  return !end_;
+}
+
+std::optional<FileLine> PromptFile::Next() {
+  while (true) {
+    FileLine line = {.number = ++number_, .text = {}, .too_long = false};
+    size_t looked_at = 0;  // bytes of the line without a line end
+    size_t newline = buffer_.find('\n', begin_);
+    while (newline == std::string::npos) {
+      looked_at = buffer_.size() - begin_;
+      if (looked_at > kMostLineBytes) {
+        line.too_long = true;
+        begin_ = buffer_.size();
+        looked_at = 0;
+      }
+      if (end_ || !Fill()) break;
+      newline = buffer_.find('\n', looked_at);
+    }
+    const bool ends = newline == std::string::npos;  // of the file, without a line end
+    if (ends && begin_ == buffer_.size() && !line.too_long) return std::nullopt;
+    const size_t end = ends ? buffer_.size() : newline;
+    line.text = std::string_view(buffer_).substr(begin_, end - begin_);
+    begin_ = ends ? end : end + 1;
+    if (line.too_long || line.text.size() > kMostLineBytes) {
+      line.too_long = true;
+      line.text = {};
+      return line;
+    }
+    if (line.text.find_first_not_of(" \t\r") != std::string_view::npos) return line;
+  }
+}
+
+}  // namespace stablelm

@@ -1,0 +1,46 @@
+// One line of a file of prompts (JSON lines): a prompt, and the parameters that are its own.
+//
+//   {"prompt": "Once upon"}                                   text, continued as it is
+//   {"ids": [1, 2, 3]}                                        token ids
+//   {"messages": [{"role": "user", "content": "Hi"}]}         a conversation (generate/conversation.h)
+//
+// and any of: the settings of generate/setting_values.h by name ("temperature", "max_new_tokens"), "seed", "stop" (a
+// string or a list of them), "stop_id" (a list of ids), "ignore_eos", "max_time" (seconds), "logit_bias" (an object,
+// {"12": -5, "13": "-inf"}), "bad_words_ids" (a list of lists of ids), "suppress_tokens" and "begin_suppress_tokens"
+// (lists of ids), "sampler_order". A value of null counts as absent.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "generate/conversation.h"
+#include "generate/sampling/sampling_options.h"
+#include "generate/setting_values.h"
+#include "generate/settings/generation_config.h"
+
+namespace stablelm {
+
+struct PromptLine {
+  // One of the three.
+  std::optional<std::string> prompt;
+  std::optional<std::vector<int32_t>> ids;  // whether the model has them is not looked at
+  std::optional<Conversation> messages;
+
+  SettingValues values;
+  std::optional<uint64_t> seed;
+  std::vector<std::string> stop_strings;
+  std::vector<int32_t> stop_ids;
+  std::optional<bool> ignore_eos;
+  std::optional<double> max_time_s;
+  std::vector<LogitBias> logit_bias;
+  TokenLists token_lists;  // whether the model has the ids is not looked at
+  std::optional<std::string> sampler_order;
+};
+
+// Strict: an unknown key is refused with the nearest known one. Throws Error that names the key.
+PromptLine ParsePromptLine(std::string_view json);
+
+}  // namespace stablelm

@@ -1,0 +1,69 @@
+#include "generate/sampling/ranked_cut.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "ops/scores/score_row.h"
+
+namespace stablelm {
+namespace {
+
+constexpr size_t kBins = 1024;
+constexpr size_t kFew = 128;  // so many are sorted
+// Bins of bins: 1024^3 of them leave few together unless they tie or somebody made the row for it; then a sort is
+// right.
+constexpr int kMostLevels = 3;
+
+// Bins for (max - score) that reach from the largest score to the smallest; 0 where there is no such scale.
+float BinsPerUnit(float max, float lowest) {
+  if (max == lowest) return 1;  // what is removed leaves for the last bin
+  const float per_unit = static_cast<float>(kBins - 1) / (max - lowest);
+  return max > lowest && std::isfinite(per_unit) ? per_unit : 0;
+}
+
+}  // namespace
+
+RankedCutFinder::RankedCutFinder(size_t most)
+    : bins_(most), found_(most + kCollectPadding), places_(most), scores_(most), sums_(kBins), order_(most) {}
+
+RankedCut RankedCutFinder::Find(const float* scores, const float* weights, size_t n, double mass) {
+  STABLELM_CHECK(n >= 1 && n <= bins_.size());
+  const float* left = scores;  // those among which the answer is
+  double before = 0;           // the sum of what is before all of them
+  const auto place_of = [&](size_t i) { return left == scores ? static_cast<int32_t>(i) : places_[i]; };
+  const auto weight_of = [&](size_t i) {
+    return weights ? static_cast<double>(weights[static_cast<size_t>(place_of(i))]) : 1.0;
+  };
+  for (int level = 0; level < kMostLevels && n > kFew; ++level) {
+    const float max = MaxOf(left, n), per_unit = BinsPerUnit(max, LowestOf(left, n));
+    if (per_unit == 0) break;
+    BinsBelow(left, n, max, per_unit, static_cast<int32_t>(kBins - 1), bins_.data());
+    std::fill(sums_.begin(), sums_.end(), 0.0);
+    for (size_t i = 0; i < n; ++i) sums_[static_cast<size_t>(bins_[i])] += weight_of(i);
+    size_t bin = 0;
+    while (bin + 1 < kBins && before + sums_[bin] < mass) before += sums_[bin++];
+    n = PlacesOf(bins_.data(), n, static_cast<int32_t>(bin), found_.data());
+    STABLELM_CHECK(n >= 1);
+    for (size_t i = 0; i < n; ++i) {  // found_[i] >= i: nothing is overwritten that is still to be read
+      const size_t from = static_cast<size_t>(found_[i]);
+      places_[i] = place_of(from);
+      scores_[i] = left[from];
+    }
+    left = scores_.data();
+  }
+  for (size_t i = 0; i < n; ++i) order_[i] = {left[i], place_of(i)};
+  const auto end = order_.begin() + static_cast<std::ptrdiff_t>(n);
+  const auto is_before = [](const Entry& a, const Entry& b) {
+    return a.score != b.score ? a.score > b.score : a.place < b.place;
+  };
+  if (!std::is_sorted(order_.begin(), end, is_before)) std::sort(order_.begin(), end, is_before);
+  size_t last = 0;
+  for (;; ++last) {
+    const size_t place = static_cast<size_t>(order_[last].place);
+    before += weights ? static_cast<double>(weights[place]) : 1.0;
+    if (before >= mass || last + 1 == n) return {.score = order_[last].score, .place = place};
+  }
+}
+
+}  // namespace stablelm

@@ -1,0 +1,16 @@
+// The k largest scores of a row, without sorting it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "generate/sampling/ranked_cut.h"
+
+namespace stablelm {
+
+// The entries of x[0 .. n) above -inf that are at least as large as the k-th largest: their places, in order, in ids,
+// themselves in values, both with room for n + kCollectPadding (ops/scores/score_row.h). Returns how many: more than k
+// when there are ties, fewer when fewer are left. k >= 1. `finder` has room for n. About two passes over x for small k.
+size_t SelectTop(const float* x, size_t n, size_t k, int32_t* ids, float* values, RankedCutFinder& finder);
+
+}  // namespace stablelm

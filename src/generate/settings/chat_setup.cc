@@ -1,0 +1,49 @@
+#include "generate/settings/chat_setup.h"
+
+#include "base/error.h"
+
+namespace stablelm {
+
+ChatSetup ResolveChatSetup(const ChatWishes& wishes, const ModelDefaults& defaults) {
+  ChatSetup setup;
+  if (wishes.prompt_template) {
+    setup.prompt_template = *wishes.prompt_template;
+    setup.template_from = "--template";
+  } else if (defaults.record) {
+    setup.prompt_template = defaults.record->prompt_template;
+    setup.template_from = defaults.record_from;
+  } else {
+    throw Error({.where = "chat template",
+                 .what = "the model does not say how to talk to it",
+                 .found = "no stablelm_chat.json, and a tokenizer without <|SYSTEM|>, <|USER|> and <|ASSISTANT|>",
+                 .hint = "name a template, for instance `prompt_template=alpaca`, or none for the bare text"});
+  }
+  if (wishes.no_system || wishes.system) {
+    setup.system = wishes.no_system ? std::nullopt : wishes.system;
+    setup.system_from = wishes.no_system ? "--no-system" : "--system";
+    setup.system_forced = true;
+  } else if (defaults.record && defaults.record->prompt_template == setup.prompt_template) {
+    setup.system = defaults.record->system;
+    setup.system_from = setup.system ? defaults.record_from : "none";
+  } else if (const auto text = DefaultSystemText(setup.prompt_template)) {
+    setup.system = std::string(*text);
+    setup.system_from = "the template";
+  } else {
+    setup.system_from = "none";
+  }
+  return setup;
+}
+
+Conversation WithSystemMessage(Conversation conversation, ChatSetup& setup) {
+  const bool has_own = !conversation.empty() && conversation.front().role == Role::kSystem;
+  if (has_own && !setup.system_forced) {
+    setup.system = conversation.front().text;
+    setup.system_from = "the conversation";
+    return conversation;
+  }
+  if (has_own) conversation.erase(conversation.begin());
+  if (setup.system) conversation.insert(conversation.begin(), {.role = Role::kSystem, .text = *setup.system});
+  return conversation;
+}
+
+}  // namespace stablelm

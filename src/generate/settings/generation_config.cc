@@ -1,0 +1,207 @@
+#include "generate/settings/generation_config.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/strict_json.h"
+
+namespace stablelm {
+namespace {
+
+using Json = nlohmann::json;
+
+// Keys of transformers' GenerationConfig that this program does not follow, with the value that asks for nothing (null
+// and an empty list ask for nothing everywhere).
+struct Unfollowed {
+  const char* name;
+  const char* neutral;
+};
+constexpr Unfollowed kUnfollowed[] = {
+    {"assistant_confidence_threshold", "0.4"},
+    {"assistant_early_exit", "null"},
+    {"constraints", "null"},
+    {"diversity_penalty", "0.0"},
+    {"dola_layers", "null"},
+    {"early_stopping", "false"},
+    {"encoder_no_repeat_ngram_size", "0"},
+    {"encoder_repetition_penalty", "1.0"},
+    {"force_words_ids", "null"},
+    {"forced_bos_token_id", "null"},
+    {"forced_decoder_ids", "null"},
+    {"forced_eos_token_id", "null"},
+    {"guidance_scale", "1.0"},
+    {"length_penalty", "1.0"},
+    {"max_length", "20"},
+    {"max_time", "null"},
+    {"num_beam_groups", "1"},
+    {"num_beams", "1"},
+    {"num_return_sequences", "1"},
+    {"penalty_alpha", "0.0"},
+    {"prefix_allowed_tokens_fn", "null"},
+    {"prompt_lookup_num_tokens", "null"},
+    {"remove_invalid_values", "false"},
+    {"renormalize_logits", "false"},
+    {"sequence_bias", "null"},
+    {"stop_strings", "null"},
+    {"token_healing", "false"},
+    {"top_h", "null"},
+    {"watermarking_config", "null"},
+};
+
+// Keys without an effect on the tokens, or read elsewhere.
+constexpr std::string_view kHarmless[] = {
+    "_from_model_config",
+    "assistant_lookbehind",
+    "bos_token_id",
+    "cache_config",
+    "cache_implementation",
+    "compile_config",
+    "decoder_start_token_id",
+    "disable_compile",
+    "eos_token_id",
+    "generation_kwargs",
+    "is_assistant",
+    "low_memory",
+    "max_matching_ngram_size",
+    "num_assistant_tokens",
+    "output_attentions",
+    "num_assistant_tokens_schedule",
+    "output_hidden_states",
+    "output_logits",
+    "output_scores",
+    "pad_token_id",
+    "prefill_chunk_size",
+    "return_dict_in_generate",
+    "return_legacy_cache",
+    "target_lookbehind",
+    "transformers_version",
+    "use_cache",
+    "use_model_defaults",
+};
+
+Json ParseObject(std::string_view json, const std::string& where) {
+  Json root = ParseStrictJson(json, where);
+  if (root.is_object()) return root;
+  throw Error({.where = where,
+               .what = "not a generation configuration",
+               .found = ShownJson(root),
+               .expected = "a JSON object"});
+}
+
+// transformers' pair [start, factor].
+void ReadLengthDecay(const Json& value, const std::string& place, GenerationConfig& out) {
+  if (!value.is_array() || value.size() != 2) {
+    throw Error({.where = place, .what = "not a pair", .found = ShownJson(value), .expected = "[first token, factor]"});
+  }
+  size_t i = 0;
+  for (const char* name : {"length_decay_start", "length_decay_factor"}) {
+    out.values[name] = ReadSettingValue(value[i++], *FindSetting(name), place);
+  }
+}
+
+// `list` of token ids.
+std::vector<int32_t> ReadIds(const Json& list, const std::string& place, int64_t vocab_size, size_t most) {
+  if (!list.is_array()) {
+    throw Error(
+        {.where = place, .what = "not a list of token ids", .found = ShownJson(list), .expected = "[1, 2, ...]"});
+  }
+  if (list.size() > most) {
+    throw Error({.where = place,
+                 .what = "too many ids",
+                 .found = std::to_string(list.size()),
+                 .expected = "at most " + std::to_string(most)});
+  }
+  std::vector<int32_t> ids;
+  for (const Json& id : list) {
+    if (!(id.is_number_integer() && id >= 0 && id < vocab_size)) {
+      throw Error({.where = place,
+                   .what = "not a token of the vocabulary",
+                   .found = ShownJson(id),
+                   .expected = "an integer from 0 to " + std::to_string(vocab_size - 1)});
+    }
+    ids.push_back(id.get<int32_t>());
+  }
+  return ids;
+}
+
+constexpr size_t kMostListed = 65536;  // ids of one list: as sampling_options.h allows
+
+std::vector<std::vector<int32_t>> ReadBadWords(const Json& value, const std::string& place, int64_t vocab_size) {
+  if (!value.is_array()) {
+    throw Error({.where = place,
+                 .what = "not a list of lists of token ids",
+                 .found = ShownJson(value),
+                 .expected = "[[1, 2], [3], ...]"});
+  }
+  std::vector<std::vector<int32_t>> words;
+  size_t total = 0;
+  for (const Json& word : value) {
+    words.push_back(ReadIds(word, place, vocab_size, kMostListed - total));
+    total += words.back().size();
+    if (!words.back().empty()) continue;
+    throw Error({.where = place, .what = "an entry is empty", .expected = "one token id or more"});
+  }
+  return words;
+}
+
+// Takes the key when it is one of ours or one of theirs; false when it is neither.
+bool TakeKey(const std::string& key, const Json& value, const std::string& where, int64_t vocab_size,
+             GenerationConfig& out) {
+  const std::string place = where + ": \"" + key + "\"";
+  if (const std::optional<SettingSpec> spec = FindSetting(key)) {
+    if (!value.is_null()) out.values[key] = ReadSettingValue(value, *spec, place);
+    return true;
+  }
+  if (ReadTokenList(key, value, place, vocab_size, out.token_lists)) return true;
+  if (key == "exponential_decay_length_penalty") {
+    if (!value.is_null()) ReadLengthDecay(value, place, out);
+    return true;
+  }
+  for (const Unfollowed& one : kUnfollowed) {
+    if (key != one.name) continue;
+    const bool asks = !value.is_null() && !(value.is_array() && value.empty()) && value != Json::parse(one.neutral);
+    if (asks) out.warnings.push_back(place + ": " + ShownJson(value) + " is not followed");
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool ReadTokenList(std::string_view key, const Json& value, const std::string& place, int64_t vocab_size,
+                   TokenLists& into) {
+  if (key == "bad_words_ids") {
+    if (!value.is_null()) into.bad_words = ReadBadWords(value, place, vocab_size);
+  } else if (key == "suppress_tokens" || key == "begin_suppress_tokens") {
+    auto& list = key == "suppress_tokens" ? into.suppress : into.begin_suppress;
+    if (!value.is_null()) list = ReadIds(value, place, vocab_size, kMostListed);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+GenerationConfig ParseGenerationConfig(std::string_view json, const std::string& where, int64_t vocab_size) {
+  const Json root = ParseObject(json, where);
+  GenerationConfig out;
+  for (const auto& [key, value] : root.items()) {
+    if (TakeKey(key, value, where, vocab_size, out) || value.is_null()) continue;
+    if (key == "eos_token_id") {
+      out.eos_ids =
+          ReadIds(value.is_array() ? value : Json::array({value}), where + ": \"eos_token_id\"", vocab_size, 1000);
+    } else if (std::ranges::find(kHarmless, std::string_view(key)) == std::end(kHarmless)) {
+      out.warnings.push_back(where + ": unknown key " + Quoted(key) + " ignored");
+    }
+  }
+  return out;
+}
+
+GenerationConfig ParseLegacyGenerationKeys(std::string_view config_json, const std::string& where, int64_t vocab_size) {
+  const Json root = ParseObject(config_json, where);
+  GenerationConfig out;
+  for (const auto& [key, value] : root.items()) TakeKey(key, value, where, vocab_size, out);
+  return out;
+}
+
+}  // namespace stablelm

@@ -1,0 +1,64 @@
+// Which settings are in force for a request, and where each comes from.
+//
+// The order, strongest first: options of the command; an explicit preset; the model's chat record; keys that are
+// present in generation_config.json; the same keys in config.json; the default preset, which is `card` for tuned models
+// and `greedy` for others. No preset limits the number of tokens.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "checkpoint/describe/config.h"
+#include "generate/sampling/sampling_options.h"
+#include "generate/settings/model_defaults.h"
+
+namespace stablelm {
+
+// Sources: the model card (with transformers' default top-k of 50, which it does not name), Stability AI's notebook,
+// its chat Space.
+enum class Preset : uint8_t { kCard, kNotebook, kSpace, kGreedy };
+const char* NameOf(Preset preset);  // "card", "notebook", "space", "greedy"
+std::vector<std::string> PresetNames();
+std::optional<Preset> PresetOf(std::string_view name);
+SettingValues ValuesOf(Preset preset);
+
+struct SettingWishes {
+  SettingValues options;         // what was given by option
+  std::optional<Preset> preset;  // --preset
+};
+
+struct SettingInForce {
+  std::string name;
+  double value = 0;
+  std::string from;  // "option", "--preset card", "generation_config.json", "default preset card", ...
+};
+
+struct SettingsInForce {
+  std::vector<SettingInForce> list;  // those that any layer names, in the order of SettingSpecs()
+  SamplingOptions sampling;
+  std::optional<int64_t> max_new_tokens;
+};
+
+// Whether values that do not name do_sample ask for draws: temperature above 0, or without a temperature another
+// setting that only draws know (top-k, ...). No value when they say nothing about it.
+std::optional<bool> AskForDraws(const SettingValues& values);
+
+// AskForDraws holds for options and chat records. In Hugging Face's files only do_sample counts, as in transformers.
+SettingsInForce ResolveSettings(const SettingWishes& wishes, const ModelDefaults& defaults);
+
+// A token that ends a reply.
+struct StopId {
+  int32_t id = 0;
+  std::vector<std::string> from;  // every place that names it
+};
+// The union, by id, of what the tokenizer's role tokens imply (the card's five), config.json, generation_config.json,
+// the chat record, the template in use and the option: no place can take away what another names.
+// `tokenizer` may be null. Throws Error for an id of the option that the model does not have.
+std::vector<StopId> ResolveStopIds(const ModelConfig& config, const Tokenizer* tokenizer, const ModelDefaults& defaults,
+                                   std::optional<PromptTemplate> prompt_template, std::span<const int32_t> option);
+
+}  // namespace stablelm

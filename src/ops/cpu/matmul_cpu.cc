@@ -1,0 +1,259 @@
+// Products of fp32 rows with packed weights. Two bodies with the same chains (ops/matmul.h says which):
+//
+// Streamed (M <= 4): several panels side by side, so that several streams of memory are busy; the weights are widened
+// in registers and used once. Measured: one stream per thread does not reach the memory's bandwidth.
+//
+// Tiled: a panel's piece of K is widened into a buffer that stays in the first cache levels; register tiles of MR rows
+// by two vectors then run over it for all rows of x. Sums of earlier pieces wait in a buffer of their own.
+#include "ops/cpu/matmul_cpu.h"
+
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/cpu/matmul_cpu.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "base/error.h"
+#include "ops/cpu/load_float-inl.h"
+#include "ops/cpu/store_row.h"
+#include "ops/cpu/unroll.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace stablelm::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+using DF = hn::ScalableTag<float>;
+using VF = hn::Vec<DF>;
+
+constexpr size_t kLanes = hn::MaxLanes(DF());
+constexpr size_t kPanelVectors = kPanelRows / kLanes;
+// 32 vector registers hold 28 accumulators, two vectors of weights and an element of x; 16 hold 12.
+#if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
+constexpr size_t kAccumulators = 28;
+#else
+constexpr size_t kAccumulators = 12;
+#endif
+constexpr size_t kTileVectors = 2;
+constexpr size_t kTileRows = kAccumulators / kTileVectors;
+constexpr size_t kTileWidth = kTileVectors * kLanes;  // outputs
+static_assert(kPanelRows % kTileWidth == 0);
+
+// Rows per pass of the tiled body, so that the scratch memory is bounded.
+constexpr size_t kBlockRows = 256;
+static_assert(kBlockRows * kMaxTaskPanels * kPanelRows + kMatMulPiece * kPanelRows <= Workspace::kWorkerFloats);
+
+// ------------------------------------------------------------------------------------------------ streamed
+
+// MR rows with NP panels side by side.
+template <typename T, size_t MR, size_t NP>
+HWY_INLINE void StreamedPanels(const MatMulJob& job, const size_t (&panels)[NP]) {
+  const DF d;
+  const size_t k = job.w->columns();
+  const std::byte* w[NP];
+  for (size_t p = 0; p < NP; ++p) w[p] = job.w->panel(panels[p]);
+  HWY_ALIGN float totals[NP][MR][kPanelRows];
+  for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {
+    const size_t width = std::min(kMatMulPiece, k - k0);
+    VF acc[NP][MR][kPanelVectors];
+    STABLELM_UNROLL for (size_t p = 0; p < NP; ++p) {
+      STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) {
+        STABLELM_UNROLL for (size_t v = 0; v < kPanelVectors; ++v) acc[p][m][v] = hn::Zero(d);
+      }
+    }
+    const float* HWY_RESTRICT x = job.x + k0;
+    for (size_t i = 0; i < width; ++i) {
+      VF xv[MR];
+      STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) xv[m] = hn::Set(d, x[m * k + i]);
+      STABLELM_UNROLL for (size_t p = 0; p < NP; ++p) {
+        STABLELM_UNROLL for (size_t v = 0; v < kPanelVectors; ++v) {
+          const VF wv = LoadFloats<T>(d, w[p] + ((k0 + i) * kPanelRows + v * kLanes) * sizeof(T));
+          STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) acc[p][m][v] = hn::MulAdd(xv[m], wv, acc[p][m][v]);
+        }
+      }
+    }
+    STABLELM_UNROLL for (size_t p = 0; p < NP; ++p) {
+      STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) {
+        STABLELM_UNROLL for (size_t v = 0; v < kPanelVectors; ++v) {
+          float* const total = totals[p][m] + v * kLanes;
+          hn::Store(k0 == 0 ? acc[p][m][v] : hn::Add(hn::Load(d, total), acc[p][m][v]), d, total);
+        }
+      }
+    }
+  }
+  for (size_t p = 0; p < NP; ++p) {
+    for (size_t m = 0; m < MR; ++m) StoreRow(job, m, panels[p], totals[p][m]);
+  }
+}
+
+template <typename T>
+void StreamedOfType(const MatMulJob& job, size_t p_begin, size_t p_end) {
+  WithStreamedRows(job.rows, [&]<size_t MR>() HWY_ATTR {
+    ForStreams<kAccumulators / (MR * kPanelVectors)>(
+        p_begin, p_end, [&]<size_t NP>(const size_t(&panels)[NP]) HWY_ATTR { StreamedPanels<T, MR, NP>(job, panels); });
+  });
+}
+
+void Streamed(const MatMulJob& job, size_t p_begin, size_t p_end) {
+  switch (job.w->type()) {
+    case DType::kF32:
+      return StreamedOfType<float>(job, p_begin, p_end);
+    case DType::kF16:
+      return StreamedOfType<F16>(job, p_begin, p_end);
+    case DType::kBF16:
+      return StreamedOfType<BF16>(job, p_begin, p_end);
+    default:
+      STABLELM_CHECK(false);
+  }
+}
+
+// --------------------------------------------------------------------------------------------------- tiled
+
+// Memory that is read next, asked for into the second cache level: the first one is busy.
+struct Ahead {
+  const std::byte* from;
+  size_t lines;  // at most the columns of a piece
+};
+constexpr size_t kLine = 64;
+
+// MR rows of x (kMatMulStride apart) with kTileWidth outputs over `width` columns of a piece of weights of type T,
+// added to `sums` (rows kPanelRows apart), or written there when it is the first piece. Asks for `next` a line at every
+// column: the machine waits when many are asked for at once.
+template <typename T, size_t MR>
+HWY_NOINLINE void Tile(const float* HWY_RESTRICT x, const std::byte* HWY_RESTRICT w, size_t width, bool first,
+                       float* HWY_RESTRICT sums, Ahead next) {
+  const DF d;
+  VF acc[MR][kTileVectors];
+  STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) {
+    STABLELM_UNROLL for (size_t v = 0; v < kTileVectors; ++v) acc[m][v] = hn::Zero(d);
+  }
+  const auto add_column = [&](size_t i) HWY_ATTR __attribute__((always_inline)) {
+    VF wv[kTileVectors];
+    STABLELM_UNROLL for (size_t v = 0; v < kTileVectors; ++v) wv[v] =
+        LoadFloats<T>(d, w + (i * kPanelRows + v * kLanes) * sizeof(T));
+    STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) {
+      const VF xv = hn::Set(d, x[m * kMatMulStride + i]);
+      STABLELM_UNROLL for (size_t v = 0; v < kTileVectors; ++v) acc[m][v] = hn::MulAdd(xv, wv[v], acc[m][v]);
+    }
+  };
+  const size_t asking = std::min(width, next.lines);
+  for (size_t i = 0; i < asking; ++i) {
+    __builtin_prefetch(next.from + i * kLine, 0, 2);
+    add_column(i);
+  }
+  for (size_t i = asking; i < width; ++i) add_column(i);
+  STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) {
+    STABLELM_UNROLL for (size_t v = 0; v < kTileVectors; ++v) {
+      float* const sum = sums + m * kPanelRows + v * kLanes;
+      hn::Store(first ? acc[m][v] : hn::Add(hn::Load(d, sum), acc[m][v]), d, sum);
+    }
+  }
+}
+
+using TileBody = void (*)(const float*, const std::byte*, size_t, bool, float*, Ahead);
+template <typename T, size_t... MR>
+TileBody TileOfRows(size_t rows, std::index_sequence<MR...>) {
+  static constexpr TileBody kBodies[] = {&Tile<T, MR + 1>...};
+  return kBodies[rows - 1];
+}
+template <typename T>
+TileBody TileOfRows(size_t rows) {
+  return TileOfRows<T>(rows, std::make_index_sequence<kTileRows>());
+}
+
+template <typename T>
+void TiledOfType(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
+  const DF d;
+  const size_t k = job.w->columns();
+  float* const piece = scratch;                             // [kMatMulPiece, kPanelRows]
+  float* const sums = scratch + kMatMulPiece * kPanelRows;  // [panel][row of the block][kPanelRows]
+  constexpr size_t kPieceBytes = kMatMulPiece * kPanelRows * sizeof(T);
+  for (size_t m0 = 0; m0 < job.rows; m0 += kBlockRows) {
+    const size_t block = std::min(kBlockRows, job.rows - m0);
+    // Tiles of nearly equal height: a last tile of one or two rows would not fill the machine.
+    const size_t tiles = (block + kTileRows - 1) / kTileRows;
+    for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {
+      const size_t width = std::min(kMatMulPiece, k - k0);
+      const float* const x_piece = job.cut + (k0 / kMatMulPiece * job.rows + m0) * kMatMulStride;
+      for (size_t p = p_begin; p < p_end; ++p) {
+        const std::byte* const from = job.w->panel(p) + k0 * kPanelRows * sizeof(T);
+        // A few tiles read the weights as they are. More of them read them widened.
+        const bool widen = tiles > 3 && !std::is_same_v<T, float>;
+        const std::byte* const w = widen ? reinterpret_cast<const std::byte*>(piece) : from;
+        const size_t element = widen ? sizeof(float) : sizeof(T);
+        if (widen) {
+          for (size_t i = 0; i < width * kPanelRows; i += kLanes) {
+            hn::Store(LoadFloats<T>(d, from + i * sizeof(T)), d, piece + i);
+          }
+        }
+        // The same piece of the next panel, or the next piece of the first: what is read next.
+        const bool last_panel = p + 1 == p_end;
+        const bool more = !last_panel || k0 + kMatMulPiece < k;
+        const std::byte* const next = last_panel ? job.w->panel(p_begin) + (k0 + kMatMulPiece) * kPanelRows * sizeof(T)
+                                                 : job.w->panel(p + 1) + k0 * kPanelRows * sizeof(T);
+        const size_t next_bytes =
+            !more ? 0 : std::min(kPieceBytes, (last_panel ? k - k0 - kMatMulPiece : width) * kPanelRows * sizeof(T));
+        const size_t lines = (next_bytes + kLine - 1) / kLine, calls = tiles * (kPanelRows / kTileWidth);
+        size_t asked = 0;
+        float* const panel_sums = sums + (p - p_begin) * kBlockRows * kPanelRows;
+        for (size_t t = 0, m = 0; t < tiles; ++t) {
+          const size_t rows = (block - m + (tiles - t) - 1) / (tiles - t);
+          const TileBody body = widen ? TileOfRows<float>(rows) : TileOfRows<T>(rows);
+          for (size_t c = 0; c < kPanelRows; c += kTileWidth) {
+            const size_t more_lines = std::min((lines + calls - 1) / calls, lines - asked);
+            body(x_piece + m * kMatMulStride, w + c * element, width, k0 == 0, panel_sums + m * kPanelRows + c,
+                 {next + asked * kLine, more_lines});
+            asked += more_lines;
+          }
+          m += rows;
+        }
+      }
+    }
+    for (size_t p = p_begin; p < p_end; ++p) {
+      const float* const panel_sums = sums + (p - p_begin) * kBlockRows * kPanelRows;
+      for (size_t m = 0; m < block; ++m) StoreRow(job, m0 + m, p, panel_sums + m * kPanelRows);
+    }
+  }
+}
+
+void Tiled(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
+  switch (job.w->type()) {
+    case DType::kF32:
+      return TiledOfType<float>(job, p_begin, p_end, scratch);
+    case DType::kF16:
+      return TiledOfType<F16>(job, p_begin, p_end, scratch);
+    case DType::kBF16:
+      return TiledOfType<BF16>(job, p_begin, p_end, scratch);
+    default:
+      STABLELM_CHECK(false);
+  }
+}
+
+}  // namespace stablelm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace stablelm {
+namespace {
+HWY_EXPORT(Streamed);
+HWY_EXPORT(Tiled);
+}  // namespace
+
+void CutRow(const float* x, size_t m, size_t rows, size_t k, float* cut) {
+  for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {
+    std::memcpy(cut + (k0 / kMatMulPiece * rows + m) * kMatMulStride, x + k0,
+                std::min(kMatMulPiece, k - k0) * sizeof(float));
+  }
+}
+
+void MatMulStreamed(const MatMulJob& job, size_t p_begin, size_t p_end) {
+  HWY_DYNAMIC_DISPATCH(Streamed)(job, p_begin, p_end);
+}
+
+void MatMulTiled(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
+  HWY_DYNAMIC_DISPATCH(Tiled)(job, p_begin, p_end, scratch);
+}
+
+}  // namespace stablelm
+#endif  // HWY_ONCE

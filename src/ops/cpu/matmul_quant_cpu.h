@@ -1,0 +1,39 @@
+// The CPU bodies behind MatMul for quantized weights, per SIMD target. Internal to ops: callers use ops/matmul.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "ops/packed_matrix.h"
+#include "ops/quantized_rows.h"
+
+namespace stablelm {
+
+// How words of bytes are multiplied (ops/cpu/quant_products-inl.h): a matter of instructions, never of results.
+enum class QuantMultiply : uint8_t { kPlain, kPairs, kDot };
+
+struct QuantJob {
+  QuantizedRows x;  // for weights of the matrix's type
+  size_t rows = 0;  // M
+  const PackedMatrix* w = nullptr;
+  const float* bias = nullptr;  // [N] or null
+  float* y = nullptr;           // [M, N]
+  bool dots = false;            // ByteDotsInUse()
+};
+
+// Most rows that are streamed: the weights are decoded in registers as they come from memory (decoding). More rows go
+// through tiles.
+inline constexpr size_t kMaxQuantStreamedRows = 2;
+size_t QuantStreamedRows();  // for the SIMD target in use: kMaxQuantStreamedRows or none
+// Steps [begin, end) of y, few rows: limited by memory bandwidth. A step is two panels, neighbours or not.
+inline size_t QuantStreamedSteps(size_t panels) { return (panels + 1) / 2; }
+void QuantMatMulStreamed(const QuantJob& job, size_t begin, size_t end);
+
+// Panels [p_begin, p_end), any number of rows: limited by arithmetic. `scratch` has Workspace::kWorkerFloats floats,
+// 64-byte aligned.
+void QuantMatMulTiled(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch);
+// The same with the tiles of AMX (TilesInUse()), which take as long for one row as for 16: from kMinAmxRows on.
+inline constexpr size_t kMinAmxRows = 8;
+void QuantMatMulAmx(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch);
+
+}  // namespace stablelm

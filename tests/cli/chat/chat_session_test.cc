@@ -1,0 +1,431 @@
+// The conversation of a chat and its commands, with a model made of strings.
+#include "cli/chat/chat_session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "cli/chat/chat_pipe.h"
+#include "cli/terminal/line_editor.h"
+#include "cli/terminal/visible_text.h"
+#include "generate/prompt_testing.h"
+#include "temp_folder.h"
+
+namespace stablelm {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+// Remembers everything that a session shows.
+class TestScreen : public ChatScreen {
+ public:
+  void ReplyText(std::string_view piece) override { text += piece; }
+  void EndReply(const ChatReply& reply, bool kept) override {
+    dropped = reply.dropped_messages;
+    note = EndNote(reply, kept);
+  }
+  void AbandonReply() override { ++abandoned; }
+  void Show(const std::string& command, const std::string& shown) override { text += command + ":\n" + shown; }
+  void Note(const std::string& line) override { notes.push_back(line); }
+  void Warning(const std::string& line) override { warnings.push_back(line); }
+  void Error(const std::string& line) override { errors.push_back(line); }
+  std::optional<std::string> Edit(const std::string& given) override {
+    edited = given;
+    return edit;
+  }
+
+  std::string text, note, edited;
+  std::vector<std::string> notes, warnings, errors;
+  std::optional<std::string> edit;
+  size_t dropped = 0;
+  int abandoned = 0;
+};
+
+class Chat : public testing::Test {
+ protected:
+  ChatStart Start() const {
+    ModelConfig config;
+    config.max_positions = 64;
+    config.vocab_size = 1000;
+    const Tokenizer tokenizer = TunedTokenizer();
+    ChatModel model = {.name = "m", .config = config, .tokenizer = tokenizer, .context = 64};
+    model.defaults.tuned = true;
+    model.defaults.record = CardChatRecord();
+    model.defaults.record_from = "the model card";
+    model.setup = {.prompt_template = PromptTemplate::kStableLmTuned,
+                   .template_from = "the model card",
+                   .system = "S",
+                   .system_from = "--system"};
+    return {.model = std::move(model), .policy = ContextPolicy::kDropOldestTurns, .reserve = 8, .seed = 7};
+  }
+  ChatSession Session() { return Session(Start()); }
+  ChatSession Session(ChatStart start) {
+    start.model.reply = [this](const GenerateRequest& request, const std::function<void(std::string_view)>& on_text) {
+      requests.push_back(request);
+      if (fails) throw Error({.where = "model", .what = "broken"});
+      GenerateResult result;
+      result.text = answers.empty() ? "A" + std::to_string(requests.size()) : answers.at(requests.size() - 1);
+      result.reason = reason;
+      result.shifts = shifts;
+      result.ids = {1};
+      on_text(result.text);
+      return result;
+    };
+    return ChatSession(std::move(start), screen);
+  }
+  // "S|Hi|A1": the texts of the conversation.
+  static std::string Texts(const ChatSession& session) {
+    std::string all;
+    for (const Message& message : session.WholeConversation()) all += (all.empty() ? "" : "|") + message.text;
+    return all;
+  }
+  std::vector<int32_t> Prompt(const Conversation& conversation) const {
+    return PromptBuilder(TunedTokenizer(), PromptTemplate::kStableLmTuned).BuildPrompt(conversation).ids;
+  }
+
+  TestScreen screen;
+  std::vector<GenerateRequest> requests;
+  std::vector<std::string> answers;
+  FinishReason reason = FinishReason::kStop;
+  bool fails = false;
+  int64_t shifts = 0;
+  const TempFolder temp_;
+};
+
+TEST_F(Chat, KeepsTheConversationAndAsksWithAllOfIt) {
+  ChatSession session = Session();
+  EXPECT_TRUE(session.Handle("Hi"));
+  EXPECT_TRUE(session.Handle("More <|USER|>"));
+  EXPECT_EQ(Texts(session), "S|Hi|A1|More <|USER|>|A2");
+  ASSERT_EQ(requests.size(), 2u);
+  EXPECT_EQ(requests[0].prompt, Prompt({System("S"), User("Hi")}));
+  EXPECT_EQ(requests[1].prompt, Prompt({System("S"), User("Hi"), Assistant("A1"), User("More <|USER|>")}));
+  EXPECT_EQ(screen.text, "A1A2");
+  // The seed is the chat's, the replies are numbered; the card's settings and stop tokens are in force.
+  EXPECT_EQ(requests[1].seed, 7u);
+  EXPECT_EQ(requests[0].sample, 0u);
+  EXPECT_EQ(requests[1].sample, 1u);
+  EXPECT_EQ(requests[1].sampling.temperature, 0.7);
+  EXPECT_EQ(requests[1].sampling.top_k, 50);
+  EXPECT_THAT(requests[1].stop_ids, ElementsAre(0, 1, 723, 724, 725));
+  EXPECT_EQ(requests[1].known_ids, 726);
+  EXPECT_FALSE(session.failed());
+}
+
+TEST_F(Chat, KnowsCommandsFromMessages) {
+  ChatSession session = Session();
+  for (const char* message : {"/usr/bin", "/ x", "/", "//help", "/2", " /help"}) session.Handle(message);
+  EXPECT_EQ(Texts(session), "S|/usr/bin|A1|/ x|A2|/|A3|/help|A4|/2|A5| /help|A6");
+  EXPECT_THAT(screen.errors, IsEmpty());
+  for (const char* nothing : {"", "   ", "\t"}) session.Handle(nothing);
+  EXPECT_EQ(requests.size(), 6u);
+  session.Handle("/rest");
+  session.Handle("/reset now");
+  ASSERT_EQ(screen.errors.size(), 2u);
+  EXPECT_THAT(screen.errors[0], HasSubstr("did you mean /reset?"));
+  EXPECT_THAT(screen.errors[1], HasSubstr("//reset"));
+  EXPECT_TRUE(session.failed());
+  EXPECT_FALSE(session.Handle("/exit"));
+}
+
+TEST_F(Chat, RegenUndoEditAndReset) {
+  ChatSession session = Session();
+  for (const char* early : {"/regen", "/undo", "/edit x", "/prompt", "/save f"}) session.Handle(early);
+  EXPECT_EQ(screen.errors.size(), 5u);
+  session.Handle("one");
+  session.Handle("two");
+  session.Handle("/regen");
+  EXPECT_EQ(Texts(session), "S|one|A1|two|A3");
+  EXPECT_EQ(requests[2].prompt, requests[1].prompt);
+  EXPECT_NE(requests[2].sample, requests[1].sample);  // or it would be the same reply
+  session.Handle("/edit three");
+  EXPECT_EQ(Texts(session), "S|one|A1|three|A4");
+  screen.edit = "four\nlines";
+  session.Handle("/edit");
+  EXPECT_EQ(screen.edited, "three");
+  EXPECT_EQ(Texts(session), "S|one|A1|four\nlines|A5");
+  screen.edit = std::nullopt;
+  session.Handle("/edit");
+  EXPECT_EQ(Texts(session), "S|one|A1|four\nlines|A5");
+  session.Handle("/undo");
+  EXPECT_EQ(Texts(session), "S|one|A1");
+  session.Handle("/reset");
+  EXPECT_EQ(Texts(session), "S");
+  EXPECT_EQ(screen.errors.size(), 6u);
+}
+
+TEST_F(Chat, KeepsWhatCameBeforeItWasStopped) {
+  ChatSession session = Session();
+  session.Handle("one");
+  reason = FinishReason::kCancelled;
+  answers = {"", "half a", "", ""};
+  session.Handle("two");
+  EXPECT_EQ(Texts(session), "S|one|A1|two|half a");
+  EXPECT_THAT(screen.note, HasSubstr("kept"));
+  session.Handle("three");  // nothing came: the question is taken back
+  EXPECT_EQ(Texts(session), "S|one|A1|two|half a");
+  EXPECT_THAT(screen.note, HasSubstr("taken back"));
+  session.Handle("/regen");
+  EXPECT_EQ(Texts(session), "S|one|A1|two|half a");
+  reason = FinishReason::kStop;  // an empty answer is one
+  answers.clear();
+  answers.assign(9, "");
+  session.Handle("four");
+  EXPECT_EQ(session.WholeConversation().back(), Assistant(""));
+  EXPECT_THAT(screen.note, HasSubstr("empty"));
+}
+
+TEST_F(Chat, AFailedReplyLeavesTheConversation) {
+  ChatSession session = Session();
+  session.Handle("one");
+  fails = true;
+  EXPECT_TRUE(session.Handle("two"));
+  EXPECT_EQ(Texts(session), "S|one|A1");
+  EXPECT_TRUE(session.Handle("\xFF"));  // not UTF-8
+  EXPECT_EQ(Texts(session), "S|one|A1");
+  EXPECT_THAT(screen.errors, ElementsAre(HasSubstr("broken"), HasSubstr("not UTF-8")));
+  EXPECT_EQ(screen.abandoned, 1);
+  fails = false;
+  session.Handle("three");
+  EXPECT_EQ(Texts(session), "S|one|A1|three|A3");
+}
+
+TEST_F(Chat, DropsOldTurnsAndSaysSo) {
+  ChatSession session = Session();
+  for (int i = 0; i < 8; ++i) session.Handle("a question of some length");
+  EXPECT_GT(screen.dropped, 0u);
+  ASSERT_FALSE(screen.warnings.empty());
+  EXPECT_THAT(screen.warnings[0], HasSubstr("no longer sees the oldest 2 messages"));
+  EXPECT_EQ(session.WholeConversation().size(), 17u);  // nothing is lost for /save
+  for (const GenerateRequest& request : requests) EXPECT_LE(request.prompt.size(), 56u);
+  session.Handle(std::string(400, 'x'));
+  EXPECT_THAT(screen.errors, ElementsAre(HasSubstr("the last turn alone is longer")));
+  EXPECT_EQ(session.WholeConversation().size(), 17u);
+  session.Handle("/set context-policy error");
+  session.Handle("more");
+  EXPECT_THAT(screen.errors.back(),
+              AllOf(HasSubstr("longer than the model's context"), HasSubstr("/set context_policy drop-oldest-turns")));
+}
+
+TEST_F(Chat, SystemTextChanges) {
+  ChatSession session = Session();
+  session.Handle("one");
+  session.Handle("/system Be kind.");
+  EXPECT_EQ(Texts(session), "Be kind.|one|A1");
+  std::ofstream(temp_.path() / "s.txt") << "From a file.\n";
+  session.Handle("/system @" + (temp_.path() / "s.txt").string());
+  EXPECT_EQ(Texts(session), "From a file.\n|one|A1");
+  session.Handle("/system");
+  EXPECT_THAT(screen.text, HasSubstr("/system:\nFrom a file.\n"));
+  session.Handle("/system none");
+  EXPECT_EQ(Texts(session), "one|A1");
+}
+
+TEST_F(Chat, SettingsChange) {
+  ChatSession session = Session();
+  session.Handle("/set temperature 0.2");
+  session.Handle("/set top-p 0.5");
+  session.Handle("/set max_new_tokens=9");
+  session.Handle("/set seed 12");
+  session.Handle("Hi");
+  EXPECT_EQ(requests[0].sampling.temperature, 0.2);
+  EXPECT_EQ(requests[0].sampling.top_p, 0.5);
+  EXPECT_EQ(requests[0].max_new_tokens, 9);
+  EXPECT_EQ(requests[0].seed, 12u);
+  session.Handle("/set temperature default");
+  session.Handle("/set preset greedy");
+  session.Handle("Hi");
+  EXPECT_TRUE(requests[1].sampling.Greedy());
+  EXPECT_EQ(requests[1].max_new_tokens, 9);  // no preset says how long a reply may be
+  EXPECT_THAT(screen.errors, IsEmpty());
+  for (const char* bad : {"/set temperature -1", "/set top_p 2", "/set temprature 1", "/set seed x", "/set preset y",
+                          "/set context_policy z", "/set reserve 64"}) {
+    session.Handle(bad);
+  }
+  ASSERT_EQ(screen.errors.size(), 7u);
+  EXPECT_THAT(screen.errors[0], HasSubstr("/set temperature"));
+  EXPECT_THAT(screen.errors[2], HasSubstr("did you mean temperature?"));
+  session.Handle("Hi");
+  EXPECT_TRUE(requests[2].sampling.Greedy());  // what was refused changed nothing
+  session.Handle("/set preset default");
+  session.Handle("Hi");
+  EXPECT_EQ(requests[3].sampling.temperature, 0.7);
+  screen.text.clear();
+  session.Handle("/set reserve 20");
+  session.Handle("/set reserve default");
+  EXPECT_THAT(screen.text, HasSubstr("reserve             20\n"));
+  EXPECT_THAT(screen.text, testing::EndsWith("reserve             32\n"));  // half of 64
+}
+
+TEST_F(Chat, SavesAndLoads) {
+  const std::string file = (temp_.path() / "chat.json").string();
+  ChatSession session = Session();
+  session.Handle("one \"quoted\" \xE4\xBD\xA0");
+  session.Handle("/save " + file);
+  session.Handle("two");
+  session.Handle("/save " + file);  // its own file is renewed
+  EXPECT_THAT(screen.errors, IsEmpty());
+  ChatSession other = Session();
+  other.Handle("x");
+  other.Handle("/save " + file);  // somebody's file is not
+  EXPECT_THAT(screen.errors, ElementsAre(HasSubstr("exists already")));
+  other.Handle("/load " + file);
+  EXPECT_EQ(other.WholeConversation(), session.WholeConversation());
+  other.Handle("three");
+  EXPECT_EQ(other.WholeConversation().size(), 7u);
+  // A question at the end waits for its answer.
+  std::ofstream(file) << R"([{"role": "system", "content": "T"}, {"role": "user", "content": "last"}])";
+  other.Handle("/load " + file);
+  EXPECT_EQ(Texts(other), "T|last");
+  other.Handle("two in a row");
+  EXPECT_THAT(screen.errors.back(), HasSubstr("/regen answers it"));
+  other.Handle("/regen");
+  EXPECT_EQ(other.WholeConversation().size(), 3u);
+  std::ofstream(file) << "[]";
+  other.Handle("/load " + file);
+  EXPECT_EQ(other.WholeConversation().size(), 3u);
+  EXPECT_EQ(screen.errors.size(), 3u);
+  // A flag's system text stays.
+  ChatStart start = Start();
+  start.model.setup.system_forced = true;
+  std::ofstream(file) << R"([{"role": "system", "content": "T"}, {"role": "user", "content": "last"}])";
+  ChatSession forced = Session(std::move(start));
+  forced.Handle("/load " + file);
+  EXPECT_EQ(Texts(forced), "S|last");
+}
+
+TEST_F(Chat, ShiftIsAskedForAndSaid) {
+  ChatSession session = Session();
+  session.Handle("one");
+  EXPECT_EQ(requests[0].keep_on_shift, std::nullopt);
+  session.Handle("/set context-policy shift");
+  shifts = 1;
+  session.Handle("two");
+  EXPECT_EQ(requests[1].keep_on_shift, 4);  // <|SYSTEM|>S and two more: attention sinks
+  EXPECT_THAT(screen.warnings, ElementsAre(HasSubstr("approximate")));
+}
+
+class ChatWithTwoModels : public Chat {
+ protected:
+  // "other" is a model of 40 positions with another system text; what `broken` names cannot be had.
+  ChatStart StartWithTwo() {
+    ChatStart start = Start();
+    start.model.setup.system_from = "the model card";
+    start.open = [this](const std::string& path) {
+      if (path == "nowhere") throw Error({.where = path, .what = "no such folder"});
+      ChatModel next = Start().model;
+      next.name = path;
+      next.context = next.config.max_positions = 40;
+      next.setup.system = "T";
+      next.setup.system_from = "stablelm_chat.json";
+      if (path == "small words") next.config.vocab_size = 3;
+      next.load = [this, path] {
+        if (path == "heavy") throw Error({.where = path, .what = "does not fit"});
+        ++loads;
+      };
+      next.reply = [this, path](const GenerateRequest& request, const std::function<void(std::string_view)>& on_text) {
+        requests.push_back(request);
+        GenerateResult result;
+        result.text = path + "'s";
+        on_text(result.text);
+        return result;
+      };
+      return next;
+    };
+    return start;
+  }
+  int loads = 0;
+};
+
+TEST_F(ChatWithTwoModels, TheConversationGoesOnWithAnother) {
+  ChatSession session = Session(StartWithTwo());
+  session.Handle("/set temperature 0.2");
+  session.Handle("one");
+  session.Handle("/model other");
+  session.Handle("two");
+  EXPECT_EQ(Texts(session), "T|one|A1|two|other's");
+  EXPECT_EQ(loads, 1);
+  EXPECT_EQ(requests[1].prompt, Prompt({System("T"), User("one"), Assistant("A1"), User("two")}));
+  EXPECT_EQ(requests[1].sampling.temperature, 0.2);
+  screen.text.clear();
+  session.Handle("/model");
+  EXPECT_THAT(screen.text, HasSubstr("other"));
+  EXPECT_THAT(screen.text, HasSubstr("40 positions"));
+  // A text of the user's own stays.
+  session.Handle("/system Mine.");
+  session.Handle("/model third");
+  EXPECT_EQ(session.WholeConversation().front(), System("Mine."));
+  // The context is the new model's.
+  for (int i = 0; i < 6; ++i) session.Handle("a question of some length");
+  for (size_t i = 2; i < requests.size(); ++i) EXPECT_LE(requests[i].prompt.size(), 32u);
+}
+
+TEST_F(ChatWithTwoModels, WhatFailsLeavesTheOldOne) {
+  ChatStart start = StartWithTwo();
+  start.options.stop_ids = {12};
+  ChatSession session = Session(std::move(start));
+  session.Handle("one");
+  for (const char* bad : {"nowhere", "heavy", "small words"}) session.Handle("/model " + std::string(bad));
+  EXPECT_THAT(screen.errors,
+              ElementsAre(HasSubstr("no such folder"), HasSubstr("does not fit"), HasSubstr("token id out of range")));
+  EXPECT_EQ(loads, 0);
+  session.Handle("two");
+  EXPECT_EQ(Texts(session), "S|one|A1|two|A2");
+}
+
+TEST_F(Chat, ShowsWhatItIsAskedFor) {
+  ChatSession session = Session();
+  session.Handle("Hi \x1B[31m");
+  for (const char* command : {"/help", "/show", "/tokens", "/prompt", "/stats"}) {
+    screen.text.clear();
+    session.Handle(command);
+    EXPECT_THAT(screen.text, testing::StartsWith(std::string(command) + ":\n")) << command;
+    EXPECT_EQ(screen.text.find('\x1B'), std::string::npos) << command;
+  }
+  EXPECT_THAT(screen.errors, IsEmpty());
+  screen.text.clear();
+  session.Handle("/tokens");
+  EXPECT_THAT(screen.text, HasSubstr("assistant           3\n"));  // the role token, "A", "1"
+  screen.text.clear();
+  session.Handle("/prompt");
+  EXPECT_THAT(screen.text, HasSubstr("<|SYSTEM|>S<|USER|>Hi \\x1B[31m<|ASSISTANT|>A1"));
+}
+
+TEST(ChatCompletion, KnowsCommandsAndSettings) {
+  EXPECT_THAT(ChatSession::Completions("/re"), ElementsAre("/reset", "/regen"));
+  EXPECT_THAT(ChatSession::Completions("/set temp"), ElementsAre("/set temperature "));
+  EXPECT_THAT(ChatSession::Completions("/xyz"), IsEmpty());
+}
+
+TEST(MessageLines, QuotesAndContinuations) {
+  const auto read = [](std::vector<std::string> lines) {
+    MessageLines message;
+    for (size_t i = 0; i < lines.size(); ++i) {
+      const bool complete = message.Add(lines[i]);
+      EXPECT_EQ(complete, i + 1 == lines.size()) << lines[i];
+      EXPECT_TRUE(complete || message.open());
+    }
+    const std::string text = message.Take();
+    EXPECT_FALSE(message.open());
+    return text;
+  };
+  EXPECT_EQ(read({"plain"}), "plain");
+  EXPECT_EQ(read({"one \\", "two\\", "three"}), "one \ntwo\nthree");
+  EXPECT_EQ(read({"\"\"\"", "a", "", "b \\", "\"\"\""}), "a\n\nb \\");
+  EXPECT_EQ(read({"\"\"\"a", "b\"\"\""}), "a\nb");
+  EXPECT_EQ(read({"\"\"\"on one line\"\"\""}), "on one line");
+  EXPECT_EQ(read({"\"\"\"", "\"\"\""}), "");
+  EXPECT_EQ(read({"not \"\"\" at the beginning"}), "not \"\"\" at the beginning");
+}
+
+TEST(VisibleText, NoTextActsOnATerminal) {
+  EXPECT_EQ(Visible("a\tb\nc"), "a\tb\nc");
+  EXPECT_EQ(Visible("\x1B]0;x\x07\r\x7F\xC2\x9B\xFF"), "\\x1B]0;x\\x07\\x0D\\x7F\\x9B\xEF\xBF\xBD");
+  EXPECT_EQ(Visible("\xF0\x9F\x98\x80\xE4\xBD\xA0"), "\xF0\x9F\x98\x80\xE4\xBD\xA0");
+}
+
+}  // namespace
+}  // namespace stablelm

@@ -1,0 +1,254 @@
+// Folders to GGUF files and back with the real program, and commands that take a GGUF file in place of a folder.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "checkpoint/gguf/gguf.h"
+#include "checkpoint/gguf/gguf_writer.h"
+#include "golden_command.h"
+
+namespace stablelm {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+
+const std::string kGolden = STABLELM_TEST_DATA "/golden/";
+
+// Every tensor of `a` is in `b` with the same type and bytes.
+void ExpectSameTensors(const fs::path& a, const fs::path& b) {
+  const auto want = ModelFolder::Open(a.string()), got = ModelFolder::Open(b.string());
+  for (size_t i = 0; i < want->table().size(); ++i) {
+    SCOPED_TRACE(want->table()[i].name);
+    const StoredTensor &x = want->TensorOf(i), &y = got->TensorOf(i);
+    ASSERT_EQ(x.dtype, y.dtype);
+    ASSERT_EQ(x.bytes, y.bytes);
+    std::vector<std::byte> p(x.bytes), q(y.bytes);
+    GatherTensor(x, want->FileOf(i).map.bytes(), p);
+    GatherTensor(y, got->FileOf(i).map.bytes(), q);
+    ASSERT_EQ(std::memcmp(p.data(), q.data(), p.size()), 0);
+  }
+}
+
+std::string Content(const fs::path& path) { return ReadTextFile(path, 1 << 24); }
+
+TEST(Convert, ThereAndBackGivesTheSameBits) {
+  for (const char* name : {"parallel", "sequential", "gelu_tanh", "odd_width", "head128_fp16", "bf16_newconfig",
+                           "bin_legacy_fp32", "bin_sharded_fp16"}) {
+    SCOPED_TRACE(name);
+    const TempFolder temp;
+    const fs::path in = kGolden + name, file = temp.path() / "model.gguf", back = temp.path() / "back";
+    const ProgramResult there = RunProgramBinary({"convert", in.string(), file.string()});
+    ASSERT_EQ(there.exit_code, 0) << there.err;
+    EXPECT_THAT(there.out, HasSubstr("model.gguf: "));
+    const ProgramResult home = RunProgramBinary({"convert", file.string(), back.string(), "--json"});
+    ASSERT_EQ(home.exit_code, 0) << home.err;
+    EXPECT_EQ(nlohmann::json::parse(home.out).at("format"), "folder");
+    ExpectSameTensors(in, back);
+    EXPECT_EQ(Content(in / "config.json"), Content(back / "config.json"));
+    const fs::path again = temp.path() / "again.gguf";
+    ASSERT_EQ(RunProgramBinary({"convert", file.string(), again.string()}).exit_code, 0);
+    EXPECT_EQ(Content(again), Content(file));
+  }
+}
+
+TEST(Convert, SmallFilesGoAlong) {
+  const TempFolder temp;
+  const fs::path in = ModelWithTokenizer(temp), file = temp.path() / "m.gguf", back = temp.path() / "back";
+  const std::string readme = "---\nlicense: cc-by-nc-sa-4.0\n---\nA model.\n";
+  WriteFile(in / "README.md", readme);
+  WriteFile(in / "stablelm_chat.json",
+            "{\"template\": \"stablelm-tuned\", \"system\": \"Be kind.\", \"stop_tokens\": [\"!\"],\n"
+            " \"generation\": {\"top_k\": 9}}\n");
+  WriteFile(in / "generation_config.json", "{\"temperature\": 0.25, \"do_sample\": true}\n");
+  WriteFile(in / "tokenizer_config.json", "{}\n");
+  ASSERT_EQ(RunProgramBinary({"convert", in.string(), file.string(), "--name", "kind"}).exit_code, 0);
+  {
+    const GgufFile gguf(file);
+    EXPECT_EQ(gguf.header().Text("general.license"), "cc-by-nc-sa-4.0");
+    EXPECT_EQ(gguf.header().Text("general.name"), "kind");
+    EXPECT_EQ(gguf.header().Text("tokenizer.ggml.pre"), "olmo");
+    EXPECT_EQ(gguf.header().Integer("general.file_type"), 1);
+  }
+  const ProgramResult home = RunProgramBinary({"convert", file.string(), back.string()});
+  ASSERT_EQ(home.exit_code, 0) << home.err;
+  for (const char* name : {"config.json", "tokenizer.json", "README.md", "stablelm_chat.json", "generation_config.json",
+                           "tokenizer_config.json"}) {
+    EXPECT_EQ(Content(in / name), Content(back / name)) << name;
+  }
+
+  // A licence that is given goes along, too.
+  const fs::path other = temp.path() / "other.gguf", other_back = temp.path() / "other";
+  ASSERT_EQ(RunProgramBinary({"convert", in.string(), other.string(), "--license", "mit"}).exit_code, 0);
+  ASSERT_EQ(RunProgramBinary({"convert", other.string(), other_back.string()}).exit_code, 0);
+  EXPECT_EQ(Content(other_back / "README.md"), "---\nlicense: mit\n---\nA model.\n");
+
+  // What a conversation becomes and which settings hold is the same for both.
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"prompt", "--user", "Hello", "--json"}, {"tokenize", "Hello  world", "--json"}}) {
+    std::vector<std::string> of_folder = command, of_file = command;
+    of_folder.insert(of_folder.end(), {"-m", in.string()});
+    of_file.insert(of_file.end(), {"-m", file.string()});
+    const ProgramResult want = RunProgramBinary(of_folder), got = RunProgramBinary(of_file);
+    ASSERT_EQ(got.exit_code, 0) << got.err;
+    auto a = nlohmann::json::parse(want.out), b = nlohmann::json::parse(got.out);
+    for (const char* key : {"template_from", "system_from"}) {
+      if (!a.contains(key)) continue;
+      EXPECT_EQ(a[key], "stablelm_chat.json");
+      EXPECT_EQ(b[key], "stablelm.chat");
+      a.erase(key), b.erase(key);
+    }
+    EXPECT_EQ(a, b);
+  }
+  const ProgramResult settings = RunProgramBinary({"generate", "-m", file.string(), "--show-config"});
+  EXPECT_THAT(settings.out, AllOf(HasSubstr("0.25"), HasSubstr("stablelm.generation_config"), HasSubstr("\"!\"")));
+  std::string of_folder = RunProgramBinary({"generate", "-m", in.string(), "--show-config"}).out,
+              of_file = settings.out;
+  const auto rename = [&](const std::string& from, const std::string& to) {
+    for (size_t at = 0; (at = of_folder.find(from, at)) != std::string::npos;) of_folder.replace(at, from.size(), to);
+  };
+  rename("stablelm_chat.json", "stablelm.chat");
+  rename("generation_config.json", "stablelm.generation_config");
+  EXPECT_EQ(of_file, of_folder);
+}
+
+// A file of llama.cpp's tools has the lists of tokens alone, and a licence in a key of its own.
+TEST(Convert, AFileWithoutCarriedFilesBecomesAFolder) {
+  const TempFolder temp;
+  const fs::path in = ModelWithTokenizer(temp), file = temp.path() / "m.gguf", bare = temp.path() / "bare.gguf";
+  ASSERT_EQ(RunProgramBinary({"convert", in.string(), file.string(), "--license", "mit"}).exit_code, 0);
+  {
+    const GgufFile gguf(file);
+    GgufMetadata metadata;
+    for (const GgufEntry& entry : gguf.header().entries) {
+      if (!entry.key.starts_with("stablelm.") && entry.key != "tokenizer.huggingface.json") metadata.Copy(entry);
+    }
+    std::vector<GgufTensorEntry> tensors;
+    for (const StoredTensor& tensor : gguf.header().tensors) {
+      tensors.push_back({tensor.name, *tensor.dtype, tensor.shape});
+    }
+    GgufWriter writer(bare, metadata, tensors);
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      writer.WriteAt(i, 0, gguf.map().bytes().subspan(gguf.header().tensors[i].offset, gguf.header().tensors[i].bytes));
+    }
+    writer.Commit();
+  }
+  const fs::path back = temp.path() / "back";
+  const ProgramResult home = RunProgramBinary({"convert", bare.string(), back.string()});
+  ASSERT_EQ(home.exit_code, 0) << home.err;
+  ExpectSameTensors(in, back);  // all of them are fp16 again: none of the vectors loses a bit
+  EXPECT_THAT(Content(back / "README.md"), HasSubstr("license: mit"));
+  const auto ids = [](const fs::path& model) {
+    return RunProgramBinary({"tokenize", "-m", model.string(), "Hello  world <|USER|>", "--json"}).out;
+  };
+  EXPECT_EQ(ids(back), ids(in));
+}
+
+TEST(Convert, DtypeIsThatOfTheMatrices) {
+  const TempFolder temp;
+  const fs::path file = temp.path() / "m.gguf", folder = temp.path() / "m";
+  ASSERT_EQ(RunProgramBinary({"convert", kGolden + "parallel", file.string(), "--dtype", "bf16"}).exit_code, 0);
+  {
+    const GgufFile gguf(file);
+    EXPECT_EQ(gguf.header().Integer("general.file_type"), 32);
+    for (const StoredTensor& tensor : gguf.header().tensors) {
+      EXPECT_EQ(tensor.dtype, tensor.shape.rank() == 2 ? DType::kBF16 : DType::kF32) << tensor.name;
+    }
+  }
+  ASSERT_EQ(RunProgramBinary({"convert", kGolden + "parallel", folder.string(), "--dtype", "fp16"}).exit_code, 0);
+  const auto model = ModelFolder::Open(folder.string());
+  for (const StoredTensor& tensor : model->files()[0].tensors) EXPECT_EQ(tensor.dtype, DType::kF16);
+  EXPECT_EQ(model->config().stored_dtype, DType::kF16);
+}
+
+TEST(Convert, QuantizedMatricesStayOrAreDecoded) {
+  const TempFolder temp;
+  const fs::path file = temp.path() / "q.gguf", copy = temp.path() / "copy.gguf", wide = temp.path() / "wide.gguf";
+  ASSERT_EQ(RunProgramBinary({"quantize", "-m", kGolden + "head128_fp16", "--type", "Q8_0", file.string()}).exit_code,
+            0);
+  ASSERT_EQ(RunProgramBinary({"convert", file.string(), copy.string()}).exit_code, 0);
+  EXPECT_EQ(Content(copy), Content(file));
+  ASSERT_EQ(RunProgramBinary({"convert", file.string(), wide.string(), "--dtype", "fp32"}).exit_code, 0);
+  {
+    const GgufFile gguf(wide);
+    EXPECT_EQ(gguf.header().Integer("general.file_type"), 0);
+    EXPECT_EQ(gguf.header().Find("general.quantization_version"), nullptr);
+    for (const GgufEntry& entry : gguf.header().entries) {
+      EXPECT_FALSE(entry.key.starts_with("stablelm.quantize.")) << entry.key;
+    }
+    for (const StoredTensor& tensor : gguf.header().tensors) EXPECT_EQ(tensor.dtype, DType::kF32);
+  }
+  const auto ids = [](const fs::path& model, const std::string& dtype) {
+    return RunProgramBinary(
+               {"generate", "-m", model.string(), "--dtype", dtype, "--ids", "1 2 3", "--max-new-tokens", "8"})
+        .out;
+  };
+  EXPECT_EQ(ids(wide, "stored"), ids(file, "fp32"));
+  EXPECT_NE(ids(wide, "stored"), "");
+}
+
+TEST(Convert, CommandsTakeAFileForAFolder) {
+  const TempFolder temp;
+  const fs::path file = temp.path() / "m.gguf";
+  ASSERT_EQ(RunProgramBinary({"convert", kParallel, file.string()}).exit_code, 0);
+  const auto run = [](const std::string& model, std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"-m", model});
+    return RunProgramBinary(arguments);
+  };
+  const std::vector<std::string> generate = {"generate", "--ids", "1 2 3", "--max-new-tokens", "8"};
+  const ProgramResult want = run(kParallel, generate), got = run(file.string(), generate);
+  ASSERT_EQ(got.exit_code, 0) << got.err;
+  EXPECT_EQ(got.out, want.out);
+  EXPECT_EQ(run(temp.path().string(), generate).out, want.out);  // a folder that holds this file alone
+  WriteFile(temp.path() / "in.json", "[[1,2,3,4]]");
+  const std::vector<std::string> score = {"score", "--ids-file", (temp.path() / "in.json").string(), "--json"};
+  EXPECT_EQ(run(file.string(), score).out, run(kParallel, score).out);
+  EXPECT_EQ(run(file.string(), {"fit"}).exit_code, 0);
+
+  const ProgramResult inspect = RunProgramBinary({"inspect", file.string(), "--json", "--tensors", "--hash"});
+  ASSERT_EQ(inspect.exit_code, 0) << inspect.err;
+  const auto json = nlohmann::json::parse(inspect.out);
+  EXPECT_EQ(json.at("parameters"), 215616);
+  EXPECT_EQ(json.at("gguf").at("version"), 3);
+  EXPECT_EQ(json.at("gguf").at("keys").at("gptneox.block_count").at("value"), 3);
+  EXPECT_EQ(json.at("files").size(), 1u);
+  EXPECT_EQ(json.at("files")[0].at("format"), "GGUF");
+  EXPECT_EQ(json.at("tensors")[0].at("name"), "token_embd.weight");
+  const ProgramResult text = RunProgramBinary({"inspect", file.string(), "--keys"});
+  EXPECT_THAT(text.out, AllOf(HasSubstr("gptneox.attention.head_count u32 4\n"),
+                              HasSubstr("name        \"parallel\"\n"), HasSubstr("GGUF, 40 tensors")));
+}
+
+TEST(Convert, ActivationCanBeChosen) {
+  const auto ids = [](const std::string& activation) {
+    std::vector<std::string> arguments = {"score", "-m", kParallel, "--ids-file", "-", "--json"};
+    if (!activation.empty()) arguments.insert(arguments.end(), {"--activation", activation});
+    const ProgramResult result = RunProgramBinary(arguments, {.standard_input = "[[1,2,3,4]]"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.out;
+  };
+  EXPECT_EQ(ids("gelu"), ids(""));
+  EXPECT_NE(ids("gelu_tanh"), ids(""));
+  EXPECT_EQ(RunProgramBinary({"generate", "-m", kParallel, "--ids", "1", "--activation", "relu"}).exit_code, 2);
+}
+
+TEST(Convert, Refusals) {
+  const TempFolder temp;
+  const std::string out = (temp.path() / "out").string();
+  EXPECT_EQ(RunProgramBinary({"convert"}).exit_code, 2);
+  EXPECT_EQ(RunProgramBinary({"convert", kParallel}).exit_code, 2);
+  EXPECT_EQ(RunProgramBinary({"convert", kParallel, out, "--name", "x"}).exit_code, 2);
+  WriteFile(temp.path() / "m.gguf", "mine");
+  const ProgramResult there = RunProgramBinary({"convert", kParallel, (temp.path() / "m.gguf").string()});
+  EXPECT_EQ(there.exit_code, 1);
+  EXPECT_EQ(Content(temp.path() / "m.gguf"), "mine");
+  const ProgramResult broken = RunProgramBinary({"convert", (temp.path() / "m.gguf").string(), out});
+  EXPECT_EQ(broken.exit_code, 1);
+  EXPECT_THAT(broken.err, HasSubstr("not a GGUF file"));
+  EXPECT_FALSE(fs::exists(out));
+}
+
+}  // namespace
+}  // namespace stablelm

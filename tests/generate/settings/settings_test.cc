@@ -1,0 +1,281 @@
+#include "generate/settings/settings.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "generate/prompt_testing.h"
+#include "generate/settings/generation_config.h"
+#include "temp_folder.h"
+
+namespace stablelm {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+ModelDefaults Tuned(std::vector<SettingLayer> layers = {}) {
+  ModelDefaults defaults;
+  defaults.tuned = true;
+  defaults.layers = std::move(layers);
+  return defaults;
+}
+std::string From(const SettingsInForce& settings, const std::string& name) {
+  for (const SettingInForce& one : settings.list) {
+    if (one.name == name) return one.from;
+  }
+  return "";
+}
+SettingWishes Options(SettingValues values, std::optional<Preset> preset = {}) {
+  return {.options = std::move(values), .preset = preset};
+}
+
+TEST(SettingsTest, DefaultsAreTheCardsForTunedModelsAndGreedyForOthers) {
+  const SettingsInForce card = ResolveSettings({}, Tuned());
+  EXPECT_EQ(card.sampling.temperature, 0.7);
+  EXPECT_EQ(card.sampling.top_k, 50);
+  EXPECT_EQ(card.sampling.top_p, 1);
+  EXPECT_EQ(card.max_new_tokens, std::nullopt);
+  EXPECT_EQ(From(card, "temperature"), "default preset card");
+  const SettingsInForce greedy = ResolveSettings({}, {});
+  EXPECT_TRUE(greedy.sampling.Greedy());
+  EXPECT_EQ(greedy.max_new_tokens, std::nullopt);
+}
+
+TEST(SettingsTest, PresetsLimitNoTokens) {
+  for (const Preset preset : {Preset::kCard, Preset::kNotebook, Preset::kSpace, Preset::kGreedy}) {
+    EXPECT_EQ(ResolveSettings(Options({}, preset), Tuned()).max_new_tokens, std::nullopt) << NameOf(preset);
+  }
+  const SamplingOptions notebook = ResolveSettings(Options({}, Preset::kNotebook), Tuned()).sampling;
+  EXPECT_EQ(notebook.temperature, 0.7);
+  EXPECT_EQ(notebook.top_k, 0);
+  EXPECT_EQ(notebook.top_p, 0.9);
+  const SamplingOptions space = ResolveSettings(Options({}, Preset::kSpace), {}).sampling;
+  EXPECT_EQ(space.temperature, 1);
+  EXPECT_EQ(space.top_k, 1000);
+  EXPECT_EQ(space.top_p, 0.95);
+  EXPECT_TRUE(ResolveSettings(Options({}, Preset::kGreedy), Tuned()).sampling.Greedy());
+}
+
+// One setting in every place; the strongest place is taken away one after the other.
+TEST(SettingsTest, TheOrderOfPlaces) {
+  std::vector<SettingLayer> layers = {{.from = kChatRecordFile, .values = {{"top_k", 3}}},
+                                      {.from = "generation_config.json", .values = {{"top_k", 4}}},
+                                      {.from = "config.json", .values = {{"top_k", 5}}}};
+  SettingWishes wishes = Options({{"top_k", 1}}, Preset::kSpace);
+  const auto check = [&](int64_t k, const std::string& from) {
+    const SettingsInForce settings = ResolveSettings(wishes, Tuned(layers));
+    EXPECT_EQ(settings.sampling.top_k, k);
+    EXPECT_EQ(From(settings, "top_k"), from);
+  };
+  check(1, "option");
+  wishes.options.clear();
+  check(1000, "--preset space");
+  wishes.preset.reset();
+  for (const auto& [k, from] :
+       {std::pair(3, kChatRecordFile), std::pair(4, "generation_config.json"), std::pair(5, "config.json")}) {
+    check(k, from);
+    layers.erase(layers.begin());
+  }
+  check(50, "default preset card");
+}
+
+TEST(SettingsTest, NamesOfPresets) {
+  for (const std::string& name : PresetNames()) EXPECT_EQ(NameOf(PresetOf(name).value()), name);
+  EXPECT_EQ(PresetOf("cards"), std::nullopt);
+}
+
+TEST(SettingsTest, WhatAsksForDraws) {
+  const auto greedy = [](SettingValues options, ModelDefaults defaults) {
+    return ResolveSettings(Options(std::move(options)), defaults).sampling.Greedy();
+  };
+  const ModelDefaults base;
+  EXPECT_FALSE(greedy({{"temperature", 0.5}}, base));
+  EXPECT_FALSE(greedy({{"top_k", 5}}, base));
+  EXPECT_FALSE(greedy({{"top_p", 0.5}}, base));
+  EXPECT_TRUE(greedy({{"max_new_tokens", 5}}, base));
+  EXPECT_TRUE(greedy({{"temperature", 0}}, Tuned()));
+  EXPECT_TRUE(greedy({{"temperature", 0}, {"top_k", 5}}, Tuned()));
+  EXPECT_TRUE(greedy({{"do_sample", 0}}, Tuned()));
+  // transformers draws only when do_sample says so; a chat record is ours.
+  ModelDefaults files = base;
+  files.layers = {{.from = "generation_config.json", .values = {{"temperature", 0.5}}}};
+  EXPECT_TRUE(greedy({}, files));
+  files.layers[0].values["do_sample"] = 1;
+  EXPECT_FALSE(greedy({}, files));
+  for (const char* place : {kChatRecordFile, "stablelm.chat"}) {  // in a folder, in a GGUF file
+    files.layers = {{.from = place, .values = {{"temperature", 0.5}}}};
+    files.record_from = place;
+    EXPECT_FALSE(greedy({}, files)) << place;
+  }
+  EXPECT_EQ(ResolveSettings(Options({{"top_k", 5}}), base).sampling.temperature, 1);
+}
+
+TEST(GenerationConfigTest, TakesOnlyWhatIsThere) {
+  const GenerationConfig config = ParseGenerationConfig(
+      R"({"_from_model_config": true, "temperature": 0.8, "top_k": null, "do_sample": true, "max_new_tokens": 64,
+          "eos_token_id": [0, 7], "bos_token_id": 0, "num_beams": 1, "transformers_version": "4.28.1"})",
+      "G", 10);
+  EXPECT_EQ(config.values, (SettingValues{{"temperature", 0.8}, {"do_sample", 1}, {"max_new_tokens", 64}}));
+  EXPECT_THAT(config.eos_ids, ElementsAre(0, 7));
+  EXPECT_THAT(config.warnings, IsEmpty());
+  EXPECT_THAT(ParseGenerationConfig(R"({"eos_token_id": 3})", "G", 10).eos_ids, ElementsAre(3));
+}
+
+TEST(GenerationConfigTest, LengthDecayIsAPair) {
+  EXPECT_EQ(ParseGenerationConfig(R"({"exponential_decay_length_penalty": [9, 1.5]})", "G", 10).values,
+            (SettingValues{{"length_decay_start", 9}, {"length_decay_factor", 1.5}}));
+  for (const char* bad : {"[1]", "[1, 2, 3]", "7", "[1, \"x\"]", "[1.5, 2]", "[-1, 2]"}) {
+    const std::string json = std::string(R"({"exponential_decay_length_penalty": )") + bad + "}";
+    EXPECT_THAT(ErrorText([&] { ParseGenerationConfig(json, "G", 10); }),
+                HasSubstr("G: \"exponential_decay_length_penalty\""))
+        << bad;
+  }
+}
+
+TEST(GenerationConfigTest, SaysWhatItDoesNotFollow) {
+  const auto warnings = [](const char* json) { return ParseGenerationConfig(json, "G", 10).warnings; };
+  EXPECT_THAT(warnings(R"({"num_beams": 4})"), ElementsAre(HasSubstr("G: \"num_beams\": \"4\" is not followed")));
+  EXPECT_THAT(warnings(R"({"no_such_key": 4})"), ElementsAre(HasSubstr("unknown key \"no_such_key\"")));
+  EXPECT_THAT(warnings(R"({"penalty_alpha": null, "constraints": []})"), IsEmpty());
+  const GenerationConfig legacy = ParseLegacyGenerationKeys(
+      R"({"model_type": "gpt_neox", "eos_token_id": 99, "top_p": 0.5, "num_beams": 2, "anything": 1})", "C", 10);
+  EXPECT_EQ(legacy.values, (SettingValues{{"top_p", 0.5}}));
+  EXPECT_THAT(legacy.warnings, ElementsAre(HasSubstr("num_beams")));
+}
+
+TEST(GenerationConfigTest, RefusesValuesWithoutSense) {
+  const auto refusal = [](const char* json) { return ErrorText([&] { ParseGenerationConfig(json, "G", 10); }); };
+  EXPECT_THAT(refusal(R"({"temperature": -1})"), HasSubstr("G: \"temperature\": number out of range"));
+  EXPECT_THAT(refusal(R"({"temperature": "hot"})"), HasSubstr("G: \"temperature\": not a number"));
+  EXPECT_THAT(refusal(R"({"do_sample": 1})"), HasSubstr("not a flag"));
+  EXPECT_THAT(refusal(R"({"eos_token_id": 10})"), HasSubstr("G: \"eos_token_id\": not a token"));
+  EXPECT_THAT(refusal(R"({"eos_token_id": [0, -1]})"), HasSubstr("not a token"));
+  EXPECT_THAT(refusal(R"({"eos_token_id": 1e99})"), HasSubstr("not a token"));
+  EXPECT_THAT(refusal(R"({"eos_token_id": 18446744073709551615})"), HasSubstr("not a token"));
+  EXPECT_THAT(refusal("[]"), HasSubstr("not a generation configuration"));
+  EXPECT_THAT(refusal("{"), HasSubstr("not valid JSON"));
+}
+
+TEST(GenerationConfigTest, ReadsListsOfTokens) {
+  const GenerationConfig config = ParseGenerationConfig(
+      R"({"bad_words_ids": [[1, 2], [3]], "suppress_tokens": [4, 5], "begin_suppress_tokens": []})", "G", 10);
+  EXPECT_EQ(config.token_lists.bad_words, (std::vector<std::vector<int32_t>>{{1, 2}, {3}}));
+  EXPECT_EQ(config.token_lists.suppress, (std::vector<int32_t>{4, 5}));
+  EXPECT_EQ(config.token_lists.begin_suppress, std::vector<int32_t>());
+  EXPECT_THAT(config.warnings, IsEmpty());
+  EXPECT_FALSE(ParseGenerationConfig(R"({"bad_words_ids": null, "suppress_tokens": null})", "G", 10).token_lists.Any());
+  EXPECT_EQ(ParseLegacyGenerationKeys(R"({"bad_words_ids": [[7]]})", "C", 10).token_lists.bad_words,
+            (std::vector<std::vector<int32_t>>{{7}}));
+  for (const char* bad :
+       {R"("bad_words_ids": [1])", R"("bad_words_ids": [[]])", R"("bad_words_ids": [[10]])", R"("suppress_tokens": 3)",
+        R"("suppress_tokens": [-1])", R"("begin_suppress_tokens": [1.5])", R"("begin_suppress_tokens": {"1": 2})"}) {
+    const std::string text = bad;
+    EXPECT_THAT(ErrorText([&] { ParseGenerationConfig("{" + text + "}", "G", 10); }),
+                testing::StartsWith("G: " + text.substr(0, text.find(':'))));
+  }
+}
+
+class Folder {
+ public:
+  Folder() { Write("config.json", R"({"model_type": "gpt_neox"})"); }
+  void Write(const char* name, const std::string& text) const { std::ofstream(temp_.path() / name) << text; }
+  ModelDefaults Read(const Tokenizer* tokenizer) const {
+    ModelConfig config;
+    config.vocab_size = 1000;
+    return ReadModelDefaults(*ModelSource::Open(temp_.path().string()), config, tokenizer);
+  }
+
+ private:
+  TempFolder temp_;
+};
+
+TEST(ModelDefaultsTest, GathersTheFilesOfAFolder) {
+  const Tokenizer tuned = TunedTokenizer(), base = BaseTokenizer();
+  const Folder folder;
+  EXPECT_EQ(folder.Read(&base).record, std::nullopt);
+  EXPECT_EQ(folder.Read(nullptr).record, std::nullopt);
+  const ModelDefaults card = folder.Read(&tuned);
+  EXPECT_TRUE(card.tuned);
+  EXPECT_EQ(card.record, CardChatRecord());
+  EXPECT_EQ(card.record_from, "the model card");
+  EXPECT_THAT(card.layers, IsEmpty());  // the card's temperature is the weakest layer's, not the record's
+
+  folder.Write("config.json", R"({"model_type": "gpt_neox", "top_k": 5})");
+  folder.Write("generation_config.json", R"({"temperature": 0.3, "eos_token_id": 0, "num_beams": 4})");
+  folder.Write(kChatRecordFile, R"({"template": "alpaca", "generation": {"top_p": 0.5}})");
+  const ModelDefaults all = folder.Read(&base);
+  EXPECT_EQ(all.record->prompt_template, PromptTemplate::kAlpaca);
+  EXPECT_EQ(all.record_from, kChatRecordFile);
+  std::vector<std::string> from;
+  for (const SettingLayer& layer : all.layers) from.push_back(layer.from);
+  EXPECT_THAT(from, ElementsAre(kChatRecordFile, "generation_config.json", "config.json"));
+  EXPECT_THAT(all.warnings, ElementsAre(HasSubstr("num_beams")));
+
+  folder.Write(kChatRecordFile, R"({"template": "none", "stop_tokens": ["<|nobody|>"]})");
+  EXPECT_THAT(ErrorText([&] { folder.Read(&base); }), HasSubstr("no such token: found \"<|nobody|>\""));
+  folder.Write(kChatRecordFile, "{}");
+  EXPECT_THAT(ErrorText([&] { folder.Read(&base); }), HasSubstr(kChatRecordFile));
+}
+
+std::vector<int32_t> IdsOf(const std::vector<StopId>& stops) {
+  std::vector<int32_t> ids;
+  for (const StopId& stop : stops) ids.push_back(stop.id);
+  return ids;
+}
+
+// A file that names id 0 alone takes none of the others away.
+TEST(StopIdsTest, AreTheUnionOfAllPlaces) {
+  const Tokenizer tuned = TunedTokenizer(), base = BaseTokenizer();
+  ModelConfig config;
+  config.vocab_size = 1000;
+  config.eos_ids = {0};
+  ModelDefaults defaults = Tuned();
+  defaults.generation_config_eos = {0};
+  defaults.record = CardChatRecord();
+  defaults.record->stop_tokens = {"<|endoftext|>", "!"};
+  defaults.record_from = kChatRecordFile;
+  const std::vector<int32_t> option = {900, 724};
+  const std::vector<StopId> stops = ResolveStopIds(config, &tuned, defaults, {}, option);
+  ASSERT_THAT(IdsOf(stops), ElementsAre(0, 1, 2, 723, 724, 725, 900));
+  EXPECT_THAT(stops[0].from,
+              ElementsAre(kChatRecordFile, "role tokens of the tokenizer", "generation_config.json", "config.json"));
+  EXPECT_THAT(stops[4].from, ElementsAre("--stop-id", "role tokens of the tokenizer"));
+  defaults.record_from = "stablelm.chat";  // a GGUF file's
+  EXPECT_EQ(ResolveStopIds(config, &tuned, defaults, {}, {})[0].from.front(), "stablelm.chat");
+  defaults.record_from = kCardRecordFrom;
+  EXPECT_EQ(ResolveStopIds(config, &tuned, defaults, {}, {})[0].from.front(), "role tokens of the tokenizer");
+
+  EXPECT_THAT(IdsOf(ResolveStopIds(config, &base, {}, {}, {})), ElementsAre(0));
+  config.eos_ids = {5};
+  EXPECT_THAT(IdsOf(ResolveStopIds(config, &base, {}, PromptTemplate::kAlpaca, {})), ElementsAre(0, 5));
+  EXPECT_THAT(IdsOf(ResolveStopIds(config, nullptr, {}, {}, std::vector<int32_t>{7})), ElementsAre(5, 7));
+  const Tokenizer dolly = DollyTokenizer();
+  EXPECT_THAT(IdsOf(ResolveStopIds(config, &dolly, {}, PromptTemplate::kDollyV2, {})), ElementsAre(0, 5, 723));
+  EXPECT_THAT(ErrorText([&] { ResolveStopIds(config, nullptr, {}, {}, std::vector<int32_t>{1000}); }),
+              HasSubstr("`stop_ids`: token id out of range: found 1000, expected 0 to 999"));
+}
+
+// Every number of the sampling options can be set by its name, and reaches the sampler.
+TEST(SettingsTest, EveryParameterIsASetting) {
+  for (const SamplingParameter& parameter : SamplingParameters()) {
+    const std::string name(parameter.name);
+    ASSERT_TRUE(FindSetting(name)) << name;
+    const double value = parameter.max >= 2 ? 2 : parameter.max;
+    const SamplingOptions options = ResolveSettings(Options({{name, value}, {"do_sample", 1}}), {}).sampling;
+    const auto* real = std::get_if<double SamplingOptions::*>(&parameter.field);
+    EXPECT_EQ(
+        real ? options.**real : static_cast<double>(options.*std::get<int64_t SamplingOptions::*>(parameter.field)),
+        value)
+        << name;
+  }
+  // Penalties change a greedy choice and ask for no draws.
+  const SamplingOptions penalty = ResolveSettings(Options({{"repetition_penalty", 1.5}}), {}).sampling;
+  EXPECT_TRUE(penalty.Greedy());
+  EXPECT_EQ(penalty.repetition_penalty, 1.5);
+  EXPECT_FALSE(ResolveSettings(Options({{"min_p", 0.1}}), {}).sampling.Greedy());
+}
+
+}  // namespace
+}  // namespace stablelm
