@@ -6,22 +6,9 @@
 
 #include "base/error.h"
 #include "base/strict_json.h"
-#include "generate/sampling/sampling_options.h"
 
 namespace stablelm {
 namespace {
-
-constexpr SettingSpec kDraw = {"do_sample", SettingKind::kFlag, 0, 1, false};  // draw; else the most likely token
-constexpr SettingSpec kMaxNewTokens = {"max_new_tokens", SettingKind::kWhole, 1, 2147483648.0, false};
-
-SettingSpec SpecOf(const SamplingParameter& parameter) {
-  const bool whole = std::holds_alternative<int64_t SamplingOptions::*>(parameter.field);
-  return {.name = parameter.name,
-          .kind = whole ? SettingKind::kWhole : SettingKind::kReal,
-          .min = parameter.min,
-          .max = parameter.max,
-          .draws = parameter.draws};
-}
 
 nlohmann::ordered_json AsJson(const SettingSpec& spec, double value) {
   switch (spec.kind) {
@@ -37,15 +24,8 @@ nlohmann::ordered_json AsJson(const SettingSpec& spec, double value) {
 
 }  // namespace
 
-std::vector<SettingSpec> SettingSpecs() {
-  std::vector<SettingSpec> specs = {kDraw};
-  for (const SamplingParameter& parameter : SamplingParameters()) specs.push_back(SpecOf(parameter));
-  specs.push_back(kMaxNewTokens);
-  return specs;
-}
-
 std::optional<SettingSpec> FindSetting(std::string_view name) {
-  for (const SettingSpec& spec : SettingSpecs()) {
+  for (const SettingSpec& spec : kSettings) {
     if (name == spec.name) return spec;
   }
   return std::nullopt;
@@ -53,7 +33,7 @@ std::optional<SettingSpec> FindSetting(std::string_view name) {
 
 std::vector<std::string> SettingNames() {
   std::vector<std::string> names;
-  for (const SettingSpec& spec : SettingSpecs()) names.emplace_back(spec.name);
+  for (const SettingSpec& spec : kSettings) names.emplace_back(spec.name);
   return names;
 }
 

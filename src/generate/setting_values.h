@@ -1,6 +1,4 @@
-// The generation settings that files and options may give: their names, their ranges, and sets of their values.
-//
-// do_sample, every number of generate/sampling/sampling_options.h by its name, max_new_tokens. A flag is 0 or 1.
+// Values of the generation settings: looked up by name, read, checked and shown. A flag is 0 or 1.
 #pragma once
 
 #include <map>
@@ -10,21 +8,12 @@
 #include <string_view>
 #include <vector>
 
+#include "generate/setting_table.h"
+
 namespace stablelm {
 
-enum class SettingKind : uint8_t { kReal, kWhole, kFlag };
-
-struct SettingSpec {
-  std::string_view name;
-  SettingKind kind = SettingKind::kReal;
-  double min = 0, max = 0;  // both allowed
-  bool draws = false;       // has a meaning only when tokens are drawn: asking for it asks for draws
-};
-
-// In the order in which they are shown.
-std::vector<SettingSpec> SettingSpecs();
 std::optional<SettingSpec> FindSetting(std::string_view name);
-std::vector<std::string> SettingNames();
+std::vector<std::string> SettingNames();  // in the order of the table
 
 using SettingValues = std::map<std::string, double, std::less<>>;
 

@@ -128,7 +128,7 @@ class BenchSampler : public Command {
 
   static std::string Shown(const SettingValues& settings) {
     std::vector<std::string> words;
-    for (const SettingSpec& spec : SettingSpecs()) {
+    for (const SettingSpec& spec : kSettings) {
       const auto found = settings.find(spec.name);
       if (found != settings.end() && spec.name != "do_sample") {
         words.push_back(std::string(spec.name) + " " + ShownValue(spec, found->second));

@@ -17,13 +17,14 @@ std::string OptionOf(std::string_view setting) {
 }
 
 // The option whose value becomes a setting.
-void AddSetting(CLI::App& app, std::string_view setting, SettingValues& values, const std::string& help) {
+void AddSetting(CLI::App& app, std::string_view setting, SettingValues& values, const std::string& more_help = {}) {
   const std::optional<SettingSpec> spec = FindSetting(setting);
   STABLELM_CHECK(spec);
   const std::string option = OptionOf(setting);
-  AddValue(app, option, "N", help, [&values, spec = *spec, option](const std::string& text) {
-    values[std::string(spec.name)] = ParseSettingValue(spec, text, option);
-  });
+  AddValue(app, option, "N", std::string(spec->help) + more_help,
+           [&values, spec = *spec, option](const std::string& text) {
+             values[std::string(spec.name)] = ParseSettingValue(spec, text, option);
+           });
 }
 
 // "12=-5" or "12=-inf".
@@ -55,13 +56,12 @@ double ParseSettingValue(const SettingSpec& spec, const std::string& text, const
 
 void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
   SettingValues& values = options.wishes.options;
-  AddSetting(app, "max_new_tokens", values,
-             "Tokens to generate at most (default: up to the end of the model's context)");
-  for (const SamplingParameter& parameter : SamplingParameters()) {
-    std::string help(parameter.help);
-    if (parameter.name == "temperature") help += " (default when drawing: 1, for tuned models 0.7)";
-    if (parameter.name == "top_k") help += " (default for tuned models: 50)";
-    AddSetting(app, parameter.name, values, help);
+  AddSetting(app, "max_new_tokens", values, " (default: up to the end of the model's context)");
+  for (const auto& [name, field] : SamplingFields()) {
+    std::string more_help;
+    if (name == "temperature") more_help = " (default when drawing: 1, for tuned models 0.7)";
+    if (name == "top_k") more_help = " (default for tuned models: 50)";
+    AddSetting(app, name, values, more_help);
   }
   AddText(app, "--sampler-order", "ORDER", options.sampler_order,
           "Order of the steps above: hf (default), llama, or a list of their names");

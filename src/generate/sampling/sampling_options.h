@@ -1,7 +1,5 @@
-// Every parameter of the choice of a token, with neutral defaults, their ranges and their help.
-//
-// Names and meaning follow transformers' GenerationConfig; what it does not have (DRY, XTC, mirostat, top-n-sigma,
-// dynamic temperature, presence and frequency penalties) follows llama.cpp.
+// Every parameter of the choice of a token, with neutral defaults. Ranges and help of the numbers are in
+// generate/setting_table.h, under the names of the fields.
 #pragma once
 
 #include <cstdint>
@@ -61,15 +59,13 @@ struct SamplingOptions {
   bool Greedy() const { return temperature == 0; }
 };
 
-// One number among the options: what a command line, a line of JSON and a web form need to know about it.
-struct SamplingParameter {
-  std::string_view name;  // as the field; an option's name has '-' for '_'
+// A setting of the table and the field that holds it.
+struct SamplingField {
+  std::string_view name;
   std::variant<double SamplingOptions::*, int64_t SamplingOptions::*> field;
-  double min = 0, max = 0;
-  std::string_view help;
-  bool draws = false;  // unused when the most likely token is taken: asking for it asks for draws
 };
-std::span<const SamplingParameter> SamplingParameters();
+// All numbers of SamplingOptions, in the order of the table.
+std::span<const SamplingField> SamplingFields();
 
 // Throws Error that names the field, what was found and what was expected: a number out of its range (NaN included), a
 // token id outside of [0, vocab_size), an empty bad word, an unknown sampler order. `where` goes before the field's

@@ -80,7 +80,7 @@ SettingsInForce ResolveSettings(const SettingWishes& wishes, const ModelDefaults
 
   SettingsInForce out;
   SettingValues values;
-  for (const SettingSpec& spec : SettingSpecs()) {
+  for (const SettingSpec& spec : kSettings) {
     for (const SettingLayer& layer : layers) {
       const auto found = layer.values.find(spec.name);
       if (found == layer.values.end()) continue;
@@ -90,13 +90,13 @@ SettingsInForce ResolveSettings(const SettingWishes& wishes, const ModelDefaults
     }
   }
   out.sampling.temperature = 1;  // where draws are asked for and no temperature
-  for (const SamplingParameter& parameter : SamplingParameters()) {
-    const auto found = values.find(parameter.name);
+  for (const auto& [name, field] : SamplingFields()) {
+    const auto found = values.find(name);
     if (found == values.end()) continue;
-    if (const auto* real = std::get_if<double SamplingOptions::*>(&parameter.field)) {
+    if (const auto* real = std::get_if<double SamplingOptions::*>(&field)) {
       out.sampling.** real = found->second;
     } else {
-      out.sampling.*std::get<int64_t SamplingOptions::*>(parameter.field) = static_cast<int64_t>(found->second);
+      out.sampling.*std::get<int64_t SamplingOptions::*>(field) = static_cast<int64_t>(found->second);
     }
   }
   const auto draws = values.find("do_sample");

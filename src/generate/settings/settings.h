@@ -38,7 +38,7 @@ struct SettingInForce {
 };
 
 struct SettingsInForce {
-  std::vector<SettingInForce> list;  // those that any layer names, in the order of SettingSpecs()
+  std::vector<SettingInForce> list;  // those that any layer names, in the order of kSettings
   SamplingOptions sampling;
   std::optional<int64_t> max_new_tokens;
 };

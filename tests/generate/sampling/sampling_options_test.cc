@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "generate/setting_values.h"
 
 namespace stablelm {
 namespace {
@@ -22,7 +23,7 @@ std::string ErrorOf(const SamplingOptions& options, const std::string& where = {
   return "no error";
 }
 
-void Set(SamplingOptions& options, const SamplingParameter& p, double value) {
+void Set(SamplingOptions& options, const SamplingField& p, double value) {
   if (const auto* real = std::get_if<double SamplingOptions::*>(&p.field)) {
     options.*(*real) = value;
   } else {
@@ -34,16 +35,18 @@ TEST(SamplingOptions, DefaultsAreInRange) { EXPECT_EQ(ErrorOf({}), "no error"); 
 
 TEST(SamplingOptions, EveryNumberHasARange) {
   std::set<std::string_view> names;
-  for (const SamplingParameter& p : SamplingParameters()) {
+  for (const SamplingField& p : SamplingFields()) {
     SCOPED_TRACE(std::string(p.name));
     EXPECT_TRUE(names.insert(p.name).second);
-    EXPECT_FALSE(p.help.empty());
-    for (const double good : {p.min, p.max}) {
+    const std::optional<SettingSpec> spec = FindSetting(p.name);
+    ASSERT_TRUE(spec);
+    EXPECT_FALSE(spec->help.empty());
+    for (const double good : {spec->min, spec->max}) {
       SamplingOptions options;
       Set(options, p, good);
       EXPECT_EQ(ErrorOf(options), "no error") << good;
     }
-    std::vector<double> bad = {p.min - 1, p.max + 1};
+    std::vector<double> bad = {spec->min - 1, spec->max + 1};
     if (std::holds_alternative<double SamplingOptions::*>(p.field)) {
       bad.push_back(std::nan(""));
       bad.push_back(std::numeric_limits<double>::infinity());

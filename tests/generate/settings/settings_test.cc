@@ -259,10 +259,10 @@ TEST(StopIdsTest, AreTheUnionOfAllPlaces) {
 
 // Every number of the sampling options can be set by its name, and reaches the sampler.
 TEST(SettingsTest, EveryParameterIsASetting) {
-  for (const SamplingParameter& parameter : SamplingParameters()) {
+  for (const SamplingField& parameter : SamplingFields()) {
     const std::string name(parameter.name);
     ASSERT_TRUE(FindSetting(name)) << name;
-    const double value = parameter.max >= 2 ? 2 : parameter.max;
+    const double value = FindSetting(name)->max >= 2 ? 2 : FindSetting(name)->max;
     const SamplingOptions options = ResolveSettings(Options({{name, value}, {"do_sample", 1}}), {}).sampling;
     const auto* real = std::get_if<double SamplingOptions::*>(&parameter.field);
     EXPECT_EQ(
