@@ -1,9 +1,6 @@
 #include "generate/token_ids.h"
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
-#include "base/strict_json.h"
 
 namespace stablelm {
 
@@ -25,22 +22,6 @@ void CheckTokenIds(std::span<const int32_t> ids, const ModelConfig& config, cons
                  .found = std::to_string(ids[i]),
                  .expected = "0 to " + std::to_string(config.vocab_size - 1)});
   }
-}
-
-std::vector<int32_t> IdsFromJson(const nlohmann::json& list, const std::string& where) {
-  const auto fail = [](const std::string& place, const nlohmann::json& found, const char* expected) {
-    throw Error(
-        {.where = place, .what = "not a list of token ids", .found = ShownJson(found, 40), .expected = expected});
-  };
-  if (!list.is_array()) fail(where, list, "a list such as [1, 2, 3]");
-  std::vector<int32_t> ids;
-  ids.reserve(list.size());
-  for (const nlohmann::json& value : list) {
-    const bool fits = value.is_number_integer() && value >= INT32_MIN && value <= INT32_MAX;
-    if (!fits) fail(where + ": index " + std::to_string(ids.size()), value, "a whole number");
-    ids.push_back(value.get<int32_t>());
-  }
-  return ids;
 }
 
 }  // namespace stablelm

@@ -77,21 +77,13 @@ TEST(ChatRecordTest, IsStrict) {
   for (const auto& c : kCases) EXPECT_THAT(Refusal(c.json), HasSubstr(c.says)) << c.json;
 }
 
-ModelDefaults WithRecord(ChatRecord record) {
-  ModelDefaults defaults;
-  defaults.record = std::move(record);
-  defaults.record_from = kChatRecordFile;
-  return defaults;
-}
-
 // flag > conversation > record > template > none
 TEST(ChatSetupTest, TheOrderOfSystemTexts) {
   ChatRecord record = CardChatRecord();
   record.system = "of the record";
-  const ModelDefaults defaults = WithRecord(record);
   const Conversation bare = {User("u")}, own = {System("its own"), User("u")};
   const auto system = [&](const ChatWishes& wishes, const Conversation& conversation, const std::string& from) {
-    ChatSetup setup = ResolveChatSetup(wishes, defaults);
+    ChatSetup setup = ResolveChatSetup(wishes, record, kChatRecordFile);
     const Conversation result = WithSystemMessage(conversation, setup);
     EXPECT_EQ(setup.system_from, from);
     EXPECT_EQ(result.back(), User("u"));
@@ -110,9 +102,9 @@ TEST(ChatSetupTest, TheOrderOfSystemTexts) {
 }
 
 TEST(ChatSetupTest, AModelWithoutATemplateSaysHowToGoOn) {
-  EXPECT_THAT(ErrorText([] { ResolveChatSetup({}, {}); }), HasSubstr("`prompt_template=alpaca`"));
+  EXPECT_THAT(ErrorText([] { ResolveChatSetup({}, {}, {}); }), HasSubstr("`prompt_template=alpaca`"));
   const ChatSetup setup =
-      ResolveChatSetup({.prompt_template = PromptTemplate::kAlpaca, .system = {}, .no_system = false}, {});
+      ResolveChatSetup({.prompt_template = PromptTemplate::kAlpaca, .system = {}, .no_system = false}, {}, {});
   EXPECT_EQ(setup.template_from, "--template");
   EXPECT_EQ(setup.system, DefaultSystemText(PromptTemplate::kAlpaca));
 }

@@ -10,6 +10,7 @@
 #include "generate/reply.h"
 #include "generate/settings/chat_setup.h"
 #include "generate/settings/context_policy.h"
+#include "generate/settings/model_defaults.h"
 
 namespace stablelm {
 

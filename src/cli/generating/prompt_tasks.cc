@@ -144,7 +144,7 @@ PromptTasks::Prompt PromptTasks::PromptOf(const PromptLine& line) {
     return prompt;
   }
   if (!prompt.prompt_template && defaults_.record) prompt.prompt_template = defaults_.record->prompt_template;
-  ChatSetup setup = ResolveChatSetup(wishes_, defaults_);
+  ChatSetup setup = ResolveChatSetup(wishes_, defaults_.record, defaults_.record_from);
   RequireQuestion(*line.messages, {});
   const Conversation conversation = WithSystemMessage(*line.messages, setup);
   if (!builder_) builder_.emplace(*tokenizer_, setup.prompt_template);

@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/nearest.h"
 #include "base/strict_json.h"
-#include "generate/token_ids.h"
 
 namespace stablelm {
 namespace {
@@ -16,7 +15,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr size_t kMaxDepth = 8;  // the line, messages, message, content, part: five
-constexpr size_t kMostEntries = 65536;
 
 [[noreturn]] void Fail(const std::string& key, std::string what, const Json& found, std::string expected) {
   throw Error({.where = key, .what = std::move(what), .found = ShownJson(found), .expected = std::move(expected)});
@@ -28,11 +26,11 @@ const std::string& TextOf(const Json& value, const std::string& key) {
 }
 
 void RequireSize(const Json& list, const std::string& key) {
-  if (list.size() <= kMostEntries) return;
+  if (list.size() <= kMostListedTokens) return;
   throw Error({.where = key,
                .what = "too many entries",
                .found = std::to_string(list.size()),
-               .expected = "at most " + std::to_string(kMostEntries)});
+               .expected = "at most " + std::to_string(kMostListedTokens)});
 }
 
 std::vector<std::string> StopStringsOf(const Json& value, const std::string& key) {

@@ -17,9 +17,8 @@
 #include <vector>
 
 #include "generate/conversation.h"
-#include "generate/sampling/sampling_options.h"
 #include "generate/setting_values.h"
-#include "generate/settings/generation_config.h"
+#include "generate/token_lists.h"
 
 namespace stablelm {
 

@@ -67,7 +67,6 @@ constexpr bool FieldsMatchTheTable() {
 }
 static_assert(FieldsMatchTheTable(), "kFields and the table of settings differ");
 
-constexpr size_t kMostEntries = 65536;  // of a list: the work per token stays bounded
 constexpr size_t kMostBreakers = 64, kMostBreakerBytes = 256;
 constexpr double kLargestBias = 1e6;
 
@@ -95,7 +94,7 @@ void CheckSize(size_t n, size_t most, const std::string& where) {
 }
 
 void CheckIds(std::span<const int32_t> ids, int64_t vocab_size, const std::string& where) {
-  CheckSize(ids.size(), kMostEntries, where);
+  CheckSize(ids.size(), kMostListedTokens, where);
   for (const int32_t id : ids) {
     if (id >= 0 && id < vocab_size) continue;
     Refuse(where, "token id out of range", std::to_string(id), "0 to " + std::to_string(vocab_size - 1));
@@ -112,7 +111,7 @@ void CheckSamplingOptions(const SamplingOptions& options, int64_t vocab_size, co
     if (IsSampling(spec)) CheckNumber(*field++, spec, options, where);
   }
   if (options.mirostat == 1) Refuse(where + "mirostat", "no such version", "1", "0 or 2");
-  CheckSize(options.logit_bias.size(), kMostEntries, where + "logit_bias");
+  CheckSize(options.logit_bias.size(), kMostListedTokens, where + "logit_bias");
   for (const LogitBias& b : options.logit_bias) {
     CheckIds({&b.id, 1}, vocab_size, where + "logit_bias");
     if (b.bias == -std::numeric_limits<double>::infinity() || std::abs(b.bias) <= kLargestBias) continue;
@@ -125,7 +124,7 @@ void CheckSamplingOptions(const SamplingOptions& options, int64_t vocab_size, co
     CheckIds(word, vocab_size, where + "bad_words");
     total += word.size();
   }
-  CheckSize(total, kMostEntries, where + "bad_words");
+  CheckSize(total, kMostListedTokens, where + "bad_words");
   CheckIds(options.suppress_tokens, vocab_size, where + "suppress_tokens");
   CheckIds(options.begin_suppress_tokens, vocab_size, where + "begin_suppress_tokens");
   CheckSize(options.dry_breakers.size(), kMostBreakers, where + "dry_breakers");

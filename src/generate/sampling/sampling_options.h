@@ -9,12 +9,9 @@
 #include <variant>
 #include <vector>
 
-namespace stablelm {
+#include "generate/token_lists.h"
 
-struct LogitBias {
-  int32_t id = 0;
-  double bias = 0;  // added to the token's score; -infinity bans it
-};
+namespace stablelm {
 
 struct SamplingOptions {
   // How a token is drawn. Unused when greedy, but for the temperature that says so.

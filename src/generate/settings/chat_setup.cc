@@ -4,14 +4,15 @@
 
 namespace stablelm {
 
-ChatSetup ResolveChatSetup(const ChatWishes& wishes, const ModelDefaults& defaults) {
+ChatSetup ResolveChatSetup(const ChatWishes& wishes, const std::optional<ChatRecord>& record,
+                           const std::string& record_from) {
   ChatSetup setup;
   if (wishes.prompt_template) {
     setup.prompt_template = *wishes.prompt_template;
     setup.template_from = "--template";
-  } else if (defaults.record) {
-    setup.prompt_template = defaults.record->prompt_template;
-    setup.template_from = defaults.record_from;
+  } else if (record) {
+    setup.prompt_template = record->prompt_template;
+    setup.template_from = record_from;
   } else {
     throw Error({.where = "chat template",
                  .what = "the model does not say how to talk to it",
@@ -22,9 +23,9 @@ ChatSetup ResolveChatSetup(const ChatWishes& wishes, const ModelDefaults& defaul
     setup.system = wishes.no_system ? std::nullopt : wishes.system;
     setup.system_from = wishes.no_system ? "--no-system" : "--system";
     setup.system_forced = true;
-  } else if (defaults.record && defaults.record->prompt_template == setup.prompt_template) {
-    setup.system = defaults.record->system;
-    setup.system_from = setup.system ? defaults.record_from : "none";
+  } else if (record && record->prompt_template == setup.prompt_template) {
+    setup.system = record->system;
+    setup.system_from = setup.system ? record_from : "none";
   } else if (const auto text = DefaultSystemText(setup.prompt_template)) {
     setup.system = std::string(*text);
     setup.system_from = "the template";

@@ -4,9 +4,9 @@
 #include <optional>
 #include <string>
 
+#include "generate/chat_record.h"
 #include "generate/conversation.h"
 #include "generate/prompt_template.h"
-#include "generate/settings/model_defaults.h"
 
 namespace stablelm {
 
@@ -25,9 +25,11 @@ struct ChatSetup {
   bool system_forced = false;         // a flag said so: it counts for more than a conversation's own system message
 };
 
-// Throws Error when no template is known: the model has no chat record, its tokenizer has no role tokens, and the user
-// named none. A template other than the record's comes with its own system text.
-ChatSetup ResolveChatSetup(const ChatWishes& wishes, const ModelDefaults& defaults);
+// `record` is the model's and `record_from` where it was found (ModelDefaults). Throws Error when no template is known:
+// the model has no chat record, its tokenizer has no role tokens, and the user named none. A template other than the
+// record's comes with its own system text.
+ChatSetup ResolveChatSetup(const ChatWishes& wishes, const std::optional<ChatRecord>& record,
+                           const std::string& record_from);
 
 // The conversation with the system message that is in force: a flag's, else its own, else the record's.
 // `setup.system` and `system_from` are set to what was taken.

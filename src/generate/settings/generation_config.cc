@@ -100,51 +100,6 @@ void ReadLengthDecay(const Json& value, const std::string& place, GenerationConf
   }
 }
 
-// `list` of token ids.
-std::vector<int32_t> ReadIds(const Json& list, const std::string& place, int64_t vocab_size, size_t most) {
-  if (!list.is_array()) {
-    throw Error(
-        {.where = place, .what = "not a list of token ids", .found = ShownJson(list), .expected = "[1, 2, ...]"});
-  }
-  if (list.size() > most) {
-    throw Error({.where = place,
-                 .what = "too many ids",
-                 .found = std::to_string(list.size()),
-                 .expected = "at most " + std::to_string(most)});
-  }
-  std::vector<int32_t> ids;
-  for (const Json& id : list) {
-    if (!(id.is_number_integer() && id >= 0 && id < vocab_size)) {
-      throw Error({.where = place,
-                   .what = "not a token of the vocabulary",
-                   .found = ShownJson(id),
-                   .expected = "an integer from 0 to " + std::to_string(vocab_size - 1)});
-    }
-    ids.push_back(id.get<int32_t>());
-  }
-  return ids;
-}
-
-constexpr size_t kMostListed = 65536;  // ids of one list: as sampling_options.h allows
-
-std::vector<std::vector<int32_t>> ReadBadWords(const Json& value, const std::string& place, int64_t vocab_size) {
-  if (!value.is_array()) {
-    throw Error({.where = place,
-                 .what = "not a list of lists of token ids",
-                 .found = ShownJson(value),
-                 .expected = "[[1, 2], [3], ...]"});
-  }
-  std::vector<std::vector<int32_t>> words;
-  size_t total = 0;
-  for (const Json& word : value) {
-    words.push_back(ReadIds(word, place, vocab_size, kMostListed - total));
-    total += words.back().size();
-    if (!words.back().empty()) continue;
-    throw Error({.where = place, .what = "an entry is empty", .expected = "one token id or more"});
-  }
-  return words;
-}
-
 // Takes the key when it is one of ours or one of theirs; false when it is neither.
 bool TakeKey(const std::string& key, const Json& value, const std::string& where, int64_t vocab_size,
              GenerationConfig& out) {
@@ -169,19 +124,6 @@ bool TakeKey(const std::string& key, const Json& value, const std::string& where
 
 }  // namespace
 
-bool ReadTokenList(std::string_view key, const Json& value, const std::string& place, int64_t vocab_size,
-                   TokenLists& into) {
-  if (key == "bad_words_ids") {
-    if (!value.is_null()) into.bad_words = ReadBadWords(value, place, vocab_size);
-  } else if (key == "suppress_tokens" || key == "begin_suppress_tokens") {
-    auto& list = key == "suppress_tokens" ? into.suppress : into.begin_suppress;
-    if (!value.is_null()) list = ReadIds(value, place, vocab_size, kMostListed);
-  } else {
-    return false;
-  }
-  return true;
-}
-
 GenerationConfig ParseGenerationConfig(std::string_view json, const std::string& where, int64_t vocab_size) {
   const Json root = ParseObject(json, where);
   GenerationConfig out;
@@ -189,7 +131,7 @@ GenerationConfig ParseGenerationConfig(std::string_view json, const std::string&
     if (TakeKey(key, value, where, vocab_size, out) || value.is_null()) continue;
     if (key == "eos_token_id") {
       out.eos_ids =
-          ReadIds(value.is_array() ? value : Json::array({value}), where + ": \"eos_token_id\"", vocab_size, 1000);
+          ReadTokenIds(value.is_array() ? value : Json::array({value}), where + ": \"eos_token_id\"", vocab_size, 1000);
     } else if (std::ranges::find(kHarmless, std::string_view(key)) == std::end(kHarmless)) {
       out.warnings.push_back(where + ": unknown key " + Quoted(key) + " ignored");
     }

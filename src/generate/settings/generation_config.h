@@ -4,27 +4,14 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "generate/setting_values.h"
+#include "generate/token_lists.h"
 
 namespace stablelm {
-
-// Lists of token ids that are never chosen, as transformers' GenerationConfig has them. No value: the key is not there.
-struct TokenLists {
-  std::optional<std::vector<std::vector<int32_t>>> bad_words;  // "bad_words_ids": sequences that are never completed
-  std::optional<std::vector<int32_t>> suppress;                // "suppress_tokens"
-  std::optional<std::vector<int32_t>> begin_suppress;          // "begin_suppress_tokens": not as the first one
-  bool Any() const { return bad_words || suppress || begin_suppress; }
-};
-
-// Reads the list that `key` names; null leaves it as it is. Returns false when there is no such list. `vocab_size`
-// bounds the ids. Throws Error that names `place`.
-bool ReadTokenList(std::string_view key, const nlohmann::json& value, const std::string& place, int64_t vocab_size,
-                   TokenLists& into);
 
 struct GenerationConfig {
   SettingValues values;

@@ -9,22 +9,14 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "checkpoint/describe/config.h"
+#include "generate/presets.h"
 #include "generate/sampling/sampling_options.h"
 #include "generate/settings/model_defaults.h"
 
 namespace stablelm {
-
-// Sources: the model card (with transformers' default top-k of 50, which it does not name), Stability AI's notebook,
-// its chat Space.
-enum class Preset : uint8_t { kCard, kNotebook, kSpace, kGreedy };
-const char* NameOf(Preset preset);  // "card", "notebook", "space", "greedy"
-std::vector<std::string> PresetNames();
-std::optional<Preset> PresetOf(std::string_view name);
-SettingValues ValuesOf(Preset preset);
 
 struct SettingWishes {
   SettingValues options;         // what was given by option
@@ -42,10 +34,6 @@ struct SettingsInForce {
   SamplingOptions sampling;
   std::optional<int64_t> max_new_tokens;
 };
-
-// Whether values that do not name do_sample ask for draws: temperature above 0, or without a temperature another
-// setting that only draws know (top-k, ...). No value when they say nothing about it.
-std::optional<bool> AskForDraws(const SettingValues& values);
 
 // AskForDraws holds for options and chat records. In Hugging Face's files only do_sample counts, as in transformers.
 SettingsInForce ResolveSettings(const SettingWishes& wishes, const ModelDefaults& defaults);

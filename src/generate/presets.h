@@ -1,0 +1,22 @@
+// Sets of settings under a name.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "generate/setting_values.h"
+
+namespace stablelm {
+
+// Sources: the model card (with transformers' default top-k of 50, which it does not name), Stability AI's notebook,
+// its chat Space.
+enum class Preset : uint8_t { kCard, kNotebook, kSpace, kGreedy };
+const char* NameOf(Preset preset);  // "card", "notebook", "space", "greedy"
+std::vector<std::string> PresetNames();
+std::optional<Preset> PresetOf(std::string_view name);
+SettingValues ValuesOf(Preset preset);
+
+}  // namespace stablelm
