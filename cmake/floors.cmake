@@ -1,13 +1,14 @@
 # The floors of the house and the edges between them: the one table that the build links by and that the floors
 # check (cmake/check_floors.cmake) reads. A floor may include its own headers and those of the floors that its edges
 # reach, transitively, and nothing else.
-set(STABLELM_FLOORS base ops tokenizer checkpoint model generate eval facade cli)
+set(STABLELM_FLOORS base ops tokenizer prompt checkpoint model generate eval facade cli)
 set(STABLELM_EDGES_base "")
 set(STABLELM_EDGES_ops base)
 set(STABLELM_EDGES_tokenizer base)
+set(STABLELM_EDGES_prompt tokenizer)
 set(STABLELM_EDGES_checkpoint tokenizer ops)
 set(STABLELM_EDGES_model checkpoint)
-set(STABLELM_EDGES_generate model)
+set(STABLELM_EDGES_generate model prompt)
 set(STABLELM_EDGES_facade generate)
 set(STABLELM_EDGES_eval generate)
 set(STABLELM_EDGES_cli eval)

@@ -5,9 +5,9 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "generate/chat_record.h"
-#include "generate/conversation.h"
-#include "generate/settings/generation_config.h"
+#include "prompt/chat_record.h"
+#include "prompt/conversation.h"
+#include "prompt/generation_config.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace stablelm;

@@ -9,9 +9,9 @@
 #include "checkpoint/model_folder.h"
 #include "generate/generator.h"
 #include "generate/scoring.h"
-#include "generate/settings/context_policy.h"
 #include "generate/settings/generation_plan.h"
 #include "generate/token_ids.h"
+#include "prompt/context_policy.h"
 #include "stablelm/stablelm.h"
 #include "tokenizer/tokenizer.h"
 

@@ -13,11 +13,11 @@
 #include <vector>
 
 #include "cli/generating/generation_options.h"
-#include "generate/conversation.h"
 #include "generate/generator.h"
-#include "generate/prompt.h"
-#include "generate/settings/chat_setup.h"
-#include "generate/settings/context_policy.h"
+#include "prompt/chat_setup.h"
+#include "prompt/context_policy.h"
+#include "prompt/conversation.h"
+#include "prompt/prompt_builder.h"
 
 namespace stablelm {
 

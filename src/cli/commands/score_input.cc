@@ -6,7 +6,7 @@
 #include "base/strict_json.h"
 #include "cli/app/options.h"
 #include "generate/token_ids.h"
-#include "generate/token_lists.h"
+#include "prompt/token_lists.h"
 
 namespace stablelm {
 namespace {

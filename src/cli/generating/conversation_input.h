@@ -8,9 +8,9 @@
 
 #include "cli/app/options.h"
 #include "generate/reply.h"
-#include "generate/settings/chat_setup.h"
-#include "generate/settings/context_policy.h"
 #include "generate/settings/model_defaults.h"
+#include "prompt/chat_setup.h"
+#include "prompt/context_policy.h"
 
 namespace stablelm {
 

@@ -8,9 +8,9 @@
 #include "checkpoint/rewrite/quant_mix.h"
 #include "cli/app/setting_flags.h"
 #include "cli/generating/generate_run.h"
-#include "generate/batch/prompt_line.h"
 #include "generate/token_ids.h"
 #include "ops/kv_layout.h"
+#include "prompt/prompt_line.h"
 
 namespace stablelm {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "generate/prompt.h"
+#include "prompt/prompt_builder.h"
 
 namespace stablelm {
 

@@ -8,8 +8,8 @@
 #include "base/mapped_file.h"
 #include "base/sha256.h"
 #include "base/strict_json.h"
-#include "generate/chat_record.h"
-#include "generate/settings/generation_config.h"
+#include "prompt/chat_record.h"
+#include "prompt/generation_config.h"
 
 namespace stablelm {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "generate/sampling/sampler_order.h"
-#include "generate/setting_table.h"
+#include "prompt/setting_table.h"
 
 namespace stablelm {
 namespace {

@@ -1,5 +1,5 @@
 // Every parameter of the choice of a token, with neutral defaults. Ranges and help of the numbers are in
-// generate/setting_table.h, under the names of the fields.
+// prompt/setting_table.h, under the names of the fields.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 #include <variant>
 #include <vector>
 
-#include "generate/token_lists.h"
+#include "prompt/token_lists.h"
 
 namespace stablelm {
 

@@ -9,7 +9,7 @@
 
 #include "generate/reply.h"
 #include "generate/settings/settings.h"
-#include "generate/token_lists.h"
+#include "prompt/token_lists.h"
 
 namespace stablelm {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "generate/settings/generation_config.h"
+#include "prompt/generation_config.h"
 
 namespace stablelm {
 namespace {

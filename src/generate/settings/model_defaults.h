@@ -8,9 +8,9 @@
 
 #include "checkpoint/describe/config.h"
 #include "checkpoint/model_source.h"
-#include "generate/chat_record.h"
-#include "generate/setting_values.h"
-#include "generate/settings/generation_config.h"
+#include "prompt/chat_record.h"
+#include "prompt/generation_config.h"
+#include "prompt/setting_values.h"
 #include "tokenizer/tokenizer.h"
 
 namespace stablelm {

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "checkpoint/describe/config.h"
-#include "generate/presets.h"
 #include "generate/sampling/sampling_options.h"
 #include "generate/settings/model_defaults.h"
+#include "prompt/presets.h"
 
 namespace stablelm {
 

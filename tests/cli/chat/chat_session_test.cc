@@ -9,7 +9,7 @@
 #include "cli/chat/chat_pipe.h"
 #include "cli/terminal/line_editor.h"
 #include "cli/terminal/visible_text.h"
-#include "generate/prompt_testing.h"
+#include "prompt/prompt_testing.h"
 #include "temp_folder.h"
 
 namespace stablelm {

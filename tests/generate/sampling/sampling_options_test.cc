@@ -9,7 +9,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "generate/setting_values.h"
+#include "prompt/setting_values.h"
 
 namespace stablelm {
 namespace {

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "generate/prompt_testing.h"
+#include "prompt/prompt_testing.h"
 #include "temp_folder.h"
 
 namespace stablelm {

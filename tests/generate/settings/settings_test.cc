@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "generate/prompt_testing.h"
-#include "generate/settings/generation_config.h"
+#include "prompt/generation_config.h"
+#include "prompt/prompt_testing.h"
 #include "temp_folder.h"
 
 namespace stablelm {

@@ -1,4 +1,4 @@
-#include "generate/prompt.h"
+#include "prompt/prompt_builder.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "generate/prompt_testing.h"
+#include "prompt/prompt_testing.h"
 
 namespace stablelm {
 namespace {

@@ -1,9 +1,9 @@
-#include "generate/conversation.h"
+#include "prompt/conversation.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "generate/prompt_testing.h"
+#include "prompt/prompt_testing.h"
 
 namespace stablelm {
 namespace {

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "checkpoint/error_text.h"
-#include "generate/conversation.h"
-#include "generate/prompt.h"
+#include "prompt/conversation.h"
+#include "prompt/prompt_builder.h"
 #include "tokenizer/tokenizer.h"
 
 namespace stablelm {

@@ -1,4 +1,4 @@
-#include "generate/prompt_template.h"
+#include "prompt/prompt_template.h"
 
 #include "base/error.h"
 

@@ -1,4 +1,4 @@
-#include "generate/settings/chat_setup.h"
+#include "prompt/chat_setup.h"
 
 #include "base/error.h"
 

@@ -1,4 +1,4 @@
-#include "generate/settings/context_policy.h"
+#include "prompt/context_policy.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "generate/chat_record.h"
+#include "prompt/chat_record.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

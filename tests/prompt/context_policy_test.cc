@@ -1,9 +1,9 @@
-#include "generate/settings/context_policy.h"
+#include "prompt/context_policy.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "generate/prompt_testing.h"
+#include "prompt/prompt_testing.h"
 
 namespace stablelm {
 namespace {

@@ -1,4 +1,4 @@
-#include "generate/setting_values.h"
+#include "prompt/setting_values.h"
 
 #include <cmath>
 #include <cstdio>

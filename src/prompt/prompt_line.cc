@@ -1,4 +1,4 @@
-#include "generate/batch/prompt_line.h"
+#include "prompt/prompt_line.h"
 
 #include <algorithm>
 #include <charconv>

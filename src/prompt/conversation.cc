@@ -1,4 +1,4 @@
-#include "generate/conversation.h"
+#include "prompt/conversation.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-#include "generate/token_lists.h"
+#include "prompt/token_lists.h"
 
 #include <nlohmann/json.hpp>
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "generate/setting_table.h"
+#include "prompt/setting_table.h"
 
 namespace stablelm {
 

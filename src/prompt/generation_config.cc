@@ -1,4 +1,4 @@
-#include "generate/settings/generation_config.h"
+#include "prompt/generation_config.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

@@ -1,5 +1,5 @@
 // The known ways to write a conversation for a model: their names, their system texts, the tokens that end a reply.
-// What they look like is in generate/prompt.cc.
+// What they look like is in prompt/prompt_builder.cc.
 #pragma once
 
 #include <cstdint>

@@ -1,9 +1,9 @@
 // The chat record of a model: how to talk to it. `stablelm_chat.json` in its folder:
 //
-//   {"template": "stablelm-tuned",            one of generate/prompt_template.h
+//   {"template": "stablelm-tuned",            one of prompt/prompt_template.h
 //    "system": "# StableLM Tuned ...\n",      null: none; absent: the template's own
 //    "stop_tokens": ["<|USER|>", ...],        spellings of tokens that end a reply; absent: the template's own
-//    "generation": {"temperature": 0.7}}      settings (generate/setting_values.h); absent: none
+//    "generation": {"temperature": 0.7}}      settings (prompt/setting_values.h); absent: none
 //
 // Written by whoever made the model, kept by what copies it, obeyed by whatever talks to it.
 #pragma once
@@ -14,8 +14,8 @@
 #include <string_view>
 #include <vector>
 
-#include "generate/prompt_template.h"
-#include "generate/setting_values.h"
+#include "prompt/prompt_template.h"
+#include "prompt/setting_values.h"
 
 namespace stablelm {
 

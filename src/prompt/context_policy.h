@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "generate/conversation.h"
-#include "generate/prompt.h"
-#include "generate/settings/chat_setup.h"
+#include "prompt/chat_setup.h"
+#include "prompt/conversation.h"
+#include "prompt/prompt_builder.h"
 
 namespace stablelm {
 

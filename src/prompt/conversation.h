@@ -1,4 +1,4 @@
-// A conversation: who said what. Texts are only texts; what they become in a model's prompt is generate/prompt.h.
+// A conversation: who said what. Texts are only texts; what they become in a model's prompt is prompt/prompt_builder.h.
 #pragma once
 
 #include <cstdint>

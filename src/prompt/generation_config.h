@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "generate/setting_values.h"
-#include "generate/token_lists.h"
+#include "prompt/setting_values.h"
+#include "prompt/token_lists.h"
 
 namespace stablelm {
 

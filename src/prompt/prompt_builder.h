@@ -11,8 +11,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "generate/conversation.h"
-#include "generate/prompt_template.h"
+#include "prompt/conversation.h"
+#include "prompt/prompt_template.h"
 #include "tokenizer/tokenizer.h"
 
 namespace stablelm {

@@ -1,4 +1,4 @@
-#include "generate/presets.h"
+#include "prompt/presets.h"
 
 #include "base/error.h"
 

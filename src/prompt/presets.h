@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "generate/setting_values.h"
+#include "prompt/setting_values.h"
 
 namespace stablelm {
 

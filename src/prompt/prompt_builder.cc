@@ -10,7 +10,7 @@
 // alpaca (tatsu-lab/stanford_alpaca train.py, prompt_no_input; it has one turn, further ones follow the end token):
 //   {system}\n\n### Instruction:\n{user}\n\n### Response:{assistant}[<|endoftext|>]### Instruction:...
 // none: {system}{user}{assistant}{user}...
-#include "generate/prompt.h"
+#include "prompt/prompt_builder.h"
 
 #include <algorithm>
 #include <string>

@@ -2,9 +2,9 @@
 //
 //   {"prompt": "Once upon"}                                   text, continued as it is
 //   {"ids": [1, 2, 3]}                                        token ids
-//   {"messages": [{"role": "user", "content": "Hi"}]}         a conversation (generate/conversation.h)
+//   {"messages": [{"role": "user", "content": "Hi"}]}         a conversation (prompt/conversation.h)
 //
-// and any of: the settings of generate/setting_values.h by name ("temperature", "max_new_tokens"), "seed", "stop" (a
+// and any of: the settings of prompt/setting_values.h by name ("temperature", "max_new_tokens"), "seed", "stop" (a
 // string or a list of them), "stop_id" (a list of ids), "ignore_eos", "max_time" (seconds), "logit_bias" (an object,
 // {"12": -5, "13": "-inf"}), "bad_words_ids" (a list of lists of ids), "suppress_tokens" and "begin_suppress_tokens"
 // (lists of ids), "sampler_order". A value of null counts as absent.
@@ -16,9 +16,9 @@
 #include <string_view>
 #include <vector>
 
-#include "generate/conversation.h"
-#include "generate/setting_values.h"
-#include "generate/token_lists.h"
+#include "prompt/conversation.h"
+#include "prompt/setting_values.h"
+#include "prompt/token_lists.h"
 
 namespace stablelm {
 

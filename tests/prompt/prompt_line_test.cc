@@ -1,5 +1,5 @@
 // Lines of a file of prompts: what they may say, and what is refused by name.
-#include "generate/batch/prompt_line.h"
+#include "prompt/prompt_line.h"
 
 #include <gmock/gmock.h>
 

@@ -1,10 +1,10 @@
-#include "generate/chat_record.h"
+#include "prompt/chat_record.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "generate/prompt_testing.h"
-#include "generate/settings/chat_setup.h"
+#include "prompt/chat_setup.h"
+#include "prompt/prompt_testing.h"
 #include "temp_folder.h"
 
 namespace stablelm {

@@ -4,9 +4,9 @@
 #include <optional>
 #include <string>
 
-#include "generate/chat_record.h"
-#include "generate/conversation.h"
-#include "generate/prompt_template.h"
+#include "prompt/chat_record.h"
+#include "prompt/conversation.h"
+#include "prompt/prompt_template.h"
 
 namespace stablelm {
 
