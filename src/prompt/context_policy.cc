@@ -78,8 +78,14 @@ ContextLimits LimitsFor(ContextPolicy policy, std::optional<int64_t> reserve, in
 
 FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& conversation, const ContextLimits& limits,
                        const std::string& where) {
+  Encoder encoder = builder.MakeEncoder();
+  return FitPrompt(builder, conversation, limits, encoder, where);
+}
+
+FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& conversation, const ContextLimits& limits,
+                       Encoder& encoder, const std::string& where) {
   FittedPrompt out;
-  out.prompt = builder.BuildPrompt(conversation, where);
+  out.prompt = builder.BuildPrompt(conversation, encoder, where);
   const int64_t whole = Length(out.prompt);
   if (Fits(whole, limits)) return out;
   const std::string place = where.empty() ? "the conversation" : where;
@@ -91,7 +97,9 @@ FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& convers
   // found by halving: low do not suffice, high do.
   const size_t system = conversation.front().role == Role::kSystem ? 1 : 0;
   const size_t turns = (conversation.size() - system) / 2;
-  const auto build = [&](size_t dropped) { return builder.BuildPrompt(WithoutTurns(conversation, dropped), where); };
+  const auto build = [&](size_t dropped) {
+    return builder.BuildPrompt(WithoutTurns(conversation, dropped), encoder, where);
+  };
   size_t low = 0, high = turns;
   if (turns > 0) out.prompt = build(turns);
   if (!Fits(Length(out.prompt), limits)) {

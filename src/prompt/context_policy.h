@@ -47,6 +47,9 @@ struct FittedPrompt {
 // when it does not fit: for drop-oldest-turns when the last turn alone does not.
 FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& conversation, const ContextLimits& limits,
                        const std::string& where = {});
+// The same with an encoder that the caller keeps (PromptBuilder).
+FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& conversation, const ContextLimits& limits,
+                       Encoder& encoder, const std::string& where = {});
 
 // The same for a conversation that came from outside, with the system message that is in force (WithSystemMessage);
 // errors count messages as the conversation does. Throws Error as CheckConversation too.

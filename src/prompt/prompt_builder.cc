@@ -19,11 +19,17 @@
 #include "base/error.h"
 
 namespace stablelm {
+namespace {
+
+constexpr TurnEdge kOpens = TurnEdge::kOpens, kCloses = TurnEdge::kCloses;
+
+}  // namespace
 
 // A token by id, or a text.
 struct PromptBuilder::Piece {
   Role role = Role::kUser;
   PartKind kind = PartKind::kText;
+  TurnEdge edge = TurnEdge::kNone;
   std::string_view text;
   int32_t id = -1;
   bool joins = false;  // makes one text with the piece before it: the tokenizer sees no border
@@ -32,21 +38,21 @@ struct PromptBuilder::Piece {
 // The pieces of a prompt in order. Texts are views of the conversation and of literals.
 class PromptBuilder::Layout {
  public:
-  void Control(Role role, int32_t id) {
-    pieces_.push_back({.role = role, .kind = PartKind::kControl, .text = {}, .id = id});
+  void Control(Role role, TurnEdge edge, int32_t id) {
+    pieces_.push_back({.role = role, .kind = PartKind::kControl, .edge = edge, .text = {}, .id = id});
     joinable_ = false;
   }
   // A marker and the texts around it are one text, as in the programs that format a string and encode that.
-  void Marker(Role role, std::string_view text) { Add(role, PartKind::kMarker, text, joinable_); }
-  void Text(const Message& message) { Add(message.role, PartKind::kText, message.text, joinable_); }
+  void Marker(Role role, TurnEdge edge, std::string_view text) { Add(role, PartKind::kMarker, edge, text); }
+  void Text(const Message& message) { Add(message.role, PartKind::kText, TurnEdge::kNone, message.text); }
   // What follows is encoded by itself: a reply is, since it was made behind a finished prompt.
   void Border() { joinable_ = false; }
 
   const std::vector<Piece>& pieces() const { return pieces_; }
 
  private:
-  void Add(Role role, PartKind kind, std::string_view text, bool joins) {
-    pieces_.push_back({.role = role, .kind = kind, .text = text, .id = -1, .joins = joins});
+  void Add(Role role, PartKind kind, TurnEdge edge, std::string_view text) {
+    pieces_.push_back({.role = role, .kind = kind, .edge = edge, .text = text, .id = -1, .joins = joinable_});
     joinable_ = true;
   }
   std::vector<Piece> pieces_;
@@ -106,18 +112,18 @@ PromptBuilder::PromptBuilder(Tokenizer tokenizer, PromptTemplate prompt_template
 void PromptBuilder::AddSystem(const Message& message, Layout& layout) const {
   switch (template_) {
     case PromptTemplate::kStableLmTuned:
-      layout.Control(Role::kSystem, system_);
+      layout.Control(Role::kSystem, kOpens, system_);
       layout.Text(message);
       break;
     case PromptTemplate::kDollyV2:
     case PromptTemplate::kAlpaca:
       layout.Text(message);
-      layout.Marker(Role::kSystem, "\n\n");
+      layout.Marker(Role::kSystem, kCloses, "\n\n");
       break;
     case PromptTemplate::kOasstNeox:
-      layout.Control(Role::kSystem, system_ >= 0 ? system_ : Control("<|system|>"));
+      layout.Control(Role::kSystem, kOpens, system_ >= 0 ? system_ : Control("<|system|>"));
       layout.Text(message);
-      layout.Control(Role::kSystem, end_);
+      layout.Control(Role::kSystem, kCloses, end_);
       break;
     case PromptTemplate::kNone:
       layout.Text(message);
@@ -129,23 +135,23 @@ void PromptBuilder::AddSystem(const Message& message, Layout& layout) const {
 void PromptBuilder::AddUser(const Message& message, bool first, Layout& layout) const {
   switch (template_) {
     case PromptTemplate::kStableLmTuned:
-      layout.Control(Role::kUser, user_);
+      layout.Control(Role::kUser, kOpens, user_);
       layout.Text(message);
       break;
     case PromptTemplate::kDollyV2:
-      if (!first) layout.Marker(Role::kUser, "\n\n");
-      layout.Control(Role::kUser, user_);
-      layout.Marker(Role::kUser, "\n");
+      if (!first) layout.Marker(Role::kUser, kOpens, "\n\n");
+      layout.Control(Role::kUser, kOpens, user_);
+      layout.Marker(Role::kUser, kOpens, "\n");
       layout.Text(message);
-      layout.Marker(Role::kUser, "\n\n");
+      layout.Marker(Role::kUser, kCloses, "\n\n");
       break;
     case PromptTemplate::kOasstNeox:
-      layout.Control(Role::kUser, user_);
+      layout.Control(Role::kUser, kOpens, user_);
       layout.Text(message);
-      layout.Control(Role::kUser, end_);
+      layout.Control(Role::kUser, kCloses, end_);
       break;
     case PromptTemplate::kAlpaca:
-      layout.Marker(Role::kUser, "### Instruction:\n");
+      layout.Marker(Role::kUser, kOpens, "### Instruction:\n");
       layout.Text(message);
       break;
     case PromptTemplate::kNone:
@@ -159,14 +165,14 @@ void PromptBuilder::OpenAssistant(Layout& layout) const {
   switch (template_) {
     case PromptTemplate::kStableLmTuned:
     case PromptTemplate::kOasstNeox:
-      layout.Control(Role::kAssistant, assistant_);
+      layout.Control(Role::kAssistant, kOpens, assistant_);
       break;
     case PromptTemplate::kDollyV2:
-      layout.Control(Role::kAssistant, assistant_);
-      if (!line_end_in_assistant_) layout.Marker(Role::kAssistant, "\n");
+      layout.Control(Role::kAssistant, kOpens, assistant_);
+      if (!line_end_in_assistant_) layout.Marker(Role::kAssistant, kOpens, "\n");
       break;
     case PromptTemplate::kAlpaca:
-      layout.Marker(Role::kAssistant, "\n\n### Response:");
+      layout.Marker(Role::kAssistant, kOpens, "\n\n### Response:");
       break;
     case PromptTemplate::kNone:
       break;
@@ -179,12 +185,12 @@ void PromptBuilder::AddAssistant(const Message& message, Layout& layout) const {
   layout.Text(message);
   switch (template_) {
     case PromptTemplate::kDollyV2:
-      layout.Marker(Role::kAssistant, "\n\n");
-      layout.Control(Role::kAssistant, end_);
+      layout.Marker(Role::kAssistant, kCloses, "\n\n");
+      layout.Control(Role::kAssistant, kCloses, end_);
       break;
     case PromptTemplate::kOasstNeox:
     case PromptTemplate::kAlpaca:
-      layout.Control(Role::kAssistant, end_);
+      layout.Control(Role::kAssistant, kCloses, end_);
       break;
     case PromptTemplate::kStableLmTuned:
     case PromptTemplate::kNone:
@@ -214,25 +220,37 @@ PromptBuilder::Layout PromptBuilder::LayOut(const Conversation& conversation, co
   return layout;
 }
 
-Prompt PromptBuilder::BuildPrompt(const Conversation& conversation, const std::string& where) const {
+Prompt PromptBuilder::BuildPrompt(const Conversation& conversation, Encoder& encoder, const std::string& where) const {
   Layout layout = LayOut(conversation, where);
   RequireQuestion(conversation, where);
   OpenAssistant(layout);
-  return Encode(layout);
+  return Encode(layout, encoder);
+}
+
+Prompt PromptBuilder::BuildPrompt(const Conversation& conversation, const std::string& where) const {
+  Encoder encoder = MakeEncoder();
+  return BuildPrompt(conversation, encoder, where);
+}
+
+Prompt PromptBuilder::BuildTranscript(const Conversation& conversation, Encoder& encoder,
+                                      const std::string& where) const {
+  return Encode(LayOut(conversation, where), encoder);
 }
 
 Prompt PromptBuilder::BuildTranscript(const Conversation& conversation, const std::string& where) const {
-  return Encode(LayOut(conversation, where));
+  Encoder encoder = MakeEncoder();
+  return BuildTranscript(conversation, encoder, where);
 }
 
-Prompt PromptBuilder::Encode(const Layout& layout) const {
+Prompt PromptBuilder::Encode(const Layout& layout, Encoder& encoder) const {
+  STABLELM_CHECK(encoder.IsOf(tokenizer_));
   Prompt prompt;
-  Encoder encoder(tokenizer_);
   const auto add = [&](const Piece& piece, std::span<const int32_t> ids) {
     if (ids.empty()) return;
     const size_t begin = prompt.ids.size();
     prompt.ids.insert(prompt.ids.end(), ids.begin(), ids.end());
-    prompt.parts.push_back({.role = piece.role, .kind = piece.kind, .begin = begin, .end = prompt.ids.size()});
+    prompt.parts.push_back(
+        {.role = piece.role, .kind = piece.kind, .edge = piece.edge, .begin = begin, .end = prompt.ids.size()});
   };
   const std::vector<Piece>& pieces = layout.pieces();
   for (size_t i = 0; i < pieces.size();) {

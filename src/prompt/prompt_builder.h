@@ -24,11 +24,21 @@ enum class PartKind : uint8_t {
 };
 const char* NameOf(PartKind kind);  // "control", "marker", "text"
 
+// What a control token or a marker does to the turn that it belongs to. In training the loss is on what the assistant
+// has to produce: its text and what closes its turn, never what opens it. (A turn of stablelm-tuned is closed by
+// nothing: the token that opens the user's next turn ends the reply.)
+enum class TurnEdge : uint8_t {
+  kNone,    // text of a message
+  kOpens,   // before the text
+  kCloses,  // after the text: an end token, a line end
+};
+
 // ids[begin, end) of a prompt. Where markers and a message make one text for the tokenizer, a token that holds bytes of
 // two parts belongs to the first.
 struct PromptPart {
   Role role = Role::kUser;  // whose turn it belongs to
   PartKind kind = PartKind::kText;
+  TurnEdge edge = TurnEdge::kNone;
   size_t begin = 0;
   size_t end = 0;
   bool operator==(const PromptPart&) const = default;
@@ -39,7 +49,8 @@ struct Prompt {
   std::vector<PromptPart> parts;  // in order, none empty, together all of ids
 };
 
-// Immutable; safe to share between threads.
+// Immutable; safe to share between threads, each with an Encoder of its own. The calls without an encoder make one,
+// whose cache of pieces starts empty; whoever builds many prompts keeps one instead. The ids are the same.
 class PromptBuilder {
  public:
   // Throws Error when the tokenizer lacks a special token that the template is made of.
@@ -48,8 +59,12 @@ class PromptBuilder {
   // The conversation, which ends with a user message, and the assistant's turn opened. Throws Error as
   // CheckConversation and RequireQuestion; `where` names the conversation.
   Prompt BuildPrompt(const Conversation& conversation, const std::string& where = {}) const;
+  Prompt BuildPrompt(const Conversation& conversation, Encoder& encoder, const std::string& where = {}) const;
   // The conversation as it is, for training: an assistant's message at the end is closed as the template closes it.
   Prompt BuildTranscript(const Conversation& conversation, const std::string& where = {}) const;
+  Prompt BuildTranscript(const Conversation& conversation, Encoder& encoder, const std::string& where = {}) const;
+  // An encoder to keep between calls. It outlives the builder if need be, and serves all builders of one tokenizer.
+  Encoder MakeEncoder() const { return Encoder(tokenizer_); }
 
   PromptTemplate prompt_template() const { return template_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
@@ -63,7 +78,7 @@ class PromptBuilder {
   void OpenAssistant(Layout& layout) const;
   void AddAssistant(const Message& message, Layout& layout) const;
   Layout LayOut(const Conversation& conversation, const std::string& where) const;
-  Prompt Encode(const Layout& layout) const;
+  Prompt Encode(const Layout& layout, Encoder& encoder) const;
   int32_t Control(const char* spelling) const;
 
   Tokenizer tokenizer_;

@@ -275,6 +275,8 @@ void Encoder::EncodeWithOffsets(std::string_view text, EncodeOptions options, En
   state_->Encode<true>(text, options, out.ids, &out.offsets);
 }
 
+bool Encoder::IsOf(const Tokenizer& tokenizer) const { return state_->tokenizer.body_ == tokenizer.body_; }
+
 Tokenizer::Tokenizer(TokenizerSpec spec, TokenizerOptions options)
     : body_(std::make_shared<const Body>(std::move(spec), std::move(options))) {}
 

@@ -134,6 +134,9 @@ class Encoder {
   void Encode(std::string_view text, EncodeOptions options, std::vector<int32_t>& ids);
   void EncodeWithOffsets(std::string_view text, EncodeOptions options, Encoding& out);
 
+  // Whether it was made of this tokenizer or a copy of it.
+  bool IsOf(const Tokenizer& tokenizer) const;
+
  private:
   struct State;
   std::unique_ptr<State> state_;

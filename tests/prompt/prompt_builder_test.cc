@@ -70,11 +70,11 @@ TEST(PromptTest, CardPromptIsTheWholeTextWithItsMarkersParsed) {
   EXPECT_EQ(prompt.ids, card->at("ids").get<Ids>());
   CheckParts(prompt, tokenizer);
   const size_t n = prompt.ids.size(), user = n - 2 - tokenizer.Encode("What's your mood today?").size();
-  EXPECT_THAT(prompt.parts, ElementsAre(PromptPart{Role::kSystem, PartKind::kControl, 0, 1},
-                                        PromptPart{Role::kSystem, PartKind::kText, 1, user},
-                                        PromptPart{Role::kUser, PartKind::kControl, user, user + 1},
-                                        PromptPart{Role::kUser, PartKind::kText, user + 1, n - 1},
-                                        PromptPart{Role::kAssistant, PartKind::kControl, n - 1, n}));
+  EXPECT_THAT(prompt.parts, ElementsAre(PromptPart{Role::kSystem, PartKind::kControl, TurnEdge::kOpens, 0, 1},
+                                        PromptPart{Role::kSystem, PartKind::kText, TurnEdge::kNone, 1, user},
+                                        PromptPart{Role::kUser, PartKind::kControl, TurnEdge::kOpens, user, user + 1},
+                                        PromptPart{Role::kUser, PartKind::kText, TurnEdge::kNone, user + 1, n - 1},
+                                        PromptPart{Role::kAssistant, PartKind::kControl, TurnEdge::kOpens, n - 1, n}));
 }
 
 // No line end, space or end token between the turns; texts as they are, white space at their ends included.
@@ -140,6 +140,78 @@ TEST(PromptTest, PartsOfOneTextKnowTheirRoles) {
   EXPECT_EQ(text[0], "[Be brief.|(\n\n|");
   EXPECT_EQ(text[1], "(### Instruction:\n|[Why?|");
   EXPECT_EQ(text[2], "(\n\n### Response:|");
+}
+
+// "role kind edge bytes" of each part.
+std::vector<std::string> EdgesOf(const Tokenizer& tokenizer, const Prompt& prompt) {
+  const char* kEdges[] = {"-", "opens", "closes"};
+  std::vector<std::string> lines;
+  for (const PromptPart& part : prompt.parts) {
+    const auto ids = std::span(prompt.ids).subspan(part.begin, part.end - part.begin);
+    lines.push_back(std::string(NameOf(part.role)) + " " + NameOf(part.kind) + " " +
+                    kEdges[static_cast<int>(part.edge)] + " " + tokenizer.DecodeBytes(ids));
+  }
+  return lines;
+}
+
+// What training masks are made of: of every control token and marker whether it opens or closes its turn.
+TEST(PromptTest, PartsKnowTheEdgesOfTheirTurns) {
+  const Conversation conversation = {System("S"), User("U"), Assistant("A"), User("V")};
+  const auto edges = [&](PromptTemplate prompt_template) {
+    const Tokenizer tokenizer = TokenizerFor(prompt_template);
+    return EdgesOf(tokenizer, PromptBuilder(tokenizer, prompt_template).BuildPrompt(conversation));
+  };
+  EXPECT_THAT(edges(PromptTemplate::kStableLmTuned),
+              ElementsAre("system control opens <|SYSTEM|>", "system text - S", "user control opens <|USER|>",
+                          "user text - U", "assistant control opens <|ASSISTANT|>", "assistant text - A",
+                          "user control opens <|USER|>", "user text - V", "assistant control opens <|ASSISTANT|>"));
+  EXPECT_THAT(edges(PromptTemplate::kOasstNeox),
+              ElementsAre("system control opens <|system|>", "system text - S", "system control closes <|endoftext|>",
+                          "user control opens <|prompter|>", "user text - U", "user control closes <|endoftext|>",
+                          "assistant control opens <|assistant|>", "assistant text - A",
+                          "assistant control closes <|endoftext|>", "user control opens <|prompter|>", "user text - V",
+                          "user control closes <|endoftext|>", "assistant control opens <|assistant|>"));
+  EXPECT_THAT(edges(PromptTemplate::kDollyV2),
+              ElementsAre("system text - S", "system marker closes \n\n",
+                          "user control opens ### Instruction:", "user marker opens \n", "user text - U",
+                          "user marker closes \n\n", "assistant control opens ### Response:\n", "assistant text - A",
+                          "assistant marker closes \n\n", "assistant control closes ### End", "user marker opens \n\n",
+                          "user control opens ### Instruction:", "user marker opens \n", "user text - V",
+                          "user marker closes \n\n", "assistant control opens ### Response:\n"));
+  EXPECT_THAT(edges(PromptTemplate::kAlpaca),
+              ElementsAre("system text - S", "system marker closes \n\n", "user marker opens ### Instruction:\n",
+                          "user text - U", "assistant marker opens \n\n### Response:", "assistant text - A",
+                          "assistant control closes <|endoftext|>", "user marker opens ### Instruction:\n",
+                          "user text - V", "assistant marker opens \n\n### Response:"));
+  EXPECT_THAT(edges(PromptTemplate::kNone),
+              ElementsAre("system text - S", "user text - U", "assistant text - A", "user text - V"));
+  // "### Response:" without the line end: that is a marker then.
+  const Tokenizer dolly = DollyTokenizer("### Response:");
+  EXPECT_THAT(
+      EdgesOf(dolly, PromptBuilder(dolly, PromptTemplate::kDollyV2).BuildTranscript({User("U"), Assistant("A")})),
+      ElementsAre("user control opens ### Instruction:", "user marker opens \n", "user text - U",
+                  "user marker closes \n\n", "assistant control opens ### Response:", "assistant marker opens \n",
+                  "assistant text - A", "assistant marker closes \n\n", "assistant control closes ### End"));
+}
+
+// A kept encoder remembers pieces, never the texts around them.
+TEST(PromptTest, AKeptEncoderGivesTheSameIds) {
+  for (const PromptTemplate one : kAllTemplates) {
+    SCOPED_TRACE(NameOf(one));
+    const PromptBuilder builder(TokenizerFor(one), one);
+    Encoder encoder = builder.MakeEncoder();
+    for (int i = 0; i < 300; ++i) {
+      const Conversation conversation = {System("the system " + std::to_string(i % 3)),
+                                         User("What's next? e\u0301 " + std::to_string(i)),
+                                         Assistant(" a  reply\n" + std::string(static_cast<size_t>(i % 7), ' '))};
+      const Prompt fresh = builder.BuildTranscript(conversation);
+      const Prompt kept = builder.BuildTranscript(conversation, encoder);
+      ASSERT_EQ(kept.ids, fresh.ids) << i;
+      ASSERT_EQ(kept.parts, fresh.parts) << i;
+      const Conversation question(conversation.begin(), conversation.end() - 1);
+      ASSERT_EQ(builder.BuildPrompt(question, encoder).ids, builder.BuildPrompt(question).ids) << i;
+    }
+  }
 }
 
 // The promise of the builder: whatever a text spells, in whatever role, its ids are no control tokens, and the control

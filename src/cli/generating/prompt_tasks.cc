@@ -148,7 +148,7 @@ PromptTasks::Prompt PromptTasks::PromptOf(const PromptLine& line) {
   RequireQuestion(*line.messages, {});
   const Conversation conversation = WithSystemMessage(*line.messages, setup);
   if (!builder_) builder_.emplace(*tokenizer_, setup.prompt_template);
-  prompt.fitted = FitPrompt(*builder_, conversation, limits);
+  prompt.fitted = FitPrompt(*builder_, conversation, limits, *encoder_);
   prompt.ids = std::move(prompt.fitted->prompt.ids);
   prompt.fitted->prompt = {};
   return prompt;
