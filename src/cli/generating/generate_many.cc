@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/line_reader.h"
 #include "base/progress.h"
 #include "base/random.h"
 #include "base/sha256.h"
@@ -12,7 +13,6 @@
 #include "base/system.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/version.h"
-#include "generate/batch/prompt_file.h"
 #include "generate/batch/run_lines.h"
 #include "generate/batch/run_record.h"
 #include "ops/simd.h"
@@ -24,7 +24,13 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kAheadPerReply = 16;  // prompts read beyond the oldest unfinished one, for each parallel reply
 
-uint64_t CountPrompts(PromptFile& file) {
+// `path`, which must not be a pipe.
+const std::string& Rereadable(const std::string& path) {
+  RequireRegularFile(path, "a file, which can be read again when the run is gone on with");
+  return path;
+}
+
+uint64_t CountPrompts(LineReader& file) {
   uint64_t count = 0;
   while (file.Next()) ++count;
   file.Rewind();
@@ -35,7 +41,7 @@ uint64_t CountPrompts(PromptFile& file) {
 class ManyFiles {
  public:
   ManyFiles(const ManyPrompts& files, const std::optional<uint64_t>& seed)
-      : input_path_(files.input), output_path_(files.output), input_(files.input), lines_(files.output) {
+      : input_path_(files.input), output_path_(files.output), input_(Rereadable(files.input)), lines_(files.output) {
     prompts_ = CountPrompts(input_);
     if (prompts_ == 0) {
       throw Error({.where = files.input,
@@ -95,14 +101,14 @@ class ManyFiles {
     lines_.Begin();
   }
 
-  PromptFile& input() { return input_; }
+  LineReader& input() { return input_; }
   RunLines& lines() { return lines_; }
   uint64_t prompts() const { return prompts_; }
   uint64_t seed() const { return now_.seed; }
 
  private:
   fs::path input_path_, output_path_;
-  PromptFile input_;
+  LineReader input_;
   RunLines lines_;
   uint64_t prompts_ = 0;
   std::optional<RunRecord> begun_;
@@ -128,7 +134,7 @@ bool GenerateRest(ManyFiles& many, PromptTasks& tasks, Engine& engine, int64_t p
     if (!line) return std::nullopt;
     const std::string place = "line " + std::to_string(line->number);
     if (!line->too_long) return tasks.Of(line->text, index++, place);
-    return PromptTasks::ErrorLine(index++, place, "longer than " + HumanBytes(PromptFile::kMostLineBytes));
+    return PromptTasks::ErrorLine(index++, place, "longer than " + HumanBytes(LineReader::kMostLineBytes));
   };
   hooks.write = [&](std::string_view line) {
     many.lines().Append(line);

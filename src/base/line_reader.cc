@@ -1,4 +1,4 @@
-#include "generate/batch/prompt_file.h"
+#include "base/line_reader.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -14,37 +14,32 @@ namespace {
 
 constexpr size_t kPiece = size_t{1} << 18;
 
-[[noreturn]] void Fail(const std::filesystem::path& path, const std::string& what, int error) {
-  throw Error({.where = path.string(),
-               .what = what + ": " + std::strerror(error),
-               .hint = error == ENOENT ? "check the path" : ""});
+[[noreturn]] void Fail(const std::string& where, const std::string& what, int error) {
+  throw Error(
+      {.where = where, .what = what + ": " + std::strerror(error), .hint = error == ENOENT ? "check the path" : ""});
 }
 
 }  // namespace
 
-PromptFile::PromptFile(const std::filesystem::path& path) : path_(path) {
-  struct stat info {};
-  if (stat(path.c_str(), &info) != 0) Fail(path, "cannot open", errno);
-  if (!S_ISREG(info.st_mode)) {  // before it is opened: a pipe would block
-    throw Error({.where = path.string(),
-                 .what = S_ISDIR(info.st_mode) ? "is a folder" : "is no regular file",
-                 .expected = "a file, which can be read again when the run is gone on with"});
-  }
-  fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd_ < 0) Fail(path, "cannot open", errno);
+LineReader::LineReader(const std::filesystem::path& path)
+    : where_(path == "-" ? "standard input" : path.string()), fd_(path == "-" ? STDIN_FILENO : -1) {
+  if (fd_ < 0) fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd_ < 0) Fail(where_, "cannot open", errno);
 }
 
-PromptFile::~PromptFile() { close(fd_); }
+LineReader::~LineReader() {
+  if (fd_ != STDIN_FILENO) close(fd_);
+}
 
-void PromptFile::Rewind() {
-  if (lseek(fd_, 0, SEEK_SET) < 0) Fail(path_, "cannot read", errno);
+void LineReader::Rewind() {
+  if (lseek(fd_, 0, SEEK_SET) < 0) Fail(where_, "cannot read", errno);
   buffer_.clear();
   begin_ = 0;
   number_ = 0;
   end_ = false;
 }
 
-bool PromptFile::Fill() {
+bool LineReader::Fill() {
   buffer_.erase(0, begin_);
   begin_ = 0;
   const size_t have = buffer_.size();
@@ -54,12 +49,12 @@ bool PromptFile::Fill() {
     n = read(fd_, buffer_.data() + have, kPiece);
   } while (n < 0 && errno == EINTR);
   buffer_.resize(have + (n > 0 ? static_cast<size_t>(n) : 0));
-  if (n < 0) Fail(path_, "cannot read", errno);
+  if (n < 0) Fail(where_, "cannot read", errno);
   end_ = n == 0;
   return !end_;
 }
 
-std::optional<FileLine> PromptFile::Next() {
+std::optional<FileLine> LineReader::Next() {
   while (true) {
     FileLine line = {.number = ++number_, .text = {}, .too_long = false};
     size_t looked_at = 0;  // bytes of the line without a line end
@@ -86,6 +81,15 @@ std::optional<FileLine> PromptFile::Next() {
     }
     if (line.text.find_first_not_of(" \t\r") != std::string_view::npos) return line;
   }
+}
+
+void RequireRegularFile(const std::filesystem::path& path, const std::string& expected) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) Fail(path.string(), "cannot open", errno);
+  if (S_ISREG(info.st_mode)) return;
+  throw Error({.where = path.string(),
+               .what = S_ISDIR(info.st_mode) ? "is a folder" : "is no regular file",
+               .expected = expected});
 }
 
 }  // namespace stablelm

@@ -1,9 +1,13 @@
-// A file of prompts, line by line: whatever its ends of lines, and however long.
-#include "generate/batch/prompt_file.h"
+// The lines of a file: whatever its line ends, and however long.
+#include "base/line_reader.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
+#include <thread>
 
 #include "base/error.h"
 #include "temp_folder.h"
@@ -19,14 +23,14 @@ struct Line {
   bool operator==(const Line&) const = default;
 };
 
-class PromptFileTest : public testing::Test {
+class LineReaderTest : public testing::Test {
  protected:
   fs::path Write(const std::string& bytes) const {
-    const fs::path path = temp_.path() / "prompts.jsonl";
+    const fs::path path = temp_.path() / "lines.txt";
     std::ofstream(path, std::ios::binary) << bytes;
     return path;
   }
-  static std::vector<Line> All(PromptFile& file) {
+  static std::vector<Line> All(LineReader& file) {
     std::vector<Line> lines;
     while (const auto line = file.Next()) {
       lines.push_back({line->number, line->too_long ? "too long" : std::string(line->text)});
@@ -34,7 +38,7 @@ class PromptFileTest : public testing::Test {
     return lines;
   }
   std::vector<Line> Lines(const std::string& bytes) const {
-    PromptFile file(Write(bytes));
+    LineReader file(Write(bytes));
     const std::vector<Line> lines = All(file);
     file.Rewind();
     EXPECT_EQ(All(file), lines);
@@ -43,7 +47,7 @@ class PromptFileTest : public testing::Test {
   const TempFolder temp_;
 };
 
-TEST_F(PromptFileTest, LinesThatAreNotBlank) {
+TEST_F(LineReaderTest, LinesThatAreNotBlank) {
   EXPECT_EQ(Lines(""), (std::vector<Line>{}));
   EXPECT_EQ(Lines("\n \t\r\n\n"), (std::vector<Line>{}));
   EXPECT_EQ(Lines("a\nb\n"), (std::vector<Line>{{1, "a"}, {2, "b"}}));
@@ -53,24 +57,54 @@ TEST_F(PromptFileTest, LinesThatAreNotBlank) {
 }
 
 // Around the size of the pieces in which it is read (256 KiB).
-TEST_F(PromptFileTest, LinesOverManyPieces) {
+TEST_F(LineReaderTest, LinesOverManyPieces) {
   for (const size_t length : {size_t{262142}, size_t{262143}, size_t{262144}, size_t{262145}, size_t{900000}}) {
     const std::string x(length, 'x');
     EXPECT_EQ(Lines(x + "\n" + x + "\n\nend"), (std::vector<Line>{{1, x}, {2, x}, {4, "end"}})) << length;
   }
 }
 
-TEST_F(PromptFileTest, ALineThatIsTooLongIsSaidToBeAndTheRestIsThere) {
-  const std::string x(PromptFile::kMostLineBytes + 1, 'x');
+TEST_F(LineReaderTest, ALineThatIsTooLongIsSaidToBeAndTheRestIsThere) {
+  const std::string x(LineReader::kMostLineBytes + 1, 'x');
   EXPECT_EQ(Lines("a\n" + x + "\nb\n"), (std::vector<Line>{{1, "a"}, {2, "too long"}, {3, "b"}}));
   EXPECT_EQ(Lines("a\n" + x + x.substr(0, 1000000)), (std::vector<Line>{{1, "a"}, {2, "too long"}}));
   EXPECT_EQ(Lines(x.substr(1) + "\nb"), (std::vector<Line>{{1, x.substr(1)}, {2, "b"}}));  // just not
 }
 
-TEST_F(PromptFileTest, RefusesWhatIsNoFile) {
-  EXPECT_THROW(PromptFile(temp_.path() / "nowhere"), Error);
-  EXPECT_THROW(PromptFile{temp_.path()}, Error);
-  EXPECT_THROW(PromptFile("/dev/null"), Error);
+TEST_F(LineReaderTest, RefusesWhatIsNoFile) {
+  EXPECT_THROW(LineReader(temp_.path() / "nowhere"), Error);
+  EXPECT_THROW(LineReader(temp_.path()).Next(), Error);
+  EXPECT_THROW(RequireRegularFile(temp_.path() / "nowhere", "a file"), Error);
+  EXPECT_THROW(RequireRegularFile(temp_.path(), "a file"), Error);
+  EXPECT_THROW(RequireRegularFile("/dev/null", "a file"), Error);
+  EXPECT_NO_THROW(RequireRegularFile(Write(""), "a file"));
+}
+
+// A pipe gives its lines as they come, and cannot go back.
+TEST_F(LineReaderTest, ReadsAPipeOnce) {
+  const fs::path path = temp_.path() / "pipe";
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  std::thread writer([&] { std::ofstream(path) << "a\n\nb" << std::flush << "c\nd"; });
+  {
+    LineReader reader(path);
+    EXPECT_EQ(All(reader), (std::vector<Line>{{1, "a"}, {3, "bc"}, {4, "d"}}));
+    EXPECT_THROW(reader.Rewind(), Error);
+  }
+  writer.join();
+}
+
+TEST_F(LineReaderTest, ADashIsStandardInput) {
+  const int old = dup(STDIN_FILENO);
+  const int file = open(Write("a\nb\n").c_str(), O_RDONLY);
+  ASSERT_EQ(dup2(file, STDIN_FILENO), STDIN_FILENO);
+  {
+    LineReader reader("-");
+    EXPECT_EQ(All(reader), (std::vector<Line>{{1, "a"}, {2, "b"}}));
+  }
+  EXPECT_NE(fcntl(STDIN_FILENO, F_GETFD), -1);  // still open
+  dup2(old, STDIN_FILENO);
+  close(file);
+  close(old);
 }
 
 }  // namespace
