@@ -56,4 +56,8 @@ bool ForgetInterrupt() {
 bool Interrupted() { return interrupted.load(std::memory_order_relaxed); }
 const std::atomic<bool>& InterruptFlag() { return interrupted; }
 
+void ThrowIfInterrupted() {
+  if (Interrupted()) throw InterruptedExit();
+}
+
 }  // namespace stablelm

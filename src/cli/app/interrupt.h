@@ -30,5 +30,7 @@ bool ForgetInterrupt();
 
 // Thrown by a command that was interrupted and has nothing more to print: the program ends quietly with exit code 130.
 struct InterruptedExit {};
+// For work below the command line that calls back now and then.
+void ThrowIfInterrupted();
 
 }  // namespace stablelm

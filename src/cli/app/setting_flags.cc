@@ -14,6 +14,7 @@ constexpr struct {
               {"greedy", "--greedy"},
               {"invalid_utf8", "--invalid-utf8"},
               {"output", "--output"},
+              {"probe_size", "--size"},
               {"prompt_template", "--template"},
               {"quantize", "--quantize"},
               {"stop_ids", "--stop-id"},

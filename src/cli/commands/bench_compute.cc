@@ -8,7 +8,8 @@
 #include "cli/app/commands.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
-#include "cli/commands/machine_speed.h"
+#include "cli/commands/bench_text.h"
+#include "ops/probe/machine_speed.h"
 
 namespace stablelm {
 namespace {
@@ -35,7 +36,9 @@ class BenchCompute : public Command {
   int Run(Output& out) override {
     const InterruptGuard guard;
     ThreadPool pool(common.threads);
-    Print(MeasureCompute(pool, samples_, out.show_progress()), out);
+    Print(MeasureCompute(
+              pool, {.samples = samples_, .show_progress = out.show_progress(), .before_sample = ThrowIfInterrupted}),
+          out);
     return kExitOk;
   }
 

@@ -10,7 +10,8 @@
 #include "cli/app/commands.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
-#include "cli/commands/machine_speed.h"
+#include "cli/commands/bench_text.h"
+#include "ops/probe/machine_speed.h"
 #include "ops/simd.h"
 
 namespace stablelm {
@@ -52,7 +53,10 @@ class BenchMemory : public Command {
   int Run(Output& out) override {
     const InterruptGuard guard;
     ThreadPool pool(common.threads);
-    Print(MeasureMemory(pool, bytes_, samples_, out.show_progress()), out);
+    Print(
+        MeasureMemory(pool, bytes_,
+                      {.samples = samples_, .show_progress = out.show_progress(), .before_sample = ThrowIfInterrupted}),
+        out);
     return kExitOk;
   }
 

@@ -6,11 +6,13 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "cli/app/commands.h"
+#include "cli/app/interrupt.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"
-#include "cli/commands/machine_speed.h"
-#include "cli/commands/model_speed.h"
+#include "cli/commands/bench_text.h"
+#include "eval/model_speed.h"
 #include "ops/kv_layout.h"
+#include "ops/probe/machine_speed.h"
 #include "ops/simd.h"
 
 namespace stablelm {
@@ -95,8 +97,10 @@ class BenchModel : public Command {
     ModelOfCommand model(common, out);
     const std::vector<SpeedCase> cases = Cases(model.config());
     ThreadPool pool(common.threads);
-    memory_ = MeasureMemory(pool, uint64_t{1} << 29, 5, out.show_progress());
-    compute_ = MeasureComputeInUse(pool, 5);
+    const ProbeOptions probe = {
+        .samples = 5, .show_progress = out.show_progress(), .before_sample = ThrowIfInterrupted};
+    memory_ = MeasureMemory(pool, uint64_t{1} << 29, probe);
+    compute_ = MeasureComputeInUse(pool, probe);
     model.Load(ModelSpeed::ShapeOf(common.kv, cases, pool.NumThreads()), false);
     ModelSpeed speed(model.model(), common.kv, cases, model.pool());
     std::vector<CaseSpeed> speeds;

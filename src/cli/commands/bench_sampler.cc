@@ -12,7 +12,7 @@
 #include "cli/app/commands.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
-#include "cli/commands/sampling.h"
+#include "cli/commands/bench_text.h"
 #include "generate/sampling/sampler.h"
 #include "generate/settings/settings.h"
 #include "ops/simd.h"
@@ -118,7 +118,7 @@ class BenchSampler : public Command {
     int64_t generated = 0;
     std::vector<double> microseconds;
     for (uint64_t sample = 0; sample <= samples_; ++sample) {
-      if (Interrupted()) throw InterruptedExit();
+      ThrowIfInterrupted();
       const double start = ProcessorSeconds();
       for (const std::vector<float>& row : rows) sampler.Choose(row, ids, generated++, workspace);
       if (sample > 0) microseconds.push_back((ProcessorSeconds() - start) * 1e6 / static_cast<double>(rows.size()));

@@ -9,7 +9,8 @@
 #include "cli/app/interrupt.h"
 #include "cli/app/load_tokenizer.h"
 #include "cli/app/options.h"
-#include "cli/commands/tokenizer_speed.h"
+#include "cli/commands/bench_text.h"
+#include "tokenizer/tokenizer_speed.h"
 
 namespace stablelm {
 namespace {
@@ -55,11 +56,11 @@ class BenchTokenizer : public Command {
                                                        : Tokenizer::FromFile(tokenizer_file_);
       STABLELM_CHECK(loaded.size() == tokenizer.size());
     };
-    const Samples load = MeasureLoad(load_again, samples_);
+    const Samples load = MeasureLoad(load_again, samples_, ThrowIfInterrupted);
     std::vector<TextSpeed> speeds;
     for (const TimedTexts& texts : all) {
       out.Note(texts.name + " ...");
-      speeds.push_back(MeasureTexts(tokenizer, texts, samples_, common.threads));
+      speeds.push_back(MeasureTexts(tokenizer, texts, common.threads, samples_, ThrowIfInterrupted));
     }
     out.json() ? PrintJson(load, all, speeds, out) : Print(load, all, speeds, out);
     return kExitOk;

@@ -128,16 +128,10 @@ class Convert : public Command {
                Output& out) const {
     ThreadPool pool(common.threads);
     Progress progress("converting", SourceBytes(model), Progress::Unit::kBytes, out.show_progress());
-    CopyTensors(model,
-                {.types = types,
-                 .qkv_order = order,
-                 .pool = &pool,
-                 .progress = &progress,
-                 .checkpoint =
-                     [] {
-                       if (Interrupted()) throw InterruptedExit();
-                     }},
-                sink);
+    CopyTensors(
+        model,
+        {.types = types, .qkv_order = order, .pool = &pool, .progress = &progress, .checkpoint = ThrowIfInterrupted},
+        sink);
   }
 
   uint64_t WriteGguf(const ModelFolder& model, const std::vector<DType>& types, Output& out) const {

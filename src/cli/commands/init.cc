@@ -160,7 +160,7 @@ class Init : public Command {
       slices.emplace_back(kSliceElements, "the buffer of a thread");
     }
     pool.ForEach(pieces.size(), [&](size_t index, size_t worker) {
-      if (Interrupted()) throw InterruptedExit();
+      ThrowIfInterrupted();
       const Piece& piece = pieces[index];
       const Draw draw = DrawOf(writer.table()[piece.entry].kind, config);
       std::byte* bytes = buffers[worker].data();

@@ -260,10 +260,7 @@ class Quantize : public Command {
          .qkv_order = QkvOrder::kStacked,
          .pool = &pool,
          .progress = &progress,
-         .checkpoint =
-             [] {
-               if (Interrupted()) throw InterruptedExit();
-             }},
+         .checkpoint = ThrowIfInterrupted},
         [&](size_t entry, uint64_t offset, std::span<const std::byte> bytes) { writer.WriteAt(entry, offset, bytes); });
     progress.Finish();
     write_s_ = SecondsSince(start);

@@ -1,11 +1,10 @@
-// Timing of a piece of work: warm up, several samples, median and spread.
+// Timing of repeated work: after a warm-up several samples, of which the median counts and the spread is shown.
 #pragma once
 
 #include <time.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <string>
+#include <functional>
 #include <vector>
 
 namespace stablelm {
@@ -14,6 +13,7 @@ struct Samples {
   double median = 0, min = 0, max = 0;
 };
 
+// At least one value.
 inline Samples Summarize(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const size_t n = values.size();
@@ -21,18 +21,14 @@ inline Samples Summarize(std::vector<double> values) {
   return {median, values.front(), values.back()};
 }
 
+// Measurements call it before each sample; what it throws ends them.
+using BeforeSample = std::function<void()>;
+
 // Processor time of this process: for work of one thread, which other programs disturb less by this clock.
 inline double ProcessorSeconds() {
   timespec t{};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
   return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
-}
-
-// "(1.5 to 2.5)"
-inline std::string Range(const Samples& s) {
-  char text[64];
-  std::snprintf(text, sizeof text, "(%.1f to %.1f)", s.min, s.max);
-  return text;
 }
 
 }  // namespace stablelm

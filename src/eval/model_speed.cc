@@ -1,4 +1,4 @@
-#include "cli/commands/model_speed.h"
+#include "eval/model_speed.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,18 +1,14 @@
 // What this machine can do, measured: reading memory and multiplying, the speeds that the model's are judged by.
-//
-// Ctrl-C ends a measurement with InterruptedExit; the caller holds the InterruptGuard.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "base/repeated_timing.h"
 #include "base/thread_pool.h"
-#include "cli/commands/sampling.h"
 
 namespace stablelm {
-
-std::string ThreadsText(size_t n_threads);  // "1 thread", "2 threads"
 
 struct ReadSpeed {
   size_t streams = 0;         // per thread
@@ -25,8 +21,15 @@ struct MemorySpeed {
   std::vector<ReadSpeed> ways;
   size_t best = 0;
 };
-// Every way to read, `samples` times each after one that warms up. Throws Error when `bytes` do not fit into memory.
-MemorySpeed MeasureMemory(ThreadPool& pool, uint64_t bytes, uint64_t samples, bool show_progress);
+// How to measure.
+struct ProbeOptions {
+  uint64_t samples = 1;  // of each speed, after one that warms up
+  bool show_progress = false;
+  BeforeSample before_sample = [] {};
+};
+
+// Every way to read. Throws Error when `bytes` do not fit into memory.
+MemorySpeed MeasureMemory(ThreadPool& pool, uint64_t bytes, const ProbeOptions& options);
 
 // All threads at once, as the work that is judged by it: the clock may be lower than with one.
 struct ComputeSpeed {
@@ -38,8 +41,8 @@ struct ComputeSpeed {
   Samples int8_gops = {};  // unsigned times signed bytes, added up in 32 bits; zero where the target has no instruction
 };
 // Of every target that this machine can run, best first.
-std::vector<ComputeSpeed> MeasureCompute(ThreadPool& pool, uint64_t samples, bool show_progress);
-// Of the target in use alone.
-ComputeSpeed MeasureComputeInUse(ThreadPool& pool, uint64_t samples);
+std::vector<ComputeSpeed> MeasureCompute(ThreadPool& pool, const ProbeOptions& options);
+// Of the target in use alone; no progress is shown.
+ComputeSpeed MeasureComputeInUse(ThreadPool& pool, const ProbeOptions& options);
 
 }  // namespace stablelm

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "base/repeated_timing.h"
 #include "base/thread_pool.h"
-#include "cli/commands/sampling.h"
 #include "model/transformer.h"
 
 namespace stablelm {

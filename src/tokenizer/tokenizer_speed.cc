@@ -1,4 +1,4 @@
-#include "cli/commands/tokenizer_speed.h"
+#include "tokenizer/tokenizer_speed.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,7 +9,6 @@
 #include "base/stopwatch.h"
 #include "base/thread_pool.h"
 #include "base/utf8.h"
-#include "cli/app/interrupt.h"
 
 namespace stablelm {
 namespace {
@@ -19,16 +18,24 @@ constexpr size_t kMegabyte = 1000000;
 double WallSeconds() { return SecondsBetween({}, Clock::now()); }
 
 // Seconds of each sample, after one that is not counted.
-std::vector<double> Time(const std::function<void()>& work, uint64_t samples, double now()) {
-  std::vector<double> seconds;
-  for (uint64_t sample = 0; sample <= samples; ++sample) {
-    if (Interrupted()) throw InterruptedExit();
-    const double start = now();
-    work();
-    if (sample > 0) seconds.push_back(std::max(now() - start, 1e-9));  // the clock may stand still
+class Timer {
+ public:
+  Timer(uint64_t samples, const BeforeSample& before_sample) : samples_(samples), before_sample_(before_sample) {}
+  std::vector<double> Time(const std::function<void()>& work, double now()) const {
+    std::vector<double> seconds;
+    for (uint64_t sample = 0; sample <= samples_; ++sample) {
+      before_sample_();
+      const double start = now();
+      work();
+      if (sample > 0) seconds.push_back(std::max(now() - start, 1e-9));  // the clock may stand still
+    }
+    return seconds;
   }
-  return seconds;
-}
+
+ private:
+  uint64_t samples_;
+  const BeforeSample& before_sample_;
+};
 
 Samples Rate(std::vector<double> seconds, size_t bytes) {
   for (double& s : seconds) s = static_cast<double>(bytes) / s / 1e6;
@@ -45,13 +52,15 @@ TimedTexts Repeated(const std::string& name, std::string_view unit, size_t times
 
 }  // namespace
 
-Samples MeasureLoad(const std::function<void()>& load, uint64_t samples) {
-  std::vector<double> times = Time(load, samples, ProcessorSeconds);
+Samples MeasureLoad(const std::function<void()>& load, uint64_t samples, const BeforeSample& before_sample) {
+  std::vector<double> times = Timer(samples, before_sample).Time(load, ProcessorSeconds);
   for (double& t : times) t *= 1e3;
   return Summarize(std::move(times));
 }
 
-TextSpeed MeasureTexts(const Tokenizer& tokenizer, const TimedTexts& texts, uint64_t samples, size_t threads) {
+TextSpeed MeasureTexts(const Tokenizer& tokenizer, const TimedTexts& texts, size_t threads, uint64_t samples,
+                       const BeforeSample& before_sample) {
+  const Timer timer(samples, before_sample);
   TextSpeed speed;
   for (const std::string& text : texts.texts) speed.bytes += text.size();
   std::vector<std::vector<int32_t>> ids(texts.texts.size());
@@ -62,7 +71,7 @@ TextSpeed MeasureTexts(const Tokenizer& tokenizer, const TimedTexts& texts, uint
       encoder.Encode(texts.texts[i], {}, ids[i]);
     }
   };
-  speed.encode = Rate(Time(encode, samples, ProcessorSeconds), speed.bytes);
+  speed.encode = Rate(timer.Time(encode, ProcessorSeconds), speed.bytes);
   std::string list;
   for (const std::vector<int32_t>& one : ids) {
     speed.tokens += one.size();
@@ -79,20 +88,20 @@ TextSpeed MeasureTexts(const Tokenizer& tokenizer, const TimedTexts& texts, uint
       encoder.EncodeWithOffsets(text, {}, out);
     }
   };
-  speed.with_offsets = Rate(Time(encode_with_offsets, samples, ProcessorSeconds), speed.bytes);
+  speed.with_offsets = Rate(timer.Time(encode_with_offsets, ProcessorSeconds), speed.bytes);
   size_t decoded = 0;
   const auto decode = [&] {
     decoded = 0;
     for (const std::vector<int32_t>& one : ids) decoded += tokenizer.Decode(one).size();
   };
-  const std::vector<double> decoding = Time(decode, samples, ProcessorSeconds);
+  const std::vector<double> decoding = timer.Time(decode, ProcessorSeconds);
   speed.decode = Rate(decoding, decoded);
   if (texts.texts.size() == 1) return speed;  // nothing to spread
   const std::vector<std::string_view> views(texts.texts.begin(), texts.texts.end());
   for (size_t n = 1; n <= threads; n *= 2) {
     ThreadPool pool(n);
     const auto batch = [&] { tokenizer.EncodeBatch(views, {}, pool); };
-    speed.batches.push_back({.threads = n, .mb_per_s = Rate(Time(batch, samples, WallSeconds), speed.bytes)});
+    speed.batches.push_back({.threads = n, .mb_per_s = Rate(timer.Time(batch, WallSeconds), speed.bytes)});
   }
   return speed;
 }

@@ -1,4 +1,4 @@
-#include "cli/commands/machine_speed.h"
+#include "ops/probe/machine_speed.h"
 
 #include <algorithm>
 
@@ -7,7 +7,6 @@
 #include "base/progress.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
-#include "cli/app/interrupt.h"
 #include "ops/probe/machine_probe.h"
 #include "ops/simd.h"
 
@@ -31,7 +30,7 @@ class MemoryToRead {
         mixes_(pool.NumThreads()) {
     const size_t total = distance_ * pool.NumThreads();
     if (total > AvailableMemory()) {
-      throw Error({.where = "--size",
+      throw Error({.where = "`probe_size`",
                    .what = "does not fit into memory",
                    .found = HumanBytes(total),
                    .expected = "at most " + HumanBytes(AvailableMemory())});
@@ -63,7 +62,7 @@ class MemoryToRead {
 
 // `run` does `rounds` rounds on one thread and returns what it counts.
 template <class Run>
-Samples MeasureRate(ThreadPool& pool, uint64_t samples, Progress& progress, const Run& run) {
+Samples MeasureRate(ThreadPool& pool, const ProbeOptions& options, Progress& progress, const Run& run) {
   std::vector<double> work(pool.NumThreads());
   const auto time = [&](size_t rounds) {
     const auto start = Clock::now();
@@ -75,8 +74,8 @@ Samples MeasureRate(ThreadPool& pool, uint64_t samples, Progress& progress, cons
   while (seconds < 0.02) seconds = time(rounds *= 2);  // and this warms up
   rounds = std::max<size_t>(rounds, static_cast<size_t>(static_cast<double>(rounds) * 0.1 / seconds));
   std::vector<double> speeds;
-  for (uint64_t sample = 0; sample < samples; ++sample) {
-    if (Interrupted()) throw InterruptedExit();
+  for (uint64_t sample = 0; sample < options.samples; ++sample) {
+    options.before_sample();
     seconds = time(rounds);
     double done = 0;
     for (const double w : work) done += w;
@@ -86,15 +85,27 @@ Samples MeasureRate(ThreadPool& pool, uint64_t samples, Progress& progress, cons
   return Summarize(speeds);
 }
 
-ComputeSpeed MeasureTarget(ThreadPool& pool, uint64_t samples, Progress& progress) {
+// Selects the target again that was in use, also when a measurement is ended.
+class TargetRestorer {
+ public:
+  explicit TargetRestorer(const std::string& target) : target_(target) {}
+  TargetRestorer(const TargetRestorer&) = delete;
+  TargetRestorer& operator=(const TargetRestorer&) = delete;
+  ~TargetRestorer() { SelectSimdTarget(target_); }
+
+ private:
+  const std::string& target_;
+};
+
+ComputeSpeed MeasureTarget(ThreadPool& pool, const ProbeOptions& options, Progress& progress) {
   ComputeSpeed speed{.target = SimdTargetInUse(), .lanes = SimdLanes()};
   speed.fp32_gflops =
-      MeasureRate(pool, samples, progress, [](size_t rounds) { return RunMultiplyAdds(rounds).operations; });
+      MeasureRate(pool, options, progress, [](size_t rounds) { return RunMultiplyAdds(rounds).operations; });
   const auto where_there_is_one = [&](ProbeWork (*run)(size_t rounds)) {
     if (run(1).operations > 0) {
-      return MeasureRate(pool, samples, progress, [run](size_t rounds) { return run(rounds).operations; });
+      return MeasureRate(pool, options, progress, [run](size_t rounds) { return run(rounds).operations; });
     }
-    progress.Add(samples);
+    progress.Add(options.samples);
     return Samples{};
   };
   speed.bf16_gflops = where_there_is_one(RunBf16Products);
@@ -104,12 +115,8 @@ ComputeSpeed MeasureTarget(ThreadPool& pool, uint64_t samples, Progress& progres
 
 }  // namespace
 
-std::string ThreadsText(size_t n_threads) {
-  return std::to_string(n_threads) + (n_threads == 1 ? " thread" : " threads");
-}
-
-MemorySpeed MeasureMemory(ThreadPool& pool, uint64_t bytes, uint64_t samples, bool show_progress) {
-  Progress progress("reading", 2 * kWays * (samples + 1), Progress::Unit::kItems, show_progress);
+MemorySpeed MeasureMemory(ThreadPool& pool, uint64_t bytes, const ProbeOptions& options) {
+  Progress progress("reading", 2 * kWays * (options.samples + 1), Progress::Unit::kItems, options.show_progress);
   MemorySpeed speed;
   for (const bool huge_pages : {false, true}) {
     MemoryToRead memory(pool, bytes, huge_pages);
@@ -117,8 +124,8 @@ MemorySpeed MeasureMemory(ThreadPool& pool, uint64_t bytes, uint64_t samples, bo
     for (const size_t streams : kStreamCounts) {
       for (const auto& prefetch : kPrefetches) {
         std::vector<double> speeds;
-        for (uint64_t sample = 0; sample <= samples; ++sample) {
-          if (Interrupted()) throw InterruptedExit();
+        for (uint64_t sample = 0; sample <= options.samples; ++sample) {
+          options.before_sample();
           const double seconds = memory.Seconds(streams, prefetch.distance);
           // The first one warms up.
           if (sample > 0) speeds.push_back(static_cast<double>(memory.bytes()) / seconds * 1e-9);
@@ -134,24 +141,24 @@ MemorySpeed MeasureMemory(ThreadPool& pool, uint64_t bytes, uint64_t samples, bo
   return speed;
 }
 
-std::vector<ComputeSpeed> MeasureCompute(ThreadPool& pool, uint64_t samples, bool show_progress) {
+std::vector<ComputeSpeed> MeasureCompute(ThreadPool& pool, const ProbeOptions& options) {
   const std::string in_use = SimdTargetInUse();
+  const TargetRestorer restorer(in_use);
   const std::vector<std::string> targets = UsableSimdTargets();
-  Progress progress("multiplying", 3 * targets.size() * samples, Progress::Unit::kItems, show_progress);
+  Progress progress("multiplying", 3 * targets.size() * options.samples, Progress::Unit::kItems, options.show_progress);
   std::vector<ComputeSpeed> speeds;
   for (const std::string& target : targets) {
     SelectSimdTarget(target);
-    speeds.push_back(MeasureTarget(pool, samples, progress));
+    speeds.push_back(MeasureTarget(pool, options, progress));
     speeds.back().in_use = target == in_use;
   }
-  SelectSimdTarget(in_use);
   progress.Finish();
   return speeds;
 }
 
-ComputeSpeed MeasureComputeInUse(ThreadPool& pool, uint64_t samples) {
-  Progress silent("multiplying", 3 * samples, Progress::Unit::kItems, false);
-  ComputeSpeed speed = MeasureTarget(pool, samples, silent);
+ComputeSpeed MeasureComputeInUse(ThreadPool& pool, const ProbeOptions& options) {
+  Progress silent("multiplying", 3 * options.samples, Progress::Unit::kItems, false);
+  ComputeSpeed speed = MeasureTarget(pool, options, silent);
   speed.in_use = true;
   return speed;
 }

@@ -1,8 +1,7 @@
 // How fast a tokenizer is: loading, encoding, decoding, texts over threads.
 //
 // Work of one thread is timed by the processor time of the process, which other programs disturb less; that of several
-// threads by the clock on the wall. Every sample starts with an empty cache of pieces. Ctrl-C ends a measurement with
-// InterruptedExit; the caller holds the InterruptGuard.
+// threads by the clock on the wall. Every sample starts with an empty cache of pieces.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/commands/sampling.h"
+#include "base/repeated_timing.h"
 #include "tokenizer/tokenizer.h"
 
 namespace stablelm {
@@ -35,8 +34,10 @@ struct TextSpeed {
 };
 
 // Milliseconds of `load`.
-Samples MeasureLoad(const std::function<void()>& load, uint64_t samples);
-TextSpeed MeasureTexts(const Tokenizer& tokenizer, const TimedTexts& texts, uint64_t samples, size_t threads);
+Samples MeasureLoad(const std::function<void()>& load, uint64_t samples, const BeforeSample& before_sample);
+// Spread over up to `threads` threads.
+TextSpeed MeasureTexts(const Tokenizer& tokenizer, const TimedTexts& texts, size_t threads, uint64_t samples,
+                       const BeforeSample& before_sample);
 
 // A megabyte of the tokenizer's own tokens, those with low ids more often, as merges are learned: always the same.
 TimedTexts TextOfTokens(const Tokenizer& tokenizer);

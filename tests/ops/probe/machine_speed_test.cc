@@ -1,0 +1,48 @@
+// Not how fast the machine is, but that everything is measured, and that a measurement can be ended.
+#include "ops/probe/machine_speed.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "ops/simd.h"
+
+namespace stablelm {
+namespace {
+
+TEST(MachineSpeed, MeasuresEveryWayToRead) {
+  ThreadPool pool(2);
+  int calls = 0;
+  const MemorySpeed speed = MeasureMemory(pool, 1 << 16, {.samples = 2, .before_sample = [&] { ++calls; }});
+  EXPECT_EQ(speed.bytes, uint64_t{1} << 16);
+  ASSERT_EQ(speed.ways.size(), 24u);  // 2 kinds of pages, 4 numbers of streams, 3 distances
+  EXPECT_EQ(calls, 24 * 3);
+  for (const ReadSpeed& way : speed.ways) {
+    EXPECT_GT(way.gb_per_s.min, 0);
+    EXPECT_LE(way.gb_per_s.median, speed.ways[speed.best].gb_per_s.median);
+  }
+}
+
+TEST(MachineSpeed, MeasuresTheTargetInUse) {
+  ThreadPool pool(1);
+  const ComputeSpeed speed = MeasureComputeInUse(pool, {.samples = 1});
+  EXPECT_EQ(speed.target, SimdTargetInUse());
+  EXPECT_TRUE(speed.in_use);
+  EXPECT_GT(speed.fp32_gflops.median, 0);
+}
+
+TEST(MachineSpeed, ASampleThatThrowsEndsTheMeasurement) {
+  ThreadPool pool(1);
+  const std::string target = SimdTargetInUse();
+  const ProbeOptions options = {.samples = 1, .before_sample = [] { throw 7; }};
+  EXPECT_THROW(MeasureMemory(pool, 1 << 16, options), int);
+  EXPECT_THROW(MeasureCompute(pool, options), int);
+  EXPECT_EQ(SimdTargetInUse(), target);
+}
+
+TEST(MachineSpeed, RefusesMoreThanThereIs) {
+  ThreadPool pool(1);
+  EXPECT_THROW(MeasureMemory(pool, uint64_t{1} << 60, {.samples = 1}), Error);
+}
+
+}  // namespace
+}  // namespace stablelm
