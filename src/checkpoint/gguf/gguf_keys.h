@@ -29,6 +29,7 @@ struct CarriedFile {
   std::string_view key;   // "tokenizer.huggingface.json"
 };
 std::span<const CarriedFile> CarriedFiles();
+inline constexpr size_t kMaxCarriedBytes = size_t{256} << 20;  // of one of them
 
 // "blk.3.attn_qkv.weight": the name of a tensor of the weight table in GGUF. Its rows of QKV are QkvOrder::kStacked.
 std::string GgufTensorName(const WeightEntry& entry);

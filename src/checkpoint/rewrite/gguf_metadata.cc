@@ -10,8 +10,6 @@
 namespace stablelm {
 namespace {
 
-constexpr size_t kMaxCarriedBytes = size_t{256} << 20;
-
 std::string Trimmed(std::string_view text) {
   constexpr std::string_view kSpace = " \t\r\"'";
   const size_t first = text.find_first_not_of(kSpace);
@@ -101,6 +99,14 @@ GgufMetadata GgufMetadataOf(const ModelFolder& model) {
     metadata.Remove(key);
   }
   return metadata;
+}
+
+std::vector<GgufTensorEntry> GgufTensors(const ModelFolder& model, const std::vector<DType>& types) {
+  std::vector<GgufTensorEntry> tensors;
+  for (size_t i = 0; i < types.size(); ++i) {
+    tensors.push_back({GgufTensorName(model.table()[i]), types[i], model.table()[i].shape});
+  }
+  return tensors;
 }
 
 uint32_t GgufFileTypeOf(DType type) {

@@ -1,9 +1,10 @@
-// The keys of a GGUF file that is made from a model: its shape and tokenizer as llama.cpp reads them, its small files
-// whole, and who made it under which licence.
+// The keys and tensors of a GGUF file that is made from a model: its shape and tokenizer as llama.cpp reads them, its
+// small files whole, and who made it under which licence.
 #pragma once
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "checkpoint/gguf/gguf_writer.h"
 #include "checkpoint/model_folder.h"
@@ -19,6 +20,9 @@ inline constexpr std::string_view kQualityKeys = "stablelm.check.";
 // alignment, what a check of these weights said). Throws Error when the tokenizer cannot be read or does not fit the
 // model.
 GgufMetadata GgufMetadataOf(const ModelFolder& model);
+
+// The tensors of a GGUF file of the model. `types` [table]
+std::vector<GgufTensorEntry> GgufTensors(const ModelFolder& model, const std::vector<DType>& types);
 
 // "general.file_type" of llama.cpp for files whose matrices are all of a type of floats.
 uint32_t GgufFileTypeOf(DType type);

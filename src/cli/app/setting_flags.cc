@@ -12,7 +12,9 @@ constexpr struct {
               {"check_weights", "--check-weights"},
               {"context_policy", "--context-policy", true},
               {"greedy", "--greedy"},
+              {"imatrix", "--imatrix"},
               {"invalid_utf8", "--invalid-utf8"},
+              {"max_kl", "--max-kl"},
               {"output", "--output"},
               {"probe_size", "--size"},
               {"prompt_template", "--template"},
@@ -22,6 +24,7 @@ constexpr struct {
               {"temperature", "--temperature", true},
               {"tensor", "--tensor"},
               {"top_k", "--top-k", true},
+              {"type", "--type"},
               {"weights", "--dtype"}};
 
 // The text with the user's words for the settings.

@@ -1,5 +1,4 @@
 // stablelm convert: a model from one kind of file to another, the same numbers in both.
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -7,9 +6,8 @@
 #include "base/stopwatch.h"
 #include "base/system.h"
 #include "checkpoint/gguf/gguf_keys.h"
-#include "checkpoint/gguf/gguf_tokenizer.h"
-#include "checkpoint/huggingface/tokenizer_writer.h"
 #include "checkpoint/huggingface/writer.h"
+#include "checkpoint/rewrite/conversion.h"
 #include "checkpoint/rewrite/gguf_metadata.h"
 #include "checkpoint/rewrite/tensor_copy.h"
 #include "cli/app/commands.h"
@@ -20,8 +18,6 @@ namespace stablelm {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr size_t kMaxCarriedBytes = size_t{256} << 20;
 
 class Convert : public Command {
  public:
@@ -67,7 +63,7 @@ class Convert : public Command {
 
     const InterruptGuard guard;
     const auto start = Clock::now();
-    const std::vector<DType> types = to_gguf ? GgufTypes(*model) : FolderTypes(*model);
+    const std::vector<DType> types = to_gguf ? TypesInGguf(*model, dtype_) : TypesInFolder(*model, dtype_);
     const uint64_t bytes = to_gguf ? WriteGguf(*model, types, out) : WriteFolder(*model, types, out);
     if (Interrupted()) out.Note("the interrupt came when the work was done");
     Report(*model, to_gguf, bytes, SecondsSince(start), out);
@@ -75,55 +71,6 @@ class Convert : public Command {
   }
 
  private:
-  DType MatrixType(const StoredTensor& tensor, bool keep_quantized) const {
-    const DType stored = *tensor.dtype;
-    if (dtype_) return *dtype_;
-    if (IsQuantized(stored)) return keep_quantized ? stored : DType::kF32;
-    return stored == DType::kF64 ? DType::kF32 : stored;
-  }
-
-  // llama.cpp adds and multiplies with norms and biases in fp32 only.
-  std::vector<DType> GgufTypes(const ModelFolder& model) const {
-    std::vector<DType> types;
-    for (size_t i = 0; i < model.table().size(); ++i) {
-      types.push_back(model.table()[i].IsMatrix() ? MatrixType(model.TensorOf(i), true) : DType::kF32);
-    }
-    return types;
-  }
-
-  // Norms and biases get back the type that they had before a file was made of them (or else that of the matrices)
-  // where that costs no bit.
-  std::vector<DType> FolderTypes(const ModelFolder& model) const {
-    std::vector<DType> types;
-    std::optional<DType> vectors = dtype_ ? dtype_ : VectorType(model);
-    for (size_t i = 0; i < model.table().size(); ++i) {
-      const DType stored = *model.TensorOf(i).dtype;
-      if (model.table()[i].IsMatrix()) {
-        types.push_back(MatrixType(model.TensorOf(i), false));
-      } else if (dtype_) {
-        types.push_back(*dtype_);
-      } else if (!model.source().gguf()) {
-        types.push_back(stored == DType::kF64 ? DType::kF32 : stored);
-      } else {
-        types.push_back(vectors && IsExactAs(model, i, *vectors) ? *vectors : DType::kF32);
-      }
-    }
-    return types;
-  }
-
-  // Of the norms and biases of the model that a GGUF file was made from.
-  static std::optional<DType> VectorType(const ModelFolder& model) {
-    if (const GgufFile* gguf = model.source().gguf()) {
-      if (const auto name = gguf->header().Text("stablelm.vector_type")) return FloatTypeFromName(*name);
-    }
-    const DType first = *model.TensorOf(0).dtype;
-    if (first != DType::kF16 && first != DType::kBF16) return std::nullopt;
-    for (size_t i = 0; i < model.table().size(); ++i) {
-      if (model.table()[i].IsMatrix() && *model.TensorOf(i).dtype != first) return std::nullopt;
-    }
-    return first;
-  }
-
   void CopyAll(const ModelFolder& model, const std::vector<DType>& types, QkvOrder order, const TensorSink& sink,
                Output& out) const {
     ThreadPool pool(common.threads);
@@ -141,14 +88,10 @@ class Convert : public Command {
                    .what = "there is something of this name",
                    .hint = "choose another name, or remove it first"});
     }
-    GgufMetadata metadata = MetadataOf(model, types);
+    GgufMetadata metadata = MetadataInGguf(model, types);
     if (name_) metadata.SetText("general.name", *name_);
     if (licence_) SetLicence(*licence_, metadata);
-    std::vector<GgufTensorEntry> tensors;
-    for (size_t i = 0; i < types.size(); ++i) {
-      tensors.push_back({GgufTensorName(model.table()[i]), types[i], model.table()[i].shape});
-    }
-    GgufWriter writer(out_path_, metadata, tensors);
+    GgufWriter writer(out_path_, metadata, GgufTensors(model, types));
     CopyAll(
         model, types, QkvOrder::kStacked,
         [&](size_t entry, uint64_t offset, std::span<const std::byte> bytes) { writer.WriteAt(entry, offset, bytes); },
@@ -156,28 +99,6 @@ class Convert : public Command {
     out.Flush();
     writer.Commit();
     return writer.FileBytes();
-  }
-
-  // What a quantized file says of its types and how they came about holds for a copy, and not for decoded weights.
-  static GgufMetadata MetadataOf(const ModelFolder& model, const std::vector<DType>& types) {
-    GgufMetadata metadata = GgufMetadataOf(model);
-    const GgufFile* gguf = model.source().gguf();
-    if (gguf && std::ranges::any_of(types, IsQuantized)) {
-      GgufMetadata all;
-      for (const GgufEntry& entry : gguf->header().entries) all.Copy(entry);
-      all.Remove("general.alignment");
-      return all;
-    }
-    if (gguf) {
-      for (const GgufEntry& entry : gguf->header().entries) {
-        if (entry.key.starts_with("stablelm.quantize.") || entry.key.starts_with("quantize.")) {
-          metadata.Remove(entry.key);
-        }
-      }
-    }
-    // The embedding comes first in the table; files of mixed floats are rare and the number is for show.
-    metadata.Set<uint32_t>("general.file_type", GgufFileTypeOf(types[0]));
-    return metadata;
   }
 
   uint64_t WriteFolder(const ModelFolder& model, const std::vector<DType>& types, Output& out) const {
@@ -191,30 +112,6 @@ class Convert : public Command {
     out.Flush();
     writer.Commit();
     return writer.TotalBytes();
-  }
-
-  static void WriteSmallFiles(const ModelFolder& model, DType weights, FolderWriter& writer) {
-    const ModelSource& source = model.source();
-    for (const CarriedFile& file : CarriedFiles()) {
-      const auto text = source.ReadText(file.name, kMaxCarriedBytes);
-      // The model's own config.json stays as it is where it says the right type.
-      if (!text || (file.name == "config.json" && model.config().stored_dtype.value_or(weights) != weights)) continue;
-      writer.WriteText(std::string(file.name), text->text);
-    }
-    const GgufFile* gguf = source.gguf();
-    if (!gguf) return;
-    const GgufHeader& header = gguf->header();
-    if (source.HasTokenizer() && !header.Find("tokenizer.huggingface.json")) {
-      writer.WriteText("tokenizer.json", WriteTokenizerJson(ReadGgufTokenizer(header)));
-    }
-    const auto licence = header.Text("general.license");
-    if (licence && !header.Find("stablelm.readme")) {
-      const auto line = [](std::string_view text) { return std::string(text.substr(0, text.find('\n'))); };
-      std::string readme = "---\nlicense: " + line(*licence) + "\n---\n";
-      if (const auto name = header.Text("general.name")) readme += "# " + line(*name) + "\n";
-      if (const auto url = header.Text("general.source.url")) readme += "Source: " + line(*url) + "\n";
-      writer.WriteText("README.md", readme);
-    }
   }
 
   void Report(const ModelFolder& model, bool to_gguf, uint64_t bytes, double seconds, Output& out) const {

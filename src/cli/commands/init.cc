@@ -1,15 +1,8 @@
-// stablelm init: a model folder with freshly drawn weights, for training from scratch and for measuring speed.
-//
-// Initialisation of GPT-NeoX as StableLM-Alpha was trained with it: "small_init" N(0, 2 / (5 C)) for the embedding, the
-// query-key-value and up matrices and the output matrix; "wang_init" N(0, (2 / (L sqrt C))^2) for the two matrices that
-// write to the residual stream. Biases 0; norms 1 and 0.
+// stablelm init: a model folder with random weights, for training from scratch and for measuring speed.
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "base/aligned_buffer.h"
 #include "base/error.h"
 #include "base/nearest.h"
 #include "base/progress.h"
@@ -18,70 +11,13 @@
 #include "base/thread_pool.h"
 #include "checkpoint/describe/config.h"
 #include "checkpoint/huggingface/writer.h"
+#include "checkpoint/rewrite/initial_weights.h"
 #include "cli/app/commands.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
-#include "ops/convert.h"
-#include "ops/random/random_normal.h"
 
 namespace stablelm {
 namespace {
-
-struct Draw {
-  float stddev = 0;    // 0: constant
-  float constant = 0;  // when there is nothing to draw
-};
-
-Draw DrawOf(WeightKind kind, const ModelConfig& config) {
-  const double width = static_cast<double>(config.hidden_size);
-  const Draw small = {.stddev = static_cast<float>(std::sqrt(2 / (5 * width))), .constant = 0};
-  const Draw wang = {.stddev = static_cast<float>(2 / (static_cast<double>(config.n_layers) * std::sqrt(width))),
-                     .constant = 0};
-  switch (kind) {
-    case WeightKind::kEmbedding:
-    case WeightKind::kQkvWeight:
-    case WeightKind::kMlpUpWeight:
-    case WeightKind::kOutput:
-      return small;
-    case WeightKind::kAttnOutWeight:
-    case WeightKind::kMlpDownWeight:
-      return wang;
-    case WeightKind::kAttnNormWeight:
-    case WeightKind::kMlpNormWeight:
-    case WeightKind::kFinalNormWeight:
-      return {.stddev = 0, .constant = 1};
-    case WeightKind::kAttnNormBias:
-    case WeightKind::kMlpNormBias:
-    case WeightKind::kFinalNormBias:
-    case WeightKind::kQkvBias:
-    case WeightKind::kAttnOutBias:
-    case WeightKind::kMlpUpBias:
-    case WeightKind::kMlpDownBias:
-      return {};
-  }
-  STABLELM_CHECK(false);
-}
-
-// A piece of one tensor: made in a worker's own buffer and written at its place.
-struct Piece {
-  size_t entry = 0;
-  size_t begin = 0;  // element, a multiple of kNormalBlock
-  size_t n = 0;
-};
-constexpr size_t kPieceElements = size_t{1} << 20;
-constexpr size_t kSliceElements = size_t{1} << 13;  // of fp32 numbers at a time: they stay in the cache
-static_assert(kPieceElements % kNormalBlock == 0 && kSliceElements % kNormalBlock == 0);
-
-std::vector<Piece> PiecesOf(const std::vector<WeightEntry>& table) {
-  std::vector<Piece> pieces;
-  for (size_t entry = 0; entry < table.size(); ++entry) {
-    const size_t n = static_cast<size_t>(table[entry].shape.NumElements());
-    for (size_t begin = 0; begin < n; begin += kPieceElements) {
-      pieces.push_back({entry, begin, std::min(kPieceElements, n - begin)});
-    }
-  }
-  return pieces;
-}
 
 class Init : public Command {
  public:
@@ -132,6 +68,15 @@ class Init : public Command {
   }
 
  private:
+  void WriteWeights(const ModelConfig& config, FolderWriter& writer, Output& out) const {
+    ThreadPool pool(common.threads);
+    Progress progress("writing", writer.TotalBytes(), Progress::Unit::kBytes, out.show_progress());
+    DrawInitialWeights(
+        config,
+        {.seed = seed_, .dtype = writer_.dtype, .pool = &pool, .progress = &progress, .checkpoint = ThrowIfInterrupted},
+        [&](size_t entry, uint64_t offset, std::span<const std::byte> bytes) { writer.WriteAt(entry, offset, bytes); });
+  }
+
   ModelConfig ReadShape() const {
     if (const auto config = ModelConfig::FromShapeName(shape_)) return *config;
     std::error_code ignored;
@@ -145,38 +90,6 @@ class Init : public Command {
     }
     return ReadConfig(std::filesystem::is_directory(shape_, ignored) ? std::filesystem::path(shape_) / "config.json"
                                                                      : std::filesystem::path(shape_));
-  }
-
-  // Number i of tensor t is a function of (seed, t, i) alone: any threads, any order of pieces, the same bytes.
-  void WriteWeights(const ModelConfig& config, FolderWriter& writer, Output& out) {
-    const std::vector<Piece> pieces = PiecesOf(writer.table());
-    const size_t element_bytes = BytesOf(writer_.dtype);
-    ThreadPool pool(common.threads);
-    Progress progress("writing", writer.TotalBytes(), Progress::Unit::kBytes, out.show_progress());
-    std::vector<AlignedBuffer<std::byte>> buffers;
-    std::vector<AlignedBuffer<float>> slices;
-    for (size_t i = 0; i < common.threads; ++i) {
-      buffers.emplace_back(kPieceElements * element_bytes, "the buffer of a thread");
-      slices.emplace_back(kSliceElements, "the buffer of a thread");
-    }
-    pool.ForEach(pieces.size(), [&](size_t index, size_t worker) {
-      ThrowIfInterrupted();
-      const Piece& piece = pieces[index];
-      const Draw draw = DrawOf(writer.table()[piece.entry].kind, config);
-      std::byte* bytes = buffers[worker].data();
-      float* slice = slices[worker].data();
-      for (size_t at = 0; at < piece.n; at += kSliceElements) {
-        const size_t n = std::min(kSliceElements, piece.n - at);
-        if (draw.stddev > 0) {
-          FillNormal(seed_, piece.entry, (piece.begin + at) / kNormalBlock, draw.stddev, slice, n);
-        } else {
-          std::fill_n(slice, n, draw.constant);
-        }
-        ConvertFromFloat(slice, n, writer_.dtype, bytes + at * element_bytes);
-      }
-      writer.WriteAt(piece.entry, piece.begin * element_bytes, {bytes, piece.n * element_bytes});
-      progress.Add(piece.n * element_bytes);
-    });
   }
 
   void Report(const ModelConfig& config, uint64_t bytes, double drawn_s, double total_s, Output& out) const {

@@ -1,6 +1,4 @@
 // stablelm quantize: a model as a GGUF file of smaller weights.
-#include <algorithm>
-#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -11,14 +9,13 @@
 #include "base/system.h"
 #include "checkpoint/gguf/gguf_keys.h"
 #include "checkpoint/rewrite/gguf_metadata.h"
-#include "checkpoint/rewrite/importance.h"
 #include "checkpoint/rewrite/quant_mix.h"
+#include "checkpoint/rewrite/quantization.h"
 #include "checkpoint/rewrite/tensor_copy.h"
 #include "cli/app/commands.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
-#include "cli/commands/quality_gate.h"
-#include "ops/quant/quant_row.h"
+#include "cli/commands/quality_options.h"
 
 namespace stablelm {
 namespace {
@@ -90,10 +87,10 @@ class Quantize : public Command {
     for (const std::string& warning : warnings) out.Warning(warning);
     WarnOfSecondLoss(*model, types, out);
 
-    const Plan plan = PlanOf(*model, types);
+    const QuantizedSize size = SizeOfQuantized(*model, types);
     const std::vector<std::vector<float>> weights = ReadWeights(*model, types, out);
     if (plan_only_) {
-      ReportPlan(plan, out);
+      ReportPlan(size, out);
       return kExitOk;
     }
     const InterruptGuard guard;
@@ -103,60 +100,23 @@ class Quantize : public Command {
     }
     const uint64_t bytes = Write(*model, mix, types, weights, out);
     if (Interrupted()) out.Note("the interrupt came when the file was complete");
-    Report(*model, plan, bytes, out);
+    Report(*model, size, bytes, out);
     return kExitOk;
   }
 
  private:
-  struct PlanLine {
-    size_t tensors = 0;
-    uint64_t elements = 0;
-    uint64_t bytes = 0;
-  };
-  struct Plan {
-    std::vector<std::pair<DType, PlanLine>> lines;  // largest type first
-    uint64_t elements = 0;
-    uint64_t bytes = 0;
-    uint64_t source_bytes = 0;
-  };
-
-  static Plan PlanOf(const ModelFolder& model, const std::vector<DType>& types) {
-    Plan plan;
-    plan.source_bytes = SourceBytes(model);
-    for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ6_K, DType::kQ5_K,
-                             DType::kQ4_K, DType::kQ4_0}) {
-      PlanLine line;
-      for (size_t i = 0; i < types.size(); ++i) {
-        if (types[i] != type) continue;
-        const int64_t elements = model.table()[i].shape.NumElements();
-        ++line.tensors;
-        line.elements += static_cast<uint64_t>(elements);
-        line.bytes += BytesOf(type, elements);
-      }
-      if (line.tensors == 0) continue;
-      plan.elements += line.elements;
-      plan.bytes += line.bytes;
-      plan.lines.emplace_back(type, line);
-    }
-    return plan;
-  }
-
-  static double BitsPerWeight(const Plan& plan) {
-    return 8 * static_cast<double>(plan.bytes) / static_cast<double>(plan.elements);
-  }
-
-  static nlohmann::ordered_json PlanJson(const Plan& plan) {
+  static nlohmann::ordered_json TypesJson(const QuantizedSize& size) {
     nlohmann::ordered_json lines = nlohmann::ordered_json::object();
-    for (const auto& [type, line] : plan.lines) {
+    for (const auto& [type, line] : size.types) {
       lines[std::string(GgufNameOf(type))] = {
           {"tensors", line.tensors}, {"weights", line.elements}, {"bytes", line.bytes}};
     }
     return lines;
   }
 
-  static std::string PlanText(const Plan& plan) {
+  static std::string TypesText(const QuantizedSize& size) {
     std::string text;
-    for (const auto& [type, line] : plan.lines) {
+    for (const auto& [type, line] : size.types) {
       char row[128];
       std::snprintf(row, sizeof row, "  %-5s %4zu tensors  %10s\n", std::string(GgufNameOf(type)).c_str(), line.tensors,
                     HumanBytes(line.bytes).c_str());
@@ -165,25 +125,21 @@ class Quantize : public Command {
     return text;
   }
 
-  static void ReportPlan(const Plan& plan, Output& out) {
+  static void ReportPlan(const QuantizedSize& size, Output& out) {
     if (out.json()) {
-      out.Json({{"types", PlanJson(plan)},
-                {"bytes", plan.bytes},
-                {"source_bytes", plan.source_bytes},
-                {"bits_per_weight", BitsPerWeight(plan)}});
+      out.Json({{"types", TypesJson(size)},
+                {"bytes", size.bytes},
+                {"source_bytes", size.source_bytes},
+                {"bits_per_weight", size.BitsPerWeight()}});
       return;
     }
-    out.Text(PlanText(plan) + "  all " + HumanBytes(plan.bytes) + " of weights, " + Rounded(BitsPerWeight(plan), 2) +
-             " bits each, from " + HumanBytes(plan.source_bytes) + "\n");
+    out.Text(TypesText(size) + "  all " + HumanBytes(size.bytes) + " of weights, " + Rounded(size.BitsPerWeight(), 2) +
+             " bits each, from " + HumanBytes(size.source_bytes) + "\n");
   }
 
   // Rounding what was rounded before adds up; a copy of the same type does not.
   static void WarnOfSecondLoss(const ModelFolder& model, const std::vector<DType>& types, Output& out) {
-    size_t again = 0;
-    for (size_t i = 0; i < types.size(); ++i) {
-      const DType stored = *model.TensorOf(i).dtype;
-      again += IsQuantized(stored) && IsQuantized(types[i]) && stored != types[i] ? 1 : 0;
-    }
+    const size_t again = CountRequantized(model, types);
     if (again > 0) {
       out.Warning(std::to_string(again) +
                   " tensors are quantized already and are quantized anew: their errors add up; start from the original "
@@ -195,61 +151,22 @@ class Quantize : public Command {
   std::vector<std::vector<float>> ReadWeights(const ModelFolder& model, const std::vector<DType>& types,
                                               Output& out) const {
     if (imatrix_.empty()) return {};
-    const ImportanceMatrix importance = ReadImportance(imatrix_);
-    std::vector<std::vector<float>> weights(types.size());
-    size_t used = 0, wanted = 0;
-    for (size_t i = 0; i < types.size(); ++i) {
-      if (!IsQuantized(types[i])) continue;
-      ++wanted;
-      const std::string name = GgufTensorName(model.table()[i]);
-      const auto found = importance.columns.find(name);
-      if (found == importance.columns.end()) continue;
-      const auto columns = static_cast<size_t>(model.table()[i].shape[1]);
-      if (found->second.size() != columns) {
-        throw Error({.where = imatrix_ + ": " + Quoted(name),
-                     .what = "the importance is of another model",
-                     .found = std::to_string(found->second.size()) + " columns",
-                     .expected = std::to_string(columns) + " columns"});
-      }
-      weights[i] = ImportanceWeights(found->second);
-      used += weights[i].empty() ? 0 : 1;
+    ColumnWeights columns = WeighColumns(model, types, ReadImportance(imatrix_), imatrix_);
+    if (columns.used < columns.quantized) {
+      out.Note("importance for " + std::to_string(columns.used) + " of " + std::to_string(columns.quantized) +
+               " matrices");
     }
-    if (used == 0) {
-      throw Error({.where = imatrix_,
-                   .what = "has nothing for the matrices of this model",
-                   .found = "importance of " + std::to_string(importance.columns.size()) + " other matrices",
-                   .hint = "is it of another model?"});
-    }
-    if (used < wanted) {
-      out.Note("importance for " + std::to_string(used) + " of " + std::to_string(wanted) + " matrices");
-    }
-    return weights;
+    return std::move(columns.weights);
   }
 
   uint64_t Write(const ModelFolder& model, const QuantMix& mix, const std::vector<DType>& types,
                  const std::vector<std::vector<float>>& weights, Output& out) {
-    GgufMetadata metadata = GgufMetadataOf(model);
-    // What a file that is quantized again says of its first time.
-    for (const char* key : {"stablelm.quantize.type", "stablelm.quantize.rules", "quantize.imatrix.file"}) {
-      metadata.Remove(key);
-    }
-    metadata.Set<uint32_t>("general.file_type", mix.file_type);
-    metadata.Set<uint32_t>("general.quantization_version", 2);
-    metadata.SetText("stablelm.quantize.type", mix.name);
-    std::vector<std::string> rules;
-    for (const TensorRule& rule : types_.rules) {
-      rules.push_back(rule.pattern + "=" + std::string(GgufNameOf(rule.type)));
-    }
-    if (!rules.empty()) metadata.SetTexts("stablelm.quantize.rules", rules);
-    if (!imatrix_.empty()) metadata.SetText("quantize.imatrix.file", fs::path(imatrix_).filename().string());
+    GgufMetadata metadata = QuantizedMetadata(
+        model, {.mix = &mix, .rules = types_.rules, .importance = fs::path(imatrix_).filename().string()});
     if (gate_.Asked()) gate_.SetKeys(metadata);
-    std::vector<GgufTensorEntry> tensors;
-    for (size_t i = 0; i < types.size(); ++i) {
-      tensors.push_back({GgufTensorName(model.table()[i]), types[i], model.table()[i].shape});
-    }
 
     const auto start = Clock::now();
-    GgufWriter writer(out_path_, metadata, tensors);
+    GgufWriter writer(out_path_, metadata, GgufTensors(model, types));
     ThreadPool pool(common.threads);
     Progress progress("quantizing", SourceBytes(model), Progress::Unit::kBytes, out.show_progress());
     CopyTensors(
@@ -266,7 +183,7 @@ class Quantize : public Command {
     write_s_ = SecondsSince(start);
     out.Flush();
     if (gate_.Asked()) {
-      gate_.RunFile(writer.temporary(), common, out);
+      gate_.RunFile(writer.temporary(), out);
       gate_.SetKeys(metadata);
       writer.ReplaceMetadata(metadata);
     }
@@ -274,21 +191,21 @@ class Quantize : public Command {
     return writer.FileBytes();
   }
 
-  void Report(const ModelFolder& model, const Plan& plan, uint64_t bytes, Output& out) const {
+  void Report(const ModelFolder& model, const QuantizedSize& size, uint64_t bytes, Output& out) const {
     if (out.json()) {
       nlohmann::ordered_json object = {{"path", out_path_},
                                        {"parameters", model.config().NumParameters()},
-                                       {"types", PlanJson(plan)},
+                                       {"types", TypesJson(size)},
                                        {"bytes", bytes},
-                                       {"source_bytes", plan.source_bytes},
-                                       {"bits_per_weight", BitsPerWeight(plan)},
+                                       {"source_bytes", size.source_bytes},
+                                       {"bits_per_weight", size.BitsPerWeight()},
                                        {"seconds", write_s_}};
       if (gate_.Asked()) object["check"] = gate_.Json();
       out.Json(object);
       return;
     }
-    out.Text(PlanText(plan) + out_path_ + ": " + HumanBytes(bytes) + ", " + Rounded(BitsPerWeight(plan), 2) +
-             " bits a weight, from " + HumanBytes(plan.source_bytes) + " in " + Rounded(write_s_, 1) + " s\n" +
+    out.Text(TypesText(size) + out_path_ + ": " + HumanBytes(bytes) + ", " + Rounded(size.BitsPerWeight(), 2) +
+             " bits a weight, from " + HumanBytes(size.source_bytes) + " in " + Rounded(write_s_, 1) + " s\n" +
              (gate_.Asked() ? gate_.Text() : ""));
   }
 
@@ -296,7 +213,7 @@ class Quantize : public Command {
   std::string type_ = "Q4_K_M";
   std::string imatrix_;
   TypeOptions types_;
-  QualityGate gate_;
+  QualityOptions gate_;
   bool plan_only_ = false;
   double write_s_ = 0;  // without the gate
 };

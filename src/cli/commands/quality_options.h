@@ -1,0 +1,43 @@
+// The options of `stablelm quantize` about the quality gate (eval/quality_gate.h), and its result in words.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "checkpoint/model_folder.h"
+#include "cli/app/command.h"
+#include "eval/quality_gate.h"
+
+namespace stablelm {
+
+// One thread. Calls in this order: AddOptions, RequireUsage, and when Asked: RunSource, SetKeys, RunFile, SetKeys.
+class QualityOptions {
+ public:
+  void AddOptions(CLI::App& app);
+  // Throws UsageError: options of the gate without --check.
+  void RequireUsage() const;
+  bool Asked() const { return !text_.empty(); }
+
+  // As QualityGate's, with --check's text. Throws InterruptedExit.
+  void RunSource(std::shared_ptr<const ModelFolder> source, const std::vector<DType>& types,
+                 const std::filesystem::path& folder, const CommonOptions& common, Output& out);
+  // Throws Error when the file is further from the source than --max-kl allows, the numbers printed first;
+  // InterruptedExit.
+  void RunFile(const std::filesystem::path& file, Output& out);
+  void SetKeys(GgufMetadata& metadata) const { gate_->SetKeys(metadata); }
+
+  nlohmann::ordered_json Json() const;
+  std::string Text() const;  // lines
+
+ private:
+  std::string text_;  // --check
+  int64_t tokens_ = QualityText().most_tokens;
+  std::optional<double> max_kl_;
+  std::optional<QualityGate> gate_;
+};
+
+}  // namespace stablelm
