@@ -70,7 +70,7 @@ EndReason ReasonOf(FinishReason reason) {
 
 GenerationOptions OptionsOf(const GenerationSettings& settings) {
   GenerationOptions options;
-  SettingValues& values = options.wishes.options;
+  SettingValues& values = options.settings.values;
   const auto set = [&](const std::string& name, double value) {
     const std::optional<SettingSpec> spec = FindSetting(name);
     if (!spec) RefuseName("GenerationSettings::more", name, SettingNames());
@@ -83,8 +83,8 @@ GenerationOptions OptionsOf(const GenerationSettings& settings) {
   if (settings.top_p) set("top_p", *settings.top_p);
   if (settings.max_new_tokens) set("max_new_tokens", static_cast<double>(*settings.max_new_tokens));
   if (!settings.preset.empty()) {
-    options.wishes.preset = PresetOf(settings.preset);
-    if (!options.wishes.preset) RefuseName("GenerationSettings::preset", settings.preset, PresetNames());
+    options.settings.preset = PresetOf(settings.preset);
+    if (!options.settings.preset) RefuseName("GenerationSettings::preset", settings.preset, PresetNames());
   }
   options.stop_ids = settings.stop_ids;
   options.stop_strings = settings.stop;
@@ -105,15 +105,15 @@ Role RoleOf(ChatRole role) {
   STABLELM_CHECK(false);
 }
 
-ChatWishes WishesOf(const ChatSettings& settings) {
-  ChatWishes wishes = {.prompt_template = {}, .system = settings.system, .no_system = settings.no_system};
+ChatOptions ChatOptionsOf(const ChatSettings& settings) {
+  ChatOptions options = {.prompt_template = {}, .system = settings.system, .no_system = settings.no_system};
   if (!settings.prompt_template.empty()) {
-    wishes.prompt_template = PromptTemplateOf(settings.prompt_template);
-    if (!wishes.prompt_template) {
+    options.prompt_template = PromptTemplateOf(settings.prompt_template);
+    if (!options.prompt_template) {
       RefuseName("ChatSettings::prompt_template", settings.prompt_template, PromptTemplateNames());
     }
   }
-  return wishes;
+  return options;
 }
 
 }  // namespace
@@ -244,7 +244,7 @@ Generation LanguageModel::Chat(const std::vector<ChatMessage>& messages, const C
   const Tokenizer& tokenizer = body_->RequireTokenizer();
   const std::optional<ContextPolicy> policy = ContextPolicyOf(settings.context_policy);
   if (!policy) RefuseName("ChatSettings::context_policy", settings.context_policy, ContextPolicyNames());
-  ChatSetup setup = ResolveChatSetup(WishesOf(settings), body_->defaults.record, body_->defaults.record_from);
+  ChatSetup setup = ResolveChatSetup(ChatOptionsOf(settings), body_->defaults.record, body_->defaults.record_from);
   GenerateRequest request = body_->RequestFor(settings.generation, setup.prompt_template);
   Conversation conversation;
   for (const ChatMessage& message : messages) {

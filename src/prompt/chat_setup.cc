@@ -4,11 +4,11 @@
 
 namespace stablelm {
 
-ChatSetup ResolveChatSetup(const ChatWishes& wishes, const std::optional<ChatRecord>& record,
+ChatSetup ResolveChatSetup(const ChatOptions& options, const std::optional<ChatRecord>& record,
                            const std::string& record_from) {
   ChatSetup setup;
-  if (wishes.prompt_template) {
-    setup.prompt_template = *wishes.prompt_template;
+  if (options.prompt_template) {
+    setup.prompt_template = *options.prompt_template;
     setup.template_from = "--template";
   } else if (record) {
     setup.prompt_template = record->prompt_template;
@@ -19,9 +19,9 @@ ChatSetup ResolveChatSetup(const ChatWishes& wishes, const std::optional<ChatRec
                  .found = "no stablelm_chat.json, and a tokenizer without <|SYSTEM|>, <|USER|> and <|ASSISTANT|>",
                  .hint = "name a template, for instance `prompt_template=alpaca`, or none for the bare text"});
   }
-  if (wishes.no_system || wishes.system) {
-    setup.system = wishes.no_system ? std::nullopt : wishes.system;
-    setup.system_from = wishes.no_system ? "--no-system" : "--system";
+  if (options.no_system || options.system) {
+    setup.system = options.no_system ? std::nullopt : options.system;
+    setup.system_from = options.no_system ? "--no-system" : "--system";
     setup.system_forced = true;
   } else if (record && record->prompt_template == setup.prompt_template) {
     setup.system = record->system;

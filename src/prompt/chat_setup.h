@@ -11,7 +11,7 @@
 namespace stablelm {
 
 // What a user asked for; empty: as the model says.
-struct ChatWishes {
+struct ChatOptions {
   std::optional<PromptTemplate> prompt_template;  // --template
   std::optional<std::string> system;              // --system
   bool no_system = false;                         // --no-system
@@ -28,7 +28,7 @@ struct ChatSetup {
 // `record` is the model's and `record_from` where it was found (ModelDefaults). Throws Error when no template is known:
 // the model has no chat record, its tokenizer has no role tokens, and the user named none. A template other than the
 // record's comes with its own system text.
-ChatSetup ResolveChatSetup(const ChatWishes& wishes, const std::optional<ChatRecord>& record,
+ChatSetup ResolveChatSetup(const ChatOptions& options, const std::optional<ChatRecord>& record,
                            const std::string& record_from);
 
 // The conversation with the system message that is in force: a flag's, else its own, else the record's.

@@ -1,5 +1,5 @@
 // What the files of a Hugging Face folder say about generating: generation_config.json, and the same keys in the
-// config.json of old folders. Only keys that are there count: transformers' defaults are not taken for wishes.
+// config.json of old folders. Only keys that are there count: transformers' defaults ask for nothing.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct GenerationConfig {
   SettingValues values;
   TokenLists token_lists;
   std::vector<int32_t> eos_ids;
-  std::vector<std::string> warnings;  // wishes that this program does not follow, unknown keys
+  std::vector<std::string> warnings;  // keys that this program does not follow, unknown keys
 };
 
 inline constexpr const char* kGenerationConfigFile = "generation_config.json";

@@ -18,38 +18,38 @@ struct SettingSpec {
   SettingKind kind = SettingKind::kReal;
   double min = 0, max = 0;  // both allowed; a flag is 0 or 1
   std::string_view help;
-  bool draws = false;  // unused when the most likely token is taken: setting it asks for sampling
+  bool sampling_only = false;  // unused when the most likely token is taken: setting it asks for sampling
 };
 
 // In the order in which they are shown.
 inline constexpr auto kSettings = [] {
   using enum SettingKind;
   constexpr double kMany = 2147483648.0;  // 2^31, an upper end for counts
-  constexpr bool kDraws = true;
+  constexpr bool kSamplingOnly = true;
   return std::to_array<SettingSpec>({
       {"do_sample", kFlag, 0, 1, "Sample; else take the most likely token"},
-      {"temperature", kReal, 0, 1e6, "Draw from softmax(scores / N); 0 is greedy", kDraws},
-      {"top_k", kWhole, 0, kMany, "Draw among the N most likely tokens, ties included; 0 for all", kDraws},
-      {"top_p", kReal, 0, 1, "Draw among the most likely tokens whose probabilities reach N; 1 for all", kDraws},
-      {"min_p", kReal, 0, 1, "Drop tokens less likely than N times the most likely one; 0 for none", kDraws},
+      {"temperature", kReal, 0, 1e6, "Draw from softmax(scores / N); 0 is greedy", kSamplingOnly},
+      {"top_k", kWhole, 0, kMany, "Draw among the N most likely tokens, ties included; 0 for all", kSamplingOnly},
+      {"top_p", kReal, 0, 1, "Draw among the most likely tokens whose probabilities reach N; 1 for all", kSamplingOnly},
+      {"min_p", kReal, 0, 1, "Drop tokens less likely than N times the most likely one; 0 for none", kSamplingOnly},
       {"typical_p", kReal, 0, 1,
-       "Draw among the tokens whose surprise is nearest to the entropy, until N is reached; 1 for all", kDraws},
-      {"epsilon_cutoff", kReal, 0, 1, "Drop tokens with a probability below N; 0 for none", kDraws},
+       "Draw among the tokens whose surprise is nearest to the entropy, until N is reached; 1 for all", kSamplingOnly},
+      {"epsilon_cutoff", kReal, 0, 1, "Drop tokens with a probability below N; 0 for none", kSamplingOnly},
       {"eta_cutoff", kReal, 0, 1, "Drop tokens with a probability below min(N, sqrt(N) exp(-entropy)); 0 for none",
-       kDraws},
+       kSamplingOnly},
       {"top_n_sigma", kReal, 0, 1e6,
-       "Drop tokens more than N standard deviations of the scores below the best one; 0 for none", kDraws},
+       "Drop tokens more than N standard deviations of the scores below the best one; 0 for none", kSamplingOnly},
       {"xtc_probability", kReal, 0, 1,
        "With this probability drop all tokens at or above the threshold but the least likely of them; 0 is off",
-       kDraws},
-      {"xtc_threshold", kReal, 0, 1, "Threshold of XTC; above 0.5 it never applies", kDraws},
+       kSamplingOnly},
+      {"xtc_threshold", kReal, 0, 1, "Threshold of XTC; above 0.5 it never applies", kSamplingOnly},
       {"dynatemp_range", kReal, 0, 1e6,
-       "Let the temperature follow the entropy between temperature - N and temperature + N; 0 is off", kDraws},
-      {"dynatemp_exponent", kReal, 0, 100, "Exponent of the entropy's share in the dynamic temperature", kDraws},
+       "Let the temperature follow the entropy between temperature - N and temperature + N; 0 is off", kSamplingOnly},
+      {"dynatemp_exponent", kReal, 0, 100, "Exponent of the entropy's share in the dynamic temperature", kSamplingOnly},
       {"mirostat", kWhole, 0, 2, "2: hold the surprise of the text at tau, in place of all other filters; 0 is off",
-       kDraws},
-      {"mirostat_tau", kReal, 0, 100, "Surprise in bits that mirostat aims at", kDraws},
-      {"mirostat_eta", kReal, 0, 1, "Step by which mirostat corrects itself", kDraws},
+       kSamplingOnly},
+      {"mirostat_tau", kReal, 0, 100, "Surprise in bits that mirostat aims at", kSamplingOnly},
+      {"mirostat_eta", kReal, 0, 1, "Step by which mirostat corrects itself", kSamplingOnly},
       {"repetition_penalty", kReal, 1e-6, 1e6,
        "Divide positive and multiply negative scores of tokens that occurred by N; 1 is off"},
       {"presence_penalty", kReal, -100, 100, "Take N from the score of tokens that occurred"},

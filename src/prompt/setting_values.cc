@@ -37,11 +37,11 @@ std::vector<std::string> SettingNames() {
   return names;
 }
 
-std::optional<bool> AskForDraws(const SettingValues& values) {
+std::optional<bool> AsksForSampling(const SettingValues& values) {
   if (values.contains("do_sample")) return std::nullopt;
   if (const auto temperature = values.find("temperature"); temperature != values.end()) return temperature->second > 0;
   for (const auto& [name, value] : values) {
-    if (FindSetting(name)->draws) return true;
+    if (FindSetting(name)->sampling_only) return true;
   }
   return std::nullopt;
 }

@@ -17,9 +17,9 @@ std::vector<std::string> SettingNames();  // in the order of the table
 
 using SettingValues = std::map<std::string, double, std::less<>>;
 
-// Whether values that do not name do_sample ask for draws: temperature above 0, or without a temperature another
-// setting that only draws know (top-k, ...). No value when they say nothing about it.
-std::optional<bool> AskForDraws(const SettingValues& values);
+// Whether values that do not name do_sample ask for sampling: a temperature above 0 does, or without a temperature
+// another setting that only sampling uses (top-k, ...). No value when they say nothing about it.
+std::optional<bool> AsksForSampling(const SettingValues& values);
 
 // Throws Error that names `place`, what was found and the range, unless the value is one of the setting's.
 void CheckSettingValue(double value, const SettingSpec& spec, const std::string& place);

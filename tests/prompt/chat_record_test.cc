@@ -82,8 +82,8 @@ TEST(ChatSetupTest, TheOrderOfSystemTexts) {
   ChatRecord record = CardChatRecord();
   record.system = "of the record";
   const Conversation bare = {User("u")}, own = {System("its own"), User("u")};
-  const auto system = [&](const ChatWishes& wishes, const Conversation& conversation, const std::string& from) {
-    ChatSetup setup = ResolveChatSetup(wishes, record, kChatRecordFile);
+  const auto system = [&](const ChatOptions& options, const Conversation& conversation, const std::string& from) {
+    ChatSetup setup = ResolveChatSetup(options, record, kChatRecordFile);
     const Conversation result = WithSystemMessage(conversation, setup);
     EXPECT_EQ(setup.system_from, from);
     EXPECT_EQ(result.back(), User("u"));

@@ -179,10 +179,11 @@ void ChatSession::Set(const std::string& arguments) {
       if (!preset && value != "default") {
         Fail(where, "unknown preset " + Quoted(value), "one of " + Joined(PresetNames()) + ", or default");
       }
-      options.wishes.preset = preset;
+      options.settings.preset = preset;
       // How tokens are drawn is the preset's now; lengths, penalties and what else it says nothing about stay.
-      std::erase_if(options.wishes.options,
-                    [](const auto& option) { return option.first == "do_sample" || FindSetting(option.first)->draws; });
+      std::erase_if(options.settings.values, [](const auto& option) {
+        return option.first == "do_sample" || FindSetting(option.first)->sampling_only;
+      });
       options.greedy = false;
       PlanAgain(std::move(options));
     }
@@ -194,13 +195,13 @@ void ChatSession::Set(const std::string& arguments) {
     Fail("/set", "unknown setting " + Quoted(name), DidYouMean(name, names, "/show lists them"));
   }
   if (value == "default") {
-    options.wishes.options.erase(name);
+    options.settings.values.erase(name);
   } else if (!value.empty()) {
-    options.wishes.options[name] = ParseSettingValue(*spec, value, where);
-    if (spec->draws) options.greedy = false;  // --greedy was the wish before this one
+    options.settings.values[name] = ParseSettingValue(*spec, value, where);
+    if (spec->sampling_only) options.greedy = false;  // --greedy was the wish before this one
   }
   PlanAgain(std::move(options));
-  for (const SettingInForce& one : plan_.settings.list) {
+  for (const ResolvedSetting& one : plan_.settings.list) {
     if (one.name == name) return screen_.Show("/set", Line(name, ShownValue(*spec, one.value), one.from));
   }
   screen_.Show("/set", Line(name, "not set"));
@@ -208,7 +209,7 @@ void ChatSession::Set(const std::string& arguments) {
 
 std::string ChatSession::PlanText() const {
   std::string text;
-  for (const SettingInForce& one : plan_.settings.list) {
+  for (const ResolvedSetting& one : plan_.settings.list) {
     text += Line(one.name, ShownValue(*FindSetting(one.name), one.value), one.from);
   }
   text += Line("seed", std::to_string(start_.seed), "reply " + std::to_string(replies_) + " is next");

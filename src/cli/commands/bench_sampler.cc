@@ -108,9 +108,9 @@ class BenchSampler : public Command {
 
  private:
   Samples Measure(const Chain& chain, const std::vector<std::vector<float>>& rows, bool plain) {
-    SettingWishes wishes;
-    wishes.options = chain.settings;
-    SamplerSetup setup = {.options = ResolveSettings(wishes, {}).sampling, .seed = 1, .plain = plain};
+    SettingOptions options;
+    options.values = chain.settings;
+    SamplerSetup setup = {.options = ResolveSettings(options, {}).sampling, .seed = 1, .plain = plain};
     Sampler sampler(std::move(setup), vocab_);
     SamplerWorkspace workspace(vocab_);
     std::vector<int32_t> ids;

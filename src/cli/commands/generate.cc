@@ -160,10 +160,10 @@ void GenerateCommand::CheckKind(bool json) const {
   if (beams_.Wanted()) {
     if (Many()) refuse("--beams", "searches for one prompt at a time", "leave --input out, or --beams");
     if (samples_ > 1) refuse("--n", "contradicts --beams, which draws nothing", "--num-return gives several beams");
-    if (generation_.wishes.preset && *generation_.wishes.preset != Preset::kGreedy) {
+    if (generation_.settings.preset && *generation_.settings.preset != Preset::kGreedy) {
       refuse("--preset", "contradicts --beams, which draws nothing", "leave one of them out");
     }
-    if (AskForDraws(generation_.wishes.options) == true) {
+    if (AsksForSampling(generation_.settings.values) == true) {
       refuse("--beams", "draws nothing, and --temperature or another option asks for draws", "leave one of them out");
     }
     if (details_.top_logprobs > 0) refuse("--top-logprobs", "is not told of beams", "leave it out");

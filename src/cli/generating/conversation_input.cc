@@ -76,11 +76,12 @@ std::string SystemTextOf(const std::string& given, const std::string& where, boo
   return CheckedUtf8(ReadFileOrPipe(file), file, replace_invalid);
 }
 
-ChatWishes WishesOf(const ConversationInput& input) {
+ChatOptions ChatOptionsOf(const ConversationInput& input) {
   if (input.system && input.no_system) FailUsage("--no-system", "contradicts --system", "leave one of them out");
-  ChatWishes wishes = {.prompt_template = input.prompt_template, .system = std::nullopt, .no_system = input.no_system};
-  if (input.system) wishes.system = SystemTextOf(*input.system, "--system", input.replace_invalid);
-  return wishes;
+  ChatOptions options = {
+      .prompt_template = input.prompt_template, .system = std::nullopt, .no_system = input.no_system};
+  if (input.system) options.system = SystemTextOf(*input.system, "--system", input.replace_invalid);
+  return options;
 }
 
 PromptOfCommand PromptFor(const ConversationInput& input, const Tokenizer& tokenizer, const ModelDefaults& defaults,
@@ -90,7 +91,7 @@ PromptOfCommand PromptFor(const ConversationInput& input, const Tokenizer& token
   }
   PromptOfCommand prompt;
   prompt.where = input.user ? "--user" : *input.messages == "-" ? "standard input" : *input.messages;
-  prompt.setup = ResolveChatSetup(WishesOf(input), defaults.record, defaults.record_from);
+  prompt.setup = ResolveChatSetup(ChatOptionsOf(input), defaults.record, defaults.record_from);
   prompt.fitted =
       FitConversation(ReadConversation(input), prompt.setup, tokenizer, LimitsOf(input, context), prompt.where);
   if (prompt.fitted.dropped_messages > 0) {

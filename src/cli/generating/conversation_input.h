@@ -42,7 +42,7 @@ nlohmann::ordered_json ShiftJson(const GenerateResult& result);
 ContextLimits LimitsOf(const ConversationInput& input, int64_t context);
 
 // What --system, --no-system and --template ask for. Throws UsageError and Error.
-ChatWishes WishesOf(const ConversationInput& input);
+ChatOptions ChatOptionsOf(const ConversationInput& input);
 // --system TEXT, or @FILE: the text. `where` names the option in errors.
 std::string SystemTextOf(const std::string& given, const std::string& where, bool replace_invalid);
 

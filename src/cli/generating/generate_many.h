@@ -18,7 +18,7 @@ void AddManyPrompts(CLI::App& app, ManyPrompts& files);
 
 // Everything of the command beside the files.
 struct ManyRun {
-  PromptTaskSettings tasks;  // but for the seed
+  PromptTaskOptions tasks;
   std::optional<uint64_t> seed;
   EngineOptions engine;
   bool check_weights = false;

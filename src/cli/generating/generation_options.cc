@@ -55,7 +55,7 @@ double ParseSettingValue(const SettingSpec& spec, const std::string& text, const
 }
 
 void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
-  SettingValues& values = options.wishes.options;
+  SettingValues& values = options.settings.values;
   AddSetting(app, "max_new_tokens", values, " (default: up to the end of the model's context)");
   for (const auto& [name, field] : SamplingFields()) {
     std::string more_help;
@@ -85,7 +85,7 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
   AddFlag(app, "--greedy", options.greedy, "Always the most likely token, the lowest id among equals");
   AddChoice(app, "--preset", PresetNames(),
             "Settings of the model card, of Stability AI's notebook or chat Space, or none",
-            [&options](size_t i) { options.wishes.preset = PresetOf(PresetNames()[i]); });
+            [&options](size_t i) { options.settings.preset = PresetOf(PresetNames()[i]); });
   AddValue(app, "--stop-id", "IDS", "Token ids that end the reply as well (\"7 8\"), beside those of the model's files",
            [&options](const std::string& text) { options.stop_ids = ParseIds(text, "--stop-id"); });
   AddValues(app, "--stop", "TEXT", "End before this text; it may span tokens, and no part of it is shown",
@@ -110,7 +110,7 @@ void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Toke
   };
   if (out.json()) {
     nlohmann::ordered_json settings = nlohmann::ordered_json::object(), stops = nlohmann::ordered_json::array();
-    for (const SettingInForce& one : plan.settings.list) {
+    for (const ResolvedSetting& one : plan.settings.list) {
       settings[one.name] = {{"value", nlohmann::ordered_json::parse(ShownValue(*FindSetting(one.name), one.value))},
                             {"from", one.from}};
     }
@@ -118,7 +118,7 @@ void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Toke
       stops.push_back({{"id", stop.id}, {"token", spelling(stop.id)}, {"from", stop.from}});
     }
     nlohmann::ordered_json lists = nlohmann::ordered_json::object();
-    for (const TokenListInForce& one : plan.token_lists) {
+    for (const ResolvedTokenList& one : plan.token_lists) {
       lists[one.name] = {{"entries", one.entries}, {"from", one.from}};
     }
     nlohmann::ordered_json object = {{"settings", settings}, {"token_lists", lists},
@@ -133,10 +133,10 @@ void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Toke
     value.resize(std::max<size_t>(value.size() + 2, 24), ' ');
     out.Text(name + value + from + "\n");
   };
-  for (const SettingInForce& one : plan.settings.list) {
+  for (const ResolvedSetting& one : plan.settings.list) {
     line(one.name, ShownValue(*FindSetting(one.name), one.value), one.from);
   }
-  for (const TokenListInForce& one : plan.token_lists) {
+  for (const ResolvedTokenList& one : plan.token_lists) {
     line(one.name, std::to_string(one.entries) + (one.entries == 1 ? " entry" : " entries"), one.from);
   }
   for (const StopId& stop : plan.stop_ids) {

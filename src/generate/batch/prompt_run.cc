@@ -21,7 +21,7 @@ struct Slot {
 
 class Run {
  public:
-  Run(Engine& engine, const PromptRunSettings& settings, const PromptRunHooks& hooks)
+  Run(Engine& engine, const PromptRunOptions& settings, const PromptRunHooks& hooks)
       : engine_(engine), settings_(settings), hooks_(hooks) {}
   // The engine may not call back into slots that are gone.
   ~Run() {
@@ -109,7 +109,7 @@ class Run {
   }
 
   Engine& engine_;
-  const PromptRunSettings& settings_;
+  const PromptRunOptions& settings_;
   const PromptRunHooks& hooks_;
   std::deque<std::unique_ptr<Slot>> slots_;  // in the order of the prompts
   int64_t with_engine_ = 0;                  // samples
@@ -124,7 +124,7 @@ uint64_t SeedOfPrompt(uint64_t run_seed, uint64_t index) {
   return uint64_t{words[1]} << 32 | words[0];
 }
 
-bool RunPrompts(Engine& engine, const PromptRunSettings& settings, const PromptRunHooks& hooks) {
+bool RunPrompts(Engine& engine, const PromptRunOptions& settings, const PromptRunHooks& hooks) {
   STABLELM_CHECK(settings.parallel >= 1 && settings.most_ahead >= 1);
   return Run(engine, settings, hooks).Go();
 }

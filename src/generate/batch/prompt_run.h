@@ -29,7 +29,7 @@ struct PromptTask {
   std::function<std::string(std::span<const EngineResult> results)> line;
 };
 
-struct PromptRunSettings {
+struct PromptRunOptions {
   int64_t parallel = 1;                          // samples that are with the engine at the same time
   int64_t most_ahead = 16;                       // prompts that are begun and not written
   size_t most_waiting_bytes = size_t{64} << 20;  // of results that wait; when there are more, nothing new is begun
@@ -46,6 +46,6 @@ struct PromptRunHooks {
 };
 
 // Returns false when it was cancelled. The engine is empty before and after.
-bool RunPrompts(Engine& engine, const PromptRunSettings& settings, const PromptRunHooks& hooks);
+bool RunPrompts(Engine& engine, const PromptRunOptions& settings, const PromptRunHooks& hooks);
 
 }  // namespace stablelm

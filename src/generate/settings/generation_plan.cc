@@ -28,17 +28,17 @@ void TakeTokenLists(const TokenLists& options, const ModelDefaults& defaults, Ge
 
 GenerationPlan PlanGeneration(const GenerationOptions& options, const ModelConfig& config, const Tokenizer* tokenizer,
                               const ModelDefaults& defaults, std::optional<PromptTemplate> prompt_template) {
-  SettingWishes wishes = options.wishes;
+  SettingOptions settings = options.settings;
   if (options.greedy) {
-    if (AskForDraws(wishes.options) == true) {
+    if (AsksForSampling(settings.values) == true) {
       throw UsageError({.where = "`greedy`",
                         .what = "contradicts `temperature`, `top_k` and the other settings that ask for draws",
                         .hint = "leave one of them out"});
     }
-    wishes.options["do_sample"] = 0;
+    settings.values["do_sample"] = 0;
   }
   GenerationPlan plan;
-  plan.settings = ResolveSettings(wishes, defaults);
+  plan.settings = ResolveSettings(settings, defaults);
   plan.settings.sampling.sampler_order = options.sampler_order;
   plan.settings.sampling.logit_bias = options.logit_bias;
   TakeTokenLists(options.token_lists, defaults, plan);

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "generate/reply.h"
+#include "generate/generate_request.h"
 #include "generate/settings/settings.h"
 #include "prompt/token_lists.h"
 
@@ -15,7 +15,7 @@ namespace stablelm {
 
 // What a user asked for; what is left alone is as the model says.
 struct GenerationOptions {
-  SettingWishes wishes;
+  SettingOptions settings;
   bool greedy = false;  // --greedy
   std::string sampler_order = "hf";
   std::vector<LogitBias> logit_bias;
@@ -28,15 +28,15 @@ struct GenerationOptions {
 };
 
 // A list of tokens that are never chosen, for --show-config.
-struct TokenListInForce {
+struct ResolvedTokenList {
   std::string name;  // "bad_words_ids", "suppress_tokens", "begin_suppress_tokens"
   size_t entries = 0;
   std::string from;
 };
 
 struct GenerationPlan {
-  SettingsInForce settings;
-  std::vector<TokenListInForce> token_lists;  // those that are not empty
+  ResolvedSettings settings;
+  std::vector<ResolvedTokenList> token_lists;  // those that are not empty
   std::vector<StopId> stop_ids;
   std::vector<std::string> stop_strings;
   int64_t known_ids = 0;  // ids from here on are never produced; 0: none

@@ -8,17 +8,17 @@ namespace stablelm {
 namespace {
 
 SettingLayer WithImpliedDraws(SettingLayer layer) {
-  if (const std::optional<bool> draws = AskForDraws(layer.values)) layer.values["do_sample"] = *draws ? 1 : 0;
+  if (const std::optional<bool> draws = AsksForSampling(layer.values)) layer.values["do_sample"] = *draws ? 1 : 0;
   return layer;
 }
 
 }  // namespace
 
-SettingsInForce ResolveSettings(const SettingWishes& wishes, const ModelDefaults& defaults) {
+ResolvedSettings ResolveSettings(const SettingOptions& options, const ModelDefaults& defaults) {
   std::vector<SettingLayer> layers;
-  layers.push_back(WithImpliedDraws({.from = "option", .values = wishes.options}));
-  if (wishes.preset) {
-    layers.push_back({.from = "--preset " + std::string(NameOf(*wishes.preset)), .values = ValuesOf(*wishes.preset)});
+  layers.push_back(WithImpliedDraws({.from = "option", .values = options.values}));
+  if (options.preset) {
+    layers.push_back({.from = "--preset " + std::string(NameOf(*options.preset)), .values = ValuesOf(*options.preset)});
   }
   for (const SettingLayer& layer : defaults.layers) {
     layers.push_back(layer.from == defaults.record_from ? WithImpliedDraws(layer) : layer);
@@ -26,7 +26,7 @@ SettingsInForce ResolveSettings(const SettingWishes& wishes, const ModelDefaults
   const Preset standard = defaults.tuned ? Preset::kCard : Preset::kGreedy;
   layers.push_back({.from = "default preset " + std::string(NameOf(standard)), .values = ValuesOf(standard)});
 
-  SettingsInForce out;
+  ResolvedSettings out;
   SettingValues values;
   for (const SettingSpec& spec : kSettings) {
     for (const SettingLayer& layer : layers) {
@@ -37,7 +37,7 @@ SettingsInForce ResolveSettings(const SettingWishes& wishes, const ModelDefaults
       break;
     }
   }
-  out.sampling.temperature = 1;  // where draws are asked for and no temperature
+  out.sampling.temperature = 1;  // where sampling is asked for without a temperature
   for (const auto& [name, field] : SamplingFields()) {
     const auto found = values.find(name);
     if (found == values.end()) continue;

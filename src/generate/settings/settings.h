@@ -18,25 +18,26 @@
 
 namespace stablelm {
 
-struct SettingWishes {
-  SettingValues options;         // what was given by option
+struct SettingOptions {
+  SettingValues values;          // given by option
   std::optional<Preset> preset;  // --preset
 };
 
-struct SettingInForce {
+struct ResolvedSetting {
   std::string name;
   double value = 0;
   std::string from;  // "option", "--preset card", "generation_config.json", "default preset card", ...
 };
 
-struct SettingsInForce {
-  std::vector<SettingInForce> list;  // those that any layer names, in the order of kSettings
+struct ResolvedSettings {
+  std::vector<ResolvedSetting> list;  // those that any layer names, in the order of kSettings
   SamplingOptions sampling;
   std::optional<int64_t> max_new_tokens;
 };
 
-// AskForDraws holds for options and chat records. In Hugging Face's files only do_sample counts, as in transformers.
-SettingsInForce ResolveSettings(const SettingWishes& wishes, const ModelDefaults& defaults);
+// AsksForSampling holds for options and chat records. In Hugging Face's files only do_sample counts, as in
+// transformers.
+ResolvedSettings ResolveSettings(const SettingOptions& options, const ModelDefaults& defaults);
 
 // A token that ends a reply.
 struct StopId {

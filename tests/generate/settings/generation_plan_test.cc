@@ -1,4 +1,4 @@
-// From wishes and a model's files to the parameters of a request.
+// From options and a model's files to the parameters of a request.
 #include "generate/settings/generation_plan.h"
 
 #include <gmock/gmock.h>
@@ -70,8 +70,8 @@ TEST(GenerationPlan, TakesListsOfOptionsInPlaceOfTheModels) {
 TEST(GenerationPlan, PutsWishesIntoTheRequest) {
   const Tokenizer tokenizer = TunedTokenizer();
   GenerationOptions options;
-  options.wishes.options["temperature"] = 0.5;
-  options.wishes.options["max_new_tokens"] = 7;
+  options.settings.values["temperature"] = 0.5;
+  options.settings.values["max_new_tokens"] = 7;
   options.stop_ids = {12};
   options.stop_strings = {"end"};
   options.logit_bias = {{.id = 3, .bias = 1}};
@@ -98,11 +98,11 @@ TEST(GenerationPlan, PutsWishesIntoTheRequest) {
 TEST(GenerationPlan, RefusesWhatContradictsItself) {
   GenerationOptions options;
   options.greedy = true;
-  options.wishes.options["top_k"] = 5;
+  options.settings.values["top_k"] = 5;
   EXPECT_THAT(ErrorText([&] { PlanGeneration(options, Config(), nullptr, {}, {}); }),
               HasSubstr("`greedy`: contradicts `temperature`"));
-  options.wishes.options.clear();
-  options.wishes.options["min_length"] = 5;
+  options.settings.values.clear();
+  options.settings.values["min_length"] = 5;
   EXPECT_TRUE(PlanGeneration(options, Config(), nullptr, {}, {}).settings.sampling.Greedy());
   options.stop_ids = {1000};
   EXPECT_THAT(ErrorText([&] { PlanGeneration(options, Config(), nullptr, {}, {}); }), HasSubstr("`stop_ids`"));

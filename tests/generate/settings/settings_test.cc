@@ -21,24 +21,24 @@ ModelDefaults Tuned(std::vector<SettingLayer> layers = {}) {
   defaults.layers = std::move(layers);
   return defaults;
 }
-std::string From(const SettingsInForce& settings, const std::string& name) {
-  for (const SettingInForce& one : settings.list) {
+std::string From(const ResolvedSettings& settings, const std::string& name) {
+  for (const ResolvedSetting& one : settings.list) {
     if (one.name == name) return one.from;
   }
   return "";
 }
-SettingWishes Options(SettingValues values, std::optional<Preset> preset = {}) {
-  return {.options = std::move(values), .preset = preset};
+SettingOptions Options(SettingValues values, std::optional<Preset> preset = {}) {
+  return {.values = std::move(values), .preset = preset};
 }
 
 TEST(SettingsTest, DefaultsAreTheCardsForTunedModelsAndGreedyForOthers) {
-  const SettingsInForce card = ResolveSettings({}, Tuned());
+  const ResolvedSettings card = ResolveSettings({}, Tuned());
   EXPECT_EQ(card.sampling.temperature, 0.7);
   EXPECT_EQ(card.sampling.top_k, 50);
   EXPECT_EQ(card.sampling.top_p, 1);
   EXPECT_EQ(card.max_new_tokens, std::nullopt);
   EXPECT_EQ(From(card, "temperature"), "default preset card");
-  const SettingsInForce greedy = ResolveSettings({}, {});
+  const ResolvedSettings greedy = ResolveSettings({}, {});
   EXPECT_TRUE(greedy.sampling.Greedy());
   EXPECT_EQ(greedy.max_new_tokens, std::nullopt);
 }
@@ -63,16 +63,16 @@ TEST(SettingsTest, TheOrderOfPlaces) {
   std::vector<SettingLayer> layers = {{.from = kChatRecordFile, .values = {{"top_k", 3}}},
                                       {.from = "generation_config.json", .values = {{"top_k", 4}}},
                                       {.from = "config.json", .values = {{"top_k", 5}}}};
-  SettingWishes wishes = Options({{"top_k", 1}}, Preset::kSpace);
+  SettingOptions options = Options({{"top_k", 1}}, Preset::kSpace);
   const auto check = [&](int64_t k, const std::string& from) {
-    const SettingsInForce settings = ResolveSettings(wishes, Tuned(layers));
+    const ResolvedSettings settings = ResolveSettings(options, Tuned(layers));
     EXPECT_EQ(settings.sampling.top_k, k);
     EXPECT_EQ(From(settings, "top_k"), from);
   };
   check(1, "option");
-  wishes.options.clear();
+  options.values.clear();
   check(1000, "--preset space");
-  wishes.preset.reset();
+  options.preset.reset();
   for (const auto& [k, from] :
        {std::pair(3, kChatRecordFile), std::pair(4, "generation_config.json"), std::pair(5, "config.json")}) {
     check(k, from);

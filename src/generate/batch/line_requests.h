@@ -1,0 +1,76 @@
+// From a line of a file of prompts to a request for the engine: the line's own settings over those of the run.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "checkpoint/describe/config.h"
+#include "generate/engine.h"
+#include "generate/settings/generation_plan.h"
+#include "generate/settings/model_defaults.h"
+#include "prompt/chat_setup.h"
+#include "prompt/context_policy.h"
+#include "prompt/prompt_builder.h"
+#include "prompt/prompt_line.h"
+#include "tokenizer/tokenizer.h"
+
+namespace stablelm {
+
+// What holds for all lines.
+struct LineOptions {
+  GenerationOptions generation;
+  ChatOptions chat;  // of lines with "messages"
+  ContextPolicy context_policy = ContextPolicy::kError;
+  std::optional<int64_t> reserve;  // positions that stay free for the reply (LimitsFor)
+  bool replace_invalid = false;    // bytes that are not UTF-8 become U+FFFD; else they are an error
+  bool parse_special = false;      // in "prompt"
+  int64_t samples = 1;             // of each prompt
+  uint64_t seed = 0;               // of the run: a line without a seed of its own gets SeedOfPrompt(seed, index)
+  int64_t top_logprobs = 0;
+  bool prompt_logprobs = false;
+};
+
+struct LineRequest {
+  EngineRequest request;  // of the first sample
+  // Of a conversation: what the context policy dropped of it.
+  struct Dropped {
+    size_t messages = 0;
+    int64_t tokens = 0;
+  };
+  std::optional<Dropped> dropped;
+};
+
+// One thread. Config, defaults and tokenizer (may be null) outlive it.
+class LineRequests {
+ public:
+  // Throws UsageError and Error for what is wrong with all lines.
+  LineRequests(LineOptions options, const ModelConfig& config, const Tokenizer* tokenizer,
+               const ModelDefaults& defaults);
+  void SetSeed(uint64_t seed) { options_.seed = seed; }
+  const LineOptions& options() const { return options_; }
+
+  // The request of line `index`. Throws Error for a line that cannot be read, or asks for what the model does not have.
+  LineRequest Of(std::string_view line, uint64_t index);
+
+  // The settings in force for a line without its own, and everything else of the options that decides what lines say,
+  // by name, as JSON: for the record of a run (run_record.h).
+  std::map<std::string, std::string> Parameters() const;
+
+ private:
+  struct EncodedPrompt;
+  void CheckStopIds(const PromptLine& line) const;
+  EncodedPrompt Encode(const PromptLine& line);
+
+  LineOptions options_;
+  const ModelConfig& config_;
+  const Tokenizer* tokenizer_;
+  const ModelDefaults& defaults_;
+  GenerationPlan plan_;  // of a line without settings of its own
+  std::optional<Encoder> encoder_;
+  std::optional<PromptBuilder> builder_;  // once there was a conversation
+};
+
+}  // namespace stablelm
