@@ -1,0 +1,58 @@
+// The table of settings, values that are read and shown by it, and presets.
+#include "prompt/setting_values.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "checkpoint/error_text.h"
+#include "prompt/presets.h"
+
+namespace stablelm {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(SettingTable, EveryNameIsThereOnce) {
+  std::set<std::string_view> names;
+  for (const SettingSpec& spec : kSettings) {
+    EXPECT_TRUE(names.insert(spec.name).second) << spec.name;
+    EXPECT_FALSE(spec.help.empty()) << spec.name;
+    EXPECT_LE(spec.min, spec.max) << spec.name;
+    ASSERT_TRUE(FindSetting(spec.name)) << spec.name;
+    EXPECT_EQ(FindSetting(spec.name)->max, spec.max);
+  }
+  EXPECT_EQ(SettingNames().size(), names.size());
+  EXPECT_FALSE(FindSetting("no_such"));
+}
+
+// What is shown of an end of the range is read back as that end.
+TEST(SettingValues, WhatIsShownIsReadBack) {
+  for (const SettingSpec& spec : kSettings) {
+    for (const double value : {spec.min, spec.max}) {
+      EXPECT_EQ(ReadSettingValue(nlohmann::json::parse(ShownValue(spec, value)), spec, "x"), value) << spec.name;
+    }
+    EXPECT_THAT(ErrorText([&] { CheckSettingValue(spec.max + 1, spec, "x"); }), HasSubstr("x: number out of range"))
+        << spec.name;
+  }
+}
+
+TEST(Presets, NamesOfPresets) {
+  for (const std::string& name : PresetNames()) EXPECT_EQ(NameOf(PresetOf(name).value()), name);
+  EXPECT_EQ(PresetOf("cards"), std::nullopt);
+}
+
+// A preset holds nothing that a file could not.
+TEST(Presets, ValuesAreInRange) {
+  for (const std::string& name : PresetNames()) {
+    for (const auto& [setting, value] : ValuesOf(PresetOf(name).value())) {
+      ASSERT_TRUE(FindSetting(setting)) << setting;
+      EXPECT_EQ(ErrorText([&] { CheckSettingValue(value, *FindSetting(setting), "x"); }), "") << name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace stablelm
