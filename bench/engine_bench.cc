@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "generate/engine.h"
+#include "model/load.h"
 
 namespace stablelm {
 namespace {
@@ -57,7 +58,7 @@ int Main(int argc, char** argv) {
     return 2;
   }
   const int64_t prompt = argc > 2 ? std::atoll(argv[2]) : 32, tokens = argc > 3 ? std::atoll(argv[3]) : 32;
-  const Transformer model = Transformer::Load(ModelFolder::Open(argv[1]), {});
+  const Transformer model(LoadWeights(ModelFolder::Open(argv[1]), {}));
   ThreadPool pool(PhysicalCores());
   std::printf("%s, %zu threads, prompts of %lld, %lld new tokens each\n", CpuModelName().c_str(), pool.NumThreads(),
               static_cast<long long>(prompt), static_cast<long long>(tokens));

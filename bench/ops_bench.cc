@@ -35,7 +35,7 @@ void FillRow(DType type, int64_t k, std::byte* row) {
 void BM_MatMul(benchmark::State& state, DType type, int64_t n, int64_t k) {
   const int64_t m = state.range(0);
   ThreadPool pool(PhysicalCores());
-  Workspace workspace(pool.NumThreads(), static_cast<size_t>(m), static_cast<size_t>(k));
+  ExecutionContext exec(pool, static_cast<size_t>(m), static_cast<size_t>(k));
   const size_t bytes = static_cast<size_t>(n) * BytesOf(type, k);
   const size_t copies = bytes < kInCache ? 1 : kCopies;
   std::vector<PackedMatrix> weights;
@@ -50,7 +50,7 @@ void BM_MatMul(benchmark::State& state, DType type, int64_t n, int64_t k) {
   std::vector<float> x(static_cast<size_t>(m * k), 0.5f), y(static_cast<size_t>(m * n));
   size_t copy = 0;
   for (auto _ : state) {
-    MatMul({.x = x.data(), .m = m, .w = &weights[copy], .bias = nullptr, .y = y.data()}, pool, workspace);
+    MatMul({.x = x.data(), .m = m, .w = &weights[copy], .bias = nullptr, .y = y.data()}, exec);
     copy = (copy + 1) % copies;
     benchmark::DoNotOptimize(y.data());
   }
@@ -64,7 +64,7 @@ void BM_MatMul(benchmark::State& state, DType type, int64_t n, int64_t k) {
 void BM_Attention(benchmark::State& state, DType type) {
   const int64_t rows = state.range(0), positions = state.range(1), heads = 32, dims = 128;
   ThreadPool pool(PhysicalCores());
-  Workspace workspace(pool.NumThreads(), 1, 1);
+  ExecutionContext exec(pool, 1, 1);
   const RotaryTable rotary(32, 10000, 4096);
   const KvLayout layout = {.n_heads = heads, .head_dim = dims, .dtype = type};
   std::vector<int32_t> pages;
@@ -78,14 +78,12 @@ void BM_Attention(benchmark::State& state, DType type) {
                        .qkv_layout = QkvLayout::PerHead(dims),
                        .out = out.data(),
                        .sequences = {&sequence, 1},
-                       .layer_pages = cache.data(),
-                       .page_stride = kCopies * layout.PageBytes(),
-                       .layout = layout,
+                       .cache = {.pages = cache.data(), .stride = kCopies * layout.PageBytes(), .layout = layout},
                        .rotary = &rotary};
   size_t layer = 0;
   for (auto _ : state) {
-    in.layer_pages = cache.data() + layer++ % kCopies * layout.PageBytes();
-    Attend(in, pool, workspace);
+    in.cache.pages = cache.data() + layer++ % kCopies * layout.PageBytes();
+    Attend(in, exec);
     benchmark::DoNotOptimize(out.data());
   }
   const double bytes = static_cast<double>(pages.size() * layout.PageBytes()) * static_cast<double>(state.iterations());

@@ -27,13 +27,13 @@ std::string Listed(const std::vector<std::string>& names, size_t shown = 4) {
 }
 
 WeightFile OpenWeightFile(const fs::path& path) {
-  WeightFile file{path.filename().string(), MappedFile(path), WeightFormat::kSafetensors, {}};
-  RefuseLfsPointer(path, file.map.text());
+  WeightFile file{path.filename().string(), std::make_shared<MappedFile>(path), WeightFormat::kSafetensors, {}};
+  RefuseLfsPointer(path, file.map->text());
   const std::string where = path.string();
   if (path.extension() == ".safetensors") {
-    file.tensors = ParseSafetensors(file.map.bytes(), where).tensors;
+    file.tensors = ParseSafetensors(file.map->bytes(), where).tensors;
   } else {
-    TorchFile torch = ParseTorchFile(file.map.bytes(), where);
+    TorchFile torch = ParseTorchFile(file.map->bytes(), where);
     file.format = torch.legacy ? WeightFormat::kTorchLegacy : WeightFormat::kTorchZip;
     file.tensors = std::move(torch.tensors);
   }
@@ -111,7 +111,7 @@ std::vector<WeightFile> OpenShards(const fs::path& folder, const fs::path& index
 
 bool SameBytes(const WeightFile& a, const StoredTensor& x, const WeightFile& b, const StoredTensor& y) {
   if (x.dtype != y.dtype || x.bytes != y.bytes || !x.contiguous() || !y.contiguous()) return false;
-  return std::memcmp(a.map.bytes().data() + x.offset, b.map.bytes().data() + y.offset, x.bytes) == 0;
+  return std::memcmp(a.map->bytes().data() + x.offset, b.map->bytes().data() + y.offset, x.bytes) == 0;
 }
 
 }  // namespace
@@ -132,13 +132,7 @@ const char* NameOf(WeightFormat format) {
 
 std::vector<WeightFile> OpenWeightFiles(const GgufFile& file) {
   std::vector<WeightFile> files;
-  files.push_back(
-      {file.path().filename().string(), MappedFile(file.path()), WeightFormat::kGguf, file.header().tensors});
-  if (files[0].map.size() != file.map().size()) {
-    throw Error({.where = file.path().string(),
-                 .what = "the file was changed while it was read",
-                 .hint = "try again when its writer is done"});
-  }
+  files.push_back({file.path().filename().string(), file.shared_map(), WeightFormat::kGguf, file.header().tensors});
   return files;
 }
 
@@ -207,7 +201,7 @@ std::vector<TensorPlace> MatchWeights(const std::vector<WeightEntry>& table, con
       continue;
     }
     const StoredTensor& tensor = tensor_at(it->second);
-    const std::string where = files[it->second.file].map.path().string() + ": tensor " + Quoted(tensor.name);
+    const std::string where = files[it->second.file].map->path().string() + ": tensor " + Quoted(tensor.name);
     if (!(tensor.shape == entry.shape)) {
       throw Error({.where = where,
                    .what = "wrong shape",

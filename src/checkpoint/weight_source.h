@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,7 @@ const char* NameOf(WeightFormat format);  // "safetensors", "PyTorch zip", "PyTo
 
 struct WeightFile {
   std::string name;  // without the folder
-  MappedFile map;
+  std::shared_ptr<const MappedFile> map;
   WeightFormat format;
   std::vector<StoredTensor> tensors;
 };
@@ -30,7 +31,7 @@ struct WeightFile {
 // holds exactly the tensors that the index says (ignored buffers may be missing from the index). Throws Error.
 std::vector<WeightFile> OpenWeightFiles(const std::filesystem::path& folder, std::vector<std::string>* warnings);
 
-// A GGUF file's tensors, under the names that it gives them; the file is mapped once more. Throws Error.
+// A GGUF file's tensors, under the names that it gives them; sharing its map. Throws Error.
 std::vector<WeightFile> OpenWeightFiles(const GgufFile& file);
 // Whether a folder has weights of Hugging Face's, whole or not.
 bool HasWeightFiles(const std::filesystem::path& folder);

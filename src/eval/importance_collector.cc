@@ -31,8 +31,7 @@ std::string_view InputOf(WeightKind kind, bool tied) {
 
 }  // namespace
 
-ImportanceCollector::ImportanceCollector(const ModelConfig& config, ThreadPool& pool, const std::atomic<bool>* cancel)
-    : CancelObserver(cancel), pool_(pool) {
+ImportanceCollector::ImportanceCollector(const ModelConfig& config, ThreadPool& pool) : pool_(pool) {
   for (const WeightEntry& entry : WeightTable(config)) {
     const std::string_view module = InputOf(entry.kind, config.tie_word_embeddings);
     if (module.empty()) continue;

@@ -5,7 +5,6 @@
 // chunks. 8 bytes for each column of each Linear (3.7 MB for the 3B shape).
 #pragma once
 
-#include <atomic>
 #include <string_view>
 #include <vector>
 
@@ -13,15 +12,15 @@
 #include "checkpoint/describe/config.h"
 #include "checkpoint/describe/weight_table.h"
 #include "checkpoint/rewrite/importance.h"
-#include "generate/cancel_observer.h"
+#include "model/forward_observer.h"
 
 namespace stablelm {
 
 // For passes of one thread, one after the other. The pool is not owned; it is used between the steps of a pass, so it
 // may be the pass's own.
-class ImportanceCollector : public CancelObserver {
+class ImportanceCollector : public ForwardObserver {
  public:
-  ImportanceCollector(const ModelConfig& config, ThreadPool& pool, const std::atomic<bool>* cancel = nullptr);
+  ImportanceCollector(const ModelConfig& config, ThreadPool& pool);
   void OnStep(int64_t layer, std::string_view module, const float* y, int64_t rows, int64_t width) override;
 
   // Of every Linear, in the order of the weight table; the output matrix of a tied model under the embedding's name.

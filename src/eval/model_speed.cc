@@ -48,7 +48,6 @@ std::string SpeedCase::Name() const {
 class ModelSpeed::Watch : public ForwardObserver {
  public:
   void Begin() { last_ = Clock::now(); }
-  void OnHidden(int64_t, const float*, int64_t, int64_t) override {}
   void OnStep(int64_t, std::string_view module, const float*, int64_t, int64_t) override { Add(OperationOf(module)); }
   void End() { Add(kRest); }
   std::map<std::string, double> Milliseconds(double passes) const {
@@ -91,7 +90,8 @@ double ModelSpeed::PromptSeconds(const SpeedCase& of, Watch* watch) {
   const auto start = Clock::now();
   if (watch) watch->Begin();
   ForwardInChunks(model_, std::span(ids_).first(static_cast<size_t>(of.tokens)), sequence, ctx_,
-                  {.logits_from = of.tokens - 1, .observer = watch}, [](int64_t, int64_t, std::span<const float>) {});
+                  {.logits_from = of.tokens - 1, .hooks = {.observer = watch}},
+                  [](int64_t, int64_t, std::span<const float>) {});
   if (watch) watch->End();
   return SecondsSince(start);
 }
@@ -119,7 +119,7 @@ double ModelSpeed::DecodeSeconds(const SpeedCase& of, std::vector<KvSequence>& s
       const size_t at = (static_cast<size_t>(step) + s) % ids_.size();
       batch[s] = {.tokens = std::span(ids_).subspan(at, 1), .cache = &sequences[s]};
     }
-    model_.Forward(batch, ctx_, watch);
+    model_.Forward(batch, ctx_, {.observer = watch});
     if (watch) watch->End();
   }
   const double seconds = SecondsSince(start);
@@ -160,8 +160,8 @@ double ModelSpeed::Flops(const SpeedCase& of) const {
 
 double ModelSpeed::Bytes(const SpeedCase& of) const {
   double matrices = 0;
-  for (const auto& [type, bytes] : model_.MatrixBytes()) matrices += static_cast<double>(bytes);
-  const double row = static_cast<double>(model_.EmbeddingRowBytes());
+  for (const auto& [type, bytes] : model_.weights().MatrixBytes()) matrices += static_cast<double>(bytes);
+  const double row = static_cast<double>(model_.weights().EmbeddingRowBytes());
   const double position = static_cast<double>(cache_.n_layers()) * static_cast<double>(cache_.layout().PageBytes()) /
                           static_cast<double>(kKvPageTokens);
   const double n = static_cast<double>(of.tokens);

@@ -8,6 +8,7 @@
 #include "base/system.h"
 #include "eval/model_comparison.h"
 #include "model/forward_context.h"
+#include "model/load.h"
 #include "model/memory_plan.h"
 
 namespace stablelm {
@@ -19,11 +20,9 @@ template <typename Work>
 void RunModel(std::shared_ptr<const ModelFolder> folder, const QualityRun& run, const char* label,
               const std::vector<TextWindow>& windows, const Work& work) {
   ThreadPool pool(run.threads);
-  const Transformer model =
-      Transformer::Load(std::move(folder), {.dtype = {}, .show_progress = run.show_progress, .pool = &pool});
+  const Transformer model(LoadWeights(std::move(folder), {.show_progress = run.show_progress, .pool = &pool}));
   Progress progress(label, PredictedTokens(windows), Progress::Unit::kItems, run.show_progress);
-  CancelObserver observer(run.cancel);
-  work(model, pool, WindowsPass{.observer = &observer, .progress = &progress});
+  work(model, pool, WindowsPass{.hooks = {.leave = LeaveWhenSet(run.cancel)}, .progress = &progress});
   progress.Finish();
 }
 

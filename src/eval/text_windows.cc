@@ -37,12 +37,12 @@ void RunWindows(const Transformer& model, const RunShape& run, ThreadPool& pool,
   ForwardContext ctx(model.config(), run, pool);
   KvCache cache(model.config(), run.kv_type, KvCache::PagesFor(run.context));
   for (const TextWindow& window : windows) {
-    if (pass.observer && pass.observer->Asked()) throw Cancelled();
+    if (pass.hooks.leave && pass.hooks.leave()) throw Cancelled();
     // What follows the last token is not known.
     const TextWindow tokens = pass.logits ? window.first(window.size() - 1) : window;
     KvSequence sequence(cache);
     ForwardInChunks(model, tokens, sequence, ctx,
-                    {.logits_from = pass.logits ? 0 : static_cast<int64_t>(tokens.size()), .observer = pass.observer},
+                    {.logits_from = pass.logits ? 0 : static_cast<int64_t>(tokens.size()), .hooks = pass.hooks},
                     [&](int64_t first, int64_t rows, std::span<const float> logits) {
                       pass.logits(window, first, rows, logits);
                       if (pass.progress) pass.progress->Add(static_cast<uint64_t>(rows));

@@ -8,7 +8,6 @@
 
 #include "base/progress.h"
 #include "base/thread_pool.h"
-#include "generate/cancel_observer.h"
 #include "model/chunked_forward.h"
 #include "model/kv_cache.h"
 #include "model/memory_plan.h"
@@ -32,8 +31,8 @@ struct WindowsPass {
   // Logits [rows, V] that predict window[first + 1 .. first + rows + 1), in order; valid during the call. Empty: no
   // logits are computed.
   std::function<void(TextWindow window, int64_t first, int64_t rows, std::span<const float> logits)> logits = {};
-  CancelObserver* observer = nullptr;  // sees every pass, and ends it when it is cancelled; may be null
-  Progress* progress = nullptr;        // counts tokens; may be null
+  PassHooks hooks = {};          // of every pass
+  Progress* progress = nullptr;  // counts tokens; may be null
 };
 
 // Runs every window through the model, buffers and cache made from `run` (ShapeOfWindows). Throws Error as

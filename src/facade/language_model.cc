@@ -11,6 +11,8 @@
 #include "generate/scoring.h"
 #include "generate/settings/generation_plan.h"
 #include "generate/token_ids.h"
+#include "model/load.h"
+#include "model/memory_plan.h"
 #include "prompt/context_policy.h"
 #include "stablelm/stablelm.h"
 #include "tokenizer/tokenizer.h"
@@ -119,7 +121,7 @@ ChatOptions ChatOptionsOf(const ChatSettings& settings) {
 }  // namespace
 
 struct LanguageModel::Body {
-  Body(Transformer loaded, size_t threads) : model(std::move(loaded)), pool(threads) {}
+  Body(std::shared_ptr<const ModelWeights> weights, size_t threads) : model(std::move(weights)), pool(threads) {}
   Transformer model;
   mutable ThreadPool pool;
   std::optional<Tokenizer> tokenizer;
@@ -160,18 +162,18 @@ Generation Run(SequenceGenerator& generator, const GenerateRequest& request, con
                const GenerationCallbacks& callbacks) {
   std::atomic<bool> cancel{false};
   const std::stop_callback cancels(cancel_token, [&] { cancel = true; });
-  GenerateHooks hooks = {.on_token = {}, .cancel = &cancel, .on_text = {}};
+  ReplyCallbacks calls;
   if (callbacks.on_token) {
-    hooks.on_token = [&](const ChosenToken& token) {
+    calls.on_token = [&](const ChosenToken& token) {
       if (!callbacks.on_token({.id = token.id, .logprob = token.logprob})) cancel = true;
     };
   }
   if (callbacks.on_text) {
-    hooks.on_text = [&](std::string_view text) {
+    calls.on_text = [&](std::string_view text) {
       if (!callbacks.on_text(text)) cancel = true;
     };
   }
-  GenerateResult result = generator.Generate(request, hooks);
+  GenerateResult result = generator.Generate(request, calls, &cancel);
   return {.ids = std::move(result.ids),
           .logprobs = std::move(result.logprobs),
           .text = std::move(result.text),
@@ -191,15 +193,15 @@ LanguageModel LanguageModel::Load(const std::string& path_or_hub_id, const LoadS
   const std::optional<DType> type = TypeOf(settings.weights);
   const Compute compute = settings.compute == ComputeMode::kFast ? Compute::kFast : Compute::kExact;
   const auto folder = ModelFolder::Open(path_or_hub_id);
-  RequireFits(PlanMemory(folder->config(), PlanWeights(*folder, {.wanted = type, .compute = compute}),
+  RequireFits(PlanMemory(folder->config(), PlanWeights(*folder, {.dtype = type, .compute = compute}),
                          ShapeOfGenerate(1, cache, threads)),
               AvailableMemory());
   ThreadPool loading(threads);
-  auto body = std::make_unique<Body>(Transformer::Load(folder, {.dtype = type,
-                                                                .compute = compute,
-                                                                .check_values = settings.check_weights,
-                                                                .show_progress = false,
-                                                                .pool = &loading}),
+  auto body = std::make_unique<Body>(LoadWeights(folder, {.dtype = type,
+                                                          .compute = compute,
+                                                          .check_values = settings.check_weights,
+                                                          .show_progress = false,
+                                                          .pool = &loading}),
                                      threads);
   body->warnings = folder->warnings();
   body->folder = folder->path().string();

@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "base/stopwatch.h"
-#include "generate/cancel_observer.h"
 #include "generate/sampling/logits_processors.h"
 #include "generate/sampling/top_selection.h"
 #include "model/chunked_forward.h"
@@ -146,7 +145,7 @@ RunShape ShapeOfBeamSearch(const ModelConfig& config, const GenerateRequest& req
 }
 
 BeamSearchResult BeamSearch(const Transformer& model, const GenerateRequest& request, const BeamOptions& options,
-                            const RunShape& run, ThreadPool& pool, const GenerateHooks& hooks) {
+                            const RunShape& run, ThreadPool& pool, const std::atomic<bool>* cancel) {
   STABLELM_CHECK(!request.prompt.empty() && request.max_new_tokens.value_or(1) >= 1);
   CheckBeamOptions(options);
   CheckRequest(request);
@@ -160,7 +159,7 @@ BeamSearchResult BeamSearch(const Transformer& model, const GenerateRequest& req
   KvCache cache(model.config(), run.kv_type, CachePages(run));
   std::vector<KvSequence> caches;
   caches.emplace_back(cache);
-  CancelObserver observer(hooks.cancel);
+  const std::function<bool()> leave = LeaveWhenSet(cancel);
 
   const auto start = Clock::now();
   bool goes_on = true;
@@ -170,8 +169,7 @@ BeamSearchResult BeamSearch(const Transformer& model, const GenerateRequest& req
     goes_on = search.Step(logits, late);
   };
   try {
-    ForwardInChunks(model, request.prompt, caches[0], ctx,
-                    {.logits_from = prompt - 1, .observer = hooks.cancel ? &observer : nullptr},
+    ForwardInChunks(model, request.prompt, caches[0], ctx, {.logits_from = prompt - 1, .hooks = {.leave = leave}},
                     [&](int64_t, int64_t, std::span<const float> logits) {
                       result.prefill_s = SecondsSince(start);
                       step(logits);
@@ -182,7 +180,7 @@ BeamSearchResult BeamSearch(const Transformer& model, const GenerateRequest& req
   const auto decode_start = Clock::now();
   std::vector<BatchSequence> batch;
   while (goes_on) {
-    if (observer.Asked()) {
+    if (leave && leave()) {
       reason = FinishReason::kCancelled;
       break;
     }

@@ -34,9 +34,8 @@ RunShape ShapeOfBeamSearch(const ModelConfig& config, const GenerateRequest& req
                            DType kv, size_t threads, const std::string& where = "prompt");
 
 // Of the request: prompt, max_new_tokens, sampling (its processors; a temperature is an Error), stop ids and strings,
-// banned and known ids, max_time_s, tokenizer. hooks.cancel ends the search with what it has; the other hooks are not
-// called.
+// banned and known ids, max_time_s, tokenizer. `cancel`, set by anyone, ends the search with what it has.
 BeamSearchResult BeamSearch(const Transformer& model, const GenerateRequest& request, const BeamOptions& options,
-                            const RunShape& run, ThreadPool& pool, const GenerateHooks& hooks = {});
+                            const RunShape& run, ThreadPool& pool, const std::atomic<bool>* cancel = nullptr);
 
 }  // namespace stablelm

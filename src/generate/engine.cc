@@ -4,9 +4,7 @@
 
 #include "base/error.h"
 #include "base/stopwatch.h"
-#include "generate/cancel_observer.h"
 #include "generate/token_ids.h"
-#include "ops/scores/softmax.h"
 
 namespace stablelm {
 namespace {
@@ -27,10 +25,7 @@ EngineSettings Checked(const EngineSettings& settings) {
 
 struct Engine::Request {
   Request(EngineRequest wanted, EngineCallbacks calls, KvCache& cache)
-      : spec(std::move(wanted)),
-        hooks({.on_token = std::move(calls.on_token), .on_text = std::move(calls.on_text)}),
-        on_end(std::move(calls.on_end)),
-        sequence(cache) {}
+      : spec(std::move(wanted)), callbacks(std::move(calls.reply)), on_end(std::move(calls.on_end)), sequence(cache) {}
 
   // Tokens whose keys and values are not in the cache. A sequence that decodes has one: the newest.
   int64_t Pending() const { return static_cast<int64_t>(reply->ids().size()) - sequence.length(); }
@@ -38,38 +33,15 @@ struct Engine::Request {
 
   RequestId id = 0;
   EngineRequest spec;
-  ReplyHooks hooks;
+  ReplyCallbacks callbacks;
   std::function<void(const EngineResult&)> on_end;
   EngineResult result;
   std::optional<Reply> reply;  // empty when the request was refused
   KvSequence sequence;
-  Clock::time_point submitted = Clock::now(), let_in, first_token;
-  bool was_in = false;
+  Clock::time_point submitted = Clock::now(), admitted, first_token;
+  bool admitted_before = false;
   int64_t last_step = 0;  // that computed a row of it
   bool ended = false;
-};
-
-// Leaves a forward pass when most of its rows belong to requests that were cancelled, or when `leave` is set.
-class Engine::Watch : public CancelObserver {
- public:
-  Watch(Engine& engine, std::span<const Work> batch, const std::atomic<bool>* leave)
-      : CancelObserver(leave), engine_(engine), batch_(batch) {}
-  void OnHidden(int64_t index, const float* x, int64_t rows, int64_t width) override {
-    CancelObserver::OnHidden(index, x, rows, width);
-    if (!engine_.cancels_waiting_.load(std::memory_order_relaxed)) return;
-    const std::lock_guard lock(engine_.mutex_);
-    int64_t cancelled = 0;
-    for (const Work& work : batch_) {
-      if (std::ranges::find(engine_.cancels_, work.request->id) != engine_.cancels_.end()) {
-        cancelled += static_cast<int64_t>(work.sequence.tokens.size());
-      }
-    }
-    if (2 * cancelled > rows) throw Cancelled();
-  }
-
- private:
-  Engine& engine_;
-  std::span<const Work> batch_;
 };
 
 RunShape ShapeOfEngine(const EngineSettings& settings, size_t threads) {
@@ -147,9 +119,9 @@ bool Engine::Step(const std::atomic<bool>* leave) {
   TakeInbox();
   EndOverdue();
   DropEnded();
-  LetIn();
+  AdmitWaiting();
   std::vector<Work> batch = PlanBatch();
-  FindPages(batch);
+  ReservePages(batch);
   if (!batch.empty()) {
     ++stats_.steps;
     for (const Work& work : batch) work.request->last_step = stats_.steps;
@@ -241,7 +213,7 @@ void Engine::InsertBySubmission(std::unique_ptr<Request> request, Requests& into
   into.insert(place, std::move(request));
 }
 
-void Engine::LetIn() {
+void Engine::AdmitWaiting() {
   int64_t reserved = 0;
   for (const auto& request : running_) {
     reserved += std::max<int64_t>(0, PagesWanted(*request) - static_cast<int64_t>(request->sequence.pages().size()));
@@ -264,9 +236,9 @@ void Engine::LetIn() {
     }
     reserved += needed;
     stats_.prefix_rows += request.sequence.length();
-    if (!request.was_in) {
-      request.was_in = true;
-      request.let_in = Clock::now();
+    if (!request.admitted_before) {
+      request.admitted_before = true;
+      request.admitted = Clock::now();
       request.reply->result.known_positions = request.sequence.length();
     }
     InsertBySubmission(std::move(waiting_[i]), running_);
@@ -310,9 +282,8 @@ std::vector<Engine::Work> Engine::PlanBatch() {
   return batch;
 }
 
-// Makes the pages that the batch will take free; when there are not enough, the newest requests leave it, and the
-// cache.
-void Engine::FindPages(std::vector<Work>& batch) {
+// Evicts cached prefixes, then preempts the newest requests, until the batch's pages are free.
+void Engine::ReservePages(std::vector<Work>& batch) {
   const auto needed = [&] {
     int64_t pages = 0;
     for (const Work& work : batch) {
@@ -333,14 +304,26 @@ void Engine::FindPages(std::vector<Work>& batch) {
   }
 }
 
+bool Engine::ShouldLeave(std::span<const Work> batch, const std::atomic<bool>* leave) {
+  if (leave && leave->load(std::memory_order_relaxed)) return true;
+  if (!cancels_waiting_.load(std::memory_order_relaxed)) return false;
+  const std::lock_guard lock(mutex_);
+  int64_t rows = 0, cancelled = 0;
+  for (const Work& work : batch) {
+    const int64_t n = static_cast<int64_t>(work.sequence.tokens.size());
+    rows += n;
+    if (std::ranges::find(cancels_, work.request->id) != cancels_.end()) cancelled += n;
+  }
+  return 2 * cancelled > rows;
+}
+
 void Engine::Compute(std::span<const Work> batch, const std::atomic<bool>* leave) {
   std::vector<BatchSequence> sequences;
   for (const Work& work : batch) sequences.push_back(work.sequence);
-  Watch watch(*this, batch, leave);
   std::span<const float> logits;
   try {
     const Stopwatch forward(stats_.forward_s);
-    logits = model_.Forward(sequences, ctx_, &watch);
+    logits = model_.Forward(sequences, ctx_, {.leave = [&] { return ShouldLeave(batch, leave); }});
   } catch (const Cancelled&) {
     return;
   } catch (const std::exception& e) {
@@ -358,28 +341,6 @@ void Engine::Compute(std::span<const Work> batch, const std::atomic<bool>* leave
   }
 }
 
-// logits [rows, V] of the last `rows` positions in the cache.
-void Engine::ScorePrompt(Request& request, std::span<const float> logits, int64_t rows) {
-  const size_t vocab = static_cast<size_t>(model_.config().vocab_size);
-  const std::vector<int32_t>& ids = request.reply->ids();
-  const int64_t wanted = request.spec.generate.top_logprobs, known = request.spec.generate.known_ids;
-  EngineResult& result = request.result;
-  const int64_t first = request.sequence.length() - rows;
-  for (int64_t i = 0; i < rows; ++i) {
-    const int64_t next = first + i + 1;
-    // After a preemption rows come again.
-    if (next >= request.reply->prompt() || next <= static_cast<int64_t>(result.prompt_logprobs.size())) continue;
-    const auto row = logits.subspan(static_cast<size_t>(i) * vocab, vocab);
-    const double log_sum = LogSumExp(row.data(), vocab);
-    const size_t id = static_cast<size_t>(ids[static_cast<size_t>(next)]);
-    result.prompt_logprobs.push_back(static_cast<double>(row[id]) - log_sum);
-    if (wanted <= 0) continue;
-    const int64_t vocab_size = model_.config().vocab_size;
-    const auto top = top_.Of(row, known > 0 ? std::min(known, vocab_size) : vocab_size, wanted, log_sum);
-    result.prompt_top.emplace_back(top.begin(), top.end());
-  }
-}
-
 void Engine::Deliver(const Work& work, std::span<const float> logits) {
   Request& request = *work.request;
   Reply& reply = *request.reply;
@@ -387,12 +348,18 @@ void Engine::Deliver(const Work& work, std::span<const float> logits) {
   stats_.computed_rows += rows;
   if (rows > 1 && settings_.share_prefixes) prefixes_.Insert(reply.ids(), request.sequence);
   const size_t vocab = static_cast<size_t>(model_.config().vocab_size);
-  if (request.spec.prompt_logprobs) ScorePrompt(request, logits, work.sequence.NumLogits());
+  if (request.spec.prompt_logprobs) {
+    const GenerateRequest& spec = request.spec.generate;
+    const TopWanted top = {.finder = &top_, .wanted = spec.top_logprobs, .known_ids = spec.known_ids};
+    AddPromptLogprobs(std::span(reply.ids()).first(static_cast<size_t>(reply.prompt())),
+                      request.sequence.length() - work.sequence.NumLogits(), logits, model_.config().vocab_size, top,
+                      request.result.prompt);
+  }
   if (request.Pending() > 0) return;
   if (reply.limit().tokens == 0) return End(request, FinishReason::kContext);
   if (reply.generated() == 0) request.first_token = Clock::now();
   try {
-    reply.Take(logits.last(vocab), workspace_, request.hooks);
+    reply.Take(logits.last(vocab), workspace_, request.callbacks);
     if (reply.ended()) End(request, reply.result.reason);
   } catch (const std::exception& e) {
     End(request, FinishReason::kCancelled, e.what());
@@ -407,7 +374,7 @@ void Engine::End(Request& request, FinishReason reason, const std::string& error
   if (request.reply) {
     Reply& reply = *request.reply;
     try {
-      reply.End(reason, request.hooks);
+      reply.End(reason, request.callbacks);
     } catch (const std::exception& e) {
       if (error.empty()) result.error = e.what();
     }
@@ -415,7 +382,7 @@ void Engine::End(Request& request, FinishReason reason, const std::string& error
     request.sequence.Truncate(0);
     result.generated = std::move(reply.result);
     if (!result.generated.ids.empty()) {
-      result.generated.prefill_s = SecondsBetween(request.let_in, request.first_token);
+      result.generated.prefill_s = SecondsBetween(request.admitted, request.first_token);
       result.generated.decode_s = SecondsSince(request.first_token);
     }
   }

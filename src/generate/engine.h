@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "generate/prompt_logprobs.h"
 #include "generate/reply.h"
 #include "model/forward_context.h"
 #include "model/prefix_cache.h"
@@ -54,19 +55,15 @@ struct EngineRequest {
 
 struct EngineResult {
   RequestId request = 0;
-  GenerateResult generated;                           // what there is, when the request failed or was cancelled
-  std::vector<double> prompt_logprobs;                // ln p(prompt[t + 1] | prompt[0 .. t]): one fewer than the prompt
-  std::vector<std::vector<TokenLogprob>> prompt_top;  // of each, when top_logprobs are wanted
-  int64_t preemptions = 0;                            // times that it gave its pages back
-  std::string error;                                  // not empty: the request failed, and why
+  GenerateResult generated;  // what there is, when the request failed or was cancelled
+  PromptLogprobs prompt;     // when wanted, with the prompt's top_logprobs
+  int64_t preemptions = 0;   // times that it gave its pages back
+  std::string error;         // not empty: the request failed, and why
 };
 
 // Called on the thread that steps the engine. A callback that throws makes its own request fail.
 struct EngineCallbacks {
-  std::function<void(const ChosenToken&)> on_token = {};  // its list of alternatives is valid during the call
-  // Text as it can be shown, after the token that lets it out or at the end: whole characters, nothing of a stop
-  // string.
-  std::function<void(std::string_view)> on_text = {};
+  ReplyCallbacks reply = {};
   std::function<void(const EngineResult&)> on_end = {};  // once for every request
 };
 
@@ -114,20 +111,20 @@ class Engine {
     Request* request = nullptr;
     BatchSequence sequence = {};
   };
-  class Watch;
 
   void TakeInbox();
   void Prepare(Request& request);
   void EndOverdue();
-  void LetIn();
+  void AdmitWaiting();
   static void InsertBySubmission(std::unique_ptr<Request> request, Requests& into);
   bool AnotherComputesItsBeginning(const Request& request) const;
   int64_t PagesWanted(const Request& request) const;
   std::vector<Work> PlanBatch();
-  void FindPages(std::vector<Work>& batch);
+  void ReservePages(std::vector<Work>& batch);
+  // Whether to leave a forward pass: `leave` is set, or most of its rows belong to requests that were cancelled.
+  bool ShouldLeave(std::span<const Work> batch, const std::atomic<bool>* leave);
   void Compute(std::span<const Work> batch, const std::atomic<bool>* leave);
   void Deliver(const Work& work, std::span<const float> logits);
-  void ScorePrompt(Request& request, std::span<const float> logits, int64_t rows);
   void End(Request& request, FinishReason reason, const std::string& error = {});
   void DropEnded();
 

@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "base/stopwatch.h"
-#include "generate/cancel_observer.h"
 #include "generate/token_ids.h"
 #include "model/chunked_forward.h"
 #include "model/context_shift.h"
@@ -65,7 +64,7 @@ struct SequenceGenerator::State {
     const int64_t dropped = (sequence.length() - keep) / 2;
     if (dropped < 1) return false;
     exact = std::min(keep, exact.value_or(keep));
-    ShiftContext(sequence, keep, dropped, model.rotary(), ctx.pool);
+    ShiftContext(sequence, keep, dropped, model.rotary(), ctx.exec.pool());
     ++reply->result.shifts;
     reply->result.shifted_tokens += dropped;
     reply->result.shift_kept = keep;
@@ -79,49 +78,48 @@ SequenceGenerator::SequenceGenerator(SequenceGenerator&&) noexcept = default;
 SequenceGenerator& SequenceGenerator::operator=(SequenceGenerator&&) noexcept = default;
 SequenceGenerator::~SequenceGenerator() = default;
 
-GenerateResult SequenceGenerator::Generate(const GenerateRequest& request, const GenerateHooks& hooks) {
+GenerateResult SequenceGenerator::Generate(const GenerateRequest& request, const ReplyCallbacks& callbacks,
+                                           const std::atomic<bool>* cancel) {
   const Transformer& model = state_->model;
   ForwardContext& ctx = state_->ctx;
   KvSequence& sequence = state_->sequence;
   STABLELM_CHECK(!request.prompt.empty());
-  const ReplyHooks shown = {.on_token = hooks.on_token, .on_text = hooks.on_text};
   const int64_t prompt = static_cast<int64_t>(request.prompt.size());
   STABLELM_CHECK(!request.keep_on_shift || *request.keep_on_shift >= 0);
   Reply next(request, state_->context - prompt, model.config().vocab_size);
   if (next.limit().tokens <= 0) {
-    next.End(next.limit().reason, shown);
+    next.End(next.limit().reason, callbacks);
     return std::move(next.result);
   }
   state_->GoOnWith(std::move(next));
   Reply& reply = *state_->reply;
-  CancelObserver observer(hooks.cancel);
+  const std::function<bool()> leave = LeaveWhenSet(cancel);
   const auto take = [&](std::span<const float> logits) {
-    if (observer.Asked()) return reply.End(FinishReason::kCancelled, shown);
-    reply.Take(logits, state_->workspace, shown);
+    if (leave && leave()) return reply.End(FinishReason::kCancelled, callbacks);
+    reply.Take(logits, state_->workspace, callbacks);
   };
 
   const auto start = Clock::now();
   auto decode_start = start;
   try {
     const auto rest = std::span(request.prompt).subspan(static_cast<size_t>(sequence.length()));
-    ForwardInChunks(
-        model, rest, sequence, ctx,
-        {.logits_from = static_cast<int64_t>(rest.size()) - 1, .observer = hooks.cancel ? &observer : nullptr},
-        [&](int64_t, int64_t, std::span<const float> logits) {
-          decode_start = Clock::now();
-          take(logits);
-        });
+    ForwardInChunks(model, rest, sequence, ctx,
+                    {.logits_from = static_cast<int64_t>(rest.size()) - 1, .hooks = {.leave = leave}},
+                    [&](int64_t, int64_t, std::span<const float> logits) {
+                      decode_start = Clock::now();
+                      take(logits);
+                    });
   } catch (const Cancelled&) {
     decode_start = Clock::now();
-    reply.End(FinishReason::kCancelled, shown);
+    reply.End(FinishReason::kCancelled, callbacks);
   }
   while (!reply.ended()) {
     if (request.max_time_s && SecondsSince(start) > *request.max_time_s) {
-      reply.End(FinishReason::kTime, shown);
+      reply.End(FinishReason::kTime, callbacks);
       break;
     }
     if (request.keep_on_shift && sequence.length() == state_->context && !state_->Shift(*request.keep_on_shift)) {
-      reply.End(FinishReason::kContext, shown);
+      reply.End(FinishReason::kContext, callbacks);
       break;
     }
     const BatchSequence last = {.tokens = std::span(reply.ids()).last(1), .cache = &sequence, .logits_from = 0};
@@ -133,8 +131,8 @@ GenerateResult SequenceGenerator::Generate(const GenerateRequest& request, const
 }
 
 GenerateResult Generate(const Transformer& model, const GenerateRequest& request, const RunShape& run, ThreadPool& pool,
-                        const GenerateHooks& hooks) {
-  return SequenceGenerator(model, run, pool).Generate(request, hooks);
+                        const ReplyCallbacks& callbacks, const std::atomic<bool>* cancel) {
+  return SequenceGenerator(model, run, pool).Generate(request, callbacks, cancel);
 }
 
 }  // namespace stablelm

@@ -15,16 +15,6 @@
 
 namespace stablelm {
 
-struct GenerateHooks {
-  // Called with each token as it is chosen, in order, from the calling thread.
-  std::function<void(const ChosenToken&)> on_token = {};
-  // Set by anyone, polled between tokens and between the layers of the prompt.
-  const std::atomic<bool>* cancel = nullptr;
-  // Called with the text as it can be shown: whole characters, nothing of a stop string. Joined it is the result's
-  // text.
-  std::function<void(std::string_view)> on_text = {};
-};
-
 // The run of one sequence of at most `context` positions.
 RunShape ShapeOfGenerate(int64_t context, DType kv, size_t threads);
 // The run that a request needs, for the memory plan. Throws Error when the prompt is empty, has an id that the model
@@ -45,9 +35,11 @@ class SequenceGenerator {
   SequenceGenerator& operator=(SequenceGenerator&&) noexcept;
   ~SequenceGenerator();
 
-  // The reply ends where run.context does, or with request.keep_on_shift makes room there. Throws Error as Generate;
-  // the next request may then come as usual.
-  GenerateResult Generate(const GenerateRequest& request, const GenerateHooks& hooks = {});
+  // The reply ends where run.context does, or with request.keep_on_shift makes room there. `cancel`, set by anyone,
+  // ends it between two tokens or two layers of the prompt. Throws Error as Generate; the next request may then come as
+  // usual.
+  GenerateResult Generate(const GenerateRequest& request, const ReplyCallbacks& callbacks = {},
+                          const std::atomic<bool>* cancel = nullptr);
 
  private:
   struct State;
@@ -57,6 +49,6 @@ class SequenceGenerator {
 // `run` is ShapeOfGenerate of this request. Buffers and cache live for the call. Throws Error as Transformer::Forward,
 // Sampler and StoppedText.
 GenerateResult Generate(const Transformer& model, const GenerateRequest& request, const RunShape& run, ThreadPool& pool,
-                        const GenerateHooks& hooks = {});
+                        const ReplyCallbacks& callbacks = {}, const std::atomic<bool>* cancel = nullptr);
 
 }  // namespace stablelm

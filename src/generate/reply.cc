@@ -66,7 +66,7 @@ Reply::Reply(const GenerateRequest& request, int64_t room, int64_t vocab_size)
   result.logprobs.reserve(most);
 }
 
-void Reply::Take(std::span<const float> logits, SamplerWorkspace& workspace, const ReplyHooks& hooks) {
+void Reply::Take(std::span<const float> logits, SamplerWorkspace& workspace, const ReplyCallbacks& callbacks) {
   STABLELM_CHECK(!ended_ && generated() < limit_.tokens);
   const ChosenToken token = sampler_.Choose(logits, ids_, generated(), workspace);
   ids_.push_back(token.id);
@@ -74,25 +74,25 @@ void Reply::Take(std::span<const float> logits, SamplerWorkspace& workspace, con
   result.logprobs.push_back(token.logprob);
   if (lists_top_) result.top.emplace_back(token.top.begin(), token.top.end());
   if (!token.emptied_by.empty()) ++result.forced_tokens;
-  if (hooks.on_token) hooks.on_token(token);
-  Show(text_.Add(token.id), hooks);
-  if (text_.Cause().Found()) return End(FinishReason::kStop, hooks);
-  if (generated() == limit_.tokens) End(limit_.reason, hooks);
+  if (callbacks.on_token) callbacks.on_token(token);
+  Show(text_.Add(token.id), callbacks);
+  if (text_.Cause().Found()) return End(FinishReason::kStop, callbacks);
+  if (generated() == limit_.tokens) End(limit_.reason, callbacks);
 }
 
-void Reply::End(FinishReason reason, const ReplyHooks& hooks) {
+void Reply::End(FinishReason reason, const ReplyCallbacks& callbacks) {
   if (ended_) return;
   ended_ = true;
   const std::string rest = text_.Finish();
   result.stop = text_.Cause();
   result.reason = result.stop.Found() ? FinishReason::kStop : reason;
-  Show(rest, hooks);
+  Show(rest, callbacks);
 }
 
-void Reply::Show(const std::string& text, const ReplyHooks& hooks) {
+void Reply::Show(const std::string& text, const ReplyCallbacks& callbacks) {
   if (text.empty()) return;
   result.text += text;
-  if (hooks.on_text) hooks.on_text(text);
+  if (callbacks.on_text) callbacks.on_text(text);
 }
 
 }  // namespace stablelm

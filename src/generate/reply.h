@@ -50,8 +50,12 @@ struct TokenLimit {
 // `room`: tokens for which there is a place behind the prompt; below 0: the prompt has none itself.
 TokenLimit LimitOf(const GenerateRequest& request, int64_t room);
 
-struct ReplyHooks {
-  std::function<void(const ChosenToken&)> on_token = {};  // as GenerateHooks
+// What a caller is told while a reply comes, in order, by the thread that generates it.
+struct ReplyCallbacks {
+  std::function<void(const ChosenToken&)> on_token =
+      {};  // each token; its list of alternatives is valid during the call
+  // Text as it can be shown, after the token that completes it or at the end: whole characters, nothing of a stop
+  // string. Joined it is the result's text.
   std::function<void(std::string_view)> on_text = {};
 };
 
@@ -70,17 +74,17 @@ class Reply {
   bool ended() const { return ended_; }
 
   // Chooses the next token from its logits [V]. Ends the reply when a stop was found or the limit is reached. Throws
-  // Error as Sampler::Choose, and what hooks throw.
-  void Take(std::span<const float> logits, SamplerWorkspace& workspace, const ReplyHooks& hooks);
+  // Error as Sampler::Choose, and what callbacks throw.
+  void Take(std::span<const float> logits, SamplerWorkspace& workspace, const ReplyCallbacks& callbacks);
   // Ends the reply for another reason; the text that was held back comes out, and may complete a stop string. Does
   // nothing when it has ended.
-  void End(FinishReason reason, const ReplyHooks& hooks);
+  void End(FinishReason reason, const ReplyCallbacks& callbacks);
 
   // Whole once ended; the times are the caller's to fill in.
   GenerateResult result;
 
  private:
-  void Show(const std::string& text, const ReplyHooks& hooks);
+  void Show(const std::string& text, const ReplyCallbacks& callbacks);
   std::vector<int32_t> ids_;
   int64_t prompt_;
   TokenLimit limit_;

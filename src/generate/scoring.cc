@@ -3,21 +3,17 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "generate/cancel_observer.h"
+#include "generate/prompt_logprobs.h"
 #include "model/chunked_forward.h"
-#include "ops/scores/softmax.h"
 
 namespace stablelm {
 namespace {
 
-// Passes hidden states on with their place in the sequence.
-class HiddenPlaces : public CancelObserver {
+// Passes hidden states on with the place of their first row in the sequence.
+class HiddenStates : public ForwardObserver {
  public:
-  HiddenPlaces(const std::atomic<bool>* cancel, const ScoreSinks& sinks, const KvSequence& sequence)
-      : CancelObserver(cancel), sinks_(sinks), sequence_(sequence) {}
+  HiddenStates(const ScoreSinks& sinks, const KvSequence& sequence) : sinks_(sinks), sequence_(sequence) {}
   void OnHidden(int64_t index, const float* x, int64_t rows, int64_t width) override {
-    CancelObserver::OnHidden(index, x, rows, width);
-    if (!sinks_.hidden) return;
     // The cache has grown by the rows of this pass already.
     sinks_.hidden(index, sequence_.length() - rows, {x, static_cast<size_t>(rows * width)});
   }
@@ -50,23 +46,18 @@ std::vector<double> Scorer::Score(std::span<const int32_t> ids, const ScoreSinks
   // The last token's row says nothing about the given ids.
   const std::span<const int32_t> tokens = sinks.logits || sinks.hidden ? ids : ids.first(ids.size() - 1);
   const int64_t n = static_cast<int64_t>(tokens.size());
-  const size_t vocab = static_cast<size_t>(model_.config().vocab_size);
-  std::vector<double> logprobs;
-  logprobs.reserve(ids.size() - 1);
+  PromptLogprobs result;
+  result.logprobs.reserve(ids.size() - 1);
   KvSequence sequence(cache_);
-  HiddenPlaces observer(cancel, sinks, sequence);
-  ForwardInChunks(
-      model_, tokens, sequence, ctx_,
-      {.logits_from = ids.size() > 1 || sinks.logits ? 0 : n, .observer = cancel || sinks.hidden ? &observer : nullptr},
-      [&](int64_t first, int64_t rows, std::span<const float> logits) {
-        for (int64_t r = 0; r < rows && static_cast<size_t>(first + r + 1) < ids.size(); ++r) {
-          const float* row = logits.data() + static_cast<size_t>(r) * vocab;
-          const int32_t next = ids[static_cast<size_t>(first + r + 1)];
-          logprobs.push_back(static_cast<double>(row[next]) - LogSumExp(row, vocab));
-        }
-        if (sinks.logits) sinks.logits(first, rows, logits);
-      });
-  return logprobs;
+  HiddenStates hidden(sinks, sequence);
+  ForwardInChunks(model_, tokens, sequence, ctx_,
+                  {.logits_from = ids.size() > 1 || sinks.logits ? 0 : n,
+                   .hooks = {.observer = sinks.hidden ? &hidden : nullptr, .leave = LeaveWhenSet(cancel)}},
+                  [&](int64_t first, int64_t rows, std::span<const float> logits) {
+                    AddPromptLogprobs(ids, first, logits, model_.config().vocab_size, {}, result);
+                    if (sinks.logits) sinks.logits(first, rows, logits);
+                  });
+  return std::move(result.logprobs);
 }
 
 }  // namespace stablelm

@@ -32,7 +32,7 @@ class Scorer {
   Scorer(const Transformer& model, const RunShape& run, ThreadPool& pool);
 
   // result[t] = ln p(ids[t + 1] | ids[0 .. t]) over all V: one fewer than ids, which holds at least one and at most
-  // run.context. Throws Error as Transformer::Forward, and Cancelled (generate/cancel_observer.h) when `cancel` is set.
+  // run.context. Throws Error as Transformer::Forward, and Cancelled (model/pass_hooks.h) when `cancel` is set.
   std::vector<double> Score(std::span<const int32_t> ids, const ScoreSinks& sinks = {},
                             const std::atomic<bool>* cancel = nullptr);
 

@@ -5,11 +5,10 @@
 #include <span>
 
 #include "checkpoint/describe/config.h"
-#include "model/forward_context.h"
 #include "model/forward_observer.h"
-#include "model/kv_cache.h"
 #include "model/linear.h"
 #include "ops/attention.h"
+#include "ops/execution_context.h"
 #include "ops/layer_norm.h"
 
 namespace stablelm {
@@ -24,19 +23,34 @@ struct BlockWeights {
   Linear mlp_down;             // mlp.dense_4h_to_h [C, F]
 };
 
-// Where the sequences of the batch lie, and their cache in this layer.
+// Where the activations of one layer live. Nothing that a step has read is overwritten by it unless two places are made
+// one here, as generation does, which keeps nothing.
+struct BlockActivations {
+  const float* x = nullptr;     // [T, C]   input of the layer
+  float* y = nullptr;           // [T, C]   its output; may be x
+  float* qkv = nullptr;         // [T, 3C]  in the layout of the weights; queries are rotated in place
+  float* attended = nullptr;    // [T, C]   heads side by side
+  float* attn_out = nullptr;    // [T, C]
+  float* mlp_hidden = nullptr;  // [T, F]   before the activation
+  float* mlp_out = nullptr;     // [T, C]
+  // Room for what a product does not compute on its way in (ops/prologue.h).
+  float* normed = nullptr;     // [T, C]
+  float* activated = nullptr;  // [T, F]; may be mlp_hidden
+};
+
 struct BlockInput {
   const ModelConfig& config;
   int64_t layer = 0;
-  int64_t rows = 0;  // T, of all sequences together
-  std::span<const AttentionSequence> sequences;
-  KvCache& cache;
+  int64_t rows = 0;                              // T, of all sequences together
+  std::span<const AttentionSequence> sequences;  // their rows, and their pages in the cache
+  KvLayerPages cache;                            // of this layer
   const RotaryTable& rotary;
+  BlockActivations activations;
   ForwardObserver* observer = nullptr;  // may be null
 };
 
-// ctx.x [T, C] in place: x + attn(ln1(x)) + mlp(ln2(x)), or the sequential form. Throws Error when a key or value does
-// not fit the cache's type.
-void RunBlock(const BlockWeights& w, const BlockInput& in, ForwardContext& ctx);
+// activations.y = x + attn(ln1(x)) + mlp(ln2(x)), or the sequential form. Throws Error when a key or value does not fit
+// the cache's type.
+void RunBlock(const BlockWeights& w, const BlockInput& in, ExecutionContext& exec);
 
 }  // namespace stablelm

@@ -4,11 +4,11 @@
 
 namespace stablelm {
 
-int64_t ForwardInChunks(const Transformer& model, std::span<const int32_t> tokens, KvSequence& cache,
-                        ForwardContext& ctx, const ChunkedForwardOptions& options, const LogitsSink& sink) {
+void ForwardInChunks(const Transformer& model, std::span<const int32_t> tokens, KvSequence& cache, ForwardContext& ctx,
+                     const ChunkedForwardOptions& options, const LogitsSink& sink) {
   const int64_t total = static_cast<int64_t>(tokens.size());
   int64_t done = 0;
-  while (done < total && !(done > 0 && options.stop && options.stop())) {
+  while (done < total) {
     int64_t n = std::min(ctx.max_rows, total - done);
     // As many tokens as there is room for their logits.
     n = std::min(n, std::max(int64_t{1}, std::max(done, options.logits_from) + ctx.max_logit_rows - done));
@@ -16,11 +16,10 @@ int64_t ForwardInChunks(const Transformer& model, std::span<const int32_t> token
     const BatchSequence sequence = {.tokens = tokens.subspan(static_cast<size_t>(done), static_cast<size_t>(n)),
                                     .cache = &cache,
                                     .logits_from = from};
-    const std::span<const float> logits = model.Forward({&sequence, 1}, ctx, options.observer);
+    const std::span<const float> logits = model.Forward({&sequence, 1}, ctx, options.hooks);
     if (from < n) sink(done + from, n - from, logits);
     done += n;
   }
-  return done;
 }
 
 }  // namespace stablelm

@@ -104,8 +104,8 @@ void MoveValues(const KvLayout& layout, const std::byte* from_page, std::byte* t
 
 std::byte* PageOf(const KvSequence& sequence, int64_t layer, int64_t position) {
   KvCache& cache = sequence.cache();
-  const auto page = static_cast<size_t>(sequence.pages()[static_cast<size_t>(position / kPage)]);
-  return cache.LayerPages(layer) + page * cache.page_stride();
+  const int32_t page = sequence.pages()[static_cast<size_t>(position / kPage)];
+  return cache.Layer(layer).Page(page);
 }
 
 // Positions go up, and a run is read before it is written, so nothing is overwritten that is still to be read.

@@ -7,8 +7,9 @@
 #include "base/aligned_buffer.h"
 #include "base/thread_pool.h"
 #include "checkpoint/describe/config.h"
-#include "model/memory_plan.h"
-#include "ops/workspace.h"
+#include "model/block.h"
+#include "model/run_shape.h"
+#include "ops/execution_context.h"
 
 namespace stablelm {
 
@@ -23,19 +24,21 @@ class ForwardContext {
 
   const int64_t max_rows;
   const int64_t max_logit_rows;
-  ThreadPool& pool;
-  Workspace workspace;
+  ExecutionContext exec;
 
   // T = rows of the batch, at most max_rows; W = rows whose logits are wanted, at most max_logit_rows.
-  AlignedBuffer<float> x;         // [T, C]     residual stream
-  AlignedBuffer<float> normed;    // [T, C]     output of a layer norm
-  AlignedBuffer<float> qkv;       // [T, 3C]    in the layout of the weights
-  AlignedBuffer<float> attended;  // [T, C]     heads side by side
-  AlignedBuffer<float> attn_out;  // [T, C]
-  AlignedBuffer<float> mlp_up;    // [T, F]
-  AlignedBuffer<float> mlp_out;   // [T, C]
-  AlignedBuffer<float> wanted;    // [W, C]     rows whose logits are wanted
-  AlignedBuffer<float> logits;    // [W, V]
+  AlignedBuffer<float> x;           // [T, C]     residual stream
+  AlignedBuffer<float> normed;      // [T, C]     output of a layer norm
+  AlignedBuffer<float> qkv;         // [T, 3C]    in the layout of the weights
+  AlignedBuffer<float> attended;    // [T, C]     heads side by side
+  AlignedBuffer<float> attn_out;    // [T, C]
+  AlignedBuffer<float> mlp_hidden;  // [T, F]
+  AlignedBuffer<float> mlp_out;     // [T, C]
+  AlignedBuffer<float> wanted;      // [W, C]     rows whose logits are wanted
+  AlignedBuffer<float> logits;      // [W, V]
+
+  // One set of buffers for all layers: each reads and writes x, and the activation goes over its input.
+  BlockActivations LayerActivations();
 };
 
 }  // namespace stablelm

@@ -12,7 +12,9 @@ class ForwardObserver {
   virtual ~ForwardObserver() = default;
   // transformers' hidden states: index 0 is the embedding, index i the output of layer i - 1; the last one (index L) is
   // after the final layer norm. x is [rows of the batch, width], valid during the call.
-  virtual void OnHidden(int64_t index, const float* x, int64_t rows, int64_t width) = 0;
+  virtual void OnHidden(int64_t index, const float* x, int64_t rows, int64_t width) {
+    static_cast<void>(index), static_cast<void>(x), static_cast<void>(rows), static_cast<void>(width);
+  }
   // The output of one step of a layer (layer -1: outside the layers). `module` is the checkpoint's name of what made
   // it, such as "attention.query_key_value"; "mlp.act" is the activation function.
   virtual void OnStep(int64_t layer, std::string_view module, const float* y, int64_t rows, int64_t width) {

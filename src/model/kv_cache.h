@@ -32,8 +32,11 @@ class KvCache {
   int64_t n_layers() const { return n_layers_; }
   int64_t n_pages() const { return static_cast<int64_t>(references_.size()); }
   int64_t free_pages() const { return static_cast<int64_t>(free_.size()); }
-  // Where the pages of a layer start, and the distance from page to page.
-  std::byte* LayerPages(int64_t layer) { return memory_.data() + static_cast<size_t>(layer) * layout_.PageBytes(); }
+  KvLayerPages Layer(int64_t layer) {
+    return {.pages = memory_.data() + static_cast<size_t>(layer) * layout_.PageBytes(),
+            .stride = page_stride_,
+            .layout = layout_};
+  }
   size_t page_stride() const { return page_stride_; }
 
   // One holder more, one fewer; a page without holders is free. For KvSequence and PrefixCache.

@@ -7,76 +7,51 @@
 #include "checkpoint/describe/weight_table.h"
 #include "model/forward_context.h"
 #include "model/kv_cache.h"
-#include "ops/packed_matrix.h"
 #include "ops/rotary.h"
 
 namespace stablelm {
 namespace {
 
-// The tensors of a table one after another. The embedding is used where it is, or copied; other matrices are packed.
+// Adds up placements, tensor by tensor.
 class WeightPlanner {
  public:
-  explicit WeightPlanner(const WeightForm& form) : form_(form) {}
-
-  // Entry `i`, stored as `stored`. `copied`: it cannot be read in place.
-  void Add(size_t i, const WeightEntry& entry, DType stored, bool copied) {
-    const uint64_t n = static_cast<uint64_t>(entry.shape.NumElements());
-    if (!entry.IsMatrix()) {
-      bytes_.allocated += n * sizeof(float);
-      return;
-    }
-    const DType plain = stored == DType::kF64 ? DType::kF32 : stored;
-    const DType type = form_.types.empty() ? form_.wanted.value_or(plain) : form_.types[i];
-    if (entry.kind == WeightKind::kEmbedding) {
-      embedding_type_ = type;
-      (type == stored && !copied ? bytes_.mapped : bytes_.allocated) += BytesOf(type, entry.shape.NumElements());
-      return;
-    }
-    bytes_.allocated += Packed(type, entry.shape[0], entry.shape[1]);
-    if (copied || stored == DType::kF64) {
-      largest_copy_ = std::max<uint64_t>(largest_copy_, BytesOf(plain, entry.shape.NumElements()));
-    }
+  void Add(const WeightPlacement& placed) {
+    (placed.where == WeightPlacement::Where::kMapped ? bytes_.mapped : bytes_.allocated) += placed.bytes;
+    largest_gathered_ = std::max(largest_gathered_, placed.gathered);
   }
-
-  WeightBytes Result(const ModelConfig& config) {
-    if (config.tie_word_embeddings) bytes_.allocated += Packed(embedding_type_, config.vocab_size, config.hidden_size);
-    bytes_.allocated += largest_copy_;
-    return bytes_;
-  }
+  WeightBytes Result() const { return {.mapped = bytes_.mapped, .allocated = bytes_.allocated + largest_gathered_}; }
 
  private:
-  uint64_t Packed(DType type, int64_t rows, int64_t columns) const {
-    const Compute compute = IsQuantized(type) ? Compute::kExact : form_.compute;
-    return PackedMatrix::Bytes(PackedType(type, compute), rows, columns, compute);
-  }
-
-  const WeightForm form_;
-  DType embedding_type_ = DType::kF32;
-  uint64_t largest_copy_ = 0;  // one at a time, while loading
+  uint64_t largest_gathered_ = 0;  // one at a time
   WeightBytes bytes_;
 };
 
+template <typename PlacementOf>
+WeightBytes AddUp(const std::vector<WeightEntry>& table, const ModelConfig& config, const WeightTypes& wanted,
+                  const PlacementOf& placement_of) {
+  WeightPlanner planner;
+  for (size_t i = 0; i < table.size(); ++i) {
+    const WeightPlacement placed = placement_of(i);
+    planner.Add(placed);
+    if (table[i].kind == WeightKind::kEmbedding && config.tie_word_embeddings) {
+      planner.Add(PlaceTiedOutput(config, placed.type, wanted));
+    }
+  }
+  return planner.Result();
+}
+
 }  // namespace
 
-int64_t CachePages(const RunShape& run) {
-  const int64_t shared = run.shared / kKvPageTokens;
-  return shared + (KvCache::PagesFor(run.context) - shared) * run.sequences;
-}
-
-WeightBytes PlanWeights(const ModelConfig& config, DType stored, const WeightForm& form) {
-  WeightPlanner planner(form);
+WeightBytes PlanWeights(const ModelConfig& config, DType stored, const WeightTypes& wanted) {
   const std::vector<WeightEntry> table = WeightTable(config);
-  for (size_t i = 0; i < table.size(); ++i) planner.Add(i, table[i], stored, false);
-  return planner.Result(config);
+  return AddUp(table, config, wanted, [&](size_t i) { return PlaceWeight(i, table[i], stored, true, wanted); });
 }
 
-WeightBytes PlanWeights(const ModelFolder& folder, const WeightForm& form) {
-  WeightPlanner planner(form);
-  for (size_t i = 0; i < folder.table().size(); ++i) {
+WeightBytes PlanWeights(const ModelFolder& folder, const WeightTypes& wanted) {
+  return AddUp(folder.table(), folder.config(), wanted, [&](size_t i) {
     const StoredTensor& tensor = folder.TensorOf(i);
-    planner.Add(i, folder.table()[i], *tensor.dtype, !tensor.contiguous());
-  }
-  return planner.Result(folder.config());
+    return PlaceWeight(i, folder.table()[i], *tensor.dtype, tensor.contiguous(), wanted);
+  });
 }
 
 uint64_t MemoryPlan::Total() const {

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "ops/convert.h"
+#include "ops/finite.h"
 
 namespace stablelm {
 

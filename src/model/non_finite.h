@@ -17,7 +17,6 @@ class NonFiniteFinder : public ForwardObserver {
   // first_bad_weight: the flat index of the first value of a tensor that is not finite.
   NonFiniteFinder(const ModelConfig& config, std::function<std::optional<size_t>(const WeightEntry&)> first_bad_weight)
       : config_(config), first_bad_weight_(std::move(first_bad_weight)) {}
-  void OnHidden(int64_t, const float*, int64_t, int64_t) override {}
   // Throws Error at the first output that is not finite.
   void OnStep(int64_t layer, std::string_view module, const float* y, int64_t rows, int64_t width) override;
   // Throws Error: the pass gave values that are not finite, but no step of the repetition did.

@@ -1,15 +1,15 @@
-// Additions to the residual stream.
+// Additions to the residual stream. y [n] may be x.
 #pragma once
 
 #include <cstddef>
 
-#include "base/thread_pool.h"
+#include "ops/execution_context.h"
 
 namespace stablelm {
 
-// x += a
-void AddInPlace(const float* a, float* x, size_t n, ThreadPool& pool);
-// x = (m + a) + x, the order of additions of transformers' parallel residual.
-void AddPairInPlace(const float* m, const float* a, float* x, size_t n, ThreadPool& pool);
+// y = a + x
+void Add(const float* a, const float* x, float* y, size_t n, ExecutionContext& exec);
+// y = (m + a) + x, the order of additions of transformers' parallel residual.
+void AddPair(const float* m, const float* a, const float* x, float* y, size_t n, ExecutionContext& exec);
 
 }  // namespace stablelm

@@ -38,10 +38,9 @@
 #include <cstdint>
 #include <span>
 
-#include "base/thread_pool.h"
+#include "ops/execution_context.h"
 #include "ops/kv_page.h"
 #include "ops/rotary.h"
-#include "ops/workspace.h"
 
 namespace stablelm {
 
@@ -86,16 +85,14 @@ struct AttentionInput {
   QkvLayout qkv_layout;
   float* out = nullptr;  // [rows of the batch, H * D]
   std::span<const AttentionSequence> sequences;
-  std::byte* layer_pages = nullptr;  // page p of this layer starts at layer_pages + p * page_stride; 64-byte aligned
-  size_t page_stride = 0;
-  KvLayout layout;
+  KvLayerPages cache;
   const RotaryTable* rotary = nullptr;
 };
 
 // False when a key or value became infinite in an fp16 cache although it was finite: the caller names the layer. What
 // is written has the bits of WriteKeyRef and WriteValueRef (ops/kv_page.h).
-[[nodiscard]] bool StoreKeysValues(const AttentionInput& in, ThreadPool& pool);
-void Attend(const AttentionInput& in, ThreadPool& pool, Workspace& workspace);
+[[nodiscard]] bool StoreKeysValues(const AttentionInput& in, ExecutionContext& exec);
+void Attend(const AttentionInput& in, ExecutionContext& exec);
 void AttendRef(const AttentionInput& in);  // plain softmax in fp64 over the cached values
 
 // Largest head size that Attend's scratch holds.

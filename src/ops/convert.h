@@ -1,22 +1,22 @@
-// Conversion of rows between float types, and a scan for values that are not finite.
+// Conversion of values between types.
 //
-// Rounding is to nearest even; values beyond the range of fp16 become infinity. Stored rows may start at any byte
-// address.
+// Rounding is to nearest even; values beyond the range of fp16 become infinity. Stored values may start at any byte
+// address. The ranges of a call must not overlap.
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 
-#include "base/tensor.h"
+#include "base/dtype.h"
 
 namespace stablelm {
 
-// n elements of type `from` (fp32, fp16, bf16 or fp64) at any address to fp32. The ranges do not overlap.
+// n elements of type `from` (fp32, fp16, bf16 or fp64) to fp32.
 void ConvertToFloat(DType from, const std::byte* in, size_t n, float* out);
-// n floats to type `to` (fp32, fp16 or bf16) at any address.
+// n floats to type `to` (fp32, fp16 or bf16).
 void ConvertFromFloat(const float* in, size_t n, DType to, std::byte* out);
 
-// Index of the first NaN or infinity, or n.
-size_t FirstNonFinite(const float* values, size_t n);
+// n values of a float type (fp32, fp16, bf16, fp64), or whole blocks of a quantized type, to fp32, fp16 or bf16. Equal
+// types are copied bit by bit.
+void ConvertValues(const std::byte* from, DType from_type, std::byte* to, DType to_type, size_t n);
 
 }  // namespace stablelm

@@ -6,15 +6,15 @@
 
 #include <cstddef>
 
-#include "base/thread_pool.h"
+#include "ops/execution_context.h"
 
 namespace stablelm {
 
 enum class GeluForm { kErf, kTanh };
 
 // y [n] of x [n], which may be y. Each element's bits depend on that element alone.
-void Gelu(GeluForm form, const float* x, size_t n, float* y, ThreadPool& pool);
-void Gelu(GeluForm form, const float* x, size_t n, float* y);     // by the calling thread
+void Gelu(GeluForm form, const float* x, size_t n, float* y, ExecutionContext& exec);
+void GeluRow(GeluForm form, const float* x, size_t n, float* y);  // the same, by the calling thread
 void GeluRef(GeluForm form, const float* x, size_t n, float* y);  // std::erf and std::tanh in fp64
 
 }  // namespace stablelm

@@ -75,4 +75,12 @@ struct KvLayout {
   }
 };
 
+// The cache of one layer: page p starts at pages + p * stride.
+struct KvLayerPages {
+  std::byte* pages = nullptr;  // 64-byte aligned
+  size_t stride = 0;           // bytes from page to page
+  KvLayout layout;
+  std::byte* Page(int64_t p) const { return pages + static_cast<size_t>(p) * stride; }
+};
+
 }  // namespace stablelm

@@ -4,7 +4,7 @@
 
 #include <cstddef>
 
-#include "base/thread_pool.h"
+#include "ops/execution_context.h"
 
 namespace stablelm {
 
@@ -23,8 +23,9 @@ struct LayerNormInput {
 };
 
 // A row's bits depend on that row alone.
-void LayerNorm(const LayerNormInput& in, ThreadPool& pool);
-void LayerNorm(const LayerNormInput& in);     // by the calling thread
+void LayerNorm(const LayerNormInput& in, ExecutionContext& exec);
+// One row [width], by the calling thread; y may be x.
+void LayerNormRow(const float* x, size_t width, const LayerNormWeights& norm, float* y);
 void LayerNormRef(const LayerNormInput& in);  // fp64 inside
 
 }  // namespace stablelm

@@ -12,79 +12,78 @@
 namespace stablelm {
 namespace {
 
-void QuantMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
+void QuantMatMul(const MatMulInput& in, ExecutionContext& exec) {
   const PackedMatrix& w = *in.w;
   const size_t m = static_cast<size_t>(in.m), k = w.columns();
-  STABLELM_CHECK(QuantizedRows::Bytes(m, k, w.type()) <= workspace.cut_capacity() * sizeof(float));
-  const QuantJob job = {.x = QuantizedRows::In(workspace.cut_rows(), m, k, w.type()),
+  STABLELM_CHECK(QuantizedRows::Bytes(m, k, w.type()) <= exec.prepared_capacity() * sizeof(float));
+  const QuantJob job = {.x = QuantizedRows::In(exec.prepared_rows(), m, k, w.type()),
                         .rows = m,
                         .w = &w,
                         .bias = in.bias,
                         .y = in.y,
                         .dots = ByteDotsInUse()};
-  TakeRows(in, pool, workspace, [&](size_t i, const float* x) { job.x.Set(i, x); });
+  TakeRows(in, exec, [&](size_t i, const float* x) { job.x.Set(i, x); });
   // In order, so that what a panel asks for ahead is what its thread reads next.
   if (m >= kMinAmxRows && TilesInUse()) {
-    pool.ForSteps(w.panels(), 1, [&](size_t begin, size_t end, size_t worker) {
-      QuantMatMulAmx(job, begin, end, workspace.worker(worker));
+    exec.pool().ForSteps(w.panels(), 1, [&](size_t begin, size_t end, size_t worker) {
+      QuantMatMulAmx(job, begin, end, exec.worker_scratch(worker));
     });
   } else if (m > QuantStreamedRows()) {
-    pool.ForSteps(w.panels(), 1, [&](size_t begin, size_t end, size_t worker) {
-      QuantMatMulTiled(job, begin, end, workspace.worker(worker));
+    exec.pool().ForSteps(w.panels(), 1, [&](size_t begin, size_t end, size_t worker) {
+      QuantMatMulTiled(job, begin, end, exec.worker_scratch(worker));
     });
   } else {
-    pool.ForSteps(QuantStreamedSteps(w.panels()), 1,
-                  [&](size_t begin, size_t end, size_t) { QuantMatMulStreamed(job, begin, end); });
+    exec.pool().ForSteps(QuantStreamedSteps(w.panels()), 1,
+                         [&](size_t begin, size_t end, size_t) { QuantMatMulStreamed(job, begin, end); });
   }
 }
 
-void ExactMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
+void ExactMatMul(const MatMulInput& in, ExecutionContext& exec) {
   const PackedMatrix& w = *in.w;
   const size_t m = static_cast<size_t>(in.m), k = w.columns();
-  STABLELM_CHECK(CutRowsFloats(m, k) <= workspace.cut_capacity());
+  STABLELM_CHECK(CutRowsFloats(m, k) <= exec.prepared_capacity());
   MatMulJob job = {.x = in.x, .rows = m, .w = &w, .bias = in.bias, .y = in.y};
   if (m <= kMaxStreamedRows) {
     const size_t tasks = (w.panels() + kStreamedTaskPanels - 1) / kStreamedTaskPanels;
-    pool.ForEach(tasks, [&](size_t index, size_t) {
+    exec.pool().ForEach(tasks, [&](size_t index, size_t) {
       const size_t begin = index * kStreamedTaskPanels;
       MatMulStreamed(job, begin, std::min(w.panels(), begin + kStreamedTaskPanels));
     });
     return;
   }
-  float* const cut = workspace.cut_rows();
-  TakeRows(in, pool, workspace, [&](size_t i, const float* x) { CutRow(x, i, m, k, cut); });
+  float* const cut = exec.prepared_rows();
+  TakeRows(in, exec, [&](size_t i, const float* x) { CutRow(x, i, m, k, cut); });
   job.cut = cut;
-  const size_t panels = TiledTaskPanels(w.panels(), pool.NumThreads());
-  pool.ForEach((w.panels() + panels - 1) / panels, [&](size_t index, size_t worker) {
+  const size_t panels = TiledTaskPanels(w.panels(), exec.pool().NumThreads());
+  exec.pool().ForEach((w.panels() + panels - 1) / panels, [&](size_t index, size_t worker) {
     const size_t begin = index * panels;
-    MatMulTiled(job, begin, std::min(w.panels(), begin + panels), workspace.worker(worker));
+    MatMulTiled(job, begin, std::min(w.panels(), begin + panels), exec.worker_scratch(worker));
   });
 }
 
 // Whether rows are many enough to save traffic, and prepared one by one in any case.
-bool TakesStep(size_t m, size_t k) {
-  return m > kMaxStreamedRows && m * k >= kSmallWork && k <= Workspace::kWorkerFloats;
+bool AppliesPrologue(size_t m, size_t k) {
+  return m > kMaxStreamedRows && m * k >= kSmallWork && k <= ExecutionContext::kWorkerFloats;
 }
 
 }  // namespace
 
-void MatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
+void MatMul(const MatMulInput& in, ExecutionContext& exec) {
   STABLELM_CHECK(in.w);
   const PackedMatrix& w = *in.w;
   const size_t m = static_cast<size_t>(in.m), k = w.columns();
   if (m == 0 || w.rows() == 0) return;
-  STABLELM_CHECK(pool.NumThreads() <= workspace.threads());
-  if (HasStep(in.step) && !TakesStep(m, k)) {
-    STABLELM_CHECK(in.stepped);
-    RunStep(in.step, in.x, m, k, in.stepped, pool);
+  const ProductRows rows = {.x = in.x, .rows = in.m, .prologue = in.prologue, .applied = in.applied};
+  if (rows.has_prologue() && !AppliesPrologue(m, k)) {
+    ApplyPrologue(rows, k, exec);
     MatMulInput plain = in;
-    plain.x = in.stepped, plain.step = {};
-    return MatMul(plain, pool, workspace);
+    plain.x = in.applied, plain.prologue = {};
+    return MatMul(plain, exec);
   }
-  if (IsQuantized(w.type())) return QuantMatMul(in, pool, workspace);
-  if (TilesInUse()) return AmxMatMul(in, pool, workspace);
-  if (w.compute() == Compute::kFast) return FastMatMul(in, pool, workspace);
-  ExactMatMul(in, pool, workspace);
+  if (IsQuantized(w.type())) return QuantMatMul(in, exec);
+  if (TilesInUse()) return AmxMatMul(in, exec);
+  if (w.compute() == Compute::kFast) return FastMatMul(in, exec);
+  ExactMatMul(in, exec);
 }
 
 }  // namespace stablelm

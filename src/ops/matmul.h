@@ -41,10 +41,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/thread_pool.h"
+#include "ops/execution_context.h"
 #include "ops/packed_matrix.h"
-#include "ops/row_step.h"
-#include "ops/workspace.h"
+#include "ops/prologue.h"
 
 namespace stablelm {
 
@@ -52,17 +51,16 @@ inline constexpr size_t kMatMulPiece = 256;
 
 struct MatMulInput {
   const float* x = nullptr;         // [m, K], contiguous
-  int64_t m = 0;                    // rows, at most the workspace's max_rows
+  int64_t m = 0;                    // rows, at most the context's max_rows
   const PackedMatrix* w = nullptr;  // [N, K]
   const float* bias = nullptr;      // [N], or null
   float* y = nullptr;               // [m, N], contiguous; must not overlap x
-  // What rows of x go through first. Where there are too few of them to save anything they are written, to `stepped`
-  // [m, K], which may be x and must not overlap y.
-  RowStep step = {};
-  float* stepped = nullptr;
+  // See ops/prologue.h. `applied` [m, K] must not overlap y.
+  Prologue prologue = {};
+  float* applied = nullptr;
 };
 
-void MatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace);
+void MatMul(const MatMulInput& in, ExecutionContext& exec);
 
 // The plain loop: accumulates in fp64, rounds once, with decoded weights and x as it is. Tests hold the fast body to
 // it.

@@ -171,13 +171,34 @@ PackedMatrix::PackedMatrix(DType type, int64_t rows, int64_t columns, const char
       rows_(static_cast<size_t>(rows)),
       columns_(static_cast<size_t>(columns)),
       panel_bytes_(PanelBytes(type, columns, compute)),
-      data_(Bytes(type, rows, columns, compute), name) {
+      own_(Bytes(type, rows, columns, compute), name),
+      data_(own_.data()) {
   STABLELM_CHECK(compute == Compute::kExact || type == DType::kBF16);
+}
+
+PackedMatrix PackedMatrix::View(DType type, int64_t rows, int64_t columns, Compute compute, const std::byte* packed) {
+  STABLELM_CHECK(compute == Compute::kExact || type == DType::kBF16);
+  PackedMatrix view;
+  view.type_ = type;
+  view.compute_ = compute;
+  view.rows_ = static_cast<size_t>(rows);
+  view.columns_ = static_cast<size_t>(columns);
+  view.panel_bytes_ = PanelBytes(type, columns, compute);
+  view.data_ = packed;
+  return view;
 }
 
 size_t PackedMatrix::Bytes(DType type, int64_t rows, int64_t columns, Compute compute) {
   const size_t panels = (static_cast<size_t>(rows) + kPanelRows - 1) / kPanelRows;
   return panels * PanelBytes(type, columns, compute);
+}
+
+size_t PackedMatrix::OffsetOf(DType type, int64_t columns, Compute compute, int64_t row, int64_t column) {
+  STABLELM_CHECK(!IsQuantized(type));
+  const size_t panel = static_cast<size_t>(row) / kPanelRows, r = static_cast<size_t>(row) % kPanelRows;
+  const size_t k = static_cast<size_t>(column), begin = panel * PanelBytes(type, columns, compute);
+  if (compute == Compute::kFast) return begin + (k / 2 * kPanelRows + r) * kPairBytes + k % 2 * sizeof(BF16);
+  return begin + (k * kPanelRows + r) * BytesOf(type);
 }
 
 size_t PackedMatrix::RowsOf(size_t p) const {
@@ -186,7 +207,8 @@ size_t PackedMatrix::RowsOf(size_t p) const {
 }
 
 void PackedMatrix::Pack(size_t p, const std::byte* rows) {
-  std::byte* out = data_.data() + p * panel_bytes();
+  STABLELM_CHECK(own_.size() > 0);
+  std::byte* out = own_.data() + p * panel_bytes();
   const size_t count = RowsOf(p);
   if (compute_ == Compute::kFast) {
     const size_t pairs = columns_ / 2;

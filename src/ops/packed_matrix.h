@@ -14,8 +14,8 @@
 // the pair of columns 2i and 2i + 1 of row r of panel p is word (p * ceil(K / 2) + i) * kPanelRows + r. An odd K is
 // filled up with a column of zeros.
 //
-// The memory is the matrix's own, in huge pages where the system has them: walking 4 KiB pages costs a fifth of the
-// speed of decoding.
+// The memory is the matrix's own, in huge pages where the system has them, because walking 4 KiB pages costs a fifth of
+// the speed of decoding; or somebody else's, who keeps weights in packed order (View).
 #pragma once
 
 #include <cstddef>
@@ -43,7 +43,13 @@ class PackedMatrix {
   // [rows, columns] of fp32, fp16, bf16 or a quantized type (whole blocks); not initialised. `name` is for the error
   // when there is no memory. Compute::kFast needs bf16.
   PackedMatrix(DType type, int64_t rows, int64_t columns, const char* name, Compute compute = Compute::kExact);
+  // Bytes of a packed matrix, and the byte in it at which the element (row, column) of a type that is not quantized
+  // lies.
   static size_t Bytes(DType type, int64_t rows, int64_t columns, Compute compute = Compute::kExact);
+  static size_t OffsetOf(DType type, int64_t columns, Compute compute, int64_t row, int64_t column);
+  // A matrix over packed weights that somebody else owns, who may change them between products: Bytes(...) bytes,
+  // 64-byte aligned, valid as long as the view.
+  static PackedMatrix View(DType type, int64_t rows, int64_t columns, Compute compute, const std::byte* packed);
 
   DType type() const { return type_; }
   Compute compute() const { return compute_; }  // of products with it
@@ -52,11 +58,12 @@ class PackedMatrix {
   size_t panels() const { return (rows_ + kPanelRows - 1) / kPanelRows; }
   size_t row_bytes() const { return BytesOf(type_, static_cast<int64_t>(columns_)); }
   size_t panel_bytes() const { return panel_bytes_; }
-  const std::byte* panel(size_t p) const { return data_.data() + p * panel_bytes(); }
+  size_t bytes() const { return panels() * panel_bytes(); }
+  const std::byte* panel(size_t p) const { return data_ + p * panel_bytes(); }
 
   size_t RowsOf(size_t p) const;  // kPanelRows, fewer in the last panel
   // Fills panel p from its rows as stored: row-major, of the same type, at any byte address. Threads may fill different
-  // panels at the same time.
+  // panels at the same time. Not for views.
   void Pack(size_t p, const std::byte* rows);
   // Row n as it was stored, row_bytes().
   void StoredRow(size_t n, std::byte* out) const;
@@ -67,7 +74,8 @@ class PackedMatrix {
   DType type_ = DType::kF32;
   Compute compute_ = Compute::kExact;
   size_t rows_ = 0, columns_ = 0, panel_bytes_ = 0;
-  AlignedBuffer<std::byte> data_;
+  AlignedBuffer<std::byte> own_;  // empty: a view
+  const std::byte* data_ = nullptr;
 };
 
 }  // namespace stablelm

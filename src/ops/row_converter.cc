@@ -4,7 +4,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "ops/convert_values.h"
+#include "ops/convert.h"
+#include "ops/finite.h"
 #include "ops/quant/quant_row.h"
 
 namespace stablelm {
@@ -20,7 +21,7 @@ void RowConverter::Convert(int64_t row, const std::byte* from, std::span<float> 
     return;
   }
   ConvertValues(from, o_.from, to, o_.to, n);
-  if (o_.from == o_.to && !o_.refuse_non_finite) return;
+  if (Copies() || o_.non_finite == NonFinite::kKeep) return;
   if (FirstNonFiniteValue(to, o_.to, n) < n) RequireHeld(row, from, to);
 }
 
@@ -30,7 +31,8 @@ void RowConverter::RequireHeld(int64_t row, const std::byte* from, const std::by
   ConvertValues(from, o_.from, reinterpret_cast<std::byte*>(before.data()), DType::kF32, o_.width);
   ConvertValues(to, o_.to, reinterpret_cast<std::byte*>(after.data()), DType::kF32, o_.width);
   for (size_t i = 0; i < o_.width; ++i) {
-    if (!std::isfinite(after[i]) && (o_.refuse_non_finite || std::isfinite(before[i]))) Fail(row, i, before[i]);
+    if (!std::isfinite(after[i]) && (o_.non_finite == NonFinite::kRefuse || std::isfinite(before[i])))
+      Fail(row, i, before[i]);
   }
 }
 

@@ -11,6 +11,14 @@
 
 namespace stablelm {
 
+// What a conversion does with values that are NaN or infinite in the new type. Quantized types hold none, so that they
+// are refused there in any case.
+enum class NonFinite : uint8_t {
+  kKeep,
+  kRefuseNew,  // those that were finite before: the new type's range is too small
+  kRefuse,
+};
+
 // Immutable; rows may be converted on many threads at once.
 class RowConverter {
  public:
@@ -20,11 +28,13 @@ class RowConverter {
     size_t width = 1;                     // values of a row
     std::span<const float> weights = {};  // of the columns when the row is quantized (ImportanceWeights); may be empty
     bool matrix = false;                  // errors name row and column, not a flat index
-    bool refuse_non_finite = false;       // also where the new type could hold NaN and infinity
-    std::string where;                    // file and tensor, for errors
+    NonFinite non_finite = NonFinite::kKeep;
+    std::string where;  // file and tensor, for errors
   };
   explicit RowConverter(Options options) : o_(std::move(options)) {}
 
+  // Whether Convert copies bit by bit and refuses nothing.
+  bool Copies() const { return o_.from == o_.to && o_.non_finite != NonFinite::kRefuse; }
   // Floats that Convert needs for itself.
   size_t ScratchFloats() const { return IsQuantized(o_.to) && o_.from != o_.to ? o_.width : 0; }
 

@@ -9,10 +9,11 @@
 #include <map>
 
 #include "checkpoint/gguf/gguf_keys.h"
+#include "checkpoint/tensor_values.h"
 #include "checkpoint/tiny_model.h"
 #include "eval/text_windows.h"
 #include "model/model_testing.h"
-#include "ops/convert_values.h"
+#include "ops/convert.h"
 #include "temp_folder.h"
 
 namespace stablelm {
@@ -25,13 +26,12 @@ std::vector<ImportanceSums> Collect(const Transformer& model, int64_t window, si
   ThreadPool pool(threads);
   ImportanceCollector collector(model.config(), pool);
   const std::vector<TextWindow> windows = TextWindows(kIds, window);
-  RunWindows(model, ShapeOfWindows(window, false, threads), pool, windows, {.observer = &collector});
+  RunWindows(model, ShapeOfWindows(window, false, threads), pool, windows, {.hooks = {.observer = &collector}});
   return collector.Result();
 }
 
 // Everything that a pass shows.
 struct Recorder : ForwardObserver {
-  void OnHidden(int64_t, const float*, int64_t, int64_t) override {}
   void OnStep(int64_t layer, std::string_view module, const float* y, int64_t rows, int64_t width) override {
     std::vector<float>& values = steps[std::to_string(layer) + " " + std::string(module)];
     values.insert(values.end(), y, y + rows * width);
@@ -56,8 +56,12 @@ TEST(ImportanceCollector, SumsTheSquaresOfWhatEachMatrixTakes) {
   for (const char* name : {"parallel", "sequential", "gelu_tanh"}) {
     SCOPED_TRACE(name);
     const auto folder = ModelFolder::Open((kGolden / name).string());
-    const Transformer model = Transformer::Load(folder, {});
-    const LoadedWeights weights = LoadedWeights::Load(folder, {.dtype = DType::kF32});
+    const Transformer model(LoadWeights(folder, {}));
+    const auto values_of = [&](WeightKind kind, int32_t layer) {
+      const auto at = std::ranges::find_if(folder->table(),
+                                           [&](const WeightEntry& e) { return e.kind == kind && e.layer == layer; });
+      return FloatsOf(*folder, static_cast<size_t>(at - folder->table().begin()));
+    };
     const std::vector<ImportanceSums> got = Collect(model, 20, 2);
     Recorder recorder;
     LogitsInChunks(model, kIds, 20, 1, DType::kF32, &recorder);
@@ -73,13 +77,12 @@ TEST(ImportanceCollector, SumsTheSquaresOfWhatEachMatrixTakes) {
       const size_t N = static_cast<size_t>(entry.shape[0]), K = static_cast<size_t>(entry.shape[1]);
       ASSERT_EQ(x.size(), kIds.size() * K);
       // x is what the matrix takes: W x + b is what comes out.
-      const auto* w = reinterpret_cast<const float*>(weights.Get(entry.kind, entry.layer).data);
-      const float* b = entry.kind == WeightKind::kOutput
-                           ? nullptr
-                           : reinterpret_cast<const float*>(weights.Get(wires->bias, entry.layer).data);
+      const std::vector<float> w = values_of(entry.kind, entry.layer);
+      std::vector<float> b;
+      if (entry.kind != WeightKind::kOutput) b = values_of(wires->bias, entry.layer);
       for (size_t t = 0; t < kIds.size(); ++t) {
         for (size_t n = 0; n < N; ++n) {
-          double sum = b ? static_cast<double>(b[n]) : 0, size = std::abs(sum);
+          double sum = b.empty() ? 0 : static_cast<double>(b[n]), size = std::abs(sum);
           for (size_t k = 0; k < K; ++k) {
             const double term = static_cast<double>(w[n * K + k]) * static_cast<double>(x[t * K + k]);
             sum += term;

@@ -115,9 +115,10 @@ TEST(ModelComparison, EndsWhenItIsCancelled) {
   const std::vector<int32_t> ids = SomeIds(20);
   const std::vector<TextWindow> windows = TextWindows(ids, 10);
   const std::atomic<bool> asked = true;
-  CancelObserver observer(&asked);
   ThreadPool pool(1);
-  EXPECT_THROW(RunWindows(model, ShapeOfWindows(10, false, 1), pool, windows, {.observer = &observer}), Cancelled);
+  EXPECT_THROW(
+      RunWindows(model, ShapeOfWindows(10, false, 1), pool, windows, {.hooks = {.leave = LeaveWhenSet(&asked)}}),
+      Cancelled);
 }
 
 }  // namespace

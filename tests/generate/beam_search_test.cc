@@ -14,10 +14,10 @@ namespace {
 const std::filesystem::path kParallel = STABLELM_TEST_DATA "/golden/parallel";
 
 BeamSearchResult Search(const Transformer& model, const GenerateRequest& request, const BeamOptions& options,
-                        const GenerateHooks& hooks = {}, size_t threads = 2) {
+                        const std::atomic<bool>* cancel = nullptr, size_t threads = 2) {
   ThreadPool pool(threads);
   return BeamSearch(model, request, options, ShapeOfBeamSearch(model.config(), request, options, DType::kF32, threads),
-                    pool, hooks);
+                    pool, cancel);
 }
 
 TEST(BeamSearch, BeamsAndScoresAreTheReferences) {
@@ -78,7 +78,8 @@ TEST(BeamSearch, ThreadsChangeNothing) {
   request.prompt.assign(30, 7);
   request.max_new_tokens = 50;
   const BeamOptions options = {.beams = 6, .num_return = 6, .length_penalty = 0.5};
-  const BeamSearchResult one = Search(model, request, options, {}, 1), three = Search(model, request, options, {}, 3);
+  const BeamSearchResult one = Search(model, request, options, nullptr, 1),
+                         three = Search(model, request, options, nullptr, 3);
   ASSERT_EQ(one.beams.size(), 6u);
   for (size_t i = 0; i < 6; ++i) {
     EXPECT_EQ(one.beams[i].ids, three.beams[i].ids);
@@ -141,7 +142,7 @@ TEST(BeamSearch, WaysToEnd) {
   request.max_time_s.reset();
 
   std::atomic<bool> cancel{true};
-  EXPECT_TRUE(Search(model, request, options, {.on_token = {}, .cancel = &cancel, .on_text = {}}).beams.empty());
+  EXPECT_TRUE(Search(model, request, options, &cancel).beams.empty());
 }
 
 // A stop string ends a beam as a stop id does; the text is cut before it.

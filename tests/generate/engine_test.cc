@@ -26,13 +26,11 @@ struct Outcome {
 };
 
 EngineCallbacks Into(Outcome& outcome) {
-  return {.on_token = [&](const ChosenToken& token) { outcome.streamed.push_back(token.id); },
-          .on_text = {},
-          .on_end =
-              [&](const EngineResult& result) {
-                outcome.result = result;
-                ++outcome.ends;
-              }};
+  return {.reply = {.on_token = [&](const ChosenToken& token) { outcome.streamed.push_back(token.id); }},
+          .on_end = [&](const EngineResult& result) {
+            outcome.result = result;
+            ++outcome.ends;
+          }};
 }
 
 GenerateRequest Alone(std::vector<int32_t> prompt, int64_t tokens) {
@@ -133,9 +131,10 @@ TEST(Engine, EveryoneAdvancesInTurnWhenThereAreMoreThanRows) {
     Engine engine(model, {.cache_positions = 1024, .max_batch_rows = rows, .max_running = kRequests}, pool);
     std::vector<std::vector<int64_t>> steps(kRequests);
     for (int64_t i = 0; i < kRequests; ++i) {
-      engine.Submit({.generate = Alone({static_cast<int32_t>(i + 1)}, 60)}, {.on_token = [&, i](const ChosenToken&) {
-                      steps[static_cast<size_t>(i)].push_back(engine.Stats().steps);
-                    }});
+      engine.Submit({.generate = Alone({static_cast<int32_t>(i + 1)}, 60)},
+                    {.reply = {.on_token = [&, i](const ChosenToken&) {
+                       steps[static_cast<size_t>(i)].push_back(engine.Stats().steps);
+                     }}});
     }
     while (engine.Step()) {
     }
@@ -194,8 +193,8 @@ TEST(Engine, ScoresPromptsAsTheScorerDoes) {
   engine.Submit({.generate = Alone(prompt, 3), .prompt_logprobs = true}, Into(second));
   while (engine.Step()) {
   }
-  EXPECT_EQ(first.result.prompt_logprobs, want);
-  EXPECT_EQ(second.result.prompt_logprobs, want);  // known pages are not skipped
+  EXPECT_EQ(first.result.prompt.logprobs, want);
+  EXPECT_EQ(second.result.prompt.logprobs, want);  // known pages are not skipped
   EXPECT_EQ(second.result.generated.known_positions, 0);
   ExpectSame(second.result.generated, Solo(model, Alone(prompt, 3)));
 }
@@ -239,8 +238,7 @@ TEST(Engine, ABadRequestFailsAlone) {
   Outcome good, throws;
   engine.Submit({.generate = Alone({1, 2}, 3)}, Into(good));
   engine.Submit({.generate = Alone({1, 2}, 3)},
-                {.on_token = [](const ChosenToken&) { throw std::runtime_error("the line is gone"); },
-                 .on_text = {},
+                {.reply = {.on_token = [](const ChosenToken&) { throw std::runtime_error("the line is gone"); }},
                  .on_end = Into(throws).on_end});
   while (engine.Step()) {
   }

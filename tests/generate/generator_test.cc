@@ -17,10 +17,11 @@ namespace {
 
 const std::filesystem::path kParallel = STABLELM_TEST_DATA "/golden/parallel";
 
-GenerateResult Continue(const Transformer& model, const GenerateRequest& request, const GenerateHooks& hooks = {},
-                        size_t threads = 2) {
+GenerateResult Continue(const Transformer& model, const GenerateRequest& request, const ReplyCallbacks& callbacks = {},
+                        const std::atomic<bool>* cancel = nullptr, size_t threads = 2) {
   ThreadPool pool(threads);
-  return Generate(model, request, ShapeOfGenerate(model.config(), request, DType::kF32, threads), pool, hooks);
+  return Generate(model, request, ShapeOfGenerate(model.config(), request, DType::kF32, threads), pool, callbacks,
+                  cancel);
 }
 
 std::string ErrorOf(const Transformer& model, const GenerateRequest& request) {
@@ -98,13 +99,13 @@ TEST(Generator, CancelsBeforeAndBetweenTokens) {
   GenerateRequest request;
   request.prompt = {1, 2, 3};
   std::atomic<bool> cancel{true};
-  const GenerateResult nothing = Continue(model, request, {.on_token = {}, .cancel = &cancel});
+  const GenerateResult nothing = Continue(model, request, {}, &cancel);
   EXPECT_EQ(nothing.reason, FinishReason::kCancelled);
   EXPECT_TRUE(nothing.ids.empty());
   cancel = false;
   size_t seen = 0;
   const GenerateResult some =
-      Continue(model, request, {.on_token = [&](const ChosenToken&) { cancel = ++seen == 4; }, .cancel = &cancel});
+      Continue(model, request, {.on_token = [&](const ChosenToken&) { cancel = ++seen == 4; }}, &cancel);
   EXPECT_EQ(some.reason, FinishReason::kCancelled);
   EXPECT_EQ(some.ids.size(), 4u);
 }
@@ -117,8 +118,8 @@ TEST(Generator, SampledTokensDependOnTheSeedNotOnThreads) {
   request.sampling = {.temperature = 1.0, .top_k = 50, .top_p = 0.95};
   request.seed = 11;
   const std::vector<int32_t> reference = Continue(model, request).ids;
-  EXPECT_EQ(Continue(model, request, {}, 1).ids, reference);
-  EXPECT_EQ(Continue(model, request, {}, 3).ids, reference);
+  EXPECT_EQ(Continue(model, request, {}, nullptr, 1).ids, reference);
+  EXPECT_EQ(Continue(model, request, {}, nullptr, 3).ids, reference);
   request.sample = 1;
   EXPECT_NE(Continue(model, request).ids, reference);
   request.sample = 0;
@@ -180,9 +181,8 @@ TEST(Generator, TheTextEndsBeforeAStopString) {
   request.sampling.temperature = 1;
   request.seed = 3;
   std::string streamed;
-  const GenerateHooks hooks = {
-      .on_token = {}, .cancel = nullptr, .on_text = [&](std::string_view t) { streamed += t; }};
-  const GenerateResult whole = Continue(model, request, hooks);
+  const ReplyCallbacks callbacks = {.on_text = [&](std::string_view t) { streamed += t; }};
+  const GenerateResult whole = Continue(model, request, callbacks);
   EXPECT_EQ(whole.text, request.tokenizer->Decode(whole.ids));
   EXPECT_EQ(streamed, whole.text);
   for (const int32_t id : whole.ids) EXPECT_LT(id, request.known_ids);
@@ -194,7 +194,7 @@ TEST(Generator, TheTextEndsBeforeAStopString) {
     SCOPED_TRACE(stop);
     request.stop_strings = {"never to be found", stop};
     streamed.clear();
-    const GenerateResult stopped = Continue(model, request, hooks);
+    const GenerateResult stopped = Continue(model, request, callbacks);
     EXPECT_EQ(stopped.text, whole.text.substr(0, whole.text.find(stop)));
     EXPECT_EQ(streamed, stopped.text);
     EXPECT_EQ(stopped.stop.string, stop);
@@ -244,10 +244,10 @@ TEST(SequenceGenerator, GoesOnAfterAnInterruptedRequest) {
   for (int32_t id = 10; id < 50; ++id) request.prompt.push_back(id);
   request.max_new_tokens = 6;
   std::atomic<bool> cancel = true;
-  EXPECT_EQ(kept.Generate(request, {.cancel = &cancel}).reason, FinishReason::kCancelled);
+  EXPECT_EQ(kept.Generate(request, {}, &cancel).reason, FinishReason::kCancelled);
   cancel = false;
-  const GenerateHooks stop_early = {.on_token = [&](const ChosenToken&) { cancel = true; }, .cancel = &cancel};
-  EXPECT_EQ(kept.Generate(request, stop_early).ids.size(), 1u);
+  const ReplyCallbacks stop_early = {.on_token = [&](const ChosenToken&) { cancel = true; }};
+  EXPECT_EQ(kept.Generate(request, stop_early, &cancel).ids.size(), 1u);
   GenerateRequest broken = request;
   broken.prompt.push_back(-7);
   EXPECT_THROW(kept.Generate(broken), Error);
@@ -289,8 +289,8 @@ TEST_F(ShiftingReply, GoesOnWhereTheContextEndsAndSaysSo) {
   EXPECT_EQ(whole.shifts, shifts);
   EXPECT_EQ(whole.shifted_tokens, 61 * shifts);
   EXPECT_EQ(whole.shift_kept, 6);
-  EXPECT_EQ(Continue(model_, request_, {}, 1).ids, whole.ids);
-  EXPECT_EQ(Continue(model_, request_, {}, 3).logprobs, whole.logprobs);
+  EXPECT_EQ(Continue(model_, request_, {}, nullptr, 1).ids, whole.ids);
+  EXPECT_EQ(Continue(model_, request_, {}, nullptr, 3).logprobs, whole.logprobs);
 }
 
 // No reply is approximate because an earlier one was.
@@ -322,7 +322,7 @@ TEST_F(ShiftingReply, EndsWhenNothingCanBeDroppedOrWhenItIsCancelled) {
   std::atomic<bool> cancel = false;
   size_t seen = 0;
   const GenerateResult endless =
-      kept.Generate(request_, {.on_token = [&](const ChosenToken&) { cancel = ++seen == 500; }, .cancel = &cancel});
+      kept.Generate(request_, {.on_token = [&](const ChosenToken&) { cancel = ++seen == 500; }}, &cancel);
   EXPECT_EQ(endless.reason, FinishReason::kCancelled);
   EXPECT_EQ(endless.ids.size(), 500u);
 }

@@ -3,8 +3,8 @@
 
 #include <cmath>
 
-#include "generate/cancel_observer.h"
 #include "model/model_testing.h"
+#include "model/pass_hooks.h"
 
 namespace stablelm {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "model_testing.h"
+#include "model/model_testing.h"
 #include "ops/kv_page.h"
 
 namespace stablelm {
@@ -22,8 +22,8 @@ constexpr Shift kShifts[] = {{33, 0, 1},   {64, 32, 16},  {100, 7, 32}, {100, 32
 std::vector<float> Vector(const KvSequence& sequence, int64_t layer, int64_t head, int64_t position, bool key) {
   KvCache& cache = sequence.cache();
   const KvLayout& layout = cache.layout();
-  const auto page = static_cast<size_t>(sequence.pages()[static_cast<size_t>(position / kKvPageTokens)]);
-  const std::byte* at = cache.LayerPages(layer) + page * cache.page_stride();
+  const int32_t page = sequence.pages()[static_cast<size_t>(position / kKvPageTokens)];
+  const std::byte* at = cache.Layer(layer).Page(page);
   std::vector<float> x(static_cast<size_t>(layout.head_dim));
   (key ? ReadKeyRef : ReadValueRef)(layout, at, head, position % kKvPageTokens, x.data());
   return x;
@@ -67,8 +67,7 @@ class ContextShift : public testing::TestWithParam<std::tuple<const char*, DType
   void Compute(KvSequence& sequence, std::span<const int32_t> ids) {
     const int64_t n = static_cast<int64_t>(ids.size());
     ForwardContext ctx(model_.config(), {.context = n, .kv_type = dtype(), .max_rows = n, .threads = 2}, pool_);
-    ForwardInChunks(model_, ids, sequence, ctx, {.logits_from = n, .observer = nullptr, .stop = {}},
-                    [](int64_t, int64_t, std::span<const float>) {});
+    ForwardInChunks(model_, ids, sequence, ctx, {.logits_from = n}, [](int64_t, int64_t, std::span<const float>) {});
   }
 };
 
@@ -186,7 +185,7 @@ TEST(ContextShiftOverflow, IsAnErrorAndNoInfinity) {
     KvCache cache(config, DType::kF16, 2);
     KvSequence sequence(cache);
     sequence.Append(12);
-    F16* keys = reinterpret_cast<F16*>(cache.LayerPages(0)) + cache.layout().KeyOffset(0);
+    F16* keys = reinterpret_cast<F16*>(cache.Layer(0).pages) + cache.layout().KeyOffset(0);
     std::memset(keys, 0, cache.layout().PageBytes());
     keys[11] = keys[kKvPageTokens + 11] = ToF16(60000);  // turned back by one radian: 60000 (cos 1 + sin 1) = 82,907
     try {

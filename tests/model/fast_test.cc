@@ -2,14 +2,14 @@
 #include <cmath>
 
 #include "model/memory_plan.h"
-#include "model_testing.h"
+#include "model/model_testing.h"
 #include "ops/simd.h"
 
 namespace stablelm {
 namespace {
 
 Transformer LoadFast(const std::filesystem::path& folder, std::optional<DType> dtype = std::nullopt) {
-  return Transformer::Load(ModelFolder::Open(folder.string()), {.dtype = dtype, .compute = Compute::kFast});
+  return Transformer(LoadWeights(ModelFolder::Open(folder.string()), {.dtype = dtype, .compute = Compute::kFast}));
 }
 
 std::vector<int32_t> TokensOf(const std::filesystem::path& folder) {
@@ -86,8 +86,8 @@ TEST(FastModel, HasTheSameBitsWithAndWithoutTheBf16Instruction) {
 
 TEST(FastModel, TakesTwoBytesForEveryWeightAndPlansThem) {
   for (const auto& folder : GoldenFolders()) {
-    const auto bytes = LoadFast(folder).MatrixBytes();
-    const auto as_bf16 = LoadModel(folder, DType::kBF16).MatrixBytes();
+    const auto bytes = LoadFast(folder).weights().MatrixBytes();
+    const auto as_bf16 = LoadModel(folder, DType::kBF16).weights().MatrixBytes();
     ASSERT_EQ(bytes.size(), 1u) << folder;
     ASSERT_TRUE(bytes.contains(DType::kBF16)) << folder;
     // An odd number of columns is filled up.

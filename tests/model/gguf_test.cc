@@ -1,7 +1,7 @@
 // A model gives the same bits from a GGUF file as from the folder that it was made of: rows of QKV are used in either
 // order where they lie.
 #include "checkpoint/gguf/gguf_testing.h"
-#include "model_testing.h"
+#include "model/model_testing.h"
 #include "ops/simd.h"
 #include "temp_folder.h"
 

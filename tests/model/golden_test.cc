@@ -2,7 +2,7 @@
 // weights.
 #include <cmath>
 
-#include "model_testing.h"
+#include "model/model_testing.h"
 #include "ops/attention.h"
 #include "ops/scores/softmax.h"
 #include "ops/simd.h"
@@ -103,8 +103,7 @@ TEST_P(Golden, GreedyContinuation) {
     std::vector<int32_t> next = ids, got;
     while (got.size() < want.size()) {
       ForwardInChunks(
-          model, next, sequence, ctx,
-          {.logits_from = static_cast<int64_t>(next.size()) - 1, .observer = {}, .stop = {}},
+          model, next, sequence, ctx, {.logits_from = static_cast<int64_t>(next.size()) - 1},
           [&](int64_t, int64_t, std::span<const float> logits) {
             // id 0, the end, counts as -inf at every step
             got.push_back(static_cast<int32_t>(std::max_element(logits.begin() + 1, logits.end()) - logits.begin()));
@@ -119,7 +118,6 @@ TEST_P(Golden, GreedyContinuation) {
 // The first layer's queries, keys and values, and what its attention makes of them.
 struct FirstAttention : ForwardObserver {
   std::vector<float> qkv, attended;
-  void OnHidden(int64_t, const float*, int64_t, int64_t) override {}
   void OnStep(int64_t layer, std::string_view module, const float* y, int64_t rows, int64_t width) override {
     if (layer != 0) return;
     if (module == "attention.query_key_value") qkv.insert(qkv.end(), y, y + rows * width);

@@ -46,7 +46,7 @@ TEST(KvCache, PartsOfAPage) {
   for (const DType type : {DType::kF32, DType::kF16, DType::kI8}) {
     KvCache cache(Tiny(), type, 3);
     const KvLayout& layout = cache.layout();
-    std::byte* const page = cache.LayerPages(1) + cache.page_stride();
+    std::byte* const page = cache.Layer(1).Page(1);
     EXPECT_EQ(cache.n_layers(), 2);
     EXPECT_EQ(layout.PageBytes() % 64, 0u);
     EXPECT_EQ(reinterpret_cast<uintptr_t>(page) % 64, 0u);

@@ -15,6 +15,7 @@
 #include "checkpoint/huggingface/safetensors.h"
 #include "checkpoint/model_folder.h"
 #include "model/chunked_forward.h"
+#include "model/load.h"
 #include "model/transformer.h"
 
 namespace stablelm {
@@ -38,7 +39,7 @@ inline std::vector<std::filesystem::path> GoldenFolders() {
 inline Transformer LoadModel(const std::filesystem::path& folder, std::optional<DType> dtype = std::nullopt) {
   LoadOptions options;
   options.dtype = dtype;
-  return Transformer::Load(ModelFolder::Open(folder.string()), options);
+  return Transformer(LoadWeights(ModelFolder::Open(folder.string()), options));
 }
 
 inline std::vector<float> Floats(const SafetensorsFile& file, const std::string& name) {
@@ -75,15 +76,12 @@ inline std::vector<float> LogitsInChunks(const Transformer& model, const std::ve
   KvSequence sequence(cache);
   std::vector<float> logits;
   ForwardInChunks(
-      model, ids, sequence, ctx, {.logits_from = 0, .observer = observer, .stop = {}},
+      model, ids, sequence, ctx, {.logits_from = 0, .hooks = {.observer = observer}},
       [&](int64_t, int64_t, std::span<const float> rows) { logits.insert(logits.end(), rows.begin(), rows.end()); });
   return logits;
 }
 
 // An observer that does nothing.
-class NoObserver : public ForwardObserver {
- public:
-  void OnHidden(int64_t, const float*, int64_t, int64_t) override {}
-};
+class NoObserver : public ForwardObserver {};
 
 }  // namespace stablelm

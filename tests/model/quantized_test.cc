@@ -7,6 +7,8 @@
 #include "checkpoint/gguf/gguf_keys.h"
 #include "checkpoint/gguf/gguf_writer.h"
 #include "checkpoint/rewrite/gguf_metadata.h"
+#include "checkpoint/tensor_values.h"
+#include "model/memory_plan.h"
 #include "model/model_testing.h"
 #include "ops/quant/quant_row.h"
 #include "ops/simd.h"
@@ -20,7 +22,6 @@ const std::filesystem::path kModel = STABLELM_TEST_DATA "/golden/head128_fp16"; 
 // The golden model with all matrices of one type.
 std::filesystem::path Quantized(const TempFolder& temp, DType type) {
   const auto model = ModelFolder::Open(kModel.string());
-  const LoadedWeights weights = LoadedWeights::Load(model, {.dtype = DType::kF32});
   std::vector<GgufTensorEntry> tensors;
   for (const WeightEntry& entry : model->table()) {
     tensors.push_back({GgufTensorName(entry), entry.IsMatrix() ? type : DType::kF32, entry.shape});
@@ -29,16 +30,15 @@ std::filesystem::path Quantized(const TempFolder& temp, DType type) {
   GgufWriter writer(file, GgufMetadataOf(*model), tensors);
   for (size_t i = 0; i < tensors.size(); ++i) {
     const WeightEntry& entry = model->table()[i];
-    const TensorView view = weights.Get(entry.kind, entry.layer);
+    const std::vector<float> values = FloatsOf(*model, i);
     std::vector<std::byte> bytes(writer.TensorBytes(i));
     if (entry.IsMatrix()) {
-      const size_t k = static_cast<size_t>(view.shape[1]), row_bytes = BytesOf(type, view.shape[1]);
-      const auto* values = reinterpret_cast<const float*>(view.data);
-      for (size_t n = 0; n < static_cast<size_t>(view.shape[0]); ++n) {
-        EncodeRow(type, {values + n * k, k}, {}, bytes.data() + n * row_bytes);
+      const size_t k = static_cast<size_t>(entry.shape[1]), row_bytes = BytesOf(type, entry.shape[1]);
+      for (size_t n = 0; n < static_cast<size_t>(entry.shape[0]); ++n) {
+        EncodeRow(type, std::span(values).subspan(n * k, k), {}, bytes.data() + n * row_bytes);
       }
     } else {
-      std::memcpy(bytes.data(), view.data, bytes.size());
+      std::memcpy(bytes.data(), values.data(), bytes.size());
     }
     writer.WriteAt(i, 0, bytes);
   }

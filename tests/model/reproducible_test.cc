@@ -1,6 +1,6 @@
 // The promise of model/transformer.h: a token's logits have the same bits alone, batched, ragged, in chunks of any
 // size, one token at a time, with any number of threads and after any history of the cache.
-#include "model_testing.h"
+#include "model/model_testing.h"
 #include "ops/simd.h"
 
 namespace stablelm {

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "model/memory_plan.h"
-#include "model_testing.h"
+#include "model/model_testing.h"
 #include "temp_folder.h"
 
 namespace stablelm {
@@ -126,7 +126,7 @@ TEST(MemoryPlan, IsTheTruthAboutTheContext) {
   ThreadPool pool(2);
   const ForwardContext ctx(model.config(), run, pool);
   const size_t activations = ctx.x.size() + ctx.normed.size() + ctx.qkv.size() + ctx.attended.size() +
-                             ctx.attn_out.size() + ctx.mlp_up.size() + ctx.mlp_out.size() + ctx.wanted.size();
+                             ctx.attn_out.size() + ctx.mlp_hidden.size() + ctx.mlp_out.size() + ctx.wanted.size();
   EXPECT_EQ(4 * activations, ForwardContext::ActivationBytes(model.config(), run));
   EXPECT_EQ(4 * ctx.logits.size(), ForwardContext::LogitBytes(model.config(), run));
 }

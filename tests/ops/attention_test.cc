@@ -1,6 +1,7 @@
 #include "ops/attention.h"
 
 #include "base/aligned_buffer.h"
+#include "ops/finite.h"
 #include "ops/op_testing.h"
 
 namespace stablelm {
@@ -31,9 +32,7 @@ struct Scene {
             .qkv_layout = qkv_layout,
             .out = out,
             .sequences = sequences,
-            .layer_pages = cache.data(),
-            .page_stride = layout.PageBytes(),
-            .layout = layout,
+            .cache = {.pages = cache.data(), .stride = layout.PageBytes(), .layout = layout},
             .rotary = &rotary};
   }
 
@@ -55,12 +54,12 @@ TEST(Attention, FastBodyHoldsToTheReference) {
         SCOPED_TRACE(testing::Message() << heads << " heads of " << dims << " " << KvTypeName(type));
         Scene scene(heads, dims, type, {{0, 1}, {0, 31}, {0, 65}, {0, 530}}, 21);
         const size_t rows = scene.qkv.size() / static_cast<size_t>(3 * heads * dims);
-        Workspace workspace(3, 1, 1);
+        ExecutionContext exec(pool, 1, 1);
         GuardedFloats out(rows * static_cast<size_t>(heads * dims));
         std::vector<float> want(rows * static_cast<size_t>(heads * dims));
         const AttentionInput in = scene.Input(scene.qkv.data(), out.data(), scene.all);
-        ASSERT_TRUE(StoreKeysValues(in, pool));
-        Attend(in, pool, workspace);
+        ASSERT_TRUE(StoreKeysValues(in, exec));
+        Attend(in, exec);
         AttendRef(scene.Input(scene.qkv.data(), want.data(), scene.all));
         out.Check();
         // Scores are chains over D of products of normals (|q||k| <= ~2 D): off by at most D eps * 2 D / sqrt(D); that
@@ -89,10 +88,10 @@ TEST(Attention, ChunksBatchesAndThreadsDoNotChangeBits) {
       Scene whole(heads, dims, type, shape, 22);
       std::vector<float> want(337 * heads * dims);
       ThreadPool pool(1), many(3);
-      Workspace workspace(3, 1, 1);
+      ExecutionContext exec(pool, 1, 1), many_exec(many, 1, 1);
       auto in = whole.Input(whole.qkv.data(), want.data(), whole.all);
-      ASSERT_TRUE(StoreKeysValues(in, pool));
-      Attend(in, pool, workspace);
+      ASSERT_TRUE(StoreKeysValues(in, exec));
+      Attend(in, exec);
       for (const int64_t chunk : {1, 3, 32, 50, 256}) {
         Scene parts(heads, dims, type, shape, 22);
         std::vector<float> got(want.size());
@@ -115,8 +114,8 @@ TEST(Attention, ChunksBatchesAndThreadsDoNotChangeBits) {
           }
           std::vector<float> out(source.size() * static_cast<size_t>(heads * dims));
           auto part = parts.Input(rows.data(), out.data(), step);
-          ASSERT_TRUE(StoreKeysValues(part, many));
-          Attend(part, many, workspace);
+          ASSERT_TRUE(StoreKeysValues(part, many_exec));
+          Attend(part, many_exec);
           for (size_t i = 0; i < source.size(); ++i) {
             std::copy_n(out.begin() + static_cast<int64_t>(i) * heads * dims, heads * dims,
                         got.begin() + source[i] * heads * dims);
@@ -145,15 +144,15 @@ TEST(Attention, TheOrderOfTheRowsDoesNotChangeBits) {
         }
       }
       ThreadPool pool(2);
-      Workspace workspace(2, 1, 1);
+      ExecutionContext exec(pool, 1, 1);
       std::vector<float> fast[2], plain[2];
       for (Scene* scene : {&per_head, &stacked}) {
         const size_t i = scene == &stacked;
         fast[i].resize(static_cast<size_t>(rows * heads * dims));
         plain[i] = fast[i];
         const AttentionInput in = scene->Input(scene->qkv.data(), fast[i].data(), scene->all);
-        ASSERT_TRUE(StoreKeysValues(in, pool));
-        Attend(in, pool, workspace);
+        ASSERT_TRUE(StoreKeysValues(in, exec));
+        Attend(in, exec);
         AttendRef(scene->Input(scene->qkv.data(), plain[i].data(), scene->all));
       }
       EXPECT_EQ(std::memcmp(fast[0].data(), fast[1].data(), fast[0].size() * sizeof(float)), 0);
@@ -167,6 +166,7 @@ TEST(Attention, TheOrderOfTheRowsDoesNotChangeBits) {
 TEST(Attention, PagesHoldWhatTheReferenceWrites) {
   ForEachSimdTarget([] {
     ThreadPool pool(2);
+    ExecutionContext exec(pool, 1, 1);
     for (const auto& [heads, dims] : {std::pair<int64_t, int64_t>{2, 128}, {3, 20}, {1, 2}, {2, 33}, {1, 80}}) {
       for (const DType type : {DType::kF32, DType::kF16, DType::kI8}) {
         SCOPED_TRACE(testing::Message() << heads << " heads of " << dims << " " << KvTypeName(type));
@@ -178,7 +178,7 @@ TEST(Attention, PagesHoldWhatTheReferenceWrites) {
         first[2 * 3 * heads * dims + dims] = 1e4f;
         AlignedBuffer<std::byte> want(scene.cache.size(), "expected cache");
         std::memcpy(want.data(), scene.cache.data(), want.size());
-        ASSERT_TRUE(StoreKeysValues(scene.Input(scene.qkv.data(), nullptr, scene.all), pool));
+        ASSERT_TRUE(StoreKeysValues(scene.Input(scene.qkv.data(), nullptr, scene.all), exec));
         for (const AttentionSequence& s : scene.all) {
           for (int64_t r = 0; r < s.rows; ++r) {
             std::byte* page = want.data() + static_cast<size_t>(s.pages[static_cast<size_t>(r / kKvPageTokens)]) *
@@ -200,7 +200,7 @@ TEST(Attention, PagesHoldWhatTheReferenceWrites) {
 TEST(Attention, EightBitsCostWhatTheHeaderSays) {
   ForEachSimdTarget([] {
     ThreadPool pool(2);
-    Workspace workspace(2, 1, 1);
+    ExecutionContext exec(pool, 1, 1);
     for (const auto& [heads, dims] : {std::pair<int64_t, int64_t>{2, 128}, {3, 20}, {1, 2}}) {
       SCOPED_TRACE(testing::Message() << heads << " heads of " << dims);
       const size_t width = static_cast<size_t>(dims);
@@ -208,8 +208,8 @@ TEST(Attention, EightBitsCostWhatTheHeaderSays) {
       std::vector<float> want(300 * static_cast<size_t>(heads * dims)), got(want.size());
       for (const auto& [scene, out] : {std::pair{&exact, &want}, {&small, &got}}) {
         const AttentionInput in = scene->Input(scene->qkv.data(), out->data(), scene->all);
-        ASSERT_TRUE(StoreKeysValues(in, pool));
-        Attend(in, pool, workspace);
+        ASSERT_TRUE(StoreKeysValues(in, exec));
+        Attend(in, exec);
       }
       const AttentionSequence& s = exact.all[0];
       double moved = 0, allowed = 0;
@@ -255,7 +255,7 @@ TEST(Attention, EightBitsCostWhatTheHeaderSays) {
 TEST(Attention, ANonFiniteKeyOrValueIsNotHidden) {
   ForEachSimdTarget([] {
     ThreadPool pool(2);
-    Workspace workspace(2, 1, 1);
+    ExecutionContext exec(pool, 1, 1);
     const int64_t dims = 20, rows = 40, bad_row = 3;
     for (const DType type : {DType::kF32, DType::kF16, DType::kI8}) {
       for (const int64_t part : {1, 2}) {
@@ -267,8 +267,8 @@ TEST(Attention, ANonFiniteKeyOrValueIsNotHidden) {
           scene.qkv[static_cast<size_t>((bad_row * 3 + part) * dims + 17)] = bad;
           std::vector<float> out(static_cast<size_t>(rows * dims));
           const AttentionInput in = scene.Input(scene.qkv.data(), out.data(), scene.all);
-          ASSERT_TRUE(StoreKeysValues(in, pool));
-          Attend(in, pool, workspace);
+          ASSERT_TRUE(StoreKeysValues(in, exec));
+          Attend(in, exec);
           for (int64_t r = bad_row; r < rows; ++r) {
             const std::span<const float> row = std::span(out).subspan(static_cast<size_t>(r * dims), dims);
             ASSERT_LT(FirstNonFinite(row.data(), row.size()), row.size())
@@ -282,16 +282,17 @@ TEST(Attention, ANonFiniteKeyOrValueIsNotHidden) {
 
 TEST(Attention, OverflowOfAnFp16CacheIsReported) {
   ThreadPool pool(2);
+  ExecutionContext exec(pool, 1, 1);
   for (const size_t part : std::initializer_list<size_t>{1u, 2u}) {  // key, value
     Scene scene(1, 16, DType::kF16, {{0, 3}}, 23);
     std::vector<float> out(3 * 16);
     scene.qkv[(2 * 3 + part) * 16 + 15] = 70000.0f;
-    EXPECT_FALSE(StoreKeysValues(scene.Input(scene.qkv.data(), out.data(), scene.all), pool));
+    EXPECT_FALSE(StoreKeysValues(scene.Input(scene.qkv.data(), out.data(), scene.all), exec));
   }
   Scene scene(1, 16, DType::kF32, {{0, 3}}, 23);
   std::vector<float> out(3 * 16);
   scene.qkv[16] = 70000.0f;
-  EXPECT_TRUE(StoreKeysValues(scene.Input(scene.qkv.data(), out.data(), scene.all), pool));
+  EXPECT_TRUE(StoreKeysValues(scene.Input(scene.qkv.data(), out.data(), scene.all), exec));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include "ops/convert.h"
+#include "ops/finite.h"
 
 #include <initializer_list>
 #include <limits>

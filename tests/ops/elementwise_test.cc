@@ -14,6 +14,7 @@ namespace {
 TEST(LayerNorm, FastBodyHoldsToTheReference) {
   ForEachSimdTarget([] {
     ThreadPool pool(2);
+    ExecutionContext exec(pool, 1, 1);
     for (const size_t width : std::initializer_list<size_t>{1, 2, 7, 16, 60, 64, 255, 4096}) {
       for (const size_t rows : std::initializer_list<size_t>{1, 5}) {
         SCOPED_TRACE(testing::Message() << rows << " x " << width);
@@ -23,7 +24,7 @@ TEST(LayerNorm, FastBodyHoldsToTheReference) {
         const LayerNormWeights norm = {.weight = weight.data(), .bias = bias.data(), .eps = 1e-5};
         GuardedFloats y(rows * width);
         std::vector<float> want(rows * width);
-        LayerNorm({.x = x.data(), .rows = rows, .width = width, .norm = norm, .y = y.data()}, pool);
+        LayerNorm({.x = x.data(), .rows = rows, .width = width, .norm = norm, .y = y.data()}, exec);
         LayerNormRef({.x = x.data(), .rows = rows, .width = width, .norm = norm, .y = want.data()});
         y.Check();
         for (size_t i = 0; i < want.size(); ++i) {
@@ -47,10 +48,11 @@ TEST(Gelu, FastBodyHoldsToTheReferenceEverywhere) {
   for (const float v : {0.0f, -0.0f, 1e-30f, -1e-30f, 100.0f, -100.0f, 3e38f, -3e38f}) points.push_back(v);
   ForEachSimdTarget([&] {
     ThreadPool pool(2);
+    ExecutionContext exec(pool, 1, 1);
     for (const GeluForm form : {GeluForm::kErf, GeluForm::kTanh}) {
       GuardedFloats fast(points.size());
       std::vector<float> want(points.size());
-      Gelu(form, points.data(), points.size(), fast.data(), pool);
+      Gelu(form, points.data(), points.size(), fast.data(), exec);
       GeluRef(form, points.data(), points.size(), want.data());
       fast.Check();
       for (size_t i = 0; i < points.size(); ++i) {
@@ -67,12 +69,13 @@ TEST(Gelu, FastBodyHoldsToTheReferenceEverywhere) {
 TEST(Gelu, BitsDoNotDependOnThePlace) {
   ForEachSimdTarget([] {
     ThreadPool one(1), three(3);
+    ExecutionContext one_thread(one, 1, 1), three_threads(three, 1, 1);
     const auto values = RandomNormals(20011, 14, 3);
     for (const GeluForm form : {GeluForm::kErf, GeluForm::kTanh}) {
       auto a = values, b = values;
-      Gelu(form, a.data(), a.size(), a.data(), one);
-      Gelu(form, b.data() + 5, b.size() - 5, b.data() + 5, three);
-      Gelu(form, b.data(), 5, b.data());
+      Gelu(form, a.data(), a.size(), a.data(), one_thread);
+      Gelu(form, b.data() + 5, b.size() - 5, b.data() + 5, three_threads);
+      GeluRow(form, b.data(), 5, b.data());
       EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0);
     }
   });
@@ -81,9 +84,10 @@ TEST(Gelu, BitsDoNotDependOnThePlace) {
 TEST(Gelu, NanAndInfinityAreNotHidden) {
   ForEachSimdTarget([] {
     ThreadPool pool(1);
+    ExecutionContext exec(pool, 1, 1);
     for (const GeluForm form : {GeluForm::kErf, GeluForm::kTanh}) {
       float values[2] = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()};
-      Gelu(form, values, 2, values, pool);
+      Gelu(form, values, 2, values, exec);
       EXPECT_TRUE(std::isnan(values[0]));
       EXPECT_FALSE(std::isfinite(values[1]));
     }
@@ -92,10 +96,11 @@ TEST(Gelu, NanAndInfinityAreNotHidden) {
 
 TEST(Add, OrderOfAdditions) {
   ThreadPool pool(2);
+  ExecutionContext exec(pool, 1, 1);
   std::vector<float> m(40000, 1e8f), a(40000, -1e8f), x(40000, 1.0f);
-  AddPairInPlace(m.data(), a.data(), x.data(), x.size(), pool);
+  AddPair(m.data(), a.data(), x.data(), x.data(), x.size(), exec);
   for (const float v : x) ASSERT_EQ(v, 1.0f);  // (m + a) + x; m + (a + x) would give 0
-  AddInPlace(x.data(), m.data(), m.size(), pool);
+  Add(x.data(), m.data(), m.data(), m.size(), exec);
   ASSERT_EQ(m[39999], 1e8f + 1.0f);
 }
 

@@ -55,11 +55,11 @@ TEST(QuantMatMul, TargetsWithFmaGiveTheBitsOfThePlainLoops) {
         SCOPED_TRACE(testing::Message() << NameOf(type) << " m " << c.m << " n " << c.n << " k " << k);
         const PackedMatrix packed = RandomMatrix(type, c.n, k, 1);
         const auto x = RandomNormals(c.m * k, 2), bias = RandomNormals(c.n, 3);
-        Workspace workspace(3, c.m, k);
+        ExecutionContext exec(pool, c.m, k);
         GuardedFloats y(c.m * c.n);
         std::vector<float> want(c.m * c.n);
         const int64_t m = static_cast<int64_t>(c.m);
-        MatMul({.x = x.data(), .m = m, .w = &packed, .bias = bias.data(), .y = y.data()}, pool, workspace);
+        MatMul({.x = x.data(), .m = m, .w = &packed, .bias = bias.data(), .y = y.data()}, exec);
         MatMulQuantRef({.x = x.data(), .m = m, .w = &packed, .bias = bias.data(), .y = want.data()});
         y.Check();
         for (size_t i = 0; i < want.size(); ++i) {
@@ -86,9 +86,9 @@ TEST(QuantMatMul, TargetsWithFmaGiveTheRecordedBits) {
       const PackedMatrix packed = RandomMatrix(type, n, k, 10);
       const auto x = RandomFractions(m * k, 11), bias = RandomFractions(n, 12);
       ThreadPool pool(2);
-      Workspace workspace(2, m, k);
+      ExecutionContext exec(pool, m, k);
       std::vector<float> y(m * n);
-      MatMul({.x = x.data(), .m = 11, .w = &packed, .bias = bias.data(), .y = y.data()}, pool, workspace);
+      MatMul({.x = x.data(), .m = 11, .w = &packed, .bias = bias.data(), .y = y.data()}, exec);
       EXPECT_EQ(DigestOf(y), want) << NameOf(type);
     }
   });
@@ -131,11 +131,11 @@ TEST(QuantMatMul, RowsHaveTheSameBitsAloneInBatchesAndWithAnyThreads) {
       const auto x = RandomNormals(m * k, 7);
       const auto run = [&](size_t first, size_t rows, size_t threads) {
         ThreadPool pool(threads);
-        Workspace workspace(threads, rows, k);
+        ExecutionContext exec(pool, rows, k);
         std::vector<float> y(rows * n);
         MatMul(
             {.x = x.data() + first * k, .m = static_cast<int64_t>(rows), .w = &packed, .bias = nullptr, .y = y.data()},
-            pool, workspace);
+            exec);
         return y;
       };
       const auto all = run(0, m, 1);
@@ -204,8 +204,8 @@ TEST(QuantizedRows, ValuesThatAreNotFiniteShow) {
     for (const float bad : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) {
       std::vector<float> x(512, 0.0f), y(5);
       x[300] = bad;
-      Workspace workspace(1, 1, 512);
-      MatMul({.x = x.data(), .m = 1, .w = &packed, .bias = nullptr, .y = y.data()}, pool, workspace);
+      ExecutionContext exec(pool, 1, 512);
+      MatMul({.x = x.data(), .m = 1, .w = &packed, .bias = nullptr, .y = y.data()}, exec);
       for (const float value : y) EXPECT_FALSE(std::isfinite(value));
     }
   });

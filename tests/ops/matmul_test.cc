@@ -38,11 +38,11 @@ TEST(MatMul, FastBodyHoldsToTheReference) {
           const StoredFloats stored(w, type, shape, offset), magnitude(Absolute(w), type, shape, 0);
           const PackedMatrix packed = Packed(stored.view()), packed_magnitude = Packed(magnitude.view());
           const auto x_magnitude = Absolute(x), bias_magnitude = Absolute(bias);
-          Workspace workspace(3, c.m, c.k);
+          ExecutionContext exec(pool, c.m, c.k);
           GuardedFloats y(c.m * c.n);
           std::vector<float> want(c.m * c.n), sum_of_products(c.m * c.n);
           const int64_t m = static_cast<int64_t>(c.m);
-          MatMul({.x = x.data(), .m = m, .w = &packed, .bias = bias.data(), .y = y.data()}, pool, workspace);
+          MatMul({.x = x.data(), .m = m, .w = &packed, .bias = bias.data(), .y = y.data()}, exec);
           MatMulRef({.x = x.data(), .m = m, .w = &packed, .bias = bias.data(), .y = want.data()});
           MatMulRef({.x = x_magnitude.data(),
                      .m = m,
@@ -74,14 +74,14 @@ TEST(MatMul, RowsHaveTheSameBitsAloneInBatchesAndWithAnyThreads) {
       const PackedMatrix packed = Packed(stored.view());
       const auto run = [&](size_t first, size_t rows, size_t threads) {
         ThreadPool pool(threads);
-        Workspace workspace(threads, rows, k);
+        ExecutionContext exec(pool, rows, k);
         std::vector<float> y(rows * n);
         MatMul({.x = x.data() + first * k,
                 .m = static_cast<int64_t>(rows),
                 .w = &packed,
                 .bias = bias.data(),
                 .y = y.data()},
-               pool, workspace);
+               exec);
         return y;
       };
       const auto all = run(0, m, 1);
@@ -109,10 +109,9 @@ TEST(MatMul, TargetsWithFmaGiveTheSameBits) {
       SelectSimdTarget(target);
       if (!HasFma(target) || TilesInUse()) continue;
       ThreadPool pool(2);
-      Workspace workspace(2, m, k);
+      ExecutionContext exec(pool, m, k);
       std::vector<float> y(m * n);
-      MatMul({.x = x.data(), .m = static_cast<int64_t>(m), .w = &packed, .bias = nullptr, .y = y.data()}, pool,
-             workspace);
+      MatMul({.x = x.data(), .m = static_cast<int64_t>(m), .w = &packed, .bias = nullptr, .y = y.data()}, exec);
       if (first.empty()) first = y;
       EXPECT_EQ(std::memcmp(first.data(), y.data(), y.size() * sizeof(float)), 0) << target << " m " << m;
     }
@@ -135,10 +134,9 @@ TEST(MatMul, TargetsWithFmaGiveTheRecordedBits) {
       for (const size_t m : {size_t{2}, size_t{17}}) {  // streamed and tiled
         const auto x = RandomFractions(m * k, 11);
         ThreadPool pool(2);
-        Workspace workspace(2, m, k);
+        ExecutionContext exec(pool, m, k);
         std::vector<float> y(m * n);
-        MatMul({.x = x.data(), .m = static_cast<int64_t>(m), .w = &packed, .bias = bias.data(), .y = y.data()}, pool,
-               workspace);
+        MatMul({.x = x.data(), .m = static_cast<int64_t>(m), .w = &packed, .bias = bias.data(), .y = y.data()}, exec);
         all.insert(all.end(), y.begin(), y.end());
       }
       EXPECT_EQ(DigestOf(all), want) << NameOf(type);

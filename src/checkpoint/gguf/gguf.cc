@@ -471,9 +471,9 @@ GgufHeader ParseGguf(std::span<const std::byte> file, const std::string& where) 
   return header;
 }
 
-GgufFile::GgufFile(const std::filesystem::path& path) : map_(path) {
-  RefuseLfsPointer(path, map_.text());
-  header_ = ParseGguf(map_.bytes(), path.string());
+GgufFile::GgufFile(const std::filesystem::path& path) : map_(std::make_shared<MappedFile>(path)) {
+  RefuseLfsPointer(path, map_->text());
+  header_ = ParseGguf(map_->bytes(), path.string());
 }
 
 }  // namespace stablelm

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -75,12 +76,13 @@ GgufHeader ParseGguf(std::span<const std::byte> file, const std::string& where);
 class GgufFile {
  public:
   explicit GgufFile(const std::filesystem::path& path);
-  const std::filesystem::path& path() const { return map_.path(); }
+  const std::filesystem::path& path() const { return map_->path(); }
   const GgufHeader& header() const { return header_; }
-  const MappedFile& map() const { return map_; }
+  const MappedFile& map() const { return *map_; }
+  std::shared_ptr<const MappedFile> shared_map() const { return map_; }
 
  private:
-  MappedFile map_;
+  std::shared_ptr<const MappedFile> map_;
   GgufHeader header_;
 };
 

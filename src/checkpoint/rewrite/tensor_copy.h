@@ -1,8 +1,7 @@
-// The tensors of a model, brought piece by piece into the types and the order of rows of another file.
+// The tensors of a model in the types and the order of rows of another file (checkpoint/convert_rows.h).
 //
-// Memory beside mapped pages: a small buffer for each thread (and a whole tensor where a .bin file stores it with
-// strides); pages of the source are given back behind the reader. Equal types are copied bit by bit; what becomes a
-// quantized type is encoded row by row (ops/quant/quant_row.h). The bytes do not depend on the number of threads.
+// Equal types are copied bit by bit; what becomes a quantized type is encoded row by row (ops/quant/quant_row.h). The
+// bytes do not depend on the number of threads.
 #pragma once
 
 #include <cstddef>

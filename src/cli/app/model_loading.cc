@@ -8,6 +8,7 @@
 #include "checkpoint/rewrite/quantize_on_load.h"
 #include "checkpoint/rewrite/tensor_copy.h"
 #include "cli/app/options.h"
+#include "model/load.h"
 
 namespace stablelm {
 
@@ -60,20 +61,19 @@ void ModelOfCommand::Load(const RunShape& run, bool check_weights) {
   const WeightBytes weights = PlannedWeights();
   RequireFits(PlanMemory(folder_->config(), weights, run), AvailableMemory());
   pool_ = std::make_unique<ThreadPool>(run.threads);
-  model_ = std::make_unique<Transformer>(Transformer::Load(folder_,
-                                                           {.dtype = common_.dtype,
-                                                            .types = types_,
-                                                            .compute = common_.compute,
-                                                            .check_values = check_weights,
-                                                            .show_progress = out_.show_progress(),
-                                                            .pool = pool_.get()},
-                                                           common_.activation));
+  model_ = std::make_unique<Transformer>(LoadWeights(folder_, {.dtype = common_.dtype,
+                                                               .types = types_,
+                                                               .compute = common_.compute,
+                                                               .activation = common_.activation,
+                                                               .check_values = check_weights,
+                                                               .show_progress = out_.show_progress(),
+                                                               .pool = pool_.get()}));
   if (common_.quantize) {
     out_.Note("weights quantized to " + std::string(common_.quantize->name) + " while loading: " +
               HumanBytes(weights.mapped + weights.allocated) + " from " + HumanBytes(SourceBytes(*folder_)));
   }
   const auto quantized = [](const auto& matrices) { return IsQuantized(matrices.first); };
-  if (common_.compute == Compute::kFast && std::ranges::all_of(model_->MatrixBytes(), quantized)) {
+  if (common_.compute == Compute::kFast && std::ranges::all_of(model_->weights().MatrixBytes(), quantized)) {
     out_.Note("--compute fast changes nothing: all matrices are quantized, and their products have one arithmetic");
   }
 }

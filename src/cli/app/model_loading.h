@@ -33,7 +33,7 @@ class ModelOfCommand {
   const ModelFolder& opened() const { return *folder_; }
   // What Load will map and allocate.
   WeightBytes PlannedWeights() const {
-    return PlanWeights(*folder_, {.wanted = common_.dtype, .types = types_, .compute = common_.compute});
+    return PlanWeights(*folder_, {.dtype = common_.dtype, .types = types_, .compute = common_.compute});
   }
   // Null when the model has no tokenizer. Read at the first call.
   const Tokenizer* tokenizer();

@@ -53,7 +53,7 @@ class ChatScreen {
   }
 };
 
-// Generates the reply to a request; `on_text` as in GenerateHooks.
+// Generates the reply to a request; `on_text` as in ReplyCallbacks.
 using ReplyFunction =
     std::function<GenerateResult(const GenerateRequest& request, const std::function<void(std::string_view)>& on_text)>;
 

@@ -177,7 +177,7 @@ class BenchModel : public Command {
   }
 
   void Print(ModelOfCommand& model, const std::vector<CaseSpeed>& speeds, Output& out) const {
-    const auto matrices = model.model().MatrixBytes();
+    const auto matrices = model.model().weights().MatrixBytes();
     const bool quantized = MostlyQuantized(matrices);
     const Format format = markdown_ ? Format::kMarkdown : csv_ ? Format::kCsv : Format::kText;
     std::vector<std::vector<std::string>> rows = {{"test", "tokens/s", "lowest", "highest", "reached", "share"}};
@@ -224,7 +224,7 @@ class BenchModel : public Command {
   }
 
   void PrintJson(ModelOfCommand& model, const std::vector<CaseSpeed>& speeds, Output& out) const {
-    const auto matrices = model.model().MatrixBytes();
+    const auto matrices = model.model().weights().MatrixBytes();
     nlohmann::ordered_json weights = nlohmann::ordered_json::object(), results = nlohmann::ordered_json::array();
     for (const auto& [type, bytes] : matrices) weights[std::string(NameOf(type))] = bytes;
     for (const CaseSpeed& speed : speeds) {

@@ -111,7 +111,7 @@ ChatModel ChatCommand::Open(const std::string& path, const BeforeReply& before, 
               [running, before](const GenerateRequest& request, const std::function<void(std::string_view)>& on_text) {
                 before();
                 const InterruptGuard guard;
-                return running->generator->Generate(request, {.cancel = &InterruptFlag(), .on_text = on_text});
+                return running->generator->Generate(request, {.on_text = on_text}, &InterruptFlag());
               }};
 }
 

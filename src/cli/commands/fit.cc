@@ -80,8 +80,8 @@ int Fit::Run(Output& out) {
     const auto folder = ModelFolder::Open(common.model);
     for (const std::string& warning : folder->warnings()) out.Warning(warning);
     config = folder->config();
-    weights = PlanWeights(
-        *folder, {.wanted = common.dtype, .types = TypesInMemory(common, *folder, out), .compute = common.compute});
+    const std::vector<DType> types = TypesInMemory(common, *folder, out);
+    weights = PlanWeights(*folder, {.dtype = common.dtype, .types = types, .compute = common.compute});
   } else {
     config = *ModelConfig::FromShapeName(shape_);
     RefuseQuantizeBesideDtype(common);

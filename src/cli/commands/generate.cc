@@ -257,8 +257,8 @@ int GenerateCommand::GenerateOne(const OnePrompt& prompt, const GenerateRun& run
   if (details_.echo) printer.Echo(request);
   const GenerateResult result = Generate(run.model.model(), request, shape, run.model.pool(),
                                          {.on_token = [&](const ChosenToken& token) { printer.AddId(token.id); },
-                                          .cancel = &InterruptFlag(),
-                                          .on_text = [&](std::string_view text) { printer.Print(text); }});
+                                          .on_text = [&](std::string_view text) { printer.Print(text); }},
+                                         &InterruptFlag());
   printer.Finish();
   if (result.shifts > 0) run.out.Warning(ShiftText(result));
   Report(prompt, result, run);

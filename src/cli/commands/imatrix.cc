@@ -97,10 +97,11 @@ int Imatrix::Run(Output& out) {
   model.Load(run, check_weights_);
   const InterruptGuard guard;
   const auto start = Clock::now();
-  ImportanceCollector collector(model.config(), model.pool(), &InterruptFlag());
+  ImportanceCollector collector(model.config(), model.pool());
   Progress progress("Reading the text", tokens, Progress::Unit::kItems, out.show_progress());
   try {
-    RunWindows(model.model(), run, model.pool(), windows, {.observer = &collector, .progress = &progress});
+    RunWindows(model.model(), run, model.pool(), windows,
+               {.hooks = {.observer = &collector, .leave = LeaveWhenSet(&InterruptFlag())}, .progress = &progress});
   } catch (const Cancelled&) {
     throw InterruptedExit();
   }

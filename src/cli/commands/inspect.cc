@@ -155,7 +155,7 @@ class Inspect : public Command {
       if (model.source().HasTokenizer()) add("tokenizer.json", fs::file_size(folder / "tokenizer.json"), "json");
     }
     for (const WeightFile& file : model.files()) {
-      add(file.name, file.map.size(), NameOf(file.format))["tensors"] = file.tensors.size();
+      add(file.name, file.map->size(), NameOf(file.format))["tensors"] = file.tensors.size();
     }
     if (!hash_) return files;
     Progress progress("Hashing", total, Progress::Unit::kBytes, out.show_progress());
@@ -164,7 +164,7 @@ class Inspect : public Command {
       file["sha256"] = Sha256HexOfFile(path, [&](size_t bytes) { progress.Add(bytes); });
     }
     for (const WeightFile& file : model.files()) {
-      if (file.format == WeightFormat::kTorchZip) CheckTorchStorages(file.map.bytes(), file.map.path().string());
+      if (file.format == WeightFormat::kTorchZip) CheckTorchStorages(file.map->bytes(), file.map->path().string());
     }
     return files;
   }

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
-#include "generate/cancel_observer.h"
+#include "model/pass_hooks.h"
 
 namespace stablelm {
 

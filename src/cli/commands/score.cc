@@ -12,8 +12,8 @@
 #include "cli/app/options.h"
 #include "cli/commands/score_input.h"
 #include "cli/commands/score_tensors.h"
-#include "generate/cancel_observer.h"
 #include "generate/scoring.h"
+#include "model/pass_hooks.h"
 
 namespace stablelm {
 namespace {

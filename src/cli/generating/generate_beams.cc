@@ -81,8 +81,8 @@ int GenerateBeams(const OnePrompt& prompt, const BeamFlags& flags, const Generat
       ShapeOfBeamSearch(run.model.config(), prompt.request, options, run.common.kv, run.common.threads, prompt.where);
   run.model.Load(shape, run.check_weights);
   const InterruptGuard guard;
-  const BeamSearchResult result = BeamSearch(run.model.model(), prompt.request, options, shape, run.model.pool(),
-                                             {.on_token = {}, .cancel = &InterruptFlag(), .on_text = {}});
+  const BeamSearchResult result =
+      BeamSearch(run.model.model(), prompt.request, options, shape, run.model.pool(), &InterruptFlag());
   const ReplyJson reply(run.details, prompt.request.tokenizer ? &*prompt.request.tokenizer : nullptr,
                         prompt.request.prompt);
   const int code = Interrupted() ? kExitInterrupted : kExitOk;

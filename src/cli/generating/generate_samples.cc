@@ -31,11 +31,10 @@ class Samples {
       EngineRequest request = {.generate = prompt_.request};
       request.generate.sample = i;
       request.prompt_logprobs = run_.details.prompt_logprobs && i == 0;
-      ids.push_back(engine.Submit(std::move(request),
-                                  {.on_token = {}, .on_text = {}, .on_end = [this, i](const EngineResult& result) {
-                                     results_[i] = result;
-                                     ended_[i] = true;
-                                   }}));
+      ids.push_back(engine.Submit(std::move(request), {.on_end = [this, i](const EngineResult& result) {
+                                    results_[i] = result;
+                                    ended_[i] = true;
+                                  }}));
     }
     bool cancelled = false;
     while (printed_ < results_.size()) {

@@ -67,8 +67,8 @@ Json ReplyJson::Choices(std::span<const EngineResult> results) const {
 
 void ReplyJson::AddPromptLogprobs(const EngineResult& result, Json& into) const {
   if (!details_.prompt_logprobs) return;
-  into["prompt_logprobs"] = result.prompt_logprobs;
-  if (details_.top_logprobs > 0) into["prompt_top_logprobs"] = Top(result.prompt_top);
+  into["prompt_logprobs"] = result.prompt.logprobs;
+  if (details_.top_logprobs > 0) into["prompt_top_logprobs"] = Top(result.prompt.top);
 }
 
 }  // namespace stablelm

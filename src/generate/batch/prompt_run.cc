@@ -78,7 +78,7 @@ class Run {
     // The log-probabilities of the prompt are wanted once.
     if (sample > 0) request.prompt_logprobs = false;
     EngineCallbacks callbacks;
-    if (hooks_.on_token) callbacks.on_token = [this](const ChosenToken&) { hooks_.on_token(); };
+    if (hooks_.on_token) callbacks.reply.on_token = [this](const ChosenToken&) { hooks_.on_token(); };
     callbacks.on_end = [this, &slot, sample](const EngineResult& result) {
       slot.results[sample] = result;
       --with_engine_;

@@ -127,9 +127,9 @@ template <class Pages>
 void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64_t first, int64_t count_of_rows,
                      int64_t head, float* HWY_RESTRICT scratch) {
   using T = typename Pages::Element;
-  const size_t dims = static_cast<size_t>(in.layout.padded_dim());
-  const size_t head_dim = static_cast<size_t>(in.layout.head_dim);
-  const size_t n_heads = static_cast<size_t>(in.layout.n_heads);
+  const size_t dims = static_cast<size_t>(in.cache.layout.padded_dim());
+  const size_t head_dim = static_cast<size_t>(in.cache.layout.head_dim);
+  const size_t n_heads = static_cast<size_t>(in.cache.layout.n_heads);
   const size_t count = static_cast<size_t>(count_of_rows);
   float* const queries = scratch;             // [count, dims]
   float* const out = queries + count * dims;  // [count, dims]
@@ -142,17 +142,18 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
   for (size_t q = 0; q < count; ++q) {
     const float* from = in.qkv + (row0 + q) * n_heads * 3 * head_dim + in.qkv_layout.Offset(0, head);
     std::copy(from, from + head_dim, queries + q * dims);
-    if constexpr (Pages::kScaled) query_integers[q] = Pages::Round(queries + q * dims, dims, QueryLevels(in.layout));
+    if constexpr (Pages::kScaled)
+      query_integers[q] = Pages::Round(queries + q * dims, dims, QueryLevels(in.cache.layout));
   }
   const auto keys_of = [&](size_t q) { return static_cast<size_t>(s.start + first) + q + 1; };
   const size_t all_keys = keys_of(count - 1);
   const float score_scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   const size_t all_pages = (all_keys + kPage - 1) / kPage;
   const auto page_at = [&](size_t p) -> const std::byte* {
-    return in.layer_pages + static_cast<size_t>(s.pages[p]) * in.page_stride;
+    return in.cache.pages + static_cast<size_t>(s.pages[p]) * in.cache.stride;
   };
   const auto key_elements = [&](size_t p) {
-    return page_at(p) + static_cast<size_t>(in.layout.KeyOffset(head)) * sizeof(T);
+    return page_at(p) + static_cast<size_t>(in.cache.layout.KeyOffset(head)) * sizeof(T);
   };
   for (size_t begin = 0; begin < all_keys; begin += kChunk) {
     HeadPage keys[kChunk / kPage], values[kChunk / kPage];
@@ -161,15 +162,16 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
     for (size_t p = 0; p < pages; ++p) {
       const std::byte* page = page_at(begin_page + p);
       keys[p].elements = key_elements(begin_page + p);
-      values[p].elements = page + static_cast<size_t>(in.layout.ValueOffset(head)) * sizeof(T);
+      values[p].elements = page + static_cast<size_t>(in.cache.layout.ValueOffset(head)) * sizeof(T);
       if constexpr (Pages::kScaled) {
-        keys[p].scales = in.layout.KeyScales(page, head);
-        values[p].scales = in.layout.ValueScales(page, head);
+        keys[p].scales = in.cache.layout.KeyScales(page, head);
+        values[p].scales = in.cache.layout.ValueScales(page, head);
         if (next_page + p < all_pages) {
           // Few bytes, but each would be waited for.
           const std::byte* next = page_at(next_page + p);
-          FetchLines<kPage * sizeof(float)>(reinterpret_cast<const std::byte*>(in.layout.KeyScales(next, head)));
-          FetchLines<kPage * sizeof(float)>(reinterpret_cast<const std::byte*>(in.layout.ValueScales(next, head)));
+          FetchLines<kPage * sizeof(float)>(reinterpret_cast<const std::byte*>(in.cache.layout.KeyScales(next, head)));
+          FetchLines<kPage * sizeof(float)>(
+              reinterpret_cast<const std::byte*>(in.cache.layout.ValueScales(next, head)));
         }
       }
     }
@@ -252,7 +254,7 @@ HWY_EXPORT(AttendQ8);
 
 void AttendQueries(const AttentionInput& in, const AttentionSequence& sequence, int64_t first, int64_t count,
                    int64_t head, float* scratch) {
-  switch (in.layout.dtype) {
+  switch (in.cache.layout.dtype) {
     case DType::kF16:
       return HWY_DYNAMIC_DISPATCH(AttendF16)(in, sequence, first, count, head, scratch);
     case DType::kI8:

@@ -23,7 +23,8 @@ constexpr int64_t AttentionScratchFloats(int64_t queries, int64_t padded_dim) {
 // The queries that one task takes together at the most, so that each key and value comes from memory once for all of
 // them. With 256 rows at 4,096 positions of fp32, 16 queries took 100 ms, 32 64 ms and 64 45 ms on a Zen 5.
 constexpr int64_t MaxAttentionQueries(int64_t padded_dim) {
-  return std::min<int64_t>(64, static_cast<int64_t>(Workspace::kWorkerFloats) / AttentionScratchFloats(1, padded_dim));
+  return std::min<int64_t>(
+      64, static_cast<int64_t>(ExecutionContext::kWorkerFloats) / AttentionScratchFloats(1, padded_dim));
 }
 static_assert(MaxAttentionQueries(kMaxHeadDim) >= 8);
 

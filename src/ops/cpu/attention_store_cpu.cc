@@ -100,12 +100,12 @@ void Encode(const Row& row, size_t dims, size_t begin, size_t n, T* HWY_RESTRICT
 
 template <typename T>
 bool StoreRowsAs(const AttentionInput& in, const AttentionSequence& s, int64_t first, int64_t count, int64_t head) {
-  const KvLayout& layout = in.layout;
+  const KvLayout& layout = in.cache.layout;
   const size_t dims = static_cast<size_t>(layout.head_dim), padded = static_cast<size_t>(layout.padded_dim());
   const size_t rows = static_cast<size_t>(count);
   const int64_t position = s.start + first, slot = position % kKvPageTokens;
   std::byte* const page =
-      in.layer_pages + static_cast<size_t>(s.pages[static_cast<size_t>(position / kKvPageTokens)]) * in.page_stride;
+      in.cache.pages + static_cast<size_t>(s.pages[static_cast<size_t>(position / kKvPageTokens)]) * in.cache.stride;
   float key_scales[kPage], value_scales[kPage];
   Row keys[kPage], values[kPage];
   bool fits = true;
@@ -178,7 +178,7 @@ HWY_EXPORT(StoreQ8);
 
 bool StoreRows(const AttentionInput& in, const AttentionSequence& sequence, int64_t first, int64_t count,
                int64_t head) {
-  switch (in.layout.dtype) {
+  switch (in.cache.layout.dtype) {
     case DType::kF16:
       return HWY_DYNAMIC_DISPATCH(StoreF16)(in, sequence, first, count, head);
     case DType::kI8:

@@ -46,7 +46,7 @@ struct AmxFloatScratch {
   alignas(64) uint32_t words[3][kMatMulPiece / 2][kPanelRows];
   alignas(64) float sums[kMaxTaskPanels * kAmxBlockRows][kPanelRows];  // [panel][row]
 };
-static_assert(sizeof(AmxFloatScratch) <= Workspace::kWorkerFloats * sizeof(float));
+static_assert(sizeof(AmxFloatScratch) <= ExecutionContext::kWorkerFloats * sizeof(float));
 
 }  // namespace stablelm
 #endif
@@ -315,27 +315,28 @@ void CutAmxRow(const AmxJob& job, const float* x, size_t m, float* cut) {
   }
 }
 
-void AmxMatMulRows(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
+void AmxMatMulRows(const MatMulInput& in, ExecutionContext& exec) {
   const PackedMatrix& w = *in.w;
   const size_t m = static_cast<size_t>(in.m), panels = w.panels();
   const AmxJob job = {
-      .cut = workspace.cut_rows(), .rows = m, .x_parts = AmxXParts(w.compute()), .w = &w, .bias = in.bias, .y = in.y};
-  TakeRows(in, pool, workspace, [&](size_t i, const float* x) { CutAmxRow(job, x, i, workspace.cut_rows()); });
-  pool.ForSteps(panels, TiledTaskPanels(panels, pool.NumThreads()), [&](size_t begin, size_t end, size_t worker) {
-    HWY_DYNAMIC_DISPATCH(Amx)(job, begin, end, workspace.worker(worker));
-  });
+      .cut = exec.prepared_rows(), .rows = m, .x_parts = AmxXParts(w.compute()), .w = &w, .bias = in.bias, .y = in.y};
+  TakeRows(in, exec, [&](size_t i, const float* x) { CutAmxRow(job, x, i, exec.prepared_rows()); });
+  exec.pool().ForSteps(panels, TiledTaskPanels(panels, exec.pool().NumThreads()),
+                       [&](size_t begin, size_t end, size_t worker) {
+                         HWY_DYNAMIC_DISPATCH(Amx)(job, begin, end, exec.worker_scratch(worker));
+                       });
 }
 
 }  // namespace
 
-void AmxMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
+void AmxMatMul(const MatMulInput& in, ExecutionContext& exec) {
   const int64_t rows = static_cast<int64_t>(kAmxRowsAtOnce);
   const int64_t k = static_cast<int64_t>(in.w->columns()), n = static_cast<int64_t>(in.w->rows());
-  STABLELM_CHECK(AmxCutFloats(static_cast<size_t>(in.m), in.w->columns()) <= workspace.cut_capacity());
+  STABLELM_CHECK(AmxCutFloats(static_cast<size_t>(in.m), in.w->columns()) <= exec.prepared_capacity());
   for (int64_t m = 0; m < in.m; m += rows) {
     MatMulInput part = in;
     part.x += m * k, part.y += m * n, part.m = std::min(rows, in.m - m);
-    AmxMatMulRows(part, pool, workspace);
+    AmxMatMulRows(part, exec);
   }
 }
 

@@ -28,6 +28,6 @@ constexpr size_t AmxCutFloats(size_t rows, size_t k) {
   return PiecesOf(k) * AmxHeight(std::min(rows, kAmxRowsAtOnce), AmxXParts(Compute::kExact)) * kMatMulPairStride;
 }
 
-void AmxMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace);
+void AmxMatMul(const MatMulInput& in, ExecutionContext& exec);
 
 }  // namespace stablelm

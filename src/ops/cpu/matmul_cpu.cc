@@ -42,7 +42,7 @@ static_assert(kPanelRows % kTileWidth == 0);
 
 // Rows per pass of the tiled body, so that the scratch memory is bounded.
 constexpr size_t kBlockRows = 256;
-static_assert(kBlockRows * kMaxTaskPanels * kPanelRows + kMatMulPiece * kPanelRows <= Workspace::kWorkerFloats);
+static_assert(kBlockRows * kMaxTaskPanels * kPanelRows + kMatMulPiece * kPanelRows <= ExecutionContext::kWorkerFloats);
 
 // ------------------------------------------------------------------------------------------------ streamed
 

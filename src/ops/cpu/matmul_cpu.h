@@ -37,18 +37,19 @@ inline constexpr size_t kMaxStreamedRows = 4;
 inline constexpr size_t kStreamedTaskPanels = 4;
 // Elements of x below which threads are not worth their start to prepare it.
 inline constexpr size_t kSmallWork = size_t{1} << 16;
-// take(i, row) for every row of x after its step, by as many threads as they are worth. With a step a row lies in the
-// worker's scratch, and K is at most Workspace::kWorkerFloats.
+// take(i, row) for every row of x behind its prologue, by as many threads as they are worth. With a prologue a row lies
+// in the worker's scratch, and K is at most ExecutionContext::kWorkerFloats.
 template <class Take>
-void TakeRows(const MatMulInput& in, ThreadPool& pool, Workspace& workspace, const Take& take) {
+void TakeRows(const MatMulInput& in, ExecutionContext& exec, const Take& take) {
   const size_t m = static_cast<size_t>(in.m), k = in.w->columns();
   const auto rows = [&](size_t begin, size_t end, size_t worker) {
-    for (size_t i = begin; i < end; ++i) take(i, StepRow(in.step, in.x + i * k, k, workspace.worker(worker)));
+    for (size_t i = begin; i < end; ++i)
+      take(i, ApplyPrologueToRow(in.prologue, in.x + i * k, k, exec.worker_scratch(worker)));
   };
   if (m * k < kSmallWork) {
     rows(0, m, 0);
   } else {
-    pool.ForSteps(m, 1, rows);
+    exec.pool().ForSteps(m, 1, rows);
   }
 }
 // body.operator()<M>() with the rows of a streamed product.
@@ -85,7 +86,7 @@ void ForStreams(size_t p_begin, size_t p_end, const Body& body) {
 void MatMulStreamed(const MatMulJob& job, size_t p_begin, size_t p_end);
 
 // Panels [p_begin, p_end), at most kMaxTaskPanels, any number of rows: limited by arithmetic. `scratch` has
-// Workspace::kWorkerFloats floats, 64-byte aligned.
+// ExecutionContext::kWorkerFloats floats, 64-byte aligned.
 inline constexpr size_t kMaxTaskPanels = 8;
 // Panels that one task of a tiled product takes: enough tasks to even out threads of unequal speed.
 constexpr size_t TiledTaskPanels(size_t panels, size_t threads) {

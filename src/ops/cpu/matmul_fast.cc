@@ -8,18 +8,18 @@
 
 namespace stablelm {
 
-void FastMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace) {
+void FastMatMul(const MatMulInput& in, ExecutionContext& exec) {
   const PackedMatrix& w = *in.w;
   const size_t m = static_cast<size_t>(in.m), k = w.columns(), panels = w.panels();
-  STABLELM_CHECK(CutRowsFloats(m, k) <= workspace.cut_capacity());
-  float* const cut = workspace.cut_rows();
+  STABLELM_CHECK(CutRowsFloats(m, k) <= exec.prepared_capacity());
+  float* const cut = exec.prepared_rows();
   const FastJob job = {.rows = m, .w = &w, .bias = in.bias, .y = in.y, .cut = cut, .bf16 = Bf16InUse()};
-  TakeRows(in, pool, workspace, [&](size_t i, const float* x) { CutFastRow(x, i, m, k, job.bf16, cut); });
+  TakeRows(in, exec, [&](size_t i, const float* x) { CutFastRow(x, i, m, k, job.bf16, cut); });
   const bool streamed = m <= kMaxStreamedRows;
-  const size_t each = streamed ? kStreamedTaskPanels : TiledTaskPanels(panels, pool.NumThreads());
-  pool.ForEach((panels + each - 1) / each, [&](size_t index, size_t worker) {
+  const size_t each = streamed ? kStreamedTaskPanels : TiledTaskPanels(panels, exec.pool().NumThreads());
+  exec.pool().ForEach((panels + each - 1) / each, [&](size_t index, size_t worker) {
     const size_t begin = index * each, end = std::min(panels, begin + each);
-    streamed ? FastMatMulStreamed(job, begin, end) : FastMatMulTiled(job, begin, end, workspace.worker(worker));
+    streamed ? FastMatMulStreamed(job, begin, end) : FastMatMulTiled(job, begin, end, exec.worker_scratch(worker));
   });
 }
 

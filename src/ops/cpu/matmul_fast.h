@@ -5,6 +5,6 @@
 
 namespace stablelm {
 
-void FastMatMul(const MatMulInput& in, ThreadPool& pool, Workspace& workspace);
+void FastMatMul(const MatMulInput& in, ExecutionContext& exec);
 
 }  // namespace stablelm

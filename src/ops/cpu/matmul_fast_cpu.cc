@@ -46,7 +46,7 @@ constexpr size_t kTileRows = kAccumulators / kTileVectors;
 constexpr size_t kTileWidth = kTileVectors * kLanes;  // outputs
 constexpr size_t kTilesAcross = kPanelRows / kTileWidth;
 constexpr size_t kBlockRows = 256;
-static_assert(kBlockRows * kMaxTaskPanels * kPanelRows + kMatMulPiece * kPanelRows <= Workspace::kWorkerFloats);
+static_assert(kBlockRows * kMaxTaskPanels * kPanelRows + kMatMulPiece * kPanelRows <= ExecutionContext::kWorkerFloats);
 
 constexpr size_t kWordBytes = 2 * sizeof(BF16);
 

@@ -21,8 +21,8 @@
 #include "base/error.h"
 #include "ops/cpu/amx.h"
 #include "ops/cpu/quant_products-inl.h"
+#include "ops/execution_context.h"
 #include "ops/quant/blocks.h"
-#include "ops/workspace.h"
 
 #ifndef STABLELM_OPS_MATMUL_QUANT_AMX_ONCE_
 #define STABLELM_OPS_MATMUL_QUANT_AMX_ONCE_
@@ -40,7 +40,7 @@ struct AmxScratch {
   alignas(64) int32_t products[2][8][kTileHeight][kTileHeight];
 };
 static_assert(sizeof(AmxScratch) + kQuantAmxBlockRows * kPanelRows * sizeof(float) <=
-              Workspace::kWorkerFloats * sizeof(float));
+              ExecutionContext::kWorkerFloats * sizeof(float));
 static_assert(kPanelRows == 2 * kTileHeight);
 
 }  // namespace stablelm

@@ -29,8 +29,8 @@ size_t QuantStreamedRows();  // for the SIMD target in use: kMaxQuantStreamedRow
 inline size_t QuantStreamedSteps(size_t panels) { return (panels + 1) / 2; }
 void QuantMatMulStreamed(const QuantJob& job, size_t begin, size_t end);
 
-// Panels [p_begin, p_end), any number of rows: limited by arithmetic. `scratch` has Workspace::kWorkerFloats floats,
-// 64-byte aligned.
+// Panels [p_begin, p_end), any number of rows: limited by arithmetic. `scratch` has ExecutionContext::kWorkerFloats
+// floats, 64-byte aligned.
 void QuantMatMulTiled(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch);
 // The same with the tiles of AMX (TilesInUse()), which take as long for one row as for 16: from kMinAmxRows on.
 inline constexpr size_t kMinAmxRows = 8;

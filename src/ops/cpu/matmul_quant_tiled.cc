@@ -16,8 +16,8 @@
 
 #include "base/error.h"
 #include "ops/cpu/quant_products-inl.h"
+#include "ops/execution_context.h"
 #include "ops/quant/blocks.h"
-#include "ops/workspace.h"
 
 #ifndef STABLELM_OPS_MATMUL_QUANT_TILED_ONCE_
 #define STABLELM_OPS_MATMUL_QUANT_TILED_ONCE_
@@ -36,7 +36,7 @@ struct UnpackedColumns {
 // level.
 inline constexpr size_t kQuantBlockRows = 256;
 static_assert(sizeof(UnpackedColumns) + kQuantBlockRows * kPanelRows * sizeof(float) <=
-              Workspace::kWorkerFloats * sizeof(float));
+              ExecutionContext::kWorkerFloats * sizeof(float));
 
 }  // namespace stablelm
 #endif

@@ -13,9 +13,9 @@
 #include "checkpoint/gguf/gguf_testing.h"
 #include "checkpoint/gguf/gguf_tokenizer.h"
 #include "checkpoint/huggingface/tokenizer_writer.h"
-#include "checkpoint/loaded_weights.h"
+#include "checkpoint/tensor_values.h"
 #include "checkpoint/tiny_model.h"
-#include "ops/convert_values.h"
+#include "ops/convert.h"
 #include "temp_folder.h"
 #include "tokenizer/byte_symbols.h"
 
@@ -89,31 +89,28 @@ TEST_F(GgufModel, HasTheConfigurationOfItsFolder) {
   }
 }
 
-// Every tensor with the bits of its folder, rows of QKV in their new order; vectors as floats.
+// Every tensor with the values of its folder, rows of QKV in their new order; matrices in their type, vectors as fp32.
 TEST_F(GgufModel, HasTheTensorsOfItsFolder) {
-  ThreadPool pool(2);
   for (const std::string& name : kFolders) {
     SCOPED_TRACE(name);
     const fs::path folder = kData / "golden" / name;
     WriteGgufOf(folder, File());
-    const LoadOptions options = {.dtype = {}, .check_values = true, .show_progress = false, .pool = &pool};
-    const auto model = ModelFolder::Open(folder.string()), file = ModelFolder::Open(File().string());
-    const LoadedWeights want = LoadedWeights::Load(model, options), got = LoadedWeights::Load(file, options);
-    EXPECT_EQ(want.qkv_order(), QkvOrder::kPerHead);
-    EXPECT_EQ(got.qkv_order(), QkvOrder::kStacked);
-    EXPECT_EQ(got.MappedBytes(), want.MappedBytes());
-    for (const WeightEntry& entry : model->table()) {
+    const auto want = ModelFolder::Open(folder.string()), got = ModelFolder::Open(File().string());
+    EXPECT_EQ(want->qkv_order(), QkvOrder::kPerHead);
+    EXPECT_EQ(got->qkv_order(), QkvOrder::kStacked);
+    for (size_t i = 0; i < want->table().size(); ++i) {
+      const WeightEntry& entry = want->table()[i];
       SCOPED_TRACE(entry.name);
-      const TensorView a = want.Get(entry.kind, entry.layer), b = got.Get(entry.kind, entry.layer);
-      ASSERT_EQ(a.shape, b.shape);
-      ASSERT_EQ(a.dtype, b.dtype);
-      const int64_t rows = entry.shape[0], D = model->config().head_dim(), H = model->config().n_heads;
-      const size_t row_bytes = a.SizeBytes() / static_cast<size_t>(rows);
+      EXPECT_EQ(got->TensorOf(i).shape, entry.shape);
+      EXPECT_EQ(*got->TensorOf(i).dtype, entry.IsMatrix() ? *want->TensorOf(i).dtype : DType::kF32);
+      const std::vector<float> a = FloatsOf(*want, i), b = FloatsOf(*got, i);
+      const int64_t rows = entry.shape[0], D = want->config().head_dim(), H = want->config().n_heads;
+      const size_t width = a.size() / static_cast<size_t>(rows);
       const bool qkv = entry.kind == WeightKind::kQkvWeight || entry.kind == WeightKind::kQkvBias;
       for (int64_t r = 0; r < rows; ++r) {
         const int64_t part = r / D % 3, head = r / (3 * D), there = (part * H + head) * D + r % D;
-        ASSERT_EQ(std::memcmp(a.data + static_cast<size_t>(r) * row_bytes,
-                              b.data + static_cast<size_t>(qkv ? there : r) * row_bytes, row_bytes),
+        ASSERT_EQ(std::memcmp(a.data() + static_cast<size_t>(r) * width,
+                              b.data() + static_cast<size_t>(qkv ? there : r) * width, width * sizeof(float)),
                   0)
             << r;
       }
@@ -290,25 +287,12 @@ TEST_F(GgufTensors, QuantizedMatricesAreDecodedWhenAskedFor) {
   write(DType::kQ8_0, DType::kF32);
   const auto file = ModelFolder::Open(File().string());
   EXPECT_EQ(file->TensorOf(0).dtype, DType::kQ8_0);
-  const LoadedWeights stored = LoadedWeights::Load(file, {});
-  EXPECT_EQ(stored.Get(WeightKind::kEmbedding).dtype, DType::kQ8_0);
-  EXPECT_GT(stored.MappedBytes(), 0u);
-  for (const DType type : {DType::kF32, DType::kF16}) {
-    const LoadedWeights weights =
-        LoadedWeights::Load(file, {.dtype = type, .check_values = true, .show_progress = false, .pool = nullptr});
-    for (size_t i = 0; i < file->table().size(); ++i) {
-      const WeightEntry& entry = file->table()[i];
-      if (!entry.IsMatrix()) continue;
-      SCOPED_TRACE(entry.name);
-      const TensorView view = weights.Get(entry.kind, entry.layer);
-      ASSERT_EQ(view.dtype, type);
-      // The bytes that were written: every value is d q with d = 2^-3 and q = the byte's number in its block.
-      for (size_t v = 0; v < static_cast<size_t>(view.NumElements()); v += 7) {
-        float value = 0;
-        ConvertValues(view.data + v * BytesOf(type), type, reinterpret_cast<std::byte*>(&value), DType::kF32, 1);
-        ASSERT_EQ(value, 0.125f * static_cast<float>(v % 32)) << v;
-      }
-    }
+  for (size_t i = 0; i < file->table().size(); ++i) {
+    if (!file->table()[i].IsMatrix()) continue;
+    SCOPED_TRACE(file->table()[i].name);
+    // Every value is d q with d = 2^-3 and q = the number's place in its block.
+    const std::vector<float> values = FloatsOf(*file, i);
+    for (size_t v = 0; v < values.size(); v += 7) ASSERT_EQ(values[v], 0.125f * static_cast<float>(v % 32)) << v;
   }
   write(DType::kF32, DType::kQ8_0);
   EXPECT_THAT(Refusal(), AllOf(HasSubstr("unsupported type of weights"), HasSubstr("found Q8_0")));

@@ -9,8 +9,8 @@
 
 #include "base/thread_pool.h"
 #include "checkpoint/error_text.h"
-#include "checkpoint/loaded_weights.h"
 #include "checkpoint/model_folder.h"
+#include "checkpoint/tensor_values.h"
 #include "checkpoint/tiny_model.h"
 #include "temp_folder.h"
 
@@ -60,14 +60,12 @@ TEST(FolderWriterTest, WrittenFolderOpensWithTheSameValues) {
       total += bytes;
     }
     EXPECT_EQ(total, writer.TotalBytes());
-    const LoadedWeights weights = LoadedWeights::Load(folder, {});
     for (size_t entry = 0; entry < folder->table().size(); ++entry) {
       if (!folder->table()[entry].IsMatrix()) continue;
-      const TensorView view = weights.Get(folder->table()[entry].kind, folder->table()[entry].layer);
-      for (size_t i = 0; i < static_cast<size_t>(view.NumElements()); ++i) {
-        F16 value;
-        std::memcpy(&value, view.data + 2 * i, 2);
-        ASSERT_EQ(ToFloat(value), static_cast<float>(entry) + static_cast<float>(i % 32) / 32);
+      EXPECT_EQ(folder->TensorOf(entry).dtype, DType::kF16);
+      const std::vector<float> values = FloatsOf(*folder, entry);
+      for (size_t i = 0; i < values.size(); ++i) {
+        ASSERT_EQ(values[i], static_cast<float>(entry) + static_cast<float>(i % 32) / 32);
       }
     }
     if (max_shard == 600) {

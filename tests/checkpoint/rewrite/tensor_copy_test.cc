@@ -10,7 +10,7 @@
 #include "checkpoint/error_text.h"
 #include "checkpoint/rewrite/quant_mix.h"
 #include "checkpoint/tiny_model.h"
-#include "ops/convert_values.h"
+#include "ops/convert.h"
 #include "ops/quant/quant_row.h"
 #include "ops/random/random_normal.h"
 #include "temp_folder.h"

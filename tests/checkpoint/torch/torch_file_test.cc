@@ -12,7 +12,7 @@
 #include "base/mapped_file.h"
 #include "checkpoint/error_text.h"
 #include "checkpoint/torch/torch_builder.h"
-#include "ops/convert_values.h"
+#include "ops/convert.h"
 
 namespace stablelm {
 namespace {

@@ -26,8 +26,8 @@ void ExpectSameTensors(const fs::path& a, const fs::path& b) {
     ASSERT_EQ(x.dtype, y.dtype);
     ASSERT_EQ(x.bytes, y.bytes);
     std::vector<std::byte> p(x.bytes), q(y.bytes);
-    GatherTensor(x, want->FileOf(i).map.bytes(), p);
-    GatherTensor(y, got->FileOf(i).map.bytes(), q);
+    GatherTensor(x, want->FileOf(i).map->bytes(), p);
+    GatherTensor(y, got->FileOf(i).map->bytes(), q);
     ASSERT_EQ(std::memcmp(p.data(), q.data(), p.size()), 0);
   }
 }

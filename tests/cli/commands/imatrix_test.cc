@@ -9,7 +9,7 @@
 #include "checkpoint/rewrite/importance.h"
 #include "checkpoint/rewrite/tensor_copy.h"
 #include "golden_command.h"
-#include "ops/convert_values.h"
+#include "ops/convert.h"
 
 namespace stablelm {
 namespace {
@@ -40,7 +40,7 @@ class ImatrixCommand : public testing::Test {
 std::vector<float> Values(const ModelFolder& model, size_t entry) {
   const StoredTensor& tensor = model.TensorOf(entry);
   std::vector<float> values(static_cast<size_t>(tensor.shape.NumElements()));
-  ConvertValues(model.FileOf(entry).map.bytes().data() + tensor.offset, *tensor.dtype,
+  ConvertValues(model.FileOf(entry).map->bytes().data() + tensor.offset, *tensor.dtype,
                 reinterpret_cast<std::byte*>(values.data()), DType::kF32, values.size());
   return values;
 }

@@ -9,8 +9,8 @@
 #include "base/atomic_file.h"
 #include "base/mapped_file.h"
 #include "base/sha256.h"
-#include "checkpoint/loaded_weights.h"
 #include "checkpoint/model_folder.h"
+#include "checkpoint/tensor_values.h"
 #include "ops/convert.h"
 #include "ops/random/random_normal.h"
 #include "ops/simd.h"
@@ -71,15 +71,13 @@ TEST_F(InitTest, MakesAFolderThatLoads) {
   EXPECT_EQ(json.at("seed"), 7);
   EXPECT_EQ(json.at("dtype"), "fp32");
 
-  const LoadedWeights weights = LoadedWeights::Load(ModelFolder::Open(out.string()), {});
-  EXPECT_EQ(json.at("parameters"), weights.config().NumParameters());
-  EXPECT_EQ(json.at("bytes"), 4 * weights.config().NumParameters());
-  const std::vector<WeightEntry> table = WeightTable(weights.config());
+  const auto model = ModelFolder::Open(out.string());
+  EXPECT_EQ(json.at("parameters"), model->config().NumParameters());
+  EXPECT_EQ(json.at("bytes"), 4 * model->config().NumParameters());
+  const std::vector<WeightEntry> table = WeightTable(model->config());
   for (size_t t = 0; t < table.size(); ++t) {
-    const TensorView view = weights.Get(table[t].kind, table[t].layer);
-    const size_t n = static_cast<size_t>(view.NumElements());
-    std::vector<float> values(n);
-    ConvertToFloat(view.dtype, view.data, n, values.data());
+    const std::vector<float> values = FloatsOf(*model, t);
+    const size_t n = values.size();
     if (!table[t].IsMatrix()) {
       const bool norm_weight = table[t].name.ends_with("norm.weight");
       for (const float v : values) ASSERT_EQ(v, norm_weight ? 1.0f : 0.0f) << table[t].name;

@@ -77,7 +77,7 @@ class QuantizeCommand : public testing::Test {
 // All of a tensor as fp32, in the order of its own file.
 std::vector<float> Floats(const ModelFolder& model, size_t entry) {
   const StoredTensor& tensor = model.TensorOf(entry);
-  const std::byte* data = model.FileOf(entry).map.bytes().data() + tensor.offset;
+  const std::byte* data = model.FileOf(entry).map->bytes().data() + tensor.offset;
   std::vector<float> values(static_cast<size_t>(tensor.shape.NumElements()));
   if (IsQuantized(*tensor.dtype)) {
     DecodeRow(*tensor.dtype, data, values);

@@ -53,9 +53,9 @@ class AmxMatMul : public testing::TestWithParam<Weights> {
 std::vector<float> Product(const PackedMatrix& w, std::span<const float> x, size_t m, const float* bias,
                            size_t threads) {
   ThreadPool pool(threads);
-  Workspace workspace(threads, m, w.columns());
+  ExecutionContext exec(pool, m, w.columns());
   GuardedFloats y(m * w.rows());
-  MatMul({.x = x.data(), .m = static_cast<int64_t>(m), .w = &w, .bias = bias, .y = y.data()}, pool, workspace);
+  MatMul({.x = x.data(), .m = static_cast<int64_t>(m), .w = &w, .bias = bias, .y = y.data()}, exec);
   y.Check();
   return {y.span().begin(), y.span().end()};
 }

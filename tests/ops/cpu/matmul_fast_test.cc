@@ -48,9 +48,9 @@ struct Product {
   void ExpectReference(const std::vector<float>& want, size_t threads) const {
     if (TilesInUse()) return;
     ThreadPool pool(threads);
-    Workspace workspace(threads, of.m, of.k);
+    ExecutionContext exec(pool, of.m, of.k);
     GuardedFloats y(of.m * of.n);
-    MatMul(Input(y.data()), pool, workspace);
+    MatMul(Input(y.data()), exec);
     y.Check();
     for (size_t i = 0; i < want.size(); ++i) {
       const float got = y.span()[i];
@@ -178,14 +178,14 @@ TEST(FastMatMul, RowsHaveTheSameBitsAloneInBatchesAndWithAnyThreads) {
   ForEachSimdTarget([&] {
     const auto run = [&](size_t first, size_t rows, size_t threads) {
       ThreadPool pool(threads);
-      Workspace workspace(threads, rows, k);
+      ExecutionContext exec(pool, rows, k);
       std::vector<float> y(rows * n);
       MatMul({.x = x.data() + first * k,
               .m = static_cast<int64_t>(rows),
               .w = &packed,
               .bias = bias.data(),
               .y = y.data()},
-             pool, workspace);
+             exec);
       return y;
     };
     const auto all = run(0, m, 1);

@@ -1,4 +1,4 @@
-#include "ops/row_step.h"
+#include "ops/prologue.h"
 
 #include <bit>
 
@@ -34,9 +34,15 @@ PackedMatrix Packed(Weights weights, size_t n, size_t k) {
   return packed;
 }
 
-// The numbers of rows are those of streamed products, of products of few rows, and of those that take a step in; the
-// last has rows beyond what AMX multiplies together.
-TEST(RowStep, ProductsThatTakeAStepGiveTheBitsOfBothOneAfterTheOther) {
+// y = prologue(x); a copy without one.
+void Apply(const Prologue& prologue, const float* x, size_t rows, size_t width, float* y, ExecutionContext& exec) {
+  const ProductRows in = {.x = x, .rows = static_cast<int64_t>(rows), .prologue = prologue, .applied = y};
+  in.has_prologue() ? ApplyPrologue(in, width, exec) : static_cast<void>(std::copy_n(x, rows * width, y));
+}
+
+// The numbers of rows are those of streamed products, of products of few rows, and of those that apply the prologue;
+// the last has rows beyond what AMX multiplies together.
+TEST(Prologue, FusedIntoAProductGivesTheBitsOfBothOneAfterTheOther) {
   ForEachSimdTarget([] {
     constexpr size_t k = 2048, n = 35;
     ThreadPool pool(3);
@@ -47,28 +53,28 @@ TEST(RowStep, ProductsThatTakeAStepGiveTheBitsOfBothOneAfterTheOther) {
       for (const size_t m : std::initializer_list<size_t>{4, 9, 45, 520}) {
         if (m > 500 && weights.type != DType::kF16 && weights.type != DType::kQ4_K) continue;
         const auto x = RandomNormals(m * k, 25);
-        Workspace workspace(3, m, k);
-        for (const RowStep& step : {RowStep(norm), RowStep(GeluForm::kErf), RowStep()}) {
+        ExecutionContext exec(pool, m, k);
+        for (const Prologue& prologue : {Prologue(norm), Prologue(GeluForm::kErf), Prologue()}) {
           for (const bool in_place : {false, true}) {
-            if (m > 500 && (in_place || step.index() != 1)) continue;
-            SCOPED_TRACE(testing::Message() << NameOf(weights.type) << ", " << m << " rows, step " << step.index()
-                                            << (in_place ? " in place" : ""));
-            std::vector<float> stepped(m * k), want(m * n);
-            RunStep(step, x.data(), m, k, stepped.data(), pool);
-            MatMulInput product = {.x = stepped.data(),
+            if (m > 500 && (in_place || prologue.index() != 1)) continue;
+            SCOPED_TRACE(testing::Message() << NameOf(weights.type) << ", " << m << " rows, prologue "
+                                            << prologue.index() << (in_place ? " in place" : ""));
+            std::vector<float> applied(m * k), want(m * n);
+            Apply(prologue, x.data(), m, k, applied.data(), exec);
+            MatMulInput product = {.x = applied.data(),
                                    .m = static_cast<int64_t>(m),
                                    .w = &packed,
                                    .bias = out_bias.data(),
                                    .y = want.data()};
-            MatMul(product, pool, workspace);
+            MatMul(product, exec);
 
             GuardedFloats room(m * k), y(m * n);
             std::copy(x.begin(), x.end(), room.data());
             product.x = in_place ? room.data() : x.data();
             product.y = y.data();
-            product.step = step;
-            product.stepped = room.data();
-            MatMul(product, pool, workspace);
+            product.prologue = prologue;
+            product.applied = room.data();
+            MatMul(product, exec);
             room.Check();
             y.Check();
             for (size_t i = 0; i < want.size(); ++i) {
@@ -81,18 +87,19 @@ TEST(RowStep, ProductsThatTakeAStepGiveTheBitsOfBothOneAfterTheOther) {
   });
 }
 
-TEST(RowStep, OneRowIsWhatAllRowsBecome) {
+TEST(Prologue, OneRowHasTheBitsOfAllRows) {
   ForEachSimdTarget([] {
     constexpr size_t rows = 7, width = 77;
     ThreadPool pool(2);
+    ExecutionContext exec(pool, rows, width);
     const auto weight = RandomNormals(width, 32), bias = RandomNormals(width, 33), x = RandomNormals(rows * width, 35);
     const LayerNormWeights norm = {.weight = weight.data(), .bias = bias.data(), .eps = 1e-5};
-    for (const RowStep& step : {RowStep(norm), RowStep(GeluForm::kErf), RowStep(GeluForm::kTanh), RowStep()}) {
+    for (const Prologue& prologue : {Prologue(norm), Prologue(GeluForm::kErf), Prologue(GeluForm::kTanh), Prologue()}) {
       std::vector<float> all(rows * width), one(width);
-      RunStep(step, x.data(), rows, width, all.data(), pool);
+      Apply(prologue, x.data(), rows, width, all.data(), exec);
       for (size_t r = 0; r < rows; ++r) {
-        const float* const row = StepRow(step, x.data() + r * width, width, one.data());
-        EXPECT_EQ(row == one.data(), HasStep(step));
+        const float* const row = ApplyPrologueToRow(prologue, x.data() + r * width, width, one.data());
+        EXPECT_EQ(row == one.data(), prologue.index() != 0);
         EXPECT_EQ(std::memcmp(row, all.data() + r * width, width * sizeof(float)), 0);
       }
     }

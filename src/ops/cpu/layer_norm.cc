@@ -3,7 +3,7 @@
 #include <cmath>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ops/layer_norm.cc"
+#define HWY_TARGET_INCLUDE "ops/cpu/layer_norm.cc"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -56,26 +56,12 @@ namespace {
 HWY_EXPORT(NormRows);
 }
 
-void LayerNorm(const LayerNormInput& in, ThreadPool& pool) {
-  pool.ForRanges(in.rows, 1, [&](size_t begin, size_t end) { HWY_DYNAMIC_DISPATCH(NormRows)(in, begin, end); });
+void LayerNorm(const LayerNormInput& in, ExecutionContext& exec) {
+  exec.pool().ForRanges(in.rows, 1, [&](size_t begin, size_t end) { HWY_DYNAMIC_DISPATCH(NormRows)(in, begin, end); });
 }
 
-void LayerNorm(const LayerNormInput& in) { HWY_DYNAMIC_DISPATCH(NormRows)(in, 0, in.rows); }
-
-void LayerNormRef(const LayerNormInput& in) {
-  const double n = static_cast<double>(in.width);
-  for (size_t r = 0; r < in.rows; ++r) {
-    const float* x = in.x + r * in.width;
-    double mean = 0, variance = 0;
-    for (size_t i = 0; i < in.width; ++i) mean += static_cast<double>(x[i]) / n;
-    for (size_t i = 0; i < in.width; ++i) variance += std::pow(static_cast<double>(x[i]) - mean, 2) / n;
-    const double scale = 1.0 / std::sqrt(variance + in.norm.eps);
-    for (size_t i = 0; i < in.width; ++i) {
-      in.y[r * in.width + i] =
-          static_cast<float>((static_cast<double>(x[i]) - mean) * scale * static_cast<double>(in.norm.weight[i]) +
-                             static_cast<double>(in.norm.bias[i]));
-    }
-  }
+void LayerNormRow(const float* x, size_t width, const LayerNormWeights& norm, float* y) {
+  HWY_DYNAMIC_DISPATCH(NormRows)({.x = x, .rows = 1, .width = width, .norm = norm, .y = y}, 0, 1);
 }
 
 }  // namespace stablelm

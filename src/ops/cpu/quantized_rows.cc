@@ -8,7 +8,7 @@
 #include "base/error.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ops/quantized_rows.cc"
+#define HWY_TARGET_INCLUDE "ops/cpu/quantized_rows.cc"
 #include <hwy/foreach_target.h>  // must come first
 
 #include <hwy/highway.h>
@@ -136,19 +136,6 @@ void QuantizedRows::Set(size_t m, const float* x) const {
     HWY_DYNAMIC_DISPATCH(SumQuants)(q + at * block, block / 16, sums);
     SetOffsets(weights, sums, offsets + at * OffsetWords(weights));
   }
-}
-
-void QuantizeBlockRef(const float* x, size_t n, int8_t* q, float* scale) {
-  float a = 0;
-  bool finite = true;
-  for (size_t i = 0; i < n; ++i) {
-    finite = finite && std::isfinite(x[i]);
-    a = std::max(a, std::abs(x[i]));
-  }
-  const bool zero = !finite || a < kSmallestBlock;
-  *scale = !finite ? std::numeric_limits<float>::quiet_NaN() : zero ? 0.0f : a / 127.0f;
-  const float inverse = 127.0f / a;
-  for (size_t i = 0; i < n; ++i) q[i] = zero ? int8_t{0} : static_cast<int8_t>(std::nearbyint(x[i] * inverse));
 }
 
 }  // namespace stablelm

@@ -5,7 +5,7 @@
 #include <numbers>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ops/gelu.cc"
+#define HWY_TARGET_INCLUDE "ops/cpu/gelu.cc"
 #include <hwy/foreach_target.h>  // must come first
 
 #include <hwy/contrib/math/math-inl.h>
@@ -77,24 +77,15 @@ HWY_EXPORT(GeluErfAll);
 HWY_EXPORT(GeluTanhAll);
 }  // namespace
 
-void Gelu(GeluForm form, const float* x, size_t n, float* y, ThreadPool& pool) {
-  pool.ForRanges(n, 4096, [&](size_t begin, size_t end) { Gelu(form, x + begin, end - begin, y + begin); });
+void Gelu(GeluForm form, const float* x, size_t n, float* y, ExecutionContext& exec) {
+  exec.pool().ForRanges(n, 4096, [&](size_t begin, size_t end) { GeluRow(form, x + begin, end - begin, y + begin); });
 }
 
-void Gelu(GeluForm form, const float* x, size_t n, float* y) {
+void GeluRow(GeluForm form, const float* x, size_t n, float* y) {
   if (form == GeluForm::kErf) {
     HWY_DYNAMIC_DISPATCH(GeluErfAll)(x, n, y);
   } else {
     HWY_DYNAMIC_DISPATCH(GeluTanhAll)(x, n, y);
-  }
-}
-
-void GeluRef(GeluForm form, const float* x, size_t n, float* y) {
-  for (size_t i = 0; i < n; ++i) {
-    const double z = static_cast<double>(x[i]);
-    const double gate = form == GeluForm::kErf ? std::erfc(-z / std::numbers::sqrt2)
-                                               : 1 + std::tanh(0.7978845608028654 * (z + 0.044715 * z * z * z));
-    y[i] = static_cast<float>(0.5 * z * gate);
   }
 }
 

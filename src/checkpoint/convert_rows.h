@@ -1,0 +1,70 @@
+// The rows of a tensor in another type, piece by piece: the one loop behind loading, converting and quantizing, so that
+// all three give the same bits and the same errors. What becomes of the rows is the caller's business.
+//
+// Memory besides mapped pages: a small buffer for each thread, and a whole tensor where a .bin file stores it with
+// strides. Pages of the source are given back behind the reader. The result does not depend on the number of threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+
+#include "base/aligned_buffer.h"
+#include "base/progress.h"
+#include "base/thread_pool.h"
+#include "checkpoint/describe/stored_tensor.h"
+#include "checkpoint/weight_source.h"
+#include "ops/row_converter.h"
+
+namespace stablelm {
+
+// `rows` rows of `width` values in C order, at any byte address.
+struct RowSource {
+  const std::byte* data = nullptr;
+  DType type = DType::kF32;
+  int64_t rows = 0, width = 0;
+  bool matrix = true;                                            // errors name row and column, not an index
+  std::string where;                                             // file and tensor, for errors
+  std::function<void(size_t begin, size_t bytes)> release = {};  // the reader is done with these bytes of data
+};
+
+// A tensor of a file as rows: in place, or gathered into C order when it is stored with strides. The file outlives it.
+class StoredRows {
+ public:
+  StoredRows(const WeightFile& file, const StoredTensor& tensor);
+  ~StoredRows();
+  StoredRows(const StoredRows&) = delete;
+  StoredRows& operator=(const StoredRows&) = delete;
+
+  // A matrix by its rows, a vector as one row. `source.release` gives pages of the file back.
+  const RowSource& source() const { return source_; }
+
+ private:
+  const WeightFile& file_;
+  const StoredTensor& tensor_;
+  AlignedBuffer<std::byte> gathered_;
+  RowSource source_;
+};
+
+struct RowConversion {
+  DType type = DType::kF32;             // of the result: fp32, fp16, bf16, the source's own, or a quantized type
+  std::span<const float> weights = {};  // of the columns when rows are quantized (ImportanceWeights); may be empty
+  NonFinite non_finite = NonFinite::kKeep;
+  // Row r of the result is row row_of(r) of the source; empty: r.
+  std::function<int64_t(int64_t)> row_of = {};
+  int64_t group = 1;                      // pieces begin at multiples of so many rows
+  ThreadPool* pool = nullptr;             // not owned, may be null: one thread
+  Progress* progress = nullptr;           // not owned, may be null: counts bytes of the source
+  std::function<void()> checkpoint = {};  // called before every piece, from any thread; may throw to end the work
+};
+
+// Rows first, first + 1, ... of the result; the bytes are valid during the call. Called from all threads at once, for
+// disjoint pieces, together the whole tensor.
+using RowSink = std::function<void(int64_t first, std::span<const std::byte> rows)>;
+
+// Throws Error: a value that conversion.non_finite refuses, by tensor and place; and what sink and checkpoint throw.
+void ConvertRows(const RowSource& source, const RowConversion& conversion, const RowSink& sink);
+
+}  // namespace stablelm

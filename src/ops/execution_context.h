@@ -1,0 +1,37 @@
+// Where an operation runs: the threads it may use and their scratch memory, planned before the first token. Every
+// operation on activations takes one, and nothing else that says where it runs.
+//
+// One forward pass uses a context at a time. The pool is not owned and outlives it.
+#pragma once
+
+#include <cstddef>
+
+#include "base/aligned_buffer.h"
+#include "base/thread_pool.h"
+
+namespace stablelm {
+
+class ExecutionContext {
+ public:
+  // For products of at most `max_rows` rows with matrices of at most `max_k` columns; other operations need no more.
+  // Throws Error when there is no memory.
+  ExecutionContext(ThreadPool& pool, size_t max_rows, size_t max_k);
+  // What a context allocates, for the memory plan.
+  static size_t Bytes(size_t threads, size_t max_rows, size_t max_k);
+
+  ThreadPool& pool() const { return pool_; }
+  // The rows of a product's left matrix in the form that its kernel reads: cut, rounded, or quantized.
+  float* prepared_rows() { return prepared_.data(); }
+  size_t prepared_capacity() const { return prepared_.size(); }  // in floats
+  // Scratch of one worker of the pool: kWorkerFloats floats, 64-byte aligned.
+  float* worker_scratch(size_t worker) { return workers_.data() + worker * kWorkerFloats; }
+
+  static constexpr size_t kWorkerFloats = size_t{144} << 10;
+
+ private:
+  ThreadPool& pool_;
+  AlignedBuffer<float> prepared_;
+  AlignedBuffer<float> workers_;
+};
+
+}  // namespace stablelm

@@ -1,0 +1,19 @@
+// Some rows of a matrix side by side: of the last activations, those whose logits are wanted.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "ops/execution_context.h"
+
+namespace stablelm {
+
+struct RowRange {
+  int64_t begin = 0, end = 0;
+};
+
+// y = the rows of x [rows, width] in `ranges`, one range after the other. y must not overlap x.
+void GatherRows(const float* x, size_t width, std::span<const RowRange> ranges, float* y, ExecutionContext& exec);
+
+}  // namespace stablelm
