@@ -15,8 +15,6 @@
 
 namespace stablelm {
 
-enum class Device : uint8_t { kCpu, kCuda };
-
 // Up to 8 dimensions; rank 0 is one element.
 class Shape {
  public:
@@ -41,7 +39,6 @@ struct TensorView {
   const std::byte* data = nullptr;
   DType dtype = DType::kF32;
   Shape shape;
-  Device device = Device::kCpu;
 
   int64_t NumElements() const { return shape.NumElements(); }
   size_t SizeBytes() const { return BytesOf(dtype, NumElements()); }

@@ -15,7 +15,7 @@
 #include "base/progress.h"
 #include "base/thread_pool.h"
 #include "checkpoint/describe/stored_tensor.h"
-#include "checkpoint/weight_source.h"
+#include "checkpoint/weight_files.h"
 #include "ops/row_converter.h"
 
 namespace stablelm {

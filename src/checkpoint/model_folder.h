@@ -9,7 +9,7 @@
 #include "checkpoint/describe/config.h"
 #include "checkpoint/describe/weight_table.h"
 #include "checkpoint/model_source.h"
-#include "checkpoint/weight_source.h"
+#include "checkpoint/weight_files.h"
 
 namespace stablelm {
 

@@ -8,7 +8,7 @@
 #include "checkpoint/gguf/gguf_tokenizer.h"
 #include "checkpoint/huggingface/hub_cache.h"
 #include "checkpoint/huggingface/lfs_pointer.h"
-#include "checkpoint/weight_source.h"
+#include "checkpoint/weight_files.h"
 
 namespace stablelm {
 namespace {

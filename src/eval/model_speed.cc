@@ -5,7 +5,6 @@
 
 #include "base/random.h"
 #include "base/stopwatch.h"
-#include "model/chunked_forward.h"
 
 namespace stablelm {
 namespace {
@@ -75,10 +74,7 @@ RunShape ModelSpeed::ShapeOf(DType kv_type, std::span<const SpeedCase> cases, si
 }
 
 ModelSpeed::ModelSpeed(const Transformer& model, DType kv_type, std::span<const SpeedCase> cases, ThreadPool& pool)
-    : model_(model),
-      ctx_(model.config(), ShapeOf(kv_type, cases, pool.NumThreads()), pool),
-      cache_(model.config(), kv_type, CachePages(ShapeOf(kv_type, cases, pool.NumThreads()))),
-      ids_(static_cast<size_t>(Longest(cases))) {
+    : session_(model, ShapeOf(kv_type, cases, pool.NumThreads()), pool), ids_(static_cast<size_t>(Longest(cases))) {
   const Philox random(1);
   for (size_t i = 0; i < ids_.size(); ++i) {
     ids_[i] = static_cast<int32_t>(random.Uniform(0, i) * static_cast<double>(model.config().vocab_size));
@@ -86,12 +82,12 @@ ModelSpeed::ModelSpeed(const Transformer& model, DType kv_type, std::span<const 
 }
 
 double ModelSpeed::PromptSeconds(const SpeedCase& of, Watch* watch) {
-  KvSequence sequence(cache_);
+  KvSequence sequence(session_.cache());
   const auto start = Clock::now();
   if (watch) watch->Begin();
-  ForwardInChunks(model_, std::span(ids_).first(static_cast<size_t>(of.tokens)), sequence, ctx_,
-                  {.logits_from = of.tokens - 1, .hooks = {.observer = watch}},
-                  [](int64_t, int64_t, std::span<const float>) {});
+  session_.ForwardInChunks(std::span(ids_).first(static_cast<size_t>(of.tokens)), sequence,
+                           {.logits_from = of.tokens - 1, .hooks = {.observer = watch}},
+                           [](int64_t, int64_t, std::span<const float>) {});
   if (watch) watch->End();
   return SecondsSince(start);
 }
@@ -100,9 +96,9 @@ double ModelSpeed::PromptSeconds(const SpeedCase& of, Watch* watch) {
 std::vector<KvSequence> ModelSpeed::Filled(const SpeedCase& of) {
   std::vector<KvSequence> sequences;
   sequences.reserve(static_cast<size_t>(of.sequences));
-  sequences.emplace_back(cache_);
-  ForwardInChunks(model_, std::span(ids_).first(static_cast<size_t>(of.depth)), sequences[0], ctx_,
-                  {.logits_from = of.depth}, [](int64_t, int64_t, std::span<const float>) {});
+  sequences.emplace_back(session_.cache());
+  session_.ForwardInChunks(std::span(ids_).first(static_cast<size_t>(of.depth)), sequences[0],
+                           {.logits_from = of.depth}, [](int64_t, int64_t, std::span<const float>) {});
   while (static_cast<int64_t>(sequences.size()) < of.sequences) {
     sequences.push_back(sequences[0].Fork());
     sequences.back().OwnPages(0, of.depth);
@@ -119,7 +115,7 @@ double ModelSpeed::DecodeSeconds(const SpeedCase& of, std::vector<KvSequence>& s
       const size_t at = (static_cast<size_t>(step) + s) % ids_.size();
       batch[s] = {.tokens = std::span(ids_).subspan(at, 1), .cache = &sequences[s]};
     }
-    model_.Forward(batch, ctx_, {.observer = watch});
+    session_.Forward(batch, {.observer = watch});
     if (watch) watch->End();
   }
   const double seconds = SecondsSince(start);
@@ -146,7 +142,7 @@ CaseSpeed ModelSpeed::Measure(const SpeedCase& of, uint64_t samples) {
 }
 
 double ModelSpeed::Flops(const SpeedCase& of) const {
-  const ModelConfig& c = model_.config();
+  const ModelConfig& c = session_.config();
   const double width = static_cast<double>(c.hidden_size), mlp = static_cast<double>(c.intermediate_size);
   const double layers = static_cast<double>(c.n_layers), n = static_cast<double>(of.tokens);
   const double of_row = layers * 2 * (4 * width * width + 2 * width * mlp);
@@ -160,13 +156,15 @@ double ModelSpeed::Flops(const SpeedCase& of) const {
 
 double ModelSpeed::Bytes(const SpeedCase& of) const {
   double matrices = 0;
-  for (const auto& [type, bytes] : model_.weights().MatrixBytes()) matrices += static_cast<double>(bytes);
-  const double row = static_cast<double>(model_.weights().EmbeddingRowBytes());
-  const double position = static_cast<double>(cache_.n_layers()) * static_cast<double>(cache_.layout().PageBytes()) /
+  for (const auto& [type, bytes] : session_.model().weights().MatrixBytes()) matrices += static_cast<double>(bytes);
+  const double row = static_cast<double>(session_.model().weights().EmbeddingRowBytes());
+  const double position = static_cast<double>(session_.cache().n_layers()) *
+                          static_cast<double>(session_.cache().layout().PageBytes()) /
                           static_cast<double>(kKvPageTokens);
   const double n = static_cast<double>(of.tokens);
   // A prompt goes through the matrices once for each chunk.
-  if (of.Prompt()) return std::ceil(n / static_cast<double>(ctx_.max_rows)) * matrices + n * (row + position);
+  if (of.Prompt())
+    return std::ceil(n / static_cast<double>(session_.context().max_rows)) * matrices + n * (row + position);
   const double positions = n * static_cast<double>(of.depth) + n * (n + 1) / 2;
   return n * matrices + static_cast<double>(of.sequences) * (n * row + positions * position);
 }

@@ -9,7 +9,7 @@
 
 #include "base/repeated_timing.h"
 #include "base/thread_pool.h"
-#include "model/transformer.h"
+#include "model/inference_session.h"
 
 namespace stablelm {
 
@@ -53,9 +53,7 @@ class ModelSpeed {
   double Flops(const SpeedCase& of) const;
   double Bytes(const SpeedCase& of) const;
 
-  const Transformer& model_;
-  ForwardContext ctx_;
-  KvCache cache_;
+  InferenceSession session_;
   std::vector<int32_t> ids_;  // random
 };
 

@@ -34,19 +34,18 @@ RunShape ShapeOfWindows(int64_t length, bool logits, size_t threads) {
 
 void RunWindows(const Transformer& model, const RunShape& run, ThreadPool& pool, std::span<const TextWindow> windows,
                 const WindowsPass& pass) {
-  ForwardContext ctx(model.config(), run, pool);
-  KvCache cache(model.config(), run.kv_type, KvCache::PagesFor(run.context));
+  InferenceSession session(model, run, pool);
   for (const TextWindow& window : windows) {
     if (pass.hooks.leave && pass.hooks.leave()) throw Cancelled();
     // What follows the last token is not known.
     const TextWindow tokens = pass.logits ? window.first(window.size() - 1) : window;
-    KvSequence sequence(cache);
-    ForwardInChunks(model, tokens, sequence, ctx,
-                    {.logits_from = pass.logits ? 0 : static_cast<int64_t>(tokens.size()), .hooks = pass.hooks},
-                    [&](int64_t first, int64_t rows, std::span<const float> logits) {
-                      pass.logits(window, first, rows, logits);
-                      if (pass.progress) pass.progress->Add(static_cast<uint64_t>(rows));
-                    });
+    KvSequence sequence(session.cache());
+    session.ForwardInChunks(tokens, sequence,
+                            {.logits_from = pass.logits ? 0 : static_cast<int64_t>(tokens.size()), .hooks = pass.hooks},
+                            [&](int64_t first, int64_t rows, std::span<const float> logits) {
+                              pass.logits(window, first, rows, logits);
+                              if (pass.progress) pass.progress->Add(static_cast<uint64_t>(rows));
+                            });
     if (!pass.logits && pass.progress) pass.progress->Add(window.size());
   }
 }

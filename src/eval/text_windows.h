@@ -8,10 +8,7 @@
 
 #include "base/progress.h"
 #include "base/thread_pool.h"
-#include "model/chunked_forward.h"
-#include "model/kv_cache.h"
-#include "model/memory_plan.h"
-#include "model/transformer.h"
+#include "model/inference_session.h"
 
 namespace stablelm {
 

@@ -6,7 +6,7 @@
 #include "base/stopwatch.h"
 #include "generate/sampling/logits_processors.h"
 #include "generate/sampling/top_selection.h"
-#include "model/chunked_forward.h"
+#include "model/inference_session.h"
 #include "ops/scores/score_row.h"
 #include "ops/scores/softmax.h"
 
@@ -155,10 +155,9 @@ BeamSearchResult BeamSearch(const Transformer& model, const GenerateRequest& req
   if (limit.tokens <= 0) return result;
   FinishReason reason = limit.reason;
   Search search(model, request, options, limit.tokens);
-  ForwardContext ctx(model.config(), run, pool);
-  KvCache cache(model.config(), run.kv_type, CachePages(run));
+  InferenceSession session(model, run, pool);
   std::vector<KvSequence> caches;
-  caches.emplace_back(cache);
+  caches.emplace_back(session.cache());
   const std::function<bool()> leave = LeaveWhenSet(cancel);
 
   const auto start = Clock::now();
@@ -169,11 +168,11 @@ BeamSearchResult BeamSearch(const Transformer& model, const GenerateRequest& req
     goes_on = search.Step(logits, late);
   };
   try {
-    ForwardInChunks(model, request.prompt, caches[0], ctx, {.logits_from = prompt - 1, .hooks = {.leave = leave}},
-                    [&](int64_t, int64_t, std::span<const float> logits) {
-                      result.prefill_s = SecondsSince(start);
-                      step(logits);
-                    });
+    session.ForwardInChunks(request.prompt, caches[0], {.logits_from = prompt - 1, .hooks = {.leave = leave}},
+                            [&](int64_t, int64_t, std::span<const float> logits) {
+                              result.prefill_s = SecondsSince(start);
+                              step(logits);
+                            });
   } catch (const Cancelled&) {
     return result;
   }
@@ -189,7 +188,7 @@ BeamSearchResult BeamSearch(const Transformer& model, const GenerateRequest& req
     for (size_t i = 0; i < caches.size(); ++i) {
       batch.push_back({.tokens = {&search.state().running()[i].ids.back(), 1}, .cache = &caches[i], .logits_from = 0});
     }
-    step(model.Forward(batch, ctx));
+    step(session.Forward(batch));
   }
   for (Beam& beam : search.state().Best()) result.beams.push_back(ResultOf(std::move(beam), request, reason));
   result.decode_s = SecondsSince(decode_start);

@@ -56,11 +56,9 @@ RunShape ShapeOfEngine(const EngineSettings& settings, size_t threads) {
 }
 
 Engine::Engine(const Transformer& model, const EngineSettings& settings, ThreadPool& pool)
-    : model_(model),
-      settings_(Checked(settings)),
-      ctx_(model.config(), ShapeOfEngine(settings_, pool.NumThreads()), pool),
-      cache_(model.config(), settings_.kv_type, KvCache::PagesFor(settings_.cache_positions)),
-      prefixes_(cache_),
+    : settings_(Checked(settings)),
+      session_(model, ShapeOfEngine(settings_, pool.NumThreads()), pool),
+      prefixes_(session_.cache()),
       workspace_(model.config().vocab_size),
       top_(model.config().vocab_size) {}
 
@@ -74,7 +72,7 @@ Engine::~Engine() {
 // ------------------------------------------------------------------------------------------------ any thread
 
 RequestId Engine::Submit(EngineRequest request, EngineCallbacks callbacks) {
-  auto entry = std::make_unique<Request>(std::move(request), std::move(callbacks), cache_);
+  auto entry = std::make_unique<Request>(std::move(request), std::move(callbacks), session_.cache());
   const std::lock_guard lock(mutex_);
   const RequestId id = next_id_++;
   entry->id = entry->result.request = id;
@@ -155,14 +153,14 @@ void Engine::TakeInbox() {
 void Engine::Prepare(Request& request) {
   const GenerateRequest& spec = request.spec.generate;
   try {
-    CheckTokenIds(spec.prompt, model_.config(), "prompt");
+    CheckTokenIds(spec.prompt, session_.config(), "prompt");
     if (spec.keep_on_shift) {
       // Its keys would depend on when the cache was full: neither shared prefixes nor preemption could keep the bits.
       throw Error({.where = "context policy shift",
                    .what = "not available where many requests share a cache",
                    .expected = "error, drop-oldest-turns or stop"});
     }
-    const int64_t prompt = static_cast<int64_t>(spec.prompt.size()), cache = cache_.n_pages() * kKvPageTokens;
+    const int64_t prompt = static_cast<int64_t>(spec.prompt.size()), cache = session_.cache().n_pages() * kKvPageTokens;
     if (prompt > cache) {
       throw Error({.where = "prompt",
                    .what = "longer than the key-value cache of all requests",
@@ -171,8 +169,8 @@ void Engine::Prepare(Request& request) {
                    .hint = "shorten it, or give the cache more positions"});
     }
     // The last token is never computed, so it needs no place in the cache.
-    const int64_t room = std::min(model_.config().max_positions, cache + 1) - prompt;
-    request.reply.emplace(spec, room, model_.config().vocab_size);
+    const int64_t room = std::min(session_.config().max_positions, cache + 1) - prompt;
+    request.reply.emplace(spec, room, session_.config().vocab_size);
     if (request.reply->limit().tokens == 0 && !request.spec.prompt_logprobs) End(request, FinishReason::kContext);
   } catch (const std::exception& e) {
     End(request, FinishReason::kCancelled, e.what());
@@ -230,7 +228,8 @@ void Engine::AdmitWaiting() {
       request.sequence = prefixes_.Match(ids, static_cast<int64_t>(ids.size()) - 1);
     }
     const int64_t needed = PagesWanted(request) - static_cast<int64_t>(request.sequence.pages().size());
-    if (cache_.free_pages() < reserved + needed && cache_.free_pages() + prefixes_.Evictable() < reserved + needed) {
+    if (session_.cache().free_pages() < reserved + needed &&
+        session_.cache().free_pages() + prefixes_.Evictable() < reserved + needed) {
       request.sequence.Truncate(0);
       break;  // nobody overtakes it
     }
@@ -256,10 +255,12 @@ std::vector<Engine::Work> Engine::PlanBatch() {
     if (!request->Decodes()) order.push_back(request.get());
   }
   std::vector<Work> batch;
-  int64_t rows = ctx_.max_rows, logit_rows = ctx_.max_logit_rows;
+  int64_t rows = session_.context().max_rows, logit_rows = session_.context().max_logit_rows;
   // A part of every step is for prompts, so that those who decode cannot keep others out; of single rows, every second.
   const bool prompts = !order.empty() && !order.back()->Decodes();
-  const int64_t kept = !prompts ? 0 : ctx_.max_rows > 1 ? std::max<int64_t>(1, ctx_.max_rows / 4) : stats_.steps % 2;
+  const int64_t kept = !prompts                          ? 0
+                       : session_.context().max_rows > 1 ? std::max<int64_t>(1, session_.context().max_rows / 4)
+                                                         : stats_.steps % 2;
   for (Request* request : order) {
     if (request->Decodes() && (rows <= kept || logit_rows <= std::min<int64_t>(kept, 1))) continue;
     if (rows == 0 || logit_rows == 0) break;
@@ -323,7 +324,7 @@ void Engine::Compute(std::span<const Work> batch, const std::atomic<bool>* leave
   std::span<const float> logits;
   try {
     const Stopwatch forward(stats_.forward_s);
-    logits = model_.Forward(sequences, ctx_, {.leave = [&] { return ShouldLeave(batch, leave); }});
+    logits = session_.Forward(sequences, {.leave = [&] { return ShouldLeave(batch, leave); }});
   } catch (const Cancelled&) {
     return;
   } catch (const std::exception& e) {
@@ -335,7 +336,7 @@ void Engine::Compute(std::span<const Work> batch, const std::atomic<bool>* leave
   const Stopwatch sampling(stats_.sampling_s);
   size_t at = 0;
   for (const Work& work : batch) {
-    const size_t size = static_cast<size_t>(work.sequence.NumLogits() * model_.config().vocab_size);
+    const size_t size = static_cast<size_t>(work.sequence.NumLogits() * session_.config().vocab_size);
     Deliver(work, logits.subspan(at, size));
     at += size;
   }
@@ -347,12 +348,12 @@ void Engine::Deliver(const Work& work, std::span<const float> logits) {
   const int64_t rows = static_cast<int64_t>(work.sequence.tokens.size());
   stats_.computed_rows += rows;
   if (rows > 1 && settings_.share_prefixes) prefixes_.Insert(reply.ids(), request.sequence);
-  const size_t vocab = static_cast<size_t>(model_.config().vocab_size);
+  const size_t vocab = static_cast<size_t>(session_.config().vocab_size);
   if (request.spec.prompt_logprobs) {
     const GenerateRequest& spec = request.spec.generate;
     const TopWanted top = {.finder = &top_, .wanted = spec.top_logprobs, .known_ids = spec.known_ids};
     AddPromptLogprobs(std::span(reply.ids()).first(static_cast<size_t>(reply.prompt())),
-                      request.sequence.length() - work.sequence.NumLogits(), logits, model_.config().vocab_size, top,
+                      request.sequence.length() - work.sequence.NumLogits(), logits, session_.config().vocab_size, top,
                       request.result.prompt);
   }
   if (request.Pending() > 0) return;
@@ -404,12 +405,12 @@ EngineStats Engine::Stats() const {
   EngineStats stats = stats_;
   stats.running = static_cast<int64_t>(running_.size());
   stats.waiting = static_cast<int64_t>(waiting_.size());
-  stats.free_pages = cache_.free_pages();
+  stats.free_pages = session_.cache().free_pages();
   stats.prefix_pages = prefixes_.pages();
-  stats.n_pages = cache_.n_pages();
+  stats.n_pages = session_.cache().n_pages();
   return stats;
 }
 
-void Engine::ForgetPrefixes() { prefixes_.MakeRoom(cache_.n_pages()); }
+void Engine::ForgetPrefixes() { prefixes_.MakeRoom(session_.cache().n_pages()); }
 
 }  // namespace stablelm

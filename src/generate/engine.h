@@ -26,9 +26,8 @@
 #include "base/thread_pool.h"
 #include "generate/prompt_logprobs.h"
 #include "generate/reply.h"
-#include "model/forward_context.h"
+#include "model/inference_session.h"
 #include "model/prefix_cache.h"
-#include "model/transformer.h"
 
 namespace stablelm {
 
@@ -128,10 +127,8 @@ class Engine {
   void End(Request& request, FinishReason reason, const std::string& error = {});
   void DropEnded();
 
-  const Transformer& model_;
   EngineSettings settings_;
-  ForwardContext ctx_;
-  KvCache cache_;
+  InferenceSession session_;
   PrefixCache prefixes_;
   SamplerWorkspace workspace_;
   TopLogprobs top_;

@@ -5,8 +5,8 @@
 #include "base/error.h"
 #include "base/stopwatch.h"
 #include "generate/token_ids.h"
-#include "model/chunked_forward.h"
 #include "model/context_shift.h"
+#include "model/inference_session.h"
 
 namespace stablelm {
 
@@ -28,9 +28,7 @@ RunShape ShapeOfGenerate(const ModelConfig& config, const GenerateRequest& reque
 }
 
 struct SequenceGenerator::State {
-  const Transformer& model;
-  ForwardContext ctx;
-  KvCache cache;
+  InferenceSession session;
   KvSequence sequence;
   const int64_t context;         // positions, prompt and reply together
   std::optional<Reply> reply;    // the last one: the first sequence.length() of its ids are in the cache,
@@ -38,10 +36,8 @@ struct SequenceGenerator::State {
   SamplerWorkspace workspace;
 
   State(const Transformer& of, const RunShape& run, ThreadPool& pool)
-      : model(of),
-        ctx(of.config(), run, pool),
-        cache(of.config(), run.kv_type, KvCache::PagesFor(run.context)),
-        sequence(cache),
+      : session(of, run, pool),
+        sequence(session.cache()),
         context(std::min(run.context, of.config().max_positions)),
         workspace(of.config().vocab_size) {}
 
@@ -64,7 +60,7 @@ struct SequenceGenerator::State {
     const int64_t dropped = (sequence.length() - keep) / 2;
     if (dropped < 1) return false;
     exact = std::min(keep, exact.value_or(keep));
-    ShiftContext(sequence, keep, dropped, model.rotary(), ctx.exec.pool());
+    ShiftContext(sequence, keep, dropped, session.model().rotary(), session.exec().pool());
     ++reply->result.shifts;
     reply->result.shifted_tokens += dropped;
     reply->result.shift_kept = keep;
@@ -80,13 +76,12 @@ SequenceGenerator::~SequenceGenerator() = default;
 
 GenerateResult SequenceGenerator::Generate(const GenerateRequest& request, const ReplyCallbacks& callbacks,
                                            const std::atomic<bool>* cancel) {
-  const Transformer& model = state_->model;
-  ForwardContext& ctx = state_->ctx;
+  InferenceSession& session = state_->session;
   KvSequence& sequence = state_->sequence;
   STABLELM_CHECK(!request.prompt.empty());
   const int64_t prompt = static_cast<int64_t>(request.prompt.size());
   STABLELM_CHECK(!request.keep_on_shift || *request.keep_on_shift >= 0);
-  Reply next(request, state_->context - prompt, model.config().vocab_size);
+  Reply next(request, state_->context - prompt, session.config().vocab_size);
   if (next.limit().tokens <= 0) {
     next.End(next.limit().reason, callbacks);
     return std::move(next.result);
@@ -103,12 +98,12 @@ GenerateResult SequenceGenerator::Generate(const GenerateRequest& request, const
   auto decode_start = start;
   try {
     const auto rest = std::span(request.prompt).subspan(static_cast<size_t>(sequence.length()));
-    ForwardInChunks(model, rest, sequence, ctx,
-                    {.logits_from = static_cast<int64_t>(rest.size()) - 1, .hooks = {.leave = leave}},
-                    [&](int64_t, int64_t, std::span<const float> logits) {
-                      decode_start = Clock::now();
-                      take(logits);
-                    });
+    session.ForwardInChunks(rest, sequence,
+                            {.logits_from = static_cast<int64_t>(rest.size()) - 1, .hooks = {.leave = leave}},
+                            [&](int64_t, int64_t, std::span<const float> logits) {
+                              decode_start = Clock::now();
+                              take(logits);
+                            });
   } catch (const Cancelled&) {
     decode_start = Clock::now();
     reply.End(FinishReason::kCancelled, callbacks);
@@ -123,7 +118,7 @@ GenerateResult SequenceGenerator::Generate(const GenerateRequest& request, const
       break;
     }
     const BatchSequence last = {.tokens = std::span(reply.ids()).last(1), .cache = &sequence, .logits_from = 0};
-    take(model.Forward({&last, 1}, ctx));
+    take(session.Forward({&last, 1}));
   }
   reply.result.prefill_s = SecondsBetween(start, decode_start);
   reply.result.decode_s = SecondsSince(decode_start);

@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "generate/prompt_logprobs.h"
-#include "model/chunked_forward.h"
 
 namespace stablelm {
 namespace {
@@ -35,10 +34,7 @@ RunShape ShapeOfScore(int64_t longest, DType kv, size_t threads) {
   return run;
 }
 
-Scorer::Scorer(const Transformer& model, const RunShape& run, ThreadPool& pool)
-    : model_(model),
-      ctx_(model.config(), run, pool),
-      cache_(model.config(), run.kv_type, KvCache::PagesFor(run.context)) {}
+Scorer::Scorer(const Transformer& model, const RunShape& run, ThreadPool& pool) : session_(model, run, pool) {}
 
 std::vector<double> Scorer::Score(std::span<const int32_t> ids, const ScoreSinks& sinks,
                                   const std::atomic<bool>* cancel) {
@@ -48,15 +44,15 @@ std::vector<double> Scorer::Score(std::span<const int32_t> ids, const ScoreSinks
   const int64_t n = static_cast<int64_t>(tokens.size());
   PromptLogprobs result;
   result.logprobs.reserve(ids.size() - 1);
-  KvSequence sequence(cache_);
+  KvSequence sequence(session_.cache());
   HiddenStates hidden(sinks, sequence);
-  ForwardInChunks(model_, tokens, sequence, ctx_,
-                  {.logits_from = ids.size() > 1 || sinks.logits ? 0 : n,
-                   .hooks = {.observer = sinks.hidden ? &hidden : nullptr, .leave = LeaveWhenSet(cancel)}},
-                  [&](int64_t first, int64_t rows, std::span<const float> logits) {
-                    AddPromptLogprobs(ids, first, logits, model_.config().vocab_size, {}, result);
-                    if (sinks.logits) sinks.logits(first, rows, logits);
-                  });
+  session_.ForwardInChunks(tokens, sequence,
+                           {.logits_from = ids.size() > 1 || sinks.logits ? 0 : n,
+                            .hooks = {.observer = sinks.hidden ? &hidden : nullptr, .leave = LeaveWhenSet(cancel)}},
+                           [&](int64_t first, int64_t rows, std::span<const float> logits) {
+                             AddPromptLogprobs(ids, first, logits, session_.config().vocab_size, {}, result);
+                             if (sinks.logits) sinks.logits(first, rows, logits);
+                           });
   return std::move(result.logprobs);
 }
 

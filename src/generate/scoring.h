@@ -8,9 +8,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
-#include "model/kv_cache.h"
-#include "model/memory_plan.h"
-#include "model/transformer.h"
+#include "model/inference_session.h"
 
 namespace stablelm {
 
@@ -37,9 +35,7 @@ class Scorer {
                             const std::atomic<bool>* cancel = nullptr);
 
  private:
-  const Transformer& model_;
-  ForwardContext ctx_;
-  KvCache cache_;
+  InferenceSession session_;
 };
 
 }  // namespace stablelm

@@ -86,7 +86,7 @@ class StoredFloats {
       : type_(type), shape_(shape), bytes_(offset + values.size() * BytesOf(type)), offset_(offset) {
     ConvertFromFloat(values.data(), values.size(), type, bytes_.data() + offset);
   }
-  TensorView view() const { return {bytes_.data() + offset_, type_, shape_, Device::kCpu}; }
+  TensorView view() const { return {bytes_.data() + offset_, type_, shape_}; }
 
  private:
   DType type_;

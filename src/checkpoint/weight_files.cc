@@ -1,4 +1,4 @@
-#include "checkpoint/weight_source.h"
+#include "checkpoint/weight_files.h"
 
 #include <algorithm>
 #include <cstring>
