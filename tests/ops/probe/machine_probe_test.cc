@@ -1,7 +1,7 @@
 #include "ops/probe/machine_probe.h"
 
 #include "base/aligned_buffer.h"
-#include "op_testing.h"
+#include "ops/op_testing.h"
 
 namespace stablelm {
 namespace {

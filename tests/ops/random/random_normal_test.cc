@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <initializer_list>
 
-#include "op_testing.h"
+#include "ops/op_testing.h"
 
 namespace stablelm {
 namespace {
