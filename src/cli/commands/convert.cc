@@ -1,8 +1,8 @@
 // stablelm convert: a model from one kind of file to another, the same numbers in both.
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/progress.h"
 #include "base/stopwatch.h"
 #include "base/system.h"

@@ -3,14 +3,13 @@
 // Initialisation of GPT-NeoX as StableLM-Alpha was trained with it: "small_init" N(0, 2 / (5 C)) for the embedding, the
 // query-key-value and up matrices and the output matrix; "wang_init" N(0, (2 / (L sqrt C))^2) for the two matrices that
 // write to the residual stream. Biases 0; norms 1 and 0.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "base/aligned_buffer.h"
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/nearest.h"
 #include "base/progress.h"
 #include "base/stopwatch.h"

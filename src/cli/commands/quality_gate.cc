@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/sha256.h"
 #include "base/system.h"
 #include "cli/app/interrupt.h"
@@ -110,19 +110,19 @@ void QualityGate::RunFile(const std::filesystem::path& file, const CommonOptions
                .hint = "a larger --type, a --tensor rule or an --imatrix loses less"});
 }
 
-nlohmann::ordered_json QualityGate::Json() const {
+JsonValue QualityGate::Json() const {
   const Quality& q = record_.quality;
-  nlohmann::ordered_json object = {{"text", record_.text},
-                                   {"text_sha256", record_.text_sha256},
-                                   {"window", record_.window},
-                                   {"tokens", q.tokens},
-                                   {"mean_kl", q.mean_kl},
-                                   {"p99_kl", q.p99_kl},
-                                   {"largest_kl", q.largest_kl},
-                                   {"same_first", q.same_first},
-                                   {"source_perplexity", q.source_perplexity},
-                                   {"perplexity", q.perplexity},
-                                   {"perplexity_change", q.PerplexityChange()}};
+  JsonValue object = {{"text", record_.text},
+                      {"text_sha256", record_.text_sha256},
+                      {"window", record_.window},
+                      {"tokens", q.tokens},
+                      {"mean_kl", q.mean_kl},
+                      {"p99_kl", q.p99_kl},
+                      {"largest_kl", q.largest_kl},
+                      {"same_first", q.same_first},
+                      {"source_perplexity", q.source_perplexity},
+                      {"perplexity", q.perplexity},
+                      {"perplexity_change", q.PerplexityChange()}};
   if (max_kl_) object["max_kl"] = *max_kl_;
   return object;
 }

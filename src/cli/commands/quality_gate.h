@@ -6,11 +6,11 @@
 
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/json_value.h"
 #include "checkpoint/model_folder.h"
 #include "cli/app/command.h"
 #include "eval/logits_file.h"
@@ -36,7 +36,7 @@ class QualityGate {
   // The same bytes before and after RunFile.
   void SetKeys(GgufMetadata& metadata) const { SetQualityKeys(record_, metadata); }
 
-  nlohmann::ordered_json Json() const;
+  JsonValue Json() const;
   std::string Text() const;  // lines
 
  private:

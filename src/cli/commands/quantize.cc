@@ -3,9 +3,9 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/progress.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
@@ -145,8 +145,8 @@ class Quantize : public Command {
     return 8 * static_cast<double>(plan.bytes) / static_cast<double>(plan.elements);
   }
 
-  static nlohmann::ordered_json PlanJson(const Plan& plan) {
-    nlohmann::ordered_json lines = nlohmann::ordered_json::object();
+  static JsonValue PlanJson(const Plan& plan) {
+    JsonValue lines = JsonValue::Object();
     for (const auto& [type, line] : plan.lines) {
       lines[std::string(GgufNameOf(type))] = {
           {"tensors", line.tensors}, {"weights", line.elements}, {"bytes", line.bytes}};
@@ -279,13 +279,13 @@ class Quantize : public Command {
 
   void Report(const ModelFolder& model, const Plan& plan, uint64_t bytes, Output& out) const {
     if (out.json()) {
-      nlohmann::ordered_json object = {{"path", out_path_},
-                                       {"parameters", model.config().NumParameters()},
-                                       {"types", PlanJson(plan)},
-                                       {"bytes", bytes},
-                                       {"source_bytes", plan.source_bytes},
-                                       {"bits_per_weight", BitsPerWeight(plan)},
-                                       {"seconds", write_s_}};
+      JsonValue object = {{"path", out_path_},
+                          {"parameters", model.config().NumParameters()},
+                          {"types", PlanJson(plan)},
+                          {"bytes", bytes},
+                          {"source_bytes", plan.source_bytes},
+                          {"bits_per_weight", BitsPerWeight(plan)},
+                          {"seconds", write_s_}};
       if (gate_.Asked()) object["check"] = gate_.Json();
       out.Json(object);
       return;

@@ -1,9 +1,9 @@
 #include "cli/generating/prompt_tasks.h"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/utf8.h"
 #include "checkpoint/rewrite/quant_mix.h"
 #include "cli/app/setting_flags.h"
@@ -15,9 +15,7 @@
 namespace stablelm {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-std::string Dumped(const Json& object) { return object.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string Dumped(const JsonValue& object) { return object.Dump(); }
 
 // The options as if the line's parameters had been given with them, after them.
 GenerationOptions WithLine(GenerationOptions options, const PromptLine& line) {
@@ -59,11 +57,11 @@ std::string LineOf(const LineFacts& facts, const ReplyDetails& details, const Re
     if (!result.error.empty()) return PromptTasks::ErrorLine(facts.index, facts.place, result.error);
     generated += result.generated.ids.size();
   }
-  Json object = {{"index", facts.index}};
+  JsonValue object = {{"index", facts.index}};
   if (details.echo) object["prompt_ids"] = prompt;
   reply.AddPromptLogprobs(results[0], object);
   if (results.size() == 1) {
-    object.update(reply.Of(results[0].generated));
+    object.Update(reply.Of(results[0].generated));
   } else {
     object["choices"] = reply.Choices(results);
   }
@@ -194,14 +192,14 @@ std::map<std::string, std::string> PromptTasks::Parameters(const CommonOptions& 
   for (const SettingInForce& one : plan_.settings.list) {
     out[one.name] = ShownValue(*FindSetting(one.name), one.value);
   }
+  const auto add = [&](const char* name, const JsonValue& value) { out[name] = value.Dump(); };
   // With sorted keys, as they come back from the record.
-  const auto add = [&](const char* name, const nlohmann::json& value) {
-    out[name] = value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  };
-  nlohmann::json biases = nlohmann::json::object(), stops = nlohmann::json::array();
+  std::map<std::string, JsonValue> sorted;
   for (const LogitBias& bias : options.logit_bias) {
-    biases[std::to_string(bias.id)] = std::isinf(bias.bias) ? nlohmann::json("-inf") : nlohmann::json(bias.bias);
+    sorted[std::to_string(bias.id)] = std::isinf(bias.bias) ? JsonValue("-inf") : JsonValue(bias.bias);
   }
+  JsonValue biases = JsonValue::Object(), stops = JsonValue::Array();
+  for (const auto& [id, bias] : sorted) biases[id] = bias;
   for (const StopId& stop : plan_.stop_ids) stops.push_back(stop.id);
   add("dtype", common.dtype ? NameOf(*common.dtype) : "stored");
   if (common.quantize) add("quantize", common.quantize->name);
