@@ -5,6 +5,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/mapped_file.h"
 #include "base/nearest.h"
 #include "base/strict_json.h"
@@ -98,18 +99,18 @@ std::string WriteChatRecord(const ChatRecord& record) {
   if (record.system && utf8::FirstInvalid(*record.system) != utf8::kValid) {
     Fail("chat record: \"system\"", "not UTF-8", nullptr, "UTF-8 text");
   }
-  nlohmann::ordered_json root;
+  JsonValue root;
   root["template"] = NameOf(record.prompt_template);
   root["system"] = nullptr;
   if (record.system) root["system"] = *record.system;
   root["stop_tokens"] = record.stop_tokens;
-  root["generation"] = nlohmann::ordered_json::object();
+  root["generation"] = JsonValue::Object();
   for (const auto& [name, value] : record.generation) {
     const std::optional<SettingSpec> spec = FindSetting(name);
     STABLELM_CHECK(spec);
-    root["generation"][name] = nlohmann::ordered_json::parse(ShownValue(*spec, value));
+    root["generation"][name] = SettingJson(*spec, value);
   }
-  return root.dump(2) + "\n";
+  return root.Dump(2) + "\n";
 }
 
 std::optional<ChatRecord> ReadChatRecordOf(const std::filesystem::path& folder) {

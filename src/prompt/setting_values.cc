@@ -5,24 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/strict_json.h"
 
 namespace stablelm {
-namespace {
-
-nlohmann::ordered_json AsJson(const SettingSpec& spec, double value) {
-  switch (spec.kind) {
-    case SettingKind::kReal:
-      return value;
-    case SettingKind::kWhole:
-      return static_cast<int64_t>(value);
-    case SettingKind::kFlag:
-      return value != 0;
-  }
-  STABLELM_CHECK(false);
-}
-
-}  // namespace
 
 std::optional<SettingSpec> FindSetting(std::string_view name) {
   for (const SettingSpec& spec : kSettings) {
@@ -84,6 +70,18 @@ double ReadSettingValue(const nlohmann::json& value, const SettingSpec& spec, co
   return number;
 }
 
-std::string ShownValue(const SettingSpec& spec, double value) { return AsJson(spec, value).dump(); }
+JsonValue SettingJson(const SettingSpec& spec, double value) {
+  switch (spec.kind) {
+    case SettingKind::kReal:
+      return value;
+    case SettingKind::kWhole:
+      return static_cast<int64_t>(value);
+    case SettingKind::kFlag:
+      return value != 0;
+  }
+  STABLELM_CHECK(false);
+}
+
+std::string ShownValue(const SettingSpec& spec, double value) { return SettingJson(spec, value).Dump(); }
 
 }  // namespace stablelm

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json_value.h"
 #include "prompt/setting_table.h"
 
 namespace stablelm {
@@ -27,7 +28,9 @@ void CheckSettingValue(double value, const SettingSpec& spec, const std::string&
 // The value of a setting in a JSON file. Throws Error that names `place`, what was found and the range.
 double ReadSettingValue(const nlohmann::json& value, const SettingSpec& spec, const std::string& place);
 
-// "0.7", "50", "true": as it would be written in JSON.
+// The value as JSON: a real or whole number, or true and false.
+JsonValue SettingJson(const SettingSpec& spec, double value);
+// The same as text: "0.7", "50", "true".
 std::string ShownValue(const SettingSpec& spec, double value);
 
 }  // namespace stablelm

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/mapped_file.h"
 #include "base/strict_json.h"
 
@@ -138,8 +139,9 @@ class Fields {
   }
 
   static std::string Shown(const Json& value) {
-    const std::string text = value.dump(-1, ' ', true);
-    return text.size() <= 100 ? text : text.substr(0, 100) + "...";
+    std::string text = value.dump(-1, ' ', true);
+    if (text.size() > 100) text.replace(100, std::string::npos, "...");
+    return text;
   }
 
   int64_t Size(const char* key, int64_t max) const {
@@ -476,7 +478,7 @@ ModelConfig ReadConfig(const std::filesystem::path& file, std::vector<std::strin
 }
 
 std::string WriteConfig(const ModelConfig& config, DType weights) {
-  nlohmann::ordered_json root;
+  JsonValue root;
   root["architectures"] = {"GPTNeoXForCausalLM"};
   root["attention_bias"] = true;
   root["attention_dropout"] = 0.0;
@@ -506,7 +508,7 @@ std::string WriteConfig(const ModelConfig& config, DType weights) {
   root["use_cache"] = true;
   root["use_parallel_residual"] = config.parallel_residual;
   root["vocab_size"] = config.vocab_size;
-  return root.dump(2) + "\n";
+  return root.Dump(2) + "\n";
 }
 
 }  // namespace stablelm

@@ -1,11 +1,11 @@
 #include "checkpoint/huggingface/safetensors_writer.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
 
 #include "base/error.h"
+#include "base/json_value.h"
 
 namespace stablelm {
 namespace {
@@ -48,12 +48,12 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, const st
     return size_a != size_b ? size_a > size_b : entries[a].name < entries[b].name;
   });
 
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  JsonValue header = JsonValue::Object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   places_.resize(entries.size());
   for (const size_t i : order) {
     const SafetensorsEntry& entry = entries[i];
-    STABLELM_CHECK(!entry.name.empty() && !header.contains(entry.name));
+    STABLELM_CHECK(!entry.name.empty() && !header.Contains(entry.name));
     const uint64_t begin = data_bytes_;
     places_[i].bytes = static_cast<uint64_t>(entry.shape.NumElements()) * BytesOf(entry.dtype);
     places_[i].offset = begin;
@@ -61,7 +61,7 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, const st
     header[entry.name] = {
         {"dtype", SafetensorsName(entry.dtype)}, {"shape", entry.shape.dims()}, {"data_offsets", {begin, data_bytes_}}};
   }
-  std::string text = header.dump();
+  std::string text = header.Dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');
   const uint64_t data_begin = 8 + text.size();
   for (Place& place : places_) place.offset += data_begin;

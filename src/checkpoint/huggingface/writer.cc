@@ -8,10 +8,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/json_value.h"
 #include "checkpoint/describe/stored_tensor.h"
 
 namespace stablelm {
@@ -86,13 +86,13 @@ FolderWriter::FolderWriter(const fs::path& out, const ModelConfig& config, const
   }
 
   if (shards.size() > 1) {
-    nlohmann::ordered_json index;
+    JsonValue index;
     index["metadata"]["total_size"] = total_bytes_;
-    index["weight_map"] = nlohmann::ordered_json::object();
+    index["weight_map"] = JsonValue::Object();
     for (size_t i = 0; i < table_.size(); ++i) {
       index["weight_map"][table_[i].name] = ShardName(places_[i].shard, shards.size());
     }
-    WriteTextFileAtomically(work_->path / "model.safetensors.index.json", index.dump(2) + "\n");
+    WriteTextFileAtomically(work_->path / "model.safetensors.index.json", index.Dump(2) + "\n");
   }
   WriteTextFileAtomically(work_->path / "config.json", WriteConfig(config, options.dtype));
 }

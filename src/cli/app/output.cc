@@ -6,10 +6,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "cli/app/setting_flags.h"
 
 namespace stablelm {
@@ -49,9 +49,9 @@ void Output::Text(std::string_view bytes) {
   if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size()) WriteFailed(errno);
 }
 
-void Output::Json(const nlohmann::ordered_json& object) {
-  STABLELM_CHECK(json_ && object.is_object());
-  const std::string line = object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+void Output::Json(const JsonValue& object) {
+  STABLELM_CHECK(json_ && object.IsObject());
+  const std::string line = object.Dump() + "\n";
   if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size()) WriteFailed(errno);
   Flush();  // a reader may act on each line as it comes
 }

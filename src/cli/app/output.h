@@ -2,8 +2,9 @@
 // stdout carries exactly one JSON object per line and nothing else.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string_view>
+
+#include "base/json_value.h"
 
 namespace stablelm {
 
@@ -24,7 +25,7 @@ class Output {
   // Bytes of a result, as they are. Only without --json.
   void Text(std::string_view bytes);
   // One object, one line. Only with --json. Bytes that are not UTF-8 become U+FFFD; NaN and infinity become null.
-  void Json(const nlohmann::ordered_json& object);
+  void Json(const JsonValue& object);
   // Hands what was printed to the system now: for streams of tokens.
   void Flush();
 

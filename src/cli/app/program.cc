@@ -8,9 +8,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <new>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/nearest.h"
 #include "base/system.h"
 #include "cli/app/command_table.h"
@@ -150,7 +150,7 @@ int Dispatch(const std::vector<std::string>& arguments, const Commands& commands
   };
   if (first == "--version") {
     if (arguments.size() == 1) return print(VersionText());
-    if (arguments.size() == 2 && arguments[1] == "--json") return print(VersionInfo().dump() + "\n");
+    if (arguments.size() == 2 && arguments[1] == "--json") return print(VersionInfo().Dump() + "\n");
     throw UsageError({.where = "--version",
                       .what = "unexpected argument " + Quoted(arguments.back()),
                       .expected = "nothing, or --json"});

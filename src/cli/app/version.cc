@@ -1,14 +1,13 @@
 #include "cli/app/version.h"
 
-#include <nlohmann/json.hpp>
-
+#include "base/json_value.h"
 #include "base/version_info.h"
 #include "ops/simd.h"
 #include "tokenizer/tokenizer.h"
 
 namespace stablelm {
 
-nlohmann::ordered_json VersionInfo() {
+JsonValue VersionInfo() {
   return {{"version", STABLELM_VERSION},
           {"commit", STABLELM_COMMIT},
           {"compiler", STABLELM_COMPILER},
@@ -19,8 +18,8 @@ nlohmann::ordered_json VersionInfo() {
 }
 
 std::string VersionText() {
-  const nlohmann::ordered_json info = VersionInfo();
-  const auto text = [&](const char* key) { return info.at(key).get<std::string>(); };
+  const JsonValue info = VersionInfo();
+  const auto text = [&](const char* key) { return info.At(key).Text(); };
   std::string out = "stablelm " + text("version") + " (commit " + text("commit") + ")\n";
   out += "compiler  " + text("compiler") + ", " + text("build_type") + "\n";
   std::string built;
@@ -29,8 +28,9 @@ std::string VersionText() {
   out += "unicode   " + text("unicode") + "\n";
   out += "parts     ";
   std::string parts;
-  for (const auto& [name, present] : info.at("parts").items()) {
-    parts += (parts.empty() ? "" : ", ") + name + ": " + (present.get<bool>() ? "built" : "not built");
+  const JsonValue& all = info.At("parts");
+  for (size_t i = 0; i < all.size(); ++i) {
+    parts += (parts.empty() ? "" : ", ") + all.names()[i] + ": " + (all.items()[i].Bool() ? "built" : "not built");
   }
   return out + parts + "\n";
 }

@@ -1,12 +1,13 @@
 // What this program is: version, commit, compiler, instruction sets, Unicode, optional parts.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
+
+#include "base/json_value.h"
 
 namespace stablelm {
 
-nlohmann::ordered_json VersionInfo();
+JsonValue VersionInfo();
 std::string VersionText();  // the same for people, several lines
 
 }  // namespace stablelm

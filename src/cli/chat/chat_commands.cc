@@ -1,10 +1,10 @@
 // The commands of a chat: what /help lists.
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/nearest.h"
 #include "base/system.h"
 #include "cli/chat/chat_session.h"
@@ -276,10 +276,10 @@ void ChatSession::Save(const std::string& arguments) {
   if (arguments != file_ && std::filesystem::exists(arguments)) {
     Fail(arguments, "exists already", "choose another name, or remove it first");
   }
-  nlohmann::ordered_json messages = nlohmann::ordered_json::array();
+  JsonValue messages = JsonValue::Array();
   const Conversation all = WholeConversation();
   for (const Message& message : all) messages.push_back({{"role", NameOf(message.role)}, {"content", message.text}});
-  WriteTextFileAtomically(arguments, nlohmann::ordered_json{{"messages", messages}}.dump(2) + "\n");
+  WriteTextFileAtomically(arguments, JsonValue{{"messages", messages}}.Dump(2) + "\n");
   file_ = arguments;
   screen_.Note("saved " + std::to_string(all.size()) + " messages to " + arguments);
 }

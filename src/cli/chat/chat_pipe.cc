@@ -1,9 +1,9 @@
 #include "cli/chat/chat_pipe.h"
 
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
 #include "cli/generating/conversation_input.h"
@@ -27,7 +27,7 @@ void PipeScreen::AbandonReply() {
 void PipeScreen::EndReply(const ChatReply& reply, bool kept) {
   const GenerateResult& result = reply.result;
   if (out_.json()) {
-    nlohmann::ordered_json object = {
+    JsonValue object = {
         {"role", "assistant"},
         {"content", result.text},
         {"finish_reason", NameOf(result.reason)},

@@ -1,8 +1,7 @@
 // stablelm bench compute: how fast this machine multiplies, the speed that prefill is judged by.
-#include <CLI/CLI.hpp>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
+#include "base/json_value.h"
 #include "base/system.h"
 #include "base/thread_pool.h"
 #include "cli/app/commands.h"
@@ -45,7 +44,7 @@ class BenchCompute : public Command {
  private:
   void Print(const std::vector<ComputeSpeed>& speeds, Output& out) {
     if (out.json()) {
-      nlohmann::ordered_json results = nlohmann::ordered_json::array();
+      JsonValue results = JsonValue::Array();
       const ComputeSpeed* used = &speeds.front();
       for (const ComputeSpeed& speed : speeds) {
         results.push_back({{"simd", speed.target},

@@ -1,9 +1,8 @@
 // stablelm bench memory: how fast this machine reads memory, the speed that decoding is judged by.
-#include <CLI/CLI.hpp>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/system.h"
 #include "base/thread_pool.h"
 #include "checkpoint/huggingface/writer.h"
@@ -19,7 +18,7 @@ namespace {
 
 const char* PagesOf(const ReadSpeed& way) { return way.huge_pages ? "huge" : "4KiB"; }
 
-nlohmann::ordered_json JsonOf(const ReadSpeed& way) {
+JsonValue JsonOf(const ReadSpeed& way) {
   return {{"pages", PagesOf(way)},           {"streams", way.streams},  {"prefetch", way.prefetch},
           {"gb_per_s", way.gb_per_s.median}, {"min", way.gb_per_s.min}, {"max", way.gb_per_s.max}};
 }
@@ -64,7 +63,7 @@ class BenchMemory : public Command {
   void Print(const MemorySpeed& speed, Output& out) {
     const ReadSpeed& best = speed.ways[speed.best];
     if (out.json()) {
-      nlohmann::ordered_json results = nlohmann::ordered_json::array();
+      JsonValue results = JsonValue::Array();
       for (const ReadSpeed& way : speed.ways) results.push_back(JsonOf(way));
       out.Json({{"bench", "memory"},
                 {"cpu", CpuModelName()},

@@ -1,9 +1,8 @@
 // stablelm bench model: tokens per second of a model, as shares of what the machine can do, and where the time goes.
-#include <CLI/CLI.hpp>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/system.h"
 #include "cli/app/commands.h"
 #include "cli/app/interrupt.h"
@@ -225,13 +224,13 @@ class BenchModel : public Command {
 
   void PrintJson(ModelOfCommand& model, const std::vector<CaseSpeed>& speeds, Output& out) const {
     const auto matrices = model.model().weights().MatrixBytes();
-    nlohmann::ordered_json weights = nlohmann::ordered_json::object(), results = nlohmann::ordered_json::array();
+    JsonValue weights = JsonValue::Object(), results = JsonValue::Array();
     for (const auto& [type, bytes] : matrices) weights[std::string(NameOf(type))] = bytes;
     for (const CaseSpeed& speed : speeds) {
       const Share share = ShareOf(speed, MostlyQuantized(matrices));
-      nlohmann::ordered_json row = {{"test", speed.of.Prompt() ? "prompt" : "decode"}, {"tokens", speed.of.tokens}};
-      if (!speed.of.Prompt()) row.update({{"sequences", speed.of.sequences}, {"depth", speed.of.depth}});
-      row.update({{"tokens_per_s", speed.tokens_per_s.median},
+      JsonValue row = {{"test", speed.of.Prompt() ? "prompt" : "decode"}, {"tokens", speed.of.tokens}};
+      if (!speed.of.Prompt()) row.Update({{"sequences", speed.of.sequences}, {"depth", speed.of.depth}});
+      row.Update({{"tokens_per_s", speed.tokens_per_s.median},
                   {"min", speed.tokens_per_s.min},
                   {"max", speed.tokens_per_s.max},
                   {"gflops", speed.gflops},

@@ -1,11 +1,10 @@
 // stablelm bench sampler: the time to choose a token from a row of logits, for the usual settings.
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <numbers>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/progress.h"
 #include "base/random.h"
 #include "base/system.h"
@@ -138,11 +137,11 @@ class BenchSampler : public Command {
   }
 
   void PrintJson(const std::vector<Chain>& chains, Output& out) const {
-    nlohmann::ordered_json results = nlohmann::ordered_json::array();
+    JsonValue results = JsonValue::Array();
     for (const Chain& chain : chains) {
-      nlohmann::ordered_json settings = nlohmann::ordered_json::object();
+      JsonValue settings = JsonValue::Object();
       for (const auto& [name, value] : chain.settings) {
-        settings[name] = nlohmann::ordered_json::parse(ShownValue(*FindSetting(name), value));
+        settings[name] = SettingJson(*FindSetting(name), value);
       }
       results.push_back({{"chain", chain.name},
                          {"settings", settings},

@@ -1,9 +1,9 @@
 // stablelm bench tokenizer: megabytes per second of encoding and decoding, and the time to load it.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/system.h"
 #include "cli/app/commands.h"
 #include "cli/app/interrupt.h"
@@ -82,22 +82,20 @@ class BenchTokenizer : public Command {
     return json.get<std::vector<std::string>>();
   }
 
-  static nlohmann::ordered_json JsonOf(const Samples& s) {
-    return {{"median", s.median}, {"min", s.min}, {"max", s.max}};
-  }
+  static JsonValue JsonOf(const Samples& s) { return {{"median", s.median}, {"min", s.min}, {"max", s.max}}; }
 
   void PrintJson(const Samples& load, const std::vector<TimedTexts>& all, const std::vector<TextSpeed>& speeds,
                  Output& out) const {
-    nlohmann::ordered_json results = nlohmann::ordered_json::array();
+    JsonValue results = JsonValue::Array();
     for (size_t i = 0; i < all.size(); ++i) {
       const TextSpeed& speed = speeds[i];
-      nlohmann::ordered_json row = {{"text", all[i].name},
-                                    {"hard", all[i].hard},
-                                    {"count", all[i].texts.size()},
-                                    {"bytes", speed.bytes},
-                                    {"tokens", speed.tokens},
-                                    {"sha256", speed.sha256},
-                                    {"encode_mb_per_s", JsonOf(speed.encode)}};
+      JsonValue row = {{"text", all[i].name},
+                       {"hard", all[i].hard},
+                       {"count", all[i].texts.size()},
+                       {"bytes", speed.bytes},
+                       {"tokens", speed.tokens},
+                       {"sha256", speed.sha256},
+                       {"encode_mb_per_s", JsonOf(speed.encode)}};
       if (!all[i].hard) {
         row["encode_with_offsets_mb_per_s"] = JsonOf(speed.with_offsets);
         row["decode_mb_per_s"] = JsonOf(speed.decode);

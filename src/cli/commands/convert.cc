@@ -1,7 +1,7 @@
 // stablelm convert: a model from one kind of file to another, the same numbers in both.
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/progress.h"
 #include "base/stopwatch.h"
 #include "base/system.h"

@@ -1,9 +1,8 @@
 // stablelm detokenize: ids to text.
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
+#include "base/json_value.h"
 #include "cli/app/commands.h"
 #include "cli/app/load_tokenizer.h"
 #include "cli/app/options.h"

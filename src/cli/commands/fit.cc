@@ -1,8 +1,8 @@
 // stablelm fit: what a run would need in memory, part by part, and whether this machine has it.
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/system.h"
 #include "checkpoint/model_folder.h"
 #include "checkpoint/rewrite/quant_mix.h"
@@ -94,16 +94,16 @@ int Fit::Run(Output& out) {
   const bool fits = plan.Total() <= available;
 
   if (out.json()) {
-    nlohmann::ordered_json parts = nlohmann::ordered_json::array();
+    JsonValue parts = JsonValue::Array();
     for (const MemoryPart& part : plan.parts) {
       parts.push_back({{"name", part.name}, {"bytes", part.bytes}, {"file_pages", part.file_pages}});
     }
-    nlohmann::ordered_json object = {{"parts", parts},
-                                     {"total_bytes", plan.Total()},
-                                     {"anonymous_bytes", plan.Anonymous()},
-                                     {"available_bytes", available},
-                                     {"machine_bytes", TotalMemory()},
-                                     {"fits", fits}};
+    JsonValue object = {{"parts", parts},
+                        {"total_bytes", plan.Total()},
+                        {"anonymous_bytes", plan.Anonymous()},
+                        {"available_bytes", available},
+                        {"machine_bytes", TotalMemory()},
+                        {"fits", fits}};
     if (common.quantize) object["quantize"] = common.quantize->name;
     object["compute"] = NameOf(common.compute);
     out.Json(object);

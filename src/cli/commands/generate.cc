@@ -1,9 +1,8 @@
 // stablelm generate: the raw continuation of a text or of ids, or the answer to a conversation, as it comes.
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/random.h"
 #include "base/system.h"
 #include "cli/app/commands.h"
@@ -270,8 +269,8 @@ void GenerateCommand::Report(const OnePrompt& one, const GenerateResult& result,
   Output& out = run.out;
   const size_t prompt = request.prompt.size(), generated = result.ids.size();
   if (out.json()) {
-    nlohmann::ordered_json object = {{"prompt_ids", request.prompt}};
-    object.update(ReplyJson(run.details, request.tokenizer ? &*request.tokenizer : nullptr, request.prompt).Of(result));
+    JsonValue object = {{"prompt_ids", request.prompt}};
+    object.Update(ReplyJson(run.details, request.tokenizer ? &*request.tokenizer : nullptr, request.prompt).Of(result));
     AddRunFacts(one, run, generated, true,
                 {{"load", run.model.load_seconds()}, {"prefill", result.prefill_s}, {"decode", result.decode_s}},
                 object);

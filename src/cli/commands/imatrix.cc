@@ -1,10 +1,10 @@
 // stablelm imatrix: how much each column of every matrix is used over a text, for `quantize --imatrix`.
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/progress.h"
 #include "base/stopwatch.h"
 #include "base/system.h"

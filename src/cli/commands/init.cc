@@ -1,9 +1,8 @@
 // stablelm init: a model folder with random weights, for training from scratch and for measuring speed.
-#include <CLI/CLI.hpp>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/nearest.h"
 #include "base/progress.h"
 #include "base/stopwatch.h"

@@ -1,9 +1,8 @@
 // stablelm inspect: what a model folder or GGUF file holds, without loading it.
-#include <CLI/CLI.hpp>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/progress.h"
 #include "base/sha256.h"
 #include "base/system.h"
@@ -18,7 +17,6 @@ namespace stablelm {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 const char* ActivationName(Activation activation) { return activation == Activation::kGeluErf ? "erf" : "tanh"; }
 
@@ -46,11 +44,11 @@ std::string TypesOf(const ModelFolder& model) {
 }
 
 // A value of a GGUF file's key as JSON; arrays by their type and size, long strings by their beginning.
-Json ShownValue(const GgufHeader& header, const GgufEntry& entry) {
+JsonValue ShownValue(const GgufHeader& header, const GgufEntry& entry) {
   constexpr size_t kLongest = 200;
   if (entry.type == GgufType::kF32) return *header.Real(entry.key);
   return std::visit(
-      [](const auto& value) -> Json {
+      [](const auto& value) -> JsonValue {
         using T = std::decay_t<decltype(value)>;
         if constexpr (std::is_same_v<T, GgufArray>) {
           return "array of " + std::to_string(value.size) + " " + std::string(NameOf(value.type));
@@ -66,10 +64,10 @@ Json ShownValue(const GgufHeader& header, const GgufEntry& entry) {
 
 // The same for people: a string in quotes.
 std::string TextOf(const GgufHeader& header, const GgufEntry& entry, size_t max_bytes) {
-  const Json value = ShownValue(header, entry);
-  return value.is_string() && entry.type == GgufType::kString ? Quoted(value.get_ref<const std::string&>(), max_bytes)
-         : value.is_string()                                  ? value.get<std::string>()
-                                                              : value.dump();
+  const JsonValue value = ShownValue(header, entry);
+  return value.IsText() && entry.type == GgufType::kString ? Quoted(value.Text(), max_bytes)
+         : value.IsText()                                  ? value.Text()
+                                                           : value.Dump();
 }
 
 // What `quantize --check` found, in one line.
@@ -129,7 +127,7 @@ class Inspect : public Command {
                          ": text cannot be read or written, ids can");
     }
     if (const GgufFile* gguf = source.gguf()) CheckOf(gguf->header(), &warnings);
-    const std::vector<Json> files = Files(*model, out);
+    const std::vector<JsonValue> files = Files(*model, out);
     if (out.json()) {
       PrintJson(*model, files, tokenizer, warnings, out);
     } else {
@@ -141,10 +139,10 @@ class Inspect : public Command {
 
  private:
   // One object per file that this program reads, with its hash when asked for.
-  std::vector<Json> Files(const ModelFolder& model, const Output& out) const {
-    std::vector<Json> files;
+  std::vector<JsonValue> Files(const ModelFolder& model, const Output& out) const {
+    std::vector<JsonValue> files;
     uint64_t total = 0;
-    const auto add = [&](const std::string& name, uint64_t bytes, const char* format) -> Json& {
+    const auto add = [&](const std::string& name, uint64_t bytes, const char* format) -> JsonValue& {
       total += bytes;
       files.push_back({{"name", name}, {"format", format}, {"bytes", bytes}});
       return files.back();
@@ -159,8 +157,8 @@ class Inspect : public Command {
     }
     if (!hash_) return files;
     Progress progress("Hashing", total, Progress::Unit::kBytes, out.show_progress());
-    for (Json& file : files) {
-      const fs::path path = folder / file["name"].get<std::string>();
+    for (JsonValue& file : files) {
+      const fs::path path = folder / file.At("name").Text();
       file["sha256"] = Sha256HexOfFile(path, [&](size_t bytes) { progress.Add(bytes); });
     }
     for (const WeightFile& file : model.files()) {
@@ -175,11 +173,11 @@ class Inspect : public Command {
     return bytes;
   }
 
-  void PrintJson(const ModelFolder& model, const std::vector<Json>& files,
+  void PrintJson(const ModelFolder& model, const std::vector<JsonValue>& files,
                  const std::optional<TokenizerSummary>& tokenizer, const std::vector<std::string>& warnings,
                  Output& out) const {
     const ModelConfig& c = model.config();
-    Json object;
+    JsonValue object;
     object["path"] = model.path().string();
     object["config"] = {{"vocab_size", c.vocab_size},
                         {"hidden_size", c.hidden_size},
@@ -203,23 +201,23 @@ class Inspect : public Command {
     object["types"] = TypesOf(model);
     object["files"] = files;
     if (const GgufFile* gguf = model.source().gguf()) {
-      Json keys = Json::object();
+      JsonValue keys = JsonValue::Object();
       for (const GgufEntry& entry : gguf->header().entries) {
         keys[std::string(entry.key)] = {{"type", NameOf(entry.type)}, {"value", ShownValue(gguf->header(), entry)}};
       }
       object["gguf"] = {{"version", gguf->header().version}, {"alignment", gguf->header().alignment}, {"keys", keys}};
     }
     if (tensors_) {
-      Json list = Json::array();
+      JsonValue list = JsonValue::Array();
       for (const WeightFile& file : model.files()) {
         for (const StoredTensor& tensor : file.tensors) {
-          Json item = {{"name", tensor.name},
-                       {"dtype", TypeOf(tensor)},
-                       {"shape", tensor.shape.dims()},
-                       {"file", file.name},
-                       {"offset", tensor.offset},
-                       {"bytes", tensor.bytes},
-                       {"ignored", IsIgnoredBuffer(tensor.name)}};
+          JsonValue item = {{"name", tensor.name},
+                            {"dtype", TypeOf(tensor)},
+                            {"shape", tensor.shape.dims()},
+                            {"file", file.name},
+                            {"offset", tensor.offset},
+                            {"bytes", tensor.bytes},
+                            {"ignored", IsIgnoredBuffer(tensor.name)}};
           if (!tensor.contiguous()) item["strides"] = tensor.strides;
           list.push_back(std::move(item));
         }
@@ -239,7 +237,7 @@ class Inspect : public Command {
     out.Json(object);
   }
 
-  void PrintText(const ModelFolder& model, const std::vector<Json>& files,
+  void PrintText(const ModelFolder& model, const std::vector<JsonValue>& files,
                  const std::optional<TokenizerSummary>& tokenizer, Output& out) const {
     const ModelConfig& c = model.config();
     const auto line = [&](const char* label, const std::string& text) {
@@ -247,7 +245,7 @@ class Inspect : public Command {
       std::snprintf(start, sizeof start, "%-12s", label);
       out.Text(start + text + "\n");
     };
-    const auto number = [](double value) { return Json(value).dump(); };
+    const auto number = [](double value) { return JsonValue(value).Dump(); };
     line("model", model.path().string());
     if (const GgufFile* gguf = model.source().gguf()) PrintKeys(gguf->header(), line);
     line("parameters", Grouped(static_cast<uint64_t>(c.NumParameters())) + ", " + HumanBytes(WeightBytes(model)) +
@@ -268,13 +266,12 @@ class Inspect : public Command {
                             " merges, " + std::to_string(tokenizer->added_tokens) + " added (" +
                             std::to_string(tokenizer->special_tokens) + " special)" + (tokenizer->nfc ? ", NFC" : ""));
     }
-    for (const Json& file : files) {
-      std::string text = file["name"].get<std::string>() + ", " + HumanBytes(file["bytes"].get<uint64_t>());
-      if (file.contains("tensors")) {
-        text += ", " + file["format"].get<std::string>() + ", " + std::to_string(file["tensors"].get<size_t>()) +
-                " tensors";
+    for (const JsonValue& file : files) {
+      std::string text = file.At("name").Text() + ", " + HumanBytes(file.At("bytes").Whole());
+      if (file.Contains("tensors")) {
+        text += ", " + file.At("format").Text() + ", " + std::to_string(file.At("tensors").Whole()) + " tensors";
       }
-      if (file.contains("sha256")) text += "\n            sha256 " + file["sha256"].get<std::string>();
+      if (file.Contains("sha256")) text += "\n            sha256 " + file.At("sha256").Text();
       line("file", text);
     }
     if (!tensors_) return;

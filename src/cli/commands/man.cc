@@ -1,9 +1,9 @@
 // stablelm man: manual pages, printed or written into a folder.
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/nearest.h"
 #include "cli/app/commands.h"
 #include "cli/app/man_page.h"
@@ -39,7 +39,7 @@ int ManCommand::Run(Output& out) {
   };
   if (out.json()) refuse("--json", "a manual page is no JSON");
   if (command_ && folder_) refuse("--folder", "writes all pages, and one command was named");
-  const std::string version = VersionInfo().at("version").get<std::string>();
+  const std::string version = VersionInfo().At("version").Text();
   const std::vector<CommandText> commands = DescribeCommands(AllCommands());
   if (folder_) {
     std::filesystem::create_directories(*folder_);

@@ -1,7 +1,7 @@
 // stablelm prompt: what the model will really see of a conversation.
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "cli/app/commands.h"
 #include "cli/app/load_tokenizer.h"
 #include "cli/generating/conversation_input.h"
@@ -64,9 +64,8 @@ class PromptCommand : public Command {
 
   static void PrintJson(const PromptOfCommand& command, const Tokenizer& tokenizer, const ModelConfig& config,
                         Output& out) {
-    using Json = nlohmann::ordered_json;
     const Prompt& prompt = command.fitted.prompt;
-    Json parts = Json::array();
+    JsonValue parts = JsonValue::Array();
     for (const PromptPart& part : prompt.parts) {
       parts.push_back({{"role", NameOf(part.role)},
                        {"kind", NameOf(part.kind)},

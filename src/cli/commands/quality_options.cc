@@ -1,9 +1,9 @@
 #include "cli/commands/quality_options.h"
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
 #include "model/pass_hooks.h"
@@ -60,20 +60,20 @@ void QualityOptions::RunFile(const std::filesystem::path& file, Output& out) {
   }
 }
 
-nlohmann::ordered_json QualityOptions::Json() const {
+JsonValue QualityOptions::Json() const {
   const QualityRecord& record = gate_->record();
   const Quality& q = record.quality;
-  nlohmann::ordered_json object = {{"text", record.text},
-                                   {"text_sha256", record.text_sha256},
-                                   {"window", record.window},
-                                   {"tokens", q.tokens},
-                                   {"mean_kl", q.mean_kl},
-                                   {"p99_kl", q.p99_kl},
-                                   {"largest_kl", q.largest_kl},
-                                   {"same_first", q.same_first},
-                                   {"source_perplexity", q.source_perplexity},
-                                   {"perplexity", q.perplexity},
-                                   {"perplexity_change", q.PerplexityChange()}};
+  JsonValue object = {{"text", record.text},
+                      {"text_sha256", record.text_sha256},
+                      {"window", record.window},
+                      {"tokens", q.tokens},
+                      {"mean_kl", q.mean_kl},
+                      {"p99_kl", q.p99_kl},
+                      {"largest_kl", q.largest_kl},
+                      {"same_first", q.same_first},
+                      {"source_perplexity", q.source_perplexity},
+                      {"perplexity", q.perplexity},
+                      {"perplexity_change", q.PerplexityChange()}};
   if (max_kl_) object["max_kl"] = *max_kl_;
   return object;
 }

@@ -3,11 +3,11 @@
 
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/json_value.h"
 #include "checkpoint/model_folder.h"
 #include "cli/app/command.h"
 #include "eval/quality_gate.h"
@@ -30,7 +30,7 @@ class QualityOptions {
   void RunFile(const std::filesystem::path& file, Output& out);
   void SetKeys(GgufMetadata& metadata) const { gate_->SetKeys(metadata); }
 
-  nlohmann::ordered_json Json() const;
+  JsonValue Json() const;
   std::string Text() const;  // lines
 
  private:

@@ -1,9 +1,9 @@
 // stablelm quantize: a model as a GGUF file of smaller weights.
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/progress.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
@@ -105,8 +105,8 @@ class Quantize : public Command {
   }
 
  private:
-  static nlohmann::ordered_json TypesJson(const QuantizedSize& size) {
-    nlohmann::ordered_json lines = nlohmann::ordered_json::object();
+  static JsonValue TypesJson(const QuantizedSize& size) {
+    JsonValue lines = JsonValue::Object();
     for (const auto& [type, line] : size.types) {
       lines[std::string(GgufNameOf(type))] = {
           {"tensors", line.tensors}, {"weights", line.elements}, {"bytes", line.bytes}};
@@ -193,13 +193,13 @@ class Quantize : public Command {
 
   void Report(const ModelFolder& model, const QuantizedSize& size, uint64_t bytes, Output& out) const {
     if (out.json()) {
-      nlohmann::ordered_json object = {{"path", out_path_},
-                                       {"parameters", model.config().NumParameters()},
-                                       {"types", TypesJson(size)},
-                                       {"bytes", bytes},
-                                       {"source_bytes", size.source_bytes},
-                                       {"bits_per_weight", size.BitsPerWeight()},
-                                       {"seconds", write_s_}};
+      JsonValue object = {{"path", out_path_},
+                          {"parameters", model.config().NumParameters()},
+                          {"types", TypesJson(size)},
+                          {"bytes", bytes},
+                          {"source_bytes", size.source_bytes},
+                          {"bits_per_weight", size.BitsPerWeight()},
+                          {"seconds", write_s_}};
       if (gate_.Asked()) object["check"] = gate_.Json();
       out.Json(object);
       return;

@@ -2,10 +2,10 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "cli/app/commands.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/model_loading.h"
@@ -102,9 +102,9 @@ void Score::Print(size_t index, const std::vector<int32_t>& ids, const std::vect
     out.Flush();
     return;
   }
-  nlohmann::ordered_json object = {{"index", index},       {"ids", ids},
-                                   {"logprobs", logprobs}, {"sum_logprob", totals.sum},
-                                   {"mean_nll", nullptr},  {"perplexity", nullptr}};
+  JsonValue object = {{"index", index},       {"ids", ids},
+                      {"logprobs", logprobs}, {"sum_logprob", totals.sum},
+                      {"mean_nll", nullptr},  {"perplexity", nullptr}};
   if (totals.scored > 0) {
     object["mean_nll"] = totals.MeanNll();
     object["perplexity"] = std::exp(totals.MeanNll());

@@ -1,7 +1,7 @@
 // stablelm tokenize: text to ids, with the text and place of every token.
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/utf8.h"
 #include "cli/app/commands.h"
 #include "cli/app/load_tokenizer.h"
@@ -60,9 +60,9 @@ class Tokenize : public Command {
 
  private:
   void PrintJson(const Tokenizer& tokenizer, const Encoding& encoding, Output& out) const {
-    nlohmann::ordered_json line = {{"ids", encoding.ids}};
+    JsonValue line = {{"ids", encoding.ids}};
     if (!ids_only_) {
-      nlohmann::ordered_json pieces = nlohmann::ordered_json::array(), offsets = pieces;
+      JsonValue pieces = JsonValue::Array(), offsets = pieces;
       for (size_t i = 0; i < encoding.ids.size(); ++i) {
         pieces.push_back(utf8::ReplaceInvalid(tokenizer.TokenBytes(encoding.ids[i])));
         offsets.push_back({encoding.offsets[i].begin, encoding.offsets[i].end});

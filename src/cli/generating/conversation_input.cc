@@ -1,8 +1,7 @@
 #include "cli/generating/conversation_input.h"
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
+#include "base/json_value.h"
 
 namespace stablelm {
 namespace {
@@ -58,7 +57,7 @@ std::string ShiftText(const GenerateResult& result) {
          std::to_string(result.shift_kept) + " were dropped, and what came after is approximate";
 }
 
-nlohmann::ordered_json ShiftJson(const GenerateResult& result) {
+JsonValue ShiftJson(const GenerateResult& result) {
   return {{"times", result.shifts},
           {"dropped_tokens", result.shifted_tokens},
           {"kept_tokens", result.shift_kept},

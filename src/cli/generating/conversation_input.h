@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
+#include "base/json_value.h"
 #include "cli/app/options.h"
 #include "generate/reply.h"
 #include "generate/settings/model_defaults.h"
@@ -37,7 +37,7 @@ void AddContextOptions(CLI::App& app, ConversationInput& input);
 // What has to be said of a reply whose context was shifted: a sentence for people, {"times", "dropped_tokens",
 // "approximate"} for programs.
 std::string ShiftText(const GenerateResult& result);
-nlohmann::ordered_json ShiftJson(const GenerateResult& result);
+JsonValue ShiftJson(const GenerateResult& result);
 
 ContextLimits LimitsOf(const ConversationInput& input, int64_t context);
 

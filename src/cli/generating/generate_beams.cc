@@ -1,15 +1,12 @@
 #include "cli/generating/generate_beams.h"
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/system.h"
 #include "cli/app/interrupt.h"
 
 namespace stablelm {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 GenerateResult AsReply(const BeamResult& beam) {
   GenerateResult result;
@@ -23,15 +20,15 @@ GenerateResult AsReply(const BeamResult& beam) {
 
 void PrintJson(const OnePrompt& prompt, const BeamSearchResult& result, const ReplyJson& reply,
                const GenerateRun& run) {
-  Json choices = Json::array();
+  JsonValue choices = JsonValue::Array();
   size_t generated = 0;
   for (const BeamResult& beam : result.beams) {
-    Json choice = {{"index", choices.size()}, {"score", beam.score}};
-    choice.update(reply.Of(AsReply(beam)));
+    JsonValue choice = {{"index", choices.size()}, {"score", beam.score}};
+    choice.Update(reply.Of(AsReply(beam)));
     choices.push_back(std::move(choice));
     generated += beam.ids.size();
   }
-  Json object = {{"prompt_ids", prompt.request.prompt}, {"choices", choices}};
+  JsonValue object = {{"prompt_ids", prompt.request.prompt}, {"choices", choices}};
   AddRunFacts(prompt, run, generated, false,
               {{"load", run.model.load_seconds()}, {"prefill", result.prefill_s}, {"decode", result.decode_s}}, object);
   run.out.Json(object);

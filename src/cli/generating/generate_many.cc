@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/line_reader.h"
 #include "base/progress.h"
 #include "base/random.h"
@@ -71,7 +71,7 @@ class ManyFiles {
   // Says what this run is, and refuses to go on with another one.
   void Compare(const PromptTasks& tasks, const ModelOfCommand& model, const CommonOptions& common, Output& out) {
     now_.parameters = tasks.Parameters(common);
-    now_.program = {{"version", VersionInfo().at("version").get<std::string>()}, {"simd", SimdTargetInUse()}};
+    now_.program = {{"version", VersionInfo().At("version").Text()}, {"simd", SimdTargetInUse()}};
     Progress progress("reading", BytesOfModelFiles(model.opened()) + fs::file_size(input_path_), Progress::Unit::kBytes,
                       out.show_progress());
     const auto count = [&](size_t bytes) { progress.Add(bytes); };

@@ -1,14 +1,13 @@
 #include "cli/generating/generate_run.h"
 
-#include <nlohmann/json.hpp>
-
+#include "base/json_value.h"
 #include "base/system.h"
 #include "checkpoint/rewrite/quant_mix.h"
 
 namespace stablelm {
 
-void AddRunFacts(const OnePrompt& prompt, const GenerateRun& run, size_t generated, bool seeded,
-                 nlohmann::ordered_json seconds, nlohmann::ordered_json& into) {
+void AddRunFacts(const OnePrompt& prompt, const GenerateRun& run, size_t generated, bool seeded, JsonValue seconds,
+                 JsonValue& into) {
   if (seeded) into["seed"] = prompt.request.seed;
   into["counts"] = {{"prompt", prompt.request.prompt.size()}, {"generated", generated}};
   if (prompt.dropped) into["dropped"] = {{"messages", prompt.dropped->messages}, {"tokens", prompt.dropped->tokens}};

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
+#include "base/json_value.h"
 #include "cli/app/model_loading.h"
 #include "cli/generating/reply_json.h"
 #include "generate/reply.h"
@@ -35,8 +35,8 @@ struct GenerateRun {
 
 // Adds what every result ends with: seed (where one is drawn by), counts, dropped, seconds, peak_bytes, and
 // quantize (with --quantize), compute (when it is fast).
-void AddRunFacts(const OnePrompt& prompt, const GenerateRun& run, size_t generated, bool seeded,
-                 nlohmann::ordered_json seconds, nlohmann::ordered_json& into);
+void AddRunFacts(const OnePrompt& prompt, const GenerateRun& run, size_t generated, bool seeded, JsonValue seconds,
+                 JsonValue& into);
 
 // A reply under a line "--- TITLE (finish reason)": its text, or its ids where there is no tokenizer. Not with --json.
 void PrintReply(const std::string& title, const GenerateResult& result, const ReplyJson& reply, const GenerateRun& run);

@@ -1,7 +1,7 @@
 // generate --n, --prompt-logprobs: one prompt through the engine.
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
 #include "cli/app/interrupt.h"
@@ -11,8 +11,6 @@
 
 namespace stablelm {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // The samples of one prompt while they come.
 class Samples {
@@ -58,11 +56,11 @@ class Samples {
                     " tokens, load " + Rounded(load, 2) + " s; seed " + std::to_string(prompt_.request.seed));
       return;
     }
-    Json object = {{"prompt_ids", prompt_.request.prompt}}, times = {{"load", load}};
+    JsonValue object = {{"prompt_ids", prompt_.request.prompt}}, times = {{"load", load}};
     json_.AddPromptLogprobs(results_[0], object);
     if (results_.size() == 1) {
       const GenerateResult& result = results_[0].generated;
-      object.update(json_.Of(result));
+      object.Update(json_.Of(result));
       times["prefill"] = result.prefill_s;
       times["decode"] = result.decode_s;
     } else {

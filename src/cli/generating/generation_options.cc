@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 
 namespace stablelm {
 namespace {
@@ -109,21 +109,20 @@ void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Toke
     return tokenizer ? std::string(tokenizer->TokenSpelling(id)) : std::string();
   };
   if (out.json()) {
-    nlohmann::ordered_json settings = nlohmann::ordered_json::object(), stops = nlohmann::ordered_json::array();
+    JsonValue settings = JsonValue::Object(), stops = JsonValue::Array();
     for (const ResolvedSetting& one : plan.settings.list) {
-      settings[one.name] = {{"value", nlohmann::ordered_json::parse(ShownValue(*FindSetting(one.name), one.value))},
-                            {"from", one.from}};
+      settings[one.name] = {{"value", SettingJson(*FindSetting(one.name), one.value)}, {"from", one.from}};
     }
     for (const StopId& stop : plan.stop_ids) {
       stops.push_back({{"id", stop.id}, {"token", spelling(stop.id)}, {"from", stop.from}});
     }
-    nlohmann::ordered_json lists = nlohmann::ordered_json::object();
+    JsonValue lists = JsonValue::Object();
     for (const ResolvedTokenList& one : plan.token_lists) {
       lists[one.name] = {{"entries", one.entries}, {"from", one.from}};
     }
-    nlohmann::ordered_json object = {{"settings", settings}, {"token_lists", lists},
-                                     {"stop_ids", stops},    {"banned_padding_ids", padding},
-                                     {"template", nullptr},  {"template_from", defaults.record_from}};
+    JsonValue object = {{"settings", settings}, {"token_lists", lists},
+                        {"stop_ids", stops},    {"banned_padding_ids", padding},
+                        {"template", nullptr},  {"template_from", defaults.record_from}};
     if (defaults.record) object["template"] = NameOf(defaults.record->prompt_template);
     out.Json(object);
     return;

@@ -1,8 +1,7 @@
 #include "cli/generating/prompt_tasks.h"
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
+#include "base/json_value.h"
 #include "checkpoint/rewrite/quant_mix.h"
 #include "cli/app/setting_flags.h"
 #include "cli/generating/generate_run.h"
@@ -11,9 +10,7 @@
 namespace stablelm {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-std::string Dumped(const Json& object) { return object.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string Dumped(const JsonValue& object) { return object.Dump(); }
 
 // What a line says besides its replies.
 struct LineFacts {
@@ -31,11 +28,11 @@ std::string LineOf(const LineFacts& facts, const ReplyDetails& details, const Re
     if (!result.error.empty()) return PromptTasks::ErrorLine(facts.index, facts.place, result.error);
     generated += result.generated.ids.size();
   }
-  Json object = {{"index", facts.index}};
+  JsonValue object = {{"index", facts.index}};
   if (details.echo) object["prompt_ids"] = prompt;
   reply.AddPromptLogprobs(results[0], object);
   if (results.size() == 1) {
-    object.update(reply.Of(results[0].generated));
+    object.Update(reply.Of(results[0].generated));
   } else {
     object["choices"] = reply.Choices(results);
   }
@@ -104,7 +101,7 @@ PromptTask PromptTasks::Task(std::string_view text, uint64_t index, const std::s
 
 std::map<std::string, std::string> PromptTasks::Parameters(const CommonOptions& common) const {
   std::map<std::string, std::string> out = requests_.Parameters();
-  const auto add = [&](const char* name, const nlohmann::json& value) { out[name] = value.dump(); };
+  const auto add = [&](const char* name, const JsonValue& value) { out[name] = value.Dump(); };
   add("dtype", common.dtype ? NameOf(*common.dtype) : "stored");
   if (common.quantize) add("quantize", common.quantize->name);
   add("compute", NameOf(common.compute));

@@ -1,10 +1,8 @@
 #include "cli/generating/reply_json.h"
 
-#include <nlohmann/json.hpp>
+#include "base/json_value.h"
 
 namespace stablelm {
-
-using Json = nlohmann::ordered_json;
 
 void AddReplyDetails(CLI::App& app, ReplyDetails& details) {
   AddFlag(app, "--logprobs", details.logprobs,
@@ -28,12 +26,12 @@ ReplyJson::ReplyJson(const ReplyDetails& details, const Tokenizer* tokenizer, st
 
 std::string ReplyJson::PromptText() const { return tokenizer_ ? tokenizer_->Decode(prompt_) : std::string(); }
 
-Json ReplyJson::Top(const std::vector<std::vector<TokenLogprob>>& lists) const {
-  Json all = Json::array();
+JsonValue ReplyJson::Top(const std::vector<std::vector<TokenLogprob>>& lists) const {
+  JsonValue all = JsonValue::Array();
   for (const std::vector<TokenLogprob>& list : lists) {
-    Json one = Json::array();
+    JsonValue one = JsonValue::Array();
     for (const TokenLogprob& token : list) {
-      Json entry = {{"id", token.id}, {"logprob", token.logprob}};
+      JsonValue entry = {{"id", token.id}, {"logprob", token.logprob}};
       if (tokenizer_) entry["token"] = tokenizer_->TokenBytes(token.id);
       one.push_back(std::move(entry));
     }
@@ -42,8 +40,8 @@ Json ReplyJson::Top(const std::vector<std::vector<TokenLogprob>>& lists) const {
   return all;
 }
 
-Json ReplyJson::Of(const GenerateResult& result) const {
-  Json object = {{"ids", result.ids}};
+JsonValue ReplyJson::Of(const GenerateResult& result) const {
+  JsonValue object = {{"ids", result.ids}};
   if (details_.logprobs || details_.top_logprobs > 0) object["logprobs"] = result.logprobs;
   if (details_.top_logprobs > 0) object["top_logprobs"] = Top(result.top);
   object["text"] = nullptr;
@@ -55,17 +53,17 @@ Json ReplyJson::Of(const GenerateResult& result) const {
   return object;
 }
 
-Json ReplyJson::Choices(std::span<const EngineResult> results) const {
-  Json choices = Json::array();
+JsonValue ReplyJson::Choices(std::span<const EngineResult> results) const {
+  JsonValue choices = JsonValue::Array();
   for (const EngineResult& result : results) {
-    Json choice = {{"index", choices.size()}};
-    choice.update(Of(result.generated));
+    JsonValue choice = {{"index", choices.size()}};
+    choice.Update(Of(result.generated));
     choices.push_back(std::move(choice));
   }
   return choices;
 }
 
-void ReplyJson::AddPromptLogprobs(const EngineResult& result, Json& into) const {
+void ReplyJson::AddPromptLogprobs(const EngineResult& result, JsonValue& into) const {
   if (!details_.prompt_logprobs) return;
   into["prompt_logprobs"] = result.prompt.logprobs;
   if (details_.top_logprobs > 0) into["prompt_top_logprobs"] = Top(result.prompt.top);

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/json_value.h"
 #include "cli/app/options.h"
 #include "generate/engine.h"
 
@@ -30,17 +30,17 @@ class ReplyJson {
 
   // ids, logprobs when wanted, top_logprobs, text (with --echo the prompt's before it), finish_reason, stop_id or
   // stop_string, forced_tokens when there are any.
-  nlohmann::ordered_json Of(const GenerateResult& result) const;
+  JsonValue Of(const GenerateResult& result) const;
   // Of each result, with its number as "index" before.
-  nlohmann::ordered_json Choices(std::span<const EngineResult> results) const;
+  JsonValue Choices(std::span<const EngineResult> results) const;
   // Adds prompt_logprobs and prompt_top_logprobs, when they were wanted.
-  void AddPromptLogprobs(const EngineResult& result, nlohmann::ordered_json& into) const;
+  void AddPromptLogprobs(const EngineResult& result, JsonValue& into) const;
   // The prompt as text, as the model sees it.
   std::string PromptText() const;
   bool has_text() const { return tokenizer_ != nullptr; }
 
  private:
-  nlohmann::ordered_json Top(const std::vector<std::vector<TokenLogprob>>& lists) const;
+  JsonValue Top(const std::vector<std::vector<TokenLogprob>>& lists) const;
   ReplyDetails details_;
   const Tokenizer* tokenizer_;
   std::vector<int32_t> prompt_;

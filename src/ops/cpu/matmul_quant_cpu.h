@@ -12,6 +12,9 @@ namespace stablelm {
 // How words of bytes are multiplied (ops/cpu/quant_products-inl.h): a matter of instructions, never of results.
 enum class QuantMultiply : uint8_t { kPlain, kPairs, kDot };
 
+// Whether blocks of the quantized type are kSuperBlock columns, else kSmallBlock.
+inline bool IsSuperType(DType type) { return type != DType::kQ8_0 && type != DType::kQ4_0; }
+
 struct QuantJob {
   QuantizedRows x;  // for weights of the matrix's type
   size_t rows = 0;  // M
@@ -31,7 +34,11 @@ void QuantMatMulStreamed(const QuantJob& job, size_t begin, size_t end);
 
 // Panels [p_begin, p_end), any number of rows: limited by arithmetic. `scratch` has ExecutionContext::kWorkerFloats
 // floats, 64-byte aligned.
-void QuantMatMulTiled(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch);
+void QuantMatMulTiledSmall(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch);
+void QuantMatMulTiledSuper(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch);
+inline void QuantMatMulTiled(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch) {
+  (IsSuperType(job.w->type()) ? QuantMatMulTiledSuper : QuantMatMulTiledSmall)(job, p_begin, p_end, scratch);
+}
 // The same with the tiles of AMX (TilesInUse()), which take as long for one row as for 16: from kMinAmxRows on.
 inline constexpr size_t kMinAmxRows = 8;
 void QuantMatMulAmx(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch);

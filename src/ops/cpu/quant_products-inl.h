@@ -391,14 +391,22 @@ HWY_INLINE VI SumOfMinimums(const VI (&minimum)[2], const VI (&x)[4]) {
   return AddScaled<kWay>(AddSum<kWay>(hn::Zero(d), low), ConstantFactor<kWay>(128), high);
 }
 
-// body(std::integral_constant<DType, type>()) for a quantized type.
+// body(std::integral_constant<DType, type>()) for a quantized type of small blocks.
 template <class Body>
-HWY_INLINE void WithQuantType(DType type, const Body& body) {
+HWY_INLINE void WithSmallType(DType type, const Body& body) {
   switch (type) {
     case DType::kQ8_0:
       return body(std::integral_constant<DType, DType::kQ8_0>());
     case DType::kQ4_0:
       return body(std::integral_constant<DType, DType::kQ4_0>());
+    default:
+      STABLELM_CHECK(false);
+  }
+}
+// The same for a type of super-blocks.
+template <class Body>
+HWY_INLINE void WithSuperType(DType type, const Body& body) {
+  switch (type) {
     case DType::kQ4_K:
       return body(std::integral_constant<DType, DType::kQ4_K>());
     case DType::kQ5_K:
@@ -408,6 +416,11 @@ HWY_INLINE void WithQuantType(DType type, const Body& body) {
     default:
       STABLELM_CHECK(false);
   }
+}
+// The same for every quantized type.
+template <class Body>
+HWY_INLINE void WithQuantType(DType type, const Body& body) {
+  IsSuperType(type) ? WithSuperType(type, body) : WithSmallType(type, body);
 }
 
 }  // namespace stablelm::HWY_NAMESPACE

@@ -1,4 +1,5 @@
-// Products of many rows of x with quantized weights: prompts, and sequences that decode together.
+// Products of many rows of x with quantized weights: prompts, and sequences that decode together. Included once per
+// SIMD target by the two files that compile it for their types of blocks: one file took the compiler twice as long.
 //
 // 256 columns of a panel at a time are unpacked into bytes that stay in the first cache level; register tiles of a few
 // rows of x then run over them. Sums between blocks wait in a buffer of the thread's own.
@@ -6,15 +7,8 @@
 #include <cstring>
 #include <utility>
 
-#include "ops/cpu/matmul_quant_cpu.h"
-
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ops/cpu/matmul_quant_tiled.cc"
-#include <hwy/foreach_target.h>  // must come first
-
-#include <hwy/highway.h>
-
 #include "base/error.h"
+#include "ops/cpu/matmul_quant_cpu.h"
 #include "ops/cpu/quant_products-inl.h"
 #include "ops/execution_context.h"
 #include "ops/quant/blocks.h"
@@ -39,6 +33,13 @@ static_assert(sizeof(UnpackedColumns) + kQuantBlockRows * kPanelRows * sizeof(fl
               ExecutionContext::kWorkerFloats * sizeof(float));
 
 }  // namespace stablelm
+#endif
+
+#if defined(STABLELM_OPS_MATMUL_QUANT_TILED_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef STABLELM_OPS_MATMUL_QUANT_TILED_INL_H_
+#undef STABLELM_OPS_MATMUL_QUANT_TILED_INL_H_
+#else
+#define STABLELM_OPS_MATMUL_QUANT_TILED_INL_H_
 #endif
 
 HWY_BEFORE_NAMESPACE();
@@ -329,35 +330,16 @@ void TiledOfType(const QuantJob& job, size_t p_begin, size_t p_end, float* scrat
   }
 }
 
-template <QuantMultiply kWay>
-void TiledBy(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch) {
-  WithQuantType(job.w->type(),
-                [&](auto type) STABLELM_INLINE_LAMBDA { TiledOfType<type, kWay>(job, p_begin, p_end, scratch); });
-}
-
-void Tiled(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch) {
+// body(std::integral_constant<QuantMultiply, way>()) for the way to multiply.
+template <class Body>
+HWY_INLINE void WithQuantMultiply([[maybe_unused]] const QuantJob& job, const Body& body) {
 #if STABLELM_HAS_DOT
-  if (job.dots) return TiledBy<QuantMultiply::kDot>(job, p_begin, p_end, scratch);
+  if (job.dots) return body(std::integral_constant<QuantMultiply, QuantMultiply::kDot>());
 #endif
-#if STABLELM_HAS_PAIRS
-  TiledBy<QuantMultiply::kPairs>(job, p_begin, p_end, scratch);
-#else
-  TiledBy<QuantMultiply::kPlain>(job, p_begin, p_end, scratch);
-#endif
+  body(std::integral_constant < QuantMultiply, STABLELM_HAS_PAIRS ? QuantMultiply::kPairs : QuantMultiply::kPlain > ());
 }
 
 }  // namespace stablelm::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
-#if HWY_ONCE
-namespace stablelm {
-namespace {
-HWY_EXPORT(Tiled);
-}  // namespace
-
-void QuantMatMulTiled(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch) {
-  HWY_DYNAMIC_DISPATCH(Tiled)(job, p_begin, p_end, scratch);
-}
-
-}  // namespace stablelm
-#endif  // HWY_ONCE
+#endif  // include guard
