@@ -1,6 +1,6 @@
-# The floors of the house and the edges between them: the one table that the build links by and that the floors
-# check (cmake/check_floors.cmake) reads. A floor may include its own headers and those of the floors that its edges
-# reach, transitively, and nothing else.
+# The floors (layers) and the dependency edges between them. The build links according to this table, and
+# cmake/check_floors.cmake checks includes against it. A floor may include only its own headers and those of the floors
+# that its edges reach transitively.
 set(STABLELM_FLOORS base ops tokenizer prompt checkpoint model generate eval facade cli)
 set(STABLELM_EDGES_base "")
 set(STABLELM_EDGES_ops base)
@@ -13,7 +13,7 @@ set(STABLELM_EDGES_facade generate)
 set(STABLELM_EDGES_eval generate)
 set(STABLELM_EDGES_cli eval)
 
-# Every floor that `floor` may include: itself and what its edges reach.
+# Sets `out` to all floors that `floor` may include: itself and those that its edges reach.
 function(stablelm_reachable_floors floor out)
   set(seen ${floor})
   set(queue ${STABLELM_EDGES_${floor}})
@@ -28,8 +28,8 @@ function(stablelm_reachable_floors floor out)
 endfunction()
 
 # stablelm_add_floor(NAME [HOT] SOURCES a.cc b.cc ... [LIBRARIES x y])
-# Adds the static library stablelm_NAME, linked to the floors that its edges name and to third-party libraries. HOT: with
-# STABLELM_HOT_OPTIONS (cmake/compiler.cmake).
+# Adds the static library stablelm_NAME, linked to the floors that its edges reach and to third-party libraries. HOT
+# compiles it with STABLELM_HOT_OPTIONS (cmake/compiler.cmake).
 function(stablelm_add_floor name)
   cmake_parse_arguments(F "HOT" "" "SOURCES;LIBRARIES" ${ARGN})
   if(NOT name IN_LIST STABLELM_FLOORS)
@@ -42,7 +42,7 @@ function(stablelm_add_floor name)
   if(F_HOT)
     target_compile_options(stablelm_${name} PRIVATE ${STABLELM_HOT_OPTIONS})
   endif()
-  # Floors that this configuration leaves out are skipped.
+  # Skip floors that this configuration does not build.
   stablelm_reachable_floors(${name} reachable)
   list(REMOVE_ITEM reachable ${name})
   foreach(edge IN LISTS reachable)
@@ -51,14 +51,14 @@ function(stablelm_add_floor name)
   target_link_libraries(stablelm_${name} PUBLIC ${F_LIBRARIES})
 endfunction()
 
-# stablelm_add_test(FLOOR FILE [LABELS ...] [LIBRARIES ...]): tests/FLOOR/FILE.cc, where FILE may begin with a folder, as
-# one CTest test FLOOR.NAME.
+# stablelm_add_test(FLOOR FILE [LABELS ...] [LIBRARIES ...])
+# Adds tests/FLOOR/FILE.cc as the CTest test FLOOR.NAME. FILE may include a folder; NAME is FILE without it.
 function(stablelm_add_test floor file)
   get_filename_component(name ${file} NAME)
   cmake_parse_arguments(T "" "" "LABELS;LIBRARIES" ${ARGN})
   set(target ${floor}_${name})
   add_executable(${target} ${PROJECT_SOURCE_DIR}/tests/${floor}/${file}.cc)
-  # What is tested is optimized and sanitized; the tests around it would take longer to compile than to run.
+  # The code under test is optimized and sanitized. The test itself is not: it would compile longer than it runs.
   target_compile_options(${target} PRIVATE -O0)
   if(STABLELM_SANITIZE MATCHES "undefined")
     target_compile_options(${target} PRIVATE -fno-sanitize=undefined)
