@@ -1,6 +1,6 @@
-# Toolchain of 64-bit Arm Linux on another machine: Debian's cross compiler, the libraries that `scripts/setup --arm`
-# unpacked, and qemu for what the build and CTest run. The emulated processor has every extension that qemu knows; the
-# environment variable QEMU_CPU chooses another one ("cortex-a53" is plain Armv8.0).
+# Toolchain file for cross compiling to 64-bit Arm Linux: Debian's cross compiler, the libraries that `scripts/setup
+# --arm` unpacked, and qemu to run programs of the build and CTest. The emulated CPU has every extension that qemu
+# supports; the environment variable QEMU_CPU selects another CPU ("cortex-a53" is plain Armv8.0).
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
@@ -18,7 +18,7 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 set(ENV{PKG_CONFIG_LIBDIR} ${STABLELM_SYSROOT}/usr/lib/aarch64-linux-gnu/pkgconfig)
 set(ENV{PKG_CONFIG_SYSROOT_DIR} ${STABLELM_SYSROOT})
 
-# Headers that differ between architectures, and libraries that libraries need: what a native compiler looks for by itself.
+# Architecture-specific headers and indirect library dependencies, which a native toolchain finds by itself.
 set(CMAKE_CXX_STANDARD_INCLUDE_DIRECTORIES ${STABLELM_SYSROOT}/usr/include/aarch64-linux-gnu)
 set(lib lib/aarch64-linux-gnu)
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-Wl,-rpath-link,${STABLELM_SYSROOT}/${lib}:${STABLELM_SYSROOT}/usr/${lib}")

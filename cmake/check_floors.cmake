@@ -1,5 +1,5 @@
-# Fails when a source of one floor includes a header of a floor that its edges do not reach.
-# cmake -DSOURCE=<project> -P cmake/check_floors.cmake
+# Fails if a source file includes a header of a floor that its own floor's edges do not reach.
+# Usage: cmake -DSOURCE=<project> -P cmake/check_floors.cmake
 cmake_minimum_required(VERSION 3.25)
 include(${CMAKE_CURRENT_LIST_DIR}/floors.cmake)
 

@@ -1,7 +1,7 @@
-# Flags of every target of ours: optimization, warnings, sanitizers, and floating point that means what it says.
+# Compile flags of all our targets: optimization, warnings, sanitizers, and strict floating point.
 
-# CMake's -O3 only where the hot loops are: elsewhere a file takes it up to half again as long, and what was measured (the
-# sampler) was no faster.
+# -O3 (CMake's default) only for hot loops. Elsewhere it lengthens the compilation of a file by up to half, and the code
+# that was measured (the sampler) was not faster.
 set(STABLELM_HOT_OPTIONS "" CACHE STRING "Compile options of the floors with hot loops, after all others")
 if(CMAKE_CXX_FLAGS_RELEASE STREQUAL "-O3 -DNDEBUG" AND STABLELM_HOT_OPTIONS STREQUAL "")
   set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
@@ -10,9 +10,9 @@ endif()
 add_library(stablelm_compile_options INTERFACE)
 target_compile_options(stablelm_compile_options INTERFACE
   -Wall -Wextra -Wconversion -Wshadow
-  # a*b+c is two roundings unless the code asks for a fused one: the same source gives the same bits with every compiler.
+  # No implicit fused multiply-add: a*b+c rounds twice, so the same source gives the same bits with every compiler.
   -ffp-contract=off)
-# g++ 12 sees overlapping copies in every `"literal" + string` that it inlines (GCC bug 105329).
+# g++ 12 falsely warns about overlapping copies in every inlined `"literal" + string` (GCC bug 105329).
 target_compile_options(stablelm_compile_options INTERFACE
   $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>)
 if(STABLELM_WERROR)

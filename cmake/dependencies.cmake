@@ -1,4 +1,4 @@
-# Every library that the project uses, found once. Reasons: docs/dependencies.md.
+# Finds all libraries that the project uses. Reasons: docs/dependencies.md.
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)

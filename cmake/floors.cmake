@@ -1,6 +1,6 @@
-# The floors of the house and the edges between them: the one table that the build links by and that the floors
-# check (cmake/check_floors.cmake) reads. A floor may include its own headers and those of the floors that its edges
-# reach, transitively, and nothing else.
+# The floors (layers) and the dependency edges between them. The build links according to this table, and
+# cmake/check_floors.cmake checks includes against it. A floor may include only its own headers and those of the floors
+# that its edges reach transitively.
 set(STABLELM_FLOORS base ops tokenizer prompt checkpoint model generate eval facade cli)
 set(STABLELM_EDGES_base "")
 set(STABLELM_EDGES_ops base)
@@ -13,7 +13,7 @@ set(STABLELM_EDGES_facade generate)
 set(STABLELM_EDGES_eval generate)
 set(STABLELM_EDGES_cli eval)
 
-# Every floor that `floor` may include: itself and what its edges reach.
+# Sets `out` to all floors that `floor` may include: itself and those that its edges reach.
 function(stablelm_reachable_floors floor out)
   set(seen ${floor})
   set(queue ${STABLELM_EDGES_${floor}})
@@ -34,8 +34,8 @@ set(STABLELM_STANDARD_HEADERS <algorithm> <array> <filesystem> <functional> <map
                               <string_view> <variant> <vector>)
 
 # stablelm_add_floor(NAME [HOT] SOURCES a.cc b.cc ... [LIBRARIES x y])
-# Adds the static library stablelm_NAME, linked to the floors that its edges name and to third-party libraries. HOT: with
-# STABLELM_HOT_OPTIONS (cmake/compiler.cmake).
+# Adds the static library stablelm_NAME, linked to the floors that its edges reach and to third-party libraries. HOT
+# compiles it with STABLELM_HOT_OPTIONS (cmake/compiler.cmake).
 function(stablelm_add_floor name)
   cmake_parse_arguments(F "HOT" "" "SOURCES;LIBRARIES" ${ARGN})
   if(NOT name IN_LIST STABLELM_FLOORS)
@@ -52,7 +52,7 @@ function(stablelm_add_floor name)
   elseif(STABLELM_PRECOMPILE)
     target_precompile_headers(stablelm_${name} REUSE_FROM stablelm_base)
   endif()
-  # Floors that this configuration leaves out are skipped.
+  # Skip floors that this configuration does not build.
   stablelm_reachable_floors(${name} reachable)
   list(REMOVE_ITEM reachable ${name})
   foreach(edge IN LISTS reachable)
@@ -74,7 +74,7 @@ function(stablelm_add_test floor file)
   endif()
   if(NOT TARGET ${target})
     add_executable(${target} ${PROJECT_SOURCE_DIR}/tests/test_main.cc)
-    # What is tested is optimized and sanitized; the tests around it would take longer to compile than to run.
+    # The code under test is optimized and sanitized. The test itself is not: it would compile longer than it runs.
     target_compile_options(${target} PRIVATE -O0)
     if(STABLELM_SANITIZE MATCHES "undefined")
       target_compile_options(${target} PRIVATE -fno-sanitize=undefined)

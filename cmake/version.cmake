@@ -1,4 +1,4 @@
-# Writes version_info.h (version, commit, compiler) into the build folder; the commit is asked anew at every build.
+# Writes version_info.h (version, commit, compiler) to the build folder. Every build reads the commit again.
 set(STABLELM_VERSION_HEADER ${PROJECT_BINARY_DIR}/generated/base/version_info.h)
 add_custom_target(stablelm_version_header
   COMMAND ${CMAKE_COMMAND} -DOUT=${STABLELM_VERSION_HEADER} -DSOURCE=${PROJECT_SOURCE_DIR}

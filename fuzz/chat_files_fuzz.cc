@@ -1,5 +1,5 @@
-// Any bytes as a list of messages, a chat record and a generation_config.json: read or refused with an Error. What was
-// read as a record can be written and read again as the same.
+// Parses any bytes as a list of messages, a chat record and a generation_config.json: each is read or refused with an
+// Error. A chat record that was read must survive writing and reading again.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

@@ -1,5 +1,5 @@
-// Any bytes as a config.json: read or refused with an Error; what was read can be written and read again. The same
-// bytes as an index of shards.
+// Parses any bytes as a config.json: it is read or refused with an Error; a config that was read can be written and
+// read again. Parses the same bytes as a shard index.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

@@ -1,4 +1,5 @@
-// Any bytes as a GGUF file: read or refused with an Error; every byte that a result names is inside the file.
+// Parses any bytes as a GGUF file: it is read or refused with an Error; all byte ranges of the result are inside the
+// file.
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -11,7 +12,7 @@ namespace {
 
 using namespace stablelm;
 
-// Reads every byte of the range, so that the address sanitizer sees it.
+// Reads every byte of the range, so that AddressSanitizer checks it.
 uint64_t Sum(std::span<const std::byte> bytes) {
   uint64_t sum = 0;
   for (const std::byte b : bytes) sum += std::to_integer<uint64_t>(b);

@@ -1,4 +1,5 @@
-// Any bytes as a safetensors file: read or refused with an Error; every byte that a result names is inside the file.
+// Parses any bytes as a safetensors file: it is read or refused with an Error; all byte ranges of the result are inside
+// the file.
 #include <cstddef>
 #include <cstdint>
 #include <span>

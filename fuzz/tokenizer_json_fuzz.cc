@@ -1,4 +1,5 @@
-// Bytes as a tokenizer.json: refused with an Error, or a tokenizer that encodes and decodes and keeps its promises.
+// Parses any bytes as a tokenizer.json: it is refused with an Error, or gives a tokenizer whose contracts hold when it
+// encodes and decodes.
 #include <cstdint>
 #include <string_view>
 

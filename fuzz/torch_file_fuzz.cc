@@ -1,5 +1,5 @@
-// Any bytes as a PyTorch file (zip container, legacy sequence, the pickles inside): read or refused with an Error;
-// every element of every tensor can be gathered. The address sanitizer sees a read outside the input.
+// Parses any bytes as a PyTorch file (zip container, legacy sequence, the pickles inside): it is read or refused with
+// an Error; all elements of all tensors can be gathered. AddressSanitizer detects reads outside the input.
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     CheckTorchStorages(file, "fuzz");
   } catch (const Error&) {
   }
-  // The checksum of data.pkl keeps most inputs from the pickle machine: let it have the bytes themselves, too.
+  // The checksum of data.pkl keeps most inputs from the pickle reader, so also parse the bytes directly as a pickle.
   for (const pickle::Ids ids : {pickle::Ids::kZip, pickle::Ids::kLegacy}) {
     try {
       size_t consumed = 0;

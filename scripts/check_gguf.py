@@ -28,7 +28,7 @@ MODULES = {
 }
 TOP = {"gpt_neox.embed_in.weight": "token_embd.weight", "embed_out.weight": "output.weight", "lm_head.weight": "output.weight",
        "gpt_neox.final_layer_norm.weight": "output_norm.weight", "gpt_neox.final_layer_norm.bias": "output_norm.bias"}
-# Texts in which spaces, accents, emoji and control strings meet the split into pieces.
+# Texts that exercise the pre-tokenizer: spaces, accents, emoji, code.
 TEXTS = ["Hello  world", "I believe the meaning of life is", "don't  you'll\n\n\tx   y", "caf\u00e9 na\u00efve 12345 \U0001F600",
          "for (int i = 0; i < 10; ++i) {\n        sum += i;\n}"]
 
@@ -59,7 +59,7 @@ def folder_tensors(folder):
 
 
 def stacked(name, values, heads):
-    """Rows of QKV from [H, 3, D] to [3, H, D]."""
+    """Reorders QKV rows from [H, 3, D] to [3, H, D]."""
     if "query_key_value" not in name:
         return values
     return np.swapaxes(values.reshape(heads, 3, -1, *values.shape[1:]), 0, 1).reshape(values.shape)
@@ -193,7 +193,7 @@ def main():
         check_reading(args.folder, file, config)
 
         write_with_gguf(args.folder, theirs, config)
-        # Without stablelm.config a file says nothing of the activation.
+        # Without the key stablelm.config a file does not specify the activation.
         form = ["--activation", "gelu" if config.get("hidden_act", "gelu") == "gelu" else "gelu_tanh"]
         assert greedy(args.stablelm, theirs, ids, *form) == greedy(args.stablelm, args.folder, ids, *form)
         assert greedy(args.stablelm, file, ids) == greedy(args.stablelm, args.folder, ids)
@@ -209,7 +209,7 @@ def main():
             assert int(np.argmax(found)) == token, f"llama.cpp chooses {int(np.argmax(found))}, not {token}"
             worst = max(worst, abs(found[token] - logprob))
             step = [token]
-        # Its GELU is a table of fp16: 2^-11 of each activation.
+        # llama.cpp's GELU is an fp16 table: relative error 2^-11 of each activation.
         assert worst < 5e-3 and abs(narrow) < 5e-2, (worst, narrow)
         print(f"3. llama.cpp chooses the same {len(tokens)} tokens; log-probabilities differ by at most {worst:.1e}, "
               f"in the file's own type by {abs(narrow):.1e} at the first")

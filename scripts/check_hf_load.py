@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Loads a model folder with Hugging Face transformers and looks whether it is what it should be.
+"""Loads a model folder with Hugging Face transformers and checks it.
 
 Needs torch and transformers (PyPI; versions 4 and 5 both). Usage: check_hf_load.py FOLDER [REFERENCE]
-Prints the configuration as transformers understands it. Fails when a tensor is missing, surplus or not finite, or when
-the rotary settings are not those of config.json. With REFERENCE, another folder of the same model: its logits on a fixed
-sequence must be equal bit for bit.
+Prints the configuration as transformers reads it. Fails if a tensor is missing, surplus or not finite, or if the rotary
+settings differ from config.json. REFERENCE is another folder of the same model: the logits of both on a fixed sequence
+must be equal bit for bit.
 """
 import json, sys
 from pathlib import Path
@@ -25,7 +25,7 @@ def load(folder):
 
 
 def rotary(config):
-    """Share and base, under the names of version 5 or of version 4."""
+    """Rotary share and base, by their names in transformers 5 or 4."""
     v5 = getattr(config, "rope_parameters", None)
     if int(transformers.__version__.split(".")[0]) >= 5:
         return v5["partial_rotary_factor"], v5["rope_theta"]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what PyTorch and safetensors see in the golden model folders, for tests of our own readers.
+"""Writes digests of the golden model folders' tensors as PyTorch and safetensors read them, for tests of our readers.
 
 Needs torch and safetensors (PyPI). Usage: make_tensor_digests.py GOLDEN OUT.json
 For every folder with weights and every tensor: type, shape, and the SHA-256 of its values as little-endian fp32 in C

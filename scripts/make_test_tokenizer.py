@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Makes tests/data/tokenizer: a small tokenizer of our own and what Hugging Face's library says of it.
+"""Makes tests/data/tokenizer: a small tokenizer of our own, and the results of Hugging Face's library for it.
 
     pip install tokenizers==0.23.3
     scripts/make_test_tokenizer.py
 
 tokenizer.json has the structure of StableLM's: byte-level BPE, NFC, two special tokens at 0 and 1, runs of 24 to 2
 spaces as added tokens that are normalized and not special, then the three role tokens. It is trained on text that this
-script makes. vectors.json has, for each text of the edge-case list below and of stablelm_vectors.json, the ids with
-special tokens recognised (`ids`) and not (`ids_plain`), the decoded text, and the ranges of the tokens in code points
-(`offsets`, not trimmed; null where NFC changes the text). ids.json has the text of every single id and of random
-sequences of ids. Running the script again gives the same bytes.
+script generates. For each text of the edge cases below and of stablelm_vectors.json, vectors.json has the ids with and
+without parsing special tokens (`ids`, `ids_plain`), the decoded text, and the ranges of the tokens in code points
+(`offsets`, not trimmed; null if NFC changes the text). ids.json has the text of every single id and of random sequences
+of ids. Running the script again gives the same bytes.
 """
 import json
 import pathlib
@@ -176,7 +176,7 @@ def write(name, lines):
 
 def main():
     tokenizer = train()
-    # Without a post-processor the ranges keep the leading spaces, as ours do.
+    # Without a post-processor the ranges include leading spaces, as ours do.
     vectors = []
     for name, text in edge_cases():
         tokenizer.encode_special_tokens = True

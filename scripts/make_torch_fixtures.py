@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the small PyTorch files of tests/data/torch and what is in them (expected.json).
+"""Writes the small PyTorch files of tests/data/torch and their contents (expected.json).
 
 Needs torch (PyPI). Usage: make_torch_fixtures.py OUT
-Each file NAME.bin holds a state dict; expected.json maps NAME to {tensor: {dtype, shape, values}}. The files that no
-honest writer makes (hostile names, compressed members, ...) are assembled byte by byte in the tests instead.
+Each file NAME.bin has a state dict; expected.json maps NAME to {tensor: {dtype, shape, values}}. Hostile files (hostile
+names, compressed members, ...) are assembled byte by byte in the tests instead.
 """
 import json, sys
 from collections import OrderedDict

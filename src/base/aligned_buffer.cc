@@ -30,7 +30,7 @@ void* AllocateAligned(size_t bytes, const char* what) {
 void FreeAligned(void* p, size_t) { std::free(p); }
 
 void RefuseHugePages(void* p, size_t bytes) {
-  if (bytes >= kLarge) madvise(p, bytes, MADV_NOHUGEPAGE);  // smaller ones never have them
+  if (bytes >= kLarge) madvise(p, bytes, MADV_NOHUGEPAGE);  // smaller buffers never have huge pages
 }
 
 }  // namespace stablelm

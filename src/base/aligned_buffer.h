@@ -1,5 +1,5 @@
-// A plain array of trivial elements at a 64-byte aligned address (2 MiB aligned and advised as huge pages when large).
-// Owns its memory, movable. Elements are not initialised.
+// An array of trivial elements, aligned to 64 bytes. From 4 MiB on: aligned to 2 MiB, with huge pages requested.
+// Owns its memory; movable. Elements are uninitialised.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ namespace stablelm {
 // Throws Error ("out of memory", with the number of bytes and `what`) when the system refuses.
 void* AllocateAligned(size_t bytes, const char* what);
 void FreeAligned(void* p, size_t bytes);
-// For memory that was just allocated: the system gives pages of the smallest size after all. For measurements.
+// Call right after AllocateAligned, to measure without huge pages: the kernel then uses pages of the smallest size.
 void RefuseHugePages(void* p, size_t bytes);
 
 template <typename T>

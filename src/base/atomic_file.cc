@@ -18,7 +18,7 @@ namespace {
   std::string hint;
   if (error == EROFS || error == EACCES) hint = "choose a folder that you may write to";
   if (error == ENOSPC || error == EDQUOT) hint = "free some disk space or choose another folder";
-  if (error == ENOENT) {  // what folders like /proc say, too
+  if (error == ENOENT) {  // folders like /proc return it too
     std::error_code ignored;
     hint = std::filesystem::is_directory(std::filesystem::absolute(path, ignored).parent_path(), ignored)
                ? "files cannot be created in that folder: choose another"

@@ -1,5 +1,5 @@
-// Writing a file so that it is either whole or not there: a temporary file in the same folder, flushed to disk,
-// renamed.
+// Atomic file writes: the file is either complete or absent. Writes a temporary file in the same folder, flushes it to
+// disk and renames it.
 #pragma once
 
 #include <cstddef>
@@ -10,12 +10,12 @@
 
 namespace stablelm {
 
-// Create, Write or WriteAt, Commit. Destroyed without Commit, the temporary file is removed and nothing changes at
-// `path`. WriteAt may be called from several threads at once on disjoint ranges; the rest is for one thread. Throws
-// Error (read-only folder, disk full, ...), which names the file.
+// Use: create, Write or WriteAt, Commit. Without Commit the destructor removes the temporary file and leaves `path`
+// unchanged. Several threads may call WriteAt at once on disjoint ranges; all other calls are for one thread. Throws an
+// Error that names the file (read-only folder, disk full, ...).
 class AtomicFile {
  public:
-  // preallocate: the final size when it is known, so that a full disk is seen before the work; 0 = unknown.
+  // preallocate: the final size if known, so that a full disk fails before the work starts; 0 = unknown.
   explicit AtomicFile(const std::filesystem::path& path, uint64_t preallocate = 0);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -24,7 +24,7 @@ class AtomicFile {
   void Write(std::span<const std::byte> bytes);  // appends
   void Write(std::string_view text);
   void WriteAt(uint64_t offset, std::span<const std::byte> bytes);
-  // Where the bytes are until Commit: for a look at what was written before it gets its name.
+  // Path of the temporary file that holds the bytes until Commit, for checking what was written.
   const std::filesystem::path& temporary() const { return temporary_; }
   // Flushes (fsync), renames over `path`, flushes the folder.
   void Commit();

@@ -1,4 +1,4 @@
-// Element types of tensors, their sizes and names, and exact scalar conversions of the 16-bit floats.
+// Element types of tensors: sizes, names, and scalar conversions of fp16 and bf16.
 #pragma once
 
 #include <bit>
@@ -20,7 +20,7 @@ enum class DType : uint8_t {
   kI8,
   kU8,
   kBool,
-  // Quantized weights, as GGUF stores them: a row is cut into blocks that share their scales.
+  // Quantized weights as GGUF stores them: rows of blocks, with scales shared within a block.
   kQ8_0,
   kQ4_0,
   kQ4_K,
@@ -28,7 +28,7 @@ enum class DType : uint8_t {
   kQ6_K,
 };
 
-// IEEE binary16 and bfloat16 as storage: bits only, no arithmetic.
+// Storage of IEEE binary16 and bfloat16: bits only, no arithmetic.
 struct F16 {
   uint16_t bits;
 };
@@ -38,11 +38,11 @@ struct BF16 {
 static_assert(sizeof(F16) == 2 && sizeof(BF16) == 2);
 
 bool IsQuantized(DType type);
-size_t BytesOf(DType type);  // bytes of one element of a type that is not quantized
-// Elements that are stored together, and their bytes: 1 and BytesOf(type) when the type is not quantized.
+size_t BytesOf(DType type);  // of one element; the type must not be quantized
+// Size of a block in elements and in bytes; 1 and BytesOf(type) if the type is not quantized.
 int64_t BlockElements(DType type);
 size_t BlockBytes(DType type);
-// Bytes of `elements` in a row, whole blocks.
+// Bytes of a row of `elements`, a multiple of the block size.
 size_t BytesOf(DType type, int64_t elements);
 std::string_view NameOf(DType type);  // "fp32", "fp16", "bf16", "fp64", "int64", ..., "Q8_0", "Q4_K", ...
 std::optional<DType> FloatTypeFromName(std::string_view name);  // "fp32" | "fp16" | "bf16", as on the command line
@@ -60,7 +60,7 @@ float ToFloat(F16 value);
 inline float ToFloat(BF16 value) { return std::bit_cast<float>(static_cast<uint32_t>(value.bits) << 16); }
 inline float ToFloat(float value) { return value; }
 
-// Round to nearest even. Values beyond the range become infinity; NaN stays NaN (quiet).
+// Round to nearest even. Values out of range become infinity; NaN stays NaN (quiet).
 F16 ToF16(float value);
 BF16 ToBF16(float value);
 

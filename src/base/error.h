@@ -1,8 +1,8 @@
-// The one exception of the program, and the assertion for our own mistakes.
+// The program's exception, and the assertion for bugs.
 //
-// Error is for the world's faults (file, flag, request, device): it says where, what, what was found, what was expected
-// and what to do next. It crosses floors as an exception, is never thrown in hot loops, and is caught once, by the
-// program. STABLELM_CHECK is for our bugs: always on, aborts with file and line.
+// Error reports faults outside the code (file, flag, request, device): where, what, what was found, what was expected
+// and what to do next. Any floor may throw it, but never in a hot loop; the program catches it once. STABLELM_CHECK
+// asserts against our own bugs: always on, aborts with file and line.
 #pragma once
 
 #include <exception>
@@ -12,14 +12,14 @@
 
 namespace stablelm {
 
-// Every field but `what` may be empty. Settings stand in backquotes, `cache=fp32` (cli/app/setting_flags.h). Example:
+// Only `what` is required. Write settings in backquotes, `cache=fp32` (cli/app/setting_flags.h). Example:
 //   throw Error({.where = "model.bin: tensor \"embed_out.weight\"", .what = "wrong shape",
 //                .found = "[12288, 4096]", .expected = "[18432, 6144]", .hint = "this looks like the 3B checkpoint"});
 struct ErrorInfo {
-  std::string where = {};     // file, tensor, flag, line: the place
+  std::string where = {};     // location: file, tensor, flag, line
   std::string what = {};      // what is wrong, in words
   std::string found = {};     // the offending value
-  std::string expected = {};  // what would have been right
+  std::string expected = {};  // the valid values
   std::string hint = {};      // the next step for the user
 };
 
@@ -35,13 +35,14 @@ class Error : public std::exception {
   std::string text_;
 };
 
-// A user asked for something that the command line does not offer: exit code 2 instead of 1.
+// Wrong use of the command line: exit code 2 instead of 1.
 class UsageError : public Error {
  public:
   using Error::Error;
 };
 
-// Quotes a string for an error message: control bytes and invalid UTF-8 as \xNN, cut at max_bytes with "...".
+// Quotes a string for an error message: escapes control bytes and invalid UTF-8 as \xNN, truncates at max_bytes with
+// "...".
 std::string Quoted(std::string_view text, size_t max_bytes = 120);
 // "a, b, c"
 std::string Joined(std::span<const std::string> words, std::string_view between = ", ");

@@ -57,7 +57,7 @@ bool LineReader::Fill() {
 std::optional<FileLine> LineReader::Next() {
   while (true) {
     FileLine line = {.number = ++number_, .text = {}, .too_long = false};
-    size_t looked_at = 0;  // bytes of the line without a line end
+    size_t looked_at = 0;  // bytes of the line already searched for a newline
     size_t newline = buffer_.find('\n', begin_);
     while (newline == std::string::npos) {
       looked_at = buffer_.size() - begin_;
@@ -69,7 +69,7 @@ std::optional<FileLine> LineReader::Next() {
       if (end_ || !Fill()) break;
       newline = buffer_.find('\n', looked_at);
     }
-    const bool ends = newline == std::string::npos;  // of the file, without a line end
+    const bool ends = newline == std::string::npos;  // last line of the file, without a newline
     if (ends && begin_ == buffer_.size() && !line.too_long) return std::nullopt;
     const size_t end = ends ? buffer_.size() : newline;
     line.text = std::string_view(buffer_).substr(begin_, end - begin_);

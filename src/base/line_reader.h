@@ -1,5 +1,5 @@
-// The lines of a file or of standard input, in bounded memory: never more than one line is held. Lines of white space
-// alone are left out.
+// Reads a file or standard input line by line, holding at most one line in memory. Skips blank lines (white space
+// only).
 #pragma once
 
 #include <cstddef>
@@ -12,12 +12,12 @@
 namespace stablelm {
 
 struct FileLine {
-  uint64_t number = 0;    // in the file, from 1
-  std::string_view text;  // without its line end; valid until the next call
-  bool too_long = false;  // more than LineReader::kMostLineBytes; the text is empty
+  uint64_t number = 0;    // line number in the file, from 1
+  std::string_view text;  // without the newline; valid until the next call
+  bool too_long = false;  // longer than LineReader::kMostLineBytes; the text is empty
 };
 
-// One thread.
+// Not thread-safe.
 class LineReader {
  public:
   static constexpr size_t kMostLineBytes = size_t{64} << 20;
@@ -28,22 +28,23 @@ class LineReader {
   LineReader& operator=(const LineReader&) = delete;
   ~LineReader();
 
-  // The next line that is not blank; no value at the end of the file. Throws Error when reading fails.
+  // The next line that is not blank; nullopt at the end of the file. Throws Error when reading fails.
   std::optional<FileLine> Next();
   // Goes back to the first line. Throws Error for a pipe or a terminal.
   void Rewind();
 
  private:
-  bool Fill();  // reads on; false at the end of the file
+  bool Fill();  // reads more bytes; false at the end of the file
   std::string where_;
   int fd_ = -1;
   std::string buffer_;
-  size_t begin_ = 0;  // of buffer_: what has not been given out
+  size_t begin_ = 0;  // offset in buffer_ of the next line
   uint64_t number_ = 0;
   bool end_ = false;
 };
 
-// Refuses a folder, a pipe or a device before it is opened. `expected` says in the error why a file is needed.
+// Throws Error if the path is a folder, a pipe or a device, without opening it. `expected` goes into the error and says
+// why a file is needed.
 void RequireRegularFile(const std::filesystem::path& path, const std::string& expected);
 
 }  // namespace stablelm

@@ -26,7 +26,7 @@ namespace {
   throw Error({.where = path.string(), .what = what + ": " + std::strerror(error), .hint = hint});
 }
 
-// Opens a regular file for reading and tells its size.
+// Opens a regular file for reading and gets its size.
 int OpenRegular(const std::filesystem::path& path, size_t& size) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) Fail(path, "cannot open", errno);

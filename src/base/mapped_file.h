@@ -1,5 +1,5 @@
-// A read-only memory map of a whole file. The pages belong to the page cache, not to the process's anonymous memory;
-// Release gives them back behind a reader that is done with them.
+// A read-only memory map of a whole file. Its pages are page cache, not anonymous memory; Release drops those that
+// the reader no longer needs.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +12,7 @@ namespace stablelm {
 
 // Movable, not copyable. Safe to read from many threads. Throws Error when the file cannot be opened, is not a regular
 // file, or cannot be mapped. An empty file gives an empty map.
-// The file must not be truncated by others while mapped (the system would raise SIGBUS): as with every program that
-// maps.
+// Other processes must not truncate the file while it is mapped: reads would raise SIGBUS.
 class MappedFile {
  public:
   MappedFile() = default;
@@ -27,9 +26,9 @@ class MappedFile {
   size_t size() const { return size_; }
   const std::filesystem::path& path() const { return path_; }
 
-  // Advises the system: the range will be read soon (starts read-ahead).
+  // Starts read-ahead of the range (madvise).
   void WillNeed(size_t offset, size_t bytes) const;
-  // Drops this process's pages of the range; they are read again on the next access. Whole pages inside the range only.
+  // Drops this process's pages of the range; the next access reads them again. Only pages entirely inside the range.
   void Release(size_t offset, size_t bytes) const;
 
  private:
@@ -38,7 +37,7 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// The whole of a small text file. Throws Error, also when it is larger than max_bytes.
+// Reads a small text file whole. Throws Error, also when the file is larger than max_bytes.
 std::string ReadTextFile(const std::filesystem::path& path, size_t max_bytes);
 
 }  // namespace stablelm

@@ -25,11 +25,11 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 }
 
 std::string NearestName(std::string_view typed, std::span<const std::string> known) {
-  typed = typed.substr(0, 64);  // longer is no slip; and the work stays small
+  typed = typed.substr(0, 64);  // longer text is not a typing error; bounds the work
   std::string best;
   size_t best_edits = 0;
   for (const std::string& name : known) {
-    // What continues the typed text counts as near: "--max-new" for "--max-new-tokens".
+    // A name that starts with the typed text counts as near: "--max-new" for "--max-new-tokens".
     const bool continues = typed.size() >= 3 && name.starts_with(typed);
     const size_t edits = continues ? 1 : EditDistance(typed, name);
     if (best.empty() || edits < best_edits) {

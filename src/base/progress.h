@@ -1,5 +1,5 @@
-// Progress of long work, on stderr: a bar that redraws itself on a terminal, a plain line now and then when not.
-// Nothing is shown for work that ends within a second.
+// Progress of long work on stderr: a progress bar on a terminal, otherwise occasional plain lines. Work that ends
+// within a second shows nothing.
 #pragma once
 
 #include <atomic>
@@ -11,12 +11,11 @@
 namespace stablelm {
 
 struct ProgressMore {
-  uint64_t already = 0;   // of the total, done before this began: in the bar, but not in the speed
-  std::string also = {};  // what AddAlso counts, "tokens": its speed is shown in place of the items'
+  uint64_t already = 0;   // part of the total done before this started: counts in the bar, not in the speed
+  std::string also = {};  // unit that AddAlso counts, "tokens": its speed replaces that of the items
 };
 
-// Add and AddAlso may be called from any thread. Finish (or destruction) ends the bar with a final line if anything was
-// shown.
+// Any thread may call Add and AddAlso. Finish (or the destructor) prints a final line if anything was shown.
 class Progress {
  public:
   enum class Unit { kBytes, kItems };
@@ -39,7 +38,7 @@ class Progress {
   const ProgressMore more_;
   const bool terminal_;
   const std::chrono::steady_clock::time_point start_;
-  std::atomic<uint64_t> done_{0};  // since this began
+  std::atomic<uint64_t> done_{0};  // since the start; without more_.already
   std::atomic<uint64_t> also_{0};
   std::atomic<double> next_draw_s_{1.0};
   std::mutex mutex_;

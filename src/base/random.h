@@ -1,6 +1,6 @@
 // Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
-// A number is a pure function of (key, counter): no state, so any split of the work over threads gives the same
-// numbers.
+// A random number is a pure function of (key, counter). There is no state, so the numbers do not depend on how work is
+// split over threads.
 #pragma once
 
 #include <array>
@@ -38,7 +38,7 @@ class Philox {
   std::array<uint32_t, 2> key_;
 };
 
-// A seed from the system's entropy source, for runs in which the user gave none.
+// A seed from the system's entropy source, for runs without a seed from the user.
 uint64_t RandomSeed();
 
 }  // namespace stablelm

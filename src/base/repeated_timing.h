@@ -1,4 +1,4 @@
-// Timing of repeated work: after a warm-up several samples, of which the median counts and the spread is shown.
+// Repeated timing: a warm-up, then several samples. Reports the median and the spread.
 #pragma once
 
 #include <time.h>
@@ -13,7 +13,7 @@ struct Samples {
   double median = 0, min = 0, max = 0;
 };
 
-// At least one value.
+// `values` must not be empty.
 inline Samples Summarize(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const size_t n = values.size();
@@ -21,10 +21,10 @@ inline Samples Summarize(std::vector<double> values) {
   return {median, values.front(), values.back()};
 }
 
-// Measurements call it before each sample; what it throws ends them.
+// Called before each sample. An exception from it ends the measurement.
 using BeforeSample = std::function<void()>;
 
-// Processor time of this process: for work of one thread, which other programs disturb less by this clock.
+// CPU time of this process. For single-threaded work: other programs disturb it less than wall-clock time.
 inline double ProcessorSeconds() {
   timespec t{};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);

@@ -1,4 +1,4 @@
-// Seconds of the steady clock.
+// Elapsed time in seconds, by the steady clock.
 #pragma once
 
 #include <chrono>
@@ -12,7 +12,7 @@ inline double SecondsBetween(Clock::time_point start, Clock::time_point end) {
 }
 inline double SecondsSince(Clock::time_point start) { return SecondsBetween(start, Clock::now()); }
 
-// Adds the time until its end to `sum`.
+// Adds its own lifetime to `sum`.
 class Stopwatch {
  public:
   explicit Stopwatch(double& sum) : sum_(sum) {}

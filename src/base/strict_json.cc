@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// "line 3, column 14" of a byte offset.
+// Byte offset as "line 3, column 14".
 std::string Place(std::string_view text, size_t offset) {
   const std::string_view before = text.substr(0, std::min(offset, text.size()));
   const size_t line = static_cast<size_t>(std::ranges::count(before, '\n')) + 1;
@@ -29,7 +29,7 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
     throw Error({.where = where, .what = what, .found = found, .expected = expected});
   };
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) fail("the file is empty", {}, "JSON");
-  // The parser takes a NUL byte for the end of the text: what follows would go unread.
+  // The parser stops at a NUL byte and would ignore the rest.
   if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
     fail("not valid JSON", "a NUL byte at " + Place(text, nul), {});
   }
@@ -37,7 +37,7 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
     fail("not valid UTF-8 at " + Place(text, bad), {}, {});
   }
 
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
+  std::vector<std::set<std::string>> keys;  // keys seen so far in each open object
   const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
     if (static_cast<size_t>(depth) > max_depth) {
       fail("JSON nested too deeply", {}, "at most " + std::to_string(max_depth) + " levels");
@@ -63,7 +63,7 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
     return Json::parse(text.begin(), text.end(), watch);
   } catch (const Json::parse_error& e) {
     fail("not valid JSON at " + Place(text, e.byte ? e.byte - 1 : 0), {}, {});
-  } catch (const Json::exception& e) {  // a number out of range
+  } catch (const Json::exception& e) {  // number out of range
     fail("not valid JSON: " + Quoted(e.what()), {}, {});
   }
   return {};

@@ -1,5 +1,5 @@
-// JSON of small configuration files, taken strictly: valid UTF-8, no repeated keys (two readers could disagree about
-// which one counts), no NUL bytes, limited depth.
+// Strict parser for small JSON configuration files: valid UTF-8, no duplicate keys (readers disagree about which one
+// counts), no NUL bytes, limited depth.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@ namespace stablelm {
 
 // `where` names the file in errors. Throws Error with line and column. Include <nlohmann/json.hpp> to use the result.
 nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, size_t max_depth = 64);
-// A value as an error message shows it: quoted, cut at max_bytes.
+// A value for an error message: quoted, truncated at max_bytes.
 std::string ShownJson(const nlohmann::json& value, size_t max_bytes = 60);
 
 }  // namespace stablelm

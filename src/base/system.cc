@@ -38,7 +38,7 @@ uint64_t NumberOrUnlimited(const std::string& text) {
   return std::strtoull(text.c_str(), nullptr, 10);
 }
 
-// Cores of the CPU quota (cgroup v2, then v1); 0 when there is none.
+// CPU quota in cores (cgroup v2, then v1); 0 when there is none.
 size_t QuotaCores() {
   double quota = 0, period = 0;
   if (std::ifstream in("/sys/fs/cgroup/cpu.max"); in >> quota >> period) {
@@ -53,7 +53,7 @@ size_t QuotaCores() {
 }  // namespace
 
 size_t PhysicalCores() {
-  std::set<std::string> cores;  // the sibling list names a core
+  std::set<std::string> cores;  // the SMT sibling list identifies a core
   cpu_set_t mask;
   CPU_ZERO(&mask);
   if (sched_getaffinity(0, sizeof mask, &mask) == 0) {
@@ -94,7 +94,7 @@ uint64_t TotalMemory() {
 
 uint64_t AvailableMemory() {
   uint64_t available = ProcField("/proc/meminfo", "MemAvailable");
-  // A control group counts file pages too, but gives them back under pressure: only its anonymous use is taken off.
+  // A cgroup counts file pages too, but reclaims them under pressure: subtract only its anonymous memory.
   const uint64_t limit = NumberOrUnlimited(FirstLine("/sys/fs/cgroup/memory.max"));
   if (limit != kUnlimited) {
     uint64_t anon = 0;

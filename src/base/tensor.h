@@ -1,7 +1,7 @@
-// A view of a dense tensor: where its bytes are, what they mean, their shape. Row-major (C order), slowest dimension
-// first, no strides. A view owns nothing; whoever hands it out says how long the bytes live.
+// A view of a dense tensor: data pointer, element type, shape, device. Row-major (C order), slowest dimension first, no
+// strides. A view owns nothing; the function that returns it documents the lifetime of the bytes.
 //
-// Stored bytes may start at any address (safetensors promises no alignment): read them through unaligned loads only.
+// The bytes may be unaligned (safetensors guarantees no alignment): use unaligned loads only.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@
 
 namespace stablelm {
 
-// Up to 8 dimensions; rank 0 is one element.
+// Up to 8 dimensions; rank 0 has one element.
 class Shape {
  public:
   static constexpr size_t kMaxRank = 8;
@@ -26,7 +26,7 @@ class Shape {
   size_t rank() const { return rank_; }
   int64_t operator[](size_t i) const { return dims_[i]; }
   std::span<const int64_t> dims() const { return {dims_.data(), rank_}; }
-  int64_t NumElements() const;  // product; the reader has checked that it fits
+  int64_t NumElements() const;  // product of the dimensions; the file reader checked that it fits in int64
   bool operator==(const Shape& other) const;
   std::string ToString() const;  // "[12288, 4096]"
 

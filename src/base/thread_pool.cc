@@ -21,27 +21,28 @@ inline void Pause() {
 #endif
 }
 
-// A forward pass is some hundred loops of 10 µs to 10 ms: waking a sleeping thread (~50 µs) for each would cost more
-// than many of them. So a waiter spins this many pauses (roughly 50 µs) before it sleeps.
+// A forward pass runs some hundred loops of 10 µs to 10 ms. Waking a sleeping thread (~50 µs) would take longer than
+// many of them, so a waiting thread spins for this many pauses (roughly 50 µs) before it sleeps.
 constexpr int kSpins = 2000;
 
 }  // namespace
 
 struct ThreadPool::State {
-  // The next step of a worker's range in ForSteps; on a cache line of its own.
+  // Next step of a worker's range in ForSteps. One cache line each, against false sharing.
   struct alignas(64) Cursor {
     std::atomic<size_t> next{0};
   };
   std::vector<Cursor> cursors;
   std::vector<std::thread> threads;
-  std::atomic<size_t> round{0};      // increases by one for each RunOnAll
-  std::atomic<size_t> remaining{0};  // helper threads still at work in this round
+  std::atomic<size_t> round{0};      // incremented by each RunOnAll
+  std::atomic<size_t> remaining{0};  // helper threads still working in this round
   std::atomic<bool> stop{false};
   const std::function<void(size_t)>* body = nullptr;
   std::exception_ptr error;
 
-  // Threads that stopped spinning. Who sleeps says so before it looks for the last time, who wakes looks after it
-  // changed what the other waits for, in one order for all: as long as all spin, no lock is taken and nobody is woken.
+  // Sleeping threads. A thread announces that it sleeps before its last check of the condition. The waking thread
+  // changes the condition before it checks for sleepers. All these accesses are sequentially consistent, so no wake-up
+  // is lost. While all threads spin, nobody takes the lock or notifies.
   std::mutex mutex;
   std::condition_variable wake;
   std::condition_variable done;
@@ -74,7 +75,7 @@ struct ThreadPool::State {
       Pause();
     }
     std::unique_lock lock(mutex);
-    caller_sleeps.exchange(true);  // not a store: QEMU's Arm lets the load below go before one
+    caller_sleeps.exchange(true);  // not store(): QEMU's Arm emulation reorders the load below before a store
     done.wait(lock, [&] { return remaining.load() == 0; });
     caller_sleeps.store(false);
   }
@@ -94,7 +95,7 @@ struct ThreadPool::State {
   void StartRound() {
     round.fetch_add(1);
     if (sleepers.load() == 0) return;
-    { const std::lock_guard lock(mutex); }  // whoever said that it sleeps is asleep, or will see the new round
+    { const std::lock_guard lock(mutex); }  // each announced sleeper now waits, or will see the new round
     wake.notify_all();
   }
 };

@@ -12,7 +12,7 @@ Decoded DecodeOne(std::string_view text) {
   const uint8_t lead = byte(0);
   d.bytes = 1;
   if (lead < 0x80) return {lead, 1, true, false};
-  // Range of the second byte, the one that rules out overlong forms, surrogates and values above U+10FFFF.
+  // Allowed range of the second byte: excludes overlong forms, surrogates and values above U+10FFFF.
   uint8_t low = 0x80, high = 0xBF;
   size_t length = 0;
   char32_t value = 0;

@@ -1,5 +1,5 @@
-// UTF-8: strict decoding, validation and repair. Ill-formed input is handled per maximal subpart, as the Unicode
-// standard (3.9, "U+FFFD substitution of maximal subparts") and WHATWG practice say.
+// UTF-8: strict decoding, validation and repair. Ill-formed input is handled per maximal subpart, as in the Unicode
+// standard (3.9, "U+FFFD substitution of maximal subparts") and by the WHATWG.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ struct Decoded {
   char32_t code_point = 0xFFFD;  // U+FFFD when not valid
   size_t bytes = 0;  // length of the sequence, or of the maximal ill-formed subpart (>= 1 unless text is empty)
   bool valid = false;
-  bool incomplete = false;  // not valid only because the text ends: more bytes could complete it
+  bool incomplete = false;  // invalid only because the text ends: more bytes could complete it
 };
 
 // Decodes the first code point of `text`; an empty text gives bytes == 0.
@@ -22,7 +22,7 @@ inline constexpr size_t kValid = static_cast<size_t>(-1);
 // Offset of the first ill-formed byte, or kValid.
 size_t FirstInvalid(std::string_view text);
 
-// Each maximal ill-formed subpart becomes U+FFFD (EF BF BD).
+// Replaces each maximal ill-formed subpart by U+FFFD (EF BF BD).
 std::string ReplaceInvalid(std::string_view text);
 
 void Append(char32_t code_point, std::string& out);

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kPieceElements = int64_t{1} << 18;
 
-// What one thread needs, allocated at its first piece.
+// Buffers of one thread, allocated at its first piece.
 struct WorkerBuffers {
   AlignedBuffer<std::byte> rows;
   std::vector<float> scratch;
@@ -47,11 +47,11 @@ void ConvertRows(const RowSource& source, const RowConversion& conversion, const
                                 .non_finite = conversion.non_finite,
                                 .where = source.where});
   const size_t from_row = BytesOf(source.type, source.width), to_row = BytesOf(conversion.type, source.width);
-  // One row of a vector may be long, but is small beside a matrix.
+  // A vector is a single long row, but small compared to a matrix.
   const int64_t groups = std::max<int64_t>(1, kPieceElements / (source.width * conversion.group));
   const int64_t per_piece = groups * conversion.group;
   const size_t pieces = static_cast<size_t>((source.rows + per_piece - 1) / per_piece);
-  // Rows that stay as they are go to the sink from where they lie.
+  // Unchanged rows go to the sink directly, without a copy.
   const bool as_stored = converter.Copies() && !conversion.row_of;
 
   std::vector<WorkerBuffers> buffers(conversion.pool ? conversion.pool->NumThreads() : 1);

@@ -1,8 +1,8 @@
-// The rows of a tensor in another type, piece by piece: the one loop behind loading, converting and quantizing, so that
-// all three give the same bits and the same errors. What becomes of the rows is the caller's business.
+// Converts the rows of a tensor to another type, piece by piece. Loading, converting and quantizing share this loop, so
+// they give the same bits and the same errors. The caller's sink receives the rows.
 //
-// Memory besides mapped pages: a small buffer for each thread, and a whole tensor where a .bin file stores it with
-// strides. Pages of the source are given back behind the reader. The result does not depend on the number of threads.
+// Memory besides mapped pages: a small buffer per thread, and a copy of the whole tensor if a .bin file stores it with
+// strides. Releases pages of the source after reading them. The result does not depend on the number of threads.
 #pragma once
 
 #include <cstddef>
@@ -25,12 +25,13 @@ struct RowSource {
   const std::byte* data = nullptr;
   DType type = DType::kF32;
   int64_t rows = 0, width = 0;
-  bool matrix = true;                                            // errors name row and column, not an index
+  bool matrix = true;                                            // errors name row and column instead of an index
   std::string where;                                             // file and tensor, for errors
-  std::function<void(size_t begin, size_t bytes)> release = {};  // the reader is done with these bytes of data
+  std::function<void(size_t begin, size_t bytes)> release = {};  // called when these bytes of data are no longer needed
 };
 
-// A tensor of a file as rows: in place, or gathered into C order when it is stored with strides. The file outlives it.
+// A tensor of a file as rows: in place, or gathered into C order if it is stored with strides. The file must outlive
+// it.
 class StoredRows {
  public:
   StoredRows(const WeightFile& file, const StoredTensor& tensor);
@@ -38,7 +39,7 @@ class StoredRows {
   StoredRows(const StoredRows&) = delete;
   StoredRows& operator=(const StoredRows&) = delete;
 
-  // A matrix by its rows, a vector as one row. `source.release` gives pages of the file back.
+  // A matrix as its rows, a vector as one row. `source.release` drops the file's pages.
   const RowSource& source() const { return source_; }
 
  private:
@@ -50,21 +51,22 @@ class StoredRows {
 
 struct RowConversion {
   DType type = DType::kF32;             // of the result: fp32, fp16, bf16, the source's own, or a quantized type
-  std::span<const float> weights = {};  // of the columns when rows are quantized (ImportanceWeights); may be empty
+  std::span<const float> weights = {};  // column weights for quantized types (ImportanceWeights); may be empty
   NonFinite non_finite = NonFinite::kKeep;
   // Row r of the result is row row_of(r) of the source; empty: r.
   std::function<int64_t(int64_t)> row_of = {};
-  int64_t group = 1;                      // pieces begin at multiples of so many rows
+  int64_t group = 1;                      // every piece begins at a multiple of this many rows
   ThreadPool* pool = nullptr;             // not owned, may be null: one thread
   Progress* progress = nullptr;           // not owned, may be null: counts bytes of the source
-  std::function<void()> checkpoint = {};  // called before every piece, from any thread; may throw to end the work
+  std::function<void()> checkpoint = {};  // called before every piece, from any thread; may throw to abort
 };
 
-// Rows first, first + 1, ... of the result; the bytes are valid during the call. Called from all threads at once, for
-// disjoint pieces, together the whole tensor.
+// Receives rows first, first + 1, ... of the result; the bytes are valid during the call. Called from all threads
+// concurrently, for disjoint pieces that cover the whole tensor.
 using RowSink = std::function<void(int64_t first, std::span<const std::byte> rows)>;
 
-// Throws Error: a value that conversion.non_finite refuses, by tensor and place; and what sink and checkpoint throw.
+// Throws Error for a value that conversion.non_finite refuses, with tensor and index; passes on exceptions of sink and
+// checkpoint.
 void ConvertRows(const RowSource& source, const RowConversion& conversion, const RowSink& sink);
 
 }  // namespace stablelm

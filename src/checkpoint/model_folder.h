@@ -1,4 +1,4 @@
-// A model as it lies on disk: an opened and checked Hugging Face folder or GGUF file, mapped, nothing loaded yet.
+// A model on disk: a Hugging Face folder or GGUF file, opened, checked and mapped, but not loaded.
 #pragma once
 
 #include <filesystem>
@@ -13,11 +13,11 @@
 
 namespace stablelm {
 
-// Immutable; safe to share between threads. The files stay mapped as long as the object lives.
+// Immutable; thread-safe. The files stay mapped during the object's lifetime.
 class ModelFolder {
  public:
-  // What ModelSource::Open takes. Reads the configuration and the headers of all weight files and checks that they hold
-  // exactly the tensors of the weight table. Throws Error.
+  // Argument as in ModelSource::Open. Reads the configuration and the headers of all weight files, and checks that they
+  // hold exactly the tensors of the weight table. Throws Error.
   static std::shared_ptr<const ModelFolder> Open(const std::string& path_or_hub_id);
 
   static std::shared_ptr<const ModelFolder> Open(std::shared_ptr<const ModelSource> source);
@@ -27,12 +27,12 @@ class ModelFolder {
   const ModelConfig& config() const { return config_; }
   const std::vector<WeightFile>& files() const { return files_; }
   const std::vector<WeightEntry>& table() const { return table_; }
-  // Where the table's entry i is.
+  // places()[i]: location of entry i of the table.
   const std::vector<TensorPlace>& places() const { return places_; }
   const WeightFile& FileOf(size_t entry) const { return files_[places_[entry].file]; }
   const StoredTensor& TensorOf(size_t entry) const { return FileOf(entry).tensors[places_[entry].tensor]; }
   QkvOrder qkv_order() const { return source_->gguf() ? QkvOrder::kStacked : QkvOrder::kPerHead; }
-  // What is worth a user's eye and no reason to refuse.
+  // Problems that the user should know but that do not prevent loading.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:

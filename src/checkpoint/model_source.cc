@@ -23,7 +23,7 @@ constexpr const char* kFolderContent = "config.json, tokenizer.json and the weig
   throw Error({.where = where.string(), .what = what, .found = found, .expected = expected, .hint = hint});
 }
 
-// Says what a folder without config.json is, as far as one can see.
+// Throws an Error that explains what a folder without config.json seems to be.
 [[noreturn]] void FailNoConfig(const fs::path& folder) {
   std::error_code ignored;
   if (fs::is_empty(folder, ignored)) {
@@ -39,7 +39,7 @@ constexpr const char* kFolderContent = "config.json, tokenizer.json and the weig
   Fail(folder, "no config.json in this folder", {}, kFolderContent, "give the folder of a Hugging Face model");
 }
 
-// The folder or GGUF file that a path or hub id means, which exists.
+// Resolves a path or hub id to an existing folder or GGUF file.
 fs::path Resolve(const std::string& path_or_hub_id) {
   if (path_or_hub_id.empty()) Fail({}, "the name of the model is empty", {}, "a folder, a .gguf file or a hub id", {});
   const fs::path path = path_or_hub_id;
@@ -59,7 +59,7 @@ fs::path Resolve(const std::string& path_or_hub_id) {
   Fail(path, "no such folder", {}, "a folder, a .gguf file or a hub id (org/name)", "check the path");
 }
 
-// The one GGUF file that makes up the model in `folder`; no value when the folder is one of Hugging Face's.
+// The single GGUF file in `folder`; nullopt if the folder is a Hugging Face folder.
 std::optional<fs::path> GgufIn(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code ignored;

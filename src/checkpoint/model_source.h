@@ -1,5 +1,5 @@
-// Where a model lies: a folder in Hugging Face's layout, or one GGUF file; and its small files, which a GGUF file
-// carries as values of keys (checkpoint/gguf/gguf_keys.h). No weights are looked at.
+// Finds a model, a folder in Hugging Face's layout or a GGUF file, and reads its small files, which a GGUF file stores
+// as values of keys (checkpoint/gguf/gguf_keys.h). Does not read weights.
 #pragma once
 
 #include <cstddef>
@@ -16,28 +16,28 @@
 
 namespace stablelm {
 
-// Immutable; safe to share between threads.
+// Immutable; thread-safe.
 class ModelSource {
  public:
-  // A folder, a .gguf file, or a hub id "org/name[@revision]" that is looked up in the Hugging Face cache (a folder of
-  // that name comes first). A folder without weights of Hugging Face's that holds one .gguf file is that file. Throws
-  // Error.
+  // Opens a folder, a .gguf file, or a hub id "org/name[@revision]" from the Hugging Face cache (an existing folder of
+  // that name takes precedence). If a folder has one .gguf file and no Hugging Face weights, opens the .gguf file.
+  // Throws Error.
   static std::shared_ptr<const ModelSource> Open(const std::string& path_or_hub_id);
 
-  // A GGUF file of any name: one that is not in its place yet.
+  // Opens a GGUF file with any name, such as a temporary file.
   static std::shared_ptr<const ModelSource> OpenGguf(const std::filesystem::path& file);
 
   const std::filesystem::path& path() const { return path_; }         // the folder, or the GGUF file
-  const std::string& name() const { return name_; }                   // as the user gave it
+  const std::string& name() const { return name_; }                   // as given by the user
   const GgufFile* gguf() const { return gguf_ ? &*gguf_ : nullptr; }  // null: a folder
 
-  // Whether there is a config.json; a GGUF file says the same in its keys.
+  // Whether a folder has a config.json; true for a GGUF file, whose keys replace it.
   bool HasConfig() const;
-  // Throws Error, which says what a folder without config.json may be.
+  // Throws Error. For a folder without config.json, the error suggests what the folder may be.
   ModelConfig ReadConfig(std::vector<std::string>* warnings = nullptr) const;
 
   bool HasTokenizer() const;
-  // Throws Error when there is none or it cannot be read.
+  // Throws Error if there is none or it cannot be read.
   Tokenizer ReadTokenizer(TokenizerOptions options = {}) const;
 
   struct Text {
@@ -45,7 +45,9 @@ class ModelSource {
     std::string from;   // the file or key: "generation_config.json", "stablelm.generation_config"
     std::string where;  // for errors
   };
-  // A small file by its name in a folder; empty when the model has none. Throws Error when it is larger than max_bytes.
+  // Reads a small file by its name in a folder; nullopt if the model does not have it. Throws Error if it is larger
+  // than
+  // max_bytes.
   std::optional<Text> ReadText(std::string_view name, size_t max_bytes) const;
 
  private:

@@ -168,7 +168,7 @@ std::vector<TensorPlace> MatchWeights(const std::vector<WeightEntry>& table, con
   const std::string by = gguf ? " by the file's keys" : " by config.json";
   const auto name_of = [&](const WeightEntry& entry) { return gguf ? GgufTensorName(entry) : entry.name; };
   const std::string output = gguf ? "output.weight" : "embed_out.weight";
-  // Everything that is in the files, by the name that the table's entry has there.
+  // All tensors of the files, by the name of their table entry in this format.
   std::map<std::string_view, TensorPlace> found;
   for (size_t f = 0; f < files.size(); ++f) {
     for (size_t t = 0; t < files[f].tensors.size(); ++t) {

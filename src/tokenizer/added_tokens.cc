@@ -64,7 +64,7 @@ AddedTokenMatcher::AddedTokenMatcher(std::vector<AddedToken> tokens) : tokens_(s
 
 const AddedToken* AddedTokenMatcher::LongestAt(std::string_view text, size_t at) const {
   const Range range = by_first_byte_[static_cast<uint8_t>(text[at])];
-  // Tokens with the prefix text[at, at + depth) are neighbours in the sorted list; each byte narrows the range.
+  // Tokens with the prefix text[at, at + depth) are adjacent in the sorted list; each byte narrows the range.
   const AddedToken* first = tokens_.data() + range.first;
   const AddedToken* last = tokens_.data() + range.last;
   const AddedToken* longest = nullptr;
@@ -97,13 +97,13 @@ std::optional<AddedTokenMatcher::Match> AddedTokenMatcher::Finder::Next() {
     }
     size_t begin = search_;
     size_t end = search_ + token->content.size();
-    // The search goes on behind the string of the token whatever the flags say, as in the original.
+    // Whatever the flags decide, the search continues after the token's content, as in huggingface/tokenizers.
     search_ = end;
     if (token->special && !parse_special_) continue;
     if (token->single_word && (WordBefore(text_, begin) || WordAfter(text_, end))) continue;
     if (token->lstrip) begin = SkipSpaceBackward(text_, begin, taken_);
     if (token->rstrip) {
-      // Tokens that are white space themselves can ask for the same run again and again: it is walked once.
+      // Tokens of white space can need the same run again and again: scan it once.
       if (end < run_begin_ || end > run_end_) {
         run_begin_ = end;
         run_end_ = SkipSpaceForward(text_, end);

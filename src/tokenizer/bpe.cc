@@ -11,7 +11,7 @@ namespace {
 
 constexpr uint32_t kNone = UINT32_MAX;
 
-// A heap's top is its largest element: the candidate that comes first must compare as the largest.
+// std::push_heap keeps the largest element on top, so the next candidate must compare as the largest.
 bool ComesLater(const BpeScratch::Candidate& a, const BpeScratch::Candidate& b) {
   return a.rank != b.rank ? a.rank > b.rank : a.position > b.position;
 }
@@ -109,7 +109,7 @@ void Bpe::EncodeLong(std::string_view piece, BpeScratch& scratch, std::vector<in
     std::pop_heap(heap.begin(), heap.end(), ComesLater);
     heap.pop_back();
     BpeScratch::Symbol& left = symbols[best.position];
-    // Stale: the pair at this position was merged away or has another rank now. A swallowed symbol has kNoRank.
+    // Stale entry: the pair at this position was merged or has a new rank. A merged right symbol has kNoRank.
     if (left.rank != best.rank) continue;
     ++scratch.merges;
     BpeScratch::Symbol& right = symbols[left.next];

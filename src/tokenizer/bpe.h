@@ -1,5 +1,5 @@
-// Byte-pair encoding of one piece of text: of all adjacent pairs that have a rank the lowest, of equal ranks the
-// leftmost, is merged, one at a time, until none is left.
+// Byte-pair encoding of one piece of text: repeatedly merges the adjacent pair with the lowest rank (the leftmost of
+// equal ranks) until no adjacent pair has a rank.
 #pragma once
 
 #include <array>
@@ -17,8 +17,8 @@ struct BpeMerge {
   int32_t product = 0;
 };
 
-// Working memory of Bpe::Encode, kept between calls by whoever encodes (one per thread). `merges` counts the merges
-// done, `queued` what went through the queue: tests hold the work to n log n by them.
+// Scratch memory of Bpe::Encode, reused between calls (one per thread). `merges` counts merges, `queued` counts queue
+// insertions: tests check with them that the work is O(n log n).
 struct BpeScratch {
   struct Candidate {
     uint32_t rank;
@@ -42,18 +42,18 @@ class Bpe {
   static constexpr uint32_t kNoRank = UINT32_MAX;
 
   Bpe() = default;
-  // byte_ids[b]: the token of the single byte b, -1 when the vocabulary has none. Merges in order of rank; of a pair
-  // that occurs twice the later rank counts (as in huggingface/tokenizers).
+  // byte_ids[b]: the token of the single byte b, -1 if the vocabulary has none. `merges` is in order of rank. If a pair
+  // occurs twice, the later rank counts (as in huggingface/tokenizers).
   Bpe(const std::array<int32_t, 256>& byte_ids, std::span<const BpeMerge> merges);
 
-  // Appends the ids of `piece` to `out`. Every byte of it has a token. O(n log n). Pieces of 4 GiB and more are
-  // refused with an Error.
+  // Appends the ids of `piece` to `out`. Every byte of it must have a token. O(n log n). Throws Error for pieces of
+  // 4 GiB or more.
   void Encode(std::string_view piece, BpeScratch& scratch, std::vector<int32_t>& out) const;
 
   int32_t IdOfByte(uint8_t byte) const { return byte_ids_[byte]; }
 
  private:
-  // Up to this many bytes a plain search for the lowest rank beats the queue (measured on English and code).
+  // Up to this many bytes, a linear search for the lowest rank beats the priority queue (measured on English and code).
   static constexpr size_t kSmall = 48;
 
   struct Slot {

@@ -1,6 +1,6 @@
-// GPT-2's spelling of bytes as printable characters: how a byte-level vocabulary writes its tokens.
+// GPT-2's mapping of bytes to printable characters, in which a byte-level vocabulary spells its tokens.
 //
-// Bytes 33-126, 161-172 and 174-255 are the code point of the same value; the other 68, in ascending order, are
+// Bytes 33-126, 161-172 and 174-255 map to the code point of the same value; the other 68, in ascending order, map to
 // U+0100 + n. So a space is U+0120, a newline U+010A.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace stablelm {
 
-// Code point of each byte, constexpr so that no table is built at run time.
+// Code point of each byte.
 constexpr std::array<uint16_t, 256> kSymbolOfByte = [] {
   std::array<uint16_t, 256> table{};
   uint16_t next = 0x100;
@@ -23,7 +23,7 @@ constexpr std::array<uint16_t, 256> kSymbolOfByte = [] {
 }();
 constexpr uint16_t kSymbolEnd = 0x100 + 68;
 
-// Byte of a code point, or -1 when it is no byte's symbol.
+// Byte of each code point, or -1 if the code point is not a byte symbol.
 constexpr std::array<int16_t, kSymbolEnd> kByteOfSymbol = [] {
   std::array<int16_t, kSymbolEnd> table{};
   for (int16_t& entry : table) entry = -1;
@@ -31,9 +31,10 @@ constexpr std::array<int16_t, kSymbolEnd> kByteOfSymbol = [] {
   return table;
 }();
 
-// Appends the bytes that `spelling` (valid UTF-8) stands for; its own bytes when one of its characters is no symbol.
+// Appends the bytes that `spelling` (valid UTF-8) encodes. If any character is not a byte symbol, appends `spelling`
+// itself.
 void AppendSpelledBytes(std::string_view spelling, std::string& out);
-// The symbols of `bytes`, as UTF-8.
+// The byte symbols of `bytes`, as UTF-8.
 std::string SpellBytes(std::string_view bytes);
 
 }  // namespace stablelm

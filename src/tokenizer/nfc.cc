@@ -9,11 +9,11 @@
 namespace stablelm {
 namespace {
 
-// The first code point that NFC may change is U+0300 (CC 80): no lead byte below CC needs a look.
+// The first code point that NFC may change is U+0300 (CC 80), so lead bytes below CC need no check.
 constexpr uint8_t kFirstLead = 0xCC;
 
-// Position of the first code point at or after `from` that NFC may change; text.size() when there is none. *last_start
-// gets the start of the code point before it (`from` when it is the first).
+// Byte offset of the first code point at or after `from` that NFC may change; text.size() if there is none. Sets
+// *last_start to the start of the code point before it (`from` if it is the first).
 size_t FindChangeable(const UnicodeTables& tables, std::string_view text, size_t from, size_t* last_start) {
   size_t previous = from;
   for (size_t i = from; i < text.size();) {
@@ -33,7 +33,7 @@ struct Mark {
   char32_t code_point;
 };
 
-// Canonical decomposition, ordering and composition of one cluster.
+// Canonical decomposition, reordering and composition of one cluster.
 class ClusterNormalizer {
  public:
   explicit ClusterNormalizer(const UnicodeTables& tables) : tables_(tables) {}
@@ -51,7 +51,7 @@ class ClusterNormalizer {
   }
 
  private:
-  // Each maximal run of non-starters is sorted by combining class, equal classes keep their order (Unicode D109).
+  // Canonical ordering (Unicode D109): stable sort of each maximal run of non-starters by combining class.
   void Order() {
     marks_.clear();
     size_t run = 0;  // start of the current run of non-starters
@@ -72,8 +72,8 @@ class ClusterNormalizer {
     sort_run();
   }
 
-  // Unicode D117: each code point composes with the last starter unless one of the same or a higher class (or a
-  // starter) stands between them.
+  // Canonical composition (Unicode D117): a code point composes with the last starter unless it is blocked by a code
+  // point between them of the same or a higher combining class, or by a starter.
   void Compose() {
     constexpr size_t kNone = static_cast<size_t>(-1);
     size_t starter = kNone;
@@ -117,9 +117,10 @@ void NormalizeNfc(const UnicodeTables& tables, std::string_view text, std::strin
   edits.clear();
   out.reserve(text.size());
   ClusterNormalizer normalizer(tables);
-  size_t done = 0;  // everything before is written
+  size_t done = 0;  // text before this offset is already in `out`
   while (done < text.size()) {
-    // A cluster begins at the last code point before the changeable one: it is a boundary, for it may not change.
+    // The cluster begins one code point before the first that may change. That code point cannot change, so it is a
+    // normalization boundary.
     size_t begin = done;
     size_t end = FindChangeable(tables, text, done, &begin);
     if (end == text.size()) break;

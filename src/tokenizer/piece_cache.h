@@ -1,4 +1,4 @@
-// Remembers the ids of short pieces of text. Exact: the whole piece is compared, never a hash alone.
+// Caches the ids of short pieces of text. Exact: compares whole pieces, not only hashes.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@
 
 namespace stablelm {
 
-// For one thread. One place per hash value; a new piece replaces an old one there. Grows from 16 KiB to 1 MiB.
+// Not thread-safe. Direct-mapped: one entry per hash value, replaced by each new piece. Grows from 16 KiB to 1 MiB.
 class PieceCache {
  public:
   static constexpr size_t kMaxBytes = 15;
@@ -24,19 +24,19 @@ class PieceCache {
     bool operator==(const Key&) const = default;
   };
   struct Entry {
-    Key key;  // all zero: free (no key has length 0)
+    Key key;  // all zero: empty entry (no key has length 0)
     std::array<int32_t, kMaxIds> ids{};
     uint32_t count = 0;
   };
 
   PieceCache() : entries_(kSmallest), shift_(64 - kSmallestBits) {}
 
-  // `readable`: bytes that may be read at `piece`, at least `size` (the end of the text behind it).
+  // `readable`: number of bytes up to the end of the text, at least `size`; all of them may be read.
   static Key MakeKey(const char* piece, size_t size, size_t readable) {
     uint64_t words[2] = {0, 0};
     if (readable >= 16) {
       std::memcpy(words, piece, 16);
-      // Bytes beyond the piece do not count.
+      // Clear the bytes after the piece.
       if (size >= 8) {
         words[1] &= ~(~uint64_t{0} << (8 * (size - 8)));
       } else {
@@ -54,7 +54,7 @@ class PieceCache {
     return entries_[(h ^ h << 32) >> shift_];
   }
 
-  // To be called for a piece that was not there. More ids than kMaxIds are not kept.
+  // Call after a miss. Pieces with more than kMaxIds ids are not cached.
   void Insert(const Key& key, const int32_t* ids, size_t count) {
     if (count > kMaxIds) return;
     if (++inserted_ > entries_.size() && shift_ > 64 - kLargestBits) Grow();

@@ -27,7 +27,7 @@ constexpr std::array<uint8_t, 256> kByteClass = [] {
   return table;
 }();
 
-// Class of the code point at p; *bytes gets its length.
+// Class of the code point at p. Sets *bytes to its length.
 inline uint8_t ClassAt(const UnicodeTables& tables, const char* p, size_t* bytes) {
   const uint8_t ascii = kByteClass[static_cast<uint8_t>(*p)];
   if (ascii != kNotAscii) {
@@ -37,7 +37,7 @@ inline uint8_t ClassAt(const UnicodeTables& tables, const char* p, size_t* bytes
   return tables.ClassOf(DecodeValidUtf8(p, bytes));
 }
 
-// Length of the contraction at p, an apostrophe; 0 when there is none.
+// Length of the contraction that starts with the apostrophe at p; 0 if there is none.
 inline size_t ContractionLength(const char* p, const char* end) {
   if (end - p < 2) return 0;
   switch (p[1]) {
@@ -65,7 +65,7 @@ size_t PieceEnd(const UnicodeTables& tables, std::string_view text, size_t begin
   if (*p == '\'') {
     if (const size_t n = ContractionLength(p, end); n != 0) return begin + n;
   }
-  if (*p == ' ' && p + 1 != end) ++p;  // one leading space belongs to the word behind it
+  if (*p == ' ' && p + 1 != end) ++p;  // one leading space belongs to the following word
   size_t bytes;
   const uint8_t wanted = ClassAt(tables, p, &bytes);
   if (wanted != Class::kSpace) {
@@ -73,7 +73,8 @@ size_t PieceEnd(const UnicodeTables& tables, std::string_view text, size_t begin
     while (p != end && ClassAt(tables, p, &bytes) == wanted) p += bytes;
     return begin + static_cast<size_t>(p - start);
   }
-  // White space: the whole run at the end of the text; else all but its last character, which stays with what follows.
+  // White space: the whole run at the end of the text; otherwise all but its last character, which starts the next
+  // piece.
   p = start;
   const char* last = start;
   while (p != end && ClassAt(tables, p, &bytes) == Class::kSpace) {

@@ -1,6 +1,6 @@
-// The split of text into pieces before BPE: a scanner that gives what the GPT-2 regular expression gives,
+// Pre-tokenizer: splits text into pieces before BPE, exactly as the GPT-2 regular expression does,
 //   's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
-// without a regex engine, linear in the text.
+// but with a hand-written scanner in linear time.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,8 @@
 
 namespace stablelm {
 
-// End of the piece that begins at `begin` < text.size(). `text` is valid UTF-8; its end counts as the end of the text
-// for the look-ahead.
+// End of the piece that begins at `begin` < text.size(). `text` must be valid UTF-8. The look-ahead treats text.size()
+// as the end of the text.
 size_t PieceEnd(const UnicodeTables& tables, std::string_view text, size_t begin);
 
 }  // namespace stablelm

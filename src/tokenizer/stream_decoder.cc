@@ -33,7 +33,7 @@ void StreamDecoder::Append(std::string_view bytes, std::string& out) {
 }
 
 void StreamDecoder::Finish(std::string& out) {
-  // What is held back is one incomplete sequence: one maximal subpart.
+  // The bytes held back are one incomplete sequence: one maximal subpart.
   if (!held_.empty()) out += kReplacement;
   held_.clear();
 }

@@ -1,4 +1,4 @@
-// From bytes that come in pieces (token by token) to text that is valid UTF-8 at every moment.
+// Decodes a stream of bytes (token by token) to text that is valid UTF-8 after every call.
 #pragma once
 
 #include <cstddef>
@@ -7,14 +7,14 @@
 
 namespace stablelm {
 
-// What all calls return, joined, equals utf8::ReplaceInvalid of all bytes joined: whole code points, U+FFFD per maximal
-// ill-formed subpart. At most 3 bytes are held back, those that could still become a code point. One stream, one
-// thread.
+// The concatenated output equals utf8::ReplaceInvalid of the concatenated bytes: whole code points, U+FFFD for each
+// maximal ill-formed subpart. Holds back at most 3 bytes, those that could still become a code point. For one stream on
+// one thread.
 class StreamDecoder {
  public:
-  // Appends the text that `bytes` completes to `out`.
+  // Appends to `out` the text that `bytes` completes.
   void Append(std::string_view bytes, std::string& out);
-  // Ends the stream: what is held back comes out as U+FFFD. The decoder is then as new.
+  // Ends the stream: bytes held back become U+FFFD. Resets the decoder.
   void Finish(std::string& out);
 
   size_t held_back() const { return held_.size(); }

@@ -22,7 +22,7 @@
 namespace stablelm {
 namespace {
 
-// The real file has 2.2 MB; this bounds what a hostile one can make us allocate.
+// The real file has 2.2 MB. Bounds the memory that a hostile file can make us allocate.
 constexpr size_t kMaxFileBytes = size_t{256} << 20;
 
 // Bytes that occur in valid UTF-8.
@@ -44,7 +44,7 @@ std::array<int32_t, 256> FindByteIds(const Vocabulary& vocabulary) {
   return ids;
 }
 
-// The replacements of transformers' clean_up_tokenization, in its order.
+// Applies the replacements of transformers' clean_up_tokenization, in the same order.
 std::string CleanUpSpaces(std::string text) {
   constexpr std::pair<std::string_view, std::string_view> kRules[] = {
       {" .", "."},     {" ?", "?"},   {" !", "!"},   {" ,", ","},     {" ' ", "'"},
@@ -114,8 +114,8 @@ struct Tokenizer::Body {
   AddedTokenMatcher normalized_matcher;
 };
 
-// The steps of encoding, each a loop over what the one before left as text. `offset` arguments are the place of a view
-// in the text as given; kOffsets = false leaves all of them unused.
+// The encoding steps. Each loops over the text that the previous step left and calls the next one. kOffsets = false
+// leaves `offsets` unused.
 struct Encoder::State {
   explicit State(Tokenizer t) : tokenizer(std::move(t)), body(*tokenizer.body_) {}
 
@@ -179,11 +179,11 @@ struct Encoder::State {
     }
   }
 
-  // From ranges of the normalised text to ranges of the original, by `edits`. A range of the text is looked up from the
-  // edits before it, so the cost is the logarithm of their number.
+  // Maps ranges of the normalized text to ranges of the original through `edits`. A binary search finds the edit of
+  // each range, so a range costs O(log edits).
   void MapBack(std::span<ByteRange> ranges) const {
     for (ByteRange& range : ranges) {
-      // The last edit that begins at or before the place; the place lies in it or at a fixed distance behind it.
+      // The last edit that begins at or before the offset. The offset lies inside it, or a fixed distance after it.
       const auto edit_before = [&](size_t place) {
         return std::upper_bound(edits.begin(), edits.end(), place,
                                 [](size_t p, const NfcEdit& e) { return p < e.normalized_begin; });
@@ -193,7 +193,7 @@ struct Encoder::State {
         range.begin =
             range.begin < e->normalized_end ? e->original_begin : e->original_end + (range.begin - e->normalized_end);
       }
-      // An end is just behind its last byte.
+      // range.end is one past the last byte, so look up the last byte.
       if (auto e = edit_before(range.end - 1); e != edits.begin()) {
         --e;
         range.end =
@@ -216,7 +216,7 @@ struct Encoder::State {
     if (done < text.size()) EncodeText<kOffsets>(text, done, ids, offsets);
   }
 
-  // Pieces of text[begin, end of text).
+  // Splits text[begin, text.size()) into pieces and encodes each.
   template <bool kOffsets>
   void EncodeText(std::string_view text, size_t begin, std::vector<int32_t>& ids, std::vector<ByteRange>* offsets) {
     while (begin < text.size()) {
@@ -281,7 +281,7 @@ Tokenizer::Tokenizer(TokenizerSpec spec, TokenizerOptions options)
     : body_(std::make_shared<const Body>(std::move(spec), std::move(options))) {}
 
 Tokenizer Tokenizer::FromFile(const std::filesystem::path& tokenizer_json, TokenizerOptions options) {
-  // A copy, not a map: a file that is cut while it is read must not end the process.
+  // Read, not mapped: a file that is truncated during reading must not kill the process (SIGBUS).
   const std::string json = ReadTextFile(tokenizer_json, kMaxFileBytes);
   return FromJson(json, tokenizer_json.string(), std::move(options));
 }
@@ -343,8 +343,8 @@ std::string Tokenizer::DecodeBytes(std::span<const int32_t> ids, bool skip_speci
     body_->CheckId(id);
     if (body_->HasText(id)) total += vocabulary.Bytes(id).size();
   }
-  // Most tokens are short: a copy of a fixed length, of which the next one overwrites what is too much, costs less than
-  // one of the right length.
+  // Most tokens are short, so a copy of fixed length is faster than one of exact length. Always copy kStep bytes; the
+  // next token overwrites the excess.
   constexpr size_t kStep = Vocabulary::kReadable;
   std::string out(total + kStep, '\0');
   char* to = out.data();

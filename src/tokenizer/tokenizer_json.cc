@@ -59,7 +59,7 @@ class Reader {
                  .hint = std::move(hint)});
   }
 
-  // A field that is there and not null. A key that occurs twice: the first counts.
+  // The field's value; nullopt if it is missing or null. The first of duplicate keys counts.
   static std::optional<element> Get(const object& o, std::string_view key) {
     element value;
     if (o.at_key(key).get(value) != simdjson::SUCCESS || value.is_null()) return std::nullopt;
@@ -112,7 +112,7 @@ class Reader {
     return AsString(*type, field + ".type");
   }
 
-  // A part that may be a sequence of one: {"type": "Sequence", LIST: [part]} is read as the part.
+  // Unwraps a Sequence of one: {"type": "Sequence", LIST: [part]} becomes the part.
   std::optional<element> Unwrap(std::optional<element> part, const std::string& field, std::string_view list) const {
     if (!part) return part;
     const object o = AsObject(*part, field);
@@ -149,7 +149,7 @@ class Reader {
     const std::string field = "post_processor";
     const object o = AsObject(*part, field);
     const std::string_view type = TypeOf(o, field);
-    if (type == "ByteLevel") return;  // moves offsets only
+    if (type == "ByteLevel") return;  // affects only offsets
     if (type != "TemplateProcessing") Fail(field, "not supported", Quoted(type), "null or \"ByteLevel\"", kFamilyHint);
     const auto single = Get(o, "single");
     if (!single) Fail(field, "is a template without \"single\"");
@@ -175,7 +175,7 @@ class Reader {
         Fail(field, "not supported", Quoted(AsString(*value, field)), "null");
       }
     }
-    // An unknown token is never needed: every byte that text can hold has a symbol (checked below).
+    // The unknown token is never used: every byte of valid text has a symbol (checked below).
     if (Get(model, "unk_token") && Flag(model, "fuse_unk", "model", false)) {
       Fail("model.fuse_unk", "not supported", "true", "false");
     }
@@ -192,13 +192,13 @@ class Reader {
     return id;
   }
 
-  // Vocabulary and added tokens together are the ids 0 .. n - 1, each once.
+  // Vocabulary and added tokens together must have the ids 0 .. n - 1, each once.
   void ReadTokens(const object& model, const std::optional<element>& added) {
     const auto vocab = Get(model, "vocab");
     if (!vocab) Fail("model.vocab", "missing");
     const object entries = AsObject(*vocab, "model.vocab");
     const array extra = added ? AsArray(*added, "added_tokens") : array();
-    // object::size() saturates at 2^24 - 1, so the entries are counted.
+    // Count the entries: object::size() saturates at 2^24 - 1.
     size_t capacity = 0;
     for ([[maybe_unused]] const auto entry : entries) ++capacity;
     if (added) {
@@ -228,7 +228,7 @@ class Reader {
         std::string_view content;  // in the parser's memory, which outlives spelling_of
         AddedToken token = ReadAddedToken(item, &content);
         const size_t i = static_cast<size_t>(token.id);
-        // A token of the vocabulary keeps its id; others lie above.
+        // An added token that is in the vocabulary must have its id there; other added tokens get new ids.
         if (i < capacity && seen[i] && spelling_of[i] == token.content) {
           if (added_before[i]) Fail("added_tokens", "token " + Quoted(token.content) + " occurs twice");
         } else {

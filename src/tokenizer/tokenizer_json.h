@@ -1,8 +1,8 @@
-// Reading tokenizer.json (huggingface/tokenizers) of the GPT-NeoX kind: byte-level BPE, NFC or no normalization.
+// Reads tokenizer.json (huggingface/tokenizers) of GPT-NeoX models: byte-level BPE, NFC or no normalization.
 //
 // Accepted: model BPE with merges as strings "a b" or pairs ["a", "b"]; normalizer null or NFC; pre-tokenizer and
-// decoder ByteLevel with the built-in regular expression; post-processor null, ByteLevel or a template that adds
-// nothing; each also as a sequence of one. Anything else that would change ids or text is refused by name.
+// decoder ByteLevel with the built-in regular expression; post-processor null, ByteLevel or a template that adds no
+// token; each also as a Sequence of one. Anything else that would change ids or text is an Error that names the field.
 #pragma once
 
 #include <cstdint>
@@ -16,16 +16,16 @@
 
 namespace stablelm {
 
-// Everything that makes a tokenizer, as plain data. Other formats that embed a tokenizer fill the same struct.
+// All data that defines a tokenizer. Readers of other formats that embed a tokenizer fill the same struct.
 struct TokenizerSpec {
-  Vocabulary vocabulary;                 // all ids, added tokens included
-  std::vector<BpeMerge> merges;          // by rank
-  std::vector<AddedToken> added_tokens;  // content as the file writes it
+  Vocabulary vocabulary;                 // all ids, including added tokens
+  std::vector<BpeMerge> merges;          // in order of rank
+  std::vector<AddedToken> added_tokens;  // content as in the file
   bool nfc = true;                       // normalize to NFC before splitting
-  std::vector<std::string> warnings;     // what was ignored, for the user
+  std::vector<std::string> warnings;     // ignored settings, for the user
 };
 
-// Throws Error that names the file (`where`) and the field. No reference to `json` is kept.
+// Throws an Error that names the file (`where`) and the field. Keeps no reference to `json`.
 TokenizerSpec ParseTokenizerJson(std::string_view json, const std::string& where);
 
 }  // namespace stablelm

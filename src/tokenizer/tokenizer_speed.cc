@@ -17,7 +17,7 @@ constexpr size_t kMegabyte = 1000000;
 
 double WallSeconds() { return SecondsBetween({}, Clock::now()); }
 
-// Seconds of each sample, after one that is not counted.
+// Measures the seconds of each sample, after one warm-up.
 class Timer {
  public:
   Timer(uint64_t samples, const BeforeSample& before_sample) : samples_(samples), before_sample_(before_sample) {}
@@ -27,7 +27,7 @@ class Timer {
       before_sample_();
       const double start = now();
       work();
-      if (sample > 0) seconds.push_back(std::max(now() - start, 1e-9));  // the clock may stand still
+      if (sample > 0) seconds.push_back(std::max(now() - start, 1e-9));  // the clock may not have advanced
     }
     return seconds;
   }
@@ -96,7 +96,7 @@ TextSpeed MeasureTexts(const Tokenizer& tokenizer, const TimedTexts& texts, size
   };
   const std::vector<double> decoding = timer.Time(decode, ProcessorSeconds);
   speed.decode = Rate(decoding, decoded);
-  if (texts.texts.size() == 1) return speed;  // nothing to spread
+  if (texts.texts.size() == 1) return speed;  // nothing to parallelize
   const std::vector<std::string_view> views(texts.texts.begin(), texts.texts.end());
   for (size_t n = 1; n <= threads; n *= 2) {
     ThreadPool pool(n);
@@ -111,7 +111,7 @@ TimedTexts TextOfTokens(const Tokenizer& tokenizer) {
   const double size = tokenizer.size();
   std::string bytes;
   for (uint64_t i = 0; bytes.size() < kMegabyte && i < 2 * kMegabyte; ++i) {
-    // The rank of a token is drawn as Zipf's law has it: its logarithm is uniform.
+    // Sample the token's rank by Zipf's law: its logarithm is uniform.
     const auto id = static_cast<int32_t>(std::pow(size, random.Uniform(0, i))) - 1;
     if (!tokenizer.IsSpecial(id)) bytes += tokenizer.TokenBytes(id);
   }

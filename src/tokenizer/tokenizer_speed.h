@@ -1,7 +1,7 @@
-// How fast a tokenizer is: loading, encoding, decoding, texts over threads.
+// Benchmarks of a tokenizer: loading, encoding, decoding, batches on several threads.
 //
-// Work of one thread is timed by the processor time of the process, which other programs disturb less; that of several
-// threads by the clock on the wall. Every sample starts with an empty cache of pieces.
+// Single-threaded work is timed in CPU time of the process, which other programs disturb less; multi-threaded work in
+// wall-clock time. Every sample starts with an empty piece cache.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,11 @@
 
 namespace stablelm {
 
-// Texts that are encoded one after another.
+// Texts that the benchmark encodes one after another.
 struct TimedTexts {
   std::string name;
   std::vector<std::string> texts;
-  bool hard = false;  // made to be hard: encoding alone is timed
+  bool hard = false;  // worst-case input: only encoding is timed
 };
 
 struct BatchSpeed {
@@ -27,22 +27,23 @@ struct BatchSpeed {
 };
 struct TextSpeed {
   uint64_t bytes = 0, tokens = 0;
-  std::string sha256;            // of all ids, "1 2 3 \n" for each text
-  Samples encode, with_offsets;  // MB/s; a MB has 10^6 bytes
+  std::string sha256;            // of all ids, written as "1 2 3 \n" for each text
+  Samples encode, with_offsets;  // MB/s; 1 MB = 10^6 bytes
   Samples decode;
-  std::vector<BatchSpeed> batches;  // over 1, 2, 4, ... threads; none for a single text
+  std::vector<BatchSpeed> batches;  // on 1, 2, 4, ... threads; empty for a single text
 };
 
-// Milliseconds of `load`.
+// Time of `load` in milliseconds.
 Samples MeasureLoad(const std::function<void()>& load, uint64_t samples, const BeforeSample& before_sample);
-// Spread over up to `threads` threads.
+// Batches use up to `threads` threads.
 TextSpeed MeasureTexts(const Tokenizer& tokenizer, const TimedTexts& texts, size_t threads, uint64_t samples,
                        const BeforeSample& before_sample);
 
-// A megabyte of the tokenizer's own tokens, those with low ids more often, as merges are learned: always the same.
+// A deterministic text: 1 MB of random tokens of the tokenizer. Low ids are more frequent, because frequent merges are
+// learned first.
 TimedTexts TextOfTokens(const Tokenizer& tokenizer);
-// Long runs of one letter, of spaces, of combining marks and the like, each at a size and at four times that: work near
-// linear keeps its MB/s.
+// Worst-case texts: long runs of one letter, spaces, combining marks and similar, each at one size and at four times
+// that size. MB/s stays the same if the work is near linear.
 std::vector<TimedTexts> HardTexts();
 
 }  // namespace stablelm

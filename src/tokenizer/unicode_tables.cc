@@ -10,7 +10,7 @@
 namespace stablelm {
 namespace {
 
-// Hangul syllables are computed, not listed (Unicode 3.12).
+// Hangul syllables are composed arithmetically (Unicode 3.12).
 constexpr char32_t kLBase = 0x1100, kVBase = 0x1161, kTBase = 0x11A7, kSBase = 0xAC00;
 constexpr char32_t kLCount = 19, kVCount = 21, kTCount = 28, kSCount = kLCount * kVCount * kTCount;
 
@@ -29,7 +29,7 @@ UnicodeTables::Class Classify(char32_t c, const utf8proc_property_t& p) {
   return UnicodeTables::kOther;
 }
 
-// Whether NFC leaves c alone: false for singletons and composition exclusions.
+// Whether NFC leaves c unchanged: false for singletons and composition exclusions.
 bool ComposesBack(char32_t c, const std::vector<char32_t>& decomposition) {
   std::array<utf8proc_int32_t, 16> buffer{};
   std::transform(decomposition.begin(), decomposition.end(), buffer.begin(),
@@ -55,9 +55,9 @@ UnicodeTables::UnicodeTables() : entries_(kTableSize) {
     if (!IsHangulSyllable(c) && HasCanonicalDecomposition(p)) decomposable.push_back(c);
   }
 
-  // Primary composites (Unicode 3.11, D114). utf8proc gives full decompositions d1 ... dn; the mapping in the Unicode
-  // data is (composite of d1 ... dn-1, dn), for only the first of a mapping decomposes further. So composites are found
-  // in order of n.
+  // Primary composites (Unicode 3.11, D114). utf8proc gives full decompositions d1 ... dn. The mapping in the Unicode
+  // data is (composite of d1 ... dn-1, dn), because only the first code point of a mapping decomposes further. So find
+  // the composites in order of n.
   std::vector<std::pair<size_t, char32_t>> by_length;
   std::vector<char32_t> full;
   size_t longest = 0;
@@ -82,7 +82,7 @@ UnicodeTables::UnicodeTables() : entries_(kTableSize) {
     std::sort(composites_.begin(), composites_.end());
   }
 
-  // NFC quick check "no": decomposes and does not come back. "Maybe": the second of a pair that composes.
+  // NFC quick check "no": decomposes and does not compose back. "Maybe": the second code point of a pair that composes.
   std::vector<bool> is_composite(kTableSize);
   for (const auto& [key, composite] : composites_) {
     is_composite[composite] = true;
@@ -102,7 +102,7 @@ void UnicodeTables::Decompose(char32_t c, std::vector<char32_t>& out) {
     out.push_back(c);
     return;
   }
-  // The longest canonical decomposition has 4 code points; utf8proc returns the length that it would need.
+  // The longest canonical decomposition has 4 code points; utf8proc returns the required length.
   std::array<utf8proc_int32_t, 16> buffer{};
   int boundary_state = 0;
   const utf8proc_ssize_t n = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), buffer.data(), buffer.size(),

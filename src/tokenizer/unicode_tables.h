@@ -1,7 +1,7 @@
-// What the tokenizer must know of every code point, from utf8proc's data: the class that the pre-tokenizer splits by,
-// whether NFC may change it, its combining class, its canonical decomposition, and which pairs compose.
+// Unicode properties that the tokenizer needs, from utf8proc's data: the class that the pre-tokenizer splits by,
+// whether NFC may change a code point, combining class, canonical decomposition, and canonical composition.
 //
-// utf8proc's own NFC is not used: its canonical ordering is quadratic in the length of a run of marks.
+// We do not use utf8proc's own NFC: its canonical ordering is quadratic in the length of a run of marks.
 #pragma once
 
 #include <cstddef>
@@ -12,10 +12,10 @@
 
 namespace stablelm {
 
-// "15.0.0": the Unicode version of the tables in use.
+// Unicode version of the tables, "15.0.0".
 std::string UnicodeVersion();
 
-// Immutable after construction (about 2 ms); safe to share between threads.
+// Immutable after construction (about 2 ms); thread-safe.
 class UnicodeTables {
  public:
   enum Class : uint8_t {
@@ -28,14 +28,14 @@ class UnicodeTables {
   UnicodeTables();
 
   Class ClassOf(char32_t c) const { return static_cast<Class>(Entry(c) & kClassMask); }
-  // False: a starter (combining class 0) that NFC leaves as it is and that never composes with what stands before it.
-  // Text without any code point for which this is true is in NFC.
+  // False: a starter (combining class 0) that NFC does not change and that never composes with a preceding code point.
+  // Text is in NFC if this is false for all its code points.
   bool NfcMayChange(char32_t c) const { return (Entry(c) & kNfcBit) != 0; }
 
   static uint8_t CombiningClass(char32_t c);
-  // Appends the full canonical decomposition (c itself when it has none). Not reordered.
+  // Appends the full canonical decomposition (c itself if it has none), without reordering.
   static void Decompose(char32_t c, std::vector<char32_t>& out);
-  // The primary composite of the pair, Hangul included; 0 when there is none.
+  // The primary composite of the pair, including Hangul; 0 if there is none.
   char32_t Compose(char32_t first, char32_t second) const;
 
   static bool IsSpace(char32_t c);  // White_Space
@@ -45,7 +45,7 @@ class UnicodeTables {
  private:
   static constexpr uint8_t kClassMask = 3;
   static constexpr uint8_t kNfcBit = 4;
-  // Above this code point nothing is a letter, a number or a space, and nothing is touched by NFC (the test checks it).
+  // From this code point on there are no letters, numbers or spaces, and NFC changes nothing (a test checks this).
   static constexpr char32_t kTableSize = 0x34000;
 
   uint8_t Entry(char32_t c) const { return c < kTableSize ? entries_[c] : uint8_t{kOther}; }

@@ -1,4 +1,4 @@
-// Decoding of text that was validated before: no checks.
+// Unchecked decoding of UTF-8 that was already validated.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,7 @@
 
 namespace stablelm {
 
-// The code point whose first byte is at p; *bytes gets its length (1 to 4).
+// Decodes the code point at p. Sets *bytes to its length (1 to 4).
 inline char32_t DecodeValidUtf8(const char* p, size_t* bytes) {
   const auto byte = [p](size_t i) { return static_cast<char32_t>(static_cast<uint8_t>(p[i])); };
   const char32_t lead = byte(0);

@@ -31,7 +31,7 @@ TEST(DType, BF16RoundTripOfEveryCode) {
   }
 }
 
-// Halfway between each two neighbouring positive codes the even one wins; a hair beyond, the nearer one.
+// Halfway between two neighbouring positive values rounds to even; one step beyond, to the nearer one.
 TEST(DType, F16RoundsToNearestEven) {
   for (uint16_t bits = 0; bits < 0x7BFF; ++bits) {
     const float low = ToFloat(F16{bits}), high = ToFloat(F16{static_cast<uint16_t>(bits + 1)});

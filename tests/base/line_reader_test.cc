@@ -1,4 +1,4 @@
-// The lines of a file: whatever its line ends, and however long.
+// Lines of a file with any line ends and of any length.
 #include "base/line_reader.h"
 
 #include <fcntl.h>
@@ -51,12 +51,12 @@ TEST_F(LineReaderTest, LinesThatAreNotBlank) {
   EXPECT_EQ(Lines(""), (std::vector<Line>{}));
   EXPECT_EQ(Lines("\n \t\r\n\n"), (std::vector<Line>{}));
   EXPECT_EQ(Lines("a\nb\n"), (std::vector<Line>{{1, "a"}, {2, "b"}}));
-  EXPECT_EQ(Lines("a\n\n  \nb"), (std::vector<Line>{{1, "a"}, {4, "b"}}));  // no line end at the end
+  EXPECT_EQ(Lines("a\n\n  \nb"), (std::vector<Line>{{1, "a"}, {4, "b"}}));  // no newline at the end
   EXPECT_EQ(Lines("a\r\nb\r\n"), (std::vector<Line>{{1, "a\r"}, {2, "b\r"}}));
   EXPECT_EQ(Lines(std::string("a\0b\nc", 5)), (std::vector<Line>{{1, std::string("a\0b", 3)}, {2, "c"}}));
 }
 
-// Around the size of the pieces in which it is read (256 KiB).
+// Line lengths around the read buffer size (256 KiB).
 TEST_F(LineReaderTest, LinesOverManyPieces) {
   for (const size_t length : {size_t{262142}, size_t{262143}, size_t{262144}, size_t{262145}, size_t{900000}}) {
     const std::string x(length, 'x');
@@ -68,7 +68,7 @@ TEST_F(LineReaderTest, ALineThatIsTooLongIsSaidToBeAndTheRestIsThere) {
   const std::string x(LineReader::kMostLineBytes + 1, 'x');
   EXPECT_EQ(Lines("a\n" + x + "\nb\n"), (std::vector<Line>{{1, "a"}, {2, "too long"}, {3, "b"}}));
   EXPECT_EQ(Lines("a\n" + x + x.substr(0, 1000000)), (std::vector<Line>{{1, "a"}, {2, "too long"}}));
-  EXPECT_EQ(Lines(x.substr(1) + "\nb"), (std::vector<Line>{{1, x.substr(1)}, {2, "b"}}));  // just not
+  EXPECT_EQ(Lines(x.substr(1) + "\nb"), (std::vector<Line>{{1, x.substr(1)}, {2, "b"}}));  // exactly at the limit
 }
 
 TEST_F(LineReaderTest, RefusesWhatIsNoFile) {
@@ -80,7 +80,7 @@ TEST_F(LineReaderTest, RefusesWhatIsNoFile) {
   EXPECT_NO_THROW(RequireRegularFile(Write(""), "a file"));
 }
 
-// A pipe gives its lines as they come, and cannot go back.
+// A pipe gives its lines as they arrive and cannot rewind.
 TEST_F(LineReaderTest, ReadsAPipeOnce) {
   const fs::path path = temp_.path() / "pipe";
   ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);

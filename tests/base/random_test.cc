@@ -5,7 +5,7 @@
 namespace stablelm {
 namespace {
 
-// Known answers of Random123 (kat_vectors, philox4x32 10).
+// Known-answer tests of Random123 (kat_vectors, philox4x32 10).
 TEST(Philox, KnownAnswers) {
   const auto zero = Philox(0).Block(0, 0);
   EXPECT_EQ(zero, (std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));

@@ -38,12 +38,12 @@ TEST(ThreadPool, EveryIndexOnceInEveryForm) {
   }
 }
 
-// Threads sleep after some microseconds without work, and so does the caller while others work.
+// Threads sleep after some microseconds without work; so does the caller while it waits for others.
 TEST(ThreadPool, SleepersWake) {
   ThreadPool pool(3);
   std::atomic<int> n{0};
   for (int round = 0; round < 300; ++round) {
-    // Around the time after which a waiting thread sleeps.
+    // Delays around the time after which a waiting thread sleeps.
     std::this_thread::sleep_for(std::chrono::microseconds(round % 3 * 60));
     pool.RunOnAll([&](size_t worker) {
       if (worker == 1 + static_cast<size_t>(round) % 2) std::this_thread::sleep_for(std::chrono::microseconds(round));

@@ -1,4 +1,4 @@
-// The text of the Error that a call throws, "" when it throws none.
+// The text of the Error that a call throws; "" if it throws none.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// The golden model folders through our readers, against what PyTorch and safetensors read from the same files
+// Compares the golden model folders, as our readers read them, with PyTorch and safetensors
 // (data/golden_tensors.json, made by scripts/make_tensor_digests.py).
 #include <gtest/gtest.h>
 

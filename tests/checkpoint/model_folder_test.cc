@@ -1,4 +1,4 @@
-// Opening folders as users have them: complete, incomplete, of the wrong kind, in the hub's cache.
+// Opens folders as users have them: complete, incomplete, of the wrong kind, in the hub cache.
 #include "checkpoint/model_folder.h"
 
 #include <gmock/gmock.h>
@@ -31,7 +31,7 @@ class ModelFolderTest : public testing::Test {
   ModelFolderTest() : model_(temp_.path() / "model") { WriteTinyModel(model_); }
 
   void Weights(const std::vector<TinyTensor>& tensors) { WriteTinySafetensors(model_ / "model.safetensors", tensors); }
-  // Two shards and their index, then `damage` on the index.
+  // Writes two shards and their index, modified by `damage`.
   void Shards(const std::function<void(nlohmann::json&)>& damage = [](nlohmann::json&) {}) {
     fs::remove(model_ / "model.safetensors");
     const auto all = TinyTensors(TinyConfig());
@@ -228,7 +228,7 @@ TEST(ShardIndexTest, Broken) {
   }
 }
 
-// ---- the hub's cache ----
+// ---- hub cache ----
 
 TEST(HubIdTest, Forms) {
   EXPECT_EQ(ParseHubId("stabilityai/stablelm-base-alpha-3b")->name, "stablelm-base-alpha-3b");
@@ -294,7 +294,7 @@ TEST_F(HubCacheTest, CaseOfTheNameDoesNotMatter) {
 TEST_F(HubCacheTest, Revisions) {
   const std::string other(40, 'd');
   WriteTinyModel(Snapshot(kCommit));
-  EXPECT_EQ(Refusal("stabilityai/tiny"), "");  // no refs, but one snapshot only
+  EXPECT_EQ(Refusal("stabilityai/tiny"), "");  // no refs, but a single snapshot
   WriteTinyModel(Snapshot(other));
   EXPECT_THAT(Refusal("stabilityai/tiny"), AllOf(HasSubstr("\"main\" is not in the cache"), HasSubstr(kCommit)));
   EXPECT_EQ(ModelSource::Open("stabilityai/tiny@" + other)->path(), Snapshot(other));

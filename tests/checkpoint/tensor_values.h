@@ -1,4 +1,4 @@
-// The values of stored tensors, for tests of every floor that reads models.
+// Reads the values of stored tensors, for tests of all floors that read models.
 #pragma once
 
 #include <cstring>

@@ -1,4 +1,4 @@
-// A model of a few hundred numbers as a Hugging Face folder, made and then damaged by the tests.
+// A model of a few hundred parameters as a Hugging Face folder, which tests write and then damage.
 #pragma once
 
 #include <cstring>
@@ -31,7 +31,7 @@ struct TinyTensor {
   std::string name;
   DType dtype = DType::kF32;
   Shape shape;
-  std::vector<float> values;  // rounded to dtype when written; empty: 1, 2, 3, ... over 16
+  std::vector<float> values;  // rounded to dtype when written; empty: TinyValue(0), TinyValue(1), ...
 };
 
 inline std::vector<TinyTensor> TinyTensors(const ModelConfig& config, DType dtype = DType::kF32) {

@@ -1,4 +1,4 @@
-// Expected values were taken from huggingface/tokenizers 0.23.3 with the same tokens.
+// Expected values come from huggingface/tokenizers 0.23.3 with the same tokens.
 #include "tokenizer/added_tokens.h"
 
 #include <gmock/gmock.h>
@@ -50,7 +50,7 @@ TEST(AddedTokens, SpecialStringsArePassedOverInPlainText) {
   special.special = true;
   const AddedTokenMatcher matcher({special, Make(2, "><"), Make(3, "s>x")});
   EXPECT_THAT(FindAll(matcher, "<s><s>x"), ElementsAre("1:0-3", "1:3-6"));
-  // Tokens inside a string that was passed over are not looked for.
+  // Tokens inside the string of a skipped token are not matched.
   EXPECT_THAT(FindAll(matcher, "<s><s>x", false), ElementsAre());
   EXPECT_THAT(FindAll(matcher, "s>x><", false), ElementsAre("3:0-3", "2:3-5"));
 }
@@ -79,8 +79,8 @@ TEST(AddedTokens, StripsTakeWhiteSpace) {
   EXPECT_THAT(FindAll(matcher, "<l>"), ElementsAre("1:0-3"));
 }
 
-// A token of white space behind one that took it is found all the same, and the walk goes on behind it: so does the
-// original.
+// A white-space token is also matched when the token before it already included that white space; the search continues
+// after it, as in huggingface/tokenizers.
 TEST(AddedTokens, WhiteSpaceTakenTwice) {
   AddedToken right = Make(2, "<r>");
   right.rstrip = true;
@@ -92,7 +92,7 @@ TEST(AddedTokens, WhiteSpaceThatTakesWhiteSpaceIsLinear) {
   AddedToken right = Make(1, "  ");
   right.rstrip = true;
   const AddedTokenMatcher matcher({right});
-  const std::string text(1 << 21, ' ');  // walked anew for each match this would be 10^12 steps
+  const std::string text(1 << 21, ' ');  // scanning the run for each match would take 10^12 steps
   AddedTokenMatcher::Finder finder(matcher, text, true);
   size_t matches = 0;
   while (const auto m = finder.Next()) {

@@ -18,7 +18,7 @@ std::array<int32_t, 256> Bytes() {
   return ids;
 }
 
-// The definition: lowest rank first, leftmost of equals, one at a time.
+// Reference: merges one pair at a time, lowest rank first, the leftmost of equals.
 std::vector<int32_t> Slow(const std::vector<BpeMerge>& merges, std::string_view piece) {
   std::map<std::pair<int32_t, int32_t>, size_t> ranks;
   for (size_t r = 0; r < merges.size(); ++r) ranks[{merges[r].left, merges[r].right}] = r;
@@ -46,7 +46,7 @@ std::vector<int32_t> Encode(const Bpe& bpe, std::string_view piece) {
   return out;
 }
 
-// Random merges over the alphabet a to d, each of two tokens that exist.
+// Random merges over the alphabet a to d, each of two existing tokens.
 std::vector<BpeMerge> RandomMerges(TestRandom& random, size_t count) {
   std::vector<int32_t> tokens = {'a', 'b', 'c', 'd'};
   std::map<std::pair<int32_t, int32_t>, bool> used;
@@ -66,7 +66,7 @@ TEST(Bpe, EqualsTheDefinitionForShortAndLongPieces) {
   for (int round = 0; round < 60; ++round) {
     const std::vector<BpeMerge> merges = RandomMerges(random, 1 + random.Below(60));
     const Bpe bpe(Bytes(), merges);
-    // Around the border between the two bodies and far beyond it.
+    // Sizes around the boundary between the two implementations, and well beyond it.
     for (const size_t size :
          std::initializer_list<size_t>{0, 1, 2, 3, 7, 15, 16, 31, 32, 33, 47, 48, 49, 64, 65, 200}) {
       std::string piece;
@@ -84,7 +84,7 @@ TEST(Bpe, LeftmostOfEqualRanks) {
 }
 
 TEST(Bpe, AWholePieceThatIsATokenIsStillMerged) {
-  // "abc" is a token, but only a + bc makes it, and a + b comes first.
+  // "abc" is a token, but only a + bc merges to it, and a + b merges first.
   const Bpe bpe(Bytes(), std::vector<BpeMerge>{{'a', 'b', 256}, {'b', 'c', 257}, {'a', 257, 258}});
   EXPECT_EQ(Encode(bpe, "abc"), (std::vector<int32_t>{256, 'c'}));
 }

@@ -22,7 +22,7 @@ std::string Nfc(std::string_view text) {
   return out;
 }
 
-// utf8proc's own composition: right, but quadratic for long runs of marks.
+// utf8proc's own NFC: correct, but quadratic for long runs of marks.
 std::string OtherNfc(const std::string& text) {
   utf8proc_uint8_t* result = nullptr;
   const utf8proc_ssize_t n =
@@ -82,7 +82,7 @@ TEST(Nfc, EveryCodePointAlone) {
   }
 }
 
-// Each decomposable code point, decomposed, with marks before and behind: composes as utf8proc composes.
+// Every decomposable code point, decomposed, with marks before and after it: composes as in utf8proc.
 TEST(Nfc, EveryDecompositionComposesBack) {
   for (char32_t c = 0; c < 0x30000; ++c) {
     if (c >= 0xD800 && c <= 0xDFFF) continue;

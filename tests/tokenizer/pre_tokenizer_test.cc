@@ -58,11 +58,11 @@ TEST(PreTokenizer, RunsOfWhiteSpaceGiveBackTheirLast) {
 TEST(PreTokenizer, ClassesOfLettersNumbersAndTheRest) {
   EXPECT_THAT(Split("ab12,;cd"), ElementsAre("ab", "12", ",;", "cd"));
   EXPECT_THAT(Split(" \xC2\xBD\xE2\x85\xA7 x"), ElementsAre(" \xC2\xBD\xE2\x85\xA7", " x"));  // one half, Roman eight
-  EXPECT_THAT(Split("q\xCC\x81"), ElementsAre("q", "\xCC\x81"));                              // a mark is no letter
+  EXPECT_THAT(Split("q\xCC\x81"), ElementsAre("q", "\xCC\x81"));                              // a mark is not a letter
   EXPECT_THAT(Split("a\xE2\x80\x8B b"), ElementsAre("a", "\xE2\x80\x8B", " b"));              // zero width space
 }
 
-// The regular expression, alternative by alternative, as the specification reads it.
+// Reference: the regular expression, alternative by alternative.
 size_t SlowPieceEnd(const std::vector<uint8_t>& k, const std::u32string& t, size_t p) {
   const size_t n = t.size();
   for (const char32_t* c : {U"'s", U"'t", U"'re", U"'ve", U"'m", U"'ll", U"'d"}) {

@@ -1,5 +1,5 @@
-// StableLM's own tokenizer.json, which is not part of this repository: STABLELM_SHARED names the folder that has it as
-// tokenizer/tokenizer.json.
+// Tests with StableLM's tokenizer.json, which is not in this repository. STABLELM_SHARED names the folder that contains
+// it as tokenizer/tokenizer.json.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -55,7 +55,7 @@ TEST_F(RealTokenizer, Vectors) {
   }
 }
 
-// The check text by which llama.cpp's converter tells tokenizers apart, and its hash for GPT-NeoX.
+// The text with which llama.cpp's converter identifies tokenizers, and its hash for GPT-NeoX.
 TEST_F(RealTokenizer, FingerprintOfTheCheckText) {
   const std::string text =
       "\n \n\n \n\n\n \t \t\t \t\n  \n   \n    \n     \n🚀 (normal) 😶‍🌫️ (multiple emojis concatenated) "

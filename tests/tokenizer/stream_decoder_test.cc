@@ -29,14 +29,14 @@ TEST(StreamDecoder, HoldsBackOnlyWhatMayBecomeACharacter) {
   EXPECT_EQ(out,
             "a\xF0\x9F\x98\x80"
             "b\xEF\xBF\xBD");
-  decoder.Append("\xBD", out);  // as new: this is no continuation of what was finished
+  decoder.Append("\xBD", out);  // reset: not a continuation of the finished stream
   EXPECT_EQ(out,
             "a\xF0\x9F\x98\x80"
             "b\xEF\xBF\xBD\xEF\xBF\xBD");
 }
 
 TEST(StreamDecoder, SecondByteLimits) {
-  // What can no longer become a character comes out at once.
+  // Bytes that can no longer become a character are output at once.
   for (const char* bytes : {"\xE0\x80", "\xED\xA0", "\xF0\x80", "\xF4\x90", "\xC0", "\xF5", "\x80"}) {
     StreamDecoder decoder;
     std::string out;

@@ -1,4 +1,4 @@
-// What the tokenizer's tests share: the vectors made by scripts/make_test_tokenizer.py, random text, small files.
+// Shared by the tokenizer's tests: the vectors of scripts/make_test_tokenizer.py, random text, small files.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ inline nlohmann::json ReadJson(const std::filesystem::path& path) {
   return nlohmann::json::parse(file);
 }
 
-// A sequence of random numbers for tests: the seed is the test's own, so every run is the same.
+// A sequence of random numbers for tests. Each test fixes its seed, so runs are repeatable.
 class TestRandom {
  public:
   explicit TestRandom(uint64_t seed) : philox_(seed) {}
@@ -36,7 +36,7 @@ class TestRandom {
   uint64_t count_ = 0;
 };
 
-// Text in which every step of the tokenizer has something to do: spaces, apostrophes, marks, Hangul, special strings.
+// Random text that exercises every step of the tokenizer: spaces, apostrophes, marks, Hangul, special strings.
 inline std::string RandomText(TestRandom& random, size_t max_parts) {
   static constexpr std::string_view kParts[] = {"a",
                                                 "b",
@@ -87,7 +87,7 @@ inline std::string RandomText(TestRandom& random, size_t max_parts) {
   std::string text;
   for (size_t n = random.Below(max_parts + 1); n > 0; --n) {
     if (random.Below(20) == 0) {
-      // Any code point but a surrogate.
+      // Any code point except surrogates.
       char32_t c = static_cast<char32_t>(random.Below(random.Below(2) == 0 ? 0x3000 : 0x110000));
       if (c >= 0xD800 && c <= 0xDFFF) c = 0xFFFD;
       utf8::Append(c, text);
@@ -98,7 +98,7 @@ inline std::string RandomText(TestRandom& random, size_t max_parts) {
   return text;
 }
 
-// A tokenizer.json with all byte symbols (ids 0 to 242) and these merges; tests change fields of it.
+// A tokenizer.json with all byte symbols (ids 0 to 242) and `merges`; tests modify its fields.
 inline nlohmann::json SmallTokenizerJson(const std::vector<std::pair<std::string, std::string>>& merges = {}) {
   nlohmann::json vocab = nlohmann::json::object();
   int id = 0;

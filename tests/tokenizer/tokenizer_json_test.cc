@@ -1,4 +1,4 @@
-// What is accepted and what is refused of a tokenizer.json, by name.
+// Which tokenizer.json files are accepted and which are refused; errors name the field.
 #include "tokenizer/tokenizer_json.h"
 
 #include <gmock/gmock.h>
@@ -27,7 +27,7 @@ std::string ErrorOf(const std::string& text) {
 }
 std::string ErrorOf(const json& j) { return ErrorOf(j.dump()); }
 
-// The small file with one change.
+// The error for the small file with one changed field.
 std::string ErrorWith(const std::string& pointer, const json& value) {
   json j = SmallTokenizerJson({{"a", "b"}});
   j[json::json_pointer(pointer)] = value;
@@ -89,7 +89,7 @@ TEST(TokenizerJson, MergesAsPairsGiveTheSame) {
 }
 
 TEST(TokenizerJson, EscapesInKeys) {
-  // The quote, the backslash and U+0120 arrive as escapes; surrogate pairs make one code point.
+  // The quote, the backslash and U+0120 are escaped in the file; a surrogate pair is one code point.
   json j = SmallTokenizerJson({{"\"", "\\"}, {"\xC4\xA0", "a"}});
   j["added_tokens"].push_back({{"id", 245}, {"content", "\xF0\x9F\x98\x80"}});
   const std::string text = j.dump(-1, ' ', true);
@@ -192,7 +192,7 @@ TEST(TokenizerJson, EveryByteHasAToken) {
 TEST(TokenizerJson, AddedTokens) {
   const auto with = [](const json& tokens) { return ErrorWith("/added_tokens", tokens); };
   EXPECT_EQ(with({{{"id", 244}, {"content", "<x>"}}}), "accepted");
-  EXPECT_EQ(with({{{"id", 243}, {"content", "ab"}}}), "accepted");  // the vocabulary's own id
+  EXPECT_EQ(with({{{"id", 243}, {"content", "ab"}}}), "accepted");  // the token's id in the vocabulary
   EXPECT_THAT(with({{{"id", 244}, {"content", "ab"}}}), HasSubstr("occurs twice"));
   EXPECT_THAT(with({{{"id", 243}, {"content", "<x>"}}}), HasSubstr("two tokens have the id 243"));
   EXPECT_THAT(with({{{"id", 245}, {"content", "<x>"}}}), HasSubstr("leaves a gap"));

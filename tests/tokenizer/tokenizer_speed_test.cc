@@ -1,4 +1,4 @@
-// Not how fast the tokenizer is, but what is timed and that a measurement can be ended.
+// Tests what is timed and that a measurement can be stopped, not the speed itself.
 #include "tokenizer/tokenizer_speed.h"
 
 #include <gtest/gtest.h>
@@ -20,7 +20,7 @@ TEST(TokenizerSpeed, TimesEveryKindOfWork) {
   EXPECT_GT(speed.decode.median, 0);
   ASSERT_EQ(speed.batches.size(), 2u);
   EXPECT_EQ(speed.batches[1].threads, 2u);
-  EXPECT_EQ(calls, 5 * 2);  // encode, offsets, decode, two batches; each with one sample that warms up
+  EXPECT_EQ(calls, 5 * 2);  // encode, offsets, decode, two batches; each with one warm-up
 }
 
 TEST(TokenizerSpeed, ASampleThatThrowsEndsTheMeasurement) {

@@ -1,4 +1,4 @@
-// The whole tokenizer against what huggingface/tokenizers says of our own small file (scripts/make_test_tokenizer.py).
+// The whole tokenizer against huggingface/tokenizers, on our own small file (scripts/make_test_tokenizer.py).
 #include "tokenizer/tokenizer.h"
 
 #include <gmock/gmock.h>
@@ -36,7 +36,7 @@ class TokenizerTest : public testing::Test {
 TEST_F(TokenizerTest, Vectors) {
   const nlohmann::json vectors = ReadJson(TestData("vectors.json"));
   ASSERT_GT(vectors.size(), 400u);
-  Encoder encoder(tokenizer);  // one for all: what it remembers may not change what follows
+  Encoder encoder(tokenizer);  // shared by all texts: its cache must not change results
   for (const nlohmann::json& v : vectors) {
     const std::string name = v.at("name"), text = v.at("text");
     const Ids ids = v.at("ids"), plain = v.at("ids_plain");
@@ -52,7 +52,7 @@ TEST_F(TokenizerTest, Vectors) {
   }
 }
 
-// The library's ranges count code points and cover a whole one when a token holds a part of it.
+// The library's ranges count code points. A token with a part of a code point gets the whole code point.
 TEST_F(TokenizerTest, OffsetsAgreeWhereNothingIsNormalized) {
   size_t compared = 0;
   for (const nlohmann::json& v : ReadJson(TestData("vectors.json"))) {
@@ -78,7 +78,7 @@ TEST_F(TokenizerTest, OffsetsAgreeWhereNothingIsNormalized) {
 }
 
 TEST_F(TokenizerTest, OffsetsOfNormalizedText) {
-  // e + acute, then the ohm sign that becomes an omega of another length.
+  // e + acute, then an ohm sign, which becomes an omega of a different length.
   const std::string text = "ab e\xCC\x81 \xE2\x84\xA6z";
   const Encoding encoding = tokenizer.EncodeWithOffsets(text);
   std::vector<bool> covered(text.size());
@@ -91,7 +91,7 @@ TEST_F(TokenizerTest, OffsetsOfNormalizedText) {
     if (bytes == "z") {
       EXPECT_EQ(encoding.offsets[i], (ByteRange{10, 11}));
     }
-    // A token with a byte of the composed letter has the whole of what it was composed from.
+    // A token with a byte of the composed letter gets the whole range of its decomposed form.
     if (bytes.find('\xA9') != std::string_view::npos && begin < 6) {
       EXPECT_LE(begin, 3u);
       EXPECT_EQ(end, 6u);
@@ -147,7 +147,7 @@ TEST_F(TokenizerTest, StreamEqualsOneShotOnRandomIds) {
   for (int i = 0; i < 5000; ++i) {
     Ids ids;
     for (size_t n = random.Below(30); n > 0; --n) {
-      // Mostly single bytes: sequences that are cut, overlong or out of order.
+      // Mostly single bytes: truncated, overlong or disordered sequences.
       ids.push_back(
           static_cast<int32_t>(random.Below(random.Below(3) == 0 ? static_cast<size_t>(tokenizer.size()) : 245)));
     }
@@ -312,7 +312,7 @@ TEST_F(TokenizerTest, Summary) {
   EXPECT_EQ(TokenizerUnicodeVersion(), UnicodeVersion());
 }
 
-// Inputs at which a careless tokenizer takes minutes. Here they must only come through; bench/ times them.
+// Inputs that take a careless tokenizer minutes. This test only checks that they finish; bench/ times them.
 TEST_F(TokenizerTest, LongInputs) {
   const size_t n = 1 << 20;
   const std::string letters(n, 'a'), spaces(n, ' ');
@@ -335,7 +335,7 @@ TEST_F(TokenizerTest, WithoutNormalizer) {
   EXPECT_FALSE(raw.Summary().nfc);
 }
 
-// A normalized added token is looked for as NFC writes it, whichever way the file or the text does.
+// A normalized added token is matched in NFC, whatever form the file or the text uses.
 TEST(Tokenizer, NormalizedAddedTokenWithMarks) {
   nlohmann::json j = SmallTokenizerJson();
   j["added_tokens"].push_back({{"id", 243}, {"content", "e\xCC\x81"}, {"normalized", true}});

@@ -15,7 +15,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// What a model_type that is not ours belongs to, for people who took the wrong repository.
+// Model families by model_type, for the error when a user picked another family's repository.
 struct Relative {
   std::string_view model_type;
   std::string_view family;
@@ -31,7 +31,7 @@ constexpr Relative kRelatives[] = {
     {"mistral", "Mistral: RMS norms, SwiGLU and grouped heads"},
 };
 
-// Keys that do not change what this program computes. Any other unknown key is reported as a warning.
+// Keys that do not affect the computation here. Any other unknown key gets a warning.
 constexpr std::string_view kHarmless[] = {
     "_attn_implementation",
     "_attn_implementation_autoset",
@@ -121,7 +121,7 @@ constexpr std::string_view kHarmless[] = {
     "vocab_size",
 };
 
-// The fields of one object, with errors that name file and field. A null counts as absent, as in transformers.
+// Reads the fields of one object; errors name file and field. null counts as missing, as in transformers.
 class Fields {
  public:
   Fields(const Json& object, std::string where, std::vector<std::string>* warnings)
@@ -223,7 +223,7 @@ void CheckFamily(const Fields& fields) {
   }
 }
 
-// One rotary setting under all the names that transformers has given it; they must agree.
+// One rotary setting under all its names in transformers; the values must agree.
 class Agreed {
  public:
   Agreed(const Fields& fields, const char* meaning) : fields_(fields), meaning_(meaning) {}
@@ -249,7 +249,8 @@ class Agreed {
   std::string name_;
 };
 
-// "rope_type" (or the older "type") of rope_parameters and rope_scaling: only plain rotary embeddings are supported.
+// Checks "rope_type" (or the older "type") of rope_parameters and rope_scaling: only plain rotary embeddings are
+// supported.
 void CheckRopeObject(const Fields& fields, const char* key, const Json& object) {
   if (!object.is_object()) fields.Fail(key, "not an object", Fields::Shown(object), "an object or null");
   for (const auto& [name, value] : object.items()) {

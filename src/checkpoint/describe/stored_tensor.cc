@@ -23,7 +23,7 @@ void GatherTensor(const StoredTensor& tensor, std::span<const std::byte> file, s
   for (;;) {
     std::memcpy(to, first + element * size, size);
     to += size;
-    size_t k = rank;  // advance the last index that has room, like an odometer
+    size_t k = rank;  // increment the index like an odometer
     while (k > 0) {
       --k;
       const auto stride = static_cast<uint64_t>(tensor.strides[k]);

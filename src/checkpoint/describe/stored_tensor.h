@@ -1,6 +1,5 @@
-// Where one tensor lies in a weight file, whatever the format of the file: the common result of the safetensors,
-// PyTorch and GGUF readers. Readers have checked that every byte it names is inside the file and that no product
-// overflows.
+// Location, type and shape of one tensor in a weight file of any format: the common result of the safetensors, PyTorch
+// and GGUF readers. The readers have checked that all its bytes are inside the file and that no product overflows.
 #pragma once
 
 #include <cstdint>
@@ -17,19 +16,19 @@ namespace stablelm {
 struct StoredTensor {
   std::string name;
   std::string stored_as;       // the type's name in the file: "BF16", "HalfStorage"
-  std::optional<DType> dtype;  // empty: a type that the format knows and this program has no use for
+  std::optional<DType> dtype;  // empty: a type of the format that this program does not support
   Shape shape;
-  std::vector<int64_t> strides;  // in elements, one per dimension; empty: C order without gaps
+  std::vector<int64_t> strides;  // in elements, one per dimension; empty: contiguous in C order
   uint64_t offset = 0;           // of the first element, from the start of the file; any alignment
   uint64_t bytes = 0;            // of all elements
 
   bool contiguous() const { return strides.empty(); }
 };
 
-// Copies the elements into C order. `file` is the whole file, `out` has tensor.bytes bytes, dtype is known.
+// Copies the elements to `out` in C order. `file` is the whole file, `out` has tensor.bytes bytes, dtype must be set.
 void GatherTensor(const StoredTensor& tensor, std::span<const std::byte> file, std::span<std::byte> out);
 
-// a * b and a + b of non-negative sizes; nullopt when the result exceeds the largest int64.
+// a * b and a + b; nullopt if the result exceeds the largest int64.
 inline std::optional<uint64_t> CheckedMul(uint64_t a, uint64_t b) {
   uint64_t result;
   if (__builtin_mul_overflow(a, b, &result) || result > uint64_t{std::numeric_limits<int64_t>::max()}) {

@@ -1,8 +1,8 @@
-// The one table of a model's tensors: names, shapes and roles. Reader, writer, loader, memory plan, inspect and (later)
-// trainer walk this table; a tensor that is not in it is surplus, one that is in it must be there with this shape.
+// The weight table: names, shapes and kinds of all tensors of a model. Reader, writer, loader, memory plan, inspect and
+// (later) trainer use this table. A model must have every tensor in it, with this shape, and no others.
 //
-// Order is the registration order of transformers' GPTNeoXForCausalLM, the order of the released files: embedding,
-// layers, final norm, output matrix. The rows of QKV lie in the order that the file has: QkvOrder.
+// The order is the registration order of transformers' GPTNeoXForCausalLM, which the released files use: embedding,
+// layers, final norm, output matrix. The row order of QKV depends on the file format: QkvOrder.
 #pragma once
 
 #include <cstdint>
@@ -15,10 +15,10 @@
 
 namespace stablelm {
 
-// How the 3C rows of attention.query_key_value lie in the files of a model.
+// Order of the 3C rows of attention.query_key_value in a model's files.
 enum class QkvOrder : uint8_t {
-  kPerHead,  // [H, 3, D]: q, k, v of head 0, then of head 1, ...: Hugging Face
-  kStacked,  // [3, H, D]: all q, all k, all v: GGUF
+  kPerHead,  // [H, 3, D]: q, k, v of head 0, then of head 1, ... (Hugging Face)
+  kStacked,  // [3, H, D]: all q, all k, all v (GGUF)
 };
 
 enum class WeightKind : uint8_t {
@@ -42,7 +42,7 @@ enum class WeightKind : uint8_t {
 
 struct WeightEntry {
   WeightKind kind;
-  int32_t layer;     // 0..L-1, or -1 outside the layers
+  int32_t layer;     // 0 to L-1; -1 outside the layers
   std::string name;  // as in the released files
   Shape shape;
   bool IsMatrix() const { return shape.rank() == 2; }
@@ -50,7 +50,7 @@ struct WeightEntry {
 
 std::vector<WeightEntry> WeightTable(const ModelConfig& config);
 
-// Names of old files that are never loaded and never counted: causal masks, masked_bias, rotary inv_freq.
+// Buffers of old files that are never loaded or counted: causal masks, masked_bias, rotary inv_freq.
 bool IsIgnoredBuffer(std::string_view name);
 
 }  // namespace stablelm

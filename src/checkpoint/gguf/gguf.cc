@@ -23,7 +23,7 @@ constexpr uint64_t kMaxKeyBytes = 65535;
 constexpr uint64_t kMaxNameBytes = 64;
 constexpr uint32_t kMaxDims = 4;
 constexpr int kMaxNesting = 4;
-// The least that one of them takes in a file.
+// Minimum size in the file of a key with its value, and of a tensor description.
 constexpr uint64_t kLeastKeyBytes = 8 + 1 + 4 + 1;
 constexpr uint64_t kLeastTensorBytes = 8 + 1 + 4 + 4 + 8;
 
@@ -34,11 +34,11 @@ T Load(const std::byte* at) {
   return value;
 }
 
-// What is being read, for messages: put into words only when one is needed.
+// The field being read. The error text is built only when needed.
 struct Field {
   const char* what;            // "the number of tensors", "the value of the key", "the name of tensor"
   std::string_view name = {};  // of a key or tensor
-  uint64_t index = 0;          // of a key or tensor whose name is not known yet
+  uint64_t index = 0;          // of a key or tensor whose name is not yet known
   bool indexed = false;
 
   std::string Text() const {
@@ -49,7 +49,7 @@ struct Field {
   }
 };
 
-// Walks over the header. Every read is inside the file.
+// Sequential reader of the header; checks that every read is inside the file.
 class Cursor {
  public:
   Cursor(std::span<const std::byte> file, const std::string& where) : file_(file), where_(where) {}
@@ -116,8 +116,8 @@ class Cursor {
     const uint64_t size_at = at_;
     array.size = Number<uint64_t>(field);
     const uint64_t begin = at_;
-    // The least that an element takes: the count is believed only as far as the file could hold it, and the loops below
-    // take that much of the file at every turn.
+    // Minimum size of an element: refuse a count that the rest of the file cannot hold. Each iteration below consumes
+    // at least that many bytes.
     const uint64_t least = array.type == GgufType::kString  ? 8
                            : array.type == GgufType::kArray ? 12
                                                             : BytesOf(array.type);
@@ -251,14 +251,14 @@ StoredTensor ReadTensorInfo(Cursor& in, uint64_t index, const GgufHeader& header
   if (n_dims > kMaxDims) {
     in.Fail(field, dims_at, "too many dimensions", std::to_string(n_dims), "at most " + std::to_string(kMaxDims));
   }
-  // dims[0] of the file is the length of a row; shapes of this program have it last.
+  // The file stores the fastest dimension (row length) first; Shape stores it last.
   std::array<int64_t, kMaxDims> dims{};
   std::optional<uint64_t> product = 1;
   uint64_t elements = 1;
   uint64_t row = 1;
   for (uint32_t d = 0; d < n_dims; ++d) {
     const uint64_t size = in.Number<uint64_t>(field);
-    // The largest product of some of them: a zero among them must not hide an overflow of the others.
+    // Multiply with zeros as ones: a zero dimension must not hide an overflow of the others.
     product = CheckedMul(product.value_or(1), std::max<uint64_t>(size, 1));
     elements *= size;
     if (!product || size > uint64_t{std::numeric_limits<int64_t>::max()}) {
@@ -297,14 +297,14 @@ StoredTensor ReadTensorInfo(Cursor& in, uint64_t index, const GgufHeader& header
   return tensor;
 }
 
-// From offsets in the data to offsets in the file; all inside, none over another.
+// Converts offsets in the data to offsets in the file. Checks that all tensors are inside the file and do not overlap.
 void PlaceTensors(const Cursor& in, uint64_t file_bytes, GgufHeader& header) {
   const uint64_t data_bytes = file_bytes - std::min(file_bytes, header.data_begin);
   const auto field = [&](size_t i) { return Field{.what = "tensor", .name = header.tensors[i].name}; };
   for (size_t i = 0; i < header.tensors.size(); ++i) {
     StoredTensor& tensor = header.tensors[i];
     const std::optional<uint64_t> end = CheckedAdd(tensor.offset, tensor.bytes);
-    // A tensor without elements must have a place, too: readers point at it.
+    // A tensor without elements needs a valid offset too: readers form a pointer from it.
     if (!end || *end > data_bytes || header.data_begin > file_bytes) {
       in.Fail(field(i), header.info_offsets[i], "the data reaches past the end of the file",
               std::to_string(data_bytes) + " bytes of data",
@@ -331,7 +331,7 @@ void PlaceTensors(const Cursor& in, uint64_t file_bytes, GgufHeader& header) {
 std::vector<std::string_view> GgufArray::Strings() const {
   STABLELM_CHECK(type == GgufType::kString);
   std::vector<std::string_view> strings;
-  strings.reserve(size);  // at least 8 bytes of the file each
+  strings.reserve(size);  // bounded: each takes at least 8 bytes of the file
   const std::byte* at = bytes.data();
   for (uint64_t i = 0; i < size; ++i) {
     const uint64_t length = Load<uint64_t>(at);
@@ -429,7 +429,7 @@ std::optional<double> GgufHeader::Real(std::string_view key) const {
   char text[64];
   const auto written = std::to_chars(text, text + sizeof text, static_cast<float>(*value));
   double shortest = *value;
-  std::from_chars(text, written.ptr, shortest);  // leaves NaN and infinity as they are
+  std::from_chars(text, written.ptr, shortest);  // NaN and infinity stay unchanged
   return shortest;
 }
 

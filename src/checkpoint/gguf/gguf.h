@@ -1,10 +1,10 @@
-// Reading GGUF: keys with values, a list of tensors, their data; one file with everything that a model needs.
+// Reads GGUF: a single file with key-value metadata, a list of tensors, and the tensor data.
 //
-// Follows ggml's docs/gguf.md, versions 2 and 3 (the same layout), little-endian. Nothing is trusted: counts are held
-// against the size of the file before anything is allocated, every string and array lies inside it, no key or name
-// twice, every tensor's data inside and apart from the others'. An error names the field and its byte. Keys are visible
-// ASCII, names UTF-8 of at most 64 bytes without control characters; at most 100,000 of each; arrays at most 4 deep.
-// Tensor data is never touched.
+// Follows ggml's docs/gguf.md, versions 2 and 3 (the same layout), little-endian. Treats the file as hostile. Checks
+// counts against the file size before allocating, that every string and array lies inside the file, that keys and names
+// are unique, and that tensor data lie inside the file and do not overlap. Errors name the field and its byte offset.
+// Keys are visible ASCII; names are UTF-8 of at most 64 bytes without control characters; at most 100,000 of each;
+// arrays nest at most 4 deep. Never reads tensor data.
 #pragma once
 
 #include <cstddef>
@@ -24,45 +24,45 @@
 
 namespace stablelm {
 
-// An array as it lies in the file: checked, not copied.
+// An array, checked; refers to the file's bytes.
 struct GgufArray {
   GgufType type = GgufType::kU8;  // of the elements
   uint64_t size = 0;
   std::span<const std::byte> bytes;
 
-  // All elements. The array is one of strings; of integers of any type (nullopt otherwise).
+  // All elements. Strings: the array must have strings. Integers: any integer type, nullopt for other types.
   std::vector<std::string_view> Strings() const;
   std::optional<std::vector<int64_t>> Integers() const;
 };
 
-// Integers are widened, an f32 becomes a double; the entry's type says what is in the file.
+// Integers are widened to 64 bits, f32 to double; GgufEntry::type is the type in the file.
 using GgufValue = std::variant<bool, uint64_t, int64_t, double, std::string_view, GgufArray>;
 
 struct GgufEntry {
   std::string_view key;
   GgufType type = GgufType::kU8;
   GgufValue value;
-  uint64_t offset = 0;                 // of the entry, from the start of the file
+  uint64_t offset = 0;                 // byte offset of the entry in the file
   std::span<const std::byte> encoded;  // type and value as in the file, for copying
 };
 
-// Points into the file's bytes, which outlive it.
+// Refers to the file's bytes, which must outlive it.
 struct GgufHeader {
   std::string where;  // the file's name in errors
   uint32_t version = 0;
   uint64_t alignment = 32;
-  uint64_t data_begin = 0;             // first byte of the tensors' data
+  uint64_t data_begin = 0;             // offset of the tensor data
   std::vector<GgufEntry> entries;      // in the order of the file
-  std::vector<StoredTensor> tensors;   // in the order of the file; shapes slowest dimension first
-  std::vector<uint64_t> info_offsets;  // [tensors]: where the file describes each
+  std::vector<StoredTensor> tensors;   // in the order of the file; shapes have the slowest dimension first
+  std::vector<uint64_t> info_offsets;  // [tensors]: byte offset of each tensor's description
 
   const GgufEntry* Find(std::string_view key) const;  // nullptr: no such key
-  // The value of a key; empty when the key is not there. Throws Error when it is of another kind: any integer type will
-  // do for Integer, f32 and f64 for Real.
+  // The value of a key; nullopt if the key is missing. Throws Error if the value has another type. Integer accepts any
+  // integer type, Real accepts f32 and f64.
   std::optional<std::string_view> Text(std::string_view key) const;
   std::optional<bool> Flag(std::string_view key) const;
   std::optional<int64_t> Integer(std::string_view key) const;
-  // An f32 is taken as the shortest decimal number that it is nearest to: 1e-05 where the file says 9.99999974e-06.
+  // An f32 becomes the shortest decimal number that rounds to it: 1e-05 for 9.99999974e-06.
   std::optional<double> Real(std::string_view key) const;
   const GgufArray* Array(std::string_view key, GgufType elements) const;  // nullptr: no such key
   [[noreturn]] void Fail(std::string_view key, const std::string& what, const std::string& found,

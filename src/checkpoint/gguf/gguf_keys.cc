@@ -19,7 +19,7 @@ constexpr CarriedFile kCarriedFiles[] = {
     {"README.md", "stablelm.readme"},
 };
 
-// Keys of other architectures that this program knows by name.
+// Other architectures, for error messages.
 struct Relative {
   std::string_view architecture;
   std::string_view family;
@@ -92,7 +92,7 @@ void ReadRotary(const GgufHeader& header, ModelConfig& config) {
   }
   const double head_dim = static_cast<double>(config.head_dim());
   config.rotary_share = static_cast<double>(config.rotary_dims) / head_dim;
-  // int(D * share) of config.json must give the dimensions again.
+  // int(D * share), as config.json computes it, must give rotary_dims again.
   if (static_cast<int64_t>(head_dim * config.rotary_share) < config.rotary_dims) {
     config.rotary_share = std::nextafter(config.rotary_share, 2.0);
   }
@@ -109,7 +109,7 @@ int32_t ReadTokenId(const GgufHeader& header, const std::string& key, int64_t vo
   return static_cast<int32_t>(*id);
 }
 
-// Rows of the embedding; a file without weights (a tokenizer alone) says it in a key, or has so many tokens.
+// V: rows of the embedding. In a file without weights (tokenizer only): a key, or the number of tokens.
 int64_t VocabularySize(const GgufHeader& header) {
   for (const StoredTensor& tensor : header.tensors) {
     if (tensor.name != "token_embd.weight" || tensor.shape.rank() != 2) continue;
@@ -161,7 +161,7 @@ void WarnOfUnknownKeys(const GgufHeader& header, std::vector<std::string>* warni
   }
 }
 
-// The carried config.json, which says more than the keys, after a comparison of what both say.
+// The stored config.json, which has more settings than the keys. Throws Error if it disagrees with them.
 ModelConfig AgreedConfig(const GgufHeader& header, const ModelConfig& keys, std::string_view json,
                          std::vector<std::string>* warnings) {
   const ModelConfig config = ParseConfig(json, header.where + ": key \"stablelm.config\"", warnings);
@@ -174,7 +174,7 @@ ModelConfig AgreedConfig(const GgufHeader& header, const ModelConfig& keys, std:
   const auto sizes = [&](const char* key, int64_t found, int64_t expected) {
     agree(Key(key), std::to_string(found), std::to_string(expected));
   };
-  // As an f32 in a file says it.
+  // The value rounded to f32, as the file stores it.
   const auto as_key = [](double value) { return Shown(static_cast<double>(static_cast<float>(value))); };
   sizes("vocab_size", keys.vocab_size, config.vocab_size);
   sizes("embedding_length", keys.hidden_size, config.hidden_size);

@@ -1,8 +1,9 @@
-// What a GGUF file of arch gptneox says in its keys and names: the shape of the model, and which tensor is which.
+// Metadata keys and tensor names of GGUF files of arch gptneox: the model's configuration and the names of its tensors.
 //
-// Follows llama.cpp's converter for GPTNeoXForCausalLM. Keys that its reader needs carry the shape; what they cannot
-// say (the activation, several end ids, ...) is in the model's own config.json, which files written here carry whole in
-// "stablelm.config". Both must agree. Numbers of the keys are fp32: the decimal that they are nearest to is taken.
+// Follows llama.cpp's converter for GPTNeoXForCausalLM. The standard keys hold the configuration that llama.cpp needs.
+// Settings without a standard key (the activation, several end ids, ...) come from the model's config.json, which files
+// written here store whole in the key "stablelm.config". Both must agree. An fp32 key value becomes the shortest
+// decimal number that rounds to it.
 #pragma once
 
 #include <filesystem>
@@ -20,24 +21,24 @@ namespace stablelm {
 
 inline constexpr std::string_view kGgufArchitecture = "gptneox";
 
-// What tells a file of this kind from a folder or a hub id, wherever a model is named.
+// Whether a model's name is a GGUF file rather than a folder or a hub id.
 inline bool IsGgufPath(const std::filesystem::path& path) { return path.extension() == ".gguf"; }
 
-// The small files of a model folder, and the keys that carry their text in a GGUF file.
+// A small file of a model folder, and the key that stores its text in a GGUF file.
 struct CarriedFile {
   std::string_view name;  // "tokenizer.json"
   std::string_view key;   // "tokenizer.huggingface.json"
 };
 std::span<const CarriedFile> CarriedFiles();
-inline constexpr size_t kMaxCarriedBytes = size_t{256} << 20;  // of one of them
+inline constexpr size_t kMaxCarriedBytes = size_t{256} << 20;  // size limit of each file
 
-// "blk.3.attn_qkv.weight": the name of a tensor of the weight table in GGUF. Its rows of QKV are QkvOrder::kStacked.
+// GGUF's name of a tensor in the weight table, "blk.3.attn_qkv.weight". QKV rows in GGUF are QkvOrder::kStacked.
 std::string GgufTensorName(const WeightEntry& entry);
 
-// Throws Error that names key and byte: another architecture, missing keys, sizes that make no sense, a part of a split
-// model, rotary scaling, keys that disagree with the carried config.json.
+// Throws an Error that names key and byte offset: another architecture, missing keys, invalid sizes, one part of a
+// split model, rotary scaling, keys that disagree with the stored config.json.
 ModelConfig ReadGgufConfig(const GgufHeader& header, std::vector<std::string>* warnings = nullptr);
-// The keys that llama.cpp needs, tokenizer apart.
+// Sets the keys that llama.cpp needs, except those of the tokenizer.
 void SetConfigKeys(const ModelConfig& config, GgufMetadata& metadata);
 
 }  // namespace stablelm

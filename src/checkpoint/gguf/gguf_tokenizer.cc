@@ -28,7 +28,7 @@ std::string Element(std::string_view key, size_t i) { return std::string(key) + 
                .expected = expected});
 }
 
-// No types: all tokens are normal ones.
+// The types of all tokens; if the key is missing, all are normal.
 std::vector<int64_t> ReadTypes(const GgufHeader& header, size_t tokens, TokenizerSpec& spec) {
   const GgufEntry* entry = header.Find(kTypes);
   if (!entry) {
@@ -95,7 +95,7 @@ void ReadMerges(const GgufHeader& header, TokenizerSpec& spec) {
   }
 }
 
-// What would change ids and cannot be had from lists alone.
+// Checks the settings that change ids and that the lists do not contain.
 void CheckKind(const GgufHeader& header, TokenizerSpec& spec) {
   const std::optional<std::string_view> model = header.Text(kModel);
   if (model && *model != "gpt2") {
@@ -103,7 +103,7 @@ void CheckKind(const GgufHeader& header, TokenizerSpec& spec) {
                 "only tokenizers of the GPT-NeoX kind are read");
   }
   const std::optional<std::string_view> pre = header.Text(kPre);
-  constexpr std::string_view kSame[] = {"olmo", "mpt", "gpt-2", "default"};  // all split as GPT-NeoX does
+  constexpr std::string_view kSame[] = {"olmo", "mpt", "gpt-2", "default"};  // all split text as GPT-NeoX does
   if (pre && std::ranges::find(kSame, *pre) == std::end(kSame)) {
     spec.warnings.push_back(header.where + ": the text is split as GPT-NeoX does, not as " + Quoted(*pre) + " of key " +
                             Quoted(kPre));
@@ -160,7 +160,7 @@ void SetTokenizerKeys(const TokenizerSpec& spec, int64_t vocab_size, int32_t bos
   }
 
   metadata.SetText(kModel, "gpt2");
-  // llama.cpp's name for the tokenizer whose ids are GPT-NeoX's: its converter finds it by a hash of test ids.
+  // llama.cpp's name for the GPT-NeoX tokenizer; its converter identifies it by a hash of test ids.
   metadata.SetText(kPre, "olmo");
   metadata.SetTexts(kTokens, tokens);
   metadata.SetArray<int32_t>(kTypes, types);

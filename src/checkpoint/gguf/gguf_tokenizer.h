@@ -1,10 +1,10 @@
-// The tokenizer of a GGUF file: the whole tokenizer.json where the file carries it ("tokenizer.huggingface.json"), else
-// the lists of llama.cpp ("tokenizer.ggml.tokens", "token_type", "merges"), which give the same ids for tokenizers of
-// the GPT-NeoX kind.
+// The tokenizer of a GGUF file: the whole tokenizer.json if the file stores it ("tokenizer.huggingface.json"),
+// otherwise llama.cpp's lists ("tokenizer.ggml.tokens", "token_type", "merges"), which give the same ids for GPT-NeoX
+// tokenizers.
 //
-// What the lists do not say is taken as GPT-NeoX has it: NFC, byte-level BPE, no token added to a text. Control tokens
-// are special; user-defined ones (runs of spaces) are searched for in any text; unused ones at the end pad the list to
-// the model's vocabulary and have no text.
+// Settings that the lists lack are those of GPT-NeoX: NFC, byte-level BPE, no token added to a text. Control tokens are
+// special. User-defined tokens (runs of spaces) are matched in any text. Unused tokens at the end pad the list to the
+// model's vocabulary and have no text.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +17,10 @@
 namespace stablelm {
 
 bool HasGgufTokenizer(const GgufHeader& header);
-// Throws Error when there is none, or one of another kind.
+// Throws Error if the file has no tokenizer or an unsupported kind.
 TokenizerSpec ReadGgufTokenizer(const GgufHeader& header);
 
-// The lists for llama.cpp, padded to `vocab_size` ids; `bos_id` and `eos_id` are the model's. Throws Error when the
+// Sets llama.cpp's lists, padded to `vocab_size` ids; `bos_id` and `eos_id` are the model's. Throws Error if the
 // tokenizer has more ids than the model.
 void SetTokenizerKeys(const TokenizerSpec& spec, int64_t vocab_size, int32_t bos_id, int32_t eos_id,
                       GgufMetadata& metadata);

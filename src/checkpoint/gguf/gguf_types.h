@@ -1,7 +1,7 @@
-// The types of GGUF: of values in the header, and of tensors with the blocks that they are stored in.
+// GGUF's types of metadata values, and its tensor types with their block sizes.
 //
-// Follows ggml's docs/gguf.md and ggml.c (type_traits). Tensor types that this program computes with have a DType; of
-// the others the sizes are known, so that a file that holds them can be checked and shown.
+// Follows ggml's docs/gguf.md and ggml.c (type_traits). Tensor types that this program supports have a DType. For all
+// others only the sizes are known, so that files with them can be checked and inspected.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@
 
 namespace stablelm {
 
-// The numbers are those of the file.
+// The enum values are the numbers in the file.
 enum class GgufType : uint32_t {
   kU8 = 0,
   kI8 = 1,
@@ -36,7 +36,7 @@ std::string_view NameOf(GgufType type);  // "u8", ..., "string", "array"
 // Bytes of one value; 0 for strings and arrays, whose length is in the file.
 size_t BytesOf(GgufType type);
 
-// The type that a C++ number is stored as.
+// GGUF's type of a C++ number.
 template <typename T>
 constexpr GgufType GgufTypeOf() {
   if constexpr (std::is_same_v<T, bool>) return GgufType::kBool;
@@ -55,12 +55,12 @@ constexpr GgufType GgufTypeOf() {
 struct GgufTensorType {
   uint32_t number;
   std::string_view name;    // as ggml writes it: "F32", "Q4_K", "IQ4_XS"
-  uint32_t block_elements;  // of a row that are stored together
+  uint32_t block_elements;  // elements of a row in one block
   uint32_t block_bytes;
-  std::optional<DType> dtype;  // empty: known, but of no use to this program
+  std::optional<DType> dtype;  // empty: known, but not supported
 };
 
-// Null for numbers that ggml has not given, or has taken back.
+// Null for numbers that ggml has not assigned or has removed.
 const GgufTensorType* FindGgufTensorType(uint32_t number);
 // Null for a DType that GGUF does not have (kU8, kBool).
 const GgufTensorType* FindGgufTensorType(DType dtype);

@@ -71,7 +71,7 @@ bool GgufMetadata::Contains(std::string_view key) const {
 std::optional<std::string> GgufMetadata::Text(std::string_view key) const {
   const auto found = std::ranges::find(entries_, key, &std::pair<std::string, std::string>::first);
   if (found == entries_.end() || !found->second.starts_with(Bytes(static_cast<uint32_t>(GgufType::kString)))) return {};
-  return found->second.substr(sizeof(uint32_t) + sizeof(uint64_t));  // behind the type and the length
+  return found->second.substr(sizeof(uint32_t) + sizeof(uint64_t));  // skip the type and the length
 }
 
 std::string GgufMetadata::ArrayHead(GgufType type, uint64_t size) {
@@ -133,7 +133,7 @@ GgufWriter::GgufWriter(const std::filesystem::path& path, const GgufMetadata& me
   data_begin_ = head.size();
   file_ = std::make_unique<AtomicFile>(path, file_bytes_);
   file_->WriteAt(0, std::as_bytes(std::span(head)));
-  // What nobody writes between the tensors reads as zeros; the padding behind the last one must be there too.
+  // Unwritten padding between tensors reads as zeros. Write the padding after the last tensor, so that it exists.
   if (!places_.empty()) {
     const uint64_t end = data_begin_ + places_.back().offset + places_.back().bytes;
     const std::vector<std::byte> zeros(file_bytes_ - end);

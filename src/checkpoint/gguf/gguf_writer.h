@@ -1,5 +1,5 @@
-// Writing a GGUF file (version 3): keys with their values and the list of tensors first, then the tensors' bytes in any
-// order and from any thread. The file appears when it is complete, or not at all.
+// Writes a GGUF file (version 3): first the metadata and the list of tensors, then the tensor data, in any order and
+// from any thread. Atomic: the file appears only when it is complete.
 #pragma once
 
 #include <atomic>
@@ -20,10 +20,10 @@
 
 namespace stablelm {
 
-// Keys with their values, in order. Setting a key that is there replaces its value in its place.
+// Key-value metadata, in order. Setting an existing key replaces its value and keeps its position.
 class GgufMetadata {
  public:
-  // A number, stored as exactly this type: Set<uint32_t>("gptneox.block_count", 16).
+  // Sets a number with the GGUF type of T: Set<uint32_t>("gptneox.block_count", 16).
   template <typename T>
   requires std::is_arithmetic_v<T>
   void Set(std::string_view key, std::type_identity_t<T> value) {
@@ -31,7 +31,7 @@ class GgufMetadata {
     SetEncoded(key, bytes.append(Bytes(value)));
   }
   void SetText(std::string_view key, std::string_view text);
-  // An array of numbers (T as above, not bool).
+  // Sets an array of numbers (T as above, not bool).
   template <typename T>
   requires std::is_arithmetic_v<T>
   void SetArray(std::string_view key, std::span<const T> values) {
@@ -40,10 +40,10 @@ class GgufMetadata {
     SetEncoded(key, bytes.append(reinterpret_cast<const char*>(values.data()), values.size_bytes()));
   }
   void SetTexts(std::string_view key, std::span<const std::string> texts);
-  void Copy(const GgufEntry& entry);  // as in the file that it is from
+  void Copy(const GgufEntry& entry);  // with type and value as in its file
   void Remove(std::string_view key);
   bool Contains(std::string_view key) const;
-  std::optional<std::string> Text(std::string_view key) const;  // none when there is no such text
+  std::optional<std::string> Text(std::string_view key) const;  // nullopt if missing or not a string
 
   const std::vector<std::pair<std::string, std::string>>& entries() const { return entries_; }
 
@@ -55,39 +55,39 @@ class GgufMetadata {
   static std::string ArrayHead(GgufType type, uint64_t size);
   void SetEncoded(std::string_view key, std::string bytes);
 
-  std::vector<std::pair<std::string, std::string>> entries_;  // key; type and value as in a file
+  std::vector<std::pair<std::string, std::string>> entries_;  // key; type and value as encoded in a file
 };
 
 struct GgufTensorEntry {
-  std::string name;  // each once, at most 63 bytes (llama.cpp's limit)
+  std::string name;  // unique, at most 63 bytes (llama.cpp's limit)
   DType dtype = DType::kF32;
-  Shape shape;  // slowest dimension first, at most 4; the last a whole number of the type's blocks
+  Shape shape;  // slowest dimension first, at most 4; the last is a multiple of the type's block size
 };
 
 class GgufWriter {
  public:
-  // Writes everything before the data, which follow in the order of `tensors`, and reserves the room on disk. A
-  // "general.alignment" among the metadata is obeyed. Throws Error.
+  // Writes everything before the tensor data and reserves the disk space. The data follow in the order of `tensors`.
+  // Uses the alignment of "general.alignment" if the metadata has it. Throws Error.
   GgufWriter(const std::filesystem::path& path, const GgufMetadata& metadata, std::vector<GgufTensorEntry> tensors);
 
   uint64_t TensorBytes(size_t tensor) const { return places_[tensor].bytes; }
   uint64_t FileBytes() const { return file_bytes_; }
-  // May be called from several threads on disjoint ranges. Throws Error.
+  // Several threads may write disjoint ranges at once. Throws Error.
   void WriteAt(size_t tensor, uint64_t offset, std::span<const std::byte> bytes);
-  // The file as long as it has no name of its own: complete but for what is still to be written.
+  // Path of the temporary file until Commit; it has everything written so far.
   const std::filesystem::path& temporary() const { return file_->temporary(); }
-  // Values that were not known before the data, for keys that are there: the metadata must take the same bytes.
+  // Replaces values that were unknown before the data was written. The metadata must keep the same size in bytes.
   void ReplaceMetadata(const GgufMetadata& metadata);
-  // Every byte of every tensor has been written.
+  // Every byte of every tensor must have been written.
   void Commit();
 
  private:
   struct Place {
-    uint64_t offset = 0;  // from the beginning of the data
+    uint64_t offset = 0;  // from the start of the data
     uint64_t bytes = 0;
   };
-  // Everything before the data: keys, values, list of tensors, padding. Fills in places_, counted from the data's
-  // begin.
+  // Everything before the data: metadata, list of tensors, padding. Sets places_, with offsets from the start of the
+  // data.
   std::string Head(const GgufMetadata& metadata);
 
   const std::vector<GgufTensorEntry> tensors_;

@@ -61,7 +61,7 @@ std::optional<HubId> ParseHubId(std::string_view text) {
   if (const size_t at = text.find('@'); at != std::string_view::npos) {
     id.revision = text.substr(at + 1);
     text = text.substr(0, at);
-    const std::string_view revision = id.revision;  // a branch may have slashes: each part is a name
+    const std::string_view revision = id.revision;  // a branch name may contain slashes: check each part
     for (size_t begin = 0; begin <= revision.size();) {
       const size_t slash = std::min(revision.find('/', begin), revision.size());
       if (!IsName(revision.substr(begin, slash - begin))) return std::nullopt;
@@ -115,7 +115,7 @@ fs::path FindInHubCache(const fs::path& cache, const HubId& id) {
     return snapshots / commit;
   }
   const std::vector<std::string> commits = FoldersIn(snapshots);
-  // A commit may be given in full or by a beginning that is unique.
+  // A commit may be given in full or by a unique prefix.
   std::vector<std::string> matches;
   for (const std::string& commit : commits) {
     if (commit.starts_with(id.revision) && (commit == id.revision || id.revision.size() >= 7)) {

@@ -1,8 +1,8 @@
-// Finding a model in the Hugging Face cache by its hub id, without network.
+// Finds a model in the local Hugging Face cache by its hub id, without network access.
 //
-// Layout (huggingface_hub, docs/source/en/guides/manage-cache.md): models--ORG--NAME/refs/REVISION holds a commit,
-// models--ORG--NAME/snapshots/COMMIT/ the files, as symlinks into blobs/ or as copies. Any snapshot folder that is
-// there is accepted; what is inside is judged by whoever opens it.
+// Layout (huggingface_hub, docs/source/en/guides/manage-cache.md): models--ORG--NAME/refs/REVISION contains a commit,
+// models--ORG--NAME/snapshots/COMMIT/ the files, as symlinks into blobs/ or as copies. Accepts any existing snapshot
+// folder; the caller checks its contents.
 #pragma once
 
 #include <filesystem>
@@ -13,17 +13,17 @@
 namespace stablelm {
 
 struct HubId {
-  std::string org, name, revision;  // revision "main" when not given
+  std::string org, name, revision;  // revision defaults to "main"
 };
 // "org/name" or "org/name@revision"; nullopt for anything else (absolute and relative paths, other characters).
 std::optional<HubId> ParseHubId(std::string_view text);
 
 // HF_HUB_CACHE, else HUGGINGFACE_HUB_CACHE, else HF_HOME/hub, else XDG_CACHE_HOME/huggingface/hub, else
-// ~/.cache/huggingface/hub; empty when not even HOME is set.
+// ~/.cache/huggingface/hub; empty if HOME is not set either.
 std::filesystem::path HubCacheFolder();
 
-// The snapshot folder of the model. The repository's name is matched without regard to case when there is no exact
-// match (StabilityAI and stabilityai are one organisation). Throws Error when the cache does not have it.
+// The snapshot folder of the model. Without an exact match, the repository's name is matched case-insensitively
+// (StabilityAI and stabilityai are the same organisation). Throws Error if the model is not in the cache.
 std::filesystem::path FindInHubCache(const std::filesystem::path& cache, const HubId& id);
 
 }  // namespace stablelm

@@ -1,4 +1,4 @@
-// Git LFS pointer files: what a clone without LFS leaves in place of a large file.
+// Detects Git LFS pointer files, which a clone without LFS has in place of large files.
 #pragma once
 
 #include <filesystem>
@@ -6,7 +6,7 @@
 
 namespace stablelm {
 
-// Throws Error with the way out when `content` is a pointer file instead of the file itself.
+// Throws an Error with a hint how to fetch the file if `content` is a pointer file.
 void RefuseLfsPointer(const std::filesystem::path& path, std::string_view content);
 
 }  // namespace stablelm

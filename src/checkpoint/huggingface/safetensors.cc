@@ -32,15 +32,14 @@ constexpr TypeInfo kTypes[] = {
     {"F6_E3M2", 6, std::nullopt},
 };
 
-// Receives the header's JSON event by event: nothing but the entries themselves is kept, and every key is seen, so that
-// repeated ones can be refused.
+// SAX handler of the header's JSON. Stores only the entries, and sees every key, so it can refuse duplicates.
 class HeaderReader {
  public:
   HeaderReader(const std::string& where, uint64_t data_bytes) : where_(where), data_bytes_(data_bytes) {}
 
   struct Entry {
     StoredTensor tensor;
-    uint64_t begin = 0, end = 0;  // relative to the data
+    uint64_t begin = 0, end = 0;  // relative to the start of the data
   };
   std::vector<Entry> entries;
   std::map<std::string, std::string> metadata;
@@ -299,7 +298,7 @@ SafetensorsHeader ParseSafetensors(std::span<const std::byte> file, const std::s
     fail("the header does not start with '{'", text.empty() ? "an empty header" : Quoted(text.substr(0, 8)), {},
          kNotSafetensors);
   }
-  // The JSON parser takes a NUL byte for the end of its text: what follows would go unread.
+  // The JSON parser stops at a NUL byte and would ignore the rest.
   if (text.find('\0') != std::string_view::npos) fail("NUL byte in the header", {}, "padding with spaces only");
   if (const size_t bad = utf8::FirstInvalid(text); bad != utf8::kValid) {
     fail("the header is not valid UTF-8 at byte " + std::to_string(bad), {}, {});

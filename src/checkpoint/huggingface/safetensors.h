@@ -1,8 +1,8 @@
-// Reading safetensors: an 8-byte length, a JSON header, raw little-endian C-order tensors behind it.
+// Reads safetensors: an 8-byte header length, a JSON header, then raw little-endian tensors in C order.
 //
-// Follows huggingface/safetensors (safetensors/src/tensor.rs) and refuses what it refuses: repeated names, holes,
-// overlaps, trailing bytes. Names without control characters, at most 100,000 tensors, rank at most 8. Tensor data is
-// never touched; tensors may start at any byte address.
+// Follows huggingface/safetensors (safetensors/src/tensor.rs) and refuses the same files: duplicate names, gaps,
+// overlaps, trailing bytes. Names must not contain control characters; at most 100,000 tensors, rank at most 8. Never
+// reads tensor data; tensors may be unaligned.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@
 namespace stablelm {
 
 struct SafetensorsHeader {
-  std::vector<StoredTensor> tensors;            // in the order of their data
+  std::vector<StoredTensor> tensors;            // in order of their data offsets
   std::map<std::string, std::string> metadata;  // __metadata__
   uint64_t data_begin = 0;                      // first byte after the header
 };
@@ -36,7 +36,7 @@ class SafetensorsFile {
 
   const SafetensorsHeader& header() const { return header_; }
   const StoredTensor* Find(std::string_view name) const;  // nullptr: no such tensor
-  // Throws Error when the tensor is missing or of a type that this program has no use for.
+  // Throws Error if the tensor is missing or its type is not supported.
   TensorView Get(std::string_view name) const;
 
  private:

@@ -10,10 +10,10 @@ namespace stablelm {
 
 struct ShardIndex {
   std::map<std::string, std::string> file_of;  // tensor name -> file name, a plain name without folders
-  std::vector<std::string> Files() const;      // each once, sorted
+  std::vector<std::string> Files() const;      // unique, sorted
 };
 
-// `where` names the index in errors. Throws Error on file names that would leave the folder.
+// `where` names the index in errors. Throws Error, also for file names outside the folder.
 ShardIndex ParseShardIndex(std::string_view json, const std::string& where);
 
 }  // namespace stablelm

@@ -17,7 +17,7 @@ std::string WriteTokenizerJson(const TokenizerSpec& spec) {
                      {"special", token.special}});
   }
   Json vocab = Json::object();
-  // push_back instead of operator[]: the latter searches the whole object for the key, which is there once.
+  // push_back, not operator[]: operator[] searches the whole object for the key, and the keys are unique.
   auto& entries = vocab.get_ref<Json::object_t&>();
   for (int32_t id = 0; id < spec.vocabulary.size(); ++id) {
     entries.push_back({std::string(spec.vocabulary.Spelling(id)), Json(id)});

@@ -1,4 +1,4 @@
-// Writing a tokenizer.json: for tokenizers that came as lists in a GGUF file.
+// Writes a tokenizer.json, for tokenizers stored as lists in a GGUF file.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace stablelm {
 
-// The text of a tokenizer.json that ParseTokenizerJson and huggingface/tokenizers read as the same tokenizer.
+// The text of a tokenizer.json that ParseTokenizerJson and huggingface/tokenizers read back as the same tokenizer.
 std::string WriteTokenizerJson(const TokenizerSpec& spec);
 
 }  // namespace stablelm

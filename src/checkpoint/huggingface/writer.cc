@@ -47,7 +47,7 @@ struct FolderWriter::WorkFolder {
       Fail(out, std::string("cannot create: ") + std::strerror(errno), "choose a folder that you may write to");
     }
     path = name;
-    // mkdtemp makes it private; the finished folder gets the usual permissions.
+    // mkdtemp creates a private folder; set the default permissions.
     const mode_t mask = umask(0);
     umask(mask);
     fs::permissions(path, static_cast<fs::perms>(0777 & ~mask), error);
@@ -56,7 +56,7 @@ struct FolderWriter::WorkFolder {
     std::error_code ignored;
     if (!path.empty()) fs::remove_all(path, ignored);
   }
-  fs::path path;  // empty once it has been moved into place
+  fs::path path;  // empty after the rename
 };
 
 FolderWriter::FolderWriter(const fs::path& out, const ModelConfig& config, const WriterOptions& options)
@@ -109,7 +109,7 @@ void FolderWriter::WriteText(const std::string& name, std::string_view text) {
 
 void FolderWriter::CopyFile(const fs::path& source, const std::string& name) {
   std::error_code error;
-  // The content, not the link: the hub cache holds links into its own folders.
+  // Copy the content, not the symlink: files in the hub cache are symlinks into its folders.
   fs::copy_file(source, work_->path / name, error);
   if (error) Fail(source, "cannot copy it to " + (out_ / name).string() + ": " + error.message());
   fs::permissions(work_->path / name, fs::perms::owner_write, fs::perm_options::add, error);
@@ -125,7 +125,7 @@ void FolderWriter::CopyTokenizer(const fs::path& source) {
 
 void FolderWriter::Commit() {
   for (const auto& shard : shards_) shard->Commit();
-  // Renaming a folder over an empty folder is one step of the file system; over anything else it fails.
+  // Renaming over an empty folder is atomic; over anything else it fails.
   if (std::rename(work_->path.c_str(), out_.c_str()) != 0) {
     Fail(out_, std::string("cannot move the finished folder into place: ") + std::strerror(errno));
   }

@@ -1,5 +1,5 @@
-// Writing a model as a Hugging Face folder: config.json, safetensors shards with their index, tokenizer files. The
-// folder appears complete under its name, or not at all.
+// Writes a model as a Hugging Face folder: config.json, safetensors shards with their index, tokenizer files. Atomic:
+// the folder appears only when it is complete.
 #pragma once
 
 #include <cstddef>
@@ -19,16 +19,16 @@
 namespace stablelm {
 
 struct WriterOptions {
-  DType dtype = DType::kF32;                 // kF32, kF16 or kBF16: in config.json, and of every tensor ...
-  std::vector<DType> types = {};             // ... unless [table] the type of each is given
-  uint64_t max_shard_bytes = 5'000'000'000;  // a larger tensor gets a file of its own
+  DType dtype = DType::kF32;                 // kF32, kF16 or kBF16: in config.json and for all tensors
+  std::vector<DType> types = {};             // [table] or empty: overrides dtype for each tensor
+  uint64_t max_shard_bytes = 5'000'000'000;  // a larger tensor gets its own file
 };
 
-// Create, WriteAt until every tensor is whole, Commit. Destroyed without Commit, nothing is left behind. Works in a
-// hidden folder beside `out`, on the same file system, which is renamed at the end.
+// Use: create, WriteAt until every tensor is complete, Commit. Without Commit the destructor removes everything. Writes
+// to a hidden folder next to `out`, on the same file system, and renames it at the end.
 class FolderWriter {
  public:
-  // `out` must not exist or be an empty folder; its parent must exist. Reserves the room on disk. Throws Error.
+  // `out` must not exist or must be an empty folder; its parent must exist. Reserves the disk space. Throws Error.
   FolderWriter(const std::filesystem::path& out, const ModelConfig& config, const WriterOptions& options);
   FolderWriter(const FolderWriter&) = delete;
   FolderWriter& operator=(const FolderWriter&) = delete;
@@ -36,25 +36,25 @@ class FolderWriter {
 
   const std::vector<WeightEntry>& table() const { return table_; }
   uint64_t TotalBytes() const { return total_bytes_; }  // of all tensors
-  // Bytes of entry i of the table, already in its type, C order, beginning at byte `offset` of the tensor. May be
-  // called from several threads on disjoint ranges. Throws Error.
+  // Writes bytes of one table entry at byte `offset` within the tensor, in C order and in its final type. Several
+  // threads may write disjoint ranges at once. Throws Error.
   void WriteAt(size_t entry, uint64_t offset, std::span<const std::byte> bytes);
-  // Writes a small file into the folder under this name (a plain file name); one of that name is replaced.
+  // Writes a small file into the folder under `name` (a plain file name). Overwrites an existing file.
   void WriteText(const std::string& name, std::string_view text);
-  // Copies a file into the folder under this name (a plain file name).
+  // Copies a file into the folder under `name` (a plain file name).
   void CopyFile(const std::filesystem::path& source, const std::string& name);
-  // Copies what the model folder `source` has of tokenizer and generation settings.
+  // Copies the tokenizer files and generation settings of the model folder `source`, as far as they exist.
   void CopyTokenizer(const std::filesystem::path& source);
   void Commit();
 
  private:
-  struct WorkFolder;  // removes itself
+  struct WorkFolder;  // temporary folder; the destructor removes it
   struct Place {
     size_t shard = 0;
-    size_t entry = 0;  // in that shard
+    size_t entry = 0;  // index in that shard
   };
   std::filesystem::path out_;
-  std::unique_ptr<WorkFolder> work_;  // before the shards: they close first
+  std::unique_ptr<WorkFolder> work_;  // declared before the shards, so that they close first
   std::vector<WeightEntry> table_;
   std::vector<Place> places_;
   std::vector<std::unique_ptr<SafetensorsWriter>> shards_;

@@ -18,7 +18,7 @@ DType MatrixType(const StoredTensor& tensor, std::optional<DType> wanted, bool k
   return stored == DType::kF64 ? DType::kF32 : stored;
 }
 
-// Of the norms and biases of the model that a GGUF file was made from.
+// Type of the norms and biases in the model that the GGUF file was converted from.
 std::optional<DType> VectorType(const ModelFolder& model) {
   if (const GgufFile* gguf = model.source().gguf()) {
     if (const auto name = gguf->header().Text("stablelm.vector_type")) return FloatTypeFromName(*name);
@@ -75,7 +75,7 @@ GgufMetadata MetadataInGguf(const ModelFolder& model, const std::vector<DType>& 
       }
     }
   }
-  // The embedding comes first in the table; files of mixed floats are rare and the number is for show.
+  // types[0] is the embedding's. Files with mixed float types are rare, and the key is only informative.
   metadata.Set<uint32_t>("general.file_type", GgufFileTypeOf(types[0]));
   return metadata;
 }
@@ -84,7 +84,7 @@ void WriteSmallFiles(const ModelFolder& model, DType weights, FolderWriter& writ
   const ModelSource& source = model.source();
   for (const CarriedFile& file : CarriedFiles()) {
     const auto text = source.ReadText(file.name, kMaxCarriedBytes);
-    // The model's own config.json stays as it is where it says the right type.
+    // Keep the model's config.json unchanged if it names the right type.
     if (!text || (file.name == "config.json" && model.config().stored_dtype.value_or(weights) != weights)) continue;
     writer.WriteText(std::string(file.name), text->text);
   }

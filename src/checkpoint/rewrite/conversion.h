@@ -1,5 +1,4 @@
-// What a model becomes in another kind of file with the same numbers: the types of its tensors, the keys of a GGUF
-// file, the small files of a folder.
+// Conversion between Hugging Face folders and GGUF files: tensor types, GGUF metadata, and a folder's small files.
 #pragma once
 
 #include <optional>
@@ -12,20 +11,21 @@
 
 namespace stablelm {
 
-// [table]. Matrices get the type that is wanted, else they keep theirs (fp64 becomes fp32). Norms and biases become
-// fp32: llama.cpp adds and multiplies with them in fp32 only.
+// [table]. Matrices get the type `wanted`, or keep theirs (fp64 becomes fp32). Norms and biases become fp32, the only
+// type in which llama.cpp adds and multiplies them.
 std::vector<DType> TypesInGguf(const ModelFolder& model, std::optional<DType> wanted);
 
-// [table]. As above, but quantized matrices become fp32. Norms and biases get back the type that they had before a file
-// was made of them (or else that of the matrices) where that costs no bit.
+// [table]. Matrices as above, but quantized ones become fp32. Norms and biases get the type `wanted`. Without it, those
+// of a folder keep their type (fp64 becomes fp32); those of a GGUF file get their original type (if unknown, that of
+// the matrices) if this is exact, otherwise fp32.
 std::vector<DType> TypesInFolder(const ModelFolder& model, std::optional<DType> wanted);
 
-// The keys of a GGUF file of these types. What a quantized file says of its types and how they came about holds for a
-// copy, and not for decoded weights.
+// Metadata of a GGUF file with these tensor types. A copy of a quantized file keeps the keys about its quantization; a
+// file with decoded weights drops them.
 GgufMetadata MetadataInGguf(const ModelFolder& model, const std::vector<DType>& types);
 
-// The carried files, tokenizer.json and README.md, made from a GGUF file's keys where it carries none. `weights` is the
-// type that config.json names.
+// Writes the small files of CarriedFiles(). If a GGUF file does not store tokenizer.json or README.md, creates them
+// from its keys. `weights` is the type in config.json.
 void WriteSmallFiles(const ModelFolder& model, DType weights, FolderWriter& writer);
 
 }  // namespace stablelm

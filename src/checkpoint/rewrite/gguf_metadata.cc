@@ -19,7 +19,7 @@ std::string Trimmed(std::string_view text) {
 
 constexpr std::string_view kLicenceKey = "license:";
 
-// The line of the licence in the front matter of a README.md; empty when there is none.
+// The licence line in the front matter of a README.md; empty if there is none.
 std::string_view LicenceLine(std::string_view readme) {
   bool inside = false;
   for (size_t begin = 0; begin < readme.size();) {
@@ -38,7 +38,7 @@ std::string_view LicenceLine(std::string_view readme) {
   return {};
 }
 
-// The type of all norms and biases, which GGUF stores as F32 whatever they were.
+// Common type of the norms and biases in the source model; GGUF always stores them as F32.
 std::optional<DType> VectorType(const ModelFolder& model) {
   std::optional<DType> type;
   for (size_t i = 0; i < model.table().size(); ++i) {

@@ -1,5 +1,5 @@
-// The keys and tensors of a GGUF file that is made from a model: its shape and tokenizer as llama.cpp reads them, its
-// small files whole, and who made it under which licence.
+// Metadata and tensor list of a GGUF file made from a model: configuration and tokenizer as llama.cpp reads them, the
+// model's small files, origin and licence.
 #pragma once
 
 #include <string>
@@ -11,27 +11,27 @@
 
 namespace stablelm {
 
-// What the keys of `quantize --check` begin with (eval/quality.h).
+// Prefix of the keys of `quantize --check` (eval/quality.h).
 inline constexpr std::string_view kQualityKeys = "stablelm.check.";
 
-// Of a folder: the keys of gguf_keys.h and gguf_tokenizer.h, the carried files, "general.name", "general.license" (from
-// the front matter of README.md), "general.source.url" and "general.source.huggingface.repository" (of a hub id). Of a
-// GGUF file: its own keys. In both cases without what belongs to one file's tensors (file type, quantization version,
-// alignment, what a check of these weights said). Throws Error when the tokenizer cannot be read or does not fit the
-// model.
+// For a folder: the keys of gguf_keys.h and gguf_tokenizer.h, the small files, "general.name", "general.license" (from
+// the front matter of README.md), "general.source.url" and "general.source.huggingface.repository" (from a hub id). For
+// a GGUF file: its own keys. Excludes keys that describe one file's tensors (file type, quantization version,
+// alignment, results of a quality check). Throws Error if the tokenizer cannot be read or does not fit the model.
 GgufMetadata GgufMetadataOf(const ModelFolder& model);
 
-// The tensors of a GGUF file of the model. `types` [table]
+// The tensor list of a GGUF file of the model. `types` is [table].
 std::vector<GgufTensorEntry> GgufTensors(const ModelFolder& model, const std::vector<DType>& types);
 
-// "general.file_type" of llama.cpp for files whose matrices are all of a type of floats.
+// llama.cpp's "general.file_type" for files whose matrices all have the float type `type`.
 uint32_t GgufFileTypeOf(DType type);
 
-// "license: cc-by-sa-4.0" between the two "---" at the beginning of a README.md; empty when there is none.
+// The licence in the front matter of a README.md ("license: cc-by-sa-4.0" between two "---"); empty if there is none.
 std::string LicenceOfReadme(std::string_view readme);
-// The same text with another licence, in a line between these two.
+// The README.md with its licence in the front matter replaced or added.
 std::string ReadmeWithLicence(std::string_view readme, std::string_view licence);
-// "general.license", and the README.md that the metadata carries along, if any: what a folder made of the file says.
+// Sets the licence in "general.license" and in the README.md that the metadata stores, if any. A folder made from the
+// file gets this licence.
 void SetLicence(std::string_view licence, GgufMetadata& metadata);
 
 }  // namespace stablelm

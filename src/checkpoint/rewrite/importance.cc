@@ -57,7 +57,7 @@ ImportanceMatrix ReadImportance(const std::filesystem::path& path) {
       Fail(file, counts->second->name, "wrong shape", counts->second->shape.ToString(), "[1]: no model with experts");
     }
     std::vector<float> columns = Floats(file, tensor);
-    if (count[0] == 0) continue;  // the calibration text never came here
+    if (count[0] == 0) continue;  // the calibration text never used this matrix
     for (float& value : columns) value /= count[0];
     matrix.columns[name] = std::move(columns);
   }

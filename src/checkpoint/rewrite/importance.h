@@ -1,9 +1,9 @@
-// Importance matrices: for every matrix of a model how much each of its columns counts when it is quantized, the mean
-// square of the activation that the column meets in a calibration text.
+// Importance matrix: the weight of each column of a model's matrices for quantization, which is the mean square of the
+// column's input activation over a calibration text.
 //
-// The file is a GGUF as llama.cpp's imatrix writes it (general.type "imatrix"): for the matrix NAME, in GGUF's names,
-// the sums NAME.in_sum2 [columns] and the number of tokens NAME.counts [1], both fp32. (The older .dat files are
-// neither read nor written.)
+// The file is GGUF as written by llama.cpp's imatrix (general.type "imatrix"): for each matrix NAME (its GGUF name) the
+// sums NAME.in_sum2 [columns] and the number of tokens NAME.counts [1], both fp32. (Older .dat files are not
+// supported.)
 #pragma once
 
 #include <cstdint>
@@ -16,26 +16,26 @@
 namespace stablelm {
 
 struct ImportanceMatrix {
-  std::map<std::string, std::vector<float>> columns;  // by GGUF's name of the matrix: mean squares, finite, >= 0
+  std::map<std::string, std::vector<float>> columns;  // by the matrix's GGUF name: mean squares, finite, >= 0
 };
 
-// Throws Error: not such a file, sums without counts or of another length, numbers that are not finite or negative.
+// Throws Error: not an imatrix file, sums without counts or of another length, values negative or not finite.
 ImportanceMatrix ReadImportance(const std::filesystem::path& path);
 
-// What a calibration run gathered for one matrix.
+// Result of a calibration run for one matrix.
 struct ImportanceSums {
-  std::string name;                  // GGUF's name of the matrix
+  std::string name;                  // the matrix's GGUF name
   std::vector<double> squares = {};  // [columns]: sums over the tokens
   uint64_t tokens = 0;
 };
 struct ImportanceOrigin {
   std::string text;     // name of the calibration text
-  uint32_t chunks = 0;  // windows of it that were read
+  uint32_t chunks = 0;  // number of windows read
   uint32_t chunk_tokens = 0;
 };
 
-// Atomically; the same sums give the same bytes. Throws Error: a sum that is not finite in fp32, a file that cannot be
-// written.
+// Writes the file atomically; the same sums give the same bytes. Throws Error: a sum that is not finite in fp32, a file
+// that cannot be written.
 void WriteImportance(const std::filesystem::path& path, std::span<const ImportanceSums> matrices,
                      const ImportanceOrigin& origin);
 

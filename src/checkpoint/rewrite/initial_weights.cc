@@ -15,7 +15,7 @@ namespace {
 
 struct Draw {
   float stddev = 0;    // 0: constant
-  float constant = 0;  // when there is nothing to draw
+  float constant = 0;  // used if stddev is 0
 };
 
 Draw DrawOf(WeightKind kind, const ModelConfig& config) {
@@ -48,14 +48,14 @@ Draw DrawOf(WeightKind kind, const ModelConfig& config) {
   STABLELM_CHECK(false);
 }
 
-// A piece of one tensor: made in a worker's own buffer and written at its place.
+// A piece of one tensor, generated in a worker's own buffer.
 struct Piece {
   size_t entry = 0;
-  size_t begin = 0;  // element, a multiple of kNormalBlock
+  size_t begin = 0;  // first element, a multiple of kNormalBlock
   size_t n = 0;
 };
 constexpr size_t kPieceElements = size_t{1} << 20;
-constexpr size_t kSliceElements = size_t{1} << 13;  // of fp32 numbers at a time: they stay in the cache
+constexpr size_t kSliceElements = size_t{1} << 13;  // fp32 elements generated at a time, so that they fit in the cache
 static_assert(kPieceElements % kNormalBlock == 0 && kSliceElements % kNormalBlock == 0);
 
 std::vector<Piece> PiecesOf(const std::vector<WeightEntry>& table) {

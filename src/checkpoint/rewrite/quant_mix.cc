@@ -139,7 +139,7 @@ TensorRule ParseTensorRule(std::string_view text, const std::string& where) {
 }
 
 bool MatchesPattern(std::string_view name, std::string_view pattern) {
-  // Greedy with one place to come back to, the last star: linear in the product of the lengths.
+  // Greedy glob matching that backtracks only to the last star: O(product of the lengths).
   size_t n = 0, p = 0, star = std::string_view::npos, resume = 0;
   while (n < name.size()) {
     if (p < pattern.size() && pattern[p] == '*') {

@@ -1,5 +1,5 @@
-// What a quantized file of a model holds: bytes by type, the importance of its columns, its keys. Which type each
-// tensor gets is quant_mix.h; its bytes are tensor_copy.h.
+// A quantized file of a model: its size by type, column weights, and metadata. quant_mix.h chooses the type of each
+// tensor; tensor_copy.h encodes the data.
 #pragma once
 
 #include <cstddef>
@@ -23,36 +23,37 @@ struct SizeOfType {
   uint64_t bytes = 0;
 };
 struct QuantizedSize {
-  std::vector<std::pair<DType, SizeOfType>> types;  // largest type first; those that occur
+  std::vector<std::pair<DType, SizeOfType>> types;  // the types that occur, largest first
   uint64_t elements = 0;
   uint64_t bytes = 0;
   uint64_t source_bytes = 0;
 
   double BitsPerWeight() const { return 8 * static_cast<double>(bytes) / static_cast<double>(elements); }
 };
-// `types` [table]
+// `types` is [table].
 QuantizedSize SizeOfQuantized(const ModelFolder& model, const std::vector<DType>& types);
 
-// Tensors that are quantized already and become another quantized type: the two roundings add up.
+// Number of quantized tensors that become another quantized type; the errors of both roundings add up.
 size_t CountRequantized(const ModelFolder& model, const std::vector<DType>& types);
 
 struct ColumnWeights {
   std::vector<std::vector<float>> weights;  // TensorCopy::weights
-  size_t used = 0;                          // matrices that have some
-  size_t quantized = 0;                     // matrices that could have some
+  size_t used = 0;                          // number of matrices with weights
+  size_t quantized = 0;                     // number of matrices that are quantized
 };
-// What the columns of each matrix count. `where` names the file. Throws Error when the importance is another model's.
+// The column weights of each matrix. `where` names the file. Throws Error if the importance is of another model.
 ColumnWeights WeighColumns(const ModelFolder& model, const std::vector<DType>& types,
                            const ImportanceMatrix& importance, const std::string& where);
 
-// How a quantized file came about, for its keys.
+// How a file was quantized, for its metadata.
 struct QuantizedBy {
   const QuantMix* mix = nullptr;  // not null
   std::vector<TensorRule> rules = {};
   std::string importance = {};  // name of the file; empty: none
 };
-// The model's keys (GgufMetadataOf), and "general.file_type", "general.quantization_version", "stablelm.quantize.type",
-// "stablelm.quantize.rules", "quantize.imatrix.file", without what the source says of an earlier quantization.
+// The model's metadata (GgufMetadataOf) with "general.file_type", "general.quantization_version",
+// "stablelm.quantize.type", "stablelm.quantize.rules" and "quantize.imatrix.file". Drops the source's keys about an
+// earlier quantization.
 GgufMetadata QuantizedMetadata(const ModelFolder& model, const QuantizedBy& by);
 
 }  // namespace stablelm

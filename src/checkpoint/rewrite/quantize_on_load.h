@@ -1,5 +1,5 @@
-// Quantizing while a model is loaded: the same types, rules and encoders as a file of `stablelm quantize`, without the
-// file. The result computes the same bits as that file would.
+// Quantization while loading, with the same types, rules and encoders as `stablelm quantize`. The model gives the same
+// bits as the quantized file would.
 #pragma once
 
 #include <string>
@@ -10,8 +10,9 @@
 
 namespace stablelm {
 
-// LoadOptions::types for a mix; rows that a type does not divide take Q8_0, or else fp16, with a line in *warnings.
-// Throws Error when the model has quantized matrices already: rounding them once more would add to their errors.
+// LoadOptions::types for a mix. If a row length is not a multiple of the type's block size, the matrix gets Q8_0, or
+// else fp16, with a line in *warnings. Throws Error if the model is already quantized: a second rounding would add to
+// its errors.
 std::vector<DType> TypesForLoading(const ModelFolder& model, const QuantMix& mix, std::vector<std::string>* warnings);
 
 }  // namespace stablelm

@@ -11,7 +11,7 @@
 namespace stablelm {
 namespace {
 
-// The tensor's rows as they may change places: a matrix by its rows, a bias of QKV by its elements.
+// The units to reorder: the rows of a QKV matrix, the elements of a QKV bias.
 RowSource RowsThatMove(RowSource source) {
   if (!source.matrix) std::swap(source.rows, source.width);
   return source;
@@ -22,7 +22,7 @@ RowSource RowsThatMove(RowSource source) {
 int64_t QkvRow(const ModelConfig& config, QkvOrder from, QkvOrder to, int64_t row) {
   if (from == to) return row;
   const int64_t D = config.head_dim(), H = config.n_heads, d = row % D;
-  // [3, H, D] from [H, 3, D] and the other way round.
+  // [3, H, D] from [H, 3, D], and the reverse.
   if (to == QkvOrder::kStacked) return (row / D % H * 3 + row / (H * D)) * D + d;
   return (row / D % 3 * H + row / (3 * D)) * D + d;
 }

@@ -1,7 +1,7 @@
-// The tensors of a model in the types and the order of rows of another file (checkpoint/convert_rows.h).
+// Copies the tensors of a model in another file's types and row order (checkpoint/convert_rows.h).
 //
-// Equal types are copied bit by bit; what becomes a quantized type is encoded row by row (ops/quant/quant_row.h). The
-// bytes do not depend on the number of threads.
+// Equal types are copied bit by bit. Quantized types are encoded row by row (ops/quant/quant_row.h). The bytes do not
+// depend on the number of threads.
 #pragma once
 
 #include <cstddef>
@@ -18,30 +18,31 @@ namespace stablelm {
 
 struct TensorCopy {
   std::vector<DType> types;  // [table]: kF32, kF16, kBF16 or, for matrices, a quantized type that divides their rows
-  // [table], or empty: what the columns of an entry count when it is quantized (ImportanceWeights), or nothing.
+  // [table] or empty: column weights of an entry for quantization (ImportanceWeights); may be empty for any entry.
   std::vector<std::vector<float>> weights = {};
-  bool refuse_non_finite = false;  // also where the new type could hold NaN and infinity
+  bool refuse_non_finite = false;  // also if the new type can represent NaN and infinity
   QkvOrder qkv_order = QkvOrder::kPerHead;
   ThreadPool* pool = nullptr;             // not owned, not null
   Progress* progress = nullptr;           // not owned, may be null: counts SourceBytes
-  std::function<void()> checkpoint = {};  // called before every piece, from any thread; may throw to end the work
+  std::function<void()> checkpoint = {};  // called before every piece, from any thread; may throw to abort
 };
 
-// Bytes of entry `entry` of the table from byte `offset` on, C order. Called from all threads of the pool at once;
-// disjoint ranges, together the whole of every tensor.
+// Receives bytes of table entry `entry` at byte `offset`, in C order. Called from all threads of the pool concurrently,
+// for disjoint ranges that cover every tensor.
 using TensorSink = std::function<void(size_t entry, uint64_t offset, std::span<const std::byte> bytes)>;
 
-// What CopyTensors reads of a model.
+// Bytes that CopyTensors reads from a model.
 uint64_t SourceBytes(const ModelFolder& model);
 
-// Throws Error: a value that its new type does not hold (quantized types hold no NaN and no infinity), by tensor, row
-// and column; and what the sink throws.
+// Throws Error for a value that the new type cannot represent (quantized types have no NaN or infinity), with tensor,
+// row and column; passes on exceptions of the sink.
 void CopyTensors(const ModelFolder& model, const TensorCopy& copy, const TensorSink& sink);
 
-// Whether every value of a tensor of floats is one of `type` too, so that a conversion and back gives the same bits.
+// Whether `type` represents every value of a float tensor exactly, so that converting there and back gives the same
+// bits.
 bool IsExactAs(const ModelFolder& model, size_t entry, DType type);
 
-// The row of the QKV matrix (or bias) in the order `from` that is row `row` in the order `to`.
+// Index, in the order `from`, of the QKV row (or bias element) with index `row` in the order `to`.
 int64_t QkvRow(const ModelConfig& config, QkvOrder from, QkvOrder to, int64_t row);
 
 }  // namespace stablelm

@@ -13,8 +13,8 @@
 namespace stablelm::pickle {
 namespace {
 
-// Far above any state dict (a model of this family needs about 15,000 operations), low enough for a hostile file: what
-// the values of so many operations take is below 200 MB.
+// Far above any state dict (a model of this family needs about 15,000 operations), and low enough that a hostile file
+// cannot make us allocate more than 200 MB.
 constexpr size_t kMaxOperations = 2'000'000;
 constexpr size_t kMaxObjects = 1'000'000;
 constexpr size_t kMaxStack = 1'000'000;
@@ -43,7 +43,7 @@ constexpr KnownGlobal kGlobals[] = {
     {"torch", "BoolStorage", {Kind::kStorageType, DType::kBool, "BoolStorage"}},
 };
 
-// Modules that only a file made to run code would name in a weight file.
+// Modules that a weight file names only if it was made to run code.
 constexpr std::string_view kHostile[] = {"os",        "posix",     "nt",     "sys",        "subprocess", "builtins",
                                          "socket",    "importlib", "shutil", "runpy",      "ctypes",     "__builtin__",
                                          "pickle",    "marshal",   "pty",    "webbrowser", "commands",   "operator",
@@ -121,7 +121,7 @@ class Machine {
     if (stack_.size() <= Floor()) Fail("stack underflow in the pickle");
     return stack_.back();
   }
-  // Everything above the last mark.
+  // Pops all items above the last mark.
   std::vector<Value> PopToMark() {
     if (marks_.empty()) Fail("stack underflow in the pickle: no mark");
     const auto first = stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back());
@@ -225,7 +225,7 @@ class Machine {
     return sizes;
   }
 
-  // What Python would call; here the few known names are carried out by hand.
+  // Python would call a function here; we implement the few known ones.
   void Reduce() {
     const Tuple* arguments = Expect<const Tuple*>(Pop(), "a tuple of arguments");
     const Global function = Expect<Global>(Pop(), "a name from the list of known ones");
@@ -330,7 +330,7 @@ class Machine {
         PushShortTuple(opcode - 0x84u);
         break;
       case ']':
-      case 0x8F:  // EMPTY_SET: read as a list, nobody asks
+      case 0x8F:  // EMPTY_SET: read as a list, nothing uses it
         Push(Make(document_->lists, List{}));
         break;
       case 'a': {  // APPEND
@@ -380,7 +380,7 @@ class Machine {
       case 'R':
         Reduce();
         break;
-      case 'b':  // BUILD: torch hangs _metadata on the OrderedDict; of no use here
+      case 'b':  // BUILD: torch attaches _metadata to the OrderedDict; ignored
         Pop();
         Expect<Dict*>(Top(), "an OrderedDict");
         break;

@@ -22,7 +22,7 @@ constexpr size_t kMaxSmallMember = 64;
 constexpr unsigned char kLegacyMagic[] = {0x80, 0x02, 0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46,
                                           0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, 0x2E};
 
-// Bytes of the elements of a storage in the file.
+// Location of a storage's elements in the file.
 struct Extent {
   DType dtype;
   uint64_t offset;
@@ -41,7 +41,7 @@ bool IsDecimal(std::string_view text) {
   return !text.empty() && text.size() <= 20 && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// Every storage of the document, once: a key always means the same type and size.
+// Every storage of the document by its key. A key must always have the same type and size.
 std::map<std::string_view, const pickle::Storage*> Storages(const pickle::Document& document,
                                                             const std::string& where) {
   std::map<std::string_view, const pickle::Storage*> storages;
@@ -82,7 +82,7 @@ StoredTensor Locate(std::string_view name, const pickle::Tensor& tensor, const E
 
   // The last element must lie inside the storage: offset + sum of (size - 1) * stride.
   std::optional<uint64_t> last = tensor.offset;
-  uint64_t packed = 1;  // the stride that C order would have
+  uint64_t packed = 1;  // stride of this dimension in C order
   bool contiguous = true;
   if (stored.bytes > 0) {
     for (size_t k = tensor.sizes.size(); k-- > 0;) {
@@ -97,7 +97,7 @@ StoredTensor Locate(std::string_view name, const pickle::Tensor& tensor, const E
            stored.shape.ToString() + " at " + std::to_string(tensor.offset),
            "inside " + std::to_string(storage.view_elements) + " elements");
     }
-    // An expanded tensor (stride 0) would let a small file ask for any amount of memory; no state dict has one.
+    // An expanded tensor (stride 0) would let a small file request any amount of memory; no state dict has one.
     if (packed > storage.view_elements) {
       Fail(place, "the tensor has more elements than its storage", stored.shape.ToString(),
            "at most " + std::to_string(storage.view_elements) + " elements");
@@ -110,7 +110,7 @@ StoredTensor Locate(std::string_view name, const pickle::Tensor& tensor, const E
   return stored;
 }
 
-// The map of names to tensors, from the root or from inside the wrapping of a training checkpoint.
+// The map of names to tensors: the root itself, or wrapped as in a training checkpoint.
 const pickle::Dict& StateDict(const pickle::Document& document, const std::string& where) {
   const auto* root = std::get_if<pickle::Dict*>(&document.root);
   if (!root) Fail(where, "not a state dict", {}, "a map of names to tensors");
@@ -199,7 +199,7 @@ class ZipContainer {
   }
 
  private:
-  // A short text, without white space at its end; checked against its CRC.
+  // Text of a small member, without trailing white space; checks its CRC.
   std::string_view Small(const char* name, bool required) const {
     const auto it = by_name_.find(name);
     if (it == by_name_.end()) {

@@ -18,7 +18,7 @@ constexpr uint32_t kEndOfDirectory64 = 0x06064B50;  // "PK\6\6"
 constexpr uint32_t kLocator64 = 0x07064B50;         // "PK\6\7"
 constexpr size_t kMaxMembers = 200'000;
 
-// Little-endian fields of the file; the caller has checked that they are inside.
+// Reads little-endian fields of the file. The caller must check that they are inside the file.
 class Bytes {
  public:
   explicit Bytes(std::span<const std::byte> file) : file_(file) {}
@@ -89,7 +89,7 @@ class Reader {
   Directory FindDirectory() const {
     const std::string hint = "the file is truncated or damaged: download or copy it again";
     if (!bytes_.Has(0, 22) || bytes_.U32(0) != kLocalHeader) Fail("not a zip archive of PyTorch", {}, {}, hint);
-    // The end record is 22 bytes and a comment of at most 65,535.
+    // The end record has 22 bytes and a comment of at most 65,535 bytes.
     const uint64_t lowest = bytes_.size() > 65'557 ? bytes_.size() - 65'557 : 0;
     uint64_t at = bytes_.size() - 22;
     while (bytes_.U32(at) != kEndOfDirectory || bytes_.U16(at + 20) != bytes_.size() - at - 22) {
@@ -150,7 +150,7 @@ class Reader {
     member.size = bytes_.U32(at + 24);
     uint64_t disk = bytes_.U16(at + 34);
     uint64_t header = bytes_.U32(at + 42);
-    // zip64: the fields that are all ones stand in the extra field 0x0001, in this order.
+    // zip64: the extra field 0x0001 has, in this order, the fields that are all ones here.
     const bool wide_size = member.size == 0xFFFFFFFF, wide_stored = stored == 0xFFFFFFFF;
     const bool wide_header = header == 0xFFFFFFFF, wide_disk = disk == 0xFFFF;
     if (wide_size || wide_stored || wide_header || wide_disk) {
@@ -179,7 +179,7 @@ class Reader {
     return header;
   }
 
-  // The data follow the local header, whose extra field differs from the central one (PyTorch pads there).
+  // The data follow the local header. Its extra field differs from the central directory's: PyTorch adds padding there.
   void FindData(uint64_t header, uint64_t limit, ZipMember& member) const {
     if (header > limit || limit - header < 30 || bytes_.U32(header) != kLocalHeader) {
       Fail("the zip member " + Quoted(member.name) + " has no local header");

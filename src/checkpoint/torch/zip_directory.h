@@ -1,8 +1,8 @@
-// The directory of a zip archive whose members are all stored (not compressed), as PyTorch writes them: where each
-// member's bytes lie, so that they can be used in place.
+// Reads the directory of a zip archive without compression, as PyTorch writes it: the location of each member's bytes,
+// for use in place.
 //
-// Reads the central directory, zip64 included (PKWARE APPNOTE 4.3-4.5). Refuses compression, encryption, several disks,
-// repeated names, names with ".." and members that overlap or leave the file.
+// Reads the central directory, including zip64 (PKWARE APPNOTE 4.3-4.5). Refuses compression, encryption, several
+// disks, duplicate names, names with "..", and members that overlap or exceed the file.
 #pragma once
 
 #include <cstddef>
@@ -20,10 +20,10 @@ struct ZipMember {
   uint32_t crc32 = 0;
 };
 
-// In the order of the directory. `where` names the file in errors. Throws Error.
+// Members in the order of the directory. `where` names the file in errors. Throws Error.
 std::vector<ZipMember> ReadZipDirectory(std::span<const std::byte> file, const std::string& where);
 
-// Compares the member's bytes with its CRC-32; reads all of them. Throws Error.
+// Checks the CRC-32 of a member, which reads all its bytes. Throws Error.
 void CheckZipMember(std::span<const std::byte> file, const ZipMember& member, const std::string& where);
 
 }  // namespace stablelm

@@ -1,4 +1,4 @@
-// The bytes of a GGUF file, field by field, so that tests can make every one of them wrong.
+// Builds a GGUF file field by field, so that tests can corrupt every field.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ std::string LittleEndian(T value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
 }
 inline std::string GgufString(std::string_view text) { return LittleEndian(uint64_t{text.size()}) + std::string(text); }
-// A key with a value of type `type`, whose bytes are given.
+// A key with a value of type `type`, given as bytes.
 inline std::string GgufKey(std::string_view key, uint32_t type, const std::string& value) {
   return GgufString(key) + LittleEndian(type) + value;
 }
@@ -23,7 +23,7 @@ inline std::string GgufArrayOf(uint32_t type, uint64_t size, const std::string& 
 
 struct GgufTensorBytes {
   std::string name = "t";
-  std::vector<uint64_t> dims = {4};  // as in the file: the length of a row first
+  std::vector<uint64_t> dims = {4};  // as in the file: row length first
   uint32_t type = 0;                 // F32
   uint64_t offset = 0;
   std::string Encoded() const {
@@ -38,7 +38,7 @@ struct GgufBytes {
   uint32_t version = 3;
   std::vector<std::string> keys;     // encoded
   std::vector<std::string> tensors;  // encoded
-  uint64_t surplus_keys = 0;         // counted, not there
+  uint64_t surplus_keys = 0;         // counted in the header, but missing
   uint64_t surplus_tensors = 0;
   uint64_t alignment = 32;
   size_t data_bytes = 0;

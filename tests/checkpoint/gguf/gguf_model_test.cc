@@ -1,4 +1,4 @@
-// GGUF files of the family as models: their keys, names, tokenizers and tensors, beside the folders that they are from.
+// GGUF models compared with the folders they were made from: metadata, names, tokenizers and tensors.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -40,7 +40,7 @@ void ExpectSame(const ModelConfig& got, const ModelConfig& want) {
   EXPECT_EQ(got.max_positions, want.max_positions);
   EXPECT_EQ(got.rotary_dims, want.rotary_dims);
   EXPECT_EQ(got.rotary_base, want.rotary_base);
-  EXPECT_EQ(got.layer_norm_eps, want.layer_norm_eps);  // the decimal of config.json, not the float near it
+  EXPECT_EQ(got.layer_norm_eps, want.layer_norm_eps);  // the decimal of config.json, not the nearest float
   EXPECT_EQ(got.parallel_residual, want.parallel_residual);
   EXPECT_EQ(got.tie_word_embeddings, want.tie_word_embeddings);
   EXPECT_EQ(got.bos_id, want.bos_id);
@@ -57,7 +57,7 @@ class GgufModel : public testing::Test {
   std::string Refusal() const {
     return ErrorText([&] { ModelFolder::Open(File().string()); });
   }
-  // What is said about the tiny model with one thing of its keys changed.
+  // The error for the tiny model with changed metadata.
   std::string Refusal(const std::function<void(GgufMetadata&)>& change) const {
     WriteGgufOf(Tiny(), File(), [&](GgufMetadata& metadata) {
       metadata.Remove("stablelm.config");
@@ -79,7 +79,7 @@ TEST_F(GgufModel, HasTheConfigurationOfItsFolder) {
     ExpectSame(whole->config(), want);
     EXPECT_EQ(whole->config().activation, want.activation);
     EXPECT_EQ(whole->config().rotary_share, want.rotary_share);
-    // A file of somebody else's has the keys alone: they say everything but the activation.
+    // A file from another program has only the standard keys, which hold everything except the activation.
     WriteGgufOf(folder, File(), [](GgufMetadata& metadata) { metadata.Remove("stablelm.config"); });
     const auto keys = ModelFolder::Open(File().string());
     ExpectSame(keys->config(), want);
@@ -89,7 +89,7 @@ TEST_F(GgufModel, HasTheConfigurationOfItsFolder) {
   }
 }
 
-// Every tensor with the values of its folder, rows of QKV in their new order; matrices in their type, vectors as fp32.
+// Every tensor has the values of the folder, with QKV rows reordered; matrices keep their type, vectors are fp32.
 TEST_F(GgufModel, HasTheTensorsOfItsFolder) {
   for (const std::string& name : kFolders) {
     SCOPED_TRACE(name);
@@ -134,7 +134,7 @@ TEST_F(GgufModel, MayBeTheOneFileOfAFolder) {
   fs::create_directory(folder);
   fs::copy_file(File(), folder / "a.gguf");
   EXPECT_EQ(open(folder), folder / "a.gguf");
-  fs::copy_file(temp_.path() / "tiny" / "config.json", folder / "config.json");  // as some repositories have it
+  fs::copy_file(temp_.path() / "tiny" / "config.json", folder / "config.json");  // as in some repositories
   EXPECT_EQ(open(folder), folder / "a.gguf");
   fs::copy_file(temp_.path() / "tiny" / "model.safetensors", folder / "model.safetensors");
   EXPECT_EQ(open(folder), folder);
@@ -164,7 +164,7 @@ TEST_F(GgufModel, MissingKeysAreNamed) {
                 AllOf(HasSubstr("model.gguf: key \"" + std::string(key) + "\""), HasSubstr("missing")))
         << key;
   }
-  // These have a meaning when they are not there.
+  // These keys have a default.
   EXPECT_EQ(Refusal([](GgufMetadata& m) { m.Remove("gptneox.rope.freq_base"); }), "");
   EXPECT_EQ(Refusal([](GgufMetadata& m) { m.Remove("gptneox.vocab_size"); }), "");
   EXPECT_EQ(Refusal([](GgufMetadata& m) { m.Remove("general.type"); }), "");
@@ -226,7 +226,7 @@ TEST_F(GgufModel, UnknownKeysOfTheArchitectureAreReported) {
   EXPECT_THAT(model->warnings()[0], HasSubstr("\"gptneox.expert_count\""));
 }
 
-// Tensors as a GGUF file names them, all zeros.
+// Tensors with GGUF names, all zeros.
 class GgufTensors : public GgufModel {
  protected:
   std::string RefusalOf(const std::function<void(std::vector<GgufTensorEntry>&)>& change) {
@@ -290,7 +290,7 @@ TEST_F(GgufTensors, QuantizedMatricesAreDecodedWhenAskedFor) {
   for (size_t i = 0; i < file->table().size(); ++i) {
     if (!file->table()[i].IsMatrix()) continue;
     SCOPED_TRACE(file->table()[i].name);
-    // Every value is d q with d = 2^-3 and q = the number's place in its block.
+    // Every value is d q with d = 2^-3 and q = the value's index in its block.
     const std::vector<float> values = FloatsOf(*file, i);
     for (size_t v = 0; v < values.size(); v += 7) ASSERT_EQ(values[v], 0.125f * static_cast<float>(v % 32)) << v;
   }
@@ -302,7 +302,7 @@ TEST_F(GgufTensors, QuantizedMatricesAreDecodedWhenAskedFor) {
 
 class GgufTokenizerTest : public GgufModel {
  protected:
-  // A file without weights: what the keys of a tokenizer say, changed.
+  // The tokenizer of a file without weights, from modified metadata.
   Tokenizer Read(const std::function<void(GgufMetadata&)>& change = {}) const {
     GgufMetadata metadata;
     SetTokenizerKeys(Spec(), 1000, 0, 0, metadata);
@@ -318,7 +318,7 @@ class GgufTokenizerTest : public GgufModel {
     const fs::path file = kData / "tokenizer" / "tokenizer.json";
     return ParseTokenizerJson(ReadTextFile(file, 1 << 24), file.string());
   }
-  // Both give the same ids for texts in which every step has something to do.
+  // Both give the same ids for texts that exercise every step.
   static void ExpectSame(const Tokenizer& got, const Tokenizer& want) {
     EXPECT_EQ(got.size(), want.size());
     EXPECT_TRUE(
@@ -410,7 +410,7 @@ TEST_F(GgufTokenizerTest, BrokenListsAreNamed) {
               HasSubstr("does not fit the model"));
 }
 
-// A file of llama.cpp's kind: the lists alone, no tensors, no sizes.
+// A file with only llama.cpp's lists: no tensors, no model configuration.
 TEST_F(GgufTokenizerTest, AFileWithoutWeightsHasATokenizer) {
   GgufMetadata metadata;
   SetTokenizerKeys(Spec(), 1000, 0, 0, metadata);

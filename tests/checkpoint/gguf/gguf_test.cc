@@ -1,4 +1,4 @@
-// The reader against the catalogue of broken and odd files, and the writer against the reader.
+// Tests the reader with a catalogue of broken and unusual files, and the writer with the reader.
 #include "checkpoint/gguf/gguf.h"
 
 #include <gmock/gmock.h>
@@ -20,7 +20,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// Views into `file`, which the caller keeps.
+// The result refers to `file`, which must outlive it.
 GgufHeader Parse(const std::string& file) { return ParseGguf(std::as_bytes(std::span(file)), "x.gguf"); }
 std::string Refusal(const std::string& file) {
   return ErrorText([&] { Parse(file); });
@@ -65,7 +65,7 @@ TEST(Gguf, ReadsValuesOfEveryType) {
   EXPECT_EQ(header.Integer("a.u32"), 4000000000);
   EXPECT_EQ(header.Integer("a.i32"), -70000);
   EXPECT_EQ(header.Integer("a.i64"), -1);
-  EXPECT_EQ(header.Real("a.f32"), 1e-5);  // not the 9.999999747e-06 that a float widened gives
+  EXPECT_EQ(header.Real("a.f32"), 1e-5);  // not 9.999999747e-06, the widened float
   EXPECT_EQ(header.Real("a.f64"), 0.1);
   EXPECT_EQ(header.Flag("a.bool"), true);
   EXPECT_EQ(header.Text("a.string"), "text");
@@ -136,7 +136,7 @@ TEST(Gguf, VersionTwoIsTheSame) {
   file.version = 2;
   EXPECT_EQ(Refusal(file), "");
 }
-// llama.cpp pads the last tensor, others do not.
+// llama.cpp pads the last tensor, other writers do not.
 TEST(Gguf, PaddingBehindTheLastTensorMayBeThere) {
   for (const size_t bytes : {16u, 32u}) EXPECT_EQ(RefusedTensor({}, bytes), "");
 }
@@ -283,9 +283,9 @@ TEST(GgufBroken, ProductOfDimensionsOverflows) {
                                             {1 << 16, 1 << 16, 1 << 16, 1 << 16}}) {
     EXPECT_THAT(RefusedTensor({.dims = dims}), HasSubstr("the product of the dimensions is too large"));
   }
-  // No product of some of them may overflow, in whatever order a reader multiplies.
+  // No partial product may overflow, whatever the order of multiplication.
   EXPECT_THAT(RefusedTensor({.dims = {uint64_t{1} << 33, 0, uint64_t{1} << 33}}), HasSubstr("too large"));
-  // The elements fit into 64 bits, their bytes do not.
+  // The number of elements fits in 64 bits, the number of bytes does not.
   EXPECT_THAT(RefusedTensor({.dims = {uint64_t{1} << 62}}), HasSubstr("too large"));
 }
 TEST(GgufBroken, UnknownTypeOfTensorIsNamed) {
@@ -356,7 +356,7 @@ TEST_F(GgufWriterTest, ValuesOfEveryTypeComeBack) {
   metadata.SetArray<float>("a.f32s", std::vector<float>{});
   metadata.Set<uint32_t>("a.gone", 1);
   metadata.Remove("a.gone");
-  metadata.SetText("a.u8", "another");  // in the place of the number
+  metadata.SetText("a.u8", "another");  // replaces the number, at its position
   GgufWriter(File(), metadata, {}).Commit();
 
   const GgufFile file(File());
@@ -383,7 +383,7 @@ TEST_F(GgufWriterTest, ValuesOfEveryTypeComeBack) {
                             GgufType::kString, GgufType::kU64, GgufType::kI64, GgufType::kF64};
   for (size_t i = 0; i < std::size(types); ++i) EXPECT_EQ(header.entries[i].type, types[i]) << i;
 
-  // A copy of every entry is the same file.
+  // Copying every entry gives the same metadata.
   GgufMetadata copied;
   for (const GgufEntry& entry : header.entries) copied.Copy(entry);
   EXPECT_EQ(copied.entries(), metadata.entries());

@@ -1,4 +1,4 @@
-// GGUF files made of model folders, for the tests of what reads them.
+// Makes GGUF files from model folders, for tests of the GGUF readers.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +12,8 @@
 
 namespace stablelm {
 
-// The model of `folder` as the GGUF file `path`, matrices as stored; `change` may spoil the keys first.
+// Writes the model in `folder` as the GGUF file `path`, with matrices as stored. `change` may modify the metadata
+// first.
 inline void WriteGgufOf(const std::filesystem::path& folder, const std::filesystem::path& path,
                         const std::function<void(GgufMetadata&)>& change = {}) {
   const auto model = ModelFolder::Open(folder.string());

@@ -1,4 +1,4 @@
-// The reader against the catalogue of broken and odd files, and the writer against the reader.
+// Tests the reader with a catalogue of broken and unusual files, and the writer with the reader.
 #include "checkpoint/huggingface/safetensors.h"
 
 #include <gmock/gmock.h>
@@ -31,7 +31,7 @@ std::string Refusal(const std::string& file) {
   return ErrorText([&] { Parse(file); });
 }
 
-// {"a": ...} with these three fields.
+// A header {"a": ...} with these three fields.
 std::string One(const std::string& dtype, const std::string& shape, const std::string& offsets) {
   return R"({"a":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
 }
@@ -178,7 +178,7 @@ TEST(SafetensorsWriterTest, FileHasHuggingFacesLayoutAndReadsBack) {
   EXPECT_EQ(file.header().metadata.at("format"), "pt");
   std::vector<std::string> order;
   for (const StoredTensor& tensor : file.header().tensors) order.push_back(tensor.name);
-  // Four-byte types first, each group by name. A reader sorts by (begin, end): the empty tensor has no bytes.
+  // Four-byte types first, each group by name. The reader sorts by (begin, end), and the empty tensor has no bytes.
   EXPECT_EQ(order, (std::vector<std::string>{"a\"quote", "b32", "none", "a16", "z16"}));
   for (size_t i = 0; i < entries.size(); ++i) {
     const TensorView view = file.Get(entries[i].name);

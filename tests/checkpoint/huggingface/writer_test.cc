@@ -28,7 +28,7 @@ std::vector<std::string> Names(const fs::path& folder) {
   return names;
 }
 
-// Fills every tensor with fp16 numbers that tell entry and place, in pieces, from two threads.
+// Fills every tensor with fp16 values that encode entry and index, in pieces, from two threads.
 void Fill(FolderWriter& writer) {
   ThreadPool pool(2);
   pool.ForEach(writer.table().size(), [&](size_t entry, size_t) {

@@ -75,7 +75,7 @@ TEST_F(ImportanceTest, WhatIsWrittenIsReadBack) {
   ASSERT_EQ(matrix.columns.size(), 2u);
   EXPECT_THAT(matrix.columns.at("blk.0.ffn_up.weight"), ElementsAre(0.5f, 0.0f, 1.5f));
   EXPECT_THAT(matrix.columns.at("output.weight"), ElementsAre(1e-3f));
-  // As llama.cpp's own: its keys, and sums of one row.
+  // As llama.cpp writes it: its keys, and sums with a single row.
   const GgufFile file(path);
   EXPECT_EQ(file.header().Integer("imatrix.chunk_count"), 3);
   EXPECT_EQ(file.header().Integer("imatrix.chunk_size"), 512);

@@ -1,4 +1,4 @@
-// Initial weights: what each kind of tensor gets, and that threads change no byte.
+// Initial weights: distribution for each kind of tensor, and the same bytes with any number of threads.
 #include "checkpoint/rewrite/initial_weights.h"
 
 #include <gtest/gtest.h>
@@ -44,7 +44,7 @@ TEST(InitialWeights, ThreadsChangeNothingAndTheSeedEverything) {
   EXPECT_NE(Drawn(config, 8, DType::kBF16, 1), one);
 }
 
-// The measured deviation of n numbers is within 5 / sqrt(2 n) of the true one, relatively (5 standard errors).
+// The relative error of the standard deviation measured from n samples is at most 5 / sqrt(2 n) (5 standard errors).
 TEST(InitialWeights, EveryKindHasItsDeviation) {
   const ModelConfig config = SomeConfig();
   const Tensors tensors = Drawn(config, 1, DType::kF32, 2);

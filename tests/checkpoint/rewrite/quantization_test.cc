@@ -1,4 +1,4 @@
-// What a quantized file holds besides its tensors.
+// A quantized file apart from its tensor data: sizes, column weights, metadata.
 #include "checkpoint/rewrite/quantization.h"
 
 #include <gmock/gmock.h>
@@ -28,7 +28,7 @@ class QuantizationTest : public testing::Test {
     model_ = ModelFolder::Open(temp_.path().string());
     types_ = ChooseTypes(QuantMixByName("Q8_0", "--type"), {}, model_->table(), nullptr);
   }
-  // Ones for every matrix.
+  // Importance 1 for every column of every matrix.
   ImportanceMatrix Importance() const {
     ImportanceMatrix importance;
     for (const WeightEntry& entry : model_->table()) {

@@ -21,7 +21,7 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-// Rows of 256, several pieces in the largest tensor.
+// Rows of 256 elements; the largest tensor has several pieces.
 ModelConfig SmallConfig() {
   ModelConfig config = TinyConfig();
   config.vocab_size = 1100;
@@ -81,7 +81,7 @@ class TensorCopyTest : public testing::Test {
   const ModelConfig config_ = SmallConfig();
 };
 
-// Every tensor holds what EncodeRow makes of its rows, whatever the source's type.
+// Every tensor equals EncodeRow of its rows, for every source type.
 TEST_F(TensorCopyTest, RowsOfEveryTensor) {
   for (const DType stored : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64}) {
     std::vector<TinyTensor> tensors = DrawnTensors(config_);
@@ -120,7 +120,7 @@ TEST_F(TensorCopyTest, AnyNumberOfThreadsTheSameBytes) {
   }
 }
 
-// [H, 3, D] to [3, H, D], matrix and bias; nothing else moves.
+// [H, 3, D] to [3, H, D] for matrix and bias; no other tensor is reordered.
 TEST_F(TensorCopyTest, StacksQueryKeyValue) {
   Write(DrawnTensors(config_));
   for (const char* mix : {"F32", "Q8_0"}) {

@@ -1,4 +1,4 @@
-// Assembles zip archives and pickles byte by byte, honest and hostile ones, for the tests of the PyTorch reader.
+// Assembles valid and hostile zip archives and pickles byte by byte, for tests of the PyTorch reader.
 #pragma once
 
 #include <zlib.h>
@@ -25,7 +25,7 @@ struct TestMember {
   int64_t crc_change = 0;       // added to the true checksum
   int64_t size_change = 0;      // added to the size in the directory
   int64_t offset_change = 0;    // added to the offset in the directory
-  std::string local_name = {};  // empty: as `name`
+  std::string local_name = {};  // empty: same as `name`
 };
 
 struct TestArchive {
@@ -44,7 +44,7 @@ struct TestArchive {
       const auto size = static_cast<uint64_t>(static_cast<int64_t>(m.data.size()) + m.size_change);
       const auto offset = static_cast<uint64_t>(static_cast<int64_t>(file.size()) + m.offset_change);
       const std::string local = m.local_name.empty() ? m.name : m.local_name;
-      // As PyTorch pads: an extra field of the local header that the directory does not have.
+      // Padding as PyTorch writes it: an extra field of the local header that is not in the directory.
       const std::string padding = "FB" + LittleEndian(3, 2) + "ZZZ";
       file += "PK\3\4" + LittleEndian(45, 2) + LittleEndian(m.flags, 2) + LittleEndian(m.method, 2) +
               LittleEndian(0, 4) + LittleEndian(crc, 4) + LittleEndian(m.data.size(), 4) +
@@ -80,7 +80,7 @@ struct TestArchive {
   }
 };
 
-// ---- pickles: each function gives the bytes of one value ----
+// ---- pickles: each function returns the bytes of one value ----
 
 namespace pickled {
 
@@ -122,7 +122,7 @@ inline std::string Whole(const std::string& value) { return "\x80\x02" + value +
 
 }  // namespace pickled
 
-// A container of PyTorch with this data.pkl and storages "0", "1", ...
+// A PyTorch container with this data.pkl and storages "0", "1", ...
 inline TestArchive TorchArchive(const std::string& data_pkl, const std::vector<std::string>& storages) {
   TestArchive archive;
   archive.members.push_back({.name = "archive/data.pkl", .data = data_pkl});

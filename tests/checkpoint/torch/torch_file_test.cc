@@ -1,5 +1,5 @@
-// PyTorch files: those that PyTorch wrote (data/torch, made by scripts/make_torch_fixtures.py) and those that no honest
-// writer makes, assembled here.
+// PyTorch files: written by PyTorch (data/torch, made by scripts/make_torch_fixtures.py), and malformed or hostile ones
+// assembled here.
 #include "checkpoint/torch/torch_file.h"
 
 #include <gmock/gmock.h>
@@ -63,14 +63,14 @@ std::string Floats(size_t n) {
   return text;
 }
 
-// {"a": tensor} over one storage of six floats 0..5.
+// {"a": tensor} on one storage of six floats 0..5.
 std::string OneTensor(int64_t offset, const std::vector<int64_t>& sizes, const std::vector<int64_t>& strides) {
   return TorchArchive(p::Whole(p::Dict({{"a", p::Tensor(p::Storage("0", 6), offset, sizes, strides)}})), {Floats(6)})
       .Build();
 }
 std::string WithPickle(const std::string& pickle) { return TorchArchive(pickle, {Floats(6)}).Build(); }
 
-// ---- what PyTorch wrote ----
+// ---- files written by PyTorch ----
 
 TEST(TorchFileTest, EveryFixtureHasPyTorchsValues) {
   const nlohmann::json expected = nlohmann::json::parse(std::ifstream(kFixtures / "expected.json"));
@@ -106,7 +106,7 @@ TEST(TorchFileTest, ContiguousTensorsAreUsedInPlaceAndViewsAreStrided) {
   EXPECT_TRUE(find("rows").contiguous());
   EXPECT_FALSE(find("columns").contiguous());
   EXPECT_EQ(find("rows").offset, find("whole").offset + 2 * 4 * sizeof(float));  // one storage, not two
-  EXPECT_EQ(find("whole").offset % 64, 0u);                                      // PyTorch's padding was followed
+  EXPECT_EQ(find("whole").offset % 64, 0u);                                      // after PyTorch's padding
 }
 
 TEST(TorchFileTest, EveryTruncationOfEveryFixtureIsRefused) {
@@ -338,7 +338,7 @@ TEST(TorchTensorTest, OffsetsAndStridesStayInsideTheStorage) {
   EXPECT_EQ(Refusal(OneTensor(5, {}, {})), "");
   EXPECT_EQ(Refusal(OneTensor(1, {2, 2}, {3, 1})), "");
   EXPECT_EQ(Refusal(OneTensor(99, {0, 5}, {5, 1})), "");  // no elements: nothing is read
-  EXPECT_EQ(Refusal(OneTensor(0, {1, 6}, {77, 1})), "");  // the stride of a single row is never taken
+  EXPECT_EQ(Refusal(OneTensor(0, {1, 6}, {77, 1})), "");  // the stride of a dimension of size 1 is unused
   EXPECT_THAT(Refusal(OneTensor(0, {7}, {1})), HasSubstr("outside its storage"));
   EXPECT_THAT(Refusal(OneTensor(6, {}, {})), HasSubstr("outside its storage"));
   EXPECT_THAT(Refusal(OneTensor(1, {6}, {1})), HasSubstr("outside its storage"));
