@@ -38,7 +38,7 @@ void RunWindows(const Transformer& model, const RunShape& run, ThreadPool& pool,
   KvCache cache(model.config(), run.kv_type, KvCache::PagesFor(run.context));
   for (const TextWindow& window : windows) {
     if (pass.hooks.leave && pass.hooks.leave()) throw Cancelled();
-    // What follows the last token is not known.
+    // The last token has no known successor.
     const TextWindow tokens = pass.logits ? window.first(window.size() - 1) : window;
     KvSequence sequence(cache);
     ForwardInChunks(model, tokens, sequence, ctx,
