@@ -61,7 +61,7 @@ class KvCache {
 class KvSequence {
  public:
   explicit KvSequence(KvCache& cache) : cache_(&cache) {}
-  // Starts with whole pages that it shares.
+  // Starts with full pages that others share.
   KvSequence(KvCache& cache, std::span<const int32_t> shared_pages);
   KvSequence(KvSequence&& other) noexcept;
   KvSequence& operator=(KvSequence&& other) noexcept;

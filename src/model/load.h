@@ -21,7 +21,7 @@ struct LoadOptions {
   std::vector<DType> types = {};              // WeightTypes::types: quantizing while loading (checkpoint/rewrite)
   Compute compute = Compute::kExact;          // WeightTypes::compute
   std::optional<Activation> activation = {};  // overrides config.json: original training used the tanh form
-  bool check_values = false;                  // refuse NaN and infinity, naming the tensor
+  bool check_values = false;                  // reject NaN and infinity, naming the tensor
   bool show_progress = false;
   ThreadPool* pool = nullptr;  // not owned; null: one thread
 };

@@ -1,6 +1,6 @@
 // One line of a prompt file (JSON lines): a prompt and its own parameters.
 //
-//   {"prompt": "Once upon"}                                   text, continued as it is
+//   {"prompt": "Once upon"}                                   a text to continue
 //   {"ids": [1, 2, 3]}                                        token ids
 //   {"messages": [{"role": "user", "content": "Hi"}]}         a conversation (prompt/conversation.h)
 //

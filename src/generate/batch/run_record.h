@@ -2,10 +2,10 @@
 // interrupted run resume, and refuses to resume with other settings.
 //
 //   {"seed": 7,                                  the base seed
-//    "parameters": {"temperature": 0.7, ...},    everything else that decides what the lines say
+//    "parameters": {"temperature": 0.7, ...},    all other parameters that affect the results
 //    "model": {"config.json": "9f86d0...", ...}, SHA-256 of the model's files
-//    "input": "60303a...",                       SHA-256 of the file of prompts
-//    "program": {"version": ..., "simd": ...}}   who computed; told, not compared
+//    "input": "60303a...",                       SHA-256 of the prompt file
+//    "program": {"version": ..., "simd": ...}}   informational, not compared
 #pragma once
 
 #include <cstddef>
