@@ -1,4 +1,4 @@
-// Talks to a model: chat MODEL. A line in, a reply out; a Ctrl-C ends the reply, the end of the input the chat.
+// Chats with a model: chat MODEL. Reads a line, writes a reply. Ctrl-C ends the reply; end of input ends the chat.
 #include <stablelm/stablelm.h>
 
 #include <csignal>
@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
     std::signal(SIGINT, [](int) { interrupted = 1; });
     const auto show = [](std::string_view text) {
       std::cout << text << std::flush;
-      return interrupted == 0;  // false ends the reply; what has come of it stays
+      return interrupted == 0;  // false ends the reply; the text so far is kept
     };
     std::vector<stablelm::ChatMessage> conversation;
     for (std::string line; std::cout << "> " << std::flush, std::getline(std::cin, line);) {

@@ -1,5 +1,5 @@
 // Continues a text with a model: continue_text MODEL [PROMPT]
-// A folder without a tokenizer continues the id 1 instead.
+// Without a tokenizer it continues the token id 1.
 #include <stablelm/stablelm.h>
 
 #include <exception>

@@ -8,7 +8,7 @@
 namespace stablelm {
 namespace {
 
-// A sum whose error does not grow with the number of terms (Kahan): 50,000 plain additions may lose four digits.
+// Kahan summation: the error does not grow with the number of terms. 50,000 plain additions can lose four digits.
 class Sum {
  public:
   void Add(double value) {
@@ -22,7 +22,7 @@ class Sum {
   double sum_ = 0, carry_ = 0;
 };
 
-// ln p_i = (x_i - max) - log_sum: two small numbers, where x_i - LogSumExp would lose the digits of large logits.
+// ln p_i = (x_i - max) - log_sum: both are small, whereas x_i - LogSumExp loses digits with large logits.
 struct LogSoftmax {
   explicit LogSoftmax(std::span<const float> x) : top(std::ranges::max_element(x) - x.begin()) {
     max = static_cast<double>(x[static_cast<size_t>(top)]);
@@ -34,13 +34,13 @@ struct LogSoftmax {
   double Log(float value) const { return static_cast<double>(value) - max - log_sum; }
   double Probability(float value) const { return std::exp(static_cast<double>(value) - max) * scale; }
 
-  std::ptrdiff_t top = 0;  // the first of the largest
+  std::ptrdiff_t top = 0;  // index of the largest, the first in a tie
   double max = 0;
   double log_sum = 0;  // ln sum exp(x_i - max)
   double scale = 0;
 };
 
-// e^r - 1 - r for |r| <= 1/64: the next term is below 2^-54 of the first.
+// e^r - 1 - r for |r| <= 1/64. The first omitted term is below 2^-54 of the first term.
 double SmallGap(double r) {
   constexpr int kTerms = 8;
   double sum = 0;

@@ -8,8 +8,8 @@ namespace {
 
 constexpr size_t kGrain = 64;  // columns
 
-// What made the activations that a matrix is multiplied with (model/block.cc, model/transformer.cc); empty for what is
-// no Linear.
+// The module whose output a matrix is multiplied with (model/block.cc, model/transformer.cc); empty when the weight is
+// not a Linear.
 std::string_view InputOf(WeightKind kind, bool tied) {
   switch (kind) {
     case WeightKind::kQkvWeight:

@@ -1,8 +1,8 @@
-// How much each column of every matrix is used: the squares of the activations that it meets, summed over the tokens of
-// a text, gathered beside the one forward pass.
+// Collects the importance of each matrix column (importance matrix): the sum of squares of its input activations over
+// the tokens of a text, taken during the forward pass.
 //
-// The sums are kept in fp64, each column's in the order of the tokens: the same bits for any number of threads and any
-// chunks. 8 bytes for each column of each Linear (3.7 MB for the 3B shape).
+// Sums are in fp64 and add tokens in order, so that the bits depend neither on threads nor on chunks. 8 bytes for each
+// column of each Linear (3.7 MB for the 3B shape).
 #pragma once
 
 #include <string_view>
@@ -16,20 +16,21 @@
 
 namespace stablelm {
 
-// For passes of one thread, one after the other. The pool is not owned; it is used between the steps of a pass, so it
-// may be the pass's own.
+// Observes one pass at a time. The pool is not owned; it is used between the steps of a pass, so it may be the pool of
+// the pass.
 class ImportanceCollector : public ForwardObserver {
  public:
   ImportanceCollector(const ModelConfig& config, ThreadPool& pool);
   void OnStep(int64_t layer, std::string_view module, const float* y, int64_t rows, int64_t width) override;
 
-  // Of every Linear, in the order of the weight table; the output matrix of a tied model under the embedding's name.
+  // The sums of every Linear, in the order of the weight table. The output matrix of a tied model has the embedding's
+  // name.
   std::vector<ImportanceSums> Result() const { return sums_; }
 
  private:
   struct Input {
     int64_t layer;
-    std::string_view module;  // whose output the matrix takes
+    std::string_view module;  // whose output is the input of the matrix
   };
   ThreadPool& pool_;
   std::vector<Input> inputs_;         // [matrices]

@@ -1,7 +1,7 @@
-// The logits of one model, kept on disk while another one runs, so that two models need not be in memory together.
+// Stores the logits of one model on disk while another one runs, so that two models need not be in memory together.
 //
-// fp32, so nothing is lost; 4 V bytes a row (0.2 MB for StableLM). The file has no name from the beginning: it is gone
-// when the object or the process is.
+// In fp32, so nothing is lost; 4 V bytes per row (0.2 MB for StableLM). The file is unlinked as soon as it is created,
+// so it disappears with the object or the process.
 #pragma once
 
 #include <cstddef>
@@ -11,10 +11,10 @@
 
 namespace stablelm {
 
-// One thread. Throws Error: a folder that cannot be written, a full disk, ...
+// One thread. Throws Error when the folder is not writable, the disk is full, ...
 class LogitsFile {
  public:
-  // Room for `rows` rows of V = `width` logits is reserved at once.
+  // Reserves disk space for `rows` rows of V = `width` logits.
   LogitsFile(const std::filesystem::path& folder, uint64_t rows, size_t width);
   LogitsFile(const LogitsFile&) = delete;
   LogitsFile& operator=(const LogitsFile&) = delete;
@@ -22,7 +22,7 @@ class LogitsFile {
 
   static uint64_t Bytes(uint64_t rows, size_t width) { return rows * width * sizeof(float); }
 
-  // Whole rows, at most as many as there is room for: what is written and what is read goes on where it stopped.
+  // Write and read complete rows sequentially, each from its own offset; at most `rows` rows in total.
   void Write(std::span<const float> rows);
   void Read(std::span<float> rows);
 

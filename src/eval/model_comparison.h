@@ -1,4 +1,4 @@
-// The predictions of two models over the same windows of a text, one model at a time.
+// Compares the predictions of two models over the same windows of a text, with one model in memory at a time.
 #pragma once
 
 #include <span>
@@ -10,12 +10,12 @@
 
 namespace stablelm {
 
-// Writes the logits of every predicted token, PredictedTokens(windows) rows. `pass.logits` is set here.
+// Writes the logits of every predicted token, PredictedTokens(windows) rows. Overwrites `pass.logits`.
 void SaveLogits(const Transformer& source, const RunShape& run, ThreadPool& pool, std::span<const TextWindow> windows,
                 WindowsPass pass, LogitsFile& file);
 
-// The divergence of `other` from the model whose logits are in the file, token by token in their order. The same for
-// any number of threads.
+// The divergence of `other` from the model whose logits are in the file, for each token in order. The same for any
+// number of threads.
 std::vector<TokenDivergence> CompareWithSaved(const Transformer& other, const RunShape& run, ThreadPool& pool,
                                               std::span<const TextWindow> windows, WindowsPass pass, LogitsFile& file);
 

@@ -14,7 +14,7 @@ constexpr const char* kOperations[] = {"embedding", "norms", "query, key, value"
                                        "rest"};
 constexpr const char* kRest = "rest";
 
-// What ends at a step of the forward pass.
+// The operation that a step of the forward pass completes.
 const char* OperationOf(std::string_view module) {
   if (module == "embed_in") return "embedding";
   if (module.ends_with("layernorm") || module.ends_with("layer_norm")) return "norms";
@@ -43,7 +43,7 @@ std::string SpeedCase::Name() const {
   return Prompt() ? "prompt " + std::to_string(tokens) : "decode " + std::to_string(sequences);
 }
 
-// Adds up the time between the steps of forward passes.
+// Sums the time between the steps of forward passes, by operation.
 class ModelSpeed::Watch : public ForwardObserver {
  public:
   void Begin() { last_ = Clock::now(); }
@@ -92,7 +92,7 @@ double ModelSpeed::PromptSeconds(const SpeedCase& of, Watch* watch) {
   return SecondsSince(start);
 }
 
-// Sequences with `depth` positions in pages of their own, as sequences that have nothing in common have.
+// Sequences with `depth` cached tokens each. They share no pages, like unrelated sequences.
 std::vector<KvSequence> ModelSpeed::Filled(const SpeedCase& of) {
   std::vector<KvSequence> sequences;
   sequences.reserve(static_cast<size_t>(of.sequences));
@@ -130,7 +130,7 @@ CaseSpeed ModelSpeed::Measure(const SpeedCase& of, uint64_t samples) {
     return of.Prompt() ? PromptSeconds(of, watch) : DecodeSeconds(of, sequences, watch);
   };
   Watch watch;
-  seconds(&watch);  // and this warms up
+  seconds(&watch);  // also warms up
   CaseSpeed speed{.of = of, .ms = watch.Milliseconds(static_cast<double>(of.Steps()))};
   std::vector<double> speeds;
   const double tokens = static_cast<double>(of.tokens * std::max<int64_t>(1, of.sequences));
@@ -147,7 +147,7 @@ double ModelSpeed::Flops(const SpeedCase& of) const {
   const double layers = static_cast<double>(c.n_layers), n = static_cast<double>(of.tokens);
   const double of_row = layers * 2 * (4 * width * width + 2 * width * mlp);
   const double of_logits = 2 * width * static_cast<double>(c.vocab_size);
-  // Rows depth + 1 to depth + n: each looks at itself and what is before it, twice.
+  // Rows depth + 1 to depth + n. Each attends to itself and all tokens before it, once for scores and once for values.
   const double positions = n * static_cast<double>(of.depth) + n * (n + 1) / 2;
   const double of_attention = layers * 4 * width * positions;
   if (of.Prompt()) return n * of_row + of_logits + of_attention;
@@ -162,9 +162,10 @@ double ModelSpeed::Bytes(const SpeedCase& of) const {
                           static_cast<double>(session_.cache().layout().PageBytes()) /
                           static_cast<double>(kKvPageTokens);
   const double n = static_cast<double>(of.tokens);
-  // A prompt goes through the matrices once for each chunk.
-  if (of.Prompt())
+  // Each chunk of a prompt reads the matrices once.
+  if (of.Prompt()) {
     return std::ceil(n / static_cast<double>(session_.context().max_rows)) * matrices + n * (row + position);
+  }
   const double positions = n * static_cast<double>(of.depth) + n * (n + 1) / 2;
   return n * matrices + static_cast<double>(of.sequences) * (n * row + positions * position);
 }

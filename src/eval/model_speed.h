@@ -1,4 +1,4 @@
-// How fast a loaded model computes prompts and decodes, and where its time goes.
+// Measures prefill and decoding speed of a loaded model, and the time per operation.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@
 
 namespace stablelm {
 
-// One thing that was timed, with random tokens: a prompt of `tokens` with the logits of its last row; or `tokens` steps
-// of `sequences` sequences side by side, which have `depth` positions each before the first step.
+// One benchmark case, with random tokens: prefill of `tokens` tokens with the logits of the last row; or `tokens`
+// decoding steps of `sequences` sequences in one batch, each with `depth` cached tokens before the first step.
 struct SpeedCase {
   int64_t tokens = 0;
   int64_t sequences = 0;  // 0: a prompt
@@ -27,19 +27,19 @@ struct SpeedCase {
 
 struct CaseSpeed {
   SpeedCase of;
-  Samples tokens_per_s = {};  // of all sequences together
-  // Per second, in the median sample: arithmetic of products and causal attention (a multiply-add counts two); weights,
-  // embedding rows and keys and values that have to be read.
+  Samples tokens_per_s = {};  // summed over all sequences
+  // Per second, in the median sample. gflops: arithmetic of products and causal attention (a multiply-add counts as
+  // two). gb_per_s: weights, embedding rows, keys and values that have to be read.
   double gflops = 0, gb_per_s = 0;
-  // Milliseconds of a prompt or of a step, by operation, from one more pass whose steps are watched.
+  // Milliseconds per prompt or per step, by operation, from one additional pass with an observer.
   std::map<std::string, double> ms = {};
 };
-// The names of CaseSpeed::ms in the order of a pass.
+// The keys of CaseSpeed::ms in the order of a pass.
 std::span<const char* const> OperationNames();
 
 class ModelSpeed {
  public:
-  // Memory for all of `cases`. The model and the pool outlive it.
+  // Allocates memory for all `cases`. Model and pool must outlive it.
   ModelSpeed(const Transformer& model, DType kv_type, std::span<const SpeedCase> cases, ThreadPool& pool);
   static RunShape ShapeOf(DType kv_type, std::span<const SpeedCase> cases, size_t threads);
 

@@ -46,7 +46,7 @@ void QualityGate::RunSource(std::shared_ptr<const ModelFolder> source, const std
   const auto length = static_cast<int64_t>(record_.window);
   const std::vector<TextWindow> windows = TextWindows(ids_, length);
   const RunShape shape = ShapeOfWindows(length, true, run_.threads);
-  // Both runs, before the first one begins.
+  // Check that both runs fit before the first one starts.
   RequireFits(PlanMemory(config, PlanWeights(*source, {}), shape), AvailableMemory());
   MemoryPlan second = PlanMemory(config, PlanWeights(*source, {.types = types}), shape);
   second.parts.push_back({"logits of the source model", ForwardContext::LogitBytes(config, shape), false});

@@ -1,7 +1,7 @@
-// The quality gate of a quantized file: how far it is from the model that it was made of, on a text.
+// Quality gate of a quantized file: measures its divergence from the source model on a text.
 //
-// One model at a time is in memory: the source runs first and leaves its logits in a file without a name beside the one
-// that is written; the quantized file runs before it gets its name, so that what is refused never appears.
+// One model at a time is in memory. The source model runs first and saves its logits to an unnamed file in the folder
+// of the output. The quantized file runs before it gets its final name, so a rejected file never appears.
 #pragma once
 
 #include <atomic>
@@ -23,27 +23,27 @@ namespace stablelm {
 struct QualityText {
   std::string name;  // for errors
   std::string utf8;
-  int64_t most_tokens = 2048;  // the text's first ones; the logits take 4 bytes of disk for each and every id
+  int64_t most_tokens = 2048;  // uses the first tokens of the text; logits take 4 V bytes of disk per token
 };
 
 struct QualityRun {
   size_t threads = 1;
   bool show_progress = false;
-  const std::atomic<bool>* cancel = nullptr;  // may be null; set, the run throws Cancelled
+  const std::atomic<bool>* cancel = nullptr;  // may be null; once set, the run throws Cancelled
 };
 
-// One thread. Calls in this order: RunSource, SetKeys, RunFile, SetKeys.
+// One thread. Call in this order: RunSource, SetKeys, RunFile, SetKeys.
 class QualityGate {
  public:
   explicit QualityGate(const QualityRun& run) : run_(run) {}
 
-  // Tokenizes the text, refuses what will not fit into memory or on disk, and runs the source model. `types` are those
-  // of the file to come; `folder` is where it will be. Throws Error and Cancelled.
+  // Tokenizes the text, checks that memory and disk suffice for both runs, and runs the source model. `types` and
+  // `folder` are those of the file to be written. Throws Error and Cancelled.
   void RunSource(std::shared_ptr<const ModelFolder> source, const std::vector<DType>& types,
                  const std::filesystem::path& folder, const QualityText& text);
-  // Runs the written file: the quality in the record is that. Throws Error and Cancelled.
+  // Runs the written file and sets the quality in the record. Throws Error and Cancelled.
   void RunFile(const std::filesystem::path& file);
-  // The same bytes before and after RunFile.
+  // Takes the same number of bytes before and after RunFile.
   void SetKeys(GgufMetadata& metadata) const { SetQualityKeys(record_, metadata); }
   const QualityRecord& record() const { return record_; }
 

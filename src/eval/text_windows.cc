@@ -37,7 +37,7 @@ void RunWindows(const Transformer& model, const RunShape& run, ThreadPool& pool,
   InferenceSession session(model, run, pool);
   for (const TextWindow& window : windows) {
     if (pass.hooks.leave && pass.hooks.leave()) throw Cancelled();
-    // What follows the last token is not known.
+    // The last token has no known successor.
     const TextWindow tokens = pass.logits ? window.first(window.size() - 1) : window;
     KvSequence sequence(session.cache());
     session.ForwardInChunks(tokens, sequence,

@@ -1,4 +1,4 @@
-// The public class of include/stablelm/stablelm.h over the floors below.
+// Implements the public class of include/stablelm/stablelm.h with the lower floors.
 #include <atomic>
 
 #include "base/error.h"
@@ -130,7 +130,7 @@ struct LanguageModel::Body {
   DType cache = DType::kF32;
   ModelDefaults defaults;
   int64_t chat_context = 0;
-  mutable std::optional<SequenceGenerator> chat;  // made by the first Chat
+  mutable std::optional<SequenceGenerator> chat;  // created by the first Chat
 
   const Tokenizer* tokenizer_or_null() const { return tokenizer ? &*tokenizer : nullptr; }
   const Tokenizer& RequireTokenizer() const {
@@ -140,10 +140,10 @@ struct LanguageModel::Body {
                  .expected = "a tokenizer, to turn text into ids and back",
                  .hint = "copy the model's tokenizer.json into the folder"});
   }
-  // The weights are loaded: what a call takes beside them must fit too.
+  // The weights are already loaded; checks that the other memory of a call fits too.
   void RequireRoom(const RunShape& run) const { RequireFits(PlanMemory(model.config(), {}, run), AvailableMemory()); }
 
-  // Everything of the request but its prompt.
+  // The request without its prompt.
   GenerateRequest RequestFor(const GenerationSettings& settings, std::optional<PromptTemplate> prompt_template) const {
     const GenerationOptions options = OptionsOf(settings);
     const GenerationPlan plan = PlanGeneration(options, model.config(), tokenizer_or_null(), defaults, prompt_template);

@@ -21,7 +21,7 @@ void CheckRequest(const GenerateRequest& request) {
                .hint = "leave the temperature out, or use one beam"});
 }
 
-// The running beams on their way through the model.
+// State of one search: scores the next tokens of the running beams.
 class Search {
  public:
   Search(const Transformer& model, const GenerateRequest& request, const BeamOptions& options, int64_t max_new_tokens)
@@ -38,7 +38,7 @@ class Search {
 
   const BeamState& state() const { return state_; }
 
-  // logits [running beams, V]. Returns whether the search goes on.
+  // logits [running beams, V]. Returns whether the search continues.
   bool Step(std::span<const float> logits, bool last) {
     candidates_.clear();
     const size_t wanted = state_.CandidatesWanted();
@@ -72,7 +72,7 @@ class Search {
     }
   }
 
-  // A text that holds a stop string has come to its end.
+  // A candidate whose text contains a stop string is a stop.
   void FindStopStrings() {
     for (BeamCandidate& c : candidates_) {
       StoppedText text = texts_[c.parent];
@@ -94,14 +94,14 @@ class Search {
   BeamState state_;
   Sampler sampler_;
   SamplerWorkspace workspace_;
-  std::vector<StoppedText> texts_;  // of the running beams, where there are stop strings
+  std::vector<StoppedText> texts_;  // of the running beams, kept up when there are stop strings
   std::vector<float> row_, values_;
   RankedCutFinder finder_;
   std::vector<int32_t> ids_, context_;
   std::vector<BeamCandidate> candidates_;
 };
 
-// The caches of the next beams: each goes on from its parent's. The last child takes the parent's own.
+// The caches of the next beams: each forks its parent's. The last child takes over the parent's cache.
 std::vector<KvSequence> Reordered(std::vector<KvSequence> caches, std::span<const size_t> parents) {
   std::vector<size_t> children(caches.size());
   for (const size_t parent : parents) ++children[parent];

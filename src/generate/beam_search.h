@@ -1,8 +1,8 @@
-// Beam search over the model: the most likely continuations as a whole, instead of one token after the other.
+// Beam search: finds continuations that are likely as a whole, instead of choosing one token at a time.
 //
-// All beams go through the model as one ragged batch; the prompt's part of the cache is shared between them. At each
-// step the processors of the sampling options (bans and penalties, no filters) work on the log-probabilities, which are
-// not normalised again afterwards: transformers' rule.
+// All beams run through the model as one ragged batch and share the cached prompt. At each step the processors of the
+// sampling options (bans and penalties, no filters) change the log-probabilities, which are not renormalised, as in
+// transformers.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@
 namespace stablelm {
 
 struct BeamResult {
-  std::vector<int32_t> ids;      // generated, a stop id included
-  std::vector<double> logprobs;  // of each, in the raw logits
+  std::vector<int32_t> ids;      // generated, including a stop id
+  std::vector<double> logprobs;  // of each id, from the raw logits
   double score = 0;              // see BeamOptions::length_penalty
   std::string text;              // empty without a tokenizer
   FinishReason reason = FinishReason::kLength;
@@ -23,18 +23,18 @@ struct BeamResult {
 };
 
 struct BeamSearchResult {
-  std::vector<BeamResult> beams;  // best first, num_return of them; fewer when cancelled before the first step
+  std::vector<BeamResult> beams;  // best first; num_return of them, or fewer when cancelled before the first step
   double prefill_s = 0;
   double decode_s = 0;
 };
 
-// The run of a search: ShapeOfGenerate of one beam, for as many sequences as there are beams, which have the prompt in
-// common.
+// The run shape of a search: ShapeOfGenerate of the request, with one sequence per beam; all share the prompt.
 RunShape ShapeOfBeamSearch(const ModelConfig& config, const GenerateRequest& request, const BeamOptions& options,
                            DType kv, size_t threads, const std::string& where = "prompt");
 
-// Of the request: prompt, max_new_tokens, sampling (its processors; a temperature is an Error), stop ids and strings,
-// banned and known ids, max_time_s, tokenizer. `cancel`, set by anyone, ends the search with what it has.
+// Uses these fields of the request: prompt, max_new_tokens, sampling (processors only; a temperature is an Error), stop
+// ids and strings, banned and known ids, max_time_s, tokenizer. Any thread may set `cancel`, which ends the search with
+// the results so far.
 BeamSearchResult BeamSearch(const Transformer& model, const GenerateRequest& request, const BeamOptions& options,
                             const RunShape& run, ThreadPool& pool, const std::atomic<bool>* cancel = nullptr);
 

@@ -70,7 +70,7 @@ bool BeamState::Advance(std::span<const BeamCandidate> candidates, bool last) {
   for (size_t rank = 0; rank < candidates.size(); ++rank) {
     const BeamCandidate& c = candidates[rank];
     const bool ends = c.is_stop || last;
-    // What ends counts only among the first n: the others are there so that n texts go on.
+    // A candidate that ends a text counts only among the first n. The others are there to keep n beams running.
     if (ends ? rank >= n || full : next.size() == n) continue;
     Beam beam = running_[c.parent];
     beam.ids.push_back(c.id);

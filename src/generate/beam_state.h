@@ -1,4 +1,4 @@
-// The bookkeeping of a beam search: which texts go on, which are finished, when it is over. No model, no tokenizer.
+// The bookkeeping of a beam search: running beams, finished beams, and when to stop. No model, no tokenizer.
 //
 // Follows transformers' GenerationMixin._beam_search (4.50 and later, where the length penalty counts generated tokens
 // alone), for one prompt.
@@ -11,9 +11,9 @@
 namespace stablelm {
 
 enum class EarlyStopping : uint8_t {
-  kFalse,  // over when no running beam, at its present length, can beat the worst finished one
-  kTrue,   // over when there are as many finished ones as beams
-  kNever,  // with length_penalty > 0: over when no running beam could at the greatest length
+  kFalse,  // stop when no running beam, at its current length, can beat the worst finished one
+  kTrue,   // stop when there are as many finished beams as options.beams
+  kNever,  // with length_penalty > 0: stop when no running beam could beat it at the maximum length
 };
 
 inline constexpr int64_t kMostBeams = 256;
@@ -28,40 +28,39 @@ struct BeamOptions {
 void CheckBeamOptions(const BeamOptions& options);
 
 struct BeamCandidate {
-  size_t parent = 0;  // number of the running beam that it continues
+  size_t parent = 0;  // index of the running beam that it continues
   int32_t id = 0;
-  double logprob = 0;  // of this token in the raw logits
-  double sum = 0;      // of the processed log-probabilities, this token's included
+  double logprob = 0;  // of this token, from the raw logits
+  double sum = 0;      // of the processed log-probabilities, including this token's
   bool is_stop = false;
 };
-// The order in which candidates are taken: the larger sum, then the lower parent, then the lower id.
+// Order of candidates: the larger sum first, then the lower parent, then the lower id.
 bool operator<(const BeamCandidate& a, const BeamCandidate& b);
 
 struct Beam {
   std::vector<int32_t> ids;      // generated
-  std::vector<double> logprobs;  // of each, in the raw logits
+  std::vector<double> logprobs;  // of each id, from the raw logits
   double sum = 0;                // of the processed log-probabilities
   double score = 0;              // once finished
-  bool stopped = false;          // by a stop id, the last of ids
+  bool stopped = false;          // ended by a stop id, the last of ids
 };
 
 class BeamState {
  public:
-  // Starts with one running beam without tokens. max_new_tokens >= 1.
+  // Starts with one empty running beam. max_new_tokens >= 1.
   BeamState(const BeamOptions& options, size_t n_stop_ids, int64_t max_new_tokens);
 
-  // How many of the best candidates Advance wants: enough that a text goes on for every beam.
+  // How many of the best candidates Advance needs: enough to keep every beam running even if some candidates stop.
   size_t CandidatesWanted() const;
   std::span<const Beam> running() const { return running_; }
-  // candidates[i].parent of running()[i], as it was before the last Advance.
+  // For each running beam, the index of its parent among the beams before the last Advance.
   std::span<const size_t> parents() const { return parents_; }
 
   // One step. `candidates`: the best of all continuations, sorted. `last`: nothing may be generated after this step
-  // (the length is reached, time is over). Returns whether the search goes on; then running() are at most `beams`
-  // texts.
+  // (length or time limit). Returns whether the search continues; running() then has at most `beams` beams.
   bool Advance(std::span<const BeamCandidate> candidates, bool last);
 
-  // The best num_return of the finished ones, best first. Those still running join when too few are finished.
+  // The best num_return finished beams, best first, filled up with running beams when too few are finished.
   std::vector<Beam> Best() const;
 
  private:

@@ -27,7 +27,7 @@ struct Engine::Request {
   Request(EngineRequest wanted, EngineCallbacks calls, KvCache& cache)
       : spec(std::move(wanted)), callbacks(std::move(calls.reply)), on_end(std::move(calls.on_end)), sequence(cache) {}
 
-  // Tokens whose keys and values are not in the cache. A sequence that decodes has one: the newest.
+  // Number of tokens whose keys and values are not in the cache. A decoding sequence has one, the newest.
   int64_t Pending() const { return static_cast<int64_t>(reply->ids().size()) - sequence.length(); }
   bool Decodes() const { return reply->generated() > 0 && Pending() == 1; }
 
@@ -36,18 +36,18 @@ struct Engine::Request {
   ReplyCallbacks callbacks;
   std::function<void(const EngineResult&)> on_end;
   EngineResult result;
-  std::optional<Reply> reply;  // empty when the request was refused
+  std::optional<Reply> reply;  // empty when the request was rejected
   KvSequence sequence;
   Clock::time_point submitted = Clock::now(), admitted, first_token;
   bool admitted_before = false;
-  int64_t last_step = 0;  // that computed a row of it
+  int64_t last_step = 0;  // the last step that computed a row of it
   bool ended = false;
 };
 
 RunShape ShapeOfEngine(const EngineSettings& settings, size_t threads) {
   RunShape run;
   run.context = KvCache::PagesFor(settings.cache_positions) * kKvPageTokens;
-  run.sequences = 1;  // the positions of all together
+  run.sequences = 1;  // one context for the tokens of all sequences
   run.kv_type = settings.kv_type;
   run.max_rows = settings.max_batch_rows;
   run.max_logit_rows = std::min(std::max(settings.max_running, settings.max_logit_rows), run.max_rows);
@@ -155,7 +155,7 @@ void Engine::Prepare(Request& request) {
   try {
     CheckTokenIds(spec.prompt, session_.config(), "prompt");
     if (spec.keep_on_shift) {
-      // Its keys would depend on when the cache was full: neither shared prefixes nor preemption could keep the bits.
+      // Shifted keys depend on when the cache was full, so shared prefixes and preemption would change the bits.
       throw Error({.where = "context policy shift",
                    .what = "not available where many requests share a cache",
                    .expected = "error, drop-oldest-turns or stop"});
@@ -168,7 +168,7 @@ void Engine::Prepare(Request& request) {
                    .expected = "at most " + std::to_string(cache),
                    .hint = "shorten it, or give the cache more positions"});
     }
-    // The last token is never computed, so it needs no place in the cache.
+    // The last token is never computed, so it needs no room in the cache.
     const int64_t room = std::min(session_.config().max_positions, cache + 1) - prompt;
     request.reply.emplace(spec, room, session_.config().vocab_size);
     if (request.reply->limit().tokens == 0 && !request.spec.prompt_logprobs) End(request, FinishReason::kContext);
@@ -186,14 +186,15 @@ void Engine::EndOverdue() {
   }
 }
 
-// Pages for all of its tokens so far and one more, within what it can ever need.
+// Pages for its tokens so far plus one page, but no more than its maximum length needs.
 int64_t Engine::PagesWanted(const Request& request) const {
   const Reply& reply = *request.reply;
   const int64_t most = reply.prompt() + std::max<int64_t>(0, reply.limit().tokens - 1);
   return std::min(KvCache::PagesFor(static_cast<int64_t>(reply.ids().size())) + 1, KvCache::PagesFor(most));
 }
 
-// Whether a prompt that is being computed begins like this one: waiting for it is cheaper than computing it twice.
+// Whether a running prefill has a prefix in common with this prompt: waiting for it is cheaper than computing the
+// prefix twice.
 bool Engine::AnotherComputesItsBeginning(const Request& request) const {
   const std::vector<int32_t>& ids = request.reply->ids();
   const int64_t limit = static_cast<int64_t>(ids.size()) - 1;
@@ -231,7 +232,7 @@ void Engine::AdmitWaiting() {
     if (session_.cache().free_pages() < reserved + needed &&
         session_.cache().free_pages() + prefixes_.Evictable() < reserved + needed) {
       request.sequence.Truncate(0);
-      break;  // nobody overtakes it
+      break;  // first come, first served
     }
     reserved += needed;
     stats_.prefix_rows += request.sequence.length();
@@ -250,23 +251,23 @@ std::vector<Engine::Work> Engine::PlanBatch() {
   for (const auto& request : running_) {
     if (request->Decodes()) order.push_back(request.get());
   }
-  std::ranges::stable_sort(order, {}, &Request::last_step);  // who waited longest comes first
+  std::ranges::stable_sort(order, {}, &Request::last_step);  // the longest waiting first
   for (const auto& request : running_) {
     if (!request->Decodes()) order.push_back(request.get());
   }
   std::vector<Work> batch;
-  int64_t rows = session_.context().max_rows, logit_rows = session_.context().max_logit_rows;
-  // A part of every step is for prompts, so that those who decode cannot keep others out; of single rows, every second.
+  const int64_t max_rows = session_.context().max_rows;
+  int64_t rows = max_rows, logit_rows = session_.context().max_logit_rows;
+  // Keep part of every step for prefill, so that decoding requests cannot starve it; with one row per step, every
+  // second step.
   const bool prompts = !order.empty() && !order.back()->Decodes();
-  const int64_t kept = !prompts                          ? 0
-                       : session_.context().max_rows > 1 ? std::max<int64_t>(1, session_.context().max_rows / 4)
-                                                         : stats_.steps % 2;
+  const int64_t kept = !prompts ? 0 : max_rows > 1 ? std::max<int64_t>(1, max_rows / 4) : stats_.steps % 2;
   for (Request* request : order) {
     if (request->Decodes() && (rows <= kept || logit_rows <= std::min<int64_t>(kept, 1))) continue;
     if (rows == 0 || logit_rows == 0) break;
     const int64_t pending = request->Pending();
     int64_t n = std::min(rows, pending);
-    // Rows of a prompt whose log-probabilities are still to be found.
+    // Prompt rows whose log-probabilities are requested and not yet computed.
     const int64_t start = request->sequence.length();
     const bool scored = request->spec.prompt_logprobs && start + 1 < request->reply->prompt();
     if (scored) n = std::min(n, logit_rows);
@@ -293,7 +294,7 @@ void Engine::ReservePages(std::vector<Work>& batch) {
     return pages;
   };
   while (!prefixes_.MakeRoom(needed())) {
-    STABLELM_CHECK(running_.size() > 1);  // one request alone always fits: Prepare saw to it
+    STABLELM_CHECK(running_.size() > 1);  // a single request always fits: Prepare checked it
     std::unique_ptr<Request> newest = std::move(running_.back());
     running_.pop_back();
     std::erase_if(batch, [&](const Work& work) { return work.request == newest.get(); });
@@ -328,7 +329,7 @@ void Engine::Compute(std::span<const Work> batch, const std::atomic<bool>* leave
   } catch (const Cancelled&) {
     return;
   } catch (const std::exception& e) {
-    // Who is at fault fails alone.
+    // Retry the requests one by one, so that only the faulty one fails.
     if (batch.size() == 1) return End(*batch[0].request, FinishReason::kCancelled, e.what());
     for (const Work& work : batch) Compute({&work, 1}, leave);
     return;
@@ -391,7 +392,7 @@ void Engine::End(Request& request, FinishReason reason, const std::string& error
   if (!request.on_end) return;
   try {
     request.on_end(result);
-  } catch (const std::exception&) {  // there is nobody left to tell
+  } catch (const std::exception&) {  // nobody is left to report it to
   }
 }
 

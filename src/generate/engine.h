@@ -1,14 +1,14 @@
-// Many requests at once through one model: every step computes one ragged batch of prompt chunks and next tokens.
+// Continuous batching: runs many requests through one model. Each step computes one ragged batch of prefill chunks and
+// decoded tokens.
 //
-// Reproducible: what a request gives depends on its prompt, parameters and seed alone, bit for bit, whatever else runs,
-// however its prompt is cut, whether a part of it was known from an earlier prompt, and whether it was put back to make
-// room. This rests on the promise of model/transformer.h.
+// Reproducible: the result of a request depends bit for bit only on its prompt, parameters and seed, not on other
+// requests, chunking, cached prefixes or preemption. This follows from the guarantee of model/transformer.h.
 //
-// Scheduling: each step has room for a number of rows. Sequences that decode come first, one row each; when there are
-// more of them than rows they take turns, the one that waited longest first. What is left, and a quarter at least while
-// there are any, goes to prompts, in the order of their submission. A request is let in when the cache has pages for
-// its whole prompt and one more; when pages run out, those of finished texts go first (model/prefix_cache.h), then the
-// newest request gives back its own and is computed again later, its generated tokens with it.
+// Scheduling: each step has a budget of rows. Decoding sequences come first, one row each; when there are more of them
+// than rows they take turns, the longest waiting first. The remaining rows go to prefill, in order of submission; while
+// prompts are pending they get at least a quarter of the rows. A request is admitted when the cache has pages for its
+// whole prompt and one more. When pages run out, cached prefixes are evicted first (model/prefix_cache.h). Then the
+// newest request is preempted: it releases its pages and is recomputed later, including its generated tokens.
 #pragma once
 
 #include <atomic>
@@ -34,33 +34,31 @@ namespace stablelm {
 using RequestId = uint64_t;
 
 struct EngineSettings {
-  int64_t cache_positions = 0;   // of all sequences together, at least 1; rounded up to whole pages
+  int64_t cache_positions = 0;   // tokens in the cache, all sequences together; at least 1, rounded up to whole pages
   DType kv_type = DType::kF32;   // kF32, kF16 or kI8
   int64_t max_batch_rows = 256;  // tokens that one step computes
-  int64_t max_running = 16;      // sequences that are in the cache at the same time
-  int64_t max_logit_rows = 0;    // rows of a step whose logits are computed, at least max_running: more make prompts
-                                 // whose log-probabilities are wanted faster
+  int64_t max_running = 16;      // sequences in the cache at the same time
+  int64_t max_logit_rows = 0;    // rows with logits per step, at least max_running; more speed up prompt_logprobs
   bool share_prefixes = true;
 };
 
-// The memory of an engine, for the plan.
+// The run shape of an engine, for the memory plan.
 RunShape ShapeOfEngine(const EngineSettings& settings, size_t threads);
 
 struct EngineRequest {
-  GenerateRequest generate;      // max_time_s counts from the submission here
-  bool prompt_logprobs = false;  // of prompt[1..], with top_logprobs the most likely ones at each of these places
-                                 // too; such a prompt is computed as a whole
+  GenerateRequest generate;      // max_time_s counts from submission
+  bool prompt_logprobs = false;  // score prompt[1..], each with top_logprobs alternatives; uses no cached prefix
 };
 
 struct EngineResult {
   RequestId request = 0;
-  GenerateResult generated;  // what there is, when the request failed or was cancelled
-  PromptLogprobs prompt;     // when wanted, with the prompt's top_logprobs
-  int64_t preemptions = 0;   // times that it gave its pages back
-  std::string error;         // not empty: the request failed, and why
+  GenerateResult generated;  // partial when the request failed or was cancelled
+  PromptLogprobs prompt;     // when requested
+  int64_t preemptions = 0;   // how often it was preempted
+  std::string error;         // why the request failed; else empty
 };
 
-// Called on the thread that steps the engine. A callback that throws makes its own request fail.
+// Called on the thread that steps the engine. When a callback throws, its request fails.
 struct EngineCallbacks {
   ReplyCallbacks reply = {};
   std::function<void(const EngineResult&)> on_end = {};  // once for every request
@@ -69,44 +67,44 @@ struct EngineCallbacks {
 struct EngineStats {
   int64_t steps = 0;
   int64_t computed_rows = 0;
-  int64_t prefix_rows = 0;  // not computed because they were known
+  int64_t prefix_rows = 0;  // taken from cached prefixes instead of computed
   int64_t preemptions = 0;
   int64_t running = 0, waiting = 0;
   int64_t free_pages = 0, prefix_pages = 0, n_pages = 0;
-  double forward_s = 0, sampling_s = 0, total_s = 0;  // total: all of Step
+  double forward_s = 0, sampling_s = 0, total_s = 0;  // total_s: all of Step
 };
 
 class Engine {
  public:
-  // Throws Error when the memory is not there. Model and pool outlive the engine.
+  // Throws Error when memory cannot be allocated. Model and pool must outlive the engine.
   Engine(const Transformer& model, const EngineSettings& settings, ThreadPool& pool);
-  // Requests that are still there end as cancelled.
+  // Unfinished requests end as cancelled.
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // From any thread, callbacks included. Bad parameters are the request's failure, reported by its on_end.
+  // From any thread, also from callbacks. Invalid parameters make the request fail, reported by its on_end.
   RequestId Submit(EngineRequest request, EngineCallbacks callbacks);
-  // From any thread. The request ends as cancelled before the next step; a long prompt is left between two layers. An
-  // id that has ended is no error.
+  // From any thread. The request ends as cancelled before the next step; a long prefill stops between two layers.
+  // Cancelling a finished request does nothing.
   void Cancel(RequestId request);
-  // From any thread: Run returns after the step at hand.
+  // From any thread: Run returns after the current step.
   void Stop();
 
-  // The rest is for one thread at a time.
-  // Computes one batch. Returns false when there was nothing to do. `leave`, when somebody sets it, ends the pass
-  // between two layers with nothing changed.
+  // Call the functions below from one thread at a time.
+  // Computes one batch. Returns false when there was nothing to do. Setting `leave` cancels the pass between two layers
+  // and changes nothing.
   bool Step(const std::atomic<bool>* leave = nullptr);
-  // Steps until Stop, waiting for requests when there are none.
+  // Steps until Stop; blocks while there are no requests.
   void Run();
   EngineStats Stats() const;
-  // Forgets the pages of finished texts.
+  // Evicts all cached prefixes.
   void ForgetPrefixes();
 
  private:
   struct Request;
   using Requests = std::vector<std::unique_ptr<Request>>;
-  struct Work {  // rows of one request in a batch
+  struct Work {  // the rows of one request in a batch
     Request* request = nullptr;
     BatchSequence sequence = {};
   };
@@ -120,7 +118,7 @@ class Engine {
   int64_t PagesWanted(const Request& request) const;
   std::vector<Work> PlanBatch();
   void ReservePages(std::vector<Work>& batch);
-  // Whether to leave a forward pass: `leave` is set, or most of its rows belong to requests that were cancelled.
+  // Whether to cancel a forward pass: `leave` is set, or most of its rows belong to cancelled requests.
   bool ShouldLeave(std::span<const Work> batch, const std::atomic<bool>* leave);
   void Compute(std::span<const Work> batch, const std::atomic<bool>* leave);
   void Deliver(const Work& work, std::span<const float> logits);
@@ -136,7 +134,7 @@ class Engine {
   Requests waiting_;  // by submission
   EngineStats stats_;
 
-  mutable std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // guards the members below
   std::condition_variable wake_;
   Requests inbox_;
   std::vector<RequestId> cancels_;

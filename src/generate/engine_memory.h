@@ -1,4 +1,4 @@
-// How much cache an engine should have on this machine.
+// Sizes the cache of an engine to this machine.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +8,9 @@
 
 namespace stablelm {
 
-// EngineSettings::cache_positions for requests of at most `longest` positions (at least 1, at most the context): room
-// for settings.max_running of them, or for fewer when that would take more than half of the memory that is left beside
-// weights and buffers; always for one, so that no result depends on it. Whether the one fits is for RequireFits to say.
+// EngineSettings::cache_positions for requests of at most `longest` tokens (at least 1, at most the context): room for
+// settings.max_running requests, but at most half of the memory that weights and buffers leave free, and always room
+// for one request, so that no result depends on the memory. RequireFits checks whether that one fits.
 int64_t CachePositionsFor(const ModelConfig& config, const WeightBytes& weights, EngineSettings settings,
                           int64_t longest, size_t threads, uint64_t available);
 

@@ -30,9 +30,9 @@ RunShape ShapeOfGenerate(const ModelConfig& config, const GenerateRequest& reque
 struct SequenceGenerator::State {
   InferenceSession session;
   KvSequence sequence;
-  const int64_t context;         // positions, prompt and reply together
-  std::optional<Reply> reply;    // the last one: the first sequence.length() of its ids are in the cache,
-  std::optional<int64_t> exact;  // or only so many, when positions were dropped after those
+  const int64_t context;         // tokens, prompt and reply together
+  std::optional<Reply> reply;    // the last one; its first sequence.length() ids are in the cache,
+  std::optional<int64_t> exact;  // or only its first `exact` ids, after a context shift
   SamplerWorkspace workspace;
 
   State(const Transformer& of, const RunShape& run, ThreadPool& pool)
@@ -41,7 +41,8 @@ struct SequenceGenerator::State {
         context(std::min(run.context, of.config().max_positions)),
         workspace(of.config().vocab_size) {}
 
-  // Keeps of the cache what belongs to the next reply's prompt, but for its last position, whose logits are wanted.
+  // Truncates the cache to the prefix in common with the next prompt, without the prompt's last token, which is
+  // computed for its logits.
   void GoOnWith(Reply next) {
     if (reply) {
       const auto& old = reply->ids();
@@ -54,8 +55,8 @@ struct SequenceGenerator::State {
     reply->result.known_positions = sequence.length();
   }
 
-  // Makes room in the full cache by dropping the oldest half of what follows the first `keep` positions. Returns
-  // whether there was anything to drop.
+  // Context shift of the full cache: drops the oldest half of the tokens after the first `keep`. Returns whether there
+  // was anything to drop.
   bool Shift(int64_t keep) {
     const int64_t dropped = (sequence.length() - keep) / 2;
     if (dropped < 1) return false;

@@ -59,7 +59,7 @@ Reply::Reply(const GenerateRequest& request, int64_t room, int64_t vocab_size)
   if (request.max_time_s && !(*request.max_time_s > 0)) {
     refuse("max_time", std::to_string(*request.max_time_s), "more than 0 seconds");
   }
-  // Nothing is allocated later on, but for replies that outgrow every context.
+  // Reserve the ids now: only replies of more than 65,536 tokens reallocate them.
   const size_t most = static_cast<size_t>(std::clamp<int64_t>(limit_.tokens, 0, 1 << 16));
   ids_.reserve(ids_.size() + most);
   result.ids.reserve(most);

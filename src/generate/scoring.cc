@@ -8,12 +8,12 @@
 namespace stablelm {
 namespace {
 
-// Passes hidden states on with the place of their first row in the sequence.
+// Forwards hidden states together with the index of their first row in the sequence.
 class HiddenStates : public ForwardObserver {
  public:
   HiddenStates(const ScoreSinks& sinks, const KvSequence& sequence) : sinks_(sinks), sequence_(sequence) {}
   void OnHidden(int64_t index, const float* x, int64_t rows, int64_t width) override {
-    // The cache has grown by the rows of this pass already.
+    // The cache already includes the rows of this pass.
     sinks_.hidden(index, sequence_.length() - rows, {x, static_cast<size_t>(rows * width)});
   }
 
@@ -39,7 +39,7 @@ Scorer::Scorer(const Transformer& model, const RunShape& run, ThreadPool& pool) 
 std::vector<double> Scorer::Score(std::span<const int32_t> ids, const ScoreSinks& sinks,
                                   const std::atomic<bool>* cancel) {
   STABLELM_CHECK(!ids.empty());
-  // The last token's row says nothing about the given ids.
+  // The last token predicts none of the given ids.
   const std::span<const int32_t> tokens = sinks.logits || sinks.hidden ? ids : ids.first(ids.size() - 1);
   const int64_t n = static_cast<int64_t>(tokens.size());
   PromptLogprobs result;

@@ -8,7 +8,7 @@
 namespace stablelm {
 namespace {
 
-constexpr size_t kMostStrings = 256, kMostBytes = 4096;  // the work per byte of text and what is held back stay small
+constexpr size_t kMostStrings = 256, kMostBytes = 4096;  // bound the work per byte of text and the text held back
 
 void CheckStrings(const std::vector<std::string>& strings, const std::string& where) {
   const auto refuse = [&](std::string what, std::string found, std::string expected) {
@@ -103,7 +103,7 @@ std::string StoppedText::Add(int32_t id) {
 std::string StoppedText::Finish() {
   std::string out;
   if (!stream_ || cause_.string) return out;
-  // Bytes that never became a character come out as U+FFFD now, which a stop string may hold too.
+  // Incomplete characters become U+FFFD now, which a stop string may contain.
   Pass(stream_->Finish(), out);
   if (!cause_.string) strings_.Finish(out);
   return out;

@@ -1,7 +1,7 @@
-// Where a text ends: after a stop id, or before a stop string.
+// Finds the end of a text: after a stop id, or before a stop string.
 //
-// Works on the text as it streams: nothing of a stop string is ever given out, however its bytes are spread over
-// tokens, and what cannot be part of one is given out at once.
+// Works on streamed text: never emits a part of a stop string, however its bytes are spread over tokens, and emits
+// everything else immediately.
 #pragma once
 
 #include <cstddef>
@@ -17,17 +17,17 @@
 
 namespace stablelm {
 
-// Finds the first of several strings in text that comes in pieces. The first is the one whose end comes first, and of
-// those that end together the longest; so how the text is cut into pieces changes nothing. Copies are cheap.
+// Finds the first of several strings in text that arrives in pieces. The first is the one that ends first, and the
+// longest of those that end together, so the result does not depend on the pieces. Copies are cheap.
 class StopStrings {
  public:
-  // Throws Error that names `where`: an empty string, one that is not UTF-8, too many or too long ones.
+  // Throws Error that names `where` for an empty string, invalid UTF-8, and too many or too long strings.
   explicit StopStrings(std::vector<std::string> strings, const std::string& where = "stop");
 
-  // Appends to `out` what can be given out now. Returns the number of the string that was found; its bytes and what
-  // follows them are gone, and nothing may be added any more.
+  // Appends to `out` the text that can be emitted now. Returns the index of the stop string that was found; its bytes
+  // and the text after it are dropped, and Add must not be called again.
   std::optional<size_t> Add(std::string_view text, std::string& out);
-  // The text is over: what was held back comes out. Everything is then as new.
+  // End of the text: emits the text held back and resets the object.
   void Finish(std::string& out);
 
   const std::vector<std::string>& strings() const { return patterns_->strings; }
@@ -40,31 +40,32 @@ class StopStrings {
     std::vector<std::vector<uint32_t>> borders;
   };
   std::shared_ptr<const Patterns> patterns_;  // shared by copies
-  std::vector<uint32_t> matched_;             // per string: how many of its bytes end the text so far
-  std::string held_;                          // the end of the text that may be the beginning of a stop string
+  std::vector<uint32_t> matched_;             // per string: how many of its first bytes the text so far ends with
+  std::string held_;                          // end of the text that may be the start of a stop string
 };
 
 struct StopSettings {
-  std::vector<int32_t> ids = {};          // the text ends after one of these; it has no text itself
+  std::vector<int32_t> ids = {};          // the text ends after one of these, which has no text itself
   std::vector<std::string> strings = {};  // the text ends before one of these; needs a tokenizer
 };
 
-// What ended a text.
+// The stop id or stop string that ended a text.
 struct StopCause {
   std::optional<int32_t> id = {};
   std::optional<std::string> string = {};
   bool Found() const { return id || string; }
 };
 
-// The text of one request while its tokens come. One thread; copyable, a copy goes on by itself.
+// Decodes the text of one request token by token. One thread; copies are independent.
 class StoppedText {
  public:
-  // Without a tokenizer there is no text, and stop strings are an Error. `where` goes before the field in errors.
+  // Without a tokenizer there is no text, and stop strings are an Error. `where` is a prefix of the field name in
+  // errors.
   StoppedText(std::optional<Tokenizer> tokenizer, const StopSettings& settings, const std::string& where = {});
 
-  // The text that the token lets out. Nothing may be added after Cause().Found().
+  // Returns the text that can be emitted after this token. Must not be called after Cause().Found().
   std::string Add(int32_t id);
-  // What was held back, when the text ended for another reason; nothing after a stop string.
+  // Returns the text held back, when the text ended for another reason; empty after a stop string.
   std::string Finish();
   const StopCause& Cause() const { return cause_; }
 

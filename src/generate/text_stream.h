@@ -1,4 +1,4 @@
-// The text of generated tokens while they come: whole characters, stop tokens left out.
+// Streams the text of generated tokens: whole characters, without stop tokens.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace stablelm {
 
-// One stream, one thread. What all calls return, joined, is Tokenizer::Decode of all ids but the stop ids.
+// One stream, one thread. The concatenated results of all calls are Tokenizer::Decode of all ids except stop ids.
 class TextStream {
  public:
   TextStream(Tokenizer tokenizer, std::vector<int32_t> stop_ids)

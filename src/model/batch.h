@@ -1,6 +1,6 @@
-// The one batch: what every forward pass takes. Ragged: each sequence brings its own number of tokens, its own cache
-// and its own wish for logits. A chat turn, a chunk of a prompt, many requests that decode together, an evaluation
-// batch are all this.
+// The input of every forward pass: a ragged batch. Each sequence has its own number of tokens, its own cache and its
+// own choice of rows that need logits. A chat turn, a prefill chunk, many decoding requests and an evaluation batch all
+// use it.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,9 @@
 namespace stablelm {
 
 struct BatchSequence {
-  // The next tokens of the sequence, at positions cache->length() onwards. At least one.
+  // The next tokens of the sequence, at least one. Their positions start at cache->length().
   std::span<const int32_t> tokens;
-  // Grows by tokens.size() in the forward pass. No two sequences of a batch share one.
+  // The forward pass appends tokens.size() tokens. Each sequence of a batch has its own.
   KvSequence* cache = nullptr;
   // Logits are computed for tokens[logits_from .. end) only: 0 = all, tokens.size() - 1 = the last, tokens.size() =
   // none.

@@ -16,15 +16,15 @@ namespace stablelm {
 struct BlockWeights {
   LayerNormWeights attn_norm;  // input_layernorm
   Linear qkv;                  // attention.query_key_value [3C, C]
-  QkvLayout qkv_layout;        // of its rows
+  QkvLayout qkv_layout;        // order of its rows
   Linear attn_out;             // attention.dense [C, C]
   LayerNormWeights mlp_norm;   // post_attention_layernorm
   Linear mlp_up;               // mlp.dense_h_to_4h [F, C]
   Linear mlp_down;             // mlp.dense_4h_to_h [C, F]
 };
 
-// Where the activations of one layer live. Nothing that a step has read is overwritten by it unless two places are made
-// one here, as generation does, which keeps nothing.
+// The activation buffers of one layer. A step overwrites none of its inputs, unless the caller gives the same buffer
+// twice, as generation does because it keeps no activations.
 struct BlockActivations {
   const float* x = nullptr;     // [T, C]   input of the layer
   float* y = nullptr;           // [T, C]   its output; may be x
@@ -33,7 +33,7 @@ struct BlockActivations {
   float* attn_out = nullptr;    // [T, C]
   float* mlp_hidden = nullptr;  // [T, F]   before the activation
   float* mlp_out = nullptr;     // [T, C]
-  // Room for what a product does not compute on its way in (ops/prologue.h).
+  // Buffers for prologues that a product does not fuse (ops/prologue.h).
   float* normed = nullptr;     // [T, C]
   float* activated = nullptr;  // [T, F]; may be mlp_hidden
 };
@@ -49,7 +49,7 @@ struct BlockInput {
   ForwardObserver* observer = nullptr;  // may be null
 };
 
-// activations.y = x + attn(ln1(x)) + mlp(ln2(x)), or the sequential form. Throws Error when a key or value does not fit
+// activations.y = x + attn(ln1(x)) + mlp(ln2(x)), or the sequential form. Throws Error when a key or value overflows
 // the cache's type.
 void RunBlock(const BlockWeights& w, const BlockInput& in, ExecutionContext& exec);
 

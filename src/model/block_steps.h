@@ -1,7 +1,7 @@
-// The steps of a block, each shown to the pass's observer once it is done (model/forward_observer.h).
+// The steps of a block. Reports the output of each step to the pass's observer (model/forward_observer.h).
 //
-// A norm or activation is not a step of its own: it is the prologue of the product that reads it (ops/prologue.h).
-// Only an observer makes it one.
+// A norm or activation is fused into the product that reads it, as its prologue (ops/prologue.h). With an observer it
+// runs as a step of its own.
 #pragma once
 
 #include "model/block.h"
@@ -11,10 +11,10 @@ namespace stablelm {
 
 class BlockSteps {
  public:
-  // Both outlive this.
+  // Both arguments must outlive this object.
   BlockSteps(const BlockInput& in, ExecutionContext& exec) : in_(in), exec_(exec) {}
 
-  // The left side of a product, and the checkpoint's name of the module that its prologue is.
+  // The left operand of a product, and the checkpoint's name for the module that its prologue computes.
   struct Operand {
     ProductRows rows;
     const char* module = nullptr;
@@ -29,7 +29,7 @@ class BlockSteps {
   // y = linear(operand)
   void Product(const Operand& operand, const Linear& linear, float* y, const char* module) const;
   // Rotates queries and keys, stores keys and values in the cache, and attends to it. Throws Error when a key or value
-  // does not fit the cache's type.
+  // overflows the cache's type.
   void Attention(const QkvLayout& layout, float* qkv, float* attended) const;
   // y = a + x and y = (m + a) + x, [T, C]
   void Add(const float* a, const float* x, float* y) const;

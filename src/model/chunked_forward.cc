@@ -10,7 +10,7 @@ void ForwardInChunks(const Transformer& model, std::span<const int32_t> tokens, 
   int64_t done = 0;
   while (done < total) {
     int64_t n = std::min(ctx.max_rows, total - done);
-    // As many tokens as there is room for their logits.
+    // The logits of a chunk must fit max_logit_rows.
     n = std::min(n, std::max(int64_t{1}, std::max(done, options.logits_from) + ctx.max_logit_rows - done));
     const int64_t from = std::clamp(options.logits_from - done, int64_t{0}, n);
     const BatchSequence sequence = {.tokens = tokens.subspan(static_cast<size_t>(done), static_cast<size_t>(n)),

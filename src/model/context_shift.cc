@@ -19,12 +19,12 @@ T Stored(float value, bool& fits) {
   if constexpr (std::is_same_v<T, float>) {
     return value;
   } else {
-    fits &= !(std::abs(value) >= 65520.0f && std::isfinite(value));  // would round to infinity
+    fits &= !(std::abs(value) >= 65520.0f && std::isfinite(value));  // ToF16 would round it to infinity
     return ToF16(value);
   }
 }
 
-// Consecutive positions that lie in one page before and in one page after.
+// Consecutive tokens that share one page before the shift and one page after it.
 struct Run {
   int64_t from = 0, to = 0, count = 0;
 };
@@ -39,8 +39,8 @@ std::vector<Run> RunsOf(int64_t keep, int64_t dropped, int64_t length) {
   return runs;
 }
 
-// Keys of one head, turned back by `dropped` positions. From and to may be the same page. Each key is decoded, turned
-// and encoded anew: of 8-bit ones the largest number, and with it the scale, may change.
+// Rotates the keys of one head back by `dropped` positions. from_page and to_page may be the same page. Each key is
+// decoded, rotated and encoded again, so the scale of an 8-bit key, which follows its largest component, may change.
 bool TurnKeysRef(const KvLayout& layout, const std::byte* from_page, std::byte* to_page, int64_t head, const Run& run,
                  const RotaryTable& rotary, int64_t dropped) {
   std::vector<float> key(static_cast<size_t>(layout.head_dim));
@@ -52,7 +52,7 @@ bool TurnKeysRef(const KvLayout& layout, const std::byte* from_page, std::byte* 
   }
   return fits;
 }
-// The same for fp32 and fp16, dimension by dimension.
+// TurnKeysRef for fp32 and fp16, dimension by dimension.
 template <typename T>
 bool TurnKeys(const KvLayout& layout, const std::byte* from_page, std::byte* to_page, int64_t head, const Run& run,
               const RotaryTable& rotary, int64_t dropped) {
@@ -82,7 +82,7 @@ bool TurnKeys(const KvLayout& layout, const std::byte* from_page, std::byte* to_
   return fits;
 }
 
-// Values of one head as they are.
+// Moves the values of one head unchanged.
 void MoveValues(const KvLayout& layout, const std::byte* from_page, std::byte* to_page, int64_t head, const Run& run) {
   if (layout.scaled()) {
     for (int64_t j = 0; j < run.count; ++j) {
@@ -108,7 +108,7 @@ std::byte* PageOf(const KvSequence& sequence, int64_t layer, int64_t position) {
   return cache.Layer(layer).Page(page);
 }
 
-// Positions go up, and a run is read before it is written, so nothing is overwritten that is still to be read.
+// Runs are in ascending order and each is read before it is written, so no token is overwritten before it is read.
 bool ShiftHead(const KvSequence& sequence, int64_t layer, int64_t head, std::span<const Run> runs,
                const RotaryTable& rotary, int64_t dropped) {
   const KvLayout& layout = sequence.cache().layout();

@@ -1,11 +1,11 @@
-// Making room in a full cache: a stretch of positions is dropped, and what is behind it moves down to its place.
+// Context shift: drops a range of tokens from a full cache and moves the later tokens down into the gap.
 //
-// Keys are stored after rotation, so a key that moves down by d positions is turned back by d: the rotation by p - d is
-// that by p and then by -d. Values have no position and move as they are. In the first layer this gives the keys and
-// values of the same tokens at their new positions, up to rounding; in the layers above they were computed while the
-// dropped positions could still be seen, and keep what they saw: the result is approximate. (What llama.cpp calls
-// context shift: llama_kv_cache_seq_rm, then llama_kv_cache_seq_add.) A key of a 16-bit or 8-bit cache is rounded once
-// more by each shift; with 8 bits it gets a scale anew, so that every component moves by up to half of that scale.
+// The cache stores rotated keys, so a key that moves down by d positions is rotated by -d: rotating by p and then by -d
+// is rotating by p - d. Values carry no position and are moved unchanged. In the first layer the result equals the keys
+// and values of the same tokens at their new positions, up to rounding. In later layers keys and values still depend on
+// the dropped tokens, which they attended to, so the result is approximate. llama.cpp's context shift does the same
+// (llama_kv_cache_seq_rm, then llama_kv_cache_seq_add). Each shift rounds the keys of a 16-bit or 8-bit cache once
+// more; an 8-bit key gets a new scale, and each component changes by up to half of that scale.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,11 @@
 
 namespace stablelm {
 
-// Drops the positions [keep, keep + dropped) of the sequence, which has them; it is then shorter by `dropped`. Pages
-// that others hold too are copied before they are written. Throws Error when pages for that run out, with nothing
-// changed, and when a key that is turned outgrows an fp16 cache, with all positions from `keep` on gone.
+// Drops tokens [keep, keep + dropped), which the sequence must have, and shortens it by `dropped`. Copies shared pages
+// before it writes them. Throws Error and changes nothing when there are not enough free pages for the copies. Throws
+// Error and truncates the sequence to `keep` when a rotated key overflows an fp16 cache.
 void ShiftContext(KvSequence& sequence, int64_t keep, int64_t dropped, const RotaryTable& rotary, ThreadPool& pool);
-// The same bits, position by position.
+// Reference for ShiftContext, token by token: gives the same bits.
 void ShiftContextRef(KvSequence& sequence, int64_t keep, int64_t dropped, const RotaryTable& rotary);
 
 }  // namespace stablelm

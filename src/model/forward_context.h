@@ -1,4 +1,4 @@
-// The buffers of a forward pass, allocated once from the memory plan: nothing is allocated while tokens are computed.
+// The buffers of a forward pass. They are allocated once, so that the forward pass allocates nothing.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,8 @@
 
 namespace stablelm {
 
-// One forward pass at a time. The pool is not owned and outlives the context; its threads are at most run.threads.
+// Serves one forward pass at a time. The pool is not owned, must outlive the context, and has at most run.threads
+// threads.
 class ForwardContext {
  public:
   ForwardContext(const ModelConfig& config, const RunShape& run, ThreadPool& pool);
@@ -26,7 +27,7 @@ class ForwardContext {
   const int64_t max_logit_rows;
   ExecutionContext exec;
 
-  // T = rows of the batch, at most max_rows; W = rows whose logits are wanted, at most max_logit_rows.
+  // T = rows of the batch, at most max_rows; W = rows that need logits, at most max_logit_rows.
   AlignedBuffer<float> x;           // [T, C]     residual stream
   AlignedBuffer<float> normed;      // [T, C]     output of a layer norm
   AlignedBuffer<float> qkv;         // [T, 3C]    in the layout of the weights
@@ -34,10 +35,10 @@ class ForwardContext {
   AlignedBuffer<float> attn_out;    // [T, C]
   AlignedBuffer<float> mlp_hidden;  // [T, F]
   AlignedBuffer<float> mlp_out;     // [T, C]
-  AlignedBuffer<float> wanted;      // [W, C]     rows whose logits are wanted
+  AlignedBuffer<float> wanted;      // [W, C]     rows that need logits
   AlignedBuffer<float> logits;      // [W, V]
 
-  // One set of buffers for all layers: each reads and writes x, and the activation goes over its input.
+  // One set of buffers for all layers: each layer updates x in place, and the activation overwrites its input.
   BlockActivations LayerActivations();
 };
 

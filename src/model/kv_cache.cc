@@ -16,14 +16,14 @@ KvCache::KvCache(const ModelConfig& config, DType dtype, int64_t n_pages)
       references_(static_cast<size_t>(n_pages), 0) {
   STABLELM_CHECK(IsKvType(dtype));
   free_.reserve(static_cast<size_t>(n_pages));
-  for (int64_t p = n_pages; p-- > 0;) free_.push_back(static_cast<int32_t>(p));  // low numbers are used first
+  for (int64_t p = n_pages; p-- > 0;) free_.push_back(static_cast<int32_t>(p));  // low page indices are used first
 }
 
 size_t KvCache::BytesPerPage(const ModelConfig& config, DType dtype) {
   const KvLayout layout{.n_heads = config.n_heads, .head_dim = config.head_dim(), .dtype = dtype};
   const size_t bytes = static_cast<size_t>(config.n_layers) * layout.PageBytes();
-  // Attention reads one head's part of page after page. At distances that are a multiple of 32 KiB all of them would
-  // fall into the same few sets of the caches and push each other out.
+  // Attention reads the same head in page after page. If the stride between pages were a multiple of 32 KiB, all these
+  // reads would map to the same few CPU cache sets and evict each other.
   constexpr size_t kSets = size_t{32} << 10, kApart = size_t{4} << 10;
   return bytes % kSets == 0 ? bytes + kApart : bytes;
 }

@@ -1,9 +1,8 @@
-// The paged cache of keys and values: pages of kKvPageTokens positions, handed to sequences, shared between them by
-// counting references.
+// The paged key-value cache: pages of kKvPageTokens tokens, reference-counted so that sequences can share them.
 //
-// A page holds its positions for all layers. All memory is reserved when the cache is made (the system gives it page by
-// page, when first written); appending takes pages from a free list and allocates nothing. One thread at a time: the
-// engine's. The cache outlives its sequences.
+// A page holds its tokens for all layers. The constructor reserves all memory (the operating system commits it page by
+// page on first write); appending takes pages from a free list and allocates nothing. Not thread-safe: used by one
+// thread at a time, the engine's. The cache must outlive its sequences.
 #pragma once
 
 #include <cstddef>
@@ -19,13 +18,13 @@ namespace stablelm {
 
 class KvCache {
  public:
-  // dtype: IsKvType (ops/kv_layout.h). Throws Error when the memory is not there.
+  // dtype: IsKvType (ops/kv_layout.h). Throws Error when memory cannot be allocated.
   KvCache(const ModelConfig& config, DType dtype, int64_t n_pages);
   KvCache(const KvCache&) = delete;
   KvCache& operator=(const KvCache&) = delete;
 
   static int64_t PagesFor(int64_t positions) { return (positions + kKvPageTokens - 1) / kKvPageTokens; }
-  // What a page takes, padding included: the distance from one to the next.
+  // Size of a page including padding: the stride between pages.
   static size_t BytesPerPage(const ModelConfig& config, DType dtype);
 
   const KvLayout& layout() const { return layout_; }
@@ -39,16 +38,16 @@ class KvCache {
   }
   size_t page_stride() const { return page_stride_; }
 
-  // One holder more, one fewer; a page without holders is free. For KvSequence and PrefixCache.
+  // Add and drop one reference; a page without references is free. For KvSequence and PrefixCache.
   void Share(int32_t page) { ++references_[static_cast<size_t>(page)]; }
   void Release(int32_t page);
   int32_t references(int32_t page) const { return references_[static_cast<size_t>(page)]; }
 
  private:
   friend class KvSequence;
-  int32_t Take();  // a page with one reference; throws Error when none is free
+  int32_t Take();  // allocates a page with one reference; throws Error when none is free
   bool Shared(int32_t page) const { return references_[static_cast<size_t>(page)] > 1; }
-  int32_t Copy(int32_t page);  // a new page with the same content
+  int32_t Copy(int32_t page);  // allocates a page with the same content
 
   KvLayout layout_;
   int64_t n_layers_;
@@ -58,11 +57,11 @@ class KvCache {
   std::vector<int32_t> free_;
 };
 
-// The positions [0, length) of one sequence. Movable; gives its pages back when destroyed.
+// The cached tokens [0, length) of one sequence. Movable; releases its pages when destroyed.
 class KvSequence {
  public:
   explicit KvSequence(KvCache& cache) : cache_(&cache) {}
-  // Starts with the content of whole pages that others hold too.
+  // Starts with full pages that others share.
   KvSequence(KvCache& cache, std::span<const int32_t> shared_pages);
   KvSequence(KvSequence&& other) noexcept;
   KvSequence& operator=(KvSequence&& other) noexcept;
@@ -72,17 +71,18 @@ class KvSequence {
   KvCache& cache() const { return *cache_; }
   std::span<const int32_t> pages() const { return pages_; }
 
-  // Makes room for n more positions, whose content the forward pass then writes. A page shared with another sequence is
-  // copied before it is written. Throws Error, with nothing changed, when pages run out.
+  // Reserves n more tokens, whose keys and values the forward pass then writes. Copies a shared page before it is
+  // written. Throws Error and changes nothing when there are not enough free pages.
   void Append(int64_t n);
-  // Pages that Append(n) would take.
+  // Number of pages that Append(n) would take.
   int64_t PagesToAppend(int64_t n) const;
-  // Forgets the positions from `length` on.
+  // Drops the tokens from `length` on.
   void Truncate(int64_t length);
-  // Gives the positions [begin, end) pages of the sequence's own, copies of those that others hold too: whoever writes
-  // into the past does this first. Throws Error, with nothing changed, when pages run out.
+  // Makes the pages of tokens [begin, end) exclusive to this sequence by copying the shared ones (copy on write). Call
+  // it before writing to cached tokens. Throws Error and changes nothing when there are not enough free pages.
   void OwnPages(int64_t begin, int64_t end);
-  // A second sequence with the same content; both go on independently. Nothing is copied until one of them appends.
+  // A second sequence with the same content, independent of the first. Copy on write: nothing is copied until one of
+  // them appends.
   KvSequence Fork() const;
 
  private:

@@ -1,5 +1,5 @@
-// y = W x + b: every matrix of the model is a Linear, so that what a matrix is (packed, quantized, later with adapters)
-// is decided in one place.
+// y = W x + b. Every matrix of the model is a Linear, so that its representation (packed, quantized, later with
+// adapters) is handled in one place.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,8 @@
 
 namespace stablelm {
 
-// Immutable, shared between contexts. Owns the weights unless they are a view (PackedMatrix::View); views the bias.
+// Immutable; contexts may share it. Owns the weights unless they are a view (PackedMatrix::View); does not own the
+// bias.
 class Linear {
  public:
   Linear() = default;
@@ -25,8 +26,8 @@ class Linear {
   // Row n of W as fp32 [columns()].
   void ReadRow(int64_t n, float* out) const { weight_.UnpackRow(static_cast<size_t>(n), out); }
 
-  // y [T, rows()] = W prologue(x) + b for the T rows of x; y must overlap neither x nor the prologue's room. A row's
-  // bits do not depend on the other rows.
+  // y [T, rows()] = W prologue(x) + b for the T rows of x; y must overlap neither x nor the prologue's buffer. The bits
+  // of a row do not depend on the other rows.
   void Apply(const ProductRows& x, float* y, ExecutionContext& exec) const;
 
  private:

@@ -10,13 +10,13 @@
 namespace stablelm {
 namespace {
 
-// What the views of the weights name.
+// The memory that the views of the weights point to.
 struct Storage {
   std::shared_ptr<const ModelFolder> folder;
   std::vector<AlignedBuffer<std::byte>> copies;
 };
 
-// One tensor in memory: packed, or a view.
+// One tensor in memory: a packed matrix or a view.
 struct Loaded {
   PackedMatrix packed;
   TensorView view;
@@ -52,7 +52,7 @@ class Loader {
     return PlaceWeight(i, folder_.table()[i], *tensor.dtype, tensor.contiguous(), Wanted());
   }
 
-  // Bytes that are read.
+  // Bytes to read, for the progress bar.
   uint64_t Work() const {
     uint64_t work = 0;
     for (size_t i = 0; i < placements_.size(); ++i) {
@@ -107,7 +107,7 @@ class Loader {
     PackedMatrix packed(placed.packed_type(), source.rows, source.width, name.c_str(), placed.compute);
     const size_t width = static_cast<size_t>(source.width);
     const size_t row_bytes = BytesOf(placed.type, source.width);
-    // From the type that was asked for to that of the products, which may round once more.
+    // From the requested type to the type used in products; may round a second time.
     const RowConverter round({.from = placed.type,
                               .to = placed.packed_type(),
                               .width = width,
@@ -176,7 +176,7 @@ class Loader {
     return std::make_shared<const ModelWeights>(std::move(weights));
   }
 
-  // The output matrix is the embedding, in the type that the embedding has in memory.
+  // The tied output matrix: the embedding, in the type it has in memory.
   PackedMatrix PackTied(const TensorView& embedding) const {
     const RowSource source = {.data = embedding.data,
                               .type = embedding.dtype,

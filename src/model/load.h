@@ -1,9 +1,8 @@
-// From an opened model to weights in memory: every tensor of the weight table once, in one place.
+// Loads the weights of an opened model into memory, tensor by tensor of the weight table.
 //
-// Matrices of linear layers are packed panel by panel, the embedding stays in the mapped file where it can, vectors
-// become aligned fp32 (model/weight_placement.h says what becomes of each). File pages are released behind the reader,
-// so that the peak is the result, a small buffer for each thread, and one tensor at a time where a .bin file stores it
-// with strides.
+// Matrices of linear layers are packed panel by panel, the embedding stays in the mapped file where possible, vectors
+// become aligned fp32 (rules in model/weight_placement.h). File pages are released once they are read, so peak memory
+// is the result, a small buffer per thread, and one tensor at a time that a .bin file stores with strides.
 #pragma once
 
 #include <memory>
@@ -21,14 +20,14 @@ struct LoadOptions {
   std::optional<DType> dtype = {};            // WeightTypes::dtype
   std::vector<DType> types = {};              // WeightTypes::types: quantizing while loading (checkpoint/rewrite)
   Compute compute = Compute::kExact;          // WeightTypes::compute
-  std::optional<Activation> activation = {};  // instead of config.json's: original training used the tanh form
-  bool check_values = false;                  // refuse NaN and infinity, naming the tensor
+  std::optional<Activation> activation = {};  // overrides config.json: original training used the tanh form
+  bool check_values = false;                  // reject NaN and infinity, naming the tensor
   bool show_progress = false;
-  ThreadPool* pool = nullptr;  // not owned, may be null: one thread
+  ThreadPool* pool = nullptr;  // not owned; null: one thread
 };
 
-// Mapped files live as long as the weights. Throws Error: no memory; with check_values, or when a matrix is quantized,
-// a value that is not finite, by tensor, row and column.
+// The weights keep the mapped files open. Throws Error when out of memory and, with check_values or when a matrix is
+// quantized, for a non-finite value, named by tensor, row and column.
 std::shared_ptr<const ModelWeights> LoadWeights(std::shared_ptr<const ModelFolder> folder, const LoadOptions& options);
 
 }  // namespace stablelm

@@ -12,7 +12,7 @@
 namespace stablelm {
 namespace {
 
-// Adds up placements, tensor by tensor.
+// Sums the placements of all tensors.
 class WeightPlanner {
  public:
   void Add(const WeightPlacement& placed) {
@@ -22,7 +22,7 @@ class WeightPlanner {
   WeightBytes Result() const { return {.mapped = bytes_.mapped, .allocated = bytes_.allocated + largest_gathered_}; }
 
  private:
-  uint64_t largest_gathered_ = 0;  // one at a time
+  uint64_t largest_gathered_ = 0;  // only one tensor is gathered at a time
   WeightBytes bytes_;
 };
 

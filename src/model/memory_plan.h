@@ -1,4 +1,4 @@
-// What a run needs in memory, part by part, before anything is allocated.
+// Predicts the memory that a run needs, part by part, before anything is allocated.
 #pragma once
 
 #include <cstdint>
@@ -14,17 +14,17 @@ namespace stablelm {
 
 struct WeightBytes {
   uint64_t mapped = 0;     // used in place in the files: the embedding
-  uint64_t allocated = 0;  // packed matrices, fp32 vectors, what is converted
+  uint64_t allocated = 0;  // packed matrices, fp32 vectors, a converted embedding
 };
 // The weights of a model whose matrices are stored as `stored`.
 WeightBytes PlanWeights(const ModelConfig& config, DType stored, const WeightTypes& wanted);
-// The weights of an opened folder, tensor by tensor: what LoadWeights will map and allocate, at most.
+// The weights of an opened folder, tensor by tensor: upper bounds for what LoadWeights maps and allocates.
 WeightBytes PlanWeights(const ModelFolder& folder, const WeightTypes& wanted);
 
 struct MemoryPart {
   std::string name;  // "weights (mapped files)", "key-value cache", ...
   uint64_t bytes = 0;
-  bool file_pages = false;  // pages of mapped files: the system may drop and re-read them, at the price of speed
+  bool file_pages = false;  // pages of mapped files: the system may evict and re-read them, which is slow
 };
 
 struct MemoryPlan {
@@ -35,7 +35,7 @@ struct MemoryPlan {
 
 MemoryPlan PlanMemory(const ModelConfig& config, const WeightBytes& weights, const RunShape& run);
 
-// Throws Error with the parts and the numbers when the plan does not fit into `available` bytes.
+// Throws Error, listing each part and its size, when the plan exceeds `available` bytes.
 void RequireFits(const MemoryPlan& plan, uint64_t available);
 
 }  // namespace stablelm

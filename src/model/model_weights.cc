@@ -9,7 +9,7 @@
 namespace stablelm {
 namespace {
 
-// The matrix of an entry, or its vector; the embedding has neither.
+// The matrix or the vector of an entry; both null for the embedding.
 struct Stored {
   const Linear* matrix = nullptr;
   const float* vector = nullptr;

@@ -1,6 +1,7 @@
-// The weights of a model as a value, apart from what runs them (model/transformer.h). Immutable and safe to share.
+// The weights of a model. model/transformer.h runs them. Immutable and safe to share.
 //
-// Made by LoadWeights (model/load.h), or by whoever keeps weights in the layout of ops/packed_matrix.h and gives views.
+// Made by LoadWeights (model/load.h), or by code that owns weights in the layout of ops/packed_matrix.h and passes
+// views.
 #pragma once
 
 #include <cstdint>
@@ -25,17 +26,17 @@ struct ModelWeights {
   LayerNormWeights final_norm;
   Linear output;  // [V, C]
   RotaryTable rotary;
-  std::shared_ptr<const void> storage;  // keeps what the views above name: mapped files, copies
+  std::shared_ptr<const void> storage;  // owns the memory behind the views: mapped files, copies
 
-  // Bytes of the packed matrices by type: what every forward pass reads, whatever its number of rows.
+  // Bytes of the packed matrices by type. Every forward pass reads them once, however many rows it has.
   std::map<DType, uint64_t> MatrixBytes() const;
-  // What a token reads of the embedding.
+  // Bytes of the embedding that one token reads.
   uint64_t EmbeddingRowBytes() const { return BytesOf(embedding.dtype, embedding.shape[1]); }
 
-  // Row `row` of a tensor of the weight table as fp32, [columns] of a matrix; a vector is one row. QKV rows stand in
-  // the order of the file (BlockWeights::qkv_layout).
+  // Row `row` of a tensor of the weight table as fp32, [columns] of a matrix; a vector is one row. QKV rows are in file
+  // order (BlockWeights::qkv_layout).
   void ReadRow(const WeightEntry& entry, int64_t row, float* out) const;
-  // The flat index of the first value of a tensor that is NaN or infinite.
+  // Flat index of the first non-finite value of a tensor.
   std::optional<size_t> FirstNonFiniteValue(const WeightEntry& entry) const;
 };
 

@@ -1,5 +1,5 @@
-// The search for the origin of a value that is not finite: a forward pass is repeated with this observer, which stops
-// at the first step whose output holds NaN or infinity and looks whether that step's own weights hold one.
+// Finds the origin of a non-finite value. The forward pass is repeated with this observer, which stops at the first
+// step whose output has a NaN or infinity and then checks that step's own weights for one.
 #pragma once
 
 #include <cstddef>
@@ -14,12 +14,12 @@ namespace stablelm {
 
 class NonFiniteFinder : public ForwardObserver {
  public:
-  // first_bad_weight: the flat index of the first value of a tensor that is not finite.
+  // first_bad_weight: returns the flat index of the first non-finite value of a tensor.
   NonFiniteFinder(const ModelConfig& config, std::function<std::optional<size_t>(const WeightEntry&)> first_bad_weight)
       : config_(config), first_bad_weight_(std::move(first_bad_weight)) {}
-  // Throws Error at the first output that is not finite.
+  // Throws Error at the first non-finite output.
   void OnStep(int64_t layer, std::string_view module, const float* y, int64_t rows, int64_t width) override;
-  // Throws Error: the pass gave values that are not finite, but no step of the repetition did.
+  // Throws Error: the first pass gave non-finite values, but the repeated pass did not.
   [[noreturn]] void Fail() const;
 
  private:

@@ -1,7 +1,8 @@
-// What a caller may do while a forward pass runs: watch it, and end it early.
+// Lets a caller observe and cancel a running forward pass.
 //
-// The two are apart because watching has a price: with an observer, norms and activations are written out, and the
-// final norm is computed for all rows. A pass that may only be left is as fast as one without hooks.
+// The two hooks are separate because observing costs time: with an observer, norms and activations are written to
+// memory, and the final norm is computed for all rows. A pass that can only be cancelled is as fast as one without
+// hooks.
 #pragma once
 
 #include <atomic>
@@ -11,16 +12,16 @@
 
 namespace stablelm {
 
-struct Cancelled {};  // thrown by a pass whose caller wants to leave it; the caches are as before
+struct Cancelled {};  // thrown by a cancelled pass; the caches are unchanged
 
 struct PassHooks {
   ForwardObserver* observer = nullptr;  // may be null
-  // Asked before each layer and before the output projection, by the thread that runs the pass. True ends the pass: a
-  // chunk of a long prompt through a large model takes many seconds, too long for someone who pressed Ctrl-C.
+  // Called before each layer and before the output projection, on the thread that runs the pass. True cancels the pass:
+  // a prefill chunk takes many seconds with a large model, too long to wait for after Ctrl-C.
   std::function<bool()> leave = {};
 };
 
-// Leaves when somebody sets the flag; null: never.
+// A PassHooks::leave that cancels once the flag is set; null: never.
 inline std::function<bool()> LeaveWhenSet(const std::atomic<bool>* flag) {
   if (!flag) return {};
   return [flag] { return flag->load(std::memory_order_relaxed); };

@@ -48,7 +48,8 @@ int64_t PrefixCache::MatchedPositions(std::span<const int32_t> ids, int64_t limi
 void PrefixCache::Insert(std::span<const int32_t> ids, const KvSequence& sequence) {
   STABLELM_CHECK(static_cast<int64_t>(ids.size()) >= sequence.length() && &sequence.cache() == &cache_);
   std::vector<Node*> path = Path(ids, sequence.length());
-  // Only below pages that the sequence holds itself: a page in use then keeps nothing that its user does not hold.
+  // Insert only below pages that the sequence itself holds. Otherwise a page in use would pin ancestor pages that its
+  // user does not hold.
   for (size_t p = 0; p < path.size(); ++p) {
     if (path[p]->page != sequence.pages()[p]) return;
   }
@@ -86,7 +87,7 @@ bool PrefixCache::MakeRoom(int64_t pages) {
   return true;
 }
 
-// A page that a sequence holds keeps all before it in the tree.
+// A page held by a sequence pins all its ancestors in the tree.
 int64_t PrefixCache::EvictableBelow(const Node& node, bool& all) const {
   int64_t count = 0;
   for (const auto& [tokens, child] : node.children) {

@@ -1,9 +1,9 @@
-// Pages of a KvCache that later texts can use again because they begin with the same tokens.
+// Prefix cache: lets a later text reuse the KV-cache pages of an earlier text that begins with the same tokens.
 //
-// A tree of whole pages: a page's place is the tokens from the start of the text to the page's end, compared token by
-// token, so that two texts never share by accident. The tree holds one reference to each of its pages; a page that
-// nothing else holds may be forgotten, the least recently used first. One cache holds values of one type computed by
-// one set of weights, and so does its tree.
+// A tree (trie) of whole pages. The key of a page is all tokens from the start of the text to the page's end. Tokens
+// are compared, not hashed, so different texts never share a page. The tree holds one reference to each of its pages; a
+// page that nothing else holds may be evicted, the least recently used first. A cache belongs to one set of weights and
+// one value type, and so does its tree.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace stablelm {
 
-// One thread at a time: the one that uses the cache, which outlives this.
+// Not thread-safe: used by the thread that uses the cache. The cache must outlive it.
 class PrefixCache {
  public:
   explicit PrefixCache(KvCache& cache) : cache_(cache) {}
@@ -24,15 +24,15 @@ class PrefixCache {
   PrefixCache(const PrefixCache&) = delete;
   PrefixCache& operator=(const PrefixCache&) = delete;
 
-  // A sequence with the longest known beginning of `ids`, at most `limit` positions: whole pages, maybe none.
+  // A sequence that holds the longest cached prefix of `ids`, at most `limit` tokens: whole pages, possibly none.
   KvSequence Match(std::span<const int32_t> ids, int64_t limit);
-  // How many positions Match would give.
+  // Number of tokens that Match would return.
   int64_t MatchedPositions(std::span<const int32_t> ids, int64_t limit) const;
-  // Remembers the whole pages of `sequence`, which holds the first sequence.length() of `ids`.
+  // Caches the whole pages of `sequence`, which holds the first sequence.length() tokens of `ids`.
   void Insert(std::span<const int32_t> ids, const KvSequence& sequence);
-  // Forgets pages that nothing else holds until `pages` of the cache are free. Returns whether they are.
+  // Evicts pages that nothing else holds until `pages` pages of the cache are free. Returns whether they are.
   bool MakeRoom(int64_t pages);
-  // Pages that MakeRoom could free now.
+  // Number of pages that MakeRoom could free now.
   int64_t Evictable() const;
   int64_t pages() const { return static_cast<int64_t>(by_use_.size()); }
 
@@ -45,9 +45,9 @@ class PrefixCache {
     const Tokens* tokens = nullptr;  // its key in the parent
     std::map<Tokens, std::unique_ptr<Node>> children;
   };
-  // The nodes of the longest known beginning, from the first page on.
+  // The nodes of the longest cached prefix, starting at the first page.
   std::vector<Node*> Path(std::span<const int32_t> ids, int64_t limit) const;
-  // A parent is always used later than its children, so the least recently used of all has none.
+  // Gives a parent a later use time than its children, so the least recently used node is always a leaf.
   void Touch(std::span<Node* const> path);
   void Forget(Node* node);
   int64_t EvictableBelow(const Node& node, bool& all) const;

@@ -123,7 +123,7 @@ void Transformer::Run(std::span<const BatchSequence> batch, const Placed& placed
   if (observer) observer->OnStep(-1, "embed_out", ctx.logits.data(), placed.logit_rows, config().vocab_size);
 }
 
-// The logits need the final norm of their own rows alone, and the projection computes it; an observer sees all rows.
+// The output projection computes the final norm of the rows that need logits. An observer gets it for all rows.
 void Transformer::ShowFinalNorm(int64_t rows, ForwardContext& ctx, ForwardObserver& observer) const {
   const int64_t width = config().hidden_size;
   LayerNorm({.x = ctx.x.data(),
@@ -139,7 +139,7 @@ void Transformer::ShowFinalNorm(int64_t rows, ForwardContext& ctx, ForwardObserv
 void Transformer::ExplainNonFinite(std::span<const BatchSequence> batch, const Placed& placed,
                                    ForwardContext& ctx) const {
   NonFiniteFinder finder(config(), [this](const WeightEntry& entry) { return weights_->FirstNonFiniteValue(entry); });
-  Run(batch, placed, ctx, {.observer = &finder});  // writes the same keys and values once more
+  Run(batch, placed, ctx, {.observer = &finder});  // writes the same keys and values again
   finder.Fail();
 }
 

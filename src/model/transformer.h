@@ -1,10 +1,10 @@
 // StableLM-Alpha (GPT-NeoX): embedding, layers, final norm, output matrix.
 //
-// Runs over weights that it may share with others (model/model_weights.h). Follows transformers' GPTNeoXForCausalLM
-// with fp32 activations and accumulation. Immutable: one model serves many contexts, each used by one thread at a time.
+// Models may share weights (model/model_weights.h). Follows transformers' GPTNeoXForCausalLM with fp32 activations and
+// accumulation. Immutable: one model serves many contexts, each used by one thread at a time.
 //
-// Reproducible: for one SIMD target and one setting of weight and cache types and of Compute, a token's logits depend
-// on the tokens before it in its sequence alone, bit for bit: not on batch, chunks, threads or pages.
+// Reproducible: for one SIMD target, weight type, cache type and Compute, the logits of a token depend bit for bit only
+// on the tokens of its sequence up to it, not on batch, chunks, threads or pages.
 #pragma once
 
 #include <cstdint>
@@ -26,11 +26,11 @@ class Transformer {
   const RotaryTable& rotary() const { return weights_->rotary; }
   const ModelWeights& weights() const { return *weights_; }
 
-  // Computes all sequences of the batch together: at most ctx.max_rows tokens and ctx.max_logit_rows logits. Returns
-  // the wanted logits [W, V], sequence by sequence; they stay valid until the context's next pass. Caches grow by the
-  // new tokens. Throws Error and leaves every cache as it was: a token id out of range, more positions than the model
-  // has, no free pages, fp16 cache overflow, values that are not finite (found by a second pass, which names the layer
-  // and the tensor). Throws Cancelled, with every cache as it was, when hooks.leave says so.
+  // Computes all sequences of the batch together: at most ctx.max_rows tokens and ctx.max_logit_rows rows of logits.
+  // Returns the requested logits [W, V], sequence by sequence; they stay valid until the context's next pass. Appends
+  // the tokens to the caches. Throws Error for a token id out of range, more tokens than the model's context, no free
+  // pages, fp16 cache overflow, and non-finite values (a second pass finds the layer and the tensor). Throws Cancelled
+  // when hooks.leave returns true. After either exception every cache is unchanged.
   std::span<const float> Forward(std::span<const BatchSequence> batch, ForwardContext& ctx,
                                  const PassHooks& hooks = {}) const;
 

@@ -1,5 +1,4 @@
-// What each tensor of a model becomes in memory: asked by the loader, which does it, and by the memory plan, which adds
-// it up beforehand.
+// Decides how each tensor is stored in memory. The loader follows it; the memory plan sums it up in advance.
 #pragma once
 
 #include <cstdint>
@@ -13,35 +12,33 @@
 
 namespace stablelm {
 
-// What a caller wants of the weights.
+// The types that a caller requests for the weights.
 struct WeightTypes {
-  std::optional<DType> dtype = {};  // kF32, kF16 or kBF16 for matrices; empty: as stored, and fp64 as fp32
-  std::span<const DType> types =
-      {};  // [table] or empty: instead of dtype, what each matrix becomes, quantized types too
-  Compute compute =
-      Compute::kExact;  // of linear layers; kFast rounds their float matrices to bf16. Not the embedding's
+  std::optional<DType> dtype = {};    // kF32, kF16 or kBF16 for matrices; empty: as stored, fp64 as fp32
+  std::span<const DType> types = {};  // [table] or empty: type of each matrix instead of dtype, may be quantized
+  Compute compute = Compute::kExact;  // of linear layers, not the embedding; kFast rounds their float matrices to bf16
 };
 
 struct WeightPlacement {
   enum class Where : uint8_t {
-    kMapped,  // read where it is in the file: the embedding
-    kCopied,  // a copy of its rows: vectors, always fp32, and an embedding that is converted
+    kMapped,  // used in place in the mapped file: the embedding
+    kCopied,  // copied: vectors, always fp32, and a converted embedding
     kPacked,  // ops/packed_matrix.h
   };
   Where where = Where::kCopied;
-  DType type = DType::kF32;           // of the values: a float matrix of Compute::kFast is then rounded to bf16
-  Compute compute = Compute::kExact;  // of products with it
+  DType type = DType::kF32;           // before Compute::kFast rounds a float matrix to bf16
+  Compute compute = Compute::kExact;  // arithmetic of its products
   uint64_t bytes = 0;                 // mapped or allocated
-  uint64_t gathered = 0;              // allocated while it is loaded: C order of a tensor that is stored with strides
+  uint64_t gathered = 0;              // temporary, while loading: C-order copy of a tensor stored with strides
 
-  // The type of a packed matrix.
+  // The type that a packed matrix has in memory.
   DType packed_type() const { return PackedType(type, compute); }
 };
 
-// Entry `i` of the weight table, which is stored as `stored`.
+// Placement of entry `i` of the weight table, whose type in the file is `stored`.
 WeightPlacement PlaceWeight(size_t i, const WeightEntry& entry, DType stored, bool contiguous,
                             const WeightTypes& wanted);
-// The output matrix of a tied model, packed from an embedding of this type.
+// Placement of the output matrix of a tied model, packed from an embedding of this type.
 WeightPlacement PlaceTiedOutput(const ModelConfig& config, DType embedding, const WeightTypes& wanted);
 
 }  // namespace stablelm

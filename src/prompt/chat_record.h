@@ -1,11 +1,12 @@
-// The chat record of a model: how to talk to it. `stablelm_chat.json` in its folder:
+// The chat record of a model: template, system text, stop tokens and settings for chat. `stablelm_chat.json` in its
+// folder:
 //
 //   {"template": "stablelm-tuned",            one of prompt/prompt_template.h
 //    "system": "# StableLM Tuned ...\n",      null: none; absent: the template's own
 //    "stop_tokens": ["<|USER|>", ...],        spellings of tokens that end a reply; absent: the template's own
 //    "generation": {"temperature": 0.7}}      settings (prompt/setting_values.h); absent: none
 //
-// Written by whoever made the model, kept by what copies it, obeyed by whatever talks to it.
+// The model's author writes it, tools that copy the model keep it, and programs that talk to the model follow it.
 #pragma once
 
 #include <filesystem>
@@ -29,18 +30,19 @@ struct ChatRecord {
   bool operator==(const ChatRecord&) const = default;
 };
 
-// What the model card of StableLM-Tuned-Alpha says: its template, system text, five stop tokens, temperature 0.7.
+// The record that follows the model card of StableLM-Tuned-Alpha: template, system text, five stop tokens, temperature
+// 0.7.
 ChatRecord CardChatRecord();
 
-// Strict: unknown keys, templates and settings are refused with the nearest known name. Throws Error that names the
+// Strict: rejects unknown keys, templates and settings and suggests the nearest known name. Throws Error that names the
 // key.
 ChatRecord ParseChatRecord(std::string_view json, const std::string& where);
-// What ParseChatRecord reads back as the same record.
+// JSON that ParseChatRecord reads back as the same record.
 std::string WriteChatRecord(const ChatRecord& record);
 
-// The record of a folder; no value when it has none. Throws Error.
+// The record of a folder; no value when the file does not exist. Throws Error.
 std::optional<ChatRecord> ReadChatRecordOf(const std::filesystem::path& folder);
-// Whole or not at all.
+// Writes atomically.
 void WriteChatRecordTo(const std::filesystem::path& folder, const ChatRecord& record);
 
 }  // namespace stablelm

@@ -18,7 +18,7 @@ int64_t Reserve(const ContextLimits& limits) { return limits.policy == ContextPo
 
 int64_t Length(const Prompt& prompt) { return static_cast<int64_t>(prompt.ids.size()); }
 
-// Without overflow: both are at most 2^31 and some.
+// Cannot overflow: both are little more than 2^31 at most.
 bool Fits(int64_t tokens, const ContextLimits& limits) { return tokens <= limits.context - Reserve(limits); }
 
 [[noreturn]] void FailToFit(int64_t tokens, const ContextLimits& limits, const std::string& what,
@@ -93,8 +93,8 @@ FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& convers
     FailToFit(whole, limits, "longer than the model's context", "shorten it, or `context_policy=drop-oldest-turns`",
               place);
   }
-  // The turns before the last user message. A prompt with fewer turns is shorter, so the fewest that have to go are
-  // found by halving: low do not suffice, high do.
+  // Turns before the last user message. Fewer turns give a shorter prompt, so binary search finds the smallest number
+  // to drop: dropping `low` is not enough, dropping `high` is.
   const size_t system = conversation.front().role == Role::kSystem ? 1 : 0;
   const size_t turns = (conversation.size() - system) / 2;
   const auto build = [&](size_t dropped) {
@@ -124,7 +124,7 @@ FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& convers
 FittedPrompt FitConversation(Conversation conversation, ChatSetup& setup, const Tokenizer& tokenizer,
                              const ContextLimits& limits, const std::string& where) {
   CheckConversation(conversation, where);
-  RequireQuestion(conversation, where);  // before a system message moves the others
+  RequireQuestion(conversation, where);  // before adding a system message shifts the indices in errors
   conversation = WithSystemMessage(std::move(conversation), setup);
   return FitPrompt(PromptBuilder(tokenizer, setup.prompt_template), conversation, limits, where);
 }
@@ -139,7 +139,7 @@ std::optional<int64_t> KeepOnShift(const Prompt& prompt, ContextPolicy policy) {
 }
 
 void RequireContext(int64_t tokens, ContextLimits limits, const std::string& where) {
-  if (limits.policy == ContextPolicy::kShift) limits.reserve = 0;  // the reply makes room for itself
+  if (limits.policy == ContextPolicy::kShift) limits.reserve = 0;  // the reply shifts the context when needed
   if (Fits(tokens, limits)) return;
   FailToFit(tokens, limits, "longer than the model's context", "shorten it", where);
 }

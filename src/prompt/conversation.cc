@@ -14,10 +14,11 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr size_t kMaxBytes = size_t{64} << 20;
-constexpr size_t kMaxDepth = 8;  // messages, message, content, part: four, and one error message for anything deeper
+// Messages, message, content and part need 4 levels. Deeper JSON than this fails in ParseStrictJson.
+constexpr size_t kMaxDepth = 8;
 constexpr Role kRoles[] = {Role::kSystem, Role::kUser, Role::kAssistant};
 
-// Names fields of one list of messages in errors.
+// Names the fields of a message list in errors.
 class Place {
  public:
   explicit Place(const std::string& where) : prefix_(where.empty() ? "" : where + ": ") {}
@@ -39,7 +40,7 @@ class Place {
                .hint = std::move(hint)});
 }
 
-// The value of a field that must be there; null counts as absent.
+// The value of a required field; null counts as absent.
 const Json& Needed(const Json& object, const char* field, const std::string& place, const char* expected) {
   const auto it = object.find(field);
   if (it == object.end() || it->is_null()) Fail(place, "missing", {}, expected);

@@ -11,8 +11,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Keys of transformers' GenerationConfig that this program does not follow, with the value that asks for nothing (null
-// and an empty list ask for nothing everywhere).
+// Keys of transformers' GenerationConfig that this program does not support, with their neutral values (null and an
+// empty list are always neutral).
 struct Unfollowed {
   const char* name;
   const char* neutral;
@@ -49,7 +49,7 @@ constexpr Unfollowed kUnfollowed[] = {
     {"watermarking_config", "null"},
 };
 
-// Keys without an effect on the tokens, or read elsewhere.
+// Keys that do not affect the tokens or are read elsewhere.
 constexpr std::string_view kHarmless[] = {
     "_from_model_config",
     "assistant_lookbehind",
@@ -89,7 +89,7 @@ Json ParseObject(std::string_view json, const std::string& where) {
                .expected = "a JSON object"});
 }
 
-// transformers' pair [start, factor].
+// Reads transformers' pair [start, factor].
 void ReadLengthDecay(const Json& value, const std::string& place, GenerationConfig& out) {
   if (!value.is_array() || value.size() != 2) {
     throw Error({.where = place, .what = "not a pair", .found = ShownJson(value), .expected = "[first token, factor]"});
@@ -100,7 +100,7 @@ void ReadLengthDecay(const Json& value, const std::string& place, GenerationConf
   }
 }
 
-// Takes the key when it is one of ours or one of theirs; false when it is neither.
+// Handles a supported key or a known unsupported one; returns false for any other key.
 bool TakeKey(const std::string& key, const Json& value, const std::string& where, int64_t vocab_size,
              GenerationConfig& out) {
   const std::string place = where + ": \"" + key + "\"";

@@ -1,5 +1,5 @@
-// What the files of a Hugging Face folder say about generating: generation_config.json, and the same keys in the
-// config.json of old folders. Only keys that are there count: transformers' defaults ask for nothing.
+// Reads generation settings from a Hugging Face folder: generation_config.json, and the same keys in the config.json of
+// old folders. Only keys that are present count, because transformers' defaults are neutral.
 #pragma once
 
 #include <cstdint>
@@ -17,14 +17,14 @@ struct GenerationConfig {
   SettingValues values;
   TokenLists token_lists;
   std::vector<int32_t> eos_ids;
-  std::vector<std::string> warnings;  // keys that this program does not follow, unknown keys
+  std::vector<std::string> warnings;  // unsupported and unknown keys
 };
 
 inline constexpr const char* kGenerationConfigFile = "generation_config.json";
 
-// `vocab_size` bounds the token ids. Throws Error that names file and key for values that make no sense.
+// Token ids must be below `vocab_size`. Throws Error that names file and key for invalid values.
 GenerationConfig ParseGenerationConfig(std::string_view json, const std::string& where, int64_t vocab_size);
-// The generation keys of a config.json; its other keys, end ids among them, are for checkpoint/describe/config.h.
+// The generation keys of a config.json. checkpoint/describe/config.h reads its other keys, including the end ids.
 GenerationConfig ParseLegacyGenerationKeys(std::string_view config_json, const std::string& where, int64_t vocab_size);
 
 }  // namespace stablelm

@@ -1,4 +1,4 @@
-// Sets of settings under a name.
+// Presets: named sets of settings.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 namespace stablelm {
 
-// Sources: the model card (with transformers' default top-k of 50, which it does not name), Stability AI's notebook,
-// its chat Space.
+// Sources: the model card (plus transformers' default top-k of 50, which the card leaves implicit), Stability AI's
+// notebook, Stability AI's chat Space.
 enum class Preset : uint8_t { kCard, kNotebook, kSpace, kGreedy };
 const char* NameOf(Preset preset);  // "card", "notebook", "space", "greedy"
 std::vector<std::string> PresetNames();

@@ -1,8 +1,8 @@
-// What the templates look like. {…} stands for a text, [...] for a token that is placed by id.
+// The templates. {…} is a text, [...] a token placed by id.
 //
 // stablelm-tuned (model card of StableLM-Tuned-Alpha; the official Space and FastChat join turns in the same way):
 //   [<|SYSTEM|>]{system}[<|USER|>]{user}[<|ASSISTANT|>]{assistant}[<|USER|>]{user}[<|ASSISTANT|>]
-//   Nothing between the turns, no end token after an answer: the next role token ends it.
+//   No separator between turns and no end token after an answer: the next role token ends it.
 // dolly-v2 (databrickslabs/dolly training/consts.py; further turns as in FastChat's conversation.py):
 //   {system}\n\n[### Instruction:]\n{user}\n\n[### Response:\n]{assistant}\n\n[### End]\n\n[### Instruction:]...
 // oasst-neox (LAION-AI/Open-Assistant model_training/custom_datasets/formatting.py):
@@ -25,27 +25,27 @@ constexpr TurnEdge kOpens = TurnEdge::kOpens, kCloses = TurnEdge::kCloses;
 
 }  // namespace
 
-// A token by id, or a text.
+// A token placed by id, or a text.
 struct PromptBuilder::Piece {
   Role role = Role::kUser;
   PartKind kind = PartKind::kText;
   TurnEdge edge = TurnEdge::kNone;
   std::string_view text;
   int32_t id = -1;
-  bool joins = false;  // makes one text with the piece before it: the tokenizer sees no border
+  bool joins = false;  // tokenized together with the piece before it
 };
 
-// The pieces of a prompt in order. Texts are views of the conversation and of literals.
+// The pieces of a prompt in order. Texts are views of the conversation and of string literals.
 class PromptBuilder::Layout {
  public:
   void Control(Role role, TurnEdge edge, int32_t id) {
     pieces_.push_back({.role = role, .kind = PartKind::kControl, .edge = edge, .text = {}, .id = id});
     joinable_ = false;
   }
-  // A marker and the texts around it are one text, as in the programs that format a string and encode that.
+  // A marker and the texts around it are tokenized as one text, as in programs that format a string and encode it.
   void Marker(Role role, TurnEdge edge, std::string_view text) { Add(role, PartKind::kMarker, edge, text); }
   void Text(const Message& message) { Add(message.role, PartKind::kText, TurnEdge::kNone, message.text); }
-  // What follows is encoded by itself: a reply is, since it was made behind a finished prompt.
+  // The next text is tokenized separately, like a reply, which is generated after a finished prompt.
   void Border() { joinable_ = false; }
 
   const std::vector<Piece>& pieces() const { return pieces_; }
@@ -96,7 +96,7 @@ PromptBuilder::PromptBuilder(Tokenizer tokenizer, PromptTemplate prompt_template
       end_ = Control("### End");
       break;
     case PromptTemplate::kOasstNeox:
-      system_ = SpecialTokenId(tokenizer_, "<|system|>").value_or(-1);  // not in all of these models
+      system_ = SpecialTokenId(tokenizer_, "<|system|>").value_or(-1);  // some of these models lack it
       user_ = Control("<|prompter|>");
       assistant_ = Control("<|assistant|>");
       end_ = Control("<|endoftext|>");
@@ -260,11 +260,11 @@ Prompt PromptBuilder::Encode(const Layout& layout, Encoder& encoder) const {
       continue;
     }
     std::string text(pieces[i].text);
-    size_t last = i + 1;  // pieces [i, last) are one text
+    size_t last = i + 1;  // pieces [i, last) are tokenized together
     for (; last < pieces.size() && pieces[last].joins; ++last) text += pieces[last].text;
     Encoding encoding;
     encoder.EncodeWithOffsets(text, {.parse_special = false}, encoding);
-    // Special tokens are not looked for in texts, but a strange tokenizer could have merges that spell one.
+    // Special tokens in texts are not parsed, but the merges of an unusual tokenizer could still produce one.
     for (size_t t = 0; t < encoding.ids.size(); ++t) {
       if (!tokenizer_.IsSpecial(encoding.ids[t])) continue;
       throw Error({.where = "prompt",

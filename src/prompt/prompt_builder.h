@@ -1,10 +1,9 @@
-// The one prompt builder: from a conversation to the ids that the model sees.
+// Turns a conversation into the token ids of a prompt.
 //
-// Markers (role tokens) are placed by id; every text, whoever wrote it, is encoded with special tokens off. So no text
-// can become a control token, whatever it spells. (The markers of `alpaca` are no tokens but text: there, and only
-// there, a text can imitate them.)
+// Role tokens are placed by id; every text is encoded with special tokens off. So no text can become a control token.
+// The markers of `alpaca` are text, not tokens: only there can a text imitate them.
 //
-// Generation, training data, the server and `stablelm prompt` all use this builder, so all see the same ids.
+// Generation, training data, the server and `stablelm prompt` all use this builder and get the same ids.
 #pragma once
 
 #include <cstddef>
@@ -19,22 +18,22 @@ namespace stablelm {
 
 enum class PartKind : uint8_t {
   kControl,  // a special token, placed by id
-  kMarker,   // text that belongs to the template
+  kMarker,   // text of the template
   kText,     // text of a message
 };
 const char* NameOf(PartKind kind);  // "control", "marker", "text"
 
-// What a control token or a marker does to the turn that it belongs to. In training the loss is on what the assistant
-// has to produce: its text and what closes its turn, never what opens it. (A turn of stablelm-tuned is closed by
-// nothing: the token that opens the user's next turn ends the reply.)
+// Whether a control token or marker opens or closes its turn. The training loss covers what the assistant has to
+// produce: its text and what closes its turn, never what opens it. (In stablelm-tuned nothing closes a turn: the token
+// that opens the user's next turn ends the reply.)
 enum class TurnEdge : uint8_t {
   kNone,    // text of a message
   kOpens,   // before the text
   kCloses,  // after the text: an end token, a line end
 };
 
-// ids[begin, end) of a prompt. Where markers and a message make one text for the tokenizer, a token that holds bytes of
-// two parts belongs to the first.
+// ids[begin, end) of a prompt. When markers and a message are tokenized together, a token with bytes of two parts
+// belongs to the first.
 struct PromptPart {
   Role role = Role::kUser;  // whose turn it belongs to
   PartKind kind = PartKind::kText;
@@ -46,24 +45,24 @@ struct PromptPart {
 
 struct Prompt {
   std::vector<int32_t> ids;
-  std::vector<PromptPart> parts;  // in order, none empty, together all of ids
+  std::vector<PromptPart> parts;  // in order, none empty; they cover all ids
 };
 
-// Immutable; safe to share between threads, each with an Encoder of its own. The calls without an encoder make one,
-// whose cache of pieces starts empty; whoever builds many prompts keeps one instead. The ids are the same.
+// Immutable; threads may share it, each with its own Encoder. Calls without an encoder make a new one with an empty
+// cache; keep an encoder to build many prompts faster. The ids are the same.
 class PromptBuilder {
  public:
-  // Throws Error when the tokenizer lacks a special token that the template is made of.
+  // Throws Error when the tokenizer lacks a special token of the template.
   PromptBuilder(Tokenizer tokenizer, PromptTemplate prompt_template);
 
-  // The conversation, which ends with a user message, and the assistant's turn opened. Throws Error as
-  // CheckConversation and RequireQuestion; `where` names the conversation.
+  // The prompt of a conversation that ends with a user message, up to the opening of the assistant's turn. Throws Error
+  // as CheckConversation and RequireQuestion; `where` names the conversation.
   Prompt BuildPrompt(const Conversation& conversation, const std::string& where = {}) const;
   Prompt BuildPrompt(const Conversation& conversation, Encoder& encoder, const std::string& where = {}) const;
-  // The conversation as it is, for training: an assistant's message at the end is closed as the template closes it.
+  // The conversation alone, for training: a final assistant message is closed as in the template.
   Prompt BuildTranscript(const Conversation& conversation, const std::string& where = {}) const;
   Prompt BuildTranscript(const Conversation& conversation, Encoder& encoder, const std::string& where = {}) const;
-  // An encoder to keep between calls. It outlives the builder if need be, and serves all builders of one tokenizer.
+  // An encoder to keep between calls. It may outlive the builder and serves all builders of the same tokenizer.
   Encoder MakeEncoder() const { return Encoder(tokenizer_); }
 
   PromptTemplate prompt_template() const { return template_; }
@@ -72,7 +71,7 @@ class PromptBuilder {
  private:
   struct Piece;
   class Layout;
-  // The pieces of one message; `first` of the conversation but for a system message.
+  // Add the pieces of one message. `first`: the first user message.
   void AddSystem(const Message& message, Layout& layout) const;
   void AddUser(const Message& message, bool first, Layout& layout) const;
   void OpenAssistant(Layout& layout) const;
@@ -83,7 +82,7 @@ class PromptBuilder {
 
   Tokenizer tokenizer_;
   PromptTemplate template_;
-  int32_t system_ = -1, user_ = -1, assistant_ = -1, end_ = -1;  // control tokens of the template; -1: it has none
+  int32_t system_ = -1, user_ = -1, assistant_ = -1, end_ = -1;  // control tokens of the template; -1: none
   bool line_end_in_assistant_ = false;                           // dolly-v2's "### Response:\n" is one token
 };
 

@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr size_t kMaxDepth = 8;  // the line, messages, message, content, part: five
+constexpr size_t kMaxDepth = 8;  // needed: 5 (line, messages, message, content, part)
 
 [[noreturn]] void Fail(const std::string& key, std::string what, const Json& found, std::string expected) {
   throw Error({.where = key, .what = std::move(what), .found = ShownJson(found), .expected = std::move(expected)});
@@ -66,7 +66,7 @@ std::vector<LogitBias> BiasesOf(const Json& value, const std::string& key) {
   return biases;
 }
 
-// Reads one key. Returns false when there is no such key.
+// Reads one key. Returns false for an unknown key.
 bool ReadKey(const std::string& key, const Json& value, PromptLine& line) {
   if (key == "prompt") {
     line.prompt = TextOf(value, key);
@@ -108,7 +108,7 @@ bool ReadKey(const std::string& key, const Json& value, PromptLine& line) {
   const std::vector<std::string> settings = SettingNames();
   known.insert(known.end(), settings.begin(), settings.end());
   std::string typed = key;
-  std::replace(typed.begin(), typed.end(), '-', '_');  // options are spelled so
+  std::replace(typed.begin(), typed.end(), '-', '_');  // accept the spelling of options in the suggestion
   throw Error({.what = "unknown key " + Quoted(key),
                .found = ShownJson(value),
                .expected = "prompt, ids or messages, and names of settings",

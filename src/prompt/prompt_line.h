@@ -1,6 +1,6 @@
-// One line of a file of prompts (JSON lines): a prompt, and the parameters that are its own.
+// One line of a prompt file (JSON lines): a prompt and its own parameters.
 //
-//   {"prompt": "Once upon"}                                   text, continued as it is
+//   {"prompt": "Once upon"}                                   a text to continue
 //   {"ids": [1, 2, 3]}                                        token ids
 //   {"messages": [{"role": "user", "content": "Hi"}]}         a conversation (prompt/conversation.h)
 //
@@ -23,9 +23,9 @@
 namespace stablelm {
 
 struct PromptLine {
-  // One of the three.
+  // Exactly one of the three is set.
   std::optional<std::string> prompt;
-  std::optional<std::vector<int32_t>> ids;  // whether the model has them is not looked at
+  std::optional<std::vector<int32_t>> ids;  // not checked against the vocabulary
   std::optional<Conversation> messages;
 
   SettingValues values;
@@ -35,11 +35,11 @@ struct PromptLine {
   std::optional<bool> ignore_eos;
   std::optional<double> max_time_s;
   std::vector<LogitBias> logit_bias;
-  TokenLists token_lists;  // whether the model has the ids is not looked at
+  TokenLists token_lists;  // ids are not checked against the vocabulary
   std::optional<std::string> sampler_order;
 };
 
-// Strict: an unknown key is refused with the nearest known one. Throws Error that names the key.
+// Strict: rejects unknown keys and suggests the nearest known one. Throws Error that names the key.
 PromptLine ParsePromptLine(std::string_view json);
 
 }  // namespace stablelm

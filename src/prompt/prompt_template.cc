@@ -19,7 +19,7 @@ constexpr std::string_view kCardSystemText =
     "make jokes.\n"
     "- StableLM will refuse to participate in anything that could harm a human.\n";
 
-// Stanford Alpaca's train.py (prompt_no_input), taken over by Dolly (training/consts.py, INTRO_BLURB).
+// Stanford Alpaca's train.py (prompt_no_input); Dolly uses it too (training/consts.py, INTRO_BLURB).
 constexpr std::string_view kInstructionIntro =
     "Below is an instruction that describes a task. Write a response that appropriately completes the request.";
 

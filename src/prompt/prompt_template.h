@@ -1,5 +1,4 @@
-// The known ways to write a conversation for a model: their names, their system texts, the tokens that end a reply.
-// What they look like is in prompt/prompt_builder.cc.
+// The prompt templates: names, default system texts and stop tokens. prompt/prompt_builder.cc has their layout.
 #pragma once
 
 #include <cstdint>
@@ -17,24 +16,24 @@ enum class PromptTemplate : uint8_t {
   kDollyV2,        // "dolly-v2": databricks' Dolly 2
   kOasstNeox,      // "oasst-neox": OpenAssistant's pythia models
   kAlpaca,         // "alpaca": Stanford Alpaca; its markers are text, so any text can imitate them
-  kNone,           // "none": the texts one after the other, without any marker
+  kNone,           // "none": the texts concatenated, without markers
 };
 
 const char* NameOf(PromptTemplate prompt_template);
 std::vector<std::string> PromptTemplateNames();
 std::optional<PromptTemplate> PromptTemplateOf(std::string_view name);
 
-// The system text of a conversation that brings none of its own; empty for templates without one. That of
-// stablelm-tuned is the model card's, byte for byte, with its last line end.
+// The default system text of a template; empty for templates without one. The text of stablelm-tuned is the model
+// card's, byte for byte, including its last line end.
 std::optional<std::string_view> DefaultSystemText(PromptTemplate prompt_template);
 
-// Tokens, by their spelling, of which any ends a reply.
+// Spellings of the tokens that end a reply.
 std::vector<std::string> DefaultStopTokens(PromptTemplate prompt_template);
 
-// Whether <|SYSTEM|>, <|USER|> and <|ASSISTANT|> are special tokens: the mark of a tuned StableLM-Alpha.
+// Whether <|SYSTEM|>, <|USER|> and <|ASSISTANT|> are special tokens, which identifies a tuned StableLM-Alpha.
 bool HasRoleTokens(const Tokenizer& tokenizer);
 
-// The id of a special token; no value when there is none or when it is not special (then text could spell it).
+// The id of a special token; no value when the token does not exist or is not special (then text could spell it).
 std::optional<int32_t> SpecialTokenId(const Tokenizer& tokenizer, std::string_view spelling);
 
 }  // namespace stablelm

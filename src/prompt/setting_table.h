@@ -1,8 +1,8 @@
-// The table of the generation settings: names, kinds, ranges and help. The command line, a line of JSON, a chat record
-// and a web form read it; generate/sampling/sampling_options.cc binds its names to fields.
+// The table of generation settings: names, kinds, ranges and help. The command line, JSON lines, chat records and web
+// forms use it; generate/sampling/sampling_options.cc binds its names to fields.
 //
-// Names and meaning follow transformers' GenerationConfig; what it lacks (DRY, XTC, mirostat, top-n-sigma, dynamic
-// temperature, presence and frequency penalties) follows llama.cpp.
+// Names and meaning follow transformers' GenerationConfig. Settings that it lacks (DRY, XTC, mirostat, top-n-sigma,
+// dynamic temperature, presence and frequency penalties) follow llama.cpp.
 #pragma once
 
 #include <array>
@@ -14,17 +14,17 @@ namespace stablelm {
 enum class SettingKind : uint8_t { kReal, kWhole, kFlag };
 
 struct SettingSpec {
-  std::string_view name;  // an option of the command line has '-' for '_'
+  std::string_view name;  // the command-line option has '-' for '_'
   SettingKind kind = SettingKind::kReal;
-  double min = 0, max = 0;  // both allowed; a flag is 0 or 1
+  double min = 0, max = 0;  // inclusive; a flag is 0 or 1
   std::string_view help;
-  bool sampling_only = false;  // unused when the most likely token is taken: setting it asks for sampling
+  bool sampling_only = false;  // unused in greedy decoding: setting it implies sampling
 };
 
-// In the order in which they are shown.
+// In display order.
 inline constexpr auto kSettings = [] {
   using enum SettingKind;
-  constexpr double kMany = 2147483648.0;  // 2^31, an upper end for counts
+  constexpr double kMany = 2147483648.0;  // 2^31, upper bound of counts
   constexpr bool kSamplingOnly = true;
   return std::to_array<SettingSpec>({
       {"do_sample", kFlag, 0, 1, "Sample; else take the most likely token"},

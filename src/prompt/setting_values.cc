@@ -39,7 +39,7 @@ std::string RangeOf(const SettingSpec& spec) {
          " to " + ShownValue(spec, spec.max);
 }
 
-// `shown` is the value as it was given.
+// `shown`: the value as it was written.
 void CheckValue(double value, const SettingSpec& spec, const std::string& place, const std::string& shown) {
   const auto fail = [&](const char* what) {
     throw Error({.where = place, .what = what, .found = shown, .expected = RangeOf(spec)});

@@ -1,4 +1,4 @@
-// Values of the generation settings: looked up by name, read, checked and shown. A flag is 0 or 1.
+// Values of generation settings: lookup by name, reading, checking and printing. A flag is 0 or 1.
 #pragma once
 
 #include <map>
@@ -18,14 +18,15 @@ std::vector<std::string> SettingNames();  // in the order of the table
 
 using SettingValues = std::map<std::string, double, std::less<>>;
 
-// Whether values that do not name do_sample ask for sampling: a temperature above 0 does, or without a temperature
-// another setting that only sampling uses (top-k, ...). No value when they say nothing about it.
+// Whether values without do_sample imply sampling: true for a temperature above 0, false for temperature 0; without a
+// temperature true for any setting that only sampling uses (top-k, ...). No value when do_sample is set or nothing
+// decides it.
 std::optional<bool> AsksForSampling(const SettingValues& values);
 
-// Throws Error that names `place`, what was found and the range, unless the value is one of the setting's.
+// Throws Error that names `place`, the found value and the range, unless the value is valid for the setting.
 void CheckSettingValue(double value, const SettingSpec& spec, const std::string& place);
 
-// The value of a setting in a JSON file. Throws Error that names `place`, what was found and the range.
+// Reads the value of a setting from JSON. Throws Error that names `place`, the found value and the range.
 double ReadSettingValue(const nlohmann::json& value, const SettingSpec& spec, const std::string& place);
 
 // The value as JSON: a real or whole number, or true and false.

@@ -1,5 +1,5 @@
-// The squares that each matrix meets: of activations that, put through the matrix, give the output that the model has;
-// for every Linear, any threads and any chunks.
+// Tests the sums of squared input activations: multiplying the observed inputs with each matrix gives the model's
+// output. For every Linear, any number of threads and any chunks.
 #include "eval/importance_collector.h"
 
 #include <gmock/gmock.h>
@@ -30,7 +30,7 @@ std::vector<ImportanceSums> Collect(const Transformer& model, int64_t window, si
   return collector.Result();
 }
 
-// Everything that a pass shows.
+// Records every step of a pass.
 struct Recorder : ForwardObserver {
   void OnStep(int64_t layer, std::string_view module, const float* y, int64_t rows, int64_t width) override {
     std::vector<float>& values = steps[std::to_string(layer) + " " + std::string(module)];
@@ -76,7 +76,7 @@ TEST(ImportanceCollector, SumsTheSquaresOfWhatEachMatrixTakes) {
       const std::vector<float> x = step(wires->input), y = step(wires->output);
       const size_t N = static_cast<size_t>(entry.shape[0]), K = static_cast<size_t>(entry.shape[1]);
       ASSERT_EQ(x.size(), kIds.size() * K);
-      // x is what the matrix takes: W x + b is what comes out.
+      // Check that x is the input of the matrix: W x + b is the observed output.
       const std::vector<float> w = values_of(entry.kind, entry.layer);
       std::vector<float> b;
       if (entry.kind != WeightKind::kOutput) b = values_of(wires->bias, entry.layer);
@@ -117,7 +117,7 @@ TEST(ImportanceCollector, SameBitsForAnyThreads) {
       EXPECT_EQ(got[i].squares, want[i].squares) << got[i].name;
     }
   }
-  // Another cut of the text is another computation: every window begins anew.
+  // Other windows give other sums, because every window starts with an empty context.
   EXPECT_NE(Collect(model, 10, 1).back().squares, want.back().squares);
 }
 

@@ -1,4 +1,4 @@
-// Windows of a text, logits on disk, and two models compared one after the other: the same as by plain means.
+// Text windows, logits on disk, and two models compared one after the other, against a direct computation.
 #include "eval/model_comparison.h"
 
 #include <gmock/gmock.h>
@@ -12,7 +12,7 @@
 namespace stablelm {
 namespace {
 
-const std::filesystem::path kModel = STABLELM_TEST_DATA "/golden/head128_fp16";  // 256 positions, 1,000 ids
+const std::filesystem::path kModel = STABLELM_TEST_DATA "/golden/head128_fp16";  // context of 256 tokens, 1,000 ids
 
 std::vector<int32_t> SomeIds(size_t n) {
   std::vector<int32_t> ids;
@@ -37,7 +37,7 @@ TEST(TextWindows, CutTheWholeText) {
   using testing::ElementsAre;
   EXPECT_THAT(Lengths(1100, 512), ElementsAre(512, 512, 76));
   EXPECT_THAT(Lengths(1024, 512), ElementsAre(512, 512));
-  EXPECT_THAT(Lengths(1025, 512), ElementsAre(512, 512));  // nothing predicts the last one
+  EXPECT_THAT(Lengths(1025, 512), ElementsAre(512, 512));  // nothing predicts the last token
   EXPECT_THAT(Lengths(5, 2), ElementsAre(2, 2));
   EXPECT_THAT(Lengths(2, 512), ElementsAre(2));
   EXPECT_TRUE(Lengths(1, 512).empty());

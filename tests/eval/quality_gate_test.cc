@@ -1,4 +1,4 @@
-// The verdict of the gate. Whole runs are tested through the program (cli/commands/quality_gate_test.cc).
+// Tests RequireQuality. cli/commands/quality_gate_test.cc tests whole runs with the program.
 #include "eval/quality_gate.h"
 
 #include <gmock/gmock.h>

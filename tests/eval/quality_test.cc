@@ -1,4 +1,4 @@
-// The numbers of many tokens, and the keys that carry them.
+// Summaries of many tokens, and the GGUF keys that store them.
 #include "eval/quality.h"
 
 #include <gmock/gmock.h>
@@ -64,7 +64,7 @@ TEST(Quality, KeysAreReadBack) {
   SetQualityKeys({.text = "wiki.txt", .text_sha256 = std::string(64, 'a'), .window = 512, .quality = {}}, metadata);
   GgufWriter writer(path, metadata, {});
   SetQualityKeys(Example(), metadata);
-  writer.ReplaceMetadata(metadata);  // the same bytes
+  writer.ReplaceMetadata(metadata);  // the same size
   writer.Commit();
   const GgufFile file(path);
   const auto got = ReadQualityKeys(file.header());

@@ -1,4 +1,4 @@
-// The public class: the reference's results, and that it agrees with itself.
+// Tests the public class against the reference and for consistency between its functions.
 #include <gmock/gmock.h>
 #include <stablelm/stablelm.h>
 
@@ -55,7 +55,7 @@ TEST(LanguageModel, ComputesFastWhenAsked) {
     ASSERT_TRUE(error <= 0.1) << i;
     worst = std::max(worst, error);
   }
-  EXPECT_GT(worst, 1e-4);  // it is no exact one
+  EXPECT_GT(worst, 1e-4);  // not the exact arithmetic
 }
 
 TEST(LanguageModel, TextInTextOut) {
@@ -101,7 +101,7 @@ TEST(LanguageModel, CachesOfFewerBits) {
   }
 }
 
-// A tuned model: 256 positions, the role tokens of the small tokenizer.
+// A tuned model: context of 256 tokens, role tokens of the small tokenizer.
 class LanguageModelChat : public testing::Test {
  protected:
   LanguageModelChat() {
@@ -127,7 +127,7 @@ TEST_F(LanguageModelChat, StreamsTheAnswerOfTheRawPrompt) {
                                        }});
   EXPECT_EQ(streamed, answer.text);
   EXPECT_EQ(answer.dropped_messages, 0);
-  // The same prompt written by hand: control tokens parsed in the template's part alone.
+  // The same prompt written by hand: control tokens are parsed only in the template's parts.
   std::vector<int32_t> prompt;
   const auto add = [&](const char* control, const std::string& text) {
     for (const int32_t id : model.Tokenize(control, true)) prompt.push_back(id);
@@ -142,12 +142,12 @@ TEST_F(LanguageModelChat, StreamsTheAnswerOfTheRawPrompt) {
   EXPECT_EQ(raw.ids, answer.ids);
   EXPECT_EQ(raw.logprobs, answer.logprobs);
   EXPECT_EQ(answer.prompt_tokens, static_cast<int64_t>(prompt.size()));
-  // What is known from the first answer changes no bit of it.
+  // The cache of the first answer does not change a bit.
   EXPECT_EQ(model.Chat(conversation, settings).logprobs, answer.logprobs);
   EXPECT_EQ(Load().Chat(conversation, settings).logprobs, answer.logprobs);
 }
 
-// What the model's files ask for holds, and what the call asks for holds before it.
+// Settings of the call override those of the model's files.
 TEST_F(LanguageModelChat, SettingsAreThoseOfTheCommands) {
   std::ofstream(folder_ / "stablelm_chat.json")
       << R"({"template": "stablelm-tuned", "system": "S", "generation": {"temperature": 0, "max_new_tokens": 7}})";
@@ -165,7 +165,7 @@ TEST_F(LanguageModelChat, SettingsAreThoseOfTheCommands) {
   EXPECT_EQ(drawn(1).ids.size(), 30u);
   EXPECT_NE(model.Chat(hi, {.no_system = true, .generation = {.ignore_end = true}}).prompt_tokens,
             greedy.prompt_tokens);
-  // A stop text, cut out of an answer, ends it there.
+  // A stop text taken from an answer ends the answer there.
   const std::string text = drawn(1).text;
   const std::string stop = text.substr(text.size() / 2, 3);
   const Generation stopped = model.Chat(
@@ -183,7 +183,7 @@ TEST_F(LanguageModelChat, CancelsFromAnotherThread) {
   std::stop_source stop;
   std::thread other;
   const ChatSettings settings = {.no_system = true,
-                                 .context_policy = "shift",  // no end of its own
+                                 .context_policy = "shift",  // never ends by itself
                                  .generation = {.seed = 1, .ignore_end = true, .cancel = stop.get_token()}};
   const Generation cut = model.Chat({User("Hi")}, settings, {.on_text = [&](std::string_view) {
                                       if (!other.joinable()) other = std::thread([&] { stop.request_stop(); });
@@ -192,7 +192,7 @@ TEST_F(LanguageModelChat, CancelsFromAnotherThread) {
   other.join();
   EXPECT_EQ(cut.reason, EndReason::kCancelled);
   EXPECT_FALSE(cut.text.empty());
-  const Generation none = model.Chat({User("Hi")}, settings);  // asked for before it began
+  const Generation none = model.Chat({User("Hi")}, settings);  // cancelled before it started
   EXPECT_EQ(none.reason, EndReason::kCancelled);
   EXPECT_TRUE(none.ids.empty());
 }
@@ -219,7 +219,7 @@ TEST_F(LanguageModelChat, ContextPolicies) {
   EXPECT_EQ(shifted.ids.size(), 100u);
   EXPECT_GT(shifted.shifted_tokens, 0);
   EXPECT_THAT(ErrorOf([&] { chat("error", 5); }), testing::HasSubstr("longer than the model's context"));
-  const std::string too_long = ErrorOf([&] { chat("error", 5); });  // names the setting, where a library has no flags
+  const std::string too_long = ErrorOf([&] { chat("error", 5); });  // names the setting, because a library has no flags
   EXPECT_THAT(too_long, testing::HasSubstr("`context_policy=drop-oldest-turns`"));
   EXPECT_THAT(too_long, testing::Not(testing::HasSubstr("--")));
   EXPECT_THAT(ErrorOf([&] { chat("drop-oldest-turn", 5); }), testing::HasSubstr("did you mean drop-oldest-turns?"));
@@ -242,7 +242,7 @@ TEST_F(LanguageModelChat, RefusesWhatMakesNoSense) {
               testing::HasSubstr("chat_context"));
 }
 
-// config.json names id 0; what generation_config.json names ends a text as well.
+// config.json names id 0; the id in generation_config.json also ends a text.
 TEST(LanguageModel, EndsWhereAnyOfItsFilesSays) {
   const TempFolder temp;
   const auto folder = temp.path() / "model";

@@ -1,4 +1,4 @@
-# Runs the chat of examples/ on two lines and on a model that is not there.
+# Runs the chat example on two lines, and on a model that does not exist.
 file(REMOVE_RECURSE ${WORK})
 file(COPY ${DATA}/golden/head128_fp16/ DESTINATION ${WORK}/model)
 file(COPY ${DATA}/tokenizer/tokenizer.json DESTINATION ${WORK}/model)

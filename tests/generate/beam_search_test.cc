@@ -1,4 +1,4 @@
-// Beam search over models: the reference's beams and scores, one beam is greedy, the ways to end.
+// Beam search over models: beams and scores of the reference, one beam equals greedy decoding, finish reasons.
 #include "generate/beam_search.h"
 
 #include <gmock/gmock.h>
@@ -55,7 +55,7 @@ TEST(BeamSearch, OneBeamIsGreedy) {
     request.prompt = {first, 2, 3, 40};
     request.max_new_tokens = 20;
     for (int32_t id = 0; id < 512; id += 5) request.stop_ids.push_back(id);
-    // (A penalty would not do: logits and log-probabilities differ in sign.)
+    // (A penalty would not work here: logits and log-probabilities differ in sign.)
     request.sampling.no_repeat_ngram_size = 2;
     const RunShape run = ShapeOfGenerate(model.config(), request, DType::kF32, 2);
     const GenerateResult greedy = Generate(model, request, run, pool);
@@ -71,7 +71,7 @@ TEST(BeamSearch, OneBeamIsGreedy) {
   }
 }
 
-// A long text over the pages' borders, on any threads: the same beams.
+// A long text across page borders: the same beams for any number of threads.
 TEST(BeamSearch, ThreadsChangeNothing) {
   const Transformer model = LoadModel(kParallel);
   GenerateRequest request;
@@ -84,7 +84,7 @@ TEST(BeamSearch, ThreadsChangeNothing) {
   for (size_t i = 0; i < 6; ++i) {
     EXPECT_EQ(one.beams[i].ids, three.beams[i].ids);
     EXPECT_EQ(one.beams[i].score, three.beams[i].score);
-    // The score is the sum of the log-probabilities of what was generated, nothing being processed.
+    // Without processors the score is the sum of the log-probabilities of the generated tokens.
     double sum = 0;
     for (const double lp : one.beams[i].logprobs) sum += lp;
     EXPECT_NEAR(one.beams[i].score, sum / std::sqrt(50.0), 1e-5);
@@ -94,7 +94,7 @@ TEST(BeamSearch, ThreadsChangeNothing) {
   }
 }
 
-// The prompt is in the cache once: many beams over a long prompt need little more than one.
+// The prompt is cached once: many beams over a long prompt need little more cache than one.
 TEST(BeamSearch, ThePlanCountsThePromptOnce) {
   const ModelConfig config = *ModelConfig::FromShapeName("3b");
   GenerateRequest request;
@@ -103,13 +103,13 @@ TEST(BeamSearch, ThePlanCountsThePromptOnce) {
   const auto pages = [&](int64_t beams) {
     return CachePages(ShapeOfBeamSearch(config, request, {.beams = beams}, DType::kF32, 2));
   };
-  EXPECT_EQ(pages(1), 126);      // 4,032 positions in pages of 32
-  EXPECT_EQ(pages(8), 125 + 8);  // 125 whole pages of prompt; each beam has its own last one
-  request.prompt.resize(3990);   // the last page of the prompt is not whole
+  EXPECT_EQ(pages(1), 126);      // 4,032 tokens in pages of 32
+  EXPECT_EQ(pages(8), 125 + 8);  // 125 full pages of prompt; each beam has its own last page
+  request.prompt.resize(3990);   // the last page of the prompt is not full
   EXPECT_EQ(pages(8), 124 + 8 * 2);
 }
 
-// That is enough, wherever in a page the prompt ends; a cache without a free page is an Error of the search.
+// The planned pages suffice, wherever in a page the prompt ends; running out of pages would be an Error of the search.
 TEST(BeamSearch, RunsWithinItsPlan) {
   const Transformer model = LoadModel(kParallel);
   for (const size_t prompt : {size_t{1}, size_t{31}, size_t{32}, size_t{33}, size_t{63}, size_t{64}, size_t{90}}) {
@@ -122,7 +122,7 @@ TEST(BeamSearch, RunsWithinItsPlan) {
 }
 
 TEST(BeamSearch, WaysToEnd) {
-  const Transformer model = LoadModel(kParallel);  // 128 positions
+  const Transformer model = LoadModel(kParallel);  // context of 128 tokens
   GenerateRequest request;
   request.prompt.assign(125, 5);
   const BeamOptions options = {.beams = 3, .num_return = 2};
@@ -145,7 +145,7 @@ TEST(BeamSearch, WaysToEnd) {
   EXPECT_TRUE(Search(model, request, options, &cancel).beams.empty());
 }
 
-// A stop string ends a beam as a stop id does; the text is cut before it.
+// A stop string ends a beam like a stop id; the text is cut before it.
 TEST(BeamSearch, StopStringsEndBeams) {
   const Transformer model = LoadModel(STABLELM_TEST_DATA "/golden/head128_fp16");  // 1,000 ids
   GenerateRequest request;
@@ -153,12 +153,12 @@ TEST(BeamSearch, StopStringsEndBeams) {
   request.known_ids = request.tokenizer->size();
   request.prompt = request.tokenizer->Encode("Once upon");
   request.max_new_tokens = 12;
-  const BeamOptions options = {.beams = 3, .num_return = 3, .length_penalty = 0};  // a sum that ends early is large
+  const BeamOptions options = {.beams = 3, .num_return = 3, .length_penalty = 0};  // a sum over fewer tokens is larger
   const BeamSearchResult whole = Search(model, request, options);
   ASSERT_EQ(whole.beams.size(), 3u);
   EXPECT_EQ(whole.beams[0].text, request.tokenizer->Decode(whole.beams[0].ids));
   std::vector<int32_t> first(whole.beams[0].ids.begin(), whole.beams[0].ids.begin() + 2);
-  request.stop_strings = {request.tokenizer->Decode(first)};  // the best beam begins with it
+  request.stop_strings = {request.tokenizer->Decode(first)};  // the best beam starts with it
   ASSERT_GT(request.stop_strings[0].size(), 1u);
   int stopped = 0;
   for (const BeamResult& beam : Search(model, request, options).beams) {

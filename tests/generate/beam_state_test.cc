@@ -1,4 +1,4 @@
-// The bookkeeping of a beam search: against an exhaustive search of a small vocabulary, and its rules one by one.
+// Tests the bookkeeping of a beam search against an exhaustive search over a small vocabulary, and each of its rules.
 #include "generate/beam_state.h"
 
 #include <gmock/gmock.h>
@@ -16,7 +16,7 @@ namespace {
 
 constexpr int32_t kVocab = 3, kStop = 0;
 
-// A distribution over the next id for every text.
+// A toy model: a distribution over the next id for every text.
 class ToyModel {
  public:
   explicit ToyModel(uint64_t seed) : random_(seed) {}
@@ -54,7 +54,7 @@ std::vector<Beam> Search(const ToyModel& model, const BeamOptions& options, int6
   return state.Best();
 }
 
-// Every text that ends with the stop id or has the full length.
+// Enumerates every text that ends with the stop id or has the full length.
 void Enumerate(const ToyModel& model, const BeamOptions& options, int64_t length, const Beam& from,
                std::vector<Beam>& all) {
   for (int32_t id = 0; id < kVocab; ++id) {
@@ -122,14 +122,14 @@ TEST(BeamState, AnEndCountsOnlyAmongTheFirst) {
   EXPECT_TRUE(state.Advance(step, false));
   EXPECT_EQ(state.running().size(), 2u);
   EXPECT_THAT(state.parents(), testing::ElementsAre(0, 0));
-  // Nothing is finished: the stop came third.
+  // Nothing is finished: the stop ranked third.
   const std::vector<Beam> best = state.Best();
   EXPECT_EQ(best[0].ids, std::vector<int32_t>{1});
   EXPECT_FALSE(best[0].stopped);
 }
 
 TEST(BeamState, EarlyStopping) {
-  // Two finished ones of one token; the running beams can still get better with a longer text.
+  // Two beams are finished; a longer text could still improve the running beams.
   const std::vector<BeamCandidate> first = {Next(0, kStop, -1), Next(0, 1, -1.5), Next(0, 2, -1.6)};
   const std::vector<BeamCandidate> second = {Next(0, kStop, -1.7), Next(0, 1, -1.8), Next(1, 2, -1.9)};
   const auto after = [&](EarlyStopping early, double penalty) {
@@ -138,10 +138,10 @@ TEST(BeamState, EarlyStopping) {
     return state.Advance(second, false);
   };
   EXPECT_FALSE(after(EarlyStopping::kTrue, 1));
-  // Finished: -1 and -1.7 / 2 = -0.85, the worst -1. Running: -1.8 / 2 = -0.9 now, -0.18 at the greatest length.
+  // Finished: -1 and -1.7 / 2 = -0.85, the worst -1. Running: -1.8 / 2 = -0.9 now, -0.18 at the maximum length.
   EXPECT_TRUE(after(EarlyStopping::kFalse, 1));
   EXPECT_TRUE(after(EarlyStopping::kNever, 1));
-  // Without a penalty sums only fall: -1.8 cannot beat -1.7.
+  // Without a penalty sums only decrease: -1.8 cannot beat -1.7.
   EXPECT_FALSE(after(EarlyStopping::kFalse, 0));
   EXPECT_FALSE(after(EarlyStopping::kNever, 0));
 }

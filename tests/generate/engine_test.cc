@@ -1,4 +1,5 @@
-// The engine's promise: whatever else runs, a request gives what it gives alone, and everything that it took is back.
+// Tests the engine's guarantee: a request gives the same result as alone, whatever else runs, and releases all its
+// resources.
 #include "generate/engine.h"
 
 #include <gmock/gmock.h>
@@ -60,7 +61,7 @@ void ExpectNothingLeft(Engine& engine) {
   EXPECT_EQ(engine.Stats().free_pages, stats.n_pages);
 }
 
-// Prompts that often begin alike, settings of every kind.
+// Prompts that often share a prefix, with all kinds of settings.
 GenerateRequest RandomRequest(std::mt19937& random, int64_t vocab) {
   const auto below = [&](int64_t n) { return static_cast<int64_t>(random() % static_cast<uint32_t>(n)); };
   std::mt19937 family(static_cast<uint32_t>(below(3)));
@@ -118,7 +119,7 @@ TEST(Engine, RandomSchedulesGiveWhatEachRequestGivesAlone) {
     shared += engine.Stats().prefix_rows;
     ExpectNothingLeft(engine);
   }
-  EXPECT_GT(preemptions, 0);  // else the schedules do not show what they are for
+  EXPECT_GT(preemptions, 0);  // else the test does not cover preemption
   EXPECT_GT(shared, 0);
 }
 
@@ -138,12 +139,12 @@ TEST(Engine, EveryoneAdvancesInTurnWhenThereAreMoreThanRows) {
     }
     while (engine.Step()) {
     }
-    int64_t all_in = 0;  // the step after which no prompt was left
+    int64_t all_in = 0;  // the step after which no prefill was left
     for (const auto& at : steps) {
       ASSERT_EQ(at.size(), 60u);
       all_in = std::max(all_in, at[0]);
     }
-    EXPECT_LE(all_in, 2 * kRequests);  // those who decode do not keep the prompts out
+    EXPECT_LE(all_in, 2 * kRequests);  // decoding requests do not starve prefill
     for (const auto& at : steps) {
       for (size_t t = 1; t < at.size(); ++t) {
         if (at[t - 1] < all_in) continue;
@@ -160,7 +161,7 @@ TEST(Engine, ComputesACommonBeginningOnce) {
   std::vector<int32_t> prompt(70);
   for (size_t i = 0; i < prompt.size(); ++i) prompt[i] = static_cast<int32_t>(i * 7 % 500);
   std::vector<Outcome> outcomes(5);
-  for (size_t i = 0; i < outcomes.size(); ++i) {  // all at once: the later ones wait for the first
+  for (size_t i = 0; i < outcomes.size(); ++i) {  // submitted together: the later ones wait for the first
     GenerateRequest request = Alone(prompt, 5);
     request.sampling.temperature = 1;
     request.sample = i;
@@ -170,7 +171,7 @@ TEST(Engine, ComputesACommonBeginningOnce) {
   }
   EXPECT_EQ(outcomes[0].result.generated.known_positions, 0);
   for (size_t i = 1; i < outcomes.size(); ++i) EXPECT_EQ(outcomes[i].result.generated.known_positions, 64);
-  // The longest prompt that is known as a whole still computes its last token.
+  // A fully cached prompt still computes its last token.
   prompt.resize(64);
   Outcome whole;
   engine.Submit({.generate = Alone(prompt, 5)}, Into(whole));
@@ -194,7 +195,7 @@ TEST(Engine, ScoresPromptsAsTheScorerDoes) {
   while (engine.Step()) {
   }
   EXPECT_EQ(first.result.prompt.logprobs, want);
-  EXPECT_EQ(second.result.prompt.logprobs, want);  // known pages are not skipped
+  EXPECT_EQ(second.result.prompt.logprobs, want);  // cached pages are not used
   EXPECT_EQ(second.result.generated.known_positions, 0);
   ExpectSame(second.result.generated, Solo(model, Alone(prompt, 3)));
 }
@@ -226,7 +227,7 @@ TEST(Engine, ABadRequestFailsAlone) {
   std::vector<GenerateRequest> bad(7, Alone({1, 2}, 3));
   bad[0].prompt = {};
   bad[1].prompt = {1, 99999};
-  bad[2].prompt.resize(100, 1);  // more than the cache
+  bad[2].prompt.resize(100, 1);  // larger than the cache
   bad[3].sampling.temperature = -1;
   bad[4].max_new_tokens = 0;
   bad[5].stop_strings = {""};
@@ -298,7 +299,7 @@ TEST(Engine, ANumberThatIsNotFiniteFailsAlone) {
   ExpectNothingLeft(engine);
 }
 
-// Requests come and are cancelled from two threads while a third one steps.
+// Two threads submit and cancel requests while a third one steps.
 TEST(Engine, Soak) {
   const Transformer model = LoadModel(kParallel);
   constexpr size_t kRequests = 2000;
@@ -344,7 +345,7 @@ TEST(Engine, Soak) {
     const GenerateResult& want = solo[i % kinds.size()];
     ASSERT_EQ(outcomes[i].ends, 1) << i;
     ASSERT_EQ(outcomes[i].result.error, "") << i;
-    if (got.reason == FinishReason::kCancelled) {  // what there is, is right
+    if (got.reason == FinishReason::kCancelled) {  // the partial result is correct
       ASSERT_LE(got.ids.size(), want.ids.size());
       ASSERT_TRUE(std::equal(got.ids.begin(), got.ids.end(), want.ids.begin())) << i;
     } else {

@@ -1,4 +1,4 @@
-// One request from prompt to last token: the reference's greedy ids, the ways to end, cancelling.
+// One request from prompt to last token: greedy ids of the reference, finish reasons, cancelling.
 #include "generate/generator.h"
 
 #include <gmock/gmock.h>
@@ -72,7 +72,7 @@ TEST(Generator, EndsAfterAStopId) {
 }
 
 TEST(Generator, EndsWhereTheContextEnds) {
-  const Transformer model = LoadModel(kParallel);  // 128 positions
+  const Transformer model = LoadModel(kParallel);  // context of 128 tokens
   GenerateRequest request;
   request.prompt = std::vector<int32_t>(120, 5);
   EXPECT_EQ(Continue(model, request).ids.size(), 8u);
@@ -186,7 +186,7 @@ TEST(Generator, TheTextEndsBeforeAStopString) {
   EXPECT_EQ(whole.text, request.tokenizer->Decode(whole.ids));
   EXPECT_EQ(streamed, whole.text);
   for (const int32_t id : whole.ids) EXPECT_LT(id, request.known_ids);
-  // Parts of the text as stop strings.
+  // Use parts of the text as stop strings.
   int checked = 0;
   for (size_t at = 5; at + 4 < whole.text.size(); at += 9) {
     const std::string stop = whole.text.substr(at, 4);
@@ -206,9 +206,9 @@ TEST(Generator, TheTextEndsBeforeAStopString) {
   EXPECT_GT(checked, 0);
 }
 
-// A chat: each prompt begins with the text before it, or leaves it somewhere. The cache must change nothing.
+// A chat: each prompt extends the text before it or diverges from it. The cache must not change the results.
 TEST(SequenceGenerator, GivesTheBitsOfAFreshStart) {
-  const Transformer model = LoadModel(kParallel);  // 128 positions
+  const Transformer model = LoadModel(kParallel);  // context of 128 tokens
   ThreadPool pool(2);
   SequenceGenerator kept(model, ShapeOfGenerate(model.config().max_positions, DType::kF32, 2), pool);
   GenerateRequest request;
@@ -223,7 +223,7 @@ TEST(SequenceGenerator, GivesTheBitsOfAFreshStart) {
     return got;
   };
   const GenerateResult first = compare(0);
-  compare(4);  // the same prompt again: its last position is computed for its logits
+  compare(4);  // the same prompt again: its last token is computed for its logits
   request.prompt.insert(request.prompt.end(), first.ids.begin(), first.ids.end());
   for (int32_t id = 20; id < 60; ++id) request.prompt.push_back(id);
   compare(13);  // the last token of the reply had not been computed
@@ -235,7 +235,7 @@ TEST(SequenceGenerator, GivesTheBitsOfAFreshStart) {
   compare(0);
 }
 
-// Cut off in the middle of a prompt or of a reply, by the caller or by an error: what is known stays right.
+// Interrupted in the middle of a prompt or reply, by the caller or by an error: the cache stays valid.
 TEST(SequenceGenerator, GoesOnAfterAnInterruptedRequest) {
   const Transformer model = LoadModel(kParallel);
   ThreadPool pool(1);
@@ -257,7 +257,7 @@ TEST(SequenceGenerator, GoesOnAfterAnInterruptedRequest) {
   EXPECT_EQ(got.known_positions, 39);
 }
 
-// Context policy `shift`: 128 positions, the first 6 stay.
+// Context policy `shift`: a context of 128 tokens, of which the first 6 stay.
 class ShiftingReply : public testing::Test {
  protected:
   ShiftingReply() {
@@ -281,7 +281,7 @@ TEST_F(ShiftingReply, GoesOnWhereTheContextEndsAndSaysSo) {
   ASSERT_EQ(whole.ids.size(), 300u);
   EXPECT_TRUE(std::equal(cut.ids.begin(), cut.ids.end(), whole.ids.begin()));
   EXPECT_TRUE(std::equal(cut.logprobs.begin(), cut.logprobs.end(), whole.logprobs.begin()));  // bits
-  // The cache holds 20 + 299 positions one after the other; it is full at 128, and then has (128 - 6) / 2 fewer.
+  // 20 + 299 tokens pass through the cache, which is full at 128; each shift drops (128 - 6) / 2.
   int64_t shifts = 0;
   for (int64_t length = 20, computed = 0; computed < 299; ++computed, ++length) {
     if (length == 128) ++shifts, length -= 61;
@@ -293,7 +293,7 @@ TEST_F(ShiftingReply, GoesOnWhereTheContextEndsAndSaysSo) {
   EXPECT_EQ(Continue(model_, request_, {}, nullptr, 3).logprobs, whole.logprobs);
 }
 
-// No reply is approximate because an earlier one was.
+// A reply is not approximate because an earlier one was.
 TEST_F(ShiftingReply, TheNextReplyHasTheBitsOfAFreshStart) {
   SequenceGenerator kept(model_, ShapeOfGenerate(128, DType::kF32, 2), pool_);
   const GenerateResult first = kept.Generate(request_);
@@ -312,11 +312,11 @@ TEST_F(ShiftingReply, EndsWhenNothingCanBeDroppedOrWhenItIsCancelled) {
   request_.keep_on_shift = 127;
   const GenerateResult stuck = Continue(model_, request_);
   EXPECT_EQ(stuck.reason, FinishReason::kContext);
-  EXPECT_EQ(stuck.ids.size(), 2u);  // the second is chosen, and finds no place
+  EXPECT_EQ(stuck.ids.size(), 2u);  // the second is chosen but does not fit the cache
   request_.prompt.assign(129, 5);
   SequenceGenerator kept(model_, ShapeOfGenerate(128, DType::kF32, 2), pool_);
   EXPECT_EQ(kept.Generate(request_).reason, FinishReason::kContext);
-  request_.prompt.assign(128, 5);  // full from the beginning
+  request_.prompt.assign(128, 5);  // full from the start
   request_.keep_on_shift = 0;
   request_.max_new_tokens.reset();
   std::atomic<bool> cancel = false;
@@ -327,7 +327,7 @@ TEST_F(ShiftingReply, EndsWhenNothingCanBeDroppedOrWhenItIsCancelled) {
   EXPECT_EQ(endless.ids.size(), 500u);
 }
 
-// A cache of fewer positions than the model has: that is where the context ends.
+// A cache smaller than the model's context limits the context.
 TEST_F(ShiftingReply, ARunOfFewerPositionsIsFullEarlier) {
   SequenceGenerator kept(model_, ShapeOfGenerate(40, DType::kF32, 2), pool_);
   request_.max_new_tokens = 30;
@@ -338,8 +338,8 @@ TEST_F(ShiftingReply, ARunOfFewerPositionsIsFullEarlier) {
   EXPECT_EQ(cut.ids.size(), 20u);
 }
 
-// With one layer nothing is approximate but for rounding: what the shifted context says of the next tokens is what a
-// fresh run over the tokens that stayed says of them.
+// With one layer a context shift is exact up to rounding: the shifted context predicts the next tokens like a fresh run
+// over the remaining tokens.
 TEST(ShiftingOneLayer, AgreesWithTheTokensThatStayed) {
   const TempFolder temp;
   ModelConfig config = ReadConfig(kParallel / "config.json");
@@ -358,7 +358,7 @@ TEST(ShiftingOneLayer, AgreesWithTheTokensThatStayed) {
   for (int32_t id = 10; id < 30; ++id) request.prompt.push_back(id);
   request.keep_on_shift = 6;
   request.max_new_tokens = 160;
-  request.sampling.temperature = 1;  // a text that does not repeat itself
+  request.sampling.temperature = 1;  // avoids a repetitive text
   const GenerateResult shifted = Continue(model, request);
   ASSERT_EQ(shifted.shifts, 1);
   std::vector<int32_t> all = request.prompt;
@@ -367,13 +367,13 @@ TEST(ShiftingOneLayer, AgreesWithTheTokensThatStayed) {
   ThreadPool pool(1);
   const std::vector<double> scores =
       Scorer(model, ShapeOfScore(static_cast<int64_t>(all.size()), DType::kF32, 1), pool).Score(all);
-  // Token n of the reply was chosen after the shift from n = 109 on (128 positions were full with 108 tokens computed);
-  // its place among those that stayed is 20 + n - 61.
+  // Token n of the reply was chosen after the shift from n = 109 on (128 tokens were full with 108 tokens computed);
+  // its index among the remaining tokens is 20 + n - 61.
   for (size_t n = 109; n < 160; ++n) {
     ASSERT_TRUE(std::abs(shifted.logprobs[n] - scores[20 + n - 61 - 1]) <= 1e-4) << n;
   }
-  // The bound is rounding: angles up to 128 radians are off by 128 * 2^-24 * 3 = 2e-5, which moves a score of the
-  // attention by less than that times |q| |k| / 4, of the order of one here. Before the shift the text was another:
+  // The bound is rounding: angles up to 128 radians are off by 128 * 2^-24 * 3 = 2e-5, which changes an attention score
+  // by less than that times |q| |k| / 4, of the order of one here. Before the shift the context was different:
   size_t differ = 0;
   for (size_t n = 48; n < 109; ++n) differ += std::abs(shifted.logprobs[n] - scores[20 + n - 61 - 1]) > 1e-4;
   EXPECT_GT(differ, 40u);

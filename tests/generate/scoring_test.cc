@@ -1,4 +1,4 @@
-// Log-probabilities of given tokens against the reference, and what the sinks are handed.
+// Log-probabilities of given tokens against the reference, and the calls of the sinks.
 #include "generate/scoring.h"
 
 #include <cmath>
@@ -11,7 +11,7 @@ namespace {
 
 const std::filesystem::path kParallel = STABLELM_TEST_DATA "/golden/parallel";
 
-// NaN fails.
+// Fails for NaN.
 void ExpectNear(std::span<const float> got, std::span<const float> want, const std::string& what) {
   ASSERT_EQ(got.size(), want.size()) << what;
   for (size_t i = 0; i < got.size(); ++i) ASSERT_TRUE(std::abs(got[i] - want[i]) <= 2e-5f) << what << "[" << i << "]";

@@ -49,7 +49,7 @@ TEST(StopStrings, HoldBackTheLongestBeginning) {
   const Streamed open = Stream({"STOP"}, {"a ST"});
   EXPECT_THAT(open.pieces, testing::ElementsAre("a ", "ST"));
   EXPECT_FALSE(open.found);
-  // The end of a failed beginning may begin another.
+  // The end of a failed partial match may start another one.
   EXPECT_THAT(Stream({"aab"}, {"a", "a", "a", "b", "c"}).pieces, testing::ElementsAre("", "", "a", ""));
 }
 
@@ -70,7 +70,7 @@ TEST(StopStrings, AreChecked) {
   EXPECT_THAT(ErrorOf(std::vector<std::string>(300, "a")), testing::HasSubstr("found 300, expected at most 256"));
 }
 
-// A long beginning that fails again and again costs time in proportion to the text.
+// Time stays linear in the text when a long partial match fails again and again.
 TEST(StopStrings, StayLinear) {
   std::string text(200000, 'a');
   StopStrings stops({std::string(4095, 'a') + "b"});
@@ -81,8 +81,8 @@ TEST(StopStrings, StayLinear) {
   EXPECT_EQ(out, text);
 }
 
-// However the text is cut: what is joined is the text before the first match, and at no moment is a byte of the match
-// given out, nor a byte held back that cannot be part of one.
+// However the text is split: the concatenated output is the text before the first match. No byte of a match is ever
+// emitted, and no byte is held back that cannot be part of a match.
 TEST(StopStrings, AnyCutGivesTheSame) {
   const uint64_t seed = RandomSeed();
   SCOPED_TRACE("seed " + std::to_string(seed));
@@ -99,7 +99,7 @@ TEST(StopStrings, AnyCutGivesTheSame) {
     std::vector<std::string> strings;
     for (size_t i = 1 + below(3); i-- > 0;) strings.push_back(word(1 + below(6)));
     const std::string text = word(below(40));
-    // The first end, then the longest.
+    // The match that ends first, then the longest.
     std::string want = text;
     bool found = false;
     for (size_t end = 1; end <= text.size() && !found; ++end) {
@@ -117,7 +117,7 @@ TEST(StopStrings, AnyCutGivesTheSame) {
       ended = stops.Add(text.substr(at, n), out).has_value();
       at += n;
       ASSERT_TRUE(want.starts_with(out));
-      if (!ended) {  // what is held back begins a stop string
+      if (!ended) {  // the text held back starts a stop string
         const std::string held = text.substr(out.size(), at - out.size());
         ASSERT_TRUE(held.empty() ||
                     std::any_of(strings.begin(), strings.end(), [&](const auto& s) { return s.starts_with(held); }));
@@ -150,7 +150,7 @@ TEST_F(StoppedTextTest, AStringOverSeveralTokensEndsTheText) {
     EXPECT_EQ(out, text.substr(0, text.find(stop)));
     EXPECT_EQ(stream.Cause().string, stop);
     EXPECT_FALSE(stream.Cause().id);
-    // The token that completes the match was the last.
+    // The last token is the one that completes the match.
     const std::string with = tokenizer_.Decode(std::span(ids).first(taken));
     EXPECT_NE(with.find(stop), std::string::npos);
     EXPECT_EQ(tokenizer_.Decode(std::span(ids).first(taken - 1)).find(stop), std::string::npos);
@@ -166,7 +166,7 @@ TEST_F(StoppedTextTest, AStopIdEndsTheTextAndHasNone) {
   EXPECT_EQ(stream.Cause().id, 0);
   EXPECT_FALSE(stream.Cause().string);
   out += stream.Finish();
-  EXPECT_EQ(out, "one two ST");  // what was held back comes out
+  EXPECT_EQ(out, "one two ST");  // the text held back is emitted
 }
 
 TEST_F(StoppedTextTest, ACopyGoesOnByItself) {

@@ -1,4 +1,5 @@
-// After a shift, layer 0 holds what the same tokens have at their new places; the other layers hold what they held.
+// After a context shift, layer 0 holds the keys and values of the same tokens at their new positions; the other layers
+// keep their values.
 #include "model/context_shift.h"
 
 #include <cmath>
@@ -14,11 +15,11 @@ namespace {
 struct Shift {
   int64_t length = 0, keep = 0, dropped = 0;
 };
-// Within a page and over many, on page borders and off them, with nothing kept and with nothing left.
+// Within a page and across pages, at page borders and not, with nothing kept and with nothing remaining.
 constexpr Shift kShifts[] = {{33, 0, 1},   {64, 32, 16},  {100, 7, 32}, {100, 32, 32}, {128, 6, 61},
                              {128, 0, 64}, {128, 1, 126}, {70, 9, 61},  {31, 3, 5}};
 
-// Key or value of one position, as it is read back.
+// Key or value at one position, decoded.
 std::vector<float> Vector(const KvSequence& sequence, int64_t layer, int64_t head, int64_t position, bool key) {
   KvCache& cache = sequence.cache();
   const KvLayout& layout = cache.layout();
@@ -46,11 +47,11 @@ std::vector<float> Elements(const KvSequence& sequence, bool keys, int64_t first
   return all;
 }
 
-// Of the key of a position in layer 0 of an 8-bit cache.
+// Scale of the key at a position in layer 0 of an 8-bit cache.
 double Scale(const KvSequence& sequence, int64_t head, int64_t position) {
   float largest = 0;
   for (const float x : Vector(sequence, 0, head, position, true)) largest = std::max(largest, std::abs(x));
-  return static_cast<double>(largest) / 127;  // the largest number of a key is 127 times its scale
+  return static_cast<double>(largest) / 127;  // the largest component of a key is 127 times its scale
 }
 
 class ContextShift : public testing::TestWithParam<std::tuple<const char*, DType>> {
@@ -96,12 +97,13 @@ TEST_P(ContextShift, FirstLayerIsThatOfTheTokensAtTheirNewPlaces) {
             ASSERT_EQ(got, want) << "head " << h << " position " << p << " dim " << d;
             continue;
           }
-          // r: length of the pair that turns; u = 2^-24, half a unit of fp32. Three angles (p, the distance, p minus
-          // it) are rounded to fp32, each at most `length` radians: 3 u length, and the cosines and sines of each to
-          // another sqrt(2) u. Each of the three turns rounds two products and a sum, 3 u r at most. Storage as fp16
-          // rounds the key before the turn and after it, and the fresh key: each component by 2^-11 of itself, or by
-          // 2^-25 where it is too small for that; the first two components come into one by at most r sqrt(2) 2^-11.
-          // 8 bits round each component by kQ8Error of the key's scale instead, before the turn, after it and fresh.
+          // r: length of the rotated pair; u = 2^-24, half a unit of fp32. Three angles (p, the distance, p minus it)
+          // are rounded to fp32, each at most `length` radians: 3 u length; the cosines and sines of each add another
+          // sqrt(2) u. Each of the three rotations rounds two products and a sum, at most 3 u r. Storage as fp16 rounds
+          // the key before and after the rotation, and the recomputed key: each component by 2^-11 of itself, or by
+          // 2^-25 when it is too small for that; the two components before the rotation contribute at most r sqrt(2)
+          // 2^-11 to one. With 8 bits each component is rounded by kQ8Error of the key's scale instead: before, after
+          // and recomputed.
           const int64_t half = config.rotary_dims / 2;
           const int64_t other = d >= config.rotary_dims ? d : d < half ? d + half : d - half;
           const double r =
@@ -131,7 +133,7 @@ TEST_P(ContextShift, TheReferenceHasTheSameBitsInAllLayers) {
     ShiftContextRef(plain, s.keep, s.dropped, model_.rotary());
     ASSERT_EQ(Elements(fast, true), Elements(plain, true)) << s.length;
     ASSERT_EQ(Elements(fast, false), Elements(plain, false)) << s.length;
-    // Values of every layer are those from before.
+    // The values of every layer are unchanged.
     const int64_t last = model_.config().n_layers - 1;
     for (int64_t p = s.keep; p < fast.length(); ++p) {
       ASSERT_EQ(Element(fast, last, 1, p, 3, false), Element(before, last, 1, p + s.dropped, 3, false));
@@ -139,7 +141,7 @@ TEST_P(ContextShift, TheReferenceHasTheSameBitsInAllLayers) {
   }
 }
 
-// Who shares the pages keeps what they hold; a copy needs a page.
+// Other sequences that share the pages are unchanged; a copy needs a page.
 TEST_P(ContextShift, LeavesSharedPagesAlone) {
   const int64_t length = std::min<int64_t>(100, model_.config().max_positions), pages = KvCache::PagesFor(length);
   KvCache cache(model_.config(), dtype(), 8);
@@ -147,7 +149,7 @@ TEST_P(ContextShift, LeavesSharedPagesAlone) {
   Compute(first, Ids(length));
   KvSequence second = first.Fork();
   const std::vector<float> keys = Elements(first, true), values = Elements(first, false);
-  ShiftContext(second, 40, 20, model_.rotary(), pool_);  // writes from position 40 on
+  ShiftContext(second, 40, 20, model_.rotary(), pool_);  // writes from token 40 on
   EXPECT_EQ(Elements(first, true), keys);
   EXPECT_EQ(Elements(first, false), values);
   EXPECT_EQ(second.pages()[0], first.pages()[0]);
@@ -156,7 +158,7 @@ TEST_P(ContextShift, LeavesSharedPagesAlone) {
   second.Truncate(0);
   KvSequence third = first.Fork(), taker(cache);
   taker.Append((8 - pages - 1) * kKvPageTokens);
-  EXPECT_THROW(ShiftContext(third, 0, 20, model_.rotary(), pool_), Error);  // two pages or more to copy, one is free
+  EXPECT_THROW(ShiftContext(third, 0, 20, model_.rotary(), pool_), Error);  // at least two pages to copy, one is free
   EXPECT_EQ(third.length(), length);
   EXPECT_EQ(Elements(third, true), keys);
 }
@@ -169,7 +171,7 @@ INSTANTIATE_TEST_SUITE_P(Caches, ContextShift,
                                   std::string(KvTypeName(std::get<1>(test.param)));
                          });
 
-// Both numbers of a pair fit, the turned pair does not.
+// Both components of a pair fit fp16, the rotated pair does not.
 TEST(ContextShiftOverflow, IsAnErrorAndNoInfinity) {
   ModelConfig config;
   config.vocab_size = 8;
@@ -187,7 +189,7 @@ TEST(ContextShiftOverflow, IsAnErrorAndNoInfinity) {
     sequence.Append(12);
     F16* keys = reinterpret_cast<F16*>(cache.Layer(0).pages) + cache.layout().KeyOffset(0);
     std::memset(keys, 0, cache.layout().PageBytes());
-    keys[11] = keys[kKvPageTokens + 11] = ToF16(60000);  // turned back by one radian: 60000 (cos 1 + sin 1) = 82,907
+    keys[11] = keys[kKvPageTokens + 11] = ToF16(60000);  // rotated back by one radian: 60000 (cos 1 + sin 1) = 82,907
     try {
       reference ? ShiftContextRef(sequence, 5, 1, rotary) : ShiftContext(sequence, 5, 1, rotary, pool);
       FAIL() << "no error";

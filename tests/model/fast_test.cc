@@ -1,4 +1,4 @@
-// Whole models with --compute fast: how far they are from exact ones, and the same bits however they are run.
+// Whole models with --compute fast: error against exact arithmetic, and reproducible bits.
 #include <cmath>
 
 #include "model/memory_plan.h"
@@ -32,7 +32,7 @@ TEST(FastModel, IsAsFarFromExactAsRoundingTellsAndNoFarther) {
     double worst = 0, largest = 0, squares = 0;
     for (size_t i = 0; i < exact.size(); ++i) {
       const double error = std::abs(static_cast<double>(fast[i]) - static_cast<double>(exact[i]));
-      ASSERT_TRUE(error < 1) << folder;  // no NaN
+      ASSERT_TRUE(error < 1) << folder;  // fails for NaN
       worst = std::max(worst, error);
       largest = std::max(largest, std::abs(static_cast<double>(exact[i])));
       squares += error * error;
@@ -41,7 +41,7 @@ TEST(FastModel, IsAsFarFromExactAsRoundingTellsAndNoFarther) {
                                 std::to_string(std::sqrt(squares / static_cast<double>(exact.size()))) +
                                 ", largest logit " + std::to_string(largest);
     RecordProperty(folder.filename().string(), numbers);
-    // Every product rounds both sides by 2^-8 at most; the errors of a few layers add up like random ones.
+    // Every product rounds both operands by at most 2^-8; the errors of a few layers add up like random errors.
     EXPECT_LT(worst, 0.02 * largest) << folder << " " << numbers;
     EXPECT_GT(worst, 0) << folder;
     most = std::max(most, worst);
@@ -66,7 +66,7 @@ TEST(FastModel, HasTheSameBitsInAnyChunksAndWithAnyThreads) {
   SelectSimdTarget("");
 }
 
-// Which instruction multiplies is a matter of speed alone.
+// The multiply instruction affects only speed.
 TEST(FastModel, HasTheSameBitsWithAndWithoutTheBf16Instruction) {
   const std::vector<std::string> targets = UsableSimdTargets();
   if (std::ranges::find(targets, "avx3_bf16") == targets.end()) GTEST_SKIP() << "this machine has no AVX-512 BF16";
@@ -90,7 +90,7 @@ TEST(FastModel, TakesTwoBytesForEveryWeightAndPlansThem) {
     const auto as_bf16 = LoadModel(folder, DType::kBF16).weights().MatrixBytes();
     ASSERT_EQ(bytes.size(), 1u) << folder;
     ASSERT_TRUE(bytes.contains(DType::kBF16)) << folder;
-    // An odd number of columns is filled up.
+    // An odd number of columns is padded.
     EXPECT_GE(bytes.at(DType::kBF16), as_bf16.at(DType::kBF16)) << folder;
     EXPECT_LE(bytes.at(DType::kBF16), as_bf16.at(DType::kBF16) * 33 / 32) << folder;
   }
@@ -98,10 +98,10 @@ TEST(FastModel, TakesTwoBytesForEveryWeightAndPlansThem) {
   const WeightBytes fast = PlanWeights(config, DType::kF32, {.compute = Compute::kFast});
   const WeightBytes bf16 = PlanWeights(config, DType::kBF16, {});
   EXPECT_EQ(fast.allocated, bf16.allocated);
-  EXPECT_EQ(fast.mapped, 2 * bf16.mapped);  // the embedding stays as it is stored
+  EXPECT_EQ(fast.mapped, 2 * bf16.mapped);  // the embedding stays as stored
 }
 
-// The weights are those of --dtype, rounded once more.
+// Fast rounds the weights of --dtype once more.
 TEST(FastModel, RoundsWhatDtypeLeaves) {
   for (const auto& folder : GoldenFolders()) {
     const std::vector<int32_t> ids = {5, 17, 3, 44, 7};

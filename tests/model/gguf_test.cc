@@ -1,5 +1,5 @@
-// A model gives the same bits from a GGUF file as from the folder that it was made of: rows of QKV are used in either
-// order where they lie.
+// A GGUF file gives the same bits as the folder from which it was converted: QKV rows work in either order, without
+// reordering.
 #include "checkpoint/gguf/gguf_testing.h"
 #include "model/model_testing.h"
 #include "ops/simd.h"

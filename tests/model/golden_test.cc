@@ -1,5 +1,4 @@
-// The whole model against the reference implementation: transformers' GPTNeoXForCausalLM in float64 on the same stored
-// weights.
+// Compares whole models with the reference, transformers' GPTNeoXForCausalLM in float64 on the same stored weights.
 #include <cmath>
 
 #include "model/model_testing.h"
@@ -10,11 +9,11 @@
 namespace stablelm {
 namespace {
 
-// An honest fp32 forward is within 5e-6 of the reference; a wrong layer-norm epsilon shows at 2.5e-5. Logits beyond 7
-// carry an error in proportion to their size (fp32 eps times the depth of the sums).
+// A correct fp32 forward pass is within 5e-6 of the reference; a wrong layer-norm epsilon gives 2.5e-5. Logits above 7
+// have an error proportional to their size (fp32 eps times the depth of the sums).
 double Tolerance(double magnitude) { return std::max(2e-5, 3e-6 * magnitude); }
 
-// NaN fails.
+// Fails for NaN.
 void ExpectNear(std::span<const float> got, std::span<const float> want, const std::string& what) {
   ASSERT_EQ(got.size(), want.size()) << what;
   double largest = 0, worst = 0;
@@ -105,7 +104,7 @@ TEST_P(Golden, GreedyContinuation) {
       ForwardInChunks(
           model, next, sequence, ctx, {.logits_from = static_cast<int64_t>(next.size()) - 1},
           [&](int64_t, int64_t, std::span<const float> logits) {
-            // id 0, the end, counts as -inf at every step
+            // id 0, the end token, counts as -inf at every step
             got.push_back(static_cast<int32_t>(std::max_element(logits.begin() + 1, logits.end()) - logits.begin()));
           });
       next = {got.back()};
@@ -115,7 +114,7 @@ TEST_P(Golden, GreedyContinuation) {
   SelectSimdTarget("");
 }
 
-// The first layer's queries, keys and values, and what its attention makes of them.
+// Records the first layer's queries, keys and values, and its attention output.
 struct FirstAttention : ForwardObserver {
   std::vector<float> qkv, attended;
   void OnStep(int64_t layer, std::string_view module, const float* y, int64_t rows, int64_t width) override {
@@ -125,8 +124,8 @@ struct FirstAttention : ForwardObserver {
   }
 };
 
-// With keys and values of 8 bits: the first layer's attention is within the bound of ops/attention.h for every row, and
-// the logits stay as near as they were measured to be. (No bound holds through many layers that is not far too wide.)
+// With an 8-bit cache the first layer's attention is within the bound of ops/attention.h for every row, and the logits
+// are within the measured error. (A bound through many layers would be far too wide.)
 TEST_P(Golden, EightBitCache) {
   const Transformer model = LoadModel(GetParam());
   const ModelConfig& config = model.config();
@@ -140,7 +139,7 @@ TEST_P(Golden, EightBitCache) {
   const KvLayout layout{.n_heads = heads, .head_dim = dims, .dtype = DType::kI8};
   const double d = static_cast<double>(dims), u = std::ldexp(1.0, -24);
   for (int64_t h = 0; h < heads; ++h) {
-    float largest_key = 0, largest_value = 0;  // of the positions so far
+    float largest_key = 0, largest_value = 0;  // of the tokens so far
     std::vector<float> low(static_cast<size_t>(dims), INFINITY), high(low.size(), -INFINITY);
     for (int64_t r = 0; r < static_cast<int64_t>(ids.size()); ++r) {
       float* const q = exact.qkv.data() + (r * heads + h) * 3 * dims;  // [H, 3, D]
@@ -157,7 +156,7 @@ TEST_P(Golden, EightBitCache) {
       }
       const double key = static_cast<double>(largest_key), value = static_cast<double>(largest_value);
       const double score = Q8ScoreError(layout, key / 127, length, largest_query);
-      // Rounding of the two computations: chains over D and over the positions, exponentials to 4 units.
+      // Rounding of the two computations: sums over D and over the tokens, exponentials to 4 units.
       const double arithmetic =
           2 * (2 * (d + 4) * u * length * key / std::sqrt(d) + (static_cast<double>(r) + 32) * u) * value;
       for (int64_t i = 0; i < dims; ++i) {
@@ -177,7 +176,7 @@ TEST_P(Golden, EightBitCache) {
     differences += difference * difference;
     worst = std::max(worst, std::abs(difference));
   }
-  // Measured: 0.3 to 0.6 % in the root mean square, 1.9 to 3.1 % for the logit that moves most.
+  // Measured: 0.3 to 0.6 % root mean square, 1.9 to 3.1 % for the logit with the largest change.
   const double rms = std::sqrt(squares / static_cast<double>(want.size()));
   const double moved = std::sqrt(differences / static_cast<double>(want.size()));
   RecordProperty("moved_rms", std::to_string(moved / rms));

@@ -20,13 +20,13 @@ ModelConfig Tiny() {
 }
 
 TEST(KvCache, BytesCountPaddedHeads) {
-  // 2 layers x (K and V) x 2 heads x 32 (20 padded) x 32 positions x 2 bytes
+  // 2 layers x (K and V) x 2 heads x 32 (20 padded) x 32 tokens x 2 bytes
   EXPECT_EQ(KvCache::BytesPerPage(Tiny(), DType::kF16), 2u * 2 * 2 * 32 * 32 * 2);
-  // 1 byte, and 4 more for each layer, K or V, head and position
+  // 1 byte, plus 4 for each layer, K or V, head and token
   EXPECT_EQ(KvCache::BytesPerPage(Tiny(), DType::kI8), 2u * 2 * 2 * 32 * (32 + 4));
 }
 
-// Pages do not lie at distances that fall into the same sets of a cache.
+// The page stride does not map all pages to the same CPU cache sets.
 TEST(KvCache, LargePagesAreSetApart) {
   ModelConfig config = Tiny();
   config.n_layers = 16;
@@ -41,7 +41,7 @@ TEST(KvCache, LargePagesAreSetApart) {
   }
 }
 
-// Layers, elements and scales of a page do not overlap, fill it, and begin at aligned addresses.
+// Layers, elements and scales of a page do not overlap, fill the page, and start at aligned addresses.
 TEST(KvCache, PartsOfAPage) {
   for (const DType type : {DType::kF32, DType::kF16, DType::kI8}) {
     KvCache cache(Tiny(), type, 3);
@@ -77,7 +77,7 @@ TEST(KvCache, AppendTruncateForkCountPages) {
     b.Append(1);
     EXPECT_EQ(b.pages()[0], a.pages()[0]);
     EXPECT_NE(b.pages()[1], a.pages()[1]);
-    EXPECT_EQ(a.PagesToAppend(31), 0);  // its page is its own again
+    EXPECT_EQ(a.PagesToAppend(31), 0);  // its page is no longer shared
     a.Truncate(32);
     EXPECT_EQ(cache.free_pages(), 3);
     KvSequence c = a.Fork();

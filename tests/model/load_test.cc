@@ -18,7 +18,7 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-// A tensor as the loaded weights give it, row by row.
+// Reads a tensor from the loaded weights, row by row.
 std::vector<float> Values(const ModelWeights& weights, const WeightEntry& entry) {
   const int64_t rows = entry.IsMatrix() ? entry.shape[0] : 1, width = entry.shape.NumElements() / rows;
   std::vector<float> values(static_cast<size_t>(rows * width));
@@ -95,7 +95,7 @@ TEST_F(LoadTest, ConversionIsTheSameForAnyThreadsAndRoundsToNearestEven) {
   }
 }
 
-// What is packed for Compute::kFast goes through the type that was asked for first.
+// Matrices for Compute::kFast are first rounded to the requested type.
 TEST_F(LoadTest, FastRoundsTwiceWhereATypeWasAskedFor) {
   auto tensors = TinyTensors(TinyConfig());
   tensors.back().values.resize(80);
@@ -116,7 +116,7 @@ TEST_F(LoadTest, CheckedValuesNameTheTensor) {
   auto tensors = TinyTensors(TinyConfig());
   const LoadOptions check{.check_values = true};
   EXPECT_EQ(ErrorText([&] { Load(check); }), "");
-  for (const size_t which : {size_t{5}, size_t{6}}) {  // a matrix in place and a vector that is copied
+  for (const size_t which : {size_t{5}, size_t{6}}) {  // a matrix used in place and a copied vector
     for (const float bad : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) {
       auto damaged = tensors;
       damaged[which].values.assign(static_cast<size_t>(damaged[which].shape.NumElements()), 1.0f);
@@ -140,7 +140,7 @@ TEST_F(LoadTest, OverflowOfTheConversionIsFound) {
 TEST_F(LoadTest, TensorsLargerThanAPieceOfWork) {
   ModelConfig config = TinyConfig();
   config.vocab_size = 70000;
-  config.hidden_size = 64;  // 4,480,000 elements: many pieces, the last panel of the output matrix is not full
+  config.hidden_size = 64;  // 4,480,000 elements: many pieces of work; the last panel of the output matrix is not full
   config.n_layers = 1;
   config.tie_word_embeddings = true;
   WriteTinyModel(temp_.path(), config);
@@ -183,7 +183,7 @@ TEST_F(LoadTest, WeightsOutliveTheFolder) {
   EXPECT_EQ(Values(*weights, WeightKind::kEmbedding)[3], TinyValue(3));
 }
 
-// A model runs over packed weights that somebody else owns, and may change between passes.
+// A Linear works on packed weights that the caller owns and may change between passes.
 TEST_F(LoadTest, ALinearMayViewPackedWeights) {
   constexpr int64_t rows = 70, columns = 33;
   ThreadPool pool(2);

@@ -1,4 +1,4 @@
-// Shared by the tests of the model: the folders of reference results, loaded models, runs of one or more sequences.
+// Helpers for tests of the model: golden folders, loaded models, forward passes over sequences.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -20,8 +20,8 @@
 
 namespace stablelm {
 
-// Every sub-folder of STABLELM_GOLDEN (default: the project's copy) with a config.json and expected.safetensors, by
-// name.
+// Every sub-folder of STABLELM_GOLDEN (default: the project's copy) with a config.json and expected.safetensors, sorted
+// by name.
 inline std::vector<std::filesystem::path> GoldenFolders() {
   const char* set = std::getenv("STABLELM_GOLDEN");
   const std::filesystem::path root = set ? set : STABLELM_TEST_DATA "/golden";

@@ -27,7 +27,7 @@ std::vector<int32_t> Counting(int64_t n, int32_t from = 0) {
 
 class PrefixCacheTest : public testing::Test {
  protected:
-  // A sequence with the given length, remembered.
+  // Computes a sequence of these ids and inserts it into the prefix cache.
   KvSequence Remember(const std::vector<int32_t>& ids) {
     KvSequence sequence = prefixes_.Match(ids, static_cast<int64_t>(ids.size()));
     sequence.Append(static_cast<int64_t>(ids.size()) - sequence.length());
@@ -41,7 +41,7 @@ class PrefixCacheTest : public testing::Test {
 TEST_F(PrefixCacheTest, MatchesWholePagesUpToTheLimit) {
   const std::vector<int32_t> ids = Counting(70);
   const KvSequence first = Remember(ids);
-  EXPECT_EQ(prefixes_.pages(), 2);  // the third is not whole
+  EXPECT_EQ(prefixes_.pages(), 2);  // the third page is not full
   EXPECT_EQ(prefixes_.MatchedPositions(ids, 70), 64);
   EXPECT_EQ(prefixes_.MatchedPositions(ids, 63), 32);
   EXPECT_EQ(prefixes_.MatchedPositions(Counting(31), 31), 0);
@@ -68,9 +68,9 @@ TEST_F(PrefixCacheTest, ForgetsTheLeastRecentlyUsedAndNothingInUse) {
   const KvSequence held = Remember(Counting(64, 2000));
   EXPECT_EQ(cache_.free_pages(), 2);
   EXPECT_EQ(prefixes_.Evictable(), 4);
-  EXPECT_EQ(prefixes_.Match(Counting(64, 0), 64).length(), 64);  // the other one is the older now
+  EXPECT_EQ(prefixes_.Match(Counting(64, 0), 64).length(), 64);  // now the other one is the least recently used
   EXPECT_TRUE(prefixes_.MakeRoom(3));
-  EXPECT_EQ(prefixes_.MatchedPositions(Counting(64, 1000), 64), 32);  // the end went first
+  EXPECT_EQ(prefixes_.MatchedPositions(Counting(64, 1000), 64), 32);  // its last page is evicted first
   EXPECT_EQ(prefixes_.MatchedPositions(Counting(64, 0), 64), 64);
   EXPECT_FALSE(prefixes_.MakeRoom(7));
   EXPECT_EQ(cache_.free_pages(), 6);

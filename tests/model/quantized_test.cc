@@ -1,4 +1,4 @@
-// Whole models with quantized matrices: close to the same weights decoded, and the same bits however they are run.
+// Whole models with quantized matrices: close to the same weights dequantized, and reproducible bits.
 #include <gmock/gmock.h>
 
 #include <cmath>
@@ -19,7 +19,7 @@ namespace {
 
 const std::filesystem::path kModel = STABLELM_TEST_DATA "/golden/head128_fp16";  // 256 wide: whole blocks of every type
 
-// The golden model with all matrices of one type.
+// Writes the golden model with all matrices quantized to one type.
 std::filesystem::path Quantized(const TempFolder& temp, DType type) {
   const auto model = ModelFolder::Open(kModel.string());
   std::vector<GgufTensorEntry> tensors;
@@ -60,8 +60,9 @@ TEST_P(QuantizedModel, IsCloseToItsWeightsDecoded) {
     error += std::pow(static_cast<double>(got[i]) - static_cast<double>(want[i]), 2);
     signal += std::pow(static_cast<double>(want[i]), 2);
   }
-  // Rounding x to 8 bits errs by (scale / sqrt(12)) for each element: with normal values, whose largest of 256 is about
-  // 2.8 sigma, 2.8 / 127 / sqrt(12) = 0.6 % of a product. Two layers and the output stack at most five products.
+  // Rounding x to 8 bits has an error of scale / sqrt(12) per element. For normal values, whose largest of 256 is about
+  // 2.8 sigma, that is 2.8 / 127 / sqrt(12) = 0.6 % of a product. Two layers and the output stack at most five
+  // products.
   EXPECT_LT(std::sqrt(error / signal), 0.006 * 5) << NameOf(GetParam());
   EXPECT_GT(error, 0) << "decoded after all";
 }

@@ -1,5 +1,5 @@
-// The promise of model/transformer.h: a token's logits have the same bits alone, batched, ragged, in chunks of any
-// size, one token at a time, with any number of threads and after any history of the cache.
+// Tests the guarantee of model/transformer.h: a token's logits have the same bits alone, batched, ragged, in chunks of
+// any size, one token at a time, with any number of threads and after any history of the cache.
 #include "model/model_testing.h"
 #include "ops/simd.h"
 
@@ -38,7 +38,7 @@ TEST(Reproducible, ChunksAndThreads) {
   SelectSimdTarget("");
 }
 
-// Beyond one attention chunk (256 positions) and many pages, on the long model.
+// More than one attention chunk (256 tokens) and many pages, with the long-context model.
 TEST(Reproducible, LongContextInUnevenChunks) {
   for (const auto& folder : GoldenFolders()) {
     if (folder.filename() != "long_context") continue;
@@ -58,7 +58,7 @@ class ReproducibleCaches : public testing::TestWithParam<DType> {};
 INSTANTIATE_TEST_SUITE_P(Types, ReproducibleCaches, testing::Values(DType::kF32, DType::kF16, DType::kI8),
                          [](const auto& test) { return std::string(KvTypeName(test.param)); });
 
-// Several sequences advance together by uneven steps; each gets the bits that it gets alone.
+// Several sequences advance together in uneven steps; each gets the same bits as alone.
 TEST_P(ReproducibleCaches, RaggedBatches) {
   for (const auto& folder : SmallFolders()) {
     const Transformer model = LoadModel(folder);
@@ -101,7 +101,7 @@ TEST_P(ReproducibleCaches, RaggedBatches) {
   }
 }
 
-// Truncate forgets, Fork shares, and both leave no trace in the bits.
+// Truncate and Fork do not change a bit of later results.
 TEST_P(ReproducibleCaches, TruncatedAndForkedCaches) {
   const auto folder = SmallFolders().front();
   const Transformer model = LoadModel(folder);

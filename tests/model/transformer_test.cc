@@ -1,4 +1,4 @@
-// What the forward pass refuses, and what it says when values are not finite.
+// Errors of the forward pass: invalid input and non-finite values.
 #include <gmock/gmock.h>
 
 #include <fstream>
@@ -45,7 +45,7 @@ TEST(Transformer, AFailedPassLeavesTheCacheAsItWas) {
   const std::vector<int32_t> ids(20, 7);
   const BatchSequence one = {.tokens = ids, .cache = &sequence, .logits_from = 19};
   model.Forward({&one, 1}, ctx);
-  EXPECT_THROW(model.Forward({&one, 1}, ctx), Error);  // 40 positions, one page of 32
+  EXPECT_THROW(model.Forward({&one, 1}, ctx), Error);  // 40 tokens, one page of 32
   EXPECT_EQ(sequence.length(), 20);
 }
 
@@ -76,7 +76,7 @@ TEST(Transformer, NamesTheLayerAndTensorOfNonFiniteValues) {
   }
 }
 
-// Two finite biases whose sum is not: the residual of layer 1 overflows.
+// The sum of two finite biases overflows in the residual of layer 1.
 TEST(Transformer, NamesTheLayerOfAnOverflow) {
   const TempFolder temp;
   Damaged(temp, "gpt_neox.layers.1.mlp.dense_4h_to_h.bias", 3.4e38f);
@@ -93,7 +93,7 @@ TEST(Transformer, Fp16CacheOverflowNamesTheLayer) {
   const Transformer model = LoadModel(Damaged(temp, "gpt_neox.layers.2.attention.query_key_value.bias", 1.0f));
   EXPECT_EQ(LogitsInChunks(model, {1, 2}, 8, 1, DType::kF16).size(), 2u * 512);
   const TempFolder other;
-  // The fifth value of a QKV bias belongs to a query; a key is 16 (the head size) further.
+  // Element 5 of a QKV bias belongs to a query; 16 (the head size) further is a key.
   const auto folder = Damaged(other, "gpt_neox.layers.2.attention.query_key_value.bias", 0.0f);
   SetValue(folder, "gpt_neox.layers.2.attention.query_key_value.bias", 20, 1e5f);
   const Transformer broken = LoadModel(folder);
@@ -104,14 +104,14 @@ TEST(Transformer, Fp16CacheOverflowNamesTheLayer) {
 TEST(MemoryPlan, CountsTheReleasedModels) {
   const ModelConfig config = *ModelConfig::FromShapeName("3b");
   const WeightBytes weights = PlanWeights(config, DType::kF16, {});
-  const uint64_t vectors = 16 * 13 * 4096 + 2 * 4096;  // kept as fp32: twice their stored size
+  const uint64_t vectors = 16 * 13 * 4096 + 2 * 4096;  // converted to fp32: twice their stored size
   EXPECT_EQ(weights.mapped + weights.allocated, 2 * (uint64_t{3637321728u} + vectors));
   const MemoryPlan plan = PlanMemory(config, weights, {.context = 4096, .kv_type = DType::kF16, .threads = 2});
   bool cache_seen = false;
   for (const MemoryPart& part : plan.parts) {
     if (!part.name.starts_with("key-value")) continue;
     cache_seen = true;
-    // 2 x 16 layers x 4096 wide x 2 bytes x 4096 positions, and 128 pages 4 KiB apart
+    // 2 x 16 layers x width 4096 x 2 bytes x 4096 tokens, and 128 pages with 4 KiB of padding
     EXPECT_EQ(part.bytes, (uint64_t{1} << 30) + (128 << 12));
   }
   EXPECT_TRUE(cache_seen);
@@ -119,7 +119,7 @@ TEST(MemoryPlan, CountsTheReleasedModels) {
   EXPECT_THROW(RequireFits(plan, plan.Total() - 1), Error);
 }
 
-// What is really allocated is what was planned.
+// The context allocates exactly what was planned.
 TEST(MemoryPlan, IsTheTruthAboutTheContext) {
   const Transformer model = LoadModel(kParallel);
   const RunShape run = {.context = 100, .max_rows = 32, .max_logit_rows = 7, .threads = 2};

@@ -12,7 +12,7 @@ using testing::HasSubstr;
 
 int64_t Length(const Prompt& prompt) { return static_cast<int64_t>(prompt.ids.size()); }
 
-// A system message, `turns` answered turns of different lengths, and a last question.
+// A system message, `turns` answered turns of different lengths, and a final question.
 Conversation Long(size_t turns) {
   Conversation conversation = {System("sys")};
   for (size_t i = 0; i < turns; ++i) {
@@ -41,8 +41,7 @@ TEST_P(ContextPolicyTest, WhatFitsIsLeftAlone) {
   }
 }
 
-// For every context size: as few turns as needed are gone, whole ones, the oldest, and the system message is still
-// there.
+// For every context size: drops whole turns, the oldest, as few as needed, and keeps the system message.
 TEST_P(ContextPolicyTest, DropsTheFewestOldestTurns) {
   constexpr size_t kTurns = 9;
   constexpr int64_t kReserve = 5;
@@ -52,7 +51,7 @@ TEST_P(ContextPolicyTest, DropsTheFewestOldestTurns) {
   for (int64_t context = least + kReserve; context <= whole + kReserve; ++context) {
     const FittedPrompt fitted = FitPrompt(
         builder_, conversation, {.context = context, .reserve = kReserve, .policy = ContextPolicy::kDropOldestTurns});
-    size_t dropped = 0;  // by trying all
+    size_t dropped = 0;  // found by trying all
     Conversation rest = conversation;
     while (Length(builder_.BuildPrompt(rest)) > context - kReserve) {
       rest.erase(rest.begin() + 1, rest.begin() + 3);
@@ -63,7 +62,7 @@ TEST_P(ContextPolicyTest, DropsTheFewestOldestTurns) {
     EXPECT_EQ(
         FitPrompt(builder_, conversation, {.context = context, .reserve = kReserve, .policy = ContextPolicy::kShift})
             .prompt.ids,
-        fitted.prompt.ids);  // shift is about the reply
+        fitted.prompt.ids);  // shift affects only the reply
     EXPECT_EQ(fitted.dropped_tokens, whole - Length(fitted.prompt));
   }
   EXPECT_THAT(ErrorText([&] {
@@ -91,7 +90,7 @@ TEST_P(ContextPolicyTest, ErrorNamesBothNumbersAndStopAsksForNoReserve) {
   EXPECT_THAT(refusal(ContextPolicy::kStop, whole - 1, 0), HasSubstr("longer than the model's context"));
 }
 
-// What stays is the system message with its markers, to the id.
+// Keeps exactly the ids of the system message with its markers.
 TEST_P(ContextPolicyTest, ShiftKeepsTheSystemMessage) {
   const Prompt with = builder_.BuildPrompt({System("some system text"), User("question")});
   const Prompt without = builder_.BuildPrompt({User("question")});
@@ -128,7 +127,8 @@ TEST(RawContextTest, RawPromptsHaveNothingToDrop) {
     EXPECT_EQ(ErrorText([&] { RequireContext(7, limits, "p"); }), "");
     EXPECT_THAT(ErrorText([&] { RequireContext(8, limits, "p"); }), HasSubstr("p: longer than the model's context"));
   }
-  const ContextLimits shift = {.context = 10, .reserve = 3, .policy = ContextPolicy::kShift};  // makes its own room
+  const ContextLimits shift = {
+      .context = 10, .reserve = 3, .policy = ContextPolicy::kShift};  // the reply shifts the context
   EXPECT_EQ(ErrorText([&] { RequireContext(10, shift, "p"); }), "");
   EXPECT_THAT(ErrorText([&] { RequireContext(11, shift, "p"); }), HasSubstr("found 11 tokens, expected at most 10"));
 }

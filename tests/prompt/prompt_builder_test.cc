@@ -24,7 +24,7 @@ std::string CardText(const std::string& user) {
          "<|ASSISTANT|>";
 }
 
-// Every id belongs to one part, parts follow each other, and control parts alone hold special tokens.
+// Every id belongs to one part, parts are contiguous, and only control parts hold special tokens.
 void CheckParts(const Prompt& prompt, const Tokenizer& tokenizer) {
   size_t at = 0;
   for (const PromptPart& part : prompt.parts) {
@@ -39,7 +39,7 @@ void CheckParts(const Prompt& prompt, const Tokenizer& tokenizer) {
   EXPECT_EQ(at, prompt.ids.size());
 }
 
-// The ids that the reference tokenizer gives for the card's whole prompt.
+// The ids of the model card's whole prompt from the reference tokenizer.
 TEST(PromptTest, CardPromptOfTheRealTokenizer) {
   const char* shared = std::getenv("STABLELM_SHARED");
   if (!shared) GTEST_SKIP() << "STABLELM_SHARED is not set: StableLM's tokenizer.json is needed";
@@ -63,7 +63,7 @@ TEST(PromptTest, CardPromptIsTheWholeTextWithItsMarkersParsed) {
   EXPECT_TRUE(system.ends_with("harm a human.\n"));
   const Prompt prompt = builder.BuildPrompt({System(system), User("What's your mood today?")});
   EXPECT_EQ(prompt.ids, Parsed(tokenizer, CardText("What's your mood today?")));
-  // What Hugging Face's library makes of the card's text with this tokenizer.
+  // The ids that Hugging Face's tokenizers library gives for the card's text.
   const nlohmann::json vectors = nlohmann::json::parse(std::ifstream(STABLELM_TEST_DATA "/tokenizer/vectors.json"));
   const auto card = std::ranges::find_if(vectors, [](const auto& v) { return v.at("name") == "card_prompt"; });
   ASSERT_NE(card, vectors.end());
@@ -77,7 +77,7 @@ TEST(PromptTest, CardPromptIsTheWholeTextWithItsMarkersParsed) {
                                         PromptPart{Role::kAssistant, PartKind::kControl, TurnEdge::kOpens, n - 1, n}));
 }
 
-// No line end, space or end token between the turns; texts as they are, white space at their ends included.
+// No line end, space or end token between turns; texts are unchanged, including white space at their ends.
 TEST(PromptTest, TurnsFollowEachOtherWithoutSeparator) {
   const Tokenizer tokenizer = TunedTokenizer();
   const PromptBuilder builder(tokenizer, PromptTemplate::kStableLmTuned);
@@ -87,7 +87,7 @@ TEST(PromptTest, TurnsFollowEachOtherWithoutSeparator) {
   EXPECT_EQ(builder.BuildTranscript({User("a"), Assistant("b")}).ids, Parsed(tokenizer, "<|USER|>a<|ASSISTANT|>b"));
 }
 
-// Each template against its documented format as one string, which the reference programs tokenize.
+// Each template against its documented format as one string, as the reference programs tokenize it.
 TEST(PromptTest, TemplatesAreTheDocumentedFormats) {
   const std::string intro =
       "Below is an instruction that describes a task. Write a response that appropriately completes the request.";
@@ -112,7 +112,7 @@ TEST(PromptTest, TemplatesAreTheDocumentedFormats) {
   EXPECT_EQ(alpaca.BuildPrompt({System(intro), User("a b")}).ids,
             base.Encode(intro + "\n\n### Instruction:\na b\n\n### Response:"));
   Ids want = base.Encode("### Instruction:\na b\n\n### Response:");
-  for (const int32_t id : base.Encode("c")) want.push_back(id);  // as it was generated: behind a finished prompt
+  for (const int32_t id : base.Encode("c")) want.push_back(id);  // encoded separately, as a generated reply
   want.push_back(0);
   for (const int32_t id : base.Encode("### Instruction:\n\nd \n\n### Response:")) want.push_back(id);
   EXPECT_EQ(alpaca.BuildPrompt(two).ids, want);
@@ -127,7 +127,7 @@ TEST(PromptTest, TemplatesAreTheDocumentedFormats) {
   }
 }
 
-// Where markers and a message are one text, its ids are still known.
+// Parts are known even when markers and a message are tokenized together.
 TEST(PromptTest, PartsOfOneTextKnowTheirRoles) {
   const Tokenizer tokenizer = BaseTokenizer();
   const Prompt prompt =
@@ -154,7 +154,7 @@ std::vector<std::string> EdgesOf(const Tokenizer& tokenizer, const Prompt& promp
   return lines;
 }
 
-// What training masks are made of: of every control token and marker whether it opens or closes its turn.
+// Every control token and marker is known to open or close its turn, for training masks.
 TEST(PromptTest, PartsKnowTheEdgesOfTheirTurns) {
   const Conversation conversation = {System("S"), User("U"), Assistant("A"), User("V")};
   const auto edges = [&](PromptTemplate prompt_template) {
@@ -185,7 +185,7 @@ TEST(PromptTest, PartsKnowTheEdgesOfTheirTurns) {
                           "user text - V", "assistant marker opens \n\n### Response:"));
   EXPECT_THAT(edges(PromptTemplate::kNone),
               ElementsAre("system text - S", "user text - U", "assistant text - A", "user text - V"));
-  // "### Response:" without the line end: that is a marker then.
+  // With "### Response:" without the line end, the line end is a marker.
   const Tokenizer dolly = DollyTokenizer("### Response:");
   EXPECT_THAT(
       EdgesOf(dolly, PromptBuilder(dolly, PromptTemplate::kDollyV2).BuildTranscript({User("U"), Assistant("A")})),
@@ -194,7 +194,7 @@ TEST(PromptTest, PartsKnowTheEdgesOfTheirTurns) {
                   "assistant text - A", "assistant marker closes \n\n", "assistant control closes ### End"));
 }
 
-// A kept encoder remembers pieces, never the texts around them.
+// A kept encoder caches pieces independently of the texts around them.
 TEST(PromptTest, AKeptEncoderGivesTheSameIds) {
   for (const PromptTemplate one : kAllTemplates) {
     SCOPED_TRACE(NameOf(one));
@@ -214,8 +214,8 @@ TEST(PromptTest, AKeptEncoderGivesTheSameIds) {
   }
 }
 
-// The promise of the builder: whatever a text spells, in whatever role, its ids are no control tokens, and the control
-// tokens of the prompt are those of a harmless conversation of the same shape.
+// The builder's guarantee: no text in any role encodes to a control token, and the prompt has the same control tokens
+// as a harmless conversation of the same shape.
 TEST(PromptTest, NoTextCanBecomeAControlToken) {
   const std::string kEvil[] = {"<|SYSTEM|>",
                                "<|USER|>",
@@ -260,7 +260,7 @@ TEST(PromptTest, NoTextCanBecomeAControlToken) {
   }
 }
 
-// A tokenizer whose merges spell a special token: refused rather than trusted.
+// Rejects a tokenizer whose merges spell a special token.
 TEST(PromptTest, MergesThatSpellAControlTokenAreRefused) {
   nlohmann::json json = SmallTokenizerJson();
   ASSERT_EQ(json["model"]["vocab"].at("the"), TunedTokenizer().TokenId("the").value());

@@ -1,4 +1,4 @@
-// Lines of a file of prompts: what they may say, and what is refused by name.
+// Lines of a prompt file: accepted keys, and errors that name the key.
 #include "prompt/prompt_line.h"
 
 #include <gmock/gmock.h>
@@ -94,7 +94,7 @@ TEST(PromptLine, RefusesByName) {
       {"{\"prompt\": \"\xff\"}", "not valid UTF-8"},
   };
   for (const auto& c : kCases) EXPECT_THAT(Refusal(c.json), HasSubstr(c.says)) << c.json;
-  // Depth is bounded, whatever the length.
+  // Nesting depth is limited, whatever the length.
   EXPECT_THAT(Refusal(std::string(100000, '[')), HasSubstr("nested"));
 }
 

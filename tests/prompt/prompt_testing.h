@@ -1,4 +1,4 @@
-// Shared by the tests of prompts: the small tokenizer, also with the role tokens of other models in place of its own.
+// Helpers for tests of prompts: the small tokenizer, also with role tokens of other models.
 #pragma once
 
 #include <algorithm>
@@ -24,7 +24,7 @@ inline Tokenizer TokenizerOf(const nlohmann::json& json) { return Tokenizer::Fro
 // <|SYSTEM|> 723, <|USER|> 724, <|ASSISTANT|> 725.
 inline Tokenizer TunedTokenizer() { return TokenizerOf(SmallTokenizerJson()); }
 
-// The same with other spellings for these three tokens.
+// The same tokenizer with other spellings of these three tokens.
 inline Tokenizer RenamedTokenizer(const std::map<std::string, std::string>& names) {
   nlohmann::json json = SmallTokenizerJson();
   for (nlohmann::json& token : json["added_tokens"]) {
@@ -44,7 +44,7 @@ inline Tokenizer BaseTokenizer() {
   return RenamedTokenizer({{"<|SYSTEM|>", "<|a|>"}, {"<|USER|>", "<|b|>"}, {"<|ASSISTANT|>", "<|c|>"}});
 }
 
-// The tokenizer that a template is made for.
+// A tokenizer that fits the template.
 inline Tokenizer TokenizerFor(PromptTemplate prompt_template) {
   switch (prompt_template) {
     case PromptTemplate::kDollyV2:

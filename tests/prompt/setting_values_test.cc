@@ -1,4 +1,4 @@
-// The table of settings, values that are read and shown by it, and presets.
+// The table of settings, reading and printing of values, and presets.
 #include "prompt/setting_values.h"
 
 #include <gmock/gmock.h>
@@ -28,7 +28,7 @@ TEST(SettingTable, EveryNameIsThereOnce) {
   EXPECT_FALSE(FindSetting("no_such"));
 }
 
-// What is shown of an end of the range is read back as that end.
+// The printed ends of a range are read back exactly.
 TEST(SettingValues, WhatIsShownIsReadBack) {
   for (const SettingSpec& spec : kSettings) {
     for (const double value : {spec.min, spec.max}) {
@@ -44,7 +44,7 @@ TEST(Presets, NamesOfPresets) {
   EXPECT_EQ(PresetOf("cards"), std::nullopt);
 }
 
-// A preset holds nothing that a file could not.
+// Presets contain only valid settings.
 TEST(Presets, ValuesAreInRange) {
   for (const std::string& name : PresetNames()) {
     for (const auto& [setting, value] : ValuesOf(PresetOf(name).value())) {

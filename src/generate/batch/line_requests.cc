@@ -11,10 +11,11 @@
 namespace stablelm {
 namespace {
 
-// The options as if the line's parameters had been given with them, after them.
+// The options, overridden by the parameters of the line.
 GenerationOptions WithLine(GenerationOptions options, const PromptLine& line) {
   SettingValues& values = options.settings.values;
-  // What a side asks for without saying so (a temperature is a wish for draws) is said, so that the line's word counts.
+  // Make implied sampling explicit on both sides (a temperature implies do_sample), so that the line overrides the
+  // options.
   if (options.greedy) {
     values["do_sample"] = 0;
     options.greedy = false;
@@ -53,7 +54,7 @@ LineRequests::LineRequests(LineOptions options, const ModelConfig& config, const
   if (tokenizer) encoder_.emplace(*tokenizer);
 }
 
-// Those of the option are named by the option.
+// Checks only the line's ids: PlanGeneration checks those of the options and names the option.
 void LineRequests::CheckStopIds(const PromptLine& line) const {
   for (const int32_t id : line.stop_ids) {
     if (id >= 0 && id < config_.vocab_size) continue;
@@ -126,7 +127,7 @@ std::map<std::string, std::string> LineRequests::Parameters() const {
   for (const ResolvedSetting& one : plan_.settings.list) {
     out[one.name] = ShownValue(*FindSetting(one.name), one.value);
   }
-  // With sorted keys, as they come back from the record.
+  // With sorted keys, as in a record that was read back.
   const auto add = [&](const char* name, const nlohmann::json& value) {
     out[name] = value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   };

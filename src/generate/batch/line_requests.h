@@ -1,4 +1,4 @@
-// From a line of a file of prompts to a request for the engine: the line's own settings over those of the run.
+// Turns a line of a prompt file into an engine request. The line's settings override those of the run.
 #pragma once
 
 #include <cstdint>
@@ -19,23 +19,23 @@
 
 namespace stablelm {
 
-// What holds for all lines.
+// Options for all lines.
 struct LineOptions {
   GenerationOptions generation;
   ChatOptions chat;  // of lines with "messages"
   ContextPolicy context_policy = ContextPolicy::kError;
-  std::optional<int64_t> reserve;  // positions that stay free for the reply (LimitsFor)
-  bool replace_invalid = false;    // bytes that are not UTF-8 become U+FFFD; else they are an error
+  std::optional<int64_t> reserve;  // tokens of context reserved for the reply (LimitsFor)
+  bool replace_invalid = false;    // replace invalid UTF-8 by U+FFFD; else it is an error
   bool parse_special = false;      // in "prompt"
   int64_t samples = 1;             // of each prompt
-  uint64_t seed = 0;               // of the run: a line without a seed of its own gets SeedOfPrompt(seed, index)
+  uint64_t seed = 0;               // of the run: a line without a seed gets SeedOfPrompt(seed, index)
   int64_t top_logprobs = 0;
   bool prompt_logprobs = false;
 };
 
 struct LineRequest {
   EngineRequest request;  // of the first sample
-  // Of a conversation: what the context policy dropped of it.
+  // What the context policy dropped from a conversation.
   struct Dropped {
     size_t messages = 0;
     int64_t tokens = 0;
@@ -43,20 +43,21 @@ struct LineRequest {
   std::optional<Dropped> dropped;
 };
 
-// One thread. Config, defaults and tokenizer (may be null) outlive it.
+// One thread. Config, defaults and tokenizer (may be null) must outlive it.
 class LineRequests {
  public:
-  // Throws UsageError and Error for what is wrong with all lines.
+  // Throws UsageError and Error for options that are wrong for all lines.
   LineRequests(LineOptions options, const ModelConfig& config, const Tokenizer* tokenizer,
                const ModelDefaults& defaults);
   void SetSeed(uint64_t seed) { options_.seed = seed; }
   const LineOptions& options() const { return options_; }
 
-  // The request of line `index`. Throws Error for a line that cannot be read, or asks for what the model does not have.
+  // The request of line `index`. Throws Error for a line that is malformed or asks for something the model does not
+  // have.
   LineRequest Of(std::string_view line, uint64_t index);
 
-  // The settings in force for a line without its own, and everything else of the options that decides what lines say,
-  // by name, as JSON: for the record of a run (run_record.h).
+  // All parameters that decide the results, by name, as JSON: the settings of a line without its own, and the other
+  // options. For the record of a run (run_record.h).
   std::map<std::string, std::string> Parameters() const;
 
  private:
@@ -68,9 +69,9 @@ class LineRequests {
   const ModelConfig& config_;
   const Tokenizer* tokenizer_;
   const ModelDefaults& defaults_;
-  GenerationPlan plan_;  // of a line without settings of its own
+  GenerationPlan plan_;  // of a line without its own settings
   std::optional<Encoder> encoder_;
-  std::optional<PromptBuilder> builder_;  // once there was a conversation
+  std::optional<PromptBuilder> builder_;  // made for the first conversation
 };
 
 }  // namespace stablelm

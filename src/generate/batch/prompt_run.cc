@@ -10,10 +10,10 @@
 namespace stablelm {
 namespace {
 
-// A prompt on its way.
+// A prompt in progress.
 struct Slot {
   PromptTask task;
-  std::vector<RequestId> requests;    // of the samples that were begun
+  std::vector<RequestId> requests;    // of the submitted samples
   std::vector<EngineResult> results;  // [samples]
   int64_t ended = 0;
   std::optional<std::string> line;  // once it is finished
@@ -23,7 +23,7 @@ class Run {
  public:
   Run(Engine& engine, const PromptRunOptions& settings, const PromptRunHooks& hooks)
       : engine_(engine), settings_(settings), hooks_(hooks) {}
-  // The engine may not call back into slots that are gone.
+  // Cancels everything, so that the engine does not call back into destroyed slots.
   ~Run() {
     for (const auto& slot : slots_) {
       for (const RequestId id : slot->requests) engine_.Cancel(id);
@@ -44,12 +44,12 @@ class Run {
  private:
   bool Cancelled() const { return hooks_.cancel && hooks_.cancel->load(std::memory_order_relaxed); }
 
-  // Gives the engine as much as it may have.
+  // Submits samples until settings_.parallel are with the engine.
   void Fill() {
     while (with_engine_ < settings_.parallel) {
       if (!slots_.empty() && Submit(*slots_.back())) continue;
       const bool far_ahead = static_cast<int64_t>(slots_.size()) >= settings_.most_ahead;
-      // Its own line is all that a prompt has to wait for when no other is there.
+      // A prompt may always start when no other is in progress, so the bounds cannot block the run.
       if (read_all_ || (!slots_.empty() && (far_ahead || waiting_bytes_ > settings_.most_waiting_bytes))) return;
       auto next = hooks_.next();
       if (!next) {
@@ -68,14 +68,14 @@ class Run {
     }
   }
 
-  // Begins the next sample of a prompt; false when all are begun.
+  // Submits the next sample of a prompt; false when all are submitted.
   bool Submit(Slot& slot) {
     const size_t sample = slot.requests.size();
     if (sample >= slot.results.size()) return false;
     const bool last = sample + 1 == slot.results.size();
     EngineRequest request = last ? std::move(slot.task.request) : slot.task.request;
     request.generate.sample = sample;
-    // The log-probabilities of the prompt are wanted once.
+    // One sample is enough for the log-probabilities of the prompt.
     if (sample > 0) request.prompt_logprobs = false;
     EngineCallbacks callbacks;
     if (hooks_.on_token) callbacks.reply.on_token = [this](const ChosenToken&) { hooks_.on_token(); };

@@ -16,7 +16,7 @@ namespace stablelm {
 namespace {
 
 constexpr size_t kPiece = size_t{1} << 18;
-constexpr size_t kHeadBytes = 64;  // of a line: more than RunLineHead and the key behind it
+constexpr size_t kHeadBytes = 64;  // of a line: enough for RunLineHead and the key after it
 
 [[noreturn]] void Fail(const std::filesystem::path& path, const std::string& what, int error) {
   std::string hint;
@@ -61,7 +61,7 @@ void RunLines::Open(int flags) {
   do {
     locked = flock(fd_, LOCK_EX | LOCK_NB);
   } while (locked != 0 && errno == EINTR);
-  if (locked == 0 || errno != EWOULDBLOCK) return;  // some network file systems know no locks
+  if (locked == 0 || errno != EWOULDBLOCK) return;  // some network file systems do not support locks
   close(fd_);
   fd_ = -1;
   throw Error({.where = path_.string(),
@@ -81,7 +81,7 @@ void RunLines::TakeLine(std::string_view head, bool closed) {
   Count(head);
 }
 
-// One more whole line, which is the one that belongs there.
+// Counts one more complete line.
 void RunLines::Count(std::string_view line) {
   if (line.substr(RunLineHead(finished_).size()).starts_with("\"error\":")) ++failed_;
   ++finished_;
@@ -89,8 +89,8 @@ void RunLines::Count(std::string_view line) {
 
 void RunLines::Scan() {
   std::vector<char> piece(kPiece);
-  std::string head;  // the beginning of the line at hand
-  char last = 0;     // of its bytes so far
+  std::string head;  // the beginning of the current line
+  char last = 0;     // last byte of it so far
   while (true) {
     const ssize_t n = read(fd_, piece.data(), piece.size());
     if (n < 0 && errno == EINTR) continue;

@@ -1,7 +1,7 @@
-// The output of a run over a file of prompts: a line of JSON for each, in the order of the prompts, and so the mark of
-// how far the run has come. What is in the file when a run is killed stays; only a line that was torn is cut off.
+// The output file of a run over a prompt file: one line of JSON per prompt, in the order of the prompts. Its length is
+// the progress of the run: a killed run resumes after the last complete line, and only a torn line is cut off.
 //
-// Every line begins with {"index":N, where N counts from 0; a prompt that failed has "error" as its next key.
+// Every line begins with {"index":N, counted from 0; a failed prompt has "error" as its next key.
 #pragma once
 
 #include <cstdint>
@@ -14,26 +14,26 @@ namespace stablelm {
 // The beginning of line `index`: {"index":12,
 std::string RunLineHead(uint64_t index);
 
-// One thread. One process at a time: the file is locked as long as the object lives.
+// One thread. One process at a time: the object holds a lock on the file.
 class RunLines {
  public:
-  // Looks at the file, when there is one: counts its whole lines. Nothing is changed. Throws Error: it is no regular
-  // file, another process writes it, a line is not the one that belongs there (named with its number).
+  // Counts the complete lines of the file if it exists. Changes nothing. Throws Error when it is not a regular file,
+  // when another process is writing it, and for an unexpected line (named with its number).
   explicit RunLines(const std::filesystem::path& path);
   RunLines(const RunLines&) = delete;
   RunLines& operator=(const RunLines&) = delete;
   ~RunLines();
 
-  bool empty() const { return bytes_ == 0; }       // no file, or nothing in it
-  uint64_t finished() const { return finished_; }  // whole lines, those appended among them
-  uint64_t failed() const { return failed_; }      // of those: errors
+  bool empty() const { return bytes_ == 0; }       // no file, or an empty one
+  uint64_t finished() const { return finished_; }  // complete lines, including appended ones
+  uint64_t failed() const { return failed_; }      // how many of them are errors
 
-  // Makes the file ready for Append: creates it, cuts a torn last line off, or with `anew` all of it.
+  // Prepares the file for Append: creates it, cuts off a torn last line, or with `anew` empties it.
   void Begin(bool anew = false);
-  // Writes the next line, which begins with RunLineHead(finished()), with its line end. It is the system's then: a
-  // killed program loses nothing of it.
+  // Writes the next line, which must begin with RunLineHead(finished()), and a line end. The operating system then has
+  // the line, so killing the program does not lose it.
   void Append(std::string_view line);
-  // Waits until the lines are on the disk.
+  // Waits until the lines are on disk (fdatasync).
   void Sync();
 
  private:
@@ -44,7 +44,7 @@ class RunLines {
   std::filesystem::path path_;
   int fd_ = -1;
   uint64_t bytes_ = 0;  // of the file
-  uint64_t whole_ = 0;  // bytes of the whole lines
+  uint64_t whole_ = 0;  // bytes of the complete lines
   uint64_t finished_ = 0, failed_ = 0;
 };
 

@@ -19,7 +19,7 @@ using Json = nlohmann::json;
 using Texts = std::map<std::string, std::string>;
 
 constexpr size_t kMaxBytes = size_t{16} << 20;
-constexpr size_t kMostShown = 6;  // differences that an error names
+constexpr size_t kMostShown = 6;  // differences listed in an error
 
 Json ParametersAsJson(const Texts& parameters) {
   Json object = Json::object();
@@ -57,7 +57,7 @@ class Reader {
   std::string where_;
 };
 
-// What differs between two runs, as "found" and "expected" of an error.
+// Collects the differences between two runs, as "found" and "expected" of an error.
 class Differences {
  public:
   void Compare(const std::string& name, const std::string& begun, const std::string& now) {

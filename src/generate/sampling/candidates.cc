@@ -14,13 +14,14 @@ namespace stablelm {
 namespace {
 
 constexpr float kLowest = std::numeric_limits<float>::lowest();
-// Top-p looks at the tokens within this of the best score first (e^-8 of its probability): most often it needs no more.
+// Top-p first gathers only tokens whose score is within this of the best one (e^-8 of its probability); they usually
+// suffice.
 constexpr float kNear = 8;
-// Gathering more than this share of a row costs more than crossing out the others.
+// Gather tokens only when they are at most 1/kFewOf of the row; for more, masking the others in place is cheaper.
 constexpr size_t kFewOf = 8;
 constexpr size_t kDrawBlock = 256;
 
-// The smallest float that is not below `value`.
+// The smallest float >= value.
 float FloatNotBelow(double value) {
   const float rounded = static_cast<float>(value);
   return static_cast<double>(rounded) < value ? std::nextafter(rounded, std::numeric_limits<float>::infinity())
@@ -59,12 +60,12 @@ void Candidates::Collect(float least) {
   count_ = CollectAtLeast(row_.data(), row_.size(), least, ids_.data(), scores_.data());
   whole_row_ = false;
   if (!weighed_) return;
-  // An id is never below its place in the arrays: no weight is overwritten that is still to be read.
+  // ids_[i] >= i, so no weight is overwritten before it is read.
   for (size_t i = 0; i < count_; ++i) weights_[i] = weights_[static_cast<size_t>(ids_[i])];
   total_ = SumOfWeights(weights_.data(), count_);
 }
 
-// Every filter keeps the best token: max_, and with it the weights of the others, stay.
+// Every filter keeps the best token, so max_ and with it the weights stay valid.
 template <typename F>
 void Candidates::Keep(const F& keep) {
   size_t kept = 0;
@@ -90,7 +91,7 @@ void Candidates::ApplyTemperature(double temperature) {
   weighed_ = false;
   if (whole_row_) return stablelm::ApplyTemperature(row_, temperature);
   stablelm::ApplyTemperature({scores_.data(), count_}, temperature);
-  Keep([&](size_t i) { return scores_[i] != kRemoved; });  // tiny temperatures remove
+  Keep([&](size_t i) { return scores_[i] != kRemoved; });  // tiny temperatures turn scores into -inf
 }
 
 void Candidates::KeepTopK(int64_t k) {
@@ -102,7 +103,7 @@ void Candidates::KeepTopK(int64_t k) {
     return;
   }
   const float least = finder_.Find(scores(), nullptr, size(), static_cast<double>(k)).score;
-  if (whole_row_) {  // the sum has a meaning only for weights that are known
+  if (whole_row_) {  // the sum is meaningful only when the weights are computed
     total_ = RemoveBelow(row_.data(), row_.size(), least, row_.data(), weights_.data());
   } else {
     Keep([&](size_t i) { return scores_[i] >= least; });
@@ -111,7 +112,7 @@ void Candidates::KeepTopK(int64_t k) {
 
 void Candidates::KeepMinP(double min_p) {
   if (whole_row_ && !weighed_) {
-    // One unit below the score that has exactly min_p: no rounding reaches that far.
+    // One below the score of exactly min_p: more than any rounding error.
     const double lowest = static_cast<double>(MaxOf(row_.data(), row_.size())) + std::log(min_p) - 1;
     const float least = static_cast<float>(std::max(lowest, static_cast<double>(kLowest)));
     if (FewAtLeast(least)) Collect(least);
@@ -123,11 +124,12 @@ void Candidates::KeepMinP(double min_p) {
 void Candidates::KeepTopP(double p) {
   if (p >= 1) return;
   Weigh();
-  const double mass = p * total_;  // tokens are kept as long as those before them have less
+  const double mass = p * total_;  // keep tokens while those before them have less
   if (whole_row_) {
     const float near = std::max(max_ - kNear, kLowest);
     if (FewAtLeast(near)) {
-      // The gathered weights overwrite those of the row. When they do not suffice these are computed again.
+      // The gathered weights overwrite those of the row, which are computed again when the gathered ones do not
+      // suffice.
       Collect(near);
       if (total_ < mass) {
         whole_row_ = true;
@@ -140,7 +142,7 @@ void Candidates::KeepTopP(double p) {
   if (!whole_row_) {
     return Keep([&](size_t i) { return scores_[i] > cut.score || (scores_[i] == cut.score && i <= cut.place); });
   }
-  // Up to the last token its equals stay, after it those that are better.
+  // Up to the last kept index keep scores >= the cut; after it only larger ones.
   const size_t begin = cut.place + 1, rest = row_.size() - begin;
   total_ = RemoveBelow(row_.data(), begin, cut.score, row_.data(), weights_.data());
   total_ += RemoveBelow(row_.data() + begin, rest, std::nextafter(cut.score, std::numeric_limits<float>::infinity()),
@@ -151,7 +153,7 @@ void Candidates::KeepSurprise(double mu) {
   Weigh();
   const size_t best = FirstEqual(scores(), size(), max_);
   if (const double least = LeastWeight(total_, mu); least <= 1) return KeepWeights(least);
-  if (whole_row_) {  // the best alone
+  if (whole_row_) {  // keep only the best token
     std::fill(row_.begin(), row_.end(), kRemoved);
     std::fill(weights_.begin(), weights_.begin() + static_cast<std::ptrdiff_t>(row_.size()), 0.0f);
     row_[best] = max_;
@@ -181,7 +183,7 @@ DrawnToken Candidates::Draw(double uniform) {
     drawn = i;
     if (sum > target) break;
   }
-  // Where rounding made the target the whole sum: the last token with a weight.
+  // When rounding makes the target equal to the total, take the last token with a nonzero weight.
   while (drawn == n || weights_[drawn] == 0) --drawn;
   return {whole_row_ ? static_cast<int32_t>(drawn) : ids_[drawn], static_cast<double>(weights_[drawn]) / total_};
 }

@@ -1,10 +1,10 @@
-// The tokens that are left to draw from, and the draw. Temperature, top-k, top-p, min-p and mirostat keep exactly the
-// tokens that the plain filters (logits_filters.h) keep, and the same one is drawn, in a fraction of the time. Where
-// few tokens are left they are gathered; where many are, as in a flat distribution, the others are crossed out in the
-// row. Weights are computed once and stay with their tokens.
+// The candidate tokens for sampling, with fast filters. Temperature, top-k, top-p, min-p and mirostat keep exactly the
+// tokens that the plain filters (logits_filters.h) keep, and the same token is sampled, in a fraction of the time. Few
+// remaining candidates are gathered into arrays; with many, as in a flat distribution, the removed tokens are masked in
+// the row. Weights are computed once and move with their tokens.
 //
-// That both agree to the bit rests on the weights of ops/scores/score_row.h: their sums do not depend on the order of
-// adding or on which tokens of weight 0 are present.
+// Both agree bit for bit because the sums of the weights of ops/scores/score_row.h depend neither on the order of
+// addition nor on which tokens of weight 0 are present.
 #pragma once
 
 #include <cstdint>
@@ -17,15 +17,15 @@ namespace stablelm {
 
 struct DrawnToken {
   int32_t id = 0;
-  double probability = 0;  // among the tokens that were left
+  double probability = 0;  // among the remaining candidates
 };
 
 class Candidates {
  public:
   explicit Candidates(int64_t vocab_size);
 
-  // Starts with the entries of the row that are above -inf: at least one. The row is changed by the filters and stays
-  // with the caller, who keeps it until the draw.
+  // Starts with the entries of the row that are above -inf: at least one. The filters change the row. The caller owns
+  // it and must keep it until Draw.
   void Take(std::span<float> row);
 
   void ApplyTemperature(double temperature);
@@ -34,32 +34,33 @@ class Candidates {
   void KeepMinP(double min_p);
   void KeepSurprise(double mu);
 
-  // The first token, in order of ids, with which the sum of the weights exceeds `uniform` (in [0, 1)) of all of it.
+  // Samples: returns the first token, in id order, at which the cumulative weight exceeds `uniform` (in [0, 1)) times
+  // the total.
   DrawnToken Draw(double uniform);
 
-  // What is left, in order.
+  // Ids of the remaining candidates, ascending.
   std::vector<int32_t> Ids() const;
 
  private:
   float* scores() { return whole_row_ ? row_.data() : scores_.data(); }
   size_t size() const { return whole_row_ ? row_.size() : count_; }
-  // Whether so few of the row's entries are >= least that it pays to gather them.
+  // Whether few enough entries of the row are >= least to gather them.
   bool FewAtLeast(float least) const;
-  // Into the arrays go the row's entries >= least, with their weights if they are known.
+  // Gathers the row's entries >= least into the arrays, with their weights if computed.
   void Collect(float least);
-  // The weights of what is left, unless they are known.
+  // Computes the weights of the candidates unless they are up to date.
   void Weigh();
-  // Keeps the tokens whose weight is at least `least`.
+  // Keeps candidates whose weight is at least `least`.
   void KeepWeights(double least);
   template <typename F>
   void Keep(const F& keep);
 
   std::span<float> row_;
-  bool whole_row_ = true;  // else what is left is in the arrays
+  bool whole_row_ = true;  // candidates are in row_; else gathered in the arrays
   size_t count_ = 0;
   std::vector<int32_t> ids_;
   std::vector<float> scores_, weights_;
-  bool weighed_ = false;  // weights_, max_ and total_ are those of what is left
+  bool weighed_ = false;  // weights_, max_ and total_ are up to date
   float max_ = 0;
   double total_ = 0;
   RankedCutFinder finder_;

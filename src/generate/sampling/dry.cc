@@ -15,7 +15,7 @@ void ZFunction(std::span<const int32_t> x, std::vector<int32_t>& z) {
   const size_t n = x.size();
   z.resize(n);
   std::fill(z.begin(), z.end(), 0);
-  size_t left = 0, right = 0;  // the match that reaches furthest
+  size_t left = 0, right = 0;  // the match that ends last
   for (size_t i = 1; i < n; ++i) {
     size_t k = i < right ? std::min(right - i, static_cast<size_t>(z[i - left])) : 0;
     while (i + k < n && x[k] == x[i + k]) ++k;
@@ -43,12 +43,12 @@ size_t IdsAfterBreaker(std::span<const int32_t> ids, size_t most, const Tokenize
   size_t longest = 0;
   for (const std::string& b : breakers) longest = std::max(longest, b.size());
   if (longest == 0) return most;
-  // Text before the last `most` ids, for breakers that begin there.
+  // Include text before the last `most` ids, for breakers that begin there.
   size_t first = ids.size() - std::min(most, ids.size()), before = 0;
   while (first > 0 && before + 1 < longest) before += TextOf(tokenizer, ids[--first]).size();
   text.clear();
   for (const int32_t id : ids.subspan(first)) text += TextOf(tokenizer, id);
-  size_t end = 0;  // behind the last byte of the breaker that ends last
+  size_t end = 0;  // offset after the breaker that ends last
   for (const std::string& b : breakers) {
     const size_t at = text.rfind(b);
     if (at != std::string::npos) end = std::max(end, at + b.size());
@@ -66,7 +66,7 @@ size_t IdsAfterBreaker(std::span<const int32_t> ids, size_t most, const Tokenize
 void Dry::Apply(std::span<float> scores, std::span<const int32_t> window, const DryOptions& options,
                 const Tokenizer* tokenizer, std::span<const std::string> breakers) {
   if (window.size() < 2) return;
-  reversed_.resize(window.size());  // grows in strides; assign would not
+  reversed_.resize(window.size());  // grows geometrically; assign would not
   std::reverse_copy(window.begin(), window.end(), reversed_.begin());
   ZFunction(reversed_, match_);
   const int64_t longest = *std::max_element(match_.begin() + 1, match_.end());
@@ -76,7 +76,7 @@ void Dry::Apply(std::span<float> scores, std::span<const int32_t> window, const 
     limit = static_cast<int64_t>(IdsAfterBreaker(window, static_cast<size_t>(longest), *tokenizer, breakers, text_));
     if (limit < options.allowed_length) return;
   }
-  // reversed_[i - 1] followed the place whose preceding ids match over match_[i].
+  // reversed_[i - 1] is the id that followed an earlier match of match_[i] ids.
   for (size_t i = 1; i < reversed_.size(); ++i) {
     const int64_t n = std::min<int64_t>(match_[i], limit);
     const int32_t id = reversed_[i - 1];
@@ -84,7 +84,7 @@ void Dry::Apply(std::span<float> scores, std::span<const int32_t> window, const 
     int32_t& known = longest_[static_cast<size_t>(id)];
     known = std::max(known, static_cast<int32_t>(n));
   }
-  // The exponent at which base ^ exponent is the largest float.
+  // Largest exponent for which base ^ exponent is a finite float.
   const double most = options.base > 1 ? std::log(std::numeric_limits<float>::max()) / std::log(options.base)
                                        : std::numeric_limits<double>::max();
   for (size_t i = 1; i < reversed_.size(); ++i) {

@@ -1,9 +1,9 @@
-// DRY ("don't repeat yourself", p-e-w, text-generation-webui #5677): penalises the tokens that would go on with a
-// repetition, the more the longer it is already. Follows llama.cpp's llama_sampler_dry.
+// DRY ("don't repeat yourself", p-e-w, text-generation-webui #5677): penalises tokens that would extend a repetition;
+// longer repetitions are penalised more. Follows llama.cpp's llama_sampler_dry.
 //
-// For each earlier place whose preceding ids equal the end of the context over n ids, the id that followed there gets n
-// (the largest of its places). n >= allowed_length: s -= multiplier * base ^ (n - allowed_length). A repetition does
-// not reach back over a breaker (a string such as a line break), and a token that holds a breaker is never penalised.
+// When the last n ids of the context also occur earlier, the id that followed them there gets n (the largest over its
+// occurrences). If n >= allowed_length: s -= multiplier * base ^ (n - allowed_length). A repetition never extends back
+// over a breaker (a string such as a line break), and a token that contains a breaker is never penalised.
 #pragma once
 
 #include <cstddef>
@@ -26,8 +26,8 @@ class Dry {
  public:
   explicit Dry(int64_t vocab_size) : longest_(static_cast<size_t>(vocab_size)) {}
 
-  // `window`: the ids that are searched. `tokenizer` may be null: there are no breakers then. The time is linear in the
-  // window, plus the text of the longest repetition.
+  // `window`: the ids to search. `tokenizer` may be null: no breakers. Time is linear in the window plus the text of
+  // the longest repetition.
   void Apply(std::span<float> scores, std::span<const int32_t> window, const DryOptions& options,
              const Tokenizer* tokenizer, std::span<const std::string> breakers);
 
@@ -37,8 +37,8 @@ class Dry {
   std::string text_;
 };
 
-// How many of the last `most` ids come after the token with which the last breaker in their text ends; `most` when
-// there is none. Breakers that begin before them count as far as ids are there.
+// How many of the last `most` ids come after the token in which the last breaker of their text ends; `most` when there
+// is no breaker. Breakers that begin before these ids count too.
 size_t IdsAfterBreaker(std::span<const int32_t> ids, size_t most, const Tokenizer& tokenizer,
                        std::span<const std::string> breakers, std::string& text);
 

@@ -13,10 +13,10 @@
 namespace stablelm {
 namespace {
 
-// The tokens that are left, in order of ids, in scratch.ids, values and weights.
+// The remaining tokens, in id order, are in scratch.ids, values and weights.
 struct Left {
   size_t n = 0;
-  double total = 0;  // of the weights
+  double total = 0;  // sum of the weights
   float max = kRemoved;
 };
 
@@ -36,7 +36,7 @@ Left TokensLeft(std::span<const float> scores, FilterScratch& scratch) {
   return left;
 }
 
-// -sum p ln p, with ln p taken from the scores: the weights' grid would cut off its tail.
+// -sum p ln p. ln p comes from the scores, because the grid of the weights would cut off its tail.
 double Entropy(const Left& left, const FilterScratch& scratch) {
   const double log_total = std::log(left.total);
   double entropy = 0;
@@ -47,7 +47,7 @@ double Entropy(const Left& left, const FilterScratch& scratch) {
   return entropy;
 }
 
-// Removes the tokens left for which drop(i) holds, i being the place in the scratch.
+// Removes the remaining tokens for which drop(i) holds; i is the index in the scratch.
 template <typename F>
 void RemoveLeft(std::span<float> scores, const Left& left, const FilterScratch& scratch, const F& drop) {
   for (size_t i = 0; i < left.n; ++i) {
@@ -63,8 +63,8 @@ const std::vector<size_t>& SortedPlaces(size_t n, FilterScratch& scratch, const 
   return scratch.order;
 }
 
-// Sorts the next of order's places, of which the first `sorted` are in order already: few at first, since few are most
-// often looked at, then more. Returns how many are in order now.
+// Incremental sort: extends the sorted prefix of `order`, whose first `sorted` entries are in order. Starts with few
+// entries, since few are usually needed. Returns the new length of the sorted prefix.
 template <typename F>
 size_t SortMore(std::vector<size_t>& order, size_t sorted, const F& before) {
   const size_t end = std::min(order.size(), sorted + std::max<size_t>(256, 3 * sorted));
@@ -86,7 +86,7 @@ void ApplyTemperature(std::span<float> scores, double temperature) {
   STABLELM_CHECK(!scores.empty() && temperature > 0);
   const float max = MaxOf(scores.data(), scores.size());
   if (max == kRemoved) return;
-  // When the maximum stays finite, whatever falls to -inf had no probability.
+  // When the maximum stays finite, any score that underflows to -inf had probability 0.
   const float divisor = static_cast<float>(temperature);
   if (divisor >= std::numeric_limits<float>::min() && std::isfinite(max / divisor)) {
     DivideInPlace(scores.data(), scores.size(), divisor);
@@ -143,7 +143,7 @@ void KeepTopP(std::span<float> scores, double p, FilterScratch& scratch) {
   const Left left = TokensLeft(scores, scratch);
   const float* values = scratch.values.data();
   const std::vector<size_t>& order = SortedPlaces(left.n, scratch, [&](size_t a, size_t b) {
-    return values[a] != values[b] ? values[a] > values[b] : a < b;  // the most likely first
+    return values[a] != values[b] ? values[a] > values[b] : a < b;  // most likely first
   });
   double before = 0;
   for (size_t rank = 0; rank < order.size(); ++rank) {
@@ -155,7 +155,7 @@ void KeepTopP(std::span<float> scores, double p, FilterScratch& scratch) {
 
 void KeepMinP(std::span<float> scores, double min_p, FilterScratch& scratch) {
   const Left left = TokensLeft(scores, scratch);
-  // The most likely token has the weight 1.
+  // The most likely token has weight 1.
   RemoveLeft(scores, left, scratch, [&](size_t i) { return static_cast<double>(scratch.weights[i]) < min_p; });
 }
 

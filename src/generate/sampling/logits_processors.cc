@@ -10,7 +10,7 @@ namespace {
 
 bool InRow(std::span<const float> scores, int32_t id) { return id >= 0 && static_cast<size_t>(id) < scores.size(); }
 
-// Changes the score of `id` unless it is removed or outside of the row.
+// Applies f to the score of `id` unless the token is removed or outside the row.
 template <typename F>
 void Change(std::span<float> scores, int32_t id, const F& f) {
   if (!InRow(scores, id)) return;
@@ -69,7 +69,7 @@ void PenalizeFrequency(std::span<float> scores, std::span<const int32_t> window,
 void BanRepeatedNgrams(std::span<float> scores, std::span<const int32_t> ids, int64_t n, Removal& removal) {
   STABLELM_CHECK(n >= 1);
   if (static_cast<uint64_t>(n) > ids.size()) return;
-  const size_t known = static_cast<size_t>(n) - 1;  // ids of an n-gram before its last
+  const size_t known = static_cast<size_t>(n) - 1;  // ids of an n-gram without its last
   const std::span<const int32_t> tail = ids.last(known);
   for (size_t begin = 0; begin + known < ids.size(); ++begin) {
     if (std::equal(tail.begin(), tail.end(), ids.begin() + static_cast<ptrdiff_t>(begin))) {
@@ -94,8 +94,7 @@ void DecayLength(std::span<float> scores, std::span<const int32_t> stop_ids, int
   if (generated <= start) return;
   const double growth = std::pow(factor, static_cast<double>(generated - start)) - 1;
   for (const int32_t id : stop_ids) {
-    Change(scores, id,
-           [&](double s) { return s == 0 ? s : s + std::abs(s) * growth; });  // 0 * infinity is not a number
+    Change(scores, id, [&](double s) { return s == 0 ? s : s + std::abs(s) * growth; });  // 0 * infinity is NaN
   }
 }
 

@@ -1,9 +1,9 @@
-// What changes the scores of one row before a token is chosen, greedily, by a draw or in a beam: bans and penalties.
+// Processors: bans and penalties that change the scores of one row before a token is chosen, in greedy decoding,
+// sampling and beam search.
 //
-// Follows transformers' LogitsProcessors of the same names. `ids` is the prompt and what was generated so far. A
-// removed token's score is -inf and stays so; finite scores stay finite (they stop at the largest float). Ids outside
-// of the row are ignored. Nothing is remembered between calls, so going back to fewer generated tokens needs no
-// undoing.
+// Follows transformers' LogitsProcessors of the same names. `ids` is the prompt and the tokens generated so far. A
+// removed token has the score -inf and stays removed; finite scores stay finite (clamped to the largest float). Ids
+// outside the row are ignored. Calls keep no state, so truncating the generated tokens needs no undo.
 #pragma once
 
 #include <cstdint>
@@ -17,19 +17,19 @@ namespace stablelm {
 
 inline constexpr float kRemoved = -std::numeric_limits<float>::infinity();
 
-// The best token that a step removed: what stays when the step removed all that were left.
+// The best token that a step removed. It is kept when the step would have removed every remaining token.
 struct Removal {
   int32_t id = -1;
   float score = kRemoved;
 };
-// The score of `id` becomes -inf.
+// Sets the score of `id` to -inf.
 void Remove(std::span<float> scores, int32_t id, Removal& removal);
 void RemoveAll(std::span<float> scores, std::span<const int32_t> ids, Removal& removal);
 
 // s += bias; -infinity removes.
 void AddLogitBias(std::span<float> scores, std::span<const LogitBias> biases, Removal& removal);
 
-// How often each id occurs in a window; emptied again by the same window, so that only the window is touched.
+// Counts how often each id occurs in a window. Clears the counts with the same window, so only those ids are touched.
 class TokenCounts {
  public:
   explicit TokenCounts(int64_t vocab_size) : counts_(static_cast<size_t>(vocab_size)) {}
@@ -52,30 +52,29 @@ class TokenCounts {
   std::vector<int32_t> counts_;  // zero between calls
 };
 
-// The last n of ids; n < 0: all of them.
+// The last n of ids; n < 0: all.
 std::span<const int32_t> LastIds(std::span<const int32_t> ids, int64_t n);
 
-// For every distinct id of the window, once: s < 0: s * penalty, else s / penalty.
+// Once for every distinct id of the window: s * penalty if s < 0, else s / penalty.
 void PenalizeRepetition(std::span<float> scores, std::span<const int32_t> window, double penalty, TokenCounts& counts);
-// s -= penalty for ids of the window.
+// s -= penalty for every distinct id of the window.
 void PenalizePresence(std::span<float> scores, std::span<const int32_t> window, double penalty, TokenCounts& counts);
 // s -= penalty * (how often the id occurs in the window).
 void PenalizeFrequency(std::span<float> scores, std::span<const int32_t> window, double penalty, TokenCounts& counts);
 
-// Removes what would complete an n-gram that is in ids already, n >= 1.
+// Removes tokens that would complete an n-gram already in ids, n >= 1.
 void BanRepeatedNgrams(std::span<float> scores, std::span<const int32_t> ids, int64_t n, Removal& removal);
 
-// Removes the last id of each word whose other ids end `ids`. A word that is a stop id alone is left out, as
-// transformers does. (transformers also ignores a word as long as it has more ids than the context; a ban that is
-// skipped would be no ban.)
+// Removes the last id of each word if `ids` ends with the word's other ids. Ignores a word that is a single stop id, as
+// transformers does. (transformers also ignores a word with more ids than the context; we do not skip a ban.)
 void BanWords(std::span<float> scores, std::span<const int32_t> ids, std::span<const std::vector<int32_t>> words,
               std::span<const int32_t> stop_ids, Removal& removal);
 
-// The scores of the stop ids grow: s += |s| (factor ^ (generated - start) - 1) once generated > start.
+// Raises the scores of the stop ids: s += |s| (factor ^ (generated - start) - 1) once generated > start.
 void DecayLength(std::span<float> scores, std::span<const int32_t> stop_ids, int64_t generated, int64_t start,
                  double factor);
 
-// A score computed in fp64, kept finite.
+// Converts a score from fp64 and keeps it finite.
 float AsScore(double value);
 
 }  // namespace stablelm

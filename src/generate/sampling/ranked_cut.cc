@@ -10,14 +10,13 @@ namespace stablelm {
 namespace {
 
 constexpr size_t kBins = 1024;
-constexpr size_t kFew = 128;  // so many are sorted
-// Bins of bins: 1024^3 of them leave few together unless they tie or somebody made the row for it; then a sort is
-// right.
+constexpr size_t kFew = 128;  // up to this many entries are sorted directly
+// Levels of binning. 1024^3 bins separate all entries except ties and adversarial rows, which are sorted.
 constexpr int kMostLevels = 3;
 
-// Bins for (max - score) that reach from the largest score to the smallest; 0 where there is no such scale.
+// Scale from (max - score) to bins that covers the largest to the smallest score; 0 when there is no such scale.
 float BinsPerUnit(float max, float lowest) {
-  if (max == lowest) return 1;  // what is removed leaves for the last bin
+  if (max == lowest) return 1;  // removed tokens go to the last bin
   const float per_unit = static_cast<float>(kBins - 1) / (max - lowest);
   return max > lowest && std::isfinite(per_unit) ? per_unit : 0;
 }
@@ -29,8 +28,8 @@ RankedCutFinder::RankedCutFinder(size_t most)
 
 RankedCut RankedCutFinder::Find(const float* scores, const float* weights, size_t n, double mass) {
   STABLELM_CHECK(n >= 1 && n <= bins_.size());
-  const float* left = scores;  // those among which the answer is
-  double before = 0;           // the sum of what is before all of them
+  const float* left = scores;  // the entries that contain the answer
+  double before = 0;           // sum of the weights before all of them
   const auto place_of = [&](size_t i) { return left == scores ? static_cast<int32_t>(i) : places_[i]; };
   const auto weight_of = [&](size_t i) {
     return weights ? static_cast<double>(weights[static_cast<size_t>(place_of(i))]) : 1.0;
@@ -45,7 +44,7 @@ RankedCut RankedCutFinder::Find(const float* scores, const float* weights, size_
     while (bin + 1 < kBins && before + sums_[bin] < mass) before += sums_[bin++];
     n = PlacesOf(bins_.data(), n, static_cast<int32_t>(bin), found_.data());
     STABLELM_CHECK(n >= 1);
-    for (size_t i = 0; i < n; ++i) {  // found_[i] >= i: nothing is overwritten that is still to be read
+    for (size_t i = 0; i < n; ++i) {  // found_[i] >= i, so nothing is overwritten before it is read
       const size_t from = static_cast<size_t>(found_[i]);
       places_[i] = place_of(from);
       scores_[i] = left[from];

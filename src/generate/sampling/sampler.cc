@@ -104,7 +104,7 @@ void Sampler::RunProcessor(SamplerStep step, const Place& at, Removal& removal) 
       if (at.generated < o.min_new_tokens) RemoveAll(scores, setup_.stop_ids, removal);
       break;
     case S::kConstraint: {
-      // It may remove nearly all: the best of those before it is looked up first.
+      // A constraint does not report removals, so remember the best token before it.
       const float best = MaxOf(scores.data(), scores.size());
       removal = {static_cast<int32_t>(FirstEqual(scores.data(), scores.size(), best)), best};
       setup_.constraint->Apply(scores);
@@ -176,7 +176,7 @@ void Sampler::RunFilter(SamplerStep step, const Place& at) {
       CutEta(scores, o.eta_cutoff, scratch);
       break;
     case S::kXtc: {
-      // Words 2 and 3 of the counter whose words 0 and 1 make the draw (Philox::Uniform).
+      // Words 2 and 3 of the Philox block whose words 0 and 1 are used for sampling (Philox::Uniform).
       const auto words = random_.Block(setup_.sample, static_cast<uint64_t>(at.generated));
       const double u = static_cast<double>(((uint64_t{words[2]} << 32) | words[3]) >> 11) * 0x1p-53;
       if (u < o.xtc_probability) ExcludeTopChoices(scores, o.xtc_threshold, scratch);

@@ -34,7 +34,7 @@ constexpr S kHf[] = {S::kPadding,
                      S::kEtaCutoff,
                      S::kXtc,
                      S::kMirostat};
-// What a list cannot move: these remove tokens that are known beforehand (and add the bias), so they come first.
+// Steps that a list cannot move: they remove tokens known in advance (or add the bias), so they come first.
 constexpr S kMasks[] = {S::kPadding,      S::kLogitBias,  S::kNoRepeatNgram, S::kBadWords,     S::kMinLength,
                         S::kMinNewTokens, S::kConstraint, S::kSuppress,      S::kBeginSuppress};
 constexpr S kLlama[] = {S::kRepetitionPenalty,
@@ -56,7 +56,7 @@ constexpr S kLlama[] = {S::kRepetitionPenalty,
 bool IsMask(S step) { return std::find(std::begin(kMasks), std::end(kMasks), step) != std::end(kMasks); }
 
 bool Active(S step, const SamplingOptions& o) {
-  // Mirostat decides alone what is left after the temperature.
+  // Mirostat replaces the filters after the temperature.
   if (step > S::kTemperature && step < S::kMirostat && o.mirostat == 2) return false;
   switch (step) {
     case S::kPadding:

@@ -1,4 +1,4 @@
-// The steps from logits to a token, and the order in which they come.
+// The steps from logits to a token, and their order.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +10,10 @@
 
 namespace stablelm {
 
-// In transformers' order, with what it does not have put where it fits.
+// In transformers' order; steps that transformers lacks are inserted where they fit.
 enum class SamplerStep : uint8_t {
-  // Processors: for greedy choice and beams too.
-  kPadding,  // ids that are never produced
+  // Processors: also for greedy decoding and beam search.
+  kPadding,  // ids that are never chosen
   kLogitBias,
   kRepetitionPenalty,
   kDry,
@@ -27,7 +27,7 @@ enum class SamplerStep : uint8_t {
   kLengthDecay,
   kSuppress,
   kBeginSuppress,
-  // Filters: only when a token is drawn.
+  // Filters: only for sampling.
   kTemperature,  // plain or dynamic
   kTopNSigma,
   kTopK,
@@ -42,14 +42,14 @@ enum class SamplerStep : uint8_t {
 std::string_view NameOf(SamplerStep step);  // "padding", "repetition_penalty", "top_k", ...
 inline bool IsFilter(SamplerStep step) { return step >= SamplerStep::kTemperature; }
 
-// The steps that the options switch on, in the order that options.sampler_order asks for; kPadding and kConstraint are
-// always among them. Orders:
+// The steps that the options enable, in the order of options.sampler_order; always includes kPadding and kConstraint.
+// Orders:
 //   "hf"     as above;
 //   "llama"  llama.cpp's: repetition, presence, frequency, DRY, top-n-sigma, top-k, typical, top-p, min-p, cutoffs,
 //            XTC, temperature last, then mirostat;
 //   a list   of steps, "repetition_penalty,top_k,temperature": the penalties, length_decay and the filters in the order
 //            given. The steps that only remove given tokens, and the bias, come before all of them.
-// Throws Error: an unknown name, one twice, an active step that the list leaves out.
+//            Throws Error for an unknown name, a duplicate, and an enabled step that the list omits.
 std::vector<SamplerStep> StepsInOrder(const SamplingOptions& options, const std::string& where = {});
 
 }  // namespace stablelm

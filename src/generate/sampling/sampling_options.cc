@@ -45,7 +45,7 @@ constexpr SamplingField kFields[] = {
     {"length_decay_factor", &O::length_decay_factor},
 };
 
-// Every number of SamplingOptions has one entry: of its members the rest are these.
+// kFields has one entry per numeric member of SamplingOptions; all other members are summed here.
 static_assert(sizeof(O) == 8 * std::size(kFields) + sizeof(O::dry_breakers) + sizeof(O::logit_bias) +
                                sizeof(O::bad_words) + sizeof(O::suppress_tokens) + sizeof(O::begin_suppress_tokens) +
                                sizeof(O::sampler_order),
@@ -53,7 +53,7 @@ static_assert(sizeof(O) == 8 * std::size(kFields) + sizeof(O::dry_breakers) + si
 
 constexpr bool IsSampling(const SettingSpec& spec) { return spec.name != "do_sample" && spec.name != "max_new_tokens"; }
 
-// Both have the same names in the same order, doubles are real numbers and integers whole ones.
+// kFields and kSettings must list the same names in the same order, double for kReal and int64_t for kWhole.
 constexpr bool FieldsMatchTheTable() {
   const SamplingField* field = std::begin(kFields);
   for (const SettingSpec& spec : kSettings) {

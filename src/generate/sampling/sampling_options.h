@@ -1,5 +1,5 @@
-// Every parameter of the choice of a token, with neutral defaults. Ranges and help of the numbers are in
-// prompt/setting_table.h, under the names of the fields.
+// All sampling parameters, with neutral defaults. prompt/setting_table.h has the ranges and help texts of the numeric
+// ones, under the names of the fields.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@
 namespace stablelm {
 
 struct SamplingOptions {
-  // How a token is drawn. Unused when greedy, but for the temperature that says so.
-  double temperature = 0;  // 0: greedy, the most likely token, the lowest id among equals
+  // Filters. Unused in greedy decoding, which temperature 0 selects.
+  double temperature = 0;  // 0: greedy, the most likely token, the lowest id in a tie
   int64_t top_k = 0;
   double top_p = 1;
   double min_p = 0;
@@ -27,11 +27,11 @@ struct SamplingOptions {
   double xtc_threshold = 0.1;
   double dynatemp_range = 0;
   double dynatemp_exponent = 1;
-  int64_t mirostat = 0;  // 0 or 2; 2 takes the place of every filter after the temperature
+  int64_t mirostat = 0;  // 0 or 2; 2 replaces every filter after the temperature
   double mirostat_tau = 5;
   double mirostat_eta = 0.1;
 
-  // What changes scores before: for greedy choice and beams too.
+  // Processors: also for greedy decoding and beam search.
   double repetition_penalty = 1;
   double presence_penalty = 0;
   double frequency_penalty = 0;
@@ -47,25 +47,25 @@ struct SamplingOptions {
   int64_t length_decay_start = 0;
   double length_decay_factor = 1;
   std::vector<LogitBias> logit_bias = {};
-  std::vector<std::vector<int32_t>> bad_words = {};  // sequences of ids that are never completed
+  std::vector<std::vector<int32_t>> bad_words = {};  // sequences of ids that must not be completed
   std::vector<int32_t> suppress_tokens = {};
-  std::vector<int32_t> begin_suppress_tokens = {};  // not as the first generated token
+  std::vector<int32_t> begin_suppress_tokens = {};  // banned as the first generated token
 
   std::string sampler_order = "hf";  // see sampler_order.h
 
   bool Greedy() const { return temperature == 0; }
 };
 
-// A setting of the table and the field that holds it.
+// A setting of the table and its field.
 struct SamplingField {
   std::string_view name;
   std::variant<double SamplingOptions::*, int64_t SamplingOptions::*> field;
 };
-// All numbers of SamplingOptions, in the order of the table.
+// All numeric fields of SamplingOptions, in the order of the table.
 std::span<const SamplingField> SamplingFields();
 
-// Throws Error that names the field, what was found and what was expected: a number out of its range (NaN included), a
-// token id outside of [0, vocab_size), an empty bad word, an unknown sampler order. `where` goes before the field's
+// Throws Error that names the field, the found and the expected value, for a number out of range (including NaN), a
+// token id outside [0, vocab_size), an empty bad word, and an unknown sampler order. `where` is a prefix of the field
 // name: "", "line 3: ".
 void CheckSamplingOptions(const SamplingOptions& options, int64_t vocab_size, const std::string& where = {});
 

@@ -16,7 +16,7 @@ std::span<const TokenLogprob> TopLogprobs::Of(std::span<const float> logits, int
   const size_t most = static_cast<size_t>(std::min(wanted, known_ids));
   if (most == 0) return {};
   const size_t n = SelectTop(logits.data(), static_cast<size_t>(known_ids), most, ids_.data(), values_.data(), finder_);
-  // Of those that tie for the last place the lower ids.
+  // Of the tokens that tie for the last rank, take the lower ids.
   const float least = n > 0 ? *std::min_element(values_.begin(), values_.begin() + static_cast<std::ptrdiff_t>(n)) : 0;
   top_.reserve(most);
   for (const bool ties : {false, true}) {

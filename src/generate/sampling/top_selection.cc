@@ -15,7 +15,8 @@ size_t SelectTop(const float* x, size_t n, size_t k, int32_t* ids, float* values
   const auto raise = [&](const float* scores, size_t count) {
     least = std::max(least, finder.Find(scores, nullptr, count, static_cast<double>(k)).score);
   };
-  // Four columns per wanted entry leave about 12 percent too many; with few rows the maxima would say little.
+  // With four columns per wanted entry the threshold lets about 12 percent too many entries pass. With few rows per
+  // column the maxima would be a weak threshold.
   const size_t columns = std::bit_ceil(std::max<size_t>(4 * std::min(k, n), 256));
   if (columns <= n / 8) {
     ColumnMaxima(x, n, columns, values);

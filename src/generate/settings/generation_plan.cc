@@ -5,7 +5,7 @@
 namespace stablelm {
 namespace {
 
-// The lists of tokens, each taken from the first place that has it: the option, then the model's files.
+// Takes each token list from the first source that has it: the option, then the model's files.
 void TakeTokenLists(const TokenLists& options, const ModelDefaults& defaults, GenerationPlan& plan) {
   std::vector<TokenListLayer> layers = {{.from = "option", .lists = options}};
   layers.insert(layers.end(), defaults.token_lists.begin(), defaults.token_lists.end());

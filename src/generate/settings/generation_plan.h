@@ -1,5 +1,5 @@
-// Everything that is decided before a request runs: from what a user asked for and what the model's files say to the
-// parameters of a GenerateRequest. The command line, the library and every other front use this one way.
+// Resolves the user's options and the model's files into the parameters of a GenerateRequest. The command line and the
+// library both use it.
 #pragma once
 
 #include <cstdint>
@@ -13,14 +13,14 @@
 
 namespace stablelm {
 
-// What a user asked for; what is left alone is as the model says.
+// The user's options; unset ones follow the model's files.
 struct GenerationOptions {
   SettingOptions settings;
   bool greedy = false;  // --greedy
   std::string sampler_order = "hf";
   std::vector<LogitBias> logit_bias;
-  TokenLists token_lists;         // each that is given takes the place of the model's
-  std::vector<int32_t> stop_ids;  // beside those of the model's files
+  TokenLists token_lists;         // each list that is set replaces the model's
+  std::vector<int32_t> stop_ids;  // in addition to those of the model's files
   std::vector<std::string> stop_strings;
   std::optional<double> max_time_s;
   bool ignore_eos = false;         // stop ids are never chosen
@@ -36,18 +36,18 @@ struct ResolvedTokenList {
 
 struct GenerationPlan {
   ResolvedSettings settings;
-  std::vector<ResolvedTokenList> token_lists;  // those that are not empty
+  std::vector<ResolvedTokenList> token_lists;  // non-empty ones
   std::vector<StopId> stop_ids;
   std::vector<std::string> stop_strings;
-  int64_t known_ids = 0;  // ids from here on are never produced; 0: none
+  int64_t known_ids = 0;  // ids >= this are never chosen; 0: no padding
   std::optional<double> max_time_s;
 
-  // Everything of the request but its prompt, seed and tokenizer.
+  // Sets every field of the request except prompt, seed and tokenizer.
   void Apply(bool ignore_eos, GenerateRequest& request) const;
 };
 
-// `tokenizer` may be null; `prompt_template` is the one in use, if any. Throws UsageError for options that contradict
-// each other, Error for values out of range.
+// `tokenizer` may be null; `prompt_template`: the one in use, if any. Throws UsageError for contradictory options,
+// Error for values out of range.
 GenerationPlan PlanGeneration(const GenerationOptions& options, const ModelConfig& config, const Tokenizer* tokenizer,
                               const ModelDefaults& defaults, std::optional<PromptTemplate> prompt_template);
 

@@ -51,7 +51,7 @@ ModelDefaults ReadModelDefaults(const ModelSource& source, const ModelConfig& co
       out.record = std::move(record);
       out.record_from = file->from;
     } else if (out.tuned) {
-      // Its temperature is that of the default preset, the weakest layer: files that are there count for more.
+      // The card's temperature is the default preset, the weakest layer, so that existing files override it.
       out.record = CardChatRecord();
       out.record_from = kCardRecordFrom;
     }

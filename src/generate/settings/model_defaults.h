@@ -1,4 +1,4 @@
-// What a model's own files say about talking to it and about generating, gathered.
+// Collects what a model's files say about chat and generation.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace stablelm {
 
-// Settings with the place where they were found, for `--show-config`.
+// Settings with their source, for `--show-config`.
 struct SettingLayer {
   std::string from;  // "--temperature", "generation_config.json"
   SettingValues values;
@@ -26,24 +26,24 @@ struct TokenListLayer {
   TokenLists lists;
 };
 
-// Where the record of a tuned model without one of its own comes from.
+// Source of the chat record of a tuned model that has no record file.
 inline constexpr const char* kCardRecordFrom = "the model card";
 
 struct ModelDefaults {
   bool tuned = false;                // the tokenizer has the role tokens (HasRoleTokens)
-  std::optional<ChatRecord> record;  // the model's own, else the card's for a tuned model, else none
+  std::optional<ChatRecord> record;  // the model's file, else the model card's if tuned, else none
   std::string record_from;           // "stablelm_chat.json", "stablelm.chat" in a GGUF file, kCardRecordFrom, ""
-  // Strongest first: stablelm_chat.json, generation_config.json, config.json, or the keys of a GGUF file that carry
-  // them; those that are there.
+  // Strongest first: stablelm_chat.json, generation_config.json, config.json, or the GGUF keys that hold them; only
+  // those that exist.
   std::vector<SettingLayer> layers;
   // Strongest first: generation_config.json, config.json. As in transformers, an end id cannot be a bad word.
   std::vector<TokenListLayer> token_lists;
   std::vector<int32_t> generation_config_eos;
-  std::vector<std::string> warnings;  // what is worth a user's eye
+  std::vector<std::string> warnings;  // to show to the user
 };
 
-// `tokenizer` may be null: then the model has no chat record. Throws Error for files that are broken, and for a chat
-// record whose stop tokens the tokenizer does not have.
+// `tokenizer` may be null: then the model has no chat record. Throws Error for malformed files, and for a chat record
+// whose stop tokens the tokenizer does not have.
 ModelDefaults ReadModelDefaults(const ModelSource& source, const ModelConfig& config, const Tokenizer* tokenizer);
 
 }  // namespace stablelm

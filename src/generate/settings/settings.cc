@@ -37,7 +37,7 @@ ResolvedSettings ResolveSettings(const SettingOptions& options, const ModelDefau
       break;
     }
   }
-  out.sampling.temperature = 1;  // where sampling is asked for without a temperature
+  out.sampling.temperature = 1;  // for sampling without a temperature
   for (const auto& [name, field] : SamplingFields()) {
     const auto found = values.find(name);
     if (found == values.end()) continue;

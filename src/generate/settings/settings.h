@@ -1,8 +1,8 @@
-// Which settings are in force for a request, and where each comes from.
+// Resolves the settings of a request, with the source of each.
 //
-// The order, strongest first: options of the command; an explicit preset; the model's chat record; keys that are
-// present in generation_config.json; the same keys in config.json; the default preset, which is `card` for tuned models
-// and `greedy` for others. No preset limits the number of tokens.
+// Precedence, strongest first: options of the command; an explicit preset; the model's chat record; keys in
+// generation_config.json; the same keys in config.json; the default preset, which is `card` for tuned models and
+// `greedy` for others. No preset limits the number of tokens.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@
 namespace stablelm {
 
 struct SettingOptions {
-  SettingValues values;          // given by option
+  SettingValues values;          // from options
   std::optional<Preset> preset;  // --preset
 };
 
@@ -30,23 +30,23 @@ struct ResolvedSetting {
 };
 
 struct ResolvedSettings {
-  std::vector<ResolvedSetting> list;  // those that any layer names, in the order of kSettings
+  std::vector<ResolvedSetting> list;  // settings that any layer sets, in the order of kSettings
   SamplingOptions sampling;
   std::optional<int64_t> max_new_tokens;
 };
 
-// AsksForSampling holds for options and chat records. In Hugging Face's files only do_sample counts, as in
+// AsksForSampling applies to options and chat records. In Hugging Face's files only do_sample counts, as in
 // transformers.
 ResolvedSettings ResolveSettings(const SettingOptions& options, const ModelDefaults& defaults);
 
 // A token that ends a reply.
 struct StopId {
   int32_t id = 0;
-  std::vector<std::string> from;  // every place that names it
+  std::vector<std::string> from;  // every source that names it
 };
-// The union, by id, of what the tokenizer's role tokens imply (the card's five), config.json, generation_config.json,
-// the chat record, the template in use and the option: no place can take away what another names.
-// `tokenizer` may be null. Throws Error for an id of the option that the model does not have.
+// The union, by id, of the stop tokens from the tokenizer's role tokens (the model card's five), config.json,
+// generation_config.json, the chat record, the template in use and the option. `tokenizer` may be null. Throws Error
+// for an id of the option that the model does not have.
 std::vector<StopId> ResolveStopIds(const ModelConfig& config, const Tokenizer* tokenizer, const ModelDefaults& defaults,
                                    std::optional<PromptTemplate> prompt_template, std::span<const int32_t> option);
 

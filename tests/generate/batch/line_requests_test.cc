@@ -1,4 +1,4 @@
-// Lines of a file of prompts as requests: whose settings count, and what a line may not ask for.
+// Lines of a prompt file as requests: precedence of settings, and rejected lines.
 #include "generate/batch/line_requests.h"
 
 #include <gmock/gmock.h>
@@ -49,7 +49,7 @@ TEST_F(LineRequestsTest, ThreeKindsOfPrompts) {
             builder.BuildPrompt({System("S"), User("Hi")}).ids);
 }
 
-// A seed of the line's own, else one of the run's for its index: the same wherever the run begins.
+// The line's own seed, else one derived from the run's seed and the line index, also in a resumed run.
 TEST_F(LineRequestsTest, SeedsFollowTheIndex) {
   LineOptions options;
   options.seed = 7;
@@ -73,7 +73,7 @@ TEST_F(LineRequestsTest, TheLineCountsForMoreThanTheRun) {
   EXPECT_THAT(line.stop_ids, Contains(3));
   EXPECT_THAT(line.stop_ids, Contains(4));
   EXPECT_TRUE(Of(R"({"ids": [5], "temperature": 0})", options).sampling.Greedy());
-  // A line that names a temperature asks for sampling, although the run does not.
+  // A line with a temperature implies sampling, although the run is greedy.
   LineOptions greedy;
   greedy.generation.greedy = true;
   EXPECT_TRUE(Of(R"({"ids": [5]})", greedy).sampling.Greedy());
@@ -112,7 +112,7 @@ TEST_F(LineRequestsTest, RefusesWhatTheModelDoesNotHave) {
   EXPECT_EQ(Of("{\"prompt\": \"\xFF\"}", replace).prompt, tokenizer_.Encode("\xEF\xBF\xBD"));
 }
 
-// Every option that changes what a line says is in the record, so that a run is not resumed with another one.
+// Every option that changes the results is in the record, so that a run cannot resume with another value.
 TEST_F(LineRequestsTest, ParametersNameEveryOption) {
   const auto change = [&](auto set) {
     LineOptions options;
@@ -133,7 +133,7 @@ TEST_F(LineRequestsTest, ParametersNameEveryOption) {
   EXPECT_TRUE(change([](LineOptions& o) { o.samples = 2; }));
   EXPECT_TRUE(change([](LineOptions& o) { o.top_logprobs = 2; }));
   EXPECT_TRUE(change([](LineOptions& o) { o.prompt_logprobs = true; }));
-  EXPECT_FALSE(change([](LineOptions& o) { o.seed = 2; }));  // has a place of its own
+  EXPECT_FALSE(change([](LineOptions& o) { o.seed = 2; }));  // recorded separately
 }
 
 }  // namespace

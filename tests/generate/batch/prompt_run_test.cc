@@ -1,4 +1,5 @@
-// Many prompts through the engine: every result is what the prompt gives alone, in order, and nothing runs ahead.
+// Many prompts through the engine: every result equals that of the prompt alone, results are in order, and read-ahead
+// is bounded.
 #include "generate/batch/prompt_run.h"
 
 #include <gmock/gmock.h>
@@ -14,7 +15,7 @@
 namespace stablelm {
 namespace {
 
-const std::filesystem::path kParallel = STABLELM_TEST_DATA "/golden/parallel";  // 512 ids, 128 positions
+const std::filesystem::path kParallel = STABLELM_TEST_DATA "/golden/parallel";  // 512 ids, context of 128 tokens
 
 std::string Joined(const std::vector<int32_t>& ids) {
   std::string text;
@@ -22,7 +23,7 @@ std::string Joined(const std::vector<int32_t>& ids) {
   return text;
 }
 
-// Prompts of different lengths, many of which begin alike.
+// Prompts of different lengths; many share a prefix.
 GenerateRequest RequestOf(size_t index) {
   std::mt19937 random(static_cast<uint32_t>(index));
   GenerateRequest request;
@@ -88,7 +89,7 @@ TEST_F(PromptRunTest, ResultsInOrderAndAsAlone) {
   }
 }
 
-// A long first prompt holds the others back; what waits is bounded in bytes too.
+// A long first prompt delays the others; the bytes of waiting results are bounded too.
 TEST_F(PromptRunTest, WaitingResultsAreBounded) {
   ThreadPool pool(1);
   Engine engine(model_, Settings(4), pool);
@@ -107,7 +108,7 @@ TEST_F(PromptRunTest, WaitingResultsAreBounded) {
   hooks.write = [&](std::string_view) { ++written; };
   EXPECT_TRUE(RunPrompts(engine, {.parallel = 4, .most_ahead = 1000, .most_waiting_bytes = 10'000}, hooks));
   EXPECT_EQ(written, 60u);
-  EXPECT_LE(furthest, 16u);  // 10 that wait, 4 with the engine, and those just ended
+  EXPECT_LE(furthest, 16u);  // 10 waiting, 4 in the engine, and those that just ended
   EXPECT_GE(furthest, 10u);
 }
 

@@ -1,4 +1,4 @@
-// What is left of a run on disk: its lines, and the record of what it was started with.
+// The files of a run: its output lines, and the record of its settings.
 #include <gmock/gmock.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,10 +42,10 @@ class RunFiles : public testing::Test {
 TEST_F(RunFiles, LinesAreAppendedInOrder) {
   RunLines lines(path_);
   EXPECT_TRUE(lines.empty());
-  EXPECT_FALSE(fs::exists(path_));  // looking changes nothing
+  EXPECT_FALSE(fs::exists(path_));  // opening does not create it
   lines.Begin();
   lines.Append(R"({"index":0,"text":"a"})");
-  EXPECT_EQ(Read(), "{\"index\":0,\"text\":\"a\"}\n");  // at once
+  EXPECT_EQ(Read(), "{\"index\":0,\"text\":\"a\"}\n");  // written immediately
   lines.Append(R"({"index":1,"error":"b"})");
   EXPECT_EQ(lines.finished(), 2u);
   EXPECT_EQ(lines.failed(), 1u);
@@ -74,7 +74,7 @@ TEST_F(RunFiles, GoesOnAfterTheLastWholeLine) {
   EXPECT_EQ(Read(), "");
 }
 
-// Lines over the pieces in which the file is read (256 KiB), so that heads and ends fall on their borders.
+// Lines whose heads and ends fall on the borders of the 256 KiB pieces in which the file is read.
 TEST_F(RunFiles, CountsLinesOfAnyLength) {
   for (size_t length = 262100; length < 262180; ++length) {
     const std::string first = "{\"index\":0,\"text\":\"" + std::string(length, 'x') + "\"}\n";
@@ -132,7 +132,7 @@ TEST_F(RunFiles, ARunWithOtherSettingsIsRefusedByName) {
   begun.model = {{"config.json", "aa"}, {"model.safetensors", "bb"}};
   begun.input = "cc";
   RunRecord now = begun;
-  now.program = {{"simd", "avx2"}};  // is no reason
+  now.program = {{"simd", "avx2"}};  // a difference here is allowed
   RequireSameRun(begun, now, path_);
   now.seed = 2;
   now.parameters = {{"temperature", "0.8"}, {"min_p", "0.1"}};

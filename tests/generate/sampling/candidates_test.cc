@@ -1,4 +1,4 @@
-// The fast filters against the plain ones: the same tokens are left, and the same one is drawn.
+// The fast filters against the plain ones: the same tokens remain, and the same one is sampled.
 #include "generate/sampling/candidates.h"
 
 #include <algorithm>
@@ -47,8 +47,8 @@ TEST(RankedCut, EqualsASort) {
   RankedCutFinder finder(50688);
   uint64_t stream = 0;
   for (const size_t n : {size_t{1}, size_t{9}, size_t{128}, size_t{129}, size_t{3000}, size_t{50688}}) {
-    // Bell-shaped, nearly equal, full of ties, all equal, with one far below, in a range that no float has, in heaps of
-    // heaps that no bins of equal width part.
+    // Normal, nearly equal, full of ties, all equal, one outlier far below, a range wider than any float, and nested
+    // clusters that bins of equal width cannot separate.
     for (int kind = 0; kind < 7; ++kind) {
       std::vector<float> row = RandomRow(n, {3, kind == 2 ? 100 : 0, kind == 2 ? 30 : 5}, random, stream++);
       for (size_t i = 0; i < n; ++i) {
@@ -80,7 +80,7 @@ TEST(RankedCut, EqualsASort) {
   }
 }
 
-// Steps in any order, on rows of every kind: flat, peaked, full of ties, nearly empty.
+// Steps in any order, on all kinds of rows: flat, peaked, full of ties, nearly empty.
 TEST(Candidates, KeepAndDrawWhatThePlainFiltersDo) {
   const uint64_t seed = RandomSeed();
   SCOPED_TRACE("seed " + std::to_string(seed));
@@ -157,10 +157,10 @@ TEST(Candidates, KeepAndDrawWhatThePlainFiltersDo) {
       ASSERT_TRUE(std::binary_search(left.begin(), left.end(), a.id));
     }
   }
-  EXPECT_GT(partial, 300);  // the cases are no formality
+  EXPECT_GT(partial, 300);  // enough cases are non-trivial
 }
 
-// The draw is the inverse of the distribution function.
+// Sampling inverts the cumulative distribution function.
 TEST(Candidates, DrawsByTheSumOfWeights) {
   std::vector<float> row(2000, 0.0f);
   row[0] = -kInf;

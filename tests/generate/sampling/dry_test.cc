@@ -1,4 +1,4 @@
-// DRY by hand and against a plain search of every earlier place.
+// DRY by hand and against a plain search of all earlier occurrences.
 #include "generate/sampling/dry.h"
 
 #include <gmock/gmock.h>
@@ -20,19 +20,19 @@ Row Penalties(const Ids& ids, const DryOptions& options, size_t vocab = 10, cons
   const Row first = row;
   std::fill(row.begin(), row.end(), 0.0f);
   dry.Apply(row, ids, options, tokenizer, breakers);
-  EXPECT_EQ(row, first);  // nothing is remembered
+  EXPECT_EQ(row, first);  // no state between calls
   for (float& s : row) s = -s;
   return row;
 }
 
 TEST(Dry, PenalisesWhatFollowedTheLongestRepetition) {
   const DryOptions options = {.multiplier = 2, .base = 3, .allowed_length = 2};
-  // The end 1 2 3 stood before 4 already, 2 3 before 5, 3 before 6: lengths 3, 2, 1.
+  // Earlier, the end 1 2 3 was followed by 4, its end 2 3 by 5, and 3 by 6: lengths 3, 2, 1.
   EXPECT_EQ(Penalties({1, 2, 3, 4, 2, 3, 5, 9, 3, 6, 1, 2, 3}, options), (Row{0, 0, 0, 0, 6, 2, 0, 0, 0, 0}));
   EXPECT_EQ(Penalties({1, 2, 3}, options), Row(10, 0.0f));
   EXPECT_EQ(Penalties({}, options), Row(10, 0.0f));
   EXPECT_EQ(Penalties({7, 7, 7, 7}, options), (Row{0, 0, 0, 0, 0, 0, 0, 6, 0, 0}));  // 7 followed 7 7 7
-  // Ids that the row does not have.
+  // Ids outside the row.
   EXPECT_EQ(Penalties({1, 2, 50, 1, 2, -4, 1, 2}, options), Row(10, 0.0f));
 }
 
@@ -87,7 +87,7 @@ TEST_F(DryWithText, CountsTheIdsBehindTheLastBreaker) {
   EXPECT_EQ(After("ab:c:", 4, {":"}), 0u);
   EXPECT_EQ(After("abcd", 4, {":", "*"}), 4u);
   EXPECT_EQ(After("ab<->cd", 7, {"<->"}), 2u);
-  EXPECT_EQ(After("ab<->cd", 3, {"<->"}), 2u);  // begins before the ids that count
+  EXPECT_EQ(After("ab<->cd", 3, {"<->"}), 2u);  // starts before the last `most` ids
   EXPECT_EQ(After("a*b:cd", 6, {":", "*"}), 2u);
   EXPECT_EQ(After("abcd", 4, {}), 4u);
 }

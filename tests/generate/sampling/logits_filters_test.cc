@@ -1,4 +1,4 @@
-// The plain filters against transformers' own results and by hand.
+// The plain filters against results of transformers and by hand.
 #include "generate/sampling/logits_filters.h"
 
 #include <numeric>
@@ -77,11 +77,11 @@ TEST(Filters, TopKKeepsTiesWithTheLastOne) {
 
 TEST(Filters, TopPRemovesTheTailThatFitsIntoOneMinusP) {
   const Row scores = Logs({0.1, 0.5, 0, 0.25, 0.15});
-  EXPECT_EQ(TopP(scores, 0.8), (Ids{1, 3, 4}));  // 0.1 goes, 0.1 + 0.15 does not fit into 0.2
+  EXPECT_EQ(TopP(scores, 0.8), (Ids{1, 3, 4}));  // 0.1 is removed; 0.1 + 0.15 exceeds 0.2
   EXPECT_EQ(TopP(scores, 0.7), (Ids{1, 3}));
   EXPECT_EQ(TopP(scores, 0.0), (Ids{1}));
   EXPECT_EQ(TopP(scores, 1.0), (Ids{0, 1, 3, 4}));
-  EXPECT_EQ(TopP({1, 1, 1, 1}, 0.6), (Ids{0, 1, 2}));  // among equals the highest id goes first
+  EXPECT_EQ(TopP({1, 1, 1, 1}, 0.6), (Ids{0, 1, 2}));  // in a tie the highest id is removed first
   EXPECT_EQ(TopP({1, 1, 1, 1}, 0.5), (Ids{0, 1}));     // exactly reached
   EXPECT_EQ(TopP({1, 1, 1, 1}, 0.0), (Ids{0}));
   EXPECT_EQ(TopP({-kInf, 1}, 0.5), (Ids{1}));
@@ -119,7 +119,7 @@ TEST(Filters, MinP) {
 }
 
 TEST(Filters, TypicalLeavesOutTheTooLikely) {
-  // H = 2.72; the first has a surprise of 1.61, the others of 3.00.
+  // H = 2.72; surprise of the first 1.61, of the others 3.00.
   Row scores(17, std::log(0.05f));
   scores[0] = std::log(0.2f);
   Ids others(16);
@@ -135,7 +135,7 @@ TEST(Filters, TypicalLeavesOutTheTooLikely) {
   EXPECT_EQ(Typical({-kInf, 1}, 0.5), (Ids{1}));
 }
 
-// On long rows: what stays is nearest to the entropy, reaches the mass, and does not without the furthest of it.
+// On long rows: the kept tokens are nearest to the entropy and reach the mass, but not without the furthest of them.
 TEST(Filters, TypicalKeepsNoMoreThanItNeeds) {
   const Philox random(82);
   for (const double scale : {0.1, 1.0, 4.0}) {
@@ -199,7 +199,7 @@ TEST(Filters, XtcKeepsTheLeastLikelyOfTheTop) {
     return KeptBy(row, [&](std::span<float> s, FilterScratch& f) { ExcludeTopChoices(s, threshold, f); });
   };
   EXPECT_EQ(kept(scores, 0.15), (Ids{2, 3, 4}));
-  EXPECT_EQ(kept(scores, 0.32), (Ids{0, 1, 2, 3, 4}));  // one alone stays
+  EXPECT_EQ(kept(scores, 0.32), (Ids{0, 1, 2, 3, 4}));  // a single one is kept
   EXPECT_EQ(kept(scores, 0.6), (Ids{0, 1, 2, 3, 4}));
   EXPECT_EQ(kept(scores, 0), (Ids{4}));
   EXPECT_EQ(kept({1, 1, 1}, 0.1), (Ids{2}));
@@ -213,7 +213,7 @@ TEST(Filters, SurpriseAtMostMu) {
   EXPECT_EQ(kept(scores, 2.5), (Ids{0, 1}));
   EXPECT_EQ(kept(scores, 4.1), (Ids{0, 1, 2, 3, 4}));
   EXPECT_EQ(kept(scores, 0.5), (Ids{0}));
-  EXPECT_EQ(kept({1, 1, 1, 1}, 1), (Ids{0}));  // 2 bits each: the first stays
+  EXPECT_EQ(kept({1, 1, 1, 1}, 1), (Ids{0}));  // 2 bits each: the first is kept
 }
 
 TEST(Filters, DynamicTemperatureFollowsTheEntropy) {
@@ -230,7 +230,7 @@ TEST(Filters, DynamicTemperatureFollowsTheEntropy) {
   EXPECT_EQ(DynamicTemperature(Row{0, -kInf}, 0.2, 0.5, 1, scratch), 0.2);
 }
 
-// One token left stays, whatever is asked for.
+// A single remaining token is always kept.
 TEST(Filters, ASingleSurvivorStays) {
   for (const Row& row : {Row{-kInf, -3, -kInf}, Row{7}}) {
     const Ids want = Kept(row);

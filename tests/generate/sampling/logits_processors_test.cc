@@ -1,4 +1,4 @@
-// Bans and penalties against transformers' own results and by hand.
+// Bans and penalties against results of transformers and by hand.
 #include "generate/sampling/logits_processors.h"
 
 #include <gmock/gmock.h>
@@ -44,7 +44,7 @@ TEST(Processors, RepetitionCountsAnIdOnceAndKnowsTheSign) {
   TokenCounts counts(6);
   PenalizeRepetition(row, std::vector<int32_t>{0, 1, 0, 2, 0, 4, -1, 6, 1 << 30}, 2, counts);
   EXPECT_EQ(row, (Row{1, -4, 0, 2, -kInf, 3}));
-  PenalizeRepetition(row, std::vector<int32_t>{3}, 2, counts);  // nothing is left of the last window
+  PenalizeRepetition(row, std::vector<int32_t>{3}, 2, counts);  // the counts of the last window are cleared
   EXPECT_EQ(row, (Row{1, -4, 0, 1, -kInf, 3}));
 }
 
@@ -122,9 +122,9 @@ TEST(Processors, BadWords) {
   };
   EXPECT_EQ(kept({{2}, {7, 3}}, {1}), (std::vector<int>{0, 1, 3, 4}));
   EXPECT_EQ(kept({{7, 3}}, {1, 7}), (std::vector<int>{0, 1, 2, 4}));
-  EXPECT_EQ(kept({{7, 3}}, {7}), (std::vector<int>{0, 1, 2, 4}));  // the context is the word's beginning
+  EXPECT_EQ(kept({{7, 3}}, {7}), (std::vector<int>{0, 1, 2, 4}));  // the context ends with the start of the word
   EXPECT_EQ(kept({{7, 7, 3}}, {7}), (std::vector<int>{0, 1, 2, 3, 4}));
-  EXPECT_EQ(kept({{4}}, {1}), (std::vector<int>{0, 1, 2, 3, 4}));  // a stop id by itself is no bad word
+  EXPECT_EQ(kept({{4}}, {1}), (std::vector<int>{0, 1, 2, 3, 4}));  // a single stop id is ignored
   EXPECT_EQ(kept({{1, 4}}, {1}), (std::vector<int>{0, 1, 2, 3}));
 }
 
@@ -141,7 +141,7 @@ TEST(Processors, TheBestOfTheRemovedIsRemembered) {
   Row row = {1, 3, 3, 2, -kInf};
   Removal removal;
   RemoveAll(row, std::vector<int32_t>{4, 3, 2, 1, 0}, removal);
-  EXPECT_EQ(removal.id, 1);  // the lower of equals
+  EXPECT_EQ(removal.id, 1);  // the lower id in a tie
   EXPECT_EQ(removal.score, 3);
   EXPECT_TRUE(Kept(row).empty());
 }

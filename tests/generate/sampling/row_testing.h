@@ -1,4 +1,4 @@
-// What the tests of rows of scores share: transformers' own results, random rows, which tokens are left.
+// Helpers for tests on rows of scores: results of transformers, random rows, remaining tokens.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -33,7 +33,7 @@ struct ReferenceCase {
   std::vector<float> input, want;
 };
 
-// Every case of tests/data/golden/logits_processors, and the ids that come before.
+// All cases of tests/data/golden/logits_processors, and the ids of the context.
 inline std::vector<ReferenceCase> ReferenceCases(std::vector<int32_t>* prompt) {
   const auto file = nlohmann::json::parse(std::ifstream(STABLELM_TEST_DATA "/golden/logits_processors/cases.json"));
   if (prompt) *prompt = file.at("prompt").get<std::vector<int32_t>>();
@@ -56,7 +56,7 @@ inline std::vector<ReferenceCase> ReferenceCases(std::vector<int32_t>* prompt) {
   return cases;
 }
 
-// What is removed is removed exactly; the rest within 1e-6, and NaN fails.
+// Removed tokens must match exactly, other scores within 1e-6; fails for NaN.
 inline void ExpectReference(const ReferenceCase& c, std::span<const float> got) {
   ASSERT_EQ(got.size(), c.want.size());
   for (size_t i = 0; i < got.size(); ++i) {
@@ -68,7 +68,7 @@ inline void ExpectReference(const ReferenceCase& c, std::span<const float> got) 
   }
 }
 
-// Normal scores; of each 100 about `ties` are rounded to quarters and `removed` are -inf, never all.
+// Normal scores; about `ties` percent are rounded to quarters and `removed` percent are -inf, never all.
 struct RowShape {
   double scale = 3;
   int ties = 20, removed = 5;
@@ -86,7 +86,8 @@ inline std::vector<float> RandomRow(size_t n, const RowShape& shape, const Philo
   return row;
 }
 
-// Pearson's statistic of draws against probabilities (which need not be normalised); a draw of probability 0 fails.
+// Pearson's chi-square statistic of samples against probabilities (not necessarily normalised); fails for a sample of
+// probability 0.
 inline double ChiSquare(std::span<const int> seen, std::span<const double> want) {
   double total = 0, draws = 0, chi_square = 0;
   for (const double w : want) total += w;

@@ -1,4 +1,4 @@
-// From the second token on, choosing allocates nothing.
+// After the first token the sampler allocates nothing.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -12,7 +12,7 @@ namespace {
 std::atomic<int64_t> allocations{0};
 }
 
-// Not inlined: g++ would warn that free does not go with new.
+// Not inlined: otherwise g++ warns about mismatched new and free.
 [[gnu::noinline]] void* operator new(size_t bytes) {
   ++allocations;
   if (void* memory = std::malloc(bytes)) return memory;

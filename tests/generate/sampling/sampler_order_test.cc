@@ -1,4 +1,4 @@
-// Which steps run, and in which order.
+// Active steps and their order.
 #include "generate/sampling/sampler_order.h"
 
 #include <gmock/gmock.h>
@@ -93,7 +93,7 @@ TEST(SamplerOrder, AList) {
   o.sampler_order = "top_k,temperature";
   EXPECT_THAT(ErrorOf(o), testing::AllOf(testing::HasSubstr("line 3: sampler_order: leaves out a step"),
                                          testing::HasSubstr("expected min_p among the names")));
-  o.temperature = 0;  // greedy: filters do not matter
+  o.temperature = 0;  // greedy: filters are not required
   EXPECT_EQ(ErrorOf(o), "no error");
   o.sampler_order = "top_k,warmth";
   EXPECT_THAT(ErrorOf(o), testing::AllOf(testing::HasSubstr("sampler_order: unknown name: found \"warmth\""),

@@ -1,4 +1,4 @@
-// The choice of a token: greedy rules, the distribution of draws, state and going back, fast against plain.
+// Choosing a token: greedy decoding, the distribution of samples, state and truncation, fast against plain filters.
 #include "generate/sampling/sampler.h"
 
 #include <gmock/gmock.h>
@@ -45,7 +45,7 @@ TEST(Sampler, GreedyTakesTheLowestOfEquals) {
   EXPECT_NEAR(first.logprob, 2 - LogOfSum(logits), 1e-6);
   EXPECT_TRUE(first.emptied_by.empty());
   EXPECT_TRUE(greedy.LastCandidates().empty());
-  // The log-probability is that of the raw logits, ban or not.
+  // The log-probability comes from the raw logits, regardless of bans.
   const ChosenToken second = Chooser({.banned_ids = {1, 3, -1, 1 << 30}}, 5).Choose(logits, 0);
   EXPECT_EQ(second.id, 2);
   EXPECT_NEAR(second.logprob, 1 - LogOfSum(logits), 1e-6);
@@ -60,7 +60,7 @@ TEST(Sampler, ProcessorsActOnGreedyChoiceToo) {
   EXPECT_EQ(Chooser(setup, 4).Choose(logits, 1, {1, 0}).id, 1);
   setup.options.penalty_last_n = 0;
   EXPECT_EQ(Chooser(setup, 4).Choose(logits, 1, {1}).id, 1);
-  // Filters do not: typical_p would drop the most likely.
+  // Filters do not apply: typical_p would drop the most likely token.
   setup = {};
   setup.options.typical_p = 0.1;
   EXPECT_EQ(Chooser(setup, 4).Choose(logits, 0).id, 1);
@@ -153,11 +153,11 @@ TEST(Sampler, ListsTheMostLikelyOfTheRawLogits) {
 
 TEST(Sampler, WhenARuleRemovesAllTheBestOfThoseStays) {
   const Row logits = {0, 2, 1, 2, -1};
-  // Everything banned at once: the best of all.
+  // Everything banned by one step: keeps the best of all.
   const ChosenToken all = Chooser({.banned_ids = {4, 3, 2, 1, 0}}, 5).Choose(logits, 0);
   EXPECT_EQ(all.id, 1);
   EXPECT_EQ(all.emptied_by, "padding");
-  // Two steps one after the other: the best of what the first one left.
+  // Banned by two steps in turn: keeps the best of what the first one left.
   for (const double temperature : {0.0, 0.8}) {
     SamplerSetup setup = {.banned_ids = {1, 3}};
     setup.options.temperature = temperature;
@@ -216,10 +216,10 @@ TEST(Sampler, ExtremeTemperaturesStayFinite) {
   for (const int n : seen) EXPECT_GT(n, 40);
 }
 
-// Draws against the probabilities that the filters leave, for the fast and the plain chain.
+// Samples against the filtered probabilities, for the fast and the plain chain.
 class Distribution : public testing::TestWithParam<bool> {
  protected:
-  // `want[id]`: the probability of each id, normalised or not.
+  // `want[id]`: the probability of each id, not necessarily normalised.
   void Expect(const SamplingOptions& options, const Row& logits, const std::vector<double>& want,
               const Ids& banned = {}, const Ids& ids = {}) {
     const uint64_t seed = RandomSeed();
@@ -229,7 +229,7 @@ class Distribution : public testing::TestWithParam<bool> {
                     logits.size());
     std::vector<int> seen(logits.size());
     for (int64_t i = 0; i < kDraws; ++i) ++seen[static_cast<size_t>(chooser.Choose(logits, i, ids).id)];
-    EXPECT_LT(ChiSquare(seen, want), 50.0);  // at most seven degrees of freedom: a chance of 1e-8
+    EXPECT_LT(ChiSquare(seen, want), 50.0);  // at most seven degrees of freedom: probability 1e-8
   }
 };
 INSTANTIATE_TEST_SUITE_P(FastAndPlain, Distribution, testing::Bool());
@@ -276,7 +276,8 @@ TEST_P(Distribution, XtcAppliesAsOftenAsAsked) {
   SamplingOptions options = {.temperature = 1};
   options.xtc_probability = 0.3;
   options.xtc_threshold = 0.2;
-  // Probabilities of 15.8: ids 2 and 7 have 0.28 each; when it applies, 2 is dropped (7 is the last of equals).
+  // Probabilities of 15.8: ids 2 and 7 have 0.28 each; when XTC applies, 2 is removed (7 has the highest id of the
+  // tie).
   const std::vector<double> all = Softmax(kLogits, 1, {0, 1, 2, 3, 4, 6, 7});
   double total = 0;
   for (const double p : all) total += p;
@@ -304,14 +305,14 @@ TEST(Sampler, MirostatHoldsTheSurprise) {
   SamplerSetup setup = {.options = {.temperature = 1}, .seed = seed};
   setup.options.mirostat = 2;
   setup.options.mirostat_tau = 3;
-  setup.options.top_k = 1;  // has no say
+  setup.options.top_k = 1;  // has no effect
   Chooser chooser(setup, 2000);
   double bits = 0;
   for (int64_t i = 0; i < 3000; ++i) {
     const Row logits = RandomRow(2000, {.scale = 2, .ties = 0, .removed = 0}, random, static_cast<uint64_t>(i));
     chooser.Choose(logits, i);
     if (i < 500) continue;
-    // Surprise among the tokens that were left.
+    // Surprise among the candidates.
     const std::vector<int32_t> left = chooser.LastCandidates();
     double total = 0, mean = 0;
     for (const int32_t id : left) total += std::exp(logits[static_cast<size_t>(id)]);
@@ -324,7 +325,7 @@ TEST(Sampler, MirostatHoldsTheSurprise) {
   EXPECT_NEAR(bits, 3, 0.25);
 }
 
-// Whatever was chosen after a token is forgotten: mirostat's state, a constraint's, and all else.
+// Truncation drops all state of later tokens, including mirostat's and the constraint's.
 TEST(Sampler, GoesBack) {
   const Philox random(71);
   SamplerSetup setup = {.options = {.temperature = 1}, .seed = 5};
@@ -337,18 +338,18 @@ TEST(Sampler, GoesBack) {
   for (int64_t i = 0; i < 40; ++i) ids.push_back(straight.Choose(row(i), i, ids).id);
   Ids again = {1, 2};
   for (int64_t i = 0; i < 40; ++i) {
-    if (i % 3 == 2) {  // two wrong steps on other rows
+    if (i % 3 == 2) {  // two extra steps on other rows
       Ids wrong = again;
       wrong.push_back(wavering.Choose(row(900 + i), i, wrong).id);
       wavering.Choose(row(901 + i), i + 1, wrong);
-      if (i % 2) wavering.sampler().Truncate(i);  // said, or seen from the next choice
+      if (i % 2) wavering.sampler().Truncate(i);  // explicit, or implied by the next choice
     }
     again.push_back(wavering.Choose(row(i), i, again).id);
   }
   EXPECT_EQ(again, ids);
 }
 
-// Only ids above the last one may come.
+// Allows only ids above the last one.
 class Rising : public TokenConstraint {
  public:
   void Apply(std::span<float> scores) override {
@@ -375,7 +376,7 @@ TEST(Sampler, AConstraintSeesWhatIsChosen) {
       ASSERT_EQ(rising->ids, ids);
     }
     EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()));
-    const ChosenToken stuck = chooser.Choose(flat, n, ids);  // nothing comes after 99
+    const ChosenToken stuck = chooser.Choose(flat, n, ids);  // nothing is allowed after 99
     EXPECT_EQ(stuck.id, 0);
     EXPECT_EQ(stuck.emptied_by, "constraint");
     chooser.sampler().Truncate(0);
@@ -384,7 +385,7 @@ TEST(Sampler, AConstraintSeesWhatIsChosen) {
   }
 }
 
-// The whole chain, fast against plain: the same tokens are left and the same one is drawn.
+// The whole chain, fast against plain filters: the same candidates and the same sampled token.
 TEST(Sampler, FastEqualsPlain) {
   const uint64_t seed = RandomSeed();
   SCOPED_TRACE("seed " + std::to_string(seed));

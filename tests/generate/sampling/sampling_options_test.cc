@@ -1,4 +1,4 @@
-// Every parameter is checked, by name, with what was found and what was expected.
+// Every parameter is checked; errors have its name, the found and the expected value.
 #include "generate/sampling/sampling_options.h"
 
 #include <gmock/gmock.h>

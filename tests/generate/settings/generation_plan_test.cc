@@ -1,4 +1,4 @@
-// From options and a model's files to the parameters of a request.
+// Resolves options and a model's files into the parameters of a request.
 #include "generate/settings/generation_plan.h"
 
 #include <gmock/gmock.h>
@@ -22,7 +22,7 @@ ModelConfig Config() {
   return config;
 }
 
-// What a folder with these files plans.
+// The plan for a folder with these files.
 GenerationPlan PlanOf(const std::string& config_json, const std::string& generation_config) {
   const TempFolder temp;
   std::ofstream(temp.path() / "config.json") << config_json;
@@ -38,7 +38,7 @@ TEST(GenerationPlan, ObeysTheListsOfTheModelsFiles) {
              R"({"bad_words_ids": [[1, 2], [0], [3], [0, 4]], "suppress_tokens": [5], "eos_token_id": [0]})");
   GenerateRequest request;
   plan.Apply(false, request);
-  EXPECT_EQ(request.sampling.bad_words, (Words{{1, 2}, {3}, {0, 4}}));  // the end token alone is no bad word
+  EXPECT_EQ(request.sampling.bad_words, (Words{{1, 2}, {3}, {0, 4}}));  // the end token alone is ignored
   EXPECT_THAT(request.sampling.suppress_tokens, ElementsAre(5));
   EXPECT_THAT(request.sampling.begin_suppress_tokens, ElementsAre(8));
   ASSERT_EQ(plan.token_lists.size(), 3u);
@@ -46,7 +46,7 @@ TEST(GenerationPlan, ObeysTheListsOfTheModelsFiles) {
   EXPECT_EQ(plan.token_lists[0].entries, 3u);
   EXPECT_EQ(plan.token_lists[0].from, "generation_config.json");
   EXPECT_EQ(plan.token_lists[2].from, "config.json");
-  // An empty list of a stronger file is that file's wish.
+  // An empty list in a stronger file overrides the weaker one.
   EXPECT_THAT(PlanOf(R"({"suppress_tokens": [5]})", R"({"suppress_tokens": []})").token_lists, IsEmpty());
   EXPECT_THAT(PlanOf("{}", "").token_lists, IsEmpty());
 }

@@ -58,7 +58,7 @@ TEST(SettingsTest, PresetsLimitNoTokens) {
   EXPECT_TRUE(ResolveSettings(Options({}, Preset::kGreedy), Tuned()).sampling.Greedy());
 }
 
-// One setting in every place; the strongest place is taken away one after the other.
+// One setting in every source; removes the strongest source one after the other.
 TEST(SettingsTest, TheOrderOfPlaces) {
   std::vector<SettingLayer> layers = {{.from = kChatRecordFile, .values = {{"top_k", 3}}},
                                       {.from = "generation_config.json", .values = {{"top_k", 4}}},
@@ -93,7 +93,7 @@ TEST(SettingsTest, WhatAsksForDraws) {
   EXPECT_TRUE(greedy({{"temperature", 0}}, Tuned()));
   EXPECT_TRUE(greedy({{"temperature", 0}, {"top_k", 5}}, Tuned()));
   EXPECT_TRUE(greedy({{"do_sample", 0}}, Tuned()));
-  // transformers draws only when do_sample says so; a chat record is ours.
+  // transformers samples only with do_sample; in our chat records a temperature implies sampling.
   ModelDefaults files = base;
   files.layers = {{.from = "generation_config.json", .values = {{"temperature", 0.5}}}};
   EXPECT_TRUE(greedy({}, files));
@@ -130,7 +130,7 @@ TEST(ModelDefaultsTest, GathersTheFilesOfAFolder) {
   EXPECT_TRUE(card.tuned);
   EXPECT_EQ(card.record, CardChatRecord());
   EXPECT_EQ(card.record_from, "the model card");
-  EXPECT_THAT(card.layers, IsEmpty());  // the card's temperature is the weakest layer's, not the record's
+  EXPECT_THAT(card.layers, IsEmpty());  // the card's temperature is the default preset, not a layer of the record
 
   folder.Write("config.json", R"({"model_type": "gpt_neox", "top_k": 5})");
   folder.Write("generation_config.json", R"({"temperature": 0.3, "eos_token_id": 0, "num_beams": 4})");
@@ -155,7 +155,7 @@ std::vector<int32_t> IdsOf(const std::vector<StopId>& stops) {
   return ids;
 }
 
-// A file that names id 0 alone takes none of the others away.
+// A file that names only id 0 does not remove the stop ids of other sources.
 TEST(StopIdsTest, AreTheUnionOfAllPlaces) {
   const Tokenizer tuned = TunedTokenizer(), base = BaseTokenizer();
   ModelConfig config;
@@ -187,7 +187,7 @@ TEST(StopIdsTest, AreTheUnionOfAllPlaces) {
               HasSubstr("`stop_ids`: token id out of range: found 1000, expected 0 to 999"));
 }
 
-// Every number of the sampling options can be set by its name, and reaches the sampler.
+// Every numeric sampling option can be set by name and reaches the sampler.
 TEST(SettingsTest, EveryParameterIsASetting) {
   for (const SamplingField& parameter : SamplingFields()) {
     const std::string name(parameter.name);
@@ -200,7 +200,7 @@ TEST(SettingsTest, EveryParameterIsASetting) {
         value)
         << name;
   }
-  // Penalties change a greedy choice and ask for no draws.
+  // Penalties affect greedy decoding and do not imply sampling.
   const SamplingOptions penalty = ResolveSettings(Options({{"repetition_penalty", 1.5}}), {}).sampling;
   EXPECT_TRUE(penalty.Greedy());
   EXPECT_EQ(penalty.repetition_penalty, 1.5);
