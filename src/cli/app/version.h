@@ -1,4 +1,4 @@
-// What this program is: version, commit, compiler, instruction sets, Unicode, optional parts.
+// Describes this build: version, commit, compiler, instruction sets, Unicode, optional parts.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -7,6 +7,6 @@
 namespace stablelm {
 
 nlohmann::ordered_json VersionInfo();
-std::string VersionText();  // the same for people, several lines
+std::string VersionText();  // the same as several lines of text
 
 }  // namespace stablelm
