@@ -15,7 +15,7 @@ using Json = nlohmann::ordered_json;
 
 std::string Dumped(const Json& object) { return object.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
-// What a line says besides its replies.
+// What a result line contains besides its replies.
 struct LineFacts {
   uint64_t index = 0;
   std::string place;
@@ -69,7 +69,7 @@ PromptTasks::PromptTasks(const PromptTaskOptions& options, const ModelConfig& co
 
 std::string PromptTasks::ErrorLine(uint64_t index, const std::string& place, std::string_view what) {
   std::string text = place + ": " + WithFlags(what);
-  // One line: an Error has its hint on a second one.
+  // Keep it on one line: an Error has its hint on a second line.
   constexpr std::string_view kHint = "\nhint:  ";
   if (const size_t hint = text.find(kHint); hint != std::string::npos) text.replace(hint, kHint.size(), "; hint: ");
   return Dumped({{"index", index}, {"error", text}});
