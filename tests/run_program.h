@@ -1,5 +1,6 @@
-// Runs the real program (STABLELM_PROGRAM, a compile definition) as a user would, and catches what it prints. A program
-// for another processor runs in an emulator: the words before its path, separated by spaces, are STABLELM_EMULATOR.
+// Runs the real program (STABLELM_PROGRAM, a compile definition) as a user would, and captures its output. A program
+// for another processor runs in an emulator: STABLELM_EMULATOR is the command before its path, words separated by
+// spaces.
 #pragma once
 
 #include <fcntl.h>
@@ -20,16 +21,16 @@
 namespace stablelm {
 
 struct ProgramResult {
-  int exit_code = -1;  // 128 + signal when a signal ended it, as a shell reports it
+  int exit_code = -1;  // 128 + signal after a signal, as in a shell
   std::string out;
   std::string err;
 };
 
 struct ProgramInput {
   std::string standard_input = {};
-  std::map<std::string, std::string> environment = {};  // added to the test's own
-  std::string stdout_path = {};                         // open this file as stdout instead of catching it
-  bool close_stdout = false;                            // nobody reads: the pipe is closed before the program writes
+  std::map<std::string, std::string> environment = {};  // added to the test's environment
+  std::string stdout_path = {};                         // open this file as stdout instead of capturing it
+  bool close_stdout = false;                            // close the reading end of stdout before the program writes
   // Called about every 10 ms while the program runs, for tests that send signals.
   std::function<void(pid_t)> while_running = {};
   std::string program = STABLELM_PROGRAM;
@@ -43,7 +44,7 @@ inline ProgramResult RunProgramBinary(const std::vector<std::string>& arguments,
   make_pipe(in);
   make_pipe(out);
   make_pipe(err);
-  // The child may call only what is safe after fork: prepare everything before.
+  // Prepare everything before fork: the child may call only async-signal-safe functions.
   std::vector<std::string> emulator;
 #ifdef STABLELM_EMULATOR
   if (input.program == STABLELM_PROGRAM) {

@@ -1,4 +1,4 @@
-// A fresh folder for one test, removed at its end.
+// A new temporary folder for one test, removed at the test's end.
 #pragma once
 
 #include <cstdlib>

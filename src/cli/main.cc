@@ -1,4 +1,4 @@
-// The program stablelm. Everything it does is in cli/app/commands.h.
+// The program stablelm. cli/app/commands.h lists its commands.
 #include <signal.h>
 
 #include "cli/app/commands.h"
@@ -6,7 +6,7 @@
 #include "cli/app/program.h"
 
 int main(int argc, char** argv) {
-  signal(SIGPIPE, SIG_IGN);  // a closed pipe comes back as an error of the write (cli/app/output.h)
+  signal(SIGPIPE, SIG_IGN);  // writes to a closed pipe then fail with EPIPE (cli/app/output.h)
   stablelm::InstallInterruptHandler();
   return stablelm::RunProgram({argv + (argc > 0 ? 1 : 0), argv + argc}, stablelm::AllCommands());
 }

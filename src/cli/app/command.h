@@ -1,5 +1,5 @@
-// What a command of the program is: a name, a page of help, options and a Run. One file per command; the list is in
-// cli/app/commands.h, the dispatch in cli/app/program.h.
+// The interface of a command: name, help, options, Run. Each command has its own file. cli/app/commands.h lists them,
+// cli/app/program.h dispatches.
 #pragma once
 
 #include <cstdint>
@@ -24,15 +24,15 @@ inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitInterrupted = 130;
 
-// Options that several commands share: same name, same meaning, same parsing everywhere.
+// Options that several commands share, with the same name, meaning and parsing everywhere.
 struct CommonOptions {
   std::string model;           // -m, --model: a folder, a GGUF file or a hub id in the cache; empty when not given
-  uint64_t threads = 1;        // --threads, by default the physical cores
+  uint64_t threads = 1;        // --threads; default: the number of physical cores
   std::optional<DType> dtype;  // --dtype: empty for "stored"
   const QuantMix* quantize = nullptr;    // --quantize: null for none
   Compute compute = Compute::kExact;     // --compute
   DType kv = DType::kF32;                // --kv: kF32, kF16 or kI8
-  std::optional<Activation> activation;  // --activation: empty for the model's own
+  std::optional<Activation> activation;  // --activation: empty for the model's activation
   bool json = false;                     // --json, every command
   bool quiet = false;                    // --quiet, every command
 };
@@ -42,12 +42,12 @@ enum : unsigned { kTakesModel = 1, kTakesThreads = 2, kTakesDtype = 4, kTakesKv 
 class Command {
  public:
   virtual ~Command() = default;
-  virtual std::string Name() const = 0;        // "tokenize"; two words for a command of a group: "bench memory"
+  virtual std::string Name() const = 0;        // "tokenize"; two words for a command in a group: "bench memory"
   virtual std::string Summary() const = 0;     // one line for the list of commands
   virtual std::string Examples() const = 0;    // lines for the end of --help, each "  stablelm ..."
-  virtual unsigned Takes() const = 0;          // which common options beside --json and --quiet: kTakes... | ...
-  virtual void AddOptions(CLI::App& app) = 0;  // its own options (cli/app/options.h)
-  // Returns an exit code. Throws UsageError for wrong usage, Error for the world's faults.
+  virtual unsigned Takes() const = 0;          // common options besides --json and --quiet: kTakes... | ...
+  virtual void AddOptions(CLI::App& app) = 0;  // the command's own options (cli/app/options.h)
+  // Returns an exit code. Throws UsageError for wrong usage, Error for a bad file, request or machine.
   virtual int Run(Output& out) = 0;
 
   CommonOptions common;  // filled in before Run

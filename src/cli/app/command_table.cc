@@ -9,7 +9,7 @@
 namespace stablelm {
 namespace {
 
-// In metavars capitals name a kind of value ("N", "FILE"), small letters are values themselves ("fp32|fp16").
+// In a metavar, capitals name a kind of value ("N", "FILE"); lower case gives the values themselves ("fp32|fp16").
 void ReadMetavar(const std::string& value, OptionText& option) {
   for (size_t begin = 0; begin < value.size();) {
     const size_t end = std::min(value.find('|', begin), value.size());
@@ -53,7 +53,7 @@ OptionText TextOf(const CLI::Option& option) {
 
 void BuildApp(Command& command, CLI::App& app) {
   app.description(command.Summary());
-  app.allow_extras();  // looked at by the caller: its message names the nearest flag
+  app.allow_extras();  // the caller reports them and names the nearest flag
   app.set_help_flag("-h,--help", "Show this page and end");
   command.AddOptions(app);
   AddCommonOptions(app, command.Takes(), command.common);

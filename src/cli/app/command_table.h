@@ -1,4 +1,4 @@
-// The commands as data: what --help says of them, for completion scripts and manual pages.
+// The commands and their help as data, for completion scripts and manual pages.
 #pragma once
 
 #include <memory>
@@ -12,11 +12,11 @@ namespace stablelm {
 using Commands = std::vector<std::unique_ptr<Command>>;
 
 struct OptionText {
-  std::vector<std::string> names;    // "-m", "--model"; one without dashes for a positional argument
-  std::string value;                 // what stands behind it in --help: "N", "DIR|ID", "fp32|fp16"; empty for a flag
+  std::vector<std::string> names;    // "-m", "--model"; without dashes for a positional argument
+  std::string value;                 // its metavar in --help: "N", "DIR|ID", "fp32|fp16"; empty for a flag
   std::string help;                  // one paragraph
-  std::vector<std::string> choices;  // the values in small letters among `value`
-  bool takes_file = false;           // the value may be the name of a file or folder
+  std::vector<std::string> choices;  // the lower-case values in `value`
+  bool takes_file = false;           // the value may name a file or folder
   bool Positional() const { return !names[0].starts_with("-"); }
   bool TakesValue() const { return !value.empty(); }
 };
@@ -28,11 +28,11 @@ struct CommandText {
   std::vector<OptionText> options;
 };
 
-// Puts the command's own options and the common ones into `app`: what parses a command line, what --help prints, and
-// what DescribeCommands reads.
+// Adds the command's own options and the common ones to `app`, which parses the command line and prints --help.
+// DescribeCommands reads it too.
 void BuildApp(Command& command, CLI::App& app);
 
-// In the order of the list.
+// In the order of `commands`.
 std::vector<CommandText> DescribeCommands(const Commands& commands);
 
 }  // namespace stablelm

@@ -1,5 +1,5 @@
-// Every command of the program, in the order in which --help lists them: the list is in src/cli/CMakeLists.txt, which
-// makes the body of AllCommands from it. (Objects that register themselves would be left out of a static library.)
+// All commands of the program, in the order of --help. src/cli/CMakeLists.txt holds the list and generates the body of
+// AllCommands. (The linker would drop self-registering objects of a static library.)
 #pragma once
 
 #include <memory>

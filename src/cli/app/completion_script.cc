@@ -15,14 +15,14 @@ std::string Words(std::span<const std::string> words) {
   return text;
 }
 
-// A group ("bench") and the second words of its commands, in order.
+// A command group ("bench") and the second words of its commands, in order.
 struct Group {
   std::string name;
   std::vector<std::string> commands;
 };
 
 struct Names {
-  std::vector<std::string> first;  // what may stand behind "stablelm": commands and groups
+  std::vector<std::string> first;  // words that may follow "stablelm": commands and groups
   std::vector<Group> groups;
 };
 Names NamesOf(std::span<const CommandText> commands) {
@@ -40,12 +40,12 @@ Names NamesOf(std::span<const CommandText> commands) {
   return names;
 }
 
-// What stands in place of a positional argument: the commands where it is one of them.
+// Completions for a positional argument: the commands, if the argument names a command.
 std::vector<std::string> ChoicesOf(const OptionText& option, const Names& names) {
   return option.names[0] == "COMMAND" ? names.first : option.choices;
 }
 
-// 'text' as one word of bash, zsh and fish (which knows \' inside).
+// Quotes `text` as one word for bash, zsh and fish (fish accepts \' inside quotes).
 std::string SingleQuoted(const std::string& text, const char* quote) {
   std::string out = "'";
   for (const char c : text) {

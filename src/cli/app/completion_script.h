@@ -1,5 +1,5 @@
-// Scripts that make a shell complete the program's commands, options and values. They are complete in themselves: the
-// shell never runs the program while a person types.
+// Shell completion scripts for the program's commands, options and values. They are self-contained: the shell does not
+// run the program to complete a line.
 #pragma once
 
 #include <span>
@@ -9,7 +9,7 @@
 
 namespace stablelm {
 
-std::string BashCompletion(std::span<const CommandText> commands);  // bash 4 and later; bash-completion is not needed
+std::string BashCompletion(std::span<const CommandText> commands);  // bash 4 or later; does not need bash-completion
 std::string ZshCompletion(std::span<const CommandText> commands);
 std::string FishCompletion(std::span<const CommandText> commands);
 

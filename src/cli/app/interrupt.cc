@@ -17,7 +17,7 @@ void OnSignal(int signal_number) {
   if (guards.load() == 0) _exit(kExitInterrupted);
   interrupted_by.store(signal_number);
   interrupted.store(true);
-  // The second one kills.
+  // The second signal kills the program.
   struct sigaction action {};
   action.sa_handler = SIG_DFL;
   sigaction(signal_number, &action, nullptr);
@@ -37,7 +37,7 @@ void InstallInterruptHandler() {
   for (const int signal_number : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction old {};
     sigaction(signal_number, nullptr, &old);
-    if (old.sa_handler == SIG_IGN) continue;  // nohup and background jobs asked for this
+    if (old.sa_handler == SIG_IGN) continue;  // nohup and background jobs ignore the signal on purpose
     sigaction(signal_number, &action, nullptr);
   }
 }

@@ -1,8 +1,8 @@
-// Ctrl-C. Work that can end early with something to show, or that has files to clean up, holds an InterruptGuard and
-// polls Interrupted(): the first SIGINT, SIGTERM or SIGHUP then only sets the flag, a second one kills. Without a
+// Ctrl-C. A command that has partial results to print or files to clean up holds an InterruptGuard and polls
+// Interrupted(): the first SIGINT, SIGTERM or SIGHUP then only sets a flag, the second kills the program. Without a
 // guard the program ends at once with exit code 130.
 //
-// A signal handler can reach nothing but globals, so the flag is the one global variable of the program.
+// A signal handler can reach only globals, so the flag is the program's one global variable.
 #pragma once
 
 #include <atomic>
@@ -21,16 +21,16 @@ class InterruptGuard {
 
 // Any thread. The flag stays set until ForgetInterrupt.
 bool Interrupted();
-const std::atomic<bool>& InterruptFlag();  // the same, for callers below the command line that take a flag to poll
+const std::atomic<bool>& InterruptFlag();  // the same flag, for functions of lower floors that poll one
 
-// For work that goes on after Ctrl-C, such as a chat whose reply was stopped: takes a SIGINT back, so that the next one
-// is again a first one. Returns false, with nothing changed, when it was another signal (or none) that set the flag:
-// the program is to end.
+// Clears the flag after a SIGINT, so that the next SIGINT counts as the first: a chat continues after Ctrl-C has
+// stopped a reply. Returns false and changes nothing when another signal set the flag or it is not set: the program
+// must end.
 bool ForgetInterrupt();
 
-// Thrown by a command that was interrupted and has nothing more to print: the program ends quietly with exit code 130.
+// Thrown by an interrupted command that has nothing more to print: the program ends quietly with exit code 130.
 struct InterruptedExit {};
-// For work below the command line that calls back now and then.
+// Throws InterruptedExit when the flag is set. A callback for long work of lower floors.
 void ThrowIfInterrupted();
 
 }  // namespace stablelm

@@ -1,4 +1,4 @@
-// The tokenizer that a command's options name.
+// Loads the tokenizer that a command's options name.
 #pragma once
 
 #include <string>
@@ -9,9 +9,9 @@
 
 namespace stablelm {
 
-// From a tokenizer.json (`tokenizer_file`), or from `model` as ModelSource::Open takes it, whose configuration, where
-// there is one, says how many ids the model knows. No weights are needed. UsageError when both or none are given, Error
-// when there is no tokenizer or it cannot be read. Prints the tokenizer's warnings.
+// Reads a tokenizer.json (`tokenizer_file`), or the tokenizer of `model`, which ModelSource::Open opens. The model's
+// configuration, if there is one, gives the number of ids. Needs no weights. Throws UsageError when both or neither are
+// given, Error when there is no tokenizer or it cannot be read. Prints the tokenizer's warnings.
 Tokenizer LoadTokenizer(const std::string& model, const std::string& tokenizer_file, Output& out);
 Tokenizer LoadTokenizer(const ModelSource& source, Output& out);
 

@@ -6,7 +6,7 @@
 namespace stablelm {
 namespace {
 
-// A text as roff shows it: backslashes doubled, dashes kept as they are typed, no line that begins with a request.
+// Escapes text for roff: doubles backslashes, keeps dashes as typed, and starts no line with a roff request.
 std::string Roff(const std::string& text) {
   std::string out;
   bool line_start = true;
@@ -32,7 +32,7 @@ std::string Head(const std::string& command, const std::string& summary, const s
          " \\- " + Roff(summary) + "\n";
 }
 
-// A text of several lines, as it is.
+// Several lines, verbatim.
 std::string AsItIs(const std::string& text) {
   return ".nf\n" + Roff(text) + (text.ends_with("\n") ? "" : "\n") + ".fi\n";
 }

@@ -1,4 +1,4 @@
-// Manual pages in roff (man(7)), section 1, from the same table as --help.
+// Writes manual pages in roff (man(7)), section 1, from the same table as --help.
 #pragma once
 
 #include <span>
@@ -8,7 +8,7 @@
 
 namespace stablelm {
 
-// "stablelm" for the program, "stablelm-bench-memory" for a command: the page's name, without ".1".
+// The page's name without ".1": "stablelm" for the program, "stablelm-bench-memory" for a command.
 std::string ManPageName(const std::string& command);
 std::string ProgramManPage(std::span<const CommandText> commands, const std::string& version);
 std::string CommandManPage(const CommandText& command, const std::string& version);

@@ -1,4 +1,4 @@
-// How commands come by a model: open the folder, say what is worth saying, refuse what does not fit, load.
+// Opens and loads the model that a command names: prints its warnings and refuses a run that does not fit into memory.
 #pragma once
 
 #include <memory>
@@ -17,48 +17,48 @@ namespace stablelm {
 
 void RefuseQuantizeBesideDtype(const CommonOptions& common);  // throws UsageError
 
-// What --quantize makes of the matrices of a model (LoadOptions::types); empty without it. Prints warnings. Throws
-// UsageError beside --dtype, Error for a model that is quantized already.
+// The types that --quantize gives to a model's matrices (LoadOptions::types); empty without --quantize. Prints
+// warnings. Throws UsageError when --dtype is given too, Error for a model that is quantized already.
 std::vector<DType> TypesInMemory(const CommonOptions& common, const ModelFolder& model, Output& out);
 
-// The model of -m: first only its headers are read, so that a command can check its input before anything large is
-// loaded; then Load.
+// The model of -m. The constructor reads only the headers, so that a command can check its input before Load reads the
+// weights.
 class ModelOfCommand {
  public:
-  // Opens the folder and prints its warnings. Throws UsageError when -m was not given, Error when the folder is none.
+  // Opens the model and prints its warnings. Throws UsageError when -m was not given, Error when it is not a model.
   ModelOfCommand(const CommonOptions& common, Output& out);
 
   const ModelConfig& config() const { return folder_->config(); }
   const ModelSource& source() const { return folder_->source(); }
   const ModelFolder& opened() const { return *folder_; }
-  // What Load will map and allocate.
+  // Bytes that Load will map and allocate.
   WeightBytes PlannedWeights() const {
     return PlanWeights(*folder_, {.dtype = common_.dtype, .types = types_, .compute = common_.compute});
   }
-  // Null when the model has no tokenizer. Read at the first call.
+  // Null when the model has no tokenizer. The first call reads it.
   const Tokenizer* tokenizer();
-  // Throws Error, which says that text needs tokenizer.json and that `instead` ("--ids") does not.
+  // Throws Error when there is no tokenizer; the hint suggests ids, written as in `instead` ("--ids \"1 2 3\"").
   const Tokenizer& RequireTokenizer(const std::string& instead);
 
-  // Refuses, with the numbers, a run that does not fit into the memory of this machine; then loads. Call once.
+  // Loads the weights. Throws Error, with the sizes, when the run does not fit into this machine's memory. Call once.
   void Load(const RunShape& run, bool check_weights);
   const Transformer& model() const { return *model_; }
   ThreadPool& pool() { return *pool_; }
-  // Opening and loading, tokenizer included.
+  // Time to open and load the model, tokenizer included.
   double load_seconds() const { return load_s_; }
 
  private:
   const CommonOptions& common_;
   Output& out_;
   std::shared_ptr<const ModelFolder> folder_;
-  std::vector<DType> types_;  // of --quantize
+  std::vector<DType> types_;  // from --quantize
   std::optional<Tokenizer> tokenizer_;
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<Transformer> model_;
   double load_s_ = 0;
 };
 
-// --check-weights, of the commands that load a model.
+// Adds --check-weights, for commands that load a model.
 void AddCheckWeights(CLI::App& app, bool& check_weights);
 
 }  // namespace stablelm

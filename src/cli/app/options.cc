@@ -41,7 +41,7 @@ T ParseWith(std::string_view text, const std::string& where, T min, T max, const
        .expected = expected});
 }
 
-// A mix of quantized types.
+// The quantized types that --quantize accepts.
 const QuantMix& ParseLoadMix(const std::string& text) {
   const QuantMix& mix = QuantMixByName(text, "--quantize");
   if (IsQuantized(mix.base)) return mix;
@@ -75,8 +75,8 @@ void AddValues(CLI::App& app, const std::string& name, const std::string& metava
   CLI::Option* option = app.add_option(name, callback, help + " (may be given more than once)");
   option->type_name(metavar);
   option->type_size(1);
-  // One value behind each: what follows is not swallowed. CLI11 heeds that from this number on, and from the largest on
-  // it would write dots behind the name.
+  // Each occurrence takes one value, so the option does not swallow the next argument. CLI11 honours that only from
+  // this count on; from the largest count on it would print dots after the name.
   option->expected(1, CLI::detail::expected_max_vector_size / 16);
   option->allow_extra_args(false);
 }

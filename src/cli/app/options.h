@@ -1,7 +1,7 @@
-// Options of commands: strict values, one way to write each kind, over CLI11.
+// Command options with strict values, on top of CLI11. Each kind of value has one way to be written.
 //
-// Values arrive as the bytes that the user gave: CLI11's own conversions (octal numbers, "[a,b]" lists, "{}") are not
-// used. A value that does not parse is a UsageError that names the option, what was found and what is expected.
+// Values arrive as the user's bytes, without CLI11's own conversions (octal numbers, "[a,b]" lists, "{}"). A value that
+// does not parse throws UsageError, which names the option, what was found and what was expected.
 #pragma once
 
 #include <cstdint>
@@ -17,22 +17,22 @@
 
 namespace stablelm {
 
-// An option (`name` is "--flag" or "-f,--flag") or a positional argument (`name` without dashes) with one value.
-// `metavar` is shown in --help; `set` is called with the bytes of the value and may throw UsageError.
+// Adds an option (`name` is "--flag" or "-f,--flag") or a positional argument (`name` without dashes) with one value.
+// --help shows `metavar`; `set` gets the value's bytes and may throw UsageError.
 void AddValue(CLI::App& app, const std::string& name, const std::string& metavar, const std::string& help,
               std::function<void(const std::string& bytes)> set);
-// The same for an option that may be given more than once: `set` is called for each value, in order.
+// The same for a repeatable option: calls `set` for each value, in order.
 void AddValues(CLI::App& app, const std::string& name, const std::string& metavar, const std::string& help,
                std::function<void(const std::string& bytes)> set);
 void AddFlag(CLI::App& app, const std::string& name, bool& value, const std::string& help);
 
-// Strict decimal numbers: the whole text, no spaces, no plus sign, no NaN or infinity, within [min, max].
-// `where` names the option (or file and line) in the error.
+// Parse a strict decimal number: the whole text, no spaces, no plus sign, no NaN or infinity, within [min, max].
+// Throw UsageError; `where` names the option (or file and line) in it.
 int64_t ParseInteger(std::string_view text, const std::string& where, int64_t min, int64_t max);
 uint64_t ParseUnsigned(std::string_view text, const std::string& where, uint64_t min, uint64_t max);
 double ParseReal(std::string_view text, const std::string& where, double min, double max);
-// Token ids with white space or commas between them, in brackets or not: "1 2 3", "[1, 2, 3]". Their range is for the
-// caller to check. `where` names the list in errors, may be empty.
+// Parses token ids separated by white space or commas, with or without brackets: "1 2 3", "[1, 2, 3]". The caller
+// checks their range. `where` names the list in errors and may be empty.
 std::vector<int32_t> ParseIds(std::string_view text, const std::string& where);
 
 inline void ParseNumber(std::string_view text, const std::string& where, int64_t min, int64_t max, int64_t& out) {
@@ -51,13 +51,13 @@ struct Limits {
   T max = std::numeric_limits<T>::max();
 };
 
-// int64_t, uint64_t or double. The help text should name the default where it is not obvious.
+// T is int64_t, uint64_t or double. The help text should name the default where it is not obvious.
 template <typename T>
 void AddNumber(CLI::App& app, const std::string& name, T& value, Limits<T> limits, const std::string& help) {
   AddValue(app, name, "N", help,
            [&value, limits, name](const std::string& text) { ParseNumber(text, name, limits.min, limits.max, value); });
 }
-// The same for a number without a default: empty when the user gave none.
+// The same for a number without a default: empty when the option is not given.
 template <typename T>
 void AddNumber(CLI::App& app, const std::string& name, std::optional<T>& value, Limits<T> limits,
                const std::string& help) {
@@ -75,16 +75,17 @@ inline void AddText(CLI::App& app, const std::string& name, const std::string& m
                     std::optional<std::string>& value, const std::string& help) {
   AddValue(app, name, metavar, help, [&value](const std::string& text) { value = text; });
 }
-// One of `choices`; `set` gets its index. Anything else is refused with the nearest.
+// Adds an option with one of `choices` as its value; `set` gets the index. Other values are refused, with the nearest
+// choice as a hint.
 void AddChoice(CLI::App& app, const std::string& name, std::vector<std::string> choices, const std::string& help,
                std::function<void(size_t index)> set);
 
 void AddCommonOptions(CLI::App& app, unsigned takes, CommonOptions& common);
 
-// Throws UsageError with the usual words when an option that a command needs was not given.
+// Throws UsageError when a required option was not given.
 void RequireGiven(bool given, const std::string& option, const std::string& hint = {});
 
-// Input text of a command: TEXT on the command line, or --file F, or standard input.
+// A command's input text: TEXT on the command line, --file F, or standard input.
 struct TextInput {
   std::optional<std::string> text;
   std::string file;
@@ -92,19 +93,19 @@ struct TextInput {
 };
 // `positional` is the name of the argument in --help, "TEXT" or "PROMPT".
 void AddTextInput(CLI::App& app, TextInput& input, const std::string& positional);
-// The bytes as they are, nothing stripped. Throws UsageError when both TEXT and --file are given, Error when the bytes
-// are not UTF-8 (names the offset) and were not asked to be replaced, or when the file cannot be read.
+// Returns the bytes unchanged, nothing stripped. Throws UsageError when both TEXT and --file are given, Error when the
+// file cannot be read or when the bytes are not UTF-8 (names the offset) and `replace_invalid` is off.
 std::string ReadTextInput(const TextInput& input, Output& out);
-// The same without any look at the encoding: lists of ids, JSON lines.
+// The same without a check of the encoding, for lists of ids and JSON lines.
 std::string ReadRawInput(const TextInput& input, Output& out);
-// Whole file or pipe; "-" is standard input.
+// Reads a whole file or pipe; "-" is standard input.
 std::string ReadFileOrPipe(const std::string& path);
 
-// --invalid-utf8 error|replace.
+// Adds --invalid-utf8 error|replace.
 void AddInvalidUtf8(CLI::App& app, bool& replace);
-// Refuses, or repairs when `replace`, bytes that are not UTF-8.
+// Throws Error when bytes are not UTF-8, or with `replace` repairs them.
 std::string CheckedUtf8(std::string bytes, const std::string& where, bool replace);
-// Only refuses: for commands without that option.
+// Always throws Error for invalid UTF-8, for commands without --invalid-utf8.
 std::string RequiredUtf8(std::string bytes, const std::string& where, const std::string& hint = {});
 
 }  // namespace stablelm

@@ -22,7 +22,7 @@ namespace {
                .hint = error == ENOSPC ? "free some disk space" : ""});
 }
 
-// Colour is for people: a terminal that has not asked for none (no-color.org).
+// Colour only on a terminal, unless NO_COLOR is set (no-color.org) or TERM is dumb.
 bool ColorOn(int fd) {
   const char* no_color = std::getenv("NO_COLOR");
   const char* term = std::getenv("TERM");
@@ -53,7 +53,7 @@ void Output::Json(const JsonValue& object) {
   STABLELM_CHECK(json_ && object.IsObject());
   const std::string line = object.Dump() + "\n";
   if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size()) WriteFailed(errno);
-  Flush();  // a reader may act on each line as it comes
+  Flush();  // a reader may act on each line as it arrives
 }
 
 void Output::Flush() {

@@ -1,5 +1,5 @@
-// What a command prints. Results go to stdout; everything else (notes, warnings, progress) goes to stderr. With --json
-// stdout carries exactly one JSON object per line and nothing else.
+// Prints what a command has to say. Results go to stdout; notes, warnings and progress go to stderr. With --json,
+// stdout carries one JSON object per line and nothing else.
 #pragma once
 
 #include <string_view>
@@ -8,10 +8,10 @@
 
 namespace stablelm {
 
-// Thrown when the reader of stdout has gone away (a closed pipe): the program ends quietly, as other tools do.
+// Thrown when the reader of stdout has closed the pipe: the program ends quietly, as other tools do.
 struct BrokenPipe {};
 
-// For one thread. Throws Error when stdout cannot be written (a full disk), BrokenPipe when nobody reads it.
+// For one thread. Throws Error when stdout cannot be written (a full disk), BrokenPipe when its reader has gone.
 class Output {
  public:
   Output(bool json, bool quiet) : json_(json), quiet_(quiet) {}
@@ -19,17 +19,17 @@ class Output {
   bool json() const { return json_; }
   bool show_progress() const { return !quiet_; }  // for Progress and LoadOptions
 
-  // Whether a result may be coloured: stdout is a terminal that has not asked for none (NO_COLOR, TERM=dumb).
+  // Whether results may be coloured: stdout is a terminal, and neither NO_COLOR nor TERM=dumb is set.
   bool color() const;
 
-  // Bytes of a result, as they are. Only without --json.
+  // Prints bytes of a result unchanged. Only without --json.
   void Text(std::string_view bytes);
-  // One object, one line. Only with --json. Bytes that are not UTF-8 become U+FFFD; NaN and infinity become null.
+  // Prints one object on one line. Only with --json. Invalid UTF-8 becomes U+FFFD; NaN and infinity become null.
   void Json(const JsonValue& object);
-  // Hands what was printed to the system now: for streams of tokens.
+  // Flushes stdout now, for streams of tokens.
   void Flush();
 
-  // One line each on stderr; notes are left out with --quiet.
+  // Print one line to stderr; --quiet hides notes.
   void Note(std::string_view text);
   void Warning(std::string_view text);
 
@@ -38,7 +38,7 @@ class Output {
   bool quiet_;
 };
 
-// "error: ..." in red on a terminal; `text` may carry a second line with a hint. Settings are shown as flags
+// Prints "error: ...", in red on a terminal. `text` may have a second line with a hint. Shows settings as flags
 // (WithFlags).
 void PrintError(std::string_view text);
 

@@ -22,7 +22,7 @@
 namespace stablelm {
 namespace {
 
-// Commands whose names begin with `prefix`, a line for each.
+// The commands whose names begin with `prefix`, one per line.
 std::string ListOf(const Commands& commands, const std::string& prefix) {
   std::string out;
   size_t width = 0;
@@ -55,7 +55,7 @@ std::string CommandHelp(const Command& command, const CLI::App& app) {
   return page + "\nExamples:\n" + command.Examples() + "\n";
 }
 
-// The command that the first one or two words name, and how many words that took; null when there is none.
+// The command that the first one or two words name, and the number of words used; null when there is none.
 Command* FindCommand(const std::vector<std::string>& arguments, const Commands& commands, size_t& words) {
   for (words = std::min<size_t>(2, arguments.size()); words > 0; --words) {
     const std::string name = words == 2 ? arguments[0] + " " + arguments[1] : arguments[0];
@@ -66,7 +66,7 @@ Command* FindCommand(const std::vector<std::string>& arguments, const Commands& 
   return nullptr;
 }
 
-// Help for the group of commands `name` ("bench"); empty when there is no such group.
+// Help for the command group `name` ("bench"); empty when there is no such group.
 std::string GroupHelp(const std::string& name, const Commands& commands) {
   const std::string list = ListOf(commands, name + " ");
   return list.empty() ? "" : "Usage: stablelm " + name + " COMMAND [OPTIONS]\n\nCommands:\n" + list;
@@ -114,7 +114,7 @@ int RunCommand(Command& command, std::vector<std::string> arguments) {
   CLI::App app;
   BuildApp(command, app);
   app.get_formatter()->column_width(34);
-  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 pops arguments from the back
   try {
     app.parse(arguments);
   } catch (const CLI::CallForHelp&) {
@@ -157,7 +157,7 @@ int Dispatch(const std::vector<std::string>& arguments, const Commands& commands
   }
   const bool help = first == "--help" || first == "-h" || first == "help";
   if (help && arguments.size() == 1) return print(ProgramHelp(commands));
-  if (help) {  // "help tokenize" is "tokenize --help"
+  if (help) {  // "help tokenize" means "tokenize --help"
     std::vector<std::string> turned(arguments.begin() + 1, arguments.end());
     turned.emplace_back("--help");
     return Dispatch(turned, commands);
@@ -190,7 +190,7 @@ int RunProgram(const std::vector<std::string>& arguments, const Commands& comman
   } catch (const InterruptedExit&) {
     return kExitInterrupted;
   } catch (const BrokenPipe&) {
-    // End as a tool that never caught the signal: quietly, and visibly so to the shell's pipefail.
+    // Die of SIGPIPE like a tool that never caught it: quietly, and so that the shell's pipefail sees it.
     signal(SIGPIPE, SIG_DFL);
     raise(SIGPIPE);
   } catch (const std::bad_alloc&) {

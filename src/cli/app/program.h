@@ -9,7 +9,7 @@
 
 namespace stablelm {
 
-// `arguments` without the program's name. Returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+// `arguments` excludes the program's name. Returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 // Never throws.
 int RunProgram(const std::vector<std::string>& arguments, const std::vector<std::unique_ptr<Command>>& commands);
 

@@ -7,7 +7,7 @@ namespace {
 
 constexpr struct {
   std::string_view setting, flag;
-  bool set_in_chat = false;  // /set knows it
+  bool set_in_chat = false;  // /set accepts it
 } kFlags[] = {{"cache", "--kv"},
               {"check_weights", "--check-weights"},
               {"context_policy", "--context-policy", true},
@@ -27,7 +27,7 @@ constexpr struct {
               {"type", "--type"},
               {"weights", "--dtype"}};
 
-// The text with the user's words for the settings.
+// Replaces the names of settings in `text` with the user's words for them.
 std::string Named(std::string_view text, bool in_chat) {
   std::string out;
   while (!text.empty()) {

@@ -1,5 +1,5 @@
-// Settings as the program's flags. The floors below name a setting as the library calls it, in backquotes: `stop_ids`,
-// `cache=fp32`; what the program shows has --stop-id and --kv fp32 in their place.
+// Translates the names of settings into the program's flags. Messages of lower floors name a setting as the library
+// does, in backquotes: `stop_ids`, `cache=fp32`. The program shows --stop-id and --kv fp32 instead.
 #pragma once
 
 #include <string>
@@ -7,10 +7,10 @@
 
 namespace stablelm {
 
-// The text with flags for the settings. What else stands in backquotes stays.
+// Replaces the settings in `text` with flags. Other text in backquotes stays.
 std::string WithFlags(std::string_view text);
 
-// For somebody in a chat, who cannot give flags any more: /set context_policy stop, where /set knows the setting.
+// The same inside a chat, where flags can no longer be given: writes /set context_policy stop if /set has the setting.
 std::string WithChatCommands(std::string_view text);
 
 }  // namespace stablelm

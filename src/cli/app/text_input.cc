@@ -1,4 +1,4 @@
-// Where input text comes from: the command line, a file, a pipe.
+// Reads input text from the command line, a file or a pipe.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@
 namespace stablelm {
 namespace {
 
-// Text beyond this is refused rather than read into memory: no context and no evaluation file comes near it.
+// Larger inputs are refused instead of read into memory; contexts and evaluation files are far smaller.
 constexpr size_t kMaxInputBytes = size_t{8} << 30;
 
 [[noreturn]] void Fail(const std::string& where, const std::string& what, int error) {

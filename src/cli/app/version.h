@@ -1,4 +1,4 @@
-// What this program is: version, commit, compiler, instruction sets, Unicode, optional parts.
+// Describes this build: version, commit, compiler, instruction sets, Unicode, optional parts.
 #pragma once
 
 #include <string>
@@ -8,6 +8,6 @@
 namespace stablelm {
 
 JsonValue VersionInfo();
-std::string VersionText();  // the same for people, several lines
+std::string VersionText();  // the same as several lines of text
 
 }  // namespace stablelm

@@ -1,4 +1,4 @@
-// The commands of a chat: what /help lists.
+// The slash commands of a chat, which /help lists.
 #include <algorithm>
 #include <filesystem>
 
@@ -15,7 +15,7 @@
 namespace stablelm {
 namespace {
 
-// What /set knows beside the settings of generation.
+// Names that /set accepts besides the generation settings.
 constexpr const char* kOwnSettings[] = {"seed", "preset", "reserve", "context_policy"};
 
 [[noreturn]] void Fail(const std::string& where, const std::string& what, const std::string& hint = {}) {
@@ -180,7 +180,7 @@ void ChatSession::Set(const std::string& arguments) {
         Fail(where, "unknown preset " + Quoted(value), "one of " + Joined(PresetNames()) + ", or default");
       }
       options.settings.preset = preset;
-      // How tokens are drawn is the preset's now; lengths, penalties and what else it says nothing about stay.
+      // The preset now decides how tokens are sampled. Settings that it does not cover (lengths, penalties) stay.
       std::erase_if(options.settings.values, [](const auto& option) {
         return option.first == "do_sample" || FindSetting(option.first)->sampling_only;
       });
@@ -198,7 +198,7 @@ void ChatSession::Set(const std::string& arguments) {
     options.settings.values.erase(name);
   } else if (!value.empty()) {
     options.settings.values[name] = ParseSettingValue(*spec, value, where);
-    if (spec->sampling_only) options.greedy = false;  // --greedy was the wish before this one
+    if (spec->sampling_only) options.greedy = false;  // this setting overrides an earlier --greedy
   }
   PlanAgain(std::move(options));
   for (const ResolvedSetting& one : plan_.settings.list) {
@@ -272,7 +272,7 @@ void ChatSession::EditLast(const std::string& arguments) {
 void ChatSession::Save(const std::string& arguments) {
   if (arguments.empty()) Fail("/save", "needs the name of a file");
   if (turns_.empty()) Fail("/save", "there is nothing to save");
-  // A slip of the keyboard must not cost a file of somebody's; the one of this chat is ours to renew.
+  // Do not overwrite the user's other files by mistake. Only this chat's own file may be rewritten.
   if (arguments != file_ && std::filesystem::exists(arguments)) {
     Fail(arguments, "exists already", "choose another name, or remove it first");
   }
@@ -289,7 +289,7 @@ void ChatSession::LoadCommand(const std::string& arguments) {
   Load(arguments);
 }
 
-// What is wrong with the new model is found before anything of the old one is given up.
+// Check everything about the new model before releasing the old one.
 void ChatSession::Model(const std::string& arguments) {
   if (arguments.empty()) return screen_.Show("/model", ModelText());
   ChatModel next = start_.open(arguments);
@@ -318,7 +318,7 @@ void ChatSession::Tokens(const std::string&) {
   std::string text;
   if (!turns_.empty()) {
     const Prompt prompt = PromptNow();
-    // One line per message: consecutive parts of one role.
+    // One line per message: consecutive parts with the same role.
     for (size_t i = 0, end = 0; i < prompt.parts.size(); i = end) {
       for (end = i; end < prompt.parts.size() && prompt.parts[end].role == prompt.parts[i].role;) ++end;
       const size_t n = prompt.parts[end - 1].end - prompt.parts[i].begin;

@@ -75,7 +75,7 @@ bool RunPipe(ChatSession& session, PipeScreen& screen, bool replace_invalid) {
   bool refused = false;
   std::string line;
   for (int64_t number = 1; std::getline(std::cin, line); ++number) {
-    if (line.ends_with('\r')) line.pop_back();  // files of Windows
+    if (line.ends_with('\r')) line.pop_back();  // Windows line ends
     try {
       line = CheckedUtf8(std::move(line), "standard input, line " + std::to_string(number), replace_invalid);
     } catch (const stablelm::Error& e) {

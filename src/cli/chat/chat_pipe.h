@@ -6,8 +6,8 @@
 
 namespace stablelm {
 
-// Replies go to standard output as they come, each with a line end after it, or with --json as one object each; what
-// commands show goes there too, everything else to standard error.
+// Streams each reply to stdout and ends it with a line end; with --json prints one object per reply. The output of
+// slash commands goes to stdout too, everything else to stderr.
 class PipeScreen : public ChatScreen {
  public:
   explicit PipeScreen(Output& out) : out_(out) {}
@@ -24,11 +24,11 @@ class PipeScreen : public ChatScreen {
   bool line_open_ = false;
 };
 
-// What is unusual about the end of a reply, for a note; empty when nothing is.
+// The text of a note about an unusual end of a reply; empty for a usual one.
 std::string EndNote(const ChatReply& reply, bool kept);
 
-// Feeds the lines of standard input to the session until the end, an /exit or a signal that stopped a reply. Lines that
-// are not UTF-8 are refused, or repaired when `replace_invalid`. Returns whether a line was refused.
+// Feeds the lines of standard input to the session until end of input, /exit or a signal that stops a reply. Refuses
+// lines that are not UTF-8, or repairs them when `replace_invalid`. Returns whether it refused a line.
 bool RunPipe(ChatSession& session, PipeScreen& screen, bool replace_invalid);
 
 }  // namespace stablelm

@@ -12,7 +12,7 @@ namespace {
 
 bool IsBlank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
 
-// "/name" or "/name ...", the name of small letters alone: a path such as /usr/bin is a message.
+// Matches "/name" or "/name ..." with a name of lower-case letters only. A path such as /usr/bin is a message.
 bool SplitCommand(const std::string& input, std::string& name, std::string& arguments) {
   if (!input.starts_with("/")) return false;
   const size_t end = input.find_first_of(" \t\r\n");
@@ -128,7 +128,7 @@ bool ChatSession::Answer() {
   last_prompt_ = static_cast<int64_t>(request.prompt.size());
   total_generated_ += static_cast<int64_t>(last_->ids.size());
   total_decode_s_ += last_->decode_s;
-  // Ctrl-C keeps what has come; when nothing has, the question is taken back, so that the turns stay turns.
+  // After Ctrl-C, keep the partial reply. If it is empty, remove the user's message, so that turns still alternate.
   const bool kept = last_->reason != FinishReason::kCancelled || !last_->text.empty();
   if (kept) turns_.push_back({.role = Role::kAssistant, .text = last_->text});
   screen_.EndReply({.result = *last_,

@@ -1,7 +1,7 @@
-// A chat: the conversation, what a line of input does to it, and what is in force.
+// A chat session: holds the conversation and the current settings, and handles each line of input.
 //
-// It knows neither model nor terminal: replies come from a function, and what there is to show goes to a ChatScreen. So
-// it can be tested, and a pipe, a terminal and --json share it.
+// It depends on neither model nor terminal: a function generates replies, and a ChatScreen shows them. Tests, pipes,
+// terminals and --json all use this one class.
 #pragma once
 
 #include <cstdint>
@@ -21,32 +21,32 @@
 
 namespace stablelm {
 
-// What is worth knowing about a reply beside its text.
+// A finished reply and facts about it.
 struct ChatReply {
   const GenerateResult& result;
   uint64_t seed = 0, sample = 0;
   int64_t prompt_tokens = 0;
-  int64_t context = 0;  // positions of the chat
+  int64_t context = 0;  // context length of the chat, in tokens
   size_t dropped_messages = 0;
   int64_t dropped_tokens = 0;
 };
 
-// Where a chat is shown. Texts may hold anything: it is for the screen to keep control characters from a terminal.
+// Shows a chat. Texts may contain anything; the screen must keep control characters from a terminal.
 class ChatScreen {
  public:
   virtual ~ChatScreen() = default;
   virtual void ReplyText(std::string_view piece) = 0;  // whole characters
-  // After every reply, also one that was stopped or of which no text came; `kept` says that the chat goes on with it.
+  // Called after every reply, also a stopped or empty one. `kept`: the conversation keeps the reply.
   virtual void EndReply(const ChatReply& reply, bool kept) = 0;
-  // After a reply that an error ended.
+  // Called when an error ended the reply.
   virtual void AbandonReply() = 0;
-  // What a command was asked for, whole lines. `text` is safe to print and may hold colours.
+  // Shows the output of a command, in whole lines. `text` is safe to print and may contain colours.
   virtual void Show(const std::string& command, const std::string& text) = 0;
   virtual void Note(const std::string& text) = 0;
   virtual void Warning(const std::string& text) = 0;
   virtual void Error(const std::string& text) = 0;
   virtual bool color() const { return false; }
-  // Lets the user change a text, in an editor; no value when there is none, or when the user left it.
+  // Lets the user edit a text in an editor. Returns no value when there is no editor or the user cancels.
   virtual std::optional<std::string> Edit(const std::string& text) {
     static_cast<void>(text);
     return std::nullopt;
@@ -57,14 +57,14 @@ class ChatScreen {
 using ReplyFunction =
     std::function<GenerateResult(const GenerateRequest& request, const std::function<void(std::string_view)>& on_text)>;
 
-// A model to talk to. Opened is not loaded: first everything else about a chat with it is checked.
+// A model to chat with, opened but not loaded: everything else about the chat is checked before the weights are loaded.
 struct ChatModel {
   std::string name;  // for /show
   ModelConfig config;
   Tokenizer tokenizer;
   ModelDefaults defaults = {};
   ChatSetup setup = {};
-  int64_t context = 0;              // positions of the chat, prompt and reply together: at most the model's
+  int64_t context = 0;              // context length of the chat (prompt and reply) in tokens, at most the model's
   std::function<void()> load = {};  // before the first reply; throws Error
   ReplyFunction reply = {};
 };
@@ -72,7 +72,7 @@ struct ChatModel {
 struct ChatStart {
   ChatModel model;
   ContextPolicy policy = ContextPolicy::kError;
-  std::optional<int64_t> reserve = {};  // empty: as the policy says
+  std::optional<int64_t> reserve = {};  // empty: the policy's default
   GenerationOptions options = {};
   uint64_t seed = 0;
   // Opens the model that /model names. Throws Error.
@@ -87,24 +87,24 @@ struct ChatCommandHelp {
 
 class ChatSession {
  public:
-  // Throws Error as PromptBuilder and PlanGeneration. `screen` outlives the session.
+  // Throws Error like PromptBuilder and PlanGeneration. `screen` must outlive the session.
   ChatSession(ChatStart start, ChatScreen& screen);
 
-  // Loads the model. Call once, before the first Handle; Load may come before.
+  // Loads the model. Call once, before the first Handle; Load may be called earlier.
   void LoadModel() { start_.model.load(); }
 
-  // One input: a message, or a command such as "/help" ("//" begins a message with one slash). Errors are shown.
+  // Handles one input: a message, or a command such as "/help" ("//" begins a message with one slash). Shows errors.
   // Returns false when the chat is over.
   bool Handle(const std::string& input);
-  // Goes on with the conversation of a file; its system message counts, unless a flag gave one. Throws Error.
+  // Resumes the conversation of a file. Uses its system message unless a flag gave one. Throws Error.
   void Load(const std::string& path);
 
   bool failed() const { return failed_; }  // whether any input failed
-  // The system message first, when there is one.
+  // Starts with the system message, if there is one.
   Conversation WholeConversation() const;
 
   static std::vector<ChatCommandHelp> Commands();
-  // What could stand in place of `line`, which begins a command: whole lines, for completion.
+  // Completions of `line`, the beginning of a command, as whole lines.
   static std::vector<std::string> Completions(const std::string& line);
 
  private:
@@ -128,9 +128,9 @@ class ChatSession {
   void Exit(const std::string& arguments);
 
   void Ask(std::string text);
-  // Answers the last message, the user's. Returns false when nothing came of it: the conversation is as before.
+  // Answers the last message, which is the user's. Returns false when no reply was kept; the turns are unchanged then.
   bool Answer();
-  void AnswerAgain(Conversation otherwise);  // Answer, or back to `otherwise`
+  void AnswerAgain(Conversation otherwise);  // Answer; restores `otherwise` after an error or without a reply
   GenerationPlan PlanFor(const ChatModel& model, const GenerationOptions& options) const;
   void PlanAgain(GenerationOptions options);
   ContextLimits Limits() const { return LimitsFor(start_.policy, start_.reserve, start_.model.context); }
@@ -144,11 +144,11 @@ class ChatSession {
   GenerationPlan plan_;
   std::optional<std::string> system_;
   std::string system_from_;
-  bool system_is_users_;     // the system text is not the model's own: another model keeps it
+  bool system_is_users_;     // the system text is not the model's default, so /model keeps it
   Conversation turns_;       // without the system message
-  uint64_t replies_ = 0;     // requested so far: the next reply's sample number
-  size_t told_dropped_ = 0;  // messages whose dropping was said
-  std::string file_;         // last saved to or loaded from
+  uint64_t replies_ = 0;     // replies requested so far; the next reply's sample number
+  size_t told_dropped_ = 0;  // dropped messages already reported
+  std::string file_;         // last file saved or loaded
   std::optional<GenerateResult> last_;
   int64_t last_prompt_ = 0;
   int64_t total_generated_ = 0;

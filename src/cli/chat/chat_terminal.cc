@@ -66,7 +66,7 @@ void TerminalScreen::EndRows() {
 
 void TerminalScreen::Wait() {
   typing_hidden_.emplace();
-  // One column stays free: a terminal that has written its last column is between two rows.
+  // Leave one column free: after writing the last column a terminal's cursor is between two rows.
   width_ = std::max<size_t>(WindowNow().columns, 9) - 1;
   if (!style_.plain) Draw({color() ? "\033[2m...\033[0m" : "..."});
 }
@@ -80,7 +80,7 @@ void TerminalScreen::ReplyText(std::string_view piece) {
     return;
   }
   const size_t width = std::max<size_t>(WindowNow().columns, 9) - 1;
-  if (width < width_) {  // the terminal has broken the rows itself: go on below
+  if (width < width_) {  // the terminal has re-wrapped the rows; continue below them
     out_.Text("\n");
     rows_.Leave();
     width_ = width;
@@ -120,7 +120,7 @@ std::optional<std::string> TerminalScreen::Edit(const std::string& text) {
   if (fd < 0) return std::nullopt;
   close(fd);
   std::ofstream(path, std::ios::binary) << text;
-  // The variable may hold options ("code --wait"), so it is the shell that runs it.
+  // The variable may contain options ("code --wait"), so run it through the shell.
   const std::string command = std::string(editor) + " \"$1\"";
   char* const arguments[] = {const_cast<char*>("sh"),
                              const_cast<char*>("-c"),
@@ -135,7 +135,7 @@ std::optional<std::string> TerminalScreen::Edit(const std::string& text) {
   std::ifstream file(path, std::ios::binary);
   std::string edited((std::istreambuf_iterator<char>(file)), {});
   std::filesystem::remove(path);
-  if (edited.ends_with('\n')) edited.pop_back();  // editors end the last line
+  if (edited.ends_with('\n')) edited.pop_back();  // editors add a final line end
   if (!ran || edited == text) return std::nullopt;
   return edited;
 }
@@ -159,11 +159,11 @@ std::string DefaultHistoryFile() {
 
 bool RunTerminal(ChatSession& session, TerminalScreen& screen, const std::string& history_file) {
   LineEditor editor({.history_file = history_file, .completions = &ChatSession::Completions});
-  // \1 stands around what has no width.
+  // \1 encloses characters without width.
   const std::string prompt = screen.color() ? "\1\033[1;32m\1> \1\033[0m\1" : "> ";
   const std::string more = screen.color() ? "\1\033[32m\1. \1\033[0m\1" : ". ";
   MessageLines message;
-  bool may_leave = false;  // Ctrl-C was the last thing that happened
+  bool may_leave = false;  // the last input was Ctrl-C
   for (;;) {
     std::string line;
     const LineEditor::End end = editor.Read(message.open() ? more : prompt, line);

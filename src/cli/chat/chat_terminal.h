@@ -1,4 +1,4 @@
-// A chat on a terminal: what replies look like, and the loop that reads what is typed.
+// A chat on a terminal: shows replies, and runs the loop that reads input.
 #pragma once
 
 #include "cli/app/output.h"
@@ -10,14 +10,14 @@
 namespace stablelm {
 
 struct TerminalStyle {
-  bool plain = false;   // text as it comes: no Markdown, no word wrap
-  bool status = false;  // a line after each reply: context used, speed
+  bool plain = false;   // raw text: no Markdown, no word wrap
+  bool status = false;  // print context use and speed after each reply
 };
 
 class TerminalScreen : public ChatScreen {
  public:
   TerminalScreen(Output& out, TerminalStyle style) : out_(out), style_(style) {}
-  // Something is computed, and no text is there yet.
+  // Shows that a reply is being computed before its first text.
   void Wait();
   void ReplyText(std::string_view piece) override;
   void EndReply(const ChatReply& reply, bool kept) override;
@@ -27,7 +27,7 @@ class TerminalScreen : public ChatScreen {
   void Warning(const std::string& text) override;
   void Error(const std::string& text) override;
   bool color() const override { return out_.color(); }
-  // Opens $VISUAL or $EDITOR.
+  // Runs $VISUAL or $EDITOR.
   std::optional<std::string> Edit(const std::string& text) override;
 
  private:
@@ -36,17 +36,18 @@ class TerminalScreen : public ChatScreen {
   Output& out_;
   TerminalStyle style_;
   LiveRows rows_;
-  std::optional<EchoOff> typing_hidden_;  // while a reply comes
-  std::string text_;                      // of the reply that is coming
+  std::optional<EchoOff> typing_hidden_;  // set while a reply is being generated
+  std::string text_;                      // the current reply so far
   bool drawn_ = false;
   size_t width_ = 0;
 };
 
-// Reads and answers until the user leaves or a signal other than Ctrl-C comes. Returns false after such a signal.
+// Reads and answers messages until the user leaves or another signal than Ctrl-C arrives. Returns false after such a
+// signal.
 bool RunTerminal(ChatSession& session, TerminalScreen& screen, const std::string& history_file);
 
-// Where the history is kept unless the user says otherwise: in $XDG_STATE_HOME/stablelm or ~/.local/state/stablelm,
-// which is made when it is not there; empty when there is no such place.
+// The default history file, in $XDG_STATE_HOME/stablelm or ~/.local/state/stablelm. Creates the folder if needed. Empty
+// when there is no such folder.
 std::string DefaultHistoryFile();
 
 }  // namespace stablelm

@@ -1,4 +1,4 @@
-// stablelm bench compute: how fast this machine multiplies, the speed that prefill is judged by.
+// stablelm bench compute: the machine's peak multiply-add rate, the bound for prefill.
 #include <cstdio>
 
 #include "base/json_value.h"

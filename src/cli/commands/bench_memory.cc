@@ -1,4 +1,4 @@
-// stablelm bench memory: how fast this machine reads memory, the speed that decoding is judged by.
+// stablelm bench memory: the machine's memory read bandwidth, the bound for decoding.
 #include <cstdio>
 
 #include "base/error.h"

@@ -1,4 +1,4 @@
-// stablelm bench model: tokens per second of a model, as shares of what the machine can do, and where the time goes.
+// stablelm bench model: a model's tokens per second, their share of the machine's peak, and the time per operation.
 #include <cstdio>
 
 #include "base/error.h"
@@ -19,15 +19,15 @@ namespace {
 
 enum class Format : uint8_t { kText, kMarkdown, kCsv };
 
-// What a case is judged by.
+// Measured speed as a share of the machine's peak.
 struct Share {
-  double value = 0;  // of 1; not a number where the machine has no such peak
+  double value = 0;  // 0 to 1; NaN when the machine has no such peak
   double reached = 0;
-  const char* unit = "";  // of what was reached
+  const char* unit = "";  // of `reached`
   const char* of = "";
 };
 
-// A table of text: the first column to the left, numbers to the right.
+// Formats a text table: first column left-aligned, numbers right-aligned.
 std::string Table(const std::vector<std::vector<std::string>>& rows, Format format) {
   std::string text;
   if (format != Format::kText) {
@@ -149,7 +149,7 @@ class BenchModel : public Command {
       const double best = memory_.ways[memory_.best].gb_per_s.median;
       return {speed.gb_per_s / best, speed.gb_per_s, "GB/s", "memory"};
     }
-    // Without the bf16 instruction, fast products are multiply-adds of fp32.
+    // Without a bf16 instruction, fast products use fp32 multiply-adds.
     const bool bf16 = common.compute == Compute::kFast && compute_.bf16_gflops.median > 0;
     const double peak = quantized ? compute_.int8_gops.median
                         : bf16    ? compute_.bf16_gflops.median
@@ -160,7 +160,7 @@ class BenchModel : public Command {
                       : "fp32"};
   }
 
-  // Whether most of the matrices are.
+  // Whether more than half of the matrices' bytes are quantized.
   static bool MostlyQuantized(const std::map<DType, uint64_t>& matrices) {
     uint64_t quantized = 0, all = 0;
     for (const auto& [type, bytes] : matrices) {

@@ -1,4 +1,4 @@
-// stablelm bench sampler: the time to choose a token from a row of logits, for the usual settings.
+// stablelm bench sampler: the time to choose a token from one row of logits, for common settings.
 #include <cmath>
 #include <cstdio>
 #include <numbers>
@@ -19,9 +19,9 @@
 namespace stablelm {
 namespace {
 
-constexpr size_t kRows = 16;  // more than a second-level cache holds, as after a forward pass
+constexpr size_t kRows = 16;  // exceeds an L2 cache, so rows are cold as after a forward pass
 
-// Scores as a language model gives them: a normal bulk and a few that stand out.
+// Logits that look like a language model's: a normal bulk and a few outliers.
 std::vector<std::vector<float>> Rows(size_t vocab) {
   const Philox random(1);
   std::vector<std::vector<float>> rows;
@@ -41,7 +41,7 @@ std::vector<std::vector<float>> Rows(size_t vocab) {
 
 struct Chain {
   const char* name;
-  SettingValues settings;  // what differs from greedy
+  SettingValues settings;  // settings that differ from greedy
   Samples fast_us = {}, plain_us = {};
 };
 

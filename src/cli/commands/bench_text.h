@@ -1,4 +1,4 @@
-// Words that the bench commands share.
+// Text formatting that the bench commands share.
 #pragma once
 
 #include <cstdio>

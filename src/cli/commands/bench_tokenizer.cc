@@ -1,4 +1,4 @@
-// stablelm bench tokenizer: megabytes per second of encoding and decoding, and the time to load it.
+// stablelm bench tokenizer: encoding and decoding speed in megabytes per second, and load time.
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -51,7 +51,7 @@ class BenchTokenizer : public Command {
     if (hard_) {
       for (TimedTexts& texts : HardTexts()) all.push_back(std::move(texts));
     }
-    const auto load_again = [&] {  // its warnings have been printed
+    const auto load_again = [&] {  // the warnings are already printed
       const Tokenizer loaded = tokenizer_file_.empty() ? ModelSource::Open(common.model)->ReadTokenizer({})
                                                        : Tokenizer::FromFile(tokenizer_file_);
       STABLELM_CHECK(loaded.size() == tokenizer.size());

@@ -69,7 +69,7 @@ class ChatCommand : public Command {
   bool check_weights_ = false, plain_ = false;
 };
 
-// What it takes to run a model.
+// Everything needed to run a model.
 struct RunningModel {
   RunningModel(CommonOptions options, Output& out) : common(std::move(options)), model(common, out) {}
   const CommonOptions common;  // `model` refers to it
@@ -116,7 +116,7 @@ ChatModel ChatCommand::Open(const std::string& path, const BeforeReply& before, 
 }
 
 int ChatCommand::Run(Output& out) {
-  // A terminal on both sides is a person; anything else gets one reply for each line.
+  // If stdin and stdout are terminals, a person is chatting; otherwise each line gets one reply.
   const bool person = !out.json() && isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;
   PipeScreen pipe(out);
   TerminalScreen terminal(out, {.plain = plain_, .status = out.show_progress()});
@@ -131,14 +131,14 @@ int ChatCommand::Run(Output& out) {
                      .open = [&](const std::string& path) {
                        ChatModel next = Open(path, before, out);
                        next.load = [load = std::move(next.load)] {
-                         const InterruptGuard guard;  // Ctrl-C while it loads must not cost the conversation
+                         const InterruptGuard guard;  // Ctrl-C during loading must not lose the conversation
                          load();
                        };
                        return next;
                      }};
   const int64_t context = start.model.context;
   ChatSession session(std::move(start), person ? static_cast<ChatScreen&>(terminal) : pipe);
-  if (load_) session.Load(*load_);  // what is wrong should be said before anything large is loaded
+  if (load_) session.Load(*load_);  // report errors before loading anything large
   session.LoadModel();
 
   if (person) {

@@ -1,4 +1,4 @@
-// stablelm completion: a script that makes a shell complete the program's commands, options and values.
+// stablelm completion: prints a shell completion script for the program's commands, options and values.
 #include "base/error.h"
 #include "cli/app/commands.h"
 #include "cli/app/completion_script.h"

@@ -1,4 +1,4 @@
-// stablelm convert: a model from one kind of file to another, the same numbers in both.
+// stablelm convert: converts a model between file formats with the same weights.
 
 #include "base/error.h"
 #include "base/json_value.h"

@@ -1,4 +1,4 @@
-// stablelm detokenize: ids to text.
+// stablelm detokenize: decodes ids into text.
 #include <unistd.h>
 
 #include "base/error.h"

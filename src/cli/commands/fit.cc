@@ -1,4 +1,4 @@
-// stablelm fit: what a run would need in memory, part by part, and whether this machine has it.
+// stablelm fit: the memory that a run needs, part by part, and whether this machine has it.
 #include <cstdio>
 
 #include "base/error.h"
@@ -61,7 +61,7 @@ RunShape Fit::Shape(const ModelConfig& config) const {
   RunShape run = for_score_ ? ShapeOfScore(context, common.kv, common.threads)
                             : ShapeOfGenerate(context, common.kv, common.threads);
   run.sequences = batch_;
-  if (batch_ > 1) {  // one row of each sequence in one pass
+  if (batch_ > 1) {  // one row per sequence in each pass
     run.max_rows = std::max(run.max_rows, batch_);
     run.max_logit_rows = std::max(run.max_logit_rows, batch_);
   }

@@ -1,4 +1,4 @@
-// stablelm generate: the raw continuation of a text or of ids, or the answer to a conversation, as it comes.
+// stablelm generate: continues a raw text or ids, or answers a conversation, and streams the output.
 #include <unistd.h>
 
 #include "base/error.h"
@@ -21,7 +21,7 @@
 namespace stablelm {
 namespace {
 
-// What is printed while tokens come: text, or ids where the folder has no tokenizer.
+// Streams the reply: text, or ids when the model has no tokenizer.
 class Printer {
  public:
   Printer(bool has_text, Output& out) : has_text_(has_text), out_(out) {}
@@ -36,13 +36,13 @@ class Printer {
     out_.Text(text);
     out_.Flush();
   }
-  // The prompt as the model sees it.
+  // Prints the prompt as the model sees it.
   void Echo(const GenerateRequest& request) {
     if (has_text_) return Print(request.tokenizer->Decode(request.prompt));
     for (const int32_t id : request.prompt) AddId(id);
   }
   void Finish() {
-    // A shell prompt should not stick to the text; a pipe gets the text alone.
+    // On a terminal, end the line so that the shell prompt starts a new one. A pipe gets only the text.
     const bool line_open = last_ != 0 && last_ != '\n';
     if (!out_.json() && line_open && (!has_text_ || isatty(STDOUT_FILENO) == 1)) out_.Text("\n");
   }
@@ -50,7 +50,7 @@ class Printer {
  private:
   bool has_text_;
   Output& out_;
-  char last_ = 0;  // of what was printed
+  char last_ = 0;  // the last printed byte
 };
 
 class GenerateCommand : public Command {
@@ -127,7 +127,7 @@ class GenerateCommand : public Command {
   bool parse_special_ = false, check_weights_ = false, show_config_ = false;
 };
 
-// Where the prompt comes from.
+// Checks that the prompt is given exactly one way.
 void GenerateCommand::CheckInput() const {
   const auto refuse = [](const char* where, const char* what) {
     throw UsageError({.where = where, .what = what, .hint = "leave one of them out"});
@@ -147,7 +147,7 @@ void GenerateCommand::CheckInput() const {
   }
 }
 
-// Whether the kinds of generation that are asked for go together.
+// Refuses kinds of generation that do not combine.
 void GenerateCommand::CheckKind(bool json) const {
   const auto refuse = [](const char* where, const char* what, const char* hint) {
     throw UsageError({.where = where, .what = what, .hint = hint});
@@ -237,7 +237,7 @@ int GenerateCommand::Run(Output& out) {
     return GenerateMany(files_, std::move(run), model, defaults, common, out);
   }
   ReplyDetails details = details_;
-  details.logprobs = true;  // JSON of one prompt always has them
+  details.logprobs = true;  // always in the JSON of a single prompt
   const GenerateRun run = {
       .model = model, .common = common, .details = details, .check_weights = check_weights_, .out = out};
   const OnePrompt prompt = ReadPrompt(plan, model, defaults, out);
@@ -280,7 +280,7 @@ void GenerateCommand::Report(const OnePrompt& one, const GenerateResult& result,
   }
   out.Flush();
   std::string note = std::to_string(generated) + " tokens (" + NameOf(result.reason) + ")";
-  // The first token comes from the prompt's pass.
+  // The prefill pass produces the first token.
   if (generated > 1) {
     note += " at " + Rounded(static_cast<double>(generated - 1) / result.decode_s, 2) + " tokens/s";
   }

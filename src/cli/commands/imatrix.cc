@@ -1,4 +1,4 @@
-// stablelm imatrix: how much each column of every matrix is used over a text, for `quantize --imatrix`.
+// stablelm imatrix: measures over a text how much each column of every matrix is used, for `quantize --imatrix`.
 #include <algorithm>
 #include <filesystem>
 
@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kWindow = 512;  // as llama.cpp's
+constexpr int64_t kWindow = 512;  // as in llama.cpp
 
 class Imatrix : public Command {
  public:
@@ -93,7 +93,7 @@ int Imatrix::Run(Output& out) {
   for (const TextWindow& window : windows) tokens += window.size();
 
   const RunShape run = ShapeOfWindows(length, false, static_cast<size_t>(common.threads));
-  { const AtomicFile probe(out_path_); }  // a folder that cannot be written is refused before the work
+  { const AtomicFile probe(out_path_); }  // refuse a read-only folder before the work
   model.Load(run, check_weights_);
   const InterruptGuard guard;
   const auto start = Clock::now();

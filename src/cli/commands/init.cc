@@ -1,4 +1,4 @@
-// stablelm init: a model folder with random weights, for training from scratch and for measuring speed.
+// stablelm init: writes a model folder with random weights, for training from scratch and for speed tests.
 #include <filesystem>
 
 #include "base/error.h"

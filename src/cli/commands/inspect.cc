@@ -1,4 +1,4 @@
-// stablelm inspect: what a model folder or GGUF file holds, without loading it.
+// stablelm inspect: describes a model folder or GGUF file without loading it.
 #include <cstdio>
 
 #include "base/error.h"
@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 const char* ActivationName(Activation activation) { return activation == Activation::kGeluErf ? "erf" : "tanh"; }
 
-// 3637321728 as "3,637,321,728".
+// Formats 3637321728 as "3,637,321,728".
 std::string Grouped(uint64_t value) {
   std::string text = std::to_string(value);
   for (size_t i = text.size(); i > 3; i -= 3) text.insert(i - 3, ",");
@@ -31,7 +31,7 @@ std::string TypeOf(const StoredTensor& tensor) {
   return tensor.dtype ? std::string(NameOf(*tensor.dtype)) : tensor.stored_as;
 }
 
-// "fp16", or "fp16 and fp32" where types are mixed; ignored buffers do not count.
+// "fp16", or "fp16 and fp32" for mixed types; skips ignored buffers.
 std::string TypesOf(const ModelFolder& model) {
   std::vector<std::string> types;
   for (size_t i = 0; i < model.table().size(); ++i) {
@@ -43,7 +43,7 @@ std::string TypesOf(const ModelFolder& model) {
   return text;
 }
 
-// A value of a GGUF file's key as JSON; arrays by their type and size, long strings by their beginning.
+// The value of a GGUF key as JSON: type and size of an array, beginning of a long string.
 JsonValue ShownValue(const GgufHeader& header, const GgufEntry& entry) {
   constexpr size_t kLongest = 200;
   if (entry.type == GgufType::kF32) return *header.Real(entry.key);
@@ -62,7 +62,7 @@ JsonValue ShownValue(const GgufHeader& header, const GgufEntry& entry) {
       entry.value);
 }
 
-// The same for people: a string in quotes.
+// The same as text: strings in quotes.
 std::string TextOf(const GgufHeader& header, const GgufEntry& entry, size_t max_bytes) {
   const JsonValue value = ShownValue(header, entry);
   return value.IsText() && entry.type == GgufType::kString ? Quoted(value.Text(), max_bytes)
@@ -70,7 +70,7 @@ std::string TextOf(const GgufHeader& header, const GgufEntry& entry, size_t max_
                                                            : value.Dump();
 }
 
-// What `quantize --check` found, in one line.
+// The result of `quantize --check` in one line.
 std::string CheckText(const QualityRecord& record) {
   const Quality& q = record.quality;
   char text[320];
@@ -83,7 +83,7 @@ std::string CheckText(const QualityRecord& record) {
   return text + Quoted(record.text);
 }
 
-// Keys that make no sense are a warning: they are not needed to read the model.
+// Invalid keys only cause a warning: reading the model does not need them.
 std::optional<QualityRecord> CheckOf(const GgufHeader& header, std::vector<std::string>* warnings) {
   try {
     return ReadQualityKeys(header);
@@ -138,7 +138,7 @@ class Inspect : public Command {
   }
 
  private:
-  // One object per file that this program reads, with its hash when asked for.
+  // One object per file that the program reads, with its hash if --hash is given.
   std::vector<JsonValue> Files(const ModelFolder& model, const Output& out) const {
     std::vector<JsonValue> files;
     uint64_t total = 0;
@@ -285,7 +285,7 @@ class Inspect : public Command {
     }
   }
 
-  // What people ask about a file that somebody gave them; with --keys all of it.
+  // Prints the keys that people ask for; with --keys, all keys.
   template <typename Line>
   void PrintKeys(const GgufHeader& header, const Line& line) const {
     constexpr std::pair<const char*, const char*> kShown[] = {{"name", "general.name"},

@@ -1,4 +1,4 @@
-// stablelm man: manual pages, printed or written into a folder.
+// stablelm man: prints manual pages or writes them into a folder.
 #include <filesystem>
 
 #include "base/atomic_file.h"

@@ -1,4 +1,4 @@
-// stablelm prompt: what the model will really see of a conversation.
+// stablelm prompt: shows the prompt that the model gets for a conversation.
 
 #include "base/error.h"
 #include "base/json_value.h"

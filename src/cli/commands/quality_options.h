@@ -1,4 +1,4 @@
-// The options of `stablelm quantize` about the quality gate (eval/quality_gate.h), and its result in words.
+// The quality gate's options of `stablelm quantize` (eval/quality_gate.h), and its result as text and JSON.
 #pragma once
 
 #include <filesystem>
@@ -14,24 +14,24 @@
 
 namespace stablelm {
 
-// One thread. Calls in this order: AddOptions, RequireUsage, and when Asked: RunSource, SetKeys, RunFile, SetKeys.
+// One thread. Call in this order: AddOptions, RequireUsage, and when Asked: RunSource, SetKeys, RunFile, SetKeys.
 class QualityOptions {
  public:
   void AddOptions(CLI::App& app);
-  // Throws UsageError: options of the gate without --check.
+  // Throws UsageError when the gate's options are given without --check.
   void RequireUsage() const;
   bool Asked() const { return !text_.empty(); }
 
-  // As QualityGate's, with --check's text. Throws InterruptedExit.
+  // Like QualityGate::RunSource, with --check's text. Throws InterruptedExit.
   void RunSource(std::shared_ptr<const ModelFolder> source, const std::vector<DType>& types,
                  const std::filesystem::path& folder, const CommonOptions& common, Output& out);
-  // Throws Error when the file is further from the source than --max-kl allows, the numbers printed first;
+  // Throws Error, after printing the results, when the file's mean KL divergence exceeds --max-kl. Throws
   // InterruptedExit.
   void RunFile(const std::filesystem::path& file, Output& out);
   void SetKeys(GgufMetadata& metadata) const { gate_->SetKeys(metadata); }
 
   JsonValue Json() const;
-  std::string Text() const;  // lines
+  std::string Text() const;  // several lines
 
  private:
   std::string text_;  // --check

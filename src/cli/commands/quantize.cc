@@ -1,4 +1,4 @@
-// stablelm quantize: a model as a GGUF file of smaller weights.
+// stablelm quantize: writes a model as a GGUF file with quantized weights.
 #include <cstdio>
 #include <filesystem>
 
@@ -137,7 +137,7 @@ class Quantize : public Command {
              " bits each, from " + HumanBytes(size.source_bytes) + "\n");
   }
 
-  // Rounding what was rounded before adds up; a copy of the same type does not.
+  // Quantizing again adds up rounding errors; copying the same type does not.
   static void WarnOfSecondLoss(const ModelFolder& model, const std::vector<DType>& types, Output& out) {
     const size_t again = CountRequantized(model, types);
     if (again > 0) {
@@ -147,7 +147,7 @@ class Quantize : public Command {
     }
   }
 
-  // [table]; empty without --imatrix.
+  // One entry per tensor of the weight table; empty without --imatrix.
   std::vector<std::vector<float>> ReadWeights(const ModelFolder& model, const std::vector<DType>& types,
                                               Output& out) const {
     if (imatrix_.empty()) return {};
@@ -215,7 +215,7 @@ class Quantize : public Command {
   TypeOptions types_;
   QualityOptions gate_;
   bool plan_only_ = false;
-  double write_s_ = 0;  // without the gate
+  double write_s_ = 0;  // without the gate's time
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// stablelm score: how likely a model finds given tokens.
+// stablelm score: log-probabilities of given tokens under a model.
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -19,8 +19,8 @@ namespace stablelm {
 namespace {
 
 struct Totals {
-  size_t tokens = 0;  // of all sequences
-  size_t scored = 0;  // log-probabilities
+  size_t tokens = 0;  // in all sequences
+  size_t scored = 0;  // tokens that have a log-probability
   double sum = 0;
 
   void Add(const std::vector<int32_t>& ids, const std::vector<double>& logprobs) {
@@ -119,7 +119,7 @@ int Score::Run(Output& out) {
   size_t longest = 0;
   for (const auto& ids : sequences) longest = std::max(longest, ids.size());
 
-  const InterruptGuard guard;  // unfinished files are removed
+  const InterruptGuard guard;  // an interrupted run removes its unfinished files
   ScoreTensors tensors(logits_path_, hidden_path_, model.config(), sequences);
   const RunShape run = ShapeOfScore(static_cast<int64_t>(longest), common.kv, common.threads);
   model.Load(run, check_weights_);

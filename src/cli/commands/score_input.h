@@ -1,4 +1,4 @@
-// The sequences that `stablelm score` is asked about: lists of ids, a text, or lines of either.
+// Reads the sequences for `stablelm score`: lists of ids, a text, or lines of either.
 #pragma once
 
 #include <cstdint>
@@ -12,13 +12,13 @@ namespace stablelm {
 struct ScoreInput {
   std::string ids_file;          // --ids-file: a JSON list of lists of ids
   std::string text_file;         // --file: one text
-  std::string lines_file;        // --jsonl: one JSON object per line, with "text" or "ids"; blank lines are left out
+  std::string lines_file;        // --jsonl: one JSON object per line, with "text" or "ids"; skips blank lines
   bool replace_invalid = false;  // --invalid-utf8 replace
 };
 
-// Reads, tokenizes and checks everything before the model is loaded: at least one sequence, none empty or longer than
-// the context, every id known to the model. Throws UsageError when not exactly one input is named, Error that names the
-// line or list, and the index in it.
+// Reads, tokenizes and checks the input before the model is loaded: at least one sequence, none empty or longer than
+// the context, every id in the vocabulary. Throws UsageError unless exactly one input is given, and Error that names
+// the line or list and the index in it.
 std::vector<std::vector<int32_t>> ReadScoreInput(const ScoreInput& input, ModelOfCommand& model);
 
 }  // namespace stablelm

@@ -1,5 +1,5 @@
-// The files of `stablelm score --save-logits` and `--save-hidden`: written row by row while sequences are computed,
-// there only when everything is in them.
+// Writes the files of `stablelm score --save-logits` and `--save-hidden`, row by row while sequences are computed. The
+// files appear only when they are complete.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +16,13 @@ namespace stablelm {
 
 class ScoreTensors {
  public:
-  // Creates the files (room on disk included) whose path is not empty: `logits.S` [T, V] and `hidden.S.L` [T, C], fp32,
-  // for every sequence S and, as transformers counts them, L from 0 (embeddings) to the number of layers (after the
-  // final norm). Throws Error.
+  // Creates each file whose path is not empty and reserves its disk space. Tensors, fp32: `logits.S` [T, V] and
+  // `hidden.S.L` [T, C] for every sequence S. As in transformers, L runs from 0 (embeddings) to the number of layers
+  // (after the final norm). Throws Error.
   ScoreTensors(const std::string& logits_path, const std::string& hidden_path, const ModelConfig& config,
                const std::vector<std::vector<int32_t>>& sequences);
 
-  // What the scorer is to call for sequence S. The object must outlive the sinks.
+  // The sinks that the scorer calls for `sequence`. This object must outlive them.
   ScoreSinks SinksOf(size_t sequence);
   void Commit();
 

@@ -1,4 +1,4 @@
-// stablelm tokenize: text to ids, with the text and place of every token.
+// stablelm tokenize: encodes text into ids, with the text and offset of every token.
 
 #include "base/error.h"
 #include "base/json_value.h"

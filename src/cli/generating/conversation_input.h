@@ -1,4 +1,4 @@
-// The conversation that a command is asked to write as a prompt: --user or --messages, and how to write it.
+// The conversation that a command turns into a prompt (--user or --messages), and its prompt options.
 #pragma once
 
 #include <cstdint>
@@ -22,37 +22,37 @@ struct ConversationInput {
   std::optional<PromptTemplate> prompt_template;
   ContextPolicy policy = ContextPolicy::kError;
   std::optional<int64_t> reserve;
-  bool replace_invalid = false;  // --invalid-utf8 replace, where the command has it
+  bool replace_invalid = false;  // --invalid-utf8 replace, if the command has it
 
   bool Given() const { return user || messages; }
   // Throws UsageError for --system, --no-system or --template without a conversation.
   void RequireNoConversationOptions() const;
 };
 void AddConversationInput(CLI::App& app, ConversationInput& input);
-// Those of them that say how a conversation is written: --system, --no-system, --template.
+// Adds only the options that shape the prompt: --system, --no-system, --template.
 void AddPromptOptions(CLI::App& app, ConversationInput& input);
-// --context-policy and --reserve; input.policy is the default that --help names.
+// Adds --context-policy and --reserve; input.policy is the default shown in --help.
 void AddContextOptions(CLI::App& app, ConversationInput& input);
 
-// What has to be said of a reply whose context was shifted: a sentence for people, {"times", "dropped_tokens",
-// "approximate"} for programs.
+// Report a reply whose context was shifted: a sentence for people, {"times", "dropped_tokens", "approximate"} for
+// programs.
 std::string ShiftText(const GenerateResult& result);
 JsonValue ShiftJson(const GenerateResult& result);
 
 ContextLimits LimitsOf(const ConversationInput& input, int64_t context);
 
-// What --system, --no-system and --template ask for. Throws UsageError and Error.
+// The chat options given by --system, --no-system and --template. Throws UsageError and Error.
 ChatOptions ChatOptionsOf(const ConversationInput& input);
-// --system TEXT, or @FILE: the text. `where` names the option in errors.
+// The text of --system TEXT or @FILE. `where` names the option in errors.
 std::string SystemTextOf(const std::string& given, const std::string& where, bool replace_invalid);
 
 struct PromptOfCommand {
   ChatSetup setup;
   FittedPrompt fitted;
-  std::string where;  // what the conversation is called in errors
+  std::string where;  // names the conversation in errors
 };
-// Reads and checks the conversation, builds its prompt and fits it into the context; what was dropped is said in a
-// warning. `input` is Given(). Throws UsageError and Error.
+// Reads and checks the conversation, builds its prompt and fits it into the context. Warns about dropped messages.
+// Requires input.Given(). Throws UsageError and Error.
 PromptOfCommand PromptFor(const ConversationInput& input, const Tokenizer& tokenizer, const ModelDefaults& defaults,
                           int64_t context, Output& out);
 

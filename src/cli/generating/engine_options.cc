@@ -10,7 +10,7 @@ namespace stablelm {
 namespace {
 
 constexpr int64_t kParallel = 16;
-constexpr int64_t kScoredRows = 64;  // of a prompt, in one step: their logits are 13 MB for a vocabulary of 50,688
+constexpr int64_t kScoredRows = 64;  // prompt rows scored per step: 13 MB of logits for a vocabulary of 50,688
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-// The options of commands that run many requests at once: how many, and how large their common cache is.
+// Engine options of commands that run many requests at once: how many, and the size of their shared cache.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ struct EngineOptions {
 };
 void AddEngineOptions(CLI::App& app, EngineOptions& options);
 
-// The engine for requests of at most `longest` positions, of which there are `requests`, with the cache that the option
-// asks for or that suits this machine. Throws Error for a cache that is too small for one request.
+// Settings of an engine for `requests` requests of at most `longest` tokens (prompt and reply) each. --cache-tokens or
+// the machine's free memory gives the cache size. Throws Error when the cache is too small for one request.
 EngineSettings EngineSettingsFor(const EngineOptions& options, const CommonOptions& common, const ModelOfCommand& model,
                                  int64_t longest, int64_t requests, bool prompt_logprobs);
 

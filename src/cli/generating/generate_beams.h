@@ -1,4 +1,4 @@
-// generate --beams: the most likely continuations of one prompt as a whole (generate/beam_search.h).
+// generate --beams: finds the most likely whole continuations of one prompt (generate/beam_search.h).
 #pragma once
 
 #include <optional>
@@ -15,13 +15,13 @@ struct BeamFlags {
   std::optional<EarlyStopping> early_stopping;
 
   bool Wanted() const { return beams > 1; }
-  // Throws UsageError for the others without --beams.
+  // Throws UsageError when the other beam options are given without --beams.
   void Check() const;
   BeamOptions Options() const;
 };
 void AddBeamOptions(CLI::App& app, BeamFlags& flags);
 
-// Searches and prints. Returns the exit code. Throws Error.
+// Runs the beam search and prints the results. Returns the exit code. Throws Error.
 int GenerateBeams(const OnePrompt& prompt, const BeamFlags& flags, const GenerateRun& run);
 
 }  // namespace stablelm

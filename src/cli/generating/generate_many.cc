@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kAheadPerReply = 16;  // prompts read beyond the oldest unfinished one, for each parallel reply
 
-// `path`, which must not be a pipe.
+// Returns `path`. Throws Error when it is not a regular file (a pipe cannot be read again).
 const std::string& Rereadable(const std::string& path) {
   RequireRegularFile(path, "a file, which can be read again when the run is gone on with");
   return path;
@@ -37,7 +37,7 @@ uint64_t CountPrompts(LineReader& file) {
   return count;
 }
 
-// The files of a run: what is asked, what is answered, what it was started with.
+// The files of a run: prompts, results, and the record of its settings.
 class ManyFiles {
  public:
   ManyFiles(const ManyPrompts& files, const std::optional<uint64_t>& seed)
@@ -63,12 +63,12 @@ class ManyFiles {
                    .expected = "at most " + std::to_string(prompts_),
                    .hint = "name another --output"});
     }
-    if (lines_.finished() == 0) begun_.reset();  // nothing that could be mixed with other settings
+    if (lines_.finished() == 0) begun_.reset();  // no finished line yet, so the settings may change
     now_.seed = seed ? *seed : begun_ ? begun_->seed : RandomSeed();
     for (uint64_t i = 0; i < lines_.finished(); ++i) input_.Next();
   }
 
-  // Says what this run is, and refuses to go on with another one.
+  // Describes this run, and refuses to resume a run with other settings.
   void Compare(const PromptTasks& tasks, const ModelOfCommand& model, const CommonOptions& common, Output& out) {
     now_.parameters = tasks.Parameters(common);
     now_.program = {{"version", VersionInfo().At("version").Text()}, {"simd", SimdTargetInUse()}};
@@ -76,7 +76,7 @@ class ManyFiles {
                       out.show_progress());
     const auto count = [&](size_t bytes) { progress.Add(bytes); };
     now_.input = Sha256HexOfFile(input_path_, count);
-    if (begun_) {  // before the long work: the model's files may be large
+    if (begun_) {  // check before hashing the model's files, which may be large
       now_.model = begun_->model;
       RequireSameRun(*begun_, now_, output_path_);
     }
@@ -92,7 +92,7 @@ class ManyFiles {
     }
   }
 
-  // From here on there is something to go on with.
+  // Writes the run record and opens the results: from here on, the run can be resumed.
   void Begin(Output& out) {
     if (lines_.finished() > 0) {
       out.Note("going on after " + std::to_string(lines_.finished()) + " of " + std::to_string(prompts_) + " prompts");
@@ -115,9 +115,9 @@ class ManyFiles {
   RunRecord now_;
 };
 
-// How a run went.
+// Statistics of a run.
 struct RunFacts {
-  uint64_t already = 0;  // prompts that were finished before
+  uint64_t already = 0;  // prompts finished by earlier runs
   uint64_t generated = 0;
   double generate_s = 0;
   bool whole = true;  // not interrupted

@@ -1,4 +1,4 @@
-// generate --input: a file of prompts through the engine, into a file of results that an interrupted run goes on with.
+// generate --input: runs a file of prompts through the engine into a file of results. An interrupted run can resume.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ struct ManyPrompts {
 };
 void AddManyPrompts(CLI::App& app, ManyPrompts& files);
 
-// Everything of the command beside the files.
+// The command's other options.
 struct ManyRun {
   PromptTaskOptions tasks;
   std::optional<uint64_t> seed;

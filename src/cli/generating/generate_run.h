@@ -1,4 +1,4 @@
-// What the ways of generate to answer one prompt share: the prompt, and where it runs.
+// What the single-prompt modes of generate share: the prompt, the model and the output.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace stablelm {
 
 struct EngineOptions;
 
-// The one prompt of a command line, ready to run.
+// The single prompt of a command line, ready to run.
 struct OnePrompt {
   GenerateRequest request;
   std::string where;  // names the prompt in errors
@@ -22,7 +22,7 @@ struct OnePrompt {
     size_t messages = 0;
     int64_t tokens = 0;
   };
-  std::optional<Dropped> dropped;  // of a conversation
+  std::optional<Dropped> dropped;  // for a conversation
 };
 
 struct GenerateRun {
@@ -33,16 +33,16 @@ struct GenerateRun {
   Output& out;
 };
 
-// Adds what every result ends with: seed (where one is drawn by), counts, dropped, seconds, peak_bytes, and
-// quantize (with --quantize), compute (when it is fast).
-void AddRunFacts(const OnePrompt& prompt, const GenerateRun& run, size_t generated, bool seeded, JsonValue seconds,
-                 JsonValue& into);
+// Adds the fields that end every result: seed (if `seeded`), counts, dropped, seconds, peak_bytes, quantize (with
+// --quantize) and compute (when it is fast).
+void AddRunFacts(const OnePrompt& prompt, const GenerateRun& run, size_t generated, bool seeded,
+                 JsonValue seconds, JsonValue& into);
 
-// A reply under a line "--- TITLE (finish reason)": its text, or its ids where there is no tokenizer. Not with --json.
+// Prints a reply under a line "--- TITLE (finish reason)": its text, or its ids without a tokenizer. Not with --json.
 void PrintReply(const std::string& title, const GenerateResult& result, const ReplyJson& reply, const GenerateRun& run);
 
-// --n: several samples of one prompt, which share its computation; and the log-probabilities of a prompt (--n 1).
-// Returns the exit code. Throws Error, also when several samples are wanted of what is not drawn.
+// --n: generates several samples of one prompt, which share its prefill. Also serves --prompt-logprobs (with --n 1).
+// Returns the exit code. Throws Error, also when greedy settings ask for several samples.
 int GenerateSamples(const OnePrompt& prompt, int64_t samples, const EngineOptions& engine, const GenerateRun& run);
 void RequireDraws(int64_t samples, const SamplingOptions& sampling);
 

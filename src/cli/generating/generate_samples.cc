@@ -1,4 +1,4 @@
-// generate --n, --prompt-logprobs: one prompt through the engine.
+// generate --n, --prompt-logprobs: runs one prompt through the engine.
 
 #include "base/error.h"
 #include "base/json_value.h"
@@ -12,7 +12,7 @@
 namespace stablelm {
 namespace {
 
-// The samples of one prompt while they come.
+// Collects the samples of one prompt.
 class Samples {
  public:
   Samples(const OnePrompt& prompt, int64_t samples, const GenerateRun& run)
@@ -22,7 +22,7 @@ class Samples {
         results_(static_cast<size_t>(samples)),
         ended_(results_.size()) {}
 
-  // Prints each sample when those before it are there.
+  // Prints samples in order, each as soon as it and all earlier ones have ended.
   void Generate(Engine& engine) {
     std::vector<RequestId> ids;
     for (size_t i = 0; i < results_.size(); ++i) {

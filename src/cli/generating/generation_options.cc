@@ -9,14 +9,14 @@
 namespace stablelm {
 namespace {
 
-// "--top-k" for top_k.
+// Returns "--top-k" for top_k.
 std::string OptionOf(std::string_view setting) {
   std::string name = "--" + std::string(setting);
   std::replace(name.begin(), name.end(), '_', '-');
   return name;
 }
 
-// The option whose value becomes a setting.
+// Adds the option for a setting.
 void AddSetting(CLI::App& app, std::string_view setting, SettingValues& values, const std::string& more_help = {}) {
   const std::optional<SettingSpec> spec = FindSetting(setting);
   STABLELM_CHECK(spec);
@@ -27,7 +27,7 @@ void AddSetting(CLI::App& app, std::string_view setting, SettingValues& values, 
            });
 }
 
-// "12=-5" or "12=-inf".
+// Parses "12=-5" or "12=-inf".
 LogitBias ParseBias(const std::string& text) {
   const size_t equals = text.find('=');
   if (equals == std::string::npos) {

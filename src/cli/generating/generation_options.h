@@ -1,4 +1,4 @@
-// The options that say how tokens are chosen and when a reply ends, the same for every command that generates.
+// Options for sampling and stopping, the same for every command that generates.
 #pragma once
 
 #include <string>
@@ -10,11 +10,10 @@ namespace stablelm {
 
 void AddGenerationOptions(CLI::App& app, GenerationOptions& options);
 
-// The value of a setting as a user writes it: a number, or for a flag true or false. Throws UsageError that names
-// `where`.
+// Parses a setting's value: a number, or true or false for a flag. Throws UsageError that names `where`.
 double ParseSettingValue(const SettingSpec& spec, const std::string& text, const std::string& where);
 
-// --show-config: what is in force, and from where.
+// --show-config: prints the settings in force and where each comes from.
 void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Tokenizer* tokenizer,
                const ModelDefaults& defaults, Output& out);
 

@@ -12,7 +12,7 @@ namespace {
 
 std::string Dumped(const JsonValue& object) { return object.Dump(); }
 
-// What a line says besides its replies.
+// What a result line contains besides its replies.
 struct LineFacts {
   uint64_t index = 0;
   std::string place;
@@ -66,7 +66,7 @@ PromptTasks::PromptTasks(const PromptTaskOptions& options, const ModelConfig& co
 
 std::string PromptTasks::ErrorLine(uint64_t index, const std::string& place, std::string_view what) {
   std::string text = place + ": " + WithFlags(what);
-  // One line: an Error has its hint on a second one.
+  // Keep it on one line: an Error has its hint on a second line.
   constexpr std::string_view kHint = "\nhint:  ";
   if (const size_t hint = text.find(kHint); hint != std::string::npos) text.replace(hint, kHint.size(), "; hint: ");
   return Dumped({{"index", index}, {"error", text}});

@@ -1,4 +1,4 @@
-// From a line of a file of prompts to a task whose result is a line of JSON.
+// Turns each line of a prompt file into a task that produces one line of JSON.
 #pragma once
 
 #include <cstdint>
@@ -14,29 +14,29 @@
 
 namespace stablelm {
 
-// What holds for all lines.
+// Options for all lines.
 struct PromptTaskOptions {
   GenerationOptions generation;
-  ConversationInput conversation;  // how a conversation is written, and what happens when it does not fit
+  ConversationInput conversation;  // template and system text, and the policy for long conversations
   ReplyDetails details;
   int64_t samples = 1;         // --n
-  bool parse_special = false;  // in "prompt"
+  bool parse_special = false;  // in the text of "prompt"
 };
 
-// One thread. Config, defaults and tokenizer (may be null) outlive it.
+// One thread. Config, defaults and tokenizer (may be null) must outlive it.
 class PromptTasks {
  public:
-  // Throws UsageError and Error for what is wrong with all lines.
+  // Throws UsageError and Error for errors that affect all lines.
   PromptTasks(const PromptTaskOptions& options, const ModelConfig& config, const Tokenizer* tokenizer,
               const ModelDefaults& defaults);
   void SetSeed(uint64_t seed) { requests_.SetSeed(seed); }
 
-  // Prompt `index`; `place` names the line in errors. A line that cannot be read or asked for becomes its error.
+  // The task of prompt `index`; `place` names the line in errors. An invalid line gives its error line instead.
   std::variant<PromptTask, std::string> Of(std::string_view line, uint64_t index, const std::string& place);
   // {"index":N,"error":"PLACE: ..."}
   static std::string ErrorLine(uint64_t index, const std::string& place, std::string_view what);
 
-  // LineRequests::Parameters, and the options of the command that change what lines say.
+  // LineRequests::Parameters plus the command's options that change the results.
   std::map<std::string, std::string> Parameters(const CommonOptions& common) const;
 
  private:

@@ -1,4 +1,4 @@
-// A prompt as people read it: its text, each role in its colour, control tokens reversed.
+// Shows a prompt to people: its text, with a colour per role and control tokens in reverse video.
 #pragma once
 
 #include <string>
@@ -7,13 +7,13 @@
 
 namespace stablelm {
 
-// The bytes of one part of the prompt, as they are.
+// The unchanged bytes of one part of the prompt.
 std::string PartBytes(const Prompt& prompt, const PromptPart& part, const Tokenizer& tokenizer);
 
-// `text` in the colour of the part's role; as it is without colour.
+// `text` in the colour of the part's role; unchanged when `color` is false.
 std::string Painted(const PromptPart& part, const std::string& text, bool color);
 
-// The whole text, control characters made visible (cli/terminal/visible_text.h).
+// The whole text, with control characters made visible (cli/terminal/visible_text.h).
 std::string PromptText(const Prompt& prompt, const Tokenizer& tokenizer, bool color);
 
 }  // namespace stablelm

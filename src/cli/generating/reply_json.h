@@ -1,4 +1,4 @@
-// What generate tells of a reply beside its text: the options that ask for it, and the result as JSON.
+// Details of a reply besides its text: the options that request them, and the result as JSON.
 #pragma once
 
 #include <cstdint>
@@ -19,23 +19,23 @@ struct ReplyDetails {
   bool echo = false;             // --echo
 };
 void AddReplyDetails(CLI::App& app, ReplyDetails& details);
-// The first of the options that were given and only show in JSON; null when none was.
+// The first given option that takes effect only in JSON; null when there is none.
 const char* DetailOnlyInJson(const ReplyDetails& details);
 
 // Writes replies to one prompt as JSON. One thread.
 class ReplyJson {
  public:
-  // `tokenizer` may be null: then the texts are null.
+  // Without a tokenizer (null), texts are null.
   ReplyJson(const ReplyDetails& details, const Tokenizer* tokenizer, std::vector<int32_t> prompt);
 
-  // ids, logprobs when wanted, top_logprobs, text (with --echo the prompt's before it), finish_reason, stop_id or
-  // stop_string, forced_tokens when there are any.
+  // ids, logprobs and top_logprobs if requested, text (with --echo, after the prompt's text), finish_reason, stop_id or
+  // stop_string, forced_tokens if there are any.
   JsonValue Of(const GenerateResult& result) const;
-  // Of each result, with its number as "index" before.
+  // Of() for each result, with its number first as "index".
   JsonValue Choices(std::span<const EngineResult> results) const;
-  // Adds prompt_logprobs and prompt_top_logprobs, when they were wanted.
+  // Adds prompt_logprobs and prompt_top_logprobs if requested.
   void AddPromptLogprobs(const EngineResult& result, JsonValue& into) const;
-  // The prompt as text, as the model sees it.
+  // The prompt's text as the model sees it.
   std::string PromptText() const;
   bool has_text() const { return tokenizer_ != nullptr; }
 

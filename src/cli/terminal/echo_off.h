@@ -1,5 +1,5 @@
-// What is typed while a reply comes must not mix with it: while one of these lives, the terminal of standard input
-// shows nothing of it. It is not lost: the next line that is read begins with it.
+// Turns terminal echo off while it lives, so that typing does not mix with a streamed reply. Typed input is not lost:
+// the next line read begins with it.
 #pragma once
 
 #include <termios.h>
@@ -10,7 +10,7 @@ namespace stablelm {
 
 class EchoOff {
  public:
-  EchoOff();  // does nothing where standard input is no terminal
+  EchoOff();  // does nothing when standard input is not a terminal
   ~EchoOff();
   EchoOff(const EchoOff&) = delete;
   EchoOff& operator=(const EchoOff&) = delete;

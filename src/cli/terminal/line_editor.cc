@@ -21,7 +21,7 @@ namespace stablelm {
 namespace {
 
 constexpr int kHistoryLines = 1000;
-constexpr int kPollMs = 250;  // how soon a new window size is seen
+constexpr int kPollMs = 250;  // delay until a new window size is noticed
 constexpr std::wstring_view kPasteEnd = L"\033[201~";
 
 // wchar_t is UTF-32 here.
@@ -56,7 +56,7 @@ struct LineEditor::State {
   std::wstring prompt;
   bool interrupted = false;
   winsize size = WindowSize();
-  std::string bytes;  // of a character that is not complete
+  std::string bytes;  // of an incomplete character
 
   static State& Of(EditLine* editor) {
     State* state = nullptr;
@@ -66,7 +66,7 @@ struct LineEditor::State {
 
   static wchar_t* Prompt(EditLine* editor) { return Of(editor).prompt.data(); }
 
-  // Waits for a byte. Returns 1, 0 at the end, -1 after a signal that asks to stop.
+  // Waits for a byte. Returns 1, 0 at end of input, or -1 after an interrupt.
   int Byte(char& byte) {
     for (;;) {
       if (Interrupted()) {
@@ -78,7 +78,7 @@ struct LineEditor::State {
       if (const winsize now = WindowSize(); now.ws_col != size.ws_col || now.ws_row != size.ws_row) {
         size = now;
         el_resize(editor);
-        std::fputs("\r\033[J", stdout);  // libedit draws the line anew and leaves the old one
+        std::fputs("\r\033[J", stdout);  // libedit redraws the line but leaves the old one
         el_wset(editor, EL_REFRESH);
       }
       if (ready > 0) return read(STDIN_FILENO, &byte, 1) == 1 ? 1 : 0;
@@ -99,7 +99,7 @@ struct LineEditor::State {
     }
   }
 
-  // Everything up to the end of the paste becomes text, line ends included.
+  // Inserts everything up to the end of the paste as text, line ends included.
   static unsigned char Paste(EditLine* editor, wint_t) {
     std::wstring text;
     wchar_t c = 0;
@@ -171,7 +171,7 @@ LineEditor::End LineEditor::Read(const std::string& prompt, std::string& line) {
   const InterruptGuard guard;
   state_->prompt = Wide(prompt);
   state_->interrupted = false;
-  std::fputs("\033[?2004h", stdout);  // ask the terminal to mark what is pasted
+  std::fputs("\033[?2004h", stdout);  // turn on bracketed paste
   std::fflush(stdout);
   int count = 0;
   const wchar_t* text = el_wgets(state_->editor, &count);
@@ -189,7 +189,7 @@ void LineEditor::Remember(const std::string& text) {
   history_w(state_->history, &event, H_ENTER, Wide(text).c_str());
   const std::string& file = state_->options.history_file;
   if (file.empty()) return;
-  const mode_t before = umask(077);  // what people write to a model is theirs alone
+  const mode_t before = umask(077);  // the history is private: readable by its owner only
   history_w(state_->history, &event, H_SAVE, file.c_str());
   umask(before);
 }
@@ -209,7 +209,7 @@ bool MessageLines::Add(const std::string& line) {
   }
   if (text_.empty() && line.starts_with(kQuotes)) {
     const std::string rest = line.substr(kQuotes.size());
-    if (const size_t end = rest.find(kQuotes); end != std::string::npos) {  // all on one line
+    if (const size_t end = rest.find(kQuotes); end != std::string::npos) {  // opened and closed on one line
       text_ = rest.substr(0, end);
       return true;
     }

@@ -1,5 +1,5 @@
-// Reading lines from a person at a terminal: editing, history, completion, pasting of several lines. libedit behind it
-// (~/.editrc holds: vi keys and so on).
+// Reads lines from a terminal with editing, history, completion and multi-line paste. Uses libedit, which honours
+// ~/.editrc (vi keys and so on).
 #pragma once
 
 #include <functional>
@@ -10,13 +10,13 @@
 namespace stablelm {
 
 struct LineEditorOptions {
-  std::string history_file;  // read at the start, written after every Remember; empty: none
-  // Whole lines that could stand in place of a beginning.
+  std::string history_file;  // read at the start, written by every Remember; empty: none
+  // Completions of a line's beginning, as whole lines.
   std::function<std::vector<std::string>(const std::string& line)> completions;
 };
 
-// One at a time, for standard input and output, which are terminals. Puts the process into a UTF-8 locale, which
-// libedit needs. Between calls of Read the terminal is as it was.
+// One editor at a time; standard input and output must be terminals. Sets the process's locale to a UTF-8 one, which
+// libedit needs. Restores the terminal's modes between calls of Read.
 class LineEditor {
  public:
   explicit LineEditor(LineEditorOptions options);
@@ -29,9 +29,9 @@ class LineEditor {
     kInterrupted,
     kEnd
   };  // kInterrupted: a signal (cli/app/interrupt.h); kEnd: Ctrl-D, or no input
-  // One line without its end; a pasted text may hold several.
+  // Reads one line without its line end; pasted text may contain several lines.
   End Read(const std::string& prompt, std::string& line);
-  // Adds to the history. A file that cannot be written is no error.
+  // Adds to the history. Ignores a history file that cannot be written.
   void Remember(const std::string& text);
 
  private:
@@ -39,13 +39,13 @@ class LineEditor {
   std::unique_ptr<State> state_;
 };
 
-// Lines that make one message: """ begins and ends a text of several lines, a \ at the end of a line goes on.
+// Joins lines into one message: """ begins and ends a multi-line text, a \ at the end of a line continues it.
 class MessageLines {
  public:
-  // Returns whether the message is complete; text() is then the message.
+  // Returns whether the message is complete; Take then returns it.
   bool Add(const std::string& line);
-  bool open() const { return !text_.empty() || quoted_; }  // in the middle of a message
-  std::string Take();                                      // the message; everything is as new
+  bool open() const { return !text_.empty() || quoted_; }  // inside a message
+  std::string Take();                                      // returns the message and resets the state
 
  private:
   std::string text_;

@@ -9,7 +9,7 @@
 namespace stablelm {
 namespace {
 
-// Follows md4c's callbacks; every block becomes rows when it ends.
+// Handles md4c's callbacks; lays out each block as rows when it ends.
 class Renderer {
  public:
   Renderer(size_t width, bool color) : width_(width), color_(color) {}
@@ -152,7 +152,7 @@ class Renderer {
     unsigned next = 1;
   };
   struct Indent {
-    std::string first, rest;  // before the first row of what is inside, and before the others
+    std::string first, rest;  // prefix of the first row inside, and of the others
   };
 
   static std::string Of(const MD_ATTRIBUTE& attribute) { return {attribute.text, attribute.size}; }
@@ -167,7 +167,7 @@ class Renderer {
     return codes.empty() ? "" : "\033[" + codes + "m";
   }
 
-  // The marks of lists stand before their first row only.
+  // Only the first row of a list item gets its mark.
   std::string Prefix() {
     std::string prefix;
     for (Indent& indent : prefixes_) {
@@ -177,7 +177,7 @@ class Renderer {
     return prefix;
   }
 
-  // An empty row between blocks.
+  // Adds an empty row between blocks.
   void Gap() {
     Flush();
     if (!rows_.empty() && !item_begins_) rows_.emplace_back();
@@ -194,7 +194,7 @@ class Renderer {
   size_t width_;
   bool color_;
   std::vector<std::string> rows_;
-  std::vector<StyledText> texts_;  // of the block at hand
+  std::vector<StyledText> texts_;  // of the current block
   std::vector<Indent> prefixes_;
   std::vector<List> lists_;
   std::string link_, link_text_;
@@ -218,7 +218,7 @@ int OnText(MD_TEXTTYPE type, const MD_CHAR* text, MD_SIZE size, void* user) {
 std::vector<std::string> MarkdownRows(std::string_view text, size_t width, bool color) {
   Renderer renderer(width, color);
   MD_PARSER parser = {};
-  // A model that indents a line means no code; what looks like HTML is text.
+  // Models do not indent to mark code, and what looks like HTML is text.
   parser.flags = MD_FLAG_NOHTML | MD_FLAG_NOINDENTEDCODEBLOCKS | MD_FLAG_STRIKETHROUGH;
   parser.enter_block = [](MD_BLOCKTYPE type, void* detail, void* user) { return Of(user).EnterBlock(type, detail), 0; };
   parser.leave_block = [](MD_BLOCKTYPE type, void*, void* user) { return Of(user).LeaveBlock(type), 0; };

@@ -1,5 +1,5 @@
-// Markdown for a terminal, lightly: emphasis, code, headings, lists, quotes. For texts that are still growing too: what
-// is not closed yet is shown as it is.
+// Renders simple Markdown for a terminal: emphasis, code, headings, lists, quotes. Works on a growing text too: shows
+// marks that are not closed yet as plain text.
 #pragma once
 
 #include <string>
@@ -8,9 +8,9 @@
 
 namespace stablelm {
 
-// `text` without control characters but line ends and tabs. Line ends of the text stay line ends. Nothing but marks is
-// left out: HTML, tables and link targets are shown. Rows are at most `width` columns wide; without `color` no escape
-// sequence is used.
+// `text` must contain no control characters except line ends and tabs. Keeps its line ends and removes only Markdown
+// marks: HTML, tables and link targets stay visible. Rows are at most `width` columns wide. Writes escape sequences
+// only with `color`.
 std::vector<std::string> MarkdownRows(std::string_view text, size_t width, bool color);
 
 }  // namespace stablelm

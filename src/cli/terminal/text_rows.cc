@@ -9,10 +9,10 @@ namespace stablelm {
 namespace {
 
 constexpr const char* kPlain = "\033[0m";
-// Rows are written over and never erased as a whole: tmux and others keep a copy of a screen that is erased from its
-// first cell, and what scrolls up would then be there twice.
-constexpr const char* kEraseRest = "\033[K";   // of the row
-constexpr const char* kEraseBelow = "\033[J";  // the rest of the row and all rows below
+// Overwrite rows and never erase the whole screen: tmux and others save a screen that is erased from its first cell, so
+// text that scrolls up would appear twice.
+constexpr const char* kEraseRest = "\033[K";   // erases the rest of the row
+constexpr const char* kEraseBelow = "\033[J";  // erases the rest of the row and all rows below
 
 size_t WidthOf(char32_t c) {
   const int width = wcwidth(static_cast<wchar_t>(c));
@@ -53,7 +53,7 @@ class RowBuilder {
         Append(" ", piece.style, spaces_, spaces_style_);
         ++spaces_width_;
       } else {
-        // Wide characters (Chinese, emoji) may stand at the end of a row one by one.
+        // A row may break before or after any wide character (Chinese, emoji).
         if (columns == 2) EndWord();
         if (word_width_ + columns > Room()) EndWord();  // longer than a row
         Append(bytes, piece.style, word_, word_style_);
@@ -86,7 +86,7 @@ class RowBuilder {
     spaces_style_.clear();
     spaces_width_ = 0;
   }
-  // A text whose style changes at most where `styles` says: [offset, style].
+  // Where the style of a text may change: [offset, style].
   using Styles = std::vector<std::pair<size_t, std::string>>;
   static void Append(std::string_view bytes, const std::string& style, std::string& text, Styles& styles) {
     if (styles.empty() || styles.back().second != style) styles.emplace_back(text.size(), style);
@@ -106,7 +106,7 @@ class RowBuilder {
   void EndWord() {
     if (word_.empty()) return;
     if (column_ > indent_ && column_ + spaces_width_ + word_width_ > width_) {
-      EndRow();  // the spaces before the word go with the end of the row
+      EndRow();  // drop the spaces before the word at a row break
     } else {
       Place(spaces_, spaces_style_);
       column_ += spaces_width_;
@@ -140,7 +140,7 @@ std::string LiveRows::Update(std::vector<std::string> rows, size_t height) {
   std::string out;
   if (rows.empty()) rows.emplace_back();
   if (rows_.empty()) {
-    rows_.emplace_back();  // the row in which the cursor is
+    rows_.emplace_back();  // the cursor's row
   }
   const size_t same = static_cast<size_t>(std::ranges::mismatch(rows_, rows).in1 - rows_.begin());
   const size_t reachable = rows_.size() > height ? rows_.size() - height : 0;
@@ -148,7 +148,7 @@ std::string LiveRows::Update(std::vector<std::string> rows, size_t height) {
   if (same == rows_.size() && same == rows.size()) return out;
   const size_t last = rows_.size() - 1;
   if (from >= last && rows.size() > last && rows[last].starts_with(rows_[last])) {
-    out += rows[last].substr(rows_[last].size());  // the last row grows
+    out += rows[last].substr(rows_[last].size());  // the last row only grew
     from = last;
   } else {
     from = std::min({from, last, rows.size() - 1});

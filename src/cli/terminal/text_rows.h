@@ -1,4 +1,4 @@
-// Text laid out in rows of a terminal: words stay whole, styles are kept over the ends of rows.
+// Word-wraps styled text into terminal rows: words stay whole, and styles continue on the next row.
 #pragma once
 
 #include <string>
@@ -12,19 +12,19 @@ struct StyledText {
   std::string style;  // an escape sequence such as "\033[1m"; empty: none
 };
 
-// Rows of at most `width` columns (at least 8), each complete in itself: its style is set and taken back. `first`
-// stands before the first row and `rest` before the others (list marks, indents); they may hold escape sequences, whose
-// width is 0. Columns as wcwidth counts them, in a UTF-8 locale.
+// Lays out rows of at most `width` columns (at least 8). Each row sets and resets its own style. `first` is the prefix
+// of the first row, `rest` of the others (list marks, indents); both may contain escape sequences, which have width 0.
+// wcwidth counts columns, in a UTF-8 locale.
 std::vector<std::string> LayOutRows(const std::vector<StyledText>& texts, size_t width, const std::string& first = {},
                                     const std::string& rest = {});
 
-// Rows at the end of a terminal that are drawn again as they change. Only what has changed is written.
+// Redraws changing rows at the bottom of a terminal. Writes only what has changed.
 class LiveRows {
  public:
-  // What to write to the terminal to show `rows` in place of the ones before. Rows that have left a screen of `height`
-  // rows stay as they are.
+  // Returns what to write to the terminal to replace the previous rows by `rows`. Does not change rows that have
+  // scrolled off a screen of `height` rows.
   std::string Update(std::vector<std::string> rows, size_t height);
-  // What is there stays; the next Update begins below it.
+  // Leaves the current rows on the screen; the next Update begins below them.
   void Leave() { rows_.clear(); }
 
  private:

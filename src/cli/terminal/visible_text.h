@@ -1,4 +1,4 @@
-// Text of strangers (models, files, other users) for a terminal, so that none of it can act on the terminal.
+// Makes untrusted text (from models, files, other users) safe to print on a terminal.
 #pragma once
 
 #include <string>
@@ -6,7 +6,7 @@
 
 namespace stablelm {
 
-// Line ends and tabs stay; other control characters become "\\x1B", bytes that are not UTF-8 U+FFFD.
+// Keeps line ends and tabs. Other control characters become escapes such as "\\x1B", invalid UTF-8 becomes U+FFFD.
 std::string Visible(std::string_view bytes);
 
 }  // namespace stablelm

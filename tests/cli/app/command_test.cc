@@ -1,5 +1,5 @@
-// What every command gets from the frame, seen through a command made for this test: bytes of text as they are, strict
-// values, unknown flags, exceptions turned into messages and exit codes.
+// What the frame does for every command, tested with a command defined here: unchanged text bytes, strict values,
+// unknown flags, exceptions as messages and exit codes.
 #include "cli/app/command.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// The frame of the program: version, help, unknown names, exit codes, pipes. Commands have tests of their own.
+// The program's frame: version, help, unknown names, exit codes, pipes. The commands have their own tests.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// The conversation of a chat and its commands, with a model made of strings.
+// A chat's conversation and slash commands, with a fake model that returns strings.
 #include "cli/chat/chat_session.h"
 
 #include <gmock/gmock.h>
@@ -19,7 +19,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// Remembers everything that a session shows.
+// Records everything that a session shows.
 class TestScreen : public ChatScreen {
  public:
   void ReplyText(std::string_view piece) override { text += piece; }
@@ -104,7 +104,7 @@ TEST_F(Chat, KeepsTheConversationAndAsksWithAllOfIt) {
   EXPECT_EQ(requests[0].prompt, Prompt({System("S"), User("Hi")}));
   EXPECT_EQ(requests[1].prompt, Prompt({System("S"), User("Hi"), Assistant("A1"), User("More <|USER|>")}));
   EXPECT_EQ(screen.text, "A1A2");
-  // The seed is the chat's, the replies are numbered; the card's settings and stop tokens are in force.
+  // All replies use the chat's seed and consecutive sample numbers, with the model card's settings and stop tokens.
   EXPECT_EQ(requests[1].seed, 7u);
   EXPECT_EQ(requests[0].sample, 0u);
   EXPECT_EQ(requests[1].sample, 1u);
@@ -140,7 +140,7 @@ TEST_F(Chat, RegenUndoEditAndReset) {
   session.Handle("/regen");
   EXPECT_EQ(Texts(session), "S|one|A1|two|A3");
   EXPECT_EQ(requests[2].prompt, requests[1].prompt);
-  EXPECT_NE(requests[2].sample, requests[1].sample);  // or it would be the same reply
+  EXPECT_NE(requests[2].sample, requests[1].sample);  // otherwise the reply would be the same
   session.Handle("/edit three");
   EXPECT_EQ(Texts(session), "S|one|A1|three|A4");
   screen.edit = "four\nlines";
@@ -165,12 +165,12 @@ TEST_F(Chat, KeepsWhatCameBeforeItWasStopped) {
   session.Handle("two");
   EXPECT_EQ(Texts(session), "S|one|A1|two|half a");
   EXPECT_THAT(screen.note, HasSubstr("kept"));
-  session.Handle("three");  // nothing came: the question is taken back
+  session.Handle("three");  // no reply: the question is removed
   EXPECT_EQ(Texts(session), "S|one|A1|two|half a");
   EXPECT_THAT(screen.note, HasSubstr("taken back"));
   session.Handle("/regen");
   EXPECT_EQ(Texts(session), "S|one|A1|two|half a");
-  reason = FinishReason::kStop;  // an empty answer is one
+  reason = FinishReason::kStop;  // an empty reply counts as a reply
   answers.clear();
   answers.assign(9, "");
   session.Handle("four");
@@ -199,7 +199,7 @@ TEST_F(Chat, DropsOldTurnsAndSaysSo) {
   EXPECT_GT(screen.dropped, 0u);
   ASSERT_FALSE(screen.warnings.empty());
   EXPECT_THAT(screen.warnings[0], HasSubstr("no longer sees the oldest 2 messages"));
-  EXPECT_EQ(session.WholeConversation().size(), 17u);  // nothing is lost for /save
+  EXPECT_EQ(session.WholeConversation().size(), 17u);  // /save still has every message
   for (const GenerateRequest& request : requests) EXPECT_LE(request.prompt.size(), 56u);
   session.Handle(std::string(400, 'x'));
   EXPECT_THAT(screen.errors, ElementsAre(HasSubstr("the last turn alone is longer")));
@@ -239,7 +239,7 @@ TEST_F(Chat, SettingsChange) {
   session.Handle("/set preset greedy");
   session.Handle("Hi");
   EXPECT_TRUE(requests[1].sampling.Greedy());
-  EXPECT_EQ(requests[1].max_new_tokens, 9);  // no preset says how long a reply may be
+  EXPECT_EQ(requests[1].max_new_tokens, 9);  // presets do not set the length
   EXPECT_THAT(screen.errors, IsEmpty());
   for (const char* bad : {"/set temperature -1", "/set top_p 2", "/set temprature 1", "/set seed x", "/set preset y",
                           "/set context_policy z", "/set reserve 64"}) {
@@ -249,7 +249,7 @@ TEST_F(Chat, SettingsChange) {
   EXPECT_THAT(screen.errors[0], HasSubstr("/set temperature"));
   EXPECT_THAT(screen.errors[2], HasSubstr("did you mean temperature?"));
   session.Handle("Hi");
-  EXPECT_TRUE(requests[2].sampling.Greedy());  // what was refused changed nothing
+  EXPECT_TRUE(requests[2].sampling.Greedy());  // a refused command changes nothing
   session.Handle("/set preset default");
   session.Handle("Hi");
   EXPECT_EQ(requests[3].sampling.temperature, 0.7);
@@ -266,17 +266,17 @@ TEST_F(Chat, SavesAndLoads) {
   session.Handle("one \"quoted\" \xE4\xBD\xA0");
   session.Handle("/save " + file);
   session.Handle("two");
-  session.Handle("/save " + file);  // its own file is renewed
+  session.Handle("/save " + file);  // overwrites its own file
   EXPECT_THAT(screen.errors, IsEmpty());
   ChatSession other = Session();
   other.Handle("x");
-  other.Handle("/save " + file);  // somebody's file is not
+  other.Handle("/save " + file);  // but no other file
   EXPECT_THAT(screen.errors, ElementsAre(HasSubstr("exists already")));
   other.Handle("/load " + file);
   EXPECT_EQ(other.WholeConversation(), session.WholeConversation());
   other.Handle("three");
   EXPECT_EQ(other.WholeConversation().size(), 7u);
-  // A question at the end waits for its answer.
+  // A final question waits for its answer.
   std::ofstream(file) << R"([{"role": "system", "content": "T"}, {"role": "user", "content": "last"}])";
   other.Handle("/load " + file);
   EXPECT_EQ(Texts(other), "T|last");
@@ -288,7 +288,7 @@ TEST_F(Chat, SavesAndLoads) {
   other.Handle("/load " + file);
   EXPECT_EQ(other.WholeConversation().size(), 3u);
   EXPECT_EQ(screen.errors.size(), 3u);
-  // A flag's system text stays.
+  // A system text given by a flag stays.
   ChatStart start = Start();
   start.model.setup.system_forced = true;
   std::ofstream(file) << R"([{"role": "system", "content": "T"}, {"role": "user", "content": "last"}])";
@@ -304,13 +304,14 @@ TEST_F(Chat, ShiftIsAskedForAndSaid) {
   session.Handle("/set context-policy shift");
   shifts = 1;
   session.Handle("two");
-  EXPECT_EQ(requests[1].keep_on_shift, 4);  // <|SYSTEM|>S and two more: attention sinks
+  EXPECT_EQ(requests[1].keep_on_shift, 4);  // <|SYSTEM|>S and two more tokens: attention sinks
   EXPECT_THAT(screen.warnings, ElementsAre(HasSubstr("approximate")));
 }
 
 class ChatWithTwoModels : public Chat {
  protected:
-  // "other" is a model of 40 positions with another system text; what `broken` names cannot be had.
+  // "other" is a model with a context of 40 tokens and another system text. Opening
+  // "nowhere" and loading "heavy" fail; the prompt does not fit the vocabulary of "small words".
   ChatStart StartWithTwo() {
     ChatStart start = Start();
     start.model.setup.system_from = "the model card";
@@ -354,11 +355,11 @@ TEST_F(ChatWithTwoModels, TheConversationGoesOnWithAnother) {
   session.Handle("/model");
   EXPECT_THAT(screen.text, HasSubstr("other"));
   EXPECT_THAT(screen.text, HasSubstr("40 positions"));
-  // A text of the user's own stays.
+  // The user's own system text stays.
   session.Handle("/system Mine.");
   session.Handle("/model third");
   EXPECT_EQ(session.WholeConversation().front(), System("Mine."));
-  // The context is the new model's.
+  // The context length is the new model's.
   for (int i = 0; i < 6; ++i) session.Handle("a question of some length");
   for (size_t i = 2; i < requests.size(); ++i) EXPECT_LE(requests[i].prompt.size(), 32u);
 }

@@ -1,4 +1,4 @@
-// The bench commands run, print what they promise and take no nonsense. Their numbers are the machine's affair.
+// The bench commands run, print the promised fields and refuse bad arguments. The measured speeds are not checked.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -19,7 +19,7 @@ TEST(BenchMemory, PrintsEveryWayToReadAndTheBest) {
       RunProgramBinary({"bench", "memory", "--size", "8MiB", "--samples", "2", "--threads", "2", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const auto json = nlohmann::json::parse(result.out);
-  EXPECT_EQ(json.at("results").size(), 24u);  // with 4 KiB and with huge pages
+  EXPECT_EQ(json.at("results").size(), 24u);  // with 4 KiB pages and with huge pages
   EXPECT_EQ(json.at("threads"), 2);
   EXPECT_EQ(json.at("bytes"), 8 << 20);
   double best = 0;
@@ -65,11 +65,11 @@ TEST_F(BenchModel, TellsOfEveryCase) {
     EXPECT_LE(row.at("min"), row.at("tokens_per_s"));
     EXPECT_GE(row.at("max"), row.at("tokens_per_s"));
     EXPECT_GT(row.at("share"), 0);
-    EXPECT_EQ(row.at("ms").size(), 11u) << row;  // every operation was seen
+    EXPECT_EQ(row.at("ms").size(), 11u) << row;  // every operation was measured
     double ms = 0;
     for (const auto& [name, value] : row.at("ms").items()) ms += value.get<double>();
     EXPECT_GT(ms, 0);
-    // What a step reads is at least the matrices.
+    // A step reads at least all matrices.
     if (row.at("test") == "decode" && row.at("sequences") == 1) {
       EXPECT_GT(row.at("gb_per_s").get<double>() * 1e9,
                 static_cast<double>(bytes) * row.at("tokens_per_s").get<double>());
@@ -203,7 +203,7 @@ TEST(Bench, WrongUsage) {
   EXPECT_THAT(big.err, HasSubstr("does not fit into memory"));
 }
 
-// Ctrl-C ends a run that polls with 130 and no message.
+// Ctrl-C ends a polling run with exit code 130 and no message.
 TEST(Bench, InterruptEndsWith130) {
   bool sent = false;
   int rounds = 0;

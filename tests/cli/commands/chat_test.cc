@@ -1,4 +1,4 @@
-// stablelm chat through a pipe: the real program, a small tuned model.
+// stablelm chat through a pipe: the real program with a small tuned model.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -24,7 +24,7 @@ class ChatProgram : public testing::Test {
   }
 
   const TempFolder temp_;
-  const std::string model_ = ModelWithTokenizer(temp_);  // tuned, 256 positions
+  const std::string model_ = ModelWithTokenizer(temp_);  // tuned, context of 256 tokens
 };
 
 TEST_F(ChatProgram, OneLineInOneReplyOut) {
@@ -43,8 +43,8 @@ TEST_F(ChatProgram, OneLineInOneReplyOut) {
   EXPECT_GT(replies[1].at("counts").at("known"), replies[0].at("counts").at("prompt").get<int>() - 2);
 }
 
-// What a reply says does not depend on what is known from the turns before: the whole conversation given at once goes
-// on in the same way.
+// A reply does not depend on the cached prefix of earlier turns: the whole conversation as one prompt gives the same
+// reply.
 TEST_F(ChatProgram, GoesOnAsFromScratch) {
   const std::string saved = (temp_.path() / "chat.json").string();
   const ProgramResult first = Chat("Hi\nAgain\n/save " + saved + "\nMore\n", {"--max-new-tokens", "9", "--greedy"});
@@ -100,7 +100,7 @@ TEST_F(ChatProgram, ShiftLetsAReplyOutgrowTheContext) {
   ASSERT_EQ(replies.size(), 2u);
   EXPECT_EQ(replies[0].at("counts").at("generated"), 400);
   EXPECT_EQ(replies[0].at("shift").at("approximate"), true);
-  // The first reply alone is longer than the context: the second is asked for without it.
+  // The first reply alone exceeds the context, so the second prompt omits it.
   EXPECT_EQ(replies[1].at("dropped").at("messages"), 2);
   EXPECT_THAT(result.err, HasSubstr("warning: the context was full"));
   EXPECT_THAT(Chat("Hi\n", shift).err, HasSubstr("approximate"));
@@ -141,7 +141,7 @@ TEST_F(ChatProgram, AnotherModelGoesOnWithTheConversation) {
   EXPECT_EQ(alone.out, answer) << alone.err;
 }
 
-// kill -9 in the middle of whatever comes after /save: the file is whole, the old one or the new one.
+// After kill -9 at any time during /save, the file is complete: the old one or the new one.
 TEST_F(ChatProgram, AKillLosesNothingThatWasSaved) {
   const std::string saved = (temp_.path() / "chat.json").string();
   for (int attempt = 0; attempt < 12; ++attempt) {
@@ -174,7 +174,7 @@ TEST_F(ChatProgram, RefusesWithAClearError) {
   const ProgramResult bare = run({(temp_.path() / "bare").string()});
   EXPECT_EQ(bare.exit_code, 1);
   EXPECT_THAT(bare.err, HasSubstr("tokenizer.json is missing"));
-  // A base model: its tokenizer has no role tokens.
+  // A base model, whose tokenizer has no role tokens.
   std::ifstream file(kTokenizer);
   std::string tokenizer((std::istreambuf_iterator<char>(file)), {});
   for (const std::string name : {"<|SYSTEM|>", "<|USER|>", "<|ASSISTANT|>"}) {
@@ -199,8 +199,8 @@ TEST_F(ChatProgram, RefusesWithAClearError) {
   EXPECT_THAT(load.err, HasSubstr("none.json"));
 }
 
-// A signal ends a chat in a pipe; what has come by then is whole. It comes in the middle of a reply without an end of
-// its own, well after the file that is saved before it: a signal between two replies ends the program at once.
+// A signal ends a chat in a pipe and keeps the partial reply. The test sends it during an endless reply, well after the
+// preceding /save has written its file: a signal between two replies would end the program at once.
 TEST_F(ChatProgram, AnInterruptEndsAPipe) {
   const std::string marker = (temp_.path() / "started").string();
   bool sent = false;

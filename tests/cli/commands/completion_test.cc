@@ -1,4 +1,4 @@
-// Completion as shells do it: bash itself runs the script; zsh and fish too, where they are installed.
+// Shell completion: runs the scripts in bash, and in zsh and fish where they are installed.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -44,7 +44,7 @@ class Completion : public testing::Test {
     std::ofstream(file) << result.out;
     return file;
   }
-  // What bash offers for the last of the words.
+  // The completions that bash offers for the last word.
   std::vector<std::string> Bash(std::vector<std::string> words) const {
     words.insert(words.begin(), "stablelm");
     std::string script = "cd " + temp_.path().string() + "; source " + bash_ + "; COMP_WORDS=(";
@@ -56,7 +56,7 @@ class Completion : public testing::Test {
     std::erase(lines, "");
     return lines;
   }
-  // The long options of a page of --help.
+  // The long options in a command's --help.
   static std::set<std::string> OptionsOf(const std::string& command) {
     std::vector<std::string> words;
     std::istringstream in(command);
@@ -118,7 +118,7 @@ TEST_F(Completion, BashCompletesFilesWithSpaces) {
   EXPECT_THAT(Bash({"init", "--shape", ""}), IsSupersetOf({"3b", "7b", "a list.json"}));
 }
 
-// Everything that --help lists, of every command, and nothing else.
+// Completion offers exactly what --help lists, for every command.
 TEST_F(Completion, BashKnowsEveryOption) {
   const std::vector<std::string> commands = Commands();
   ASSERT_GE(commands.size(), 12u);
@@ -138,8 +138,8 @@ TEST_F(Completion, ZshTakesTheScript) {
   const std::string script = Script("zsh");
   const ProgramResult parsed = RunProgramBinary({"-n", script}, {.program = zsh});
   EXPECT_EQ(parsed.exit_code, 0) << parsed.err;
-  // _arguments accepts the descriptions: completion itself needs a terminal, so its function is replaced by one that
-  // shows what it gets.
+  // Checks that _arguments accepts the descriptions. zsh completion needs a terminal, so replace its function by one
+  // that prints its arguments.
   const ProgramResult run = RunProgramBinary({"-f", "-c",
                                               "compdef() { :; }; _arguments() { print -l -- \"$@\"; }; source " +
                                                   script + "; words=(stablelm chat --k); CURRENT=3; _stablelm"},

@@ -1,4 +1,4 @@
-// --compute fast on the command line: what it changes, what is said of it, and that it changes no quantized model.
+// --compute fast on the command line: what it changes, its messages, and that it does not change a quantized model.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

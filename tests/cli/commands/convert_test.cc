@@ -1,4 +1,4 @@
-// Folders to GGUF files and back with the real program, and commands that take a GGUF file in place of a folder.
+// Converts folders to GGUF files and back with the real program, and uses a GGUF file in place of a folder.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -17,7 +17,7 @@ using testing::HasSubstr;
 
 const std::string kGolden = STABLELM_TEST_DATA "/golden/";
 
-// Every tensor of `a` is in `b` with the same type and bytes.
+// Expects every tensor of `a` in `b` with the same type and bytes.
 void ExpectSameTensors(const fs::path& a, const fs::path& b) {
   const auto want = ModelFolder::Open(a.string()), got = ModelFolder::Open(b.string());
   for (size_t i = 0; i < want->table().size(); ++i) {
@@ -79,13 +79,13 @@ TEST(Convert, SmallFilesGoAlong) {
     EXPECT_EQ(Content(in / name), Content(back / name)) << name;
   }
 
-  // A licence that is given goes along, too.
+  // The licence given is copied too.
   const fs::path other = temp.path() / "other.gguf", other_back = temp.path() / "other";
   ASSERT_EQ(RunProgramBinary({"convert", in.string(), other.string(), "--license", "mit"}).exit_code, 0);
   ASSERT_EQ(RunProgramBinary({"convert", other.string(), other_back.string()}).exit_code, 0);
   EXPECT_EQ(Content(other_back / "README.md"), "---\nlicense: mit\n---\nA model.\n");
 
-  // What a conversation becomes and which settings hold is the same for both.
+  // Both give the same prompt for a conversation, and the same settings.
   for (const std::vector<std::string>& command :
        {std::vector<std::string>{"prompt", "--user", "Hello", "--json"}, {"tokenize", "Hello  world", "--json"}}) {
     std::vector<std::string> of_folder = command, of_file = command;
@@ -114,7 +114,7 @@ TEST(Convert, SmallFilesGoAlong) {
   EXPECT_EQ(of_file, of_folder);
 }
 
-// A file of llama.cpp's tools has the lists of tokens alone, and a licence in a key of its own.
+// A file from llama.cpp's tools has only the token lists, and its own key for the licence.
 TEST(Convert, AFileWithoutCarriedFilesBecomesAFolder) {
   const TempFolder temp;
   const fs::path in = ModelWithTokenizer(temp), file = temp.path() / "m.gguf", bare = temp.path() / "bare.gguf";
@@ -138,7 +138,7 @@ TEST(Convert, AFileWithoutCarriedFilesBecomesAFolder) {
   const fs::path back = temp.path() / "back";
   const ProgramResult home = RunProgramBinary({"convert", bare.string(), back.string()});
   ASSERT_EQ(home.exit_code, 0) << home.err;
-  ExpectSameTensors(in, back);  // all of them are fp16 again: none of the vectors loses a bit
+  ExpectSameTensors(in, back);  // all tensors are fp16 again, without loss
   EXPECT_THAT(Content(back / "README.md"), HasSubstr("license: mit"));
   const auto ids = [](const fs::path& model) {
     return RunProgramBinary({"tokenize", "-m", model.string(), "Hello  world <|USER|>", "--json"}).out;
@@ -201,7 +201,7 @@ TEST(Convert, CommandsTakeAFileForAFolder) {
   const ProgramResult want = run(kParallel, generate), got = run(file.string(), generate);
   ASSERT_EQ(got.exit_code, 0) << got.err;
   EXPECT_EQ(got.out, want.out);
-  EXPECT_EQ(run(temp.path().string(), generate).out, want.out);  // a folder that holds this file alone
+  EXPECT_EQ(run(temp.path().string(), generate).out, want.out);  // a folder that contains only this file
   WriteFile(temp.path() / "in.json", "[[1,2,3,4]]");
   const std::vector<std::string> score = {"score", "--ids-file", (temp.path() / "in.json").string(), "--json"};
   EXPECT_EQ(run(file.string(), score).out, run(kParallel, score).out);

@@ -1,4 +1,4 @@
-// stablelm fit: the parts, their sum, and that generate refuses by the same numbers.
+// stablelm fit: the parts, their sum, and that generate refuses with the same sizes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -32,10 +32,10 @@ TEST(FitCommand, PartsOfTheReleasedShapes) {
   EXPECT_EQ(fit.at("total_bytes"), sum);
   EXPECT_EQ(fit.at("anonymous_bytes"), sum - Part(fit, "weights (embedding"));
   EXPECT_EQ(fit.at("fits"), sum <= fit.at("available_bytes").get<uint64_t>());
-  // 16 layers x 2 x 4,096 x 2 bytes a position, and the pages 4 KiB apart (model/kv_cache.h)
+  // 16 layers x 2 x 4,096 x 2 bytes per token, plus a gap of 4 KiB per page (model/kv_cache.h)
   const uint64_t kApart = 4096 / 32 * 4096;
   EXPECT_EQ(Part(fit, "key-value cache"), uint64_t{4096} * 16 * 2 * 4096 * 2 + kApart);
-  // 1 byte, and 4 for each of 32 heads
+  // 1 byte per value, and 4 for each of 32 heads
   EXPECT_EQ(Part(Fit({"--shape", "3b", "--kv", "q8", "--context", "4096"}), "key-value cache (q8)"),
             uint64_t{4096} * 16 * 2 * (4096 + 32 * 4) + kApart);
   // 3,637,321,728 parameters: fp16 matrices, fp32 vectors
@@ -51,7 +51,7 @@ TEST(FitCommand, PartsOfTheReleasedShapes) {
 
 TEST(FitCommand, FoldersArePlannedByWhatIsInThem) {
   const Json stored = Fit({"-m", kParallel}), half = Fit({"-m", kParallel, "--dtype", "fp16"});
-  // Packed matrices, vectors and embedding: all but the vectors halve, and the embedding is a copy then.
+  // Matrices and embedding halve, vectors do not. The fp16 embedding is a copy, so it counts as packed.
   const uint64_t vectors = 4 * (3 * 13 * 64 + 2 * 64);
   EXPECT_EQ(2 * (Part(half, "weights (packed") - vectors),
             Part(stored, "weights (packed") - vectors + Part(stored, "weights (embedding"));
@@ -69,7 +69,7 @@ TEST(FitCommand, RefusesWrongUsage) {
   EXPECT_THAT(result.err, HasSubstr("found 129, expected at most 128"));
 }
 
-// Small weights, 400 layers and a million positions: a cache larger than most machines' memory.
+// Small weights, 400 layers and a context of a million tokens: a cache larger than most machines' memory.
 TEST(FitCommand, GenerateAndScoreRefuseByTheSameNumbers) {
   const TempFolder temp;
   const std::string folder = (temp.path() / "model").string(), shape = (temp.path() / "config.json").string();
@@ -80,7 +80,7 @@ TEST(FitCommand, GenerateAndScoreRefuseByTheSameNumbers) {
   const ProgramResult init = RunProgramBinary({"init", "--shape", shape, "--dtype", "fp16", "--seed", "1", folder});
   ASSERT_EQ(init.exit_code, 0) << init.err;
   const Json fit = Fit({"-m", folder});
-  const uint64_t cache = (uint64_t{400} * 2 * 64 * 4 << 20) + ((1 << 20) / 32 * 4096);  // pages lie 4 KiB apart
+  const uint64_t cache = (uint64_t{400} * 2 * 64 * 4 << 20) + ((1 << 20) / 32 * 4096);  // 4 KiB gap per page
   EXPECT_EQ(Part(fit, "key-value cache"), cache);
   if (fit.at("fits")) GTEST_SKIP() << "this machine has room for 215 GB of cache";
   const ProgramResult result = RunProgramBinary({"generate", "-m", folder, "--ids", "1"});

@@ -1,4 +1,4 @@
-// stablelm generate with a conversation, and the settings and stop ids that a model's files ask for.
+// stablelm generate with a conversation, and with the settings and stop ids from a model's files.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -44,7 +44,7 @@ TEST_F(GenerateChat, SeesWhatThePromptCommandShows) {
   const Json got = Generate(generate);
   EXPECT_EQ(got.at("prompt_ids"), RunJson("prompt", user).at("ids"));
   EXPECT_EQ(got.at("dropped"), Json({{"messages", 0}, {"tokens", 0}}));
-  // The same ids given raw go on in the same way.
+  // The same ids as a raw prompt give the same reply.
   EXPECT_EQ(Generate({"--ids", Joined(got.at("prompt_ids")), "--max-new-tokens", "3", "--greedy"}).at("ids"),
             got.at("ids"));
   WriteFile(temp_.path() / "m.json",
@@ -90,7 +90,7 @@ TEST_F(GenerateChat, ShowConfigSaysWhatHoldsAndFromWhere) {
                               HasSubstr("723 \"<|SYSTEM|>\""), HasSubstr("726-999")));
 }
 
-// Tuned models draw by default, raw or not; what a user asks for comes first.
+// Tuned models sample by default, with a raw prompt too. The user's settings override that.
 TEST_F(GenerateChat, TunedModelsDrawByDefault) {
   const auto ids = [&](std::vector<std::string> more) {
     std::vector<std::string> arguments = {"Once", "--max-new-tokens", "24", "--ignore-eos"};
@@ -111,7 +111,7 @@ TEST_F(GenerateChat, TunedModelsDrawByDefault) {
   EXPECT_EQ(ids({}).size(), 24u);
 }
 
-// generation_config.json names id 0 alone: the role tokens still end a reply, and so does what --stop-id adds.
+// generation_config.json names only id 0. The role tokens still stop a reply, and so do ids of --stop-id.
 TEST_F(GenerateChat, StopIdsAreAUnion) {
   Put("generation_config.json", R"({"eos_token_id": 0})");
   const Json free = Generate({"Once", "--greedy", "--ignore-eos", "--max-new-tokens", "4"});
@@ -133,7 +133,7 @@ TEST_F(GenerateChat, PaddingIdsComeOnlyWhenAllowed) {
     return std::ranges::count_if(ids, [](int32_t id) { return id >= 726; });
   };
   EXPECT_EQ(padding({}), 0);
-  EXPECT_GT(padding({"--allow-padding-ids"}), 5);  // 274 of 1,000 ids, drawn almost evenly
+  EXPECT_GT(padding({"--allow-padding-ids"}), 5);  // 274 of 1,000 ids, sampled almost evenly
 }
 
 TEST_F(GenerateChat, SamplingOptionsByName) {
@@ -192,7 +192,7 @@ TEST_F(GenerateChat, DropsTurnsWhenAsked) {
       Generate({"--messages", file, "--no-system", "--context-policy", "drop-oldest-turns", "--ignore-eos"});
   EXPECT_GT(got.at("dropped").at("messages"), 0);
   EXPECT_GT(got.at("dropped").at("tokens"), 0);
-  EXPECT_GE(got.at("ids").size(), 128u);  // half the context was kept free
+  EXPECT_GE(got.at("ids").size(), 128u);  // half the context was reserved for the reply
   EXPECT_EQ(got.at("finish_reason"), "context");
 }
 
@@ -244,7 +244,7 @@ TEST_F(GenerateChat, RefusesWithAClearError) {
   }
 }
 
-// 256 positions: the reply outgrows them, and that is said in every form of output.
+// The reply exceeds the context of 256 tokens; every output format reports that.
 TEST_F(GenerateChat, ShiftGoesOnAndIsReported) {
   const std::vector<std::string> user = {"--user",           "Hi",           "--system",
                                          "Be brief.",        "--ignore-eos", "--greedy",
@@ -266,13 +266,13 @@ TEST_F(GenerateChat, ShiftGoesOnAndIsReported) {
   quiet.emplace_back("--quiet");
   EXPECT_THAT(Run("generate", quiet).err,
               AllOf(HasSubstr("warning: the context was full 2 times during the reply"), HasSubstr("approximate")));
-  // A raw prompt may fill the context; one that is longer is refused.
+  // A raw prompt may fill the context; a longer one is refused.
   const std::vector<int32_t> ids(256, 7);
   EXPECT_EQ(Generate({"--ids", Joined(ids), "--context-policy", "shift", "--max-new-tokens", "9", "--ignore-eos"})
                 .at("ids")
                 .size(),
             9u);
-  // Of a prompt of one token that token and the first three of the reply stay.
+  // With a one-token prompt, the shift keeps that token and the first three of the reply.
   const Json raw =
       Generate({"--ids", "7", "--context-policy", "shift", "--max-new-tokens", "300", "--ignore-eos", "--greedy"});
   EXPECT_EQ(raw.at("ids").size(), 300u);

@@ -1,4 +1,4 @@
-// stablelm generate --n, --beams, --logprobs and --echo, as a user runs them.
+// stablelm generate --n, --beams, --logprobs and --echo through the real program.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -113,7 +113,7 @@ TEST_F(GenerateChoices, TopLogprobsAreThoseOfTheRawLogitsWithoutPadding) {
     for (const Json& token : top) {
       EXPECT_LE(token.at("logprob").get<double>(), last);
       last = token.at("logprob");
-      EXPECT_LT(token.at("id").get<int>(), 726);  // the tokenizer's ids; 1,000 rows
+      EXPECT_LT(token.at("id").get<int>(), 726);  // ids of the tokenizer only; the model has 1,000
       EXPECT_TRUE(token.contains("token"));
       if (token.at("id") == got.at("ids").at(i)) {
         EXPECT_EQ(token.at("logprob"), got.at("logprobs").at(i));
@@ -122,7 +122,7 @@ TEST_F(GenerateChoices, TopLogprobsAreThoseOfTheRawLogitsWithoutPadding) {
   }
 }
 
-// The same numbers as those of the command that scores, and as the alternatives of the same places.
+// Prompt log-probabilities equal those of `stablelm score` and those in the top lists at the same positions.
 TEST_F(GenerateChoices, PromptLogprobsAreThoseOfScore) {
   const std::vector<std::string> ask = {"Once upon a time there was", "--max-new-tokens", "1",  "--temperature", "0",
                                         "--prompt-logprobs",          "--top-logprobs",   "700"};
@@ -143,7 +143,7 @@ TEST_F(GenerateChoices, PromptLogprobsAreThoseOfScore) {
     }
   }
   EXPECT_GE(found, static_cast<int>(ids.size()) - 2);  // 700 of 726 are listed
-  // Nothing else changes by asking.
+  // Requesting them changes nothing else.
   const Json plain = Run({"Once upon a time there was", "--max-new-tokens", "1", "--temperature", "0"});
   for (const char* key : {"ids", "logprobs", "text"}) EXPECT_EQ(got.at(key), plain.at(key));
 }

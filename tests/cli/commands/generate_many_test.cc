@@ -1,4 +1,5 @@
-// stablelm generate --input, as a user runs it: every line as alone, the same bytes whatever happens on the way.
+// stablelm generate --input through the real program: each line equals a run of its own, byte for byte, even after
+// kills.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -32,7 +33,7 @@ class GenerateMany : public testing::Test {
   }
   std::vector<Json> Lines(const std::string& output) const { return JsonLines(ReadFile(Path(output))); }
   void Prompts(const std::string& text) const { WriteFile(Path("prompts.jsonl"), text); }
-  // What one prompt gives by itself.
+  // The result of a prompt run alone.
   Json Alone(std::vector<std::string> more) const {
     std::vector<std::string> arguments = {"generate", "-m", model_, "--json"};
     arguments.insert(arguments.end(), more.begin(), more.end());
@@ -42,10 +43,10 @@ class GenerateMany : public testing::Test {
   }
 
   const TempFolder temp_;
-  const std::string model_ = ModelWithTokenizer(temp_);  // 1,000 ids, 256 positions; tuned
+  const std::string model_ = ModelWithTokenizer(temp_);  // 1,000 ids, context of 256 tokens; tuned
 };
 
-// 500 prompts of every kind, a few of them bad.
+// 500 prompts of every kind, a few of them invalid.
 std::string FiveHundredPrompts() {
   std::mt19937 random(5);
   const auto below = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
@@ -73,7 +74,7 @@ std::string FiveHundredPrompts() {
   return text;
 }
 
-// The heart of it: killed again and again, with other --parallel and --threads each time, the file is the same.
+// The main test: killed repeatedly and resumed with other --parallel and --threads, the run writes the same file.
 TEST_F(GenerateMany, KilledAndResumedGivesTheSameBytes) {
   Prompts(FiveHundredPrompts());
   const std::vector<std::string> settings = {"--seed", "11", "--logprobs", "--no-system"};
@@ -82,7 +83,7 @@ TEST_F(GenerateMany, KilledAndResumedGivesTheSameBytes) {
     return more;
   };
   const ProgramResult whole = Run("whole.jsonl", with({"--parallel", "1", "--threads", "1"}));
-  EXPECT_EQ(whole.exit_code, 1) << whole.err;  // some lines are bad
+  EXPECT_EQ(whole.exit_code, 1) << whole.err;  // some lines are invalid
   const std::string want = ReadFile(Path("whole.jsonl"));
   const auto lines = static_cast<size_t>(std::ranges::count(want, '\n'));
   EXPECT_GT(lines, 500u);
@@ -103,7 +104,7 @@ TEST_F(GenerateMany, KilledAndResumedGivesTheSameBytes) {
     if (result.exit_code == 128 + SIGKILL) ++killed;
     const std::string part = ReadFile(Path("out.jsonl"));
     EXPECT_EQ(part, want.substr(0, part.size())) << attempt;
-    // What a kill in the middle of a write would leave.
+    // Simulate a kill in the middle of a write.
     if (attempt % 2) WriteFile(Path("out.jsonl"), part.substr(0, part.rfind('\n') + 1) + "{\"index\":");
   }
   EXPECT_GE(killed, 4);
@@ -114,7 +115,7 @@ TEST_F(GenerateMany, KilledAndResumedGivesTheSameBytes) {
   EXPECT_THAT(end.err, HasSubstr("going on after " + std::to_string(before) + " of " + std::to_string(lines)));
   EXPECT_TRUE(ReadFile(Path("out.jsonl")) == want);
   EXPECT_EQ(ReadFile(Path("out.jsonl.run.json")), ReadFile(Path("whole.jsonl.run.json")));
-  // Nothing is left to do, and nothing is done.
+  // A finished run changes nothing when repeated.
   const ProgramResult again = Run("out.jsonl", with({}));
   EXPECT_EQ(again.exit_code, 1) << again.err;
   EXPECT_TRUE(ReadFile(Path("out.jsonl")) == want);
@@ -216,7 +217,7 @@ TEST_F(GenerateMany, OtherSettingsAreRefused) {
           "logit_bias {}");
   refused({"--max-new-tokens", "2", "--temperature", "0.7", "--suppress-tokens", "5"}, "suppress_tokens [5]",
           "suppress_tokens none");
-  // The seed that was drawn belongs to the run; what changes no line may change.
+  // The run keeps its random seed; settings that do not affect results may change.
   EXPECT_EQ(Run("out.jsonl", same).exit_code, 0);
   EXPECT_EQ(Run("out.jsonl", {"--max-new-tokens", "2", "--temperature", "0.7", "--threads", "1", "--parallel", "3"})
                 .exit_code,
@@ -236,7 +237,7 @@ TEST_F(GenerateMany, ARandomSeedIsKept) {
   WriteFile(Path("out.jsonl"), want.substr(0, want.find('\n') + 30));
   EXPECT_EQ(Run("out.jsonl", settings).exit_code, 0);
   EXPECT_EQ(ReadFile(Path("out.jsonl")), want);
-  // With nothing there yet the settings are free.
+  // Without a finished line the settings may change.
   WriteFile(Path("out.jsonl"), "{\"inde");
   EXPECT_EQ(Run("out.jsonl", {"--max-new-tokens", "1"}).exit_code, 0);
   EXPECT_EQ(Lines("out.jsonl").at(2).at("counts").at("generated"), 1);

@@ -1,5 +1,5 @@
-// stablelm generate, as a user runs it: the reference's greedy ids from every golden folder, its keys, its ways to end,
-// what it refuses.
+// stablelm generate through the real program: the reference's greedy ids for every golden folder, JSON keys, finish
+// reasons, refusals.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -55,7 +55,7 @@ TEST(GenerateCommand, JsonKeys) {
   EXPECT_GT(got.at("peak_bytes").get<uint64_t>(), uint64_t{1} << 20);
 }
 
-// Nearly what an fp32 cache gives, not quite; and the same with any threads.
+// Close to an fp32 cache but not equal, and the same for any number of threads.
 TEST(GenerateCommand, EightBitCache) {
   const auto logprobs = [](std::vector<std::string> more) {
     std::vector<std::string> arguments = {"-m", kParallel, "--ids", "1 2 3 4 5 6 7 8", "--max-new-tokens", "1"};
@@ -99,7 +99,7 @@ TEST(GenerateCommand, GreedyUnlessASamplingOptionIsGiven) {
   EXPECT_EQ(Generate({"-m", kParallel, "--ids", "1", "--greedy", "--top-k", "4"}).exit_code, 2);
 }
 
-// The end id of the model is the id that it would choose third.
+// Makes the third generated id the model's end id.
 TEST(GenerateCommand, StopsAfterAnEndId) {
   const Json free = GenerateJson({"-m", kParallel, "--ids", "1 2 3", "--max-new-tokens", "3", "--ignore-eos"});
   const TempFolder temp;
@@ -115,7 +115,7 @@ TEST(GenerateCommand, StopsAfterAnEndId) {
   EXPECT_THAT(ignored.at("ids").get<std::vector<int>>(),
               testing::Not(testing::Contains(free.at("ids").at(2).get<int>())));
   EXPECT_EQ(ignored.at("finish_reason"), "context");
-  EXPECT_EQ(ignored.at("ids").size(), 125u);  // 128 positions
+  EXPECT_EQ(ignored.at("ids").size(), 125u);  // context of 128 tokens
 }
 
 TEST(GenerateCommand, RefusesWithAClearError) {
@@ -174,9 +174,8 @@ TEST(GenerateCommand, CheckWeightsNamesTheTensor) {
   EXPECT_THAT(result.err, HasSubstr("embed_out.weight"));
 }
 
-// The signal comes when the first token is out, so that something is there to print.
-// The reply would fill a context of 65,536 positions: a trillion multiplications in attention alone, so that no machine
-// is through with it before the signal comes.
+// Sends the signal after the first token, so that there is partial output. The reply would fill a context of 65,536
+// tokens: a trillion multiplications in attention alone, so no machine finishes before the signal.
 TEST(GenerateCommand, CtrlCPrintsWhatIsThere) {
   const TempFolder temp;
   const std::string folder = (temp.path() / "model").string(), out = (temp.path() / "out").string();
@@ -186,7 +185,7 @@ TEST(GenerateCommand, CtrlCPrintsWhatIsThere) {
   const ProgramResult made =
       RunProgramBinary({"init", "--shape", (temp.path() / "shape.json").string(), "--seed", "1", folder});
   ASSERT_EQ(made.exit_code, 0) << made.err;
-  // Sends the signal once, when `is_time` says so; the output is what came into the file.
+  // Sends the signal once, when `is_time` returns true. Returns the file's content as the output.
   const auto interrupt = [&](std::vector<std::string> more, const std::function<bool()>& is_time) {
     std::vector<std::string> arguments = {"-m", folder, "--ids", "1 2 3", "--ignore-eos", "--threads", "1"};
     arguments.insert(arguments.end(), more.begin(), more.end());
@@ -205,7 +204,7 @@ TEST(GenerateCommand, CtrlCPrintsWhatIsThere) {
   EXPECT_EQ(plain.exit_code, 130) << plain.err;
   EXPECT_THAT(plain.err, HasSubstr("(cancelled)"));
   EXPECT_THAT(plain.out, testing::EndsWith("\n"));
-  // JSON comes at the end alone, and a signal before the first token ends the program without it: later, then.
+  // JSON is printed only at the end, and not after a signal before the first token: retry with a longer wait.
   ProgramResult json;
   for (int wait = 16; json.out.empty() && wait < 4096; wait *= 2) {
     int rounds = 0;

@@ -1,4 +1,4 @@
-// stablelm generate with text: prompts as bytes, streams of whole characters, text equal to what the ids decode to.
+// stablelm generate with text: prompts as bytes, streams of whole characters, text equal to the decoded ids.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -49,8 +49,7 @@ TEST_F(GenerateText, SpecialTokensAreTextUnlessAskedFor) {
   EXPECT_EQ(GenerateJson({text, "--max-new-tokens", "1", "--parse-special"}).at("prompt_ids"), special);
 }
 
-// Drawn at a high temperature, tokens of single bytes make broken characters: what comes out is U+FFFD, never a part of
-// a character.
+// Sampling byte tokens at a high temperature gives invalid UTF-8: the output has U+FFFD, never part of a character.
 TEST_F(GenerateText, StreamedTextIsWhatTheIdsDecodeTo) {
   for (int seed = 0; seed < 6; ++seed) {
     const std::vector<std::string> arguments = {
@@ -59,7 +58,7 @@ TEST_F(GenerateText, StreamedTextIsWhatTheIdsDecodeTo) {
     const std::vector<int32_t> ids = json.at("ids");
     EXPECT_EQ(json.at("text"), tokenizer_.Decode(ids));
     const ProgramResult plain = Generate(arguments);
-    EXPECT_EQ(plain.out, tokenizer_.Decode(ids));  // nothing before, between or behind in a pipe
+    EXPECT_EQ(plain.out, tokenizer_.Decode(ids));  // a pipe gets only the text
     EXPECT_EQ(utf8::FirstInvalid(plain.out), utf8::kValid);
   }
 }
@@ -96,7 +95,7 @@ TEST_F(GenerateText, EmptyPromptsAndMissingFilesAreErrors) {
   const ProgramResult empty = Generate({""});
   EXPECT_EQ(empty.exit_code, 1);
   EXPECT_THAT(empty.err, HasSubstr("empty"));
-  EXPECT_EQ(Generate({}).exit_code, 1);  // nothing on standard input
+  EXPECT_EQ(Generate({}).exit_code, 1);  // empty standard input
   const ProgramResult missing = Generate({"--file", (temp_.path() / "nothing").string()});
   EXPECT_EQ(missing.exit_code, 1);
   EXPECT_THAT(missing.err, HasSubstr("No such file"));
@@ -107,7 +106,7 @@ TEST_F(GenerateText, ATokenizerThatDoesNotFitTheModelIsRefused) {
   const TempFolder other;
   const std::filesystem::path folder = other.path() / "model";
   std::filesystem::copy(kParallel, folder);
-  std::filesystem::copy_file(kTokenizer, folder / "tokenizer.json");  // 726 ids for a model of 512
+  std::filesystem::copy_file(kTokenizer, folder / "tokenizer.json");  // 726 ids for a model with 512
   const ProgramResult result = RunProgramBinary({"generate", "-m", folder.string(), "Once"});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.err, HasSubstr("512"));

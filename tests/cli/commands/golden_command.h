@@ -1,4 +1,4 @@
-// For the tests of commands that run a model: the project's golden folders with a tokenizer put beside them.
+// For tests of commands that run a model: the project's golden folders, with a tokenizer added.
 #pragma once
 
 #include <filesystem>
@@ -13,7 +13,7 @@
 
 namespace stablelm {
 
-inline const std::string kParallel = STABLELM_TEST_DATA "/golden/parallel";            // 512 ids, 128 positions
+inline const std::string kParallel = STABLELM_TEST_DATA "/golden/parallel";            // 512 ids, context of 128 tokens
 inline const std::string kTokenizer = STABLELM_TEST_DATA "/tokenizer/tokenizer.json";  // 726 ids
 
 inline std::string Joined(const std::vector<int32_t>& ids) {
@@ -22,7 +22,7 @@ inline std::string Joined(const std::vector<int32_t>& ids) {
   return text;
 }
 
-// A copy of the model with 1,000 ids (256 positions) and the small tokenizer: works with text.
+// Copies the model with 1,000 ids (context of 256 tokens) and adds the small tokenizer, so that it works with text.
 inline std::string ModelWithTokenizer(const TempFolder& temp) {
   const std::filesystem::path folder = temp.path() / "with_tokenizer";
   std::filesystem::copy(STABLELM_TEST_DATA "/golden/head128_fp16", folder);
@@ -34,7 +34,7 @@ inline void WriteFile(const std::filesystem::path& path, std::string_view text) 
   std::ofstream(path, std::ios::binary) << text;
 }
 
-// The objects of a --json run, one per line.
+// Parses the objects of a --json run, one per line.
 inline std::vector<nlohmann::json> JsonLines(const std::string& text) {
   std::vector<nlohmann::json> objects;
   for (size_t begin = 0; begin < text.size();) {

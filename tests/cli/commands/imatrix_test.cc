@@ -36,7 +36,7 @@ class ImatrixCommand : public testing::Test {
   const fs::path text_ = temp_.path() / "text.txt", file_ = temp_.path() / "imatrix.gguf";
 };
 
-// A tensor as fp32, rows in the order of its own file.
+// A tensor as fp32, with rows in its file's order.
 std::vector<float> Values(const ModelFolder& model, size_t entry) {
   const StoredTensor& tensor = model.TensorOf(entry);
   std::vector<float> values(static_cast<size_t>(tensor.shape.NumElements()));
@@ -102,7 +102,7 @@ TEST_F(ImatrixCommand, ReadsAsMuchAsItIsTold) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(Json::parse(result.out).at("tokens"), 300);
   EXPECT_EQ(Json::parse(result.out).at("windows"), 2);
-  // 257 tokens: one window of 256; the last token would stand alone.
+  // 257 tokens make one window of 256; the last token is dropped because it would be alone.
   EXPECT_EQ(Json::parse(Run(temp_.path() / "b.gguf", {"--tokens", "257", "--json"}).out).at("tokens"), 256);
 }
 

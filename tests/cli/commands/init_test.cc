@@ -1,4 +1,4 @@
-// stablelm init: the folder it makes, the same bytes for any threads and SIMD target, and what it refuses.
+// stablelm init: the folder that it writes, the same bytes for any threads and SIMD target, and what it refuses.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-// One tensor is larger than a piece of work, and no size is a multiple of 64.
+// One tensor is larger than a unit of work, and no size is a multiple of 64.
 std::string SmallConfig(int vocabulary = 9001, int layers = 2) {
   return R"({"model_type": "gpt_neox", "vocab_size": )" + std::to_string(vocabulary) +
          R"(, "hidden_size": 120, "num_hidden_layers": )" + std::to_string(layers) +
@@ -32,7 +32,7 @@ std::string SmallConfig(int vocabulary = 9001, int layers = 2) {
              "tie_word_embeddings": false, "bos_token_id": 0, "eos_token_id": 0})";
 }
 
-// sha256 of every file of a folder, in the order of their names.
+// SHA-256 of every file in a folder, in the order of names.
 std::string HashOfFolder(const fs::path& folder) {
   std::map<std::string, std::string> files;
   for (const auto& entry : fs::directory_iterator(folder)) {
@@ -53,7 +53,7 @@ class InitTest : public testing::Test {
     if (!simd.empty()) input.environment["STABLELM_SIMD"] = simd;
     return RunProgramBinary(arguments, input);
   }
-  // Folders and files beside the configuration: nothing half-made may be among them.
+  // Entries next to the configuration; no unfinished output may remain.
   size_t NumEntries() const {
     return static_cast<size_t>(std::distance(fs::directory_iterator(folder_.path()), fs::directory_iterator()));
   }
@@ -143,13 +143,13 @@ TEST_F(InitTest, RefusesWithANextStepAndLeavesNothing) {
 }
 
 TEST_F(InitTest, InterruptLeavesNothing) {
-  // 120 million numbers with one thread of plain code: seconds.
+  // 120 million values on one thread of scalar code take seconds.
   WriteTextFileAtomically(config_, SmallConfig(500000));
   bool sent = false;
   const ProgramResult result = RunProgramBinary(
       {"init", "--shape", config_.string(), "--threads", "1", "--quiet", (folder_.path() / "model").string()},
       {.environment = {{"STABLELM_SIMD", UsableSimdTargets().back()}}, .while_running = [&](pid_t child) {
-         if (!sent && NumEntries() > 1) sent = kill(child, SIGINT) == 0;  // its work folder is there
+         if (!sent && NumEntries() > 1) sent = kill(child, SIGINT) == 0;  // its work folder exists
        }});
   EXPECT_TRUE(sent);
   EXPECT_EQ(result.exit_code, 130);

@@ -1,4 +1,4 @@
-// Manual pages: every command has one, roff has nothing to say against them, and nothing of a text is lost.
+// Manual pages: every command has one, roff accepts them without warnings, and no text is lost.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

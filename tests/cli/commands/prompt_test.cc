@@ -1,4 +1,4 @@
-// stablelm prompt, as a user runs it: without weights, with hostile conversations, for people and for programs.
+// stablelm prompt through the real program: without weights, with hostile conversations, as text and as JSON.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -35,14 +35,13 @@ class PromptCommand : public testing::Test {
   std::vector<int32_t> Parsed(const std::string& text) const {
     return tokenizer_.Encode(text, {.parse_special = true});
   }
-  // Without a system text: the small tokenizer needs most of the 256 positions for the card's.
   std::string File(const std::string& name, const std::string& text) const {
     WriteFile(temp_.path() / name, text);
     return (temp_.path() / name).string();
   }
 
   const TempFolder temp_;
-  const fs::path folder_ = temp_.path() / "model";  // config and tokenizer alone
+  const fs::path folder_ = temp_.path() / "model";  // only config and tokenizer
   const Tokenizer tokenizer_ = Tokenizer::FromFile(kTokenizer, {.model_vocab_size = 1000});
 };
 
@@ -86,7 +85,7 @@ TEST_F(PromptCommand, SystemTextComesFromFlagFileRecordOrCard) {
   WriteFile(folder_ / "stablelm_chat.json", R"({"template": "alpaca", "system": null})");
   EXPECT_EQ(RunJson({"--user", "u"}).at("text"), "### Instruction:\nu\n\n### Response:");
   fs::remove(folder_ / "stablelm_chat.json");
-  // The card's: more positions than this model has with the small tokenizer.
+  // With the small tokenizer, the model card's system text exceeds this model's context.
   Json config = Json::parse(std::ifstream(folder_ / "config.json"));
   config["max_position_embeddings"] = 4096;
   WriteFile(folder_ / "config.json", config.dump());
@@ -100,11 +99,11 @@ TEST_F(PromptCommand, TextForPeople) {
   EXPECT_EQ(plain.exit_code, 0);
   EXPECT_THAT(plain.out, testing::StartsWith("<|USER|>one\ntwo<|ASSISTANT|>\n\nuser            0  control  724\n"));
   EXPECT_THAT(plain.out, HasSubstr("\nassistant  "));
-  EXPECT_THAT(plain.out, Not(HasSubstr("\033")));  // no terminal, no colour
+  EXPECT_THAT(plain.out, Not(HasSubstr("\033")));  // not a terminal, so no colour
   EXPECT_THAT(plain.err,
               HasSubstr("of 256 positions; template stablelm-tuned (the model card), system text: --no-sys"));
   EXPECT_EQ(Run({"--user", "x", "--no-system", "--quiet"}).err, "");
-  // No text acts on the terminal that shows it.
+  // Text cannot send control characters to the terminal.
   EXPECT_THAT(Run({"--user", "a\033[2Jb\r\x07\u009B", "--no-system"}).out,
               testing::StartsWith("<|USER|>a\\x1B[2Jb\\x0D\\x07\\x9B<|ASSISTANT|>"));
 }

@@ -30,7 +30,7 @@ class QualityGateOfQuantize : public testing::Test {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return RunProgramBinary(arguments);
   }
-  // Only the model and the text: no file, finished or not, was left.
+  // Only the model and the text remain, no output file, finished or not.
   void ExpectNothingWritten() {
     for (const auto& entry : fs::directory_iterator(temp_.path())) {
       EXPECT_THAT(entry.path().filename().string(), testing::AnyOf("with_tokenizer", "text.txt"));
@@ -54,7 +54,7 @@ TEST_F(QualityGateOfQuantize, ReportsAndKeepsWhatItFound) {
   EXPECT_GE(check.at("p99_kl"), check.at("mean_kl"));
   EXPECT_GE(check.at("largest_kl"), check.at("p99_kl"));
   EXPECT_LE(check.at("same_first").get<double>(), 1);
-  // In the file, beside weights that a run without the check writes too.
+  // The file has the record, and the same weights as without the check.
   const GgufFile file(file_);
   const auto record = ReadQualityKeys(file.header());
   ASSERT_TRUE(record);
@@ -69,7 +69,7 @@ TEST_F(QualityGateOfQuantize, ReportsAndKeepsWhatItFound) {
             without.map().text().substr(without.header().data_begin));
   const ProgramResult inspect = RunProgramBinary({"inspect", file_.string()});
   EXPECT_THAT(inspect.out, AllOf(HasSubstr("check       KL divergence"), HasSubstr("298 tokens of \"text.txt\"")));
-  // The same numbers for any number of threads.
+  // The same results for any number of threads.
   const ProgramResult again = Quantize(temp_.path() / "again.gguf", {"--type", "Q4_K", "--check", text_.string(),
                                                                      "--check-tokens", "300", "--threads", "1"});
   EXPECT_THAT(again.out, AllOf(HasSubstr("KL divergence      mean"), HasSubstr("298 tokens in windows of 256")));
@@ -85,7 +85,7 @@ TEST_F(QualityGateOfQuantize, PerplexityIsThatOfScore) {
       Quantize(file_, {"--type", "Q5_K", "--check", text_.string(), "--check-tokens", "200", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const Json check = Json::parse(result.out).at("check");
-  // The first 200 tokens as ids, which is one window.
+  // The first 200 tokens as ids, one window.
   const ProgramResult tokens = RunProgramBinary({"tokenize", "-m", model_, "--file", text_.string(), "--json"});
   ASSERT_EQ(tokens.exit_code, 0) << tokens.err;
   std::vector<int32_t> ids = Json::parse(tokens.out).at("ids");

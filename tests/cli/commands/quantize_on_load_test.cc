@@ -1,4 +1,4 @@
-// --quantize: the same logits, bit for bit, as the file that `stablelm quantize` writes; what it says and refuses.
+// --quantize: the same logits, bit for bit, as the file that `stablelm quantize` writes; its messages and refusals.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -16,13 +16,13 @@ using testing::HasSubstr;
 using testing::Not;
 using Json = nlohmann::json;
 
-const std::string kWide = STABLELM_TEST_DATA "/golden/head128_fp16";        // 256 wide: whole blocks of every type
-const std::string kOdd = STABLELM_TEST_DATA "/golden/odd_width";            // no type divides its rows
-const std::string kShards = STABLELM_TEST_DATA "/golden/bin_sharded_fp16";  // 32, but not 256, divides its rows
+const std::string kWide = STABLELM_TEST_DATA "/golden/head128_fp16";  // rows of 256 values: whole blocks of every type
+const std::string kOdd = STABLELM_TEST_DATA "/golden/odd_width";      // rows are not whole blocks of any type
+const std::string kShards = STABLELM_TEST_DATA "/golden/bin_sharded_fp16";  // rows are multiples of 32 but not of 256
 
 class QuantizeOnLoad : public testing::Test {
  protected:
-  // The logits that `score` saves, as the file's bytes.
+  // The file bytes of the logits that `score` saves.
   std::string Logits(const std::string& model, std::vector<std::string> more = {}, ProgramResult* result = nullptr) {
     const fs::path ids = temp_.path() / "ids.json", out = temp_.path() / "logits.safetensors";
     WriteFile(ids, "[[5, 17, 90, 3, 44, 44, 7, 25, 61, 2, 77], [1, 2]]");
@@ -67,7 +67,7 @@ TEST_F(QuantizeOnLoad, TakesEverySourceOfFloats) {
   const std::string want = Logits(File(kWide, "Q5_K"));
   const std::string gguf = File(kWide, "F16");
   EXPECT_EQ(Logits(gguf, {"--quantize", "Q5_K"}), want);  // QKV rows in another order
-  // fp64, tied, and more rows than whole panels.
+  // fp64, tied embeddings, and rows beyond the last whole panel.
   ModelConfig config = TinyConfig();
   config.vocab_size = 300;
   config.hidden_size = 256;
@@ -107,7 +107,7 @@ TEST_F(QuantizeOnLoad, GenerateAndFitSayIt) {
   };
   const Json on_load = fit({"-m", kWide, "--quantize", "Q4_K"}), file = fit({"-m", File(kWide, "Q4_K")});
   EXPECT_EQ(weights(on_load), weights(file));
-  EXPECT_EQ(on_load.at("anonymous_bytes"), file.at("total_bytes"));  // the embedding is no mapped file
+  EXPECT_EQ(on_load.at("anonymous_bytes"), file.at("total_bytes"));  // the embedding is not mapped from a file
   EXPECT_EQ(on_load.at("quantize"), "Q4_K");
   const uint64_t shape = weights(fit({"--shape", "3b", "--quantize", "Q4_K_M"}));
   EXPECT_NEAR(static_cast<double>(shape), 2.34e9, 0.01e9);  // the table of docs/quantizing.md

@@ -1,4 +1,5 @@
-// stablelm quantize: the file it writes, the same bytes for any threads, SIMD target and source, and what it refuses.
+// stablelm quantize: the file that it writes, the same bytes for any threads, SIMD target and source, and what it
+// refuses.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -74,7 +75,7 @@ class QuantizeCommand : public testing::Test {
   const fs::path model_ = folder_.path() / "model";
 };
 
-// All of a tensor as fp32, in the order of its own file.
+// A whole tensor as fp32, in its file's order.
 std::vector<float> Floats(const ModelFolder& model, size_t entry) {
   const StoredTensor& tensor = model.TensorOf(entry);
   const std::byte* data = model.FileOf(entry).map->bytes().data() + tensor.offset;
@@ -114,7 +115,7 @@ TEST_F(QuantizeCommand, WritesEveryTensorInItsType) {
       error += std::pow(have[k] - w, 2);
       power += w * w;
     }
-    // Relative errors of normal numbers: 7.2 % in Q4_K, 3.7 % in Q5_K, 1.8 % in Q6_K, 0.6 % in Q8_0.
+    // Relative errors of normally distributed values: 7.2 % in Q4_K, 3.7 % in Q5_K, 1.8 % in Q6_K, 0.6 % in Q8_0.
     const DType type = *got->TensorOf(i).dtype;
     const double bound = type == DType::kQ4_K   ? 0.08
                          : type == DType::kQ5_K ? 0.04
@@ -162,7 +163,7 @@ TEST_F(QuantizeCommand, QuantizingTwiceWarns) {
   const ProgramResult second = Run(folder_.path() / "q4.gguf", {"--type", "Q4_K"}, {}, first);
   ASSERT_EQ(second.exit_code, 0) << second.err;
   EXPECT_THAT(second.err, HasSubstr("errors add up"));
-  // The same type again is a copy.
+  // Quantizing to the same type again copies.
   EXPECT_EQ(HashOf("again", {"--type", "Q8_0"}, {}, first), Sha256HexOfFile(first));
 }
 
@@ -178,7 +179,7 @@ TEST_F(QuantizeCommand, PlanSaysItAndWritesNothing) {
   EXPECT_FALSE(fs::exists(file));
 }
 
-// An option that may be given more than once takes one value each time, and not the name of the file behind it.
+// A repeatable option takes one value each time and does not swallow the file name after it.
 TEST_F(QuantizeCommand, RulesBeforeTheFile) {
   const fs::path file = folder_.path() / "q.gguf";
   const ProgramResult result = RunProgramBinary({"quantize", "-m", model_.string(), "--type", "Q4_K", "--tensor",

@@ -1,5 +1,5 @@
-// stablelm score, as a user runs it: the reference's log-probabilities, logits and hidden states from every golden
-// folder; every kind of input; what it refuses, with nothing left behind.
+// stablelm score through the real program: the reference's log-probabilities, logits and hidden states for every golden
+// folder; every kind of input; refusals, which leave no files behind.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -21,7 +21,7 @@ ProgramResult Score(std::vector<std::string> arguments, const ProgramInput& inpu
   return RunProgramBinary(arguments, input);
 }
 
-// An honest fp32 forward is within 5e-6 of the reference; beyond |7| errors grow with the size. NaN fails.
+// A correct fp32 forward is within 5e-6 of the reference; above |7| errors grow with the value. NaN fails.
 void ExpectNear(std::span<const float> got, std::span<const float> want, const std::string& what) {
   ASSERT_EQ(got.size(), want.size()) << what;
   float largest = 0;
@@ -41,7 +41,7 @@ TEST(ScoreCommand, EqualsTheReferenceOnEveryFolder) {
     const auto path = [&](const char* name) { return (temp.path() / name).string(); };
     const SafetensorsFile expected(folder / "expected.safetensors");
     const TensorView tokens = expected.Get("tokens");
-    const bool every_row = !expected.Find("positions");  // else logits of some positions alone
+    const bool every_row = !expected.Find("positions");  // otherwise only logits of some positions
     Json lists = Json::array();
     for (int64_t r = 0; r < tokens.shape[0]; ++r) lists.push_back(Ids(expected, "tokens", r));
     if (every_row) lists.push_back(Ids(expected, "short_tokens"));  // ragged
@@ -113,7 +113,7 @@ TEST(ScoreCommand, KeysAndTheirRelations) {
   const ProgramResult table =
       Score({"-m", kParallel, "--ids-file", "-"}, {.standard_input = "[[5, 9, 5, 17, 3], [8]]"});
   EXPECT_EQ(table.exit_code, 0);
-  EXPECT_EQ(std::ranges::count(table.out, '\n'), 4);  // heading, two sequences, all
+  EXPECT_EQ(std::ranges::count(table.out, '\n'), 4);  // heading, two sequences, total
 }
 
 TEST(ScoreCommand, TextsAndLines) {
@@ -203,7 +203,7 @@ TEST(ScoreCommand, OutputThatCannotBeWrittenLeavesNothing) {
   EXPECT_EQ(missing.exit_code, 1);
   EXPECT_EQ(missing.out, "");
   EXPECT_THAT(missing.err, HasSubstr((temp.path() / "no").string()));
-  // A folder that nobody may write to, root included.
+  // A folder that even root cannot write to.
   const ProgramResult read_only =
       Score({"-m", kParallel, "--ids-file", "-", "--save-hidden", "/proc/out"}, {.standard_input = "[[1, 2]]"});
   EXPECT_EQ(read_only.exit_code, 1);

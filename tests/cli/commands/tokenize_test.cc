@@ -1,4 +1,4 @@
-// stablelm tokenize and detokenize, as a user runs them.
+// stablelm tokenize and detokenize through the real program.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -68,7 +68,7 @@ TEST(Tokenize, LinesForPeople) {
   const ProgramResult r = Tokenize({"<|USER|>\xF0\x9F\x98\x81", "--parse-special"});
   EXPECT_EQ(r.exit_code, 0);
   EXPECT_THAT(r.out, HasSubstr("\t0-8\t\"<|USER|>\"\n"));
-  EXPECT_THAT(r.out, HasSubstr("\\x81"));  // a part of a character is shown by its bytes
+  EXPECT_THAT(r.out, HasSubstr("\\x81"));  // part of a character is shown as bytes
 }
 
 TEST(Tokenize, InputFromFileAndPipeIsTakenAsItIs) {
@@ -101,7 +101,7 @@ TEST(Tokenize, ModelFolderWithoutWeights) {
   EXPECT_EQ(r.out, Tokenize({"--ids", "the"}).out);
 }
 
-// The ids that a model has beyond its tokenizer have no text; config.json says how many there are.
+// Model ids beyond the tokenizer's have no text; config.json gives the number of ids.
 TEST(Tokenize, IdsOfTheModelWithoutText) {
   const TempFolder folder;
   std::filesystem::copy_file(kTokenizer, folder.path() / "tokenizer.json");

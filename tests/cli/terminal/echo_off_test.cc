@@ -1,4 +1,4 @@
-// Typing is hidden while an EchoOff lives, on a terminal of the test's own.
+// EchoOff hides typing while it lives, on a pseudo-terminal of the test.
 #include "cli/terminal/echo_off.h"
 
 #include <fcntl.h>
@@ -33,7 +33,7 @@ TEST(EchoOff, HidesAndShowsAgain) {
   }
   EXPECT_TRUE(Echoes());
   char line[16] = {};
-  EXPECT_EQ(read(STDIN_FILENO, line, sizeof line), 5);  // what was typed is not lost
+  EXPECT_EQ(read(STDIN_FILENO, line, sizeof line), 5);  // typed input is not lost
   EXPECT_STREQ(line, "next\n");
   dup2(before, STDIN_FILENO);
   for (const int fd : {before, terminal, master}) close(fd);

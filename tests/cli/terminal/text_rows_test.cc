@@ -1,4 +1,4 @@
-// Words in rows, rows that are drawn again, Markdown.
+// Word wrap, redrawn rows, Markdown.
 #include "cli/terminal/text_rows.h"
 
 #include <gmock/gmock.h>
@@ -45,7 +45,7 @@ TEST_F(TextRows, EveryRowIsCompleteInItself) {
   EXPECT_THAT(LayOutRows({{.text = "one two three", .style = {}}}, 9, "- ", "  "), ElementsAre("- one two", "  three"));
 }
 
-// A terminal of endless rows that knows what LiveRows writes.
+// A terminal with endless rows that understands the output of LiveRows.
 class Screen {
  public:
   void Write(const std::string& bytes) {
@@ -99,7 +99,7 @@ TEST_F(Live, ShowsTheLastRowsGiven) {
   EXPECT_THAT(screen.rows, ElementsAre("end", "new"));
 }
 
-// A screen that is erased from its first cell goes into tmux's history: its rows would be there twice.
+// tmux saves a screen that is erased from its first cell to its history, so its rows would appear twice.
 TEST_F(Live, WritesOverRowsAndErasesOnlyWhatIsTooMany) {
   LiveRows live;
   live.Update({"one", "two", "three"}, 3);
@@ -150,7 +150,7 @@ TEST_F(Markdown, StylesAndWhatStaysAsItIs) {
   EXPECT_THAT(Plain("| a | b |\n|---|---|\n| 1 | 2 |"), ElementsAre("| a | b |", "|---|---|", "| 1 | 2 |"));
 }
 
-// Every beginning of a text, as a stream shows it: nothing fails, no row is too wide, and little is drawn again.
+// Every prefix of a text, as in a stream: nothing fails, no row is too wide, and few rows are redrawn.
 TEST_F(Markdown, EveryBeginningIsShown) {
   const std::string text =
       "# A\n\nSome **bold** and *it* with `code`, \u4f60\u597d \U0001F600.\n\n1. one\n2. two\n   - in\n\n> q\n\n```\nx "
@@ -168,12 +168,12 @@ TEST_F(Markdown, EveryBeginningIsShown) {
   }
 }
 
-// Marks without end or sense, deeply nested: bounded and safe.
+// Unclosed, meaningless and deeply nested marks: bounded and safe.
 TEST_F(Markdown, HostileTexts) {
   for (const char* piece : {"> ", "- ", "* ", "[", "![", "**", "`", "```\n", "1. ", "#", "_", "~~", "| ", "\t", "<"}) {
     std::string text;
     for (int i = 0; i < 2000; ++i) text += piece;
-    // (A row of ` or ~ begins a block of code, which is empty here.)
+    // (A row of ` or ~ begins a code block, which is empty here.)
     EXPECT_FALSE(MarkdownRows(text + "x\ny", 40, true).empty()) << piece;
   }
 }
