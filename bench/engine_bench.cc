@@ -1,5 +1,5 @@
-// The engine beside itself: 1, 4 and 16 requests together on one model, tokens per second in all, and what a step costs
-// beside the forward pass and the choice of tokens. Random prompts, greedy, no end tokens.
+// Throughput of the engine with 1, 4 and 16 concurrent requests on one model: total tokens per second, and the cost of
+// a step besides the forward pass and sampling. Random prompts, greedy, no end tokens.
 //
 //   build/release/bench/engine_bench MODEL [PROMPT_TOKENS] [NEW_TOKENS]        (default 32 and 32)
 #include <chrono>
@@ -29,12 +29,12 @@ void Measure(const Transformer& model, ThreadPool& pool, int64_t requests, int64
       engine.Submit({.generate = std::move(request)}, {});
     }
   };
-  submit(1);  // warms caches and pages up
+  submit(1);  // warms up caches and pages
   while (engine.Step()) {
   }
   const EngineStats before = engine.Stats();
   submit(requests);
-  // Prompts apart from decoding: what is measured is the steps after the last prompt.
+  // Measures decoding without prefill: only the steps after the last prompt.
   while (engine.Stats().computed_rows - before.computed_rows < requests * prompt && engine.Step()) {
   }
   const EngineStats start = engine.Stats();

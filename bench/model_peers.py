@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-DEPTH, STEPS = 128, 16  # positions behind which sequences decode, and steps that are timed
+DEPTH, STEPS = 128, 16  # context tokens before decoding, and timed steps
 
 
 def numbers(text):

@@ -1,5 +1,5 @@
 // Speed of the operations at the 3B model's shapes: bytes of weights per second for few rows, floating-point operations
-// per second for many. STABLELM_SIMD chooses the target; the second argument of each name is the number of rows.
+// per second for many. STABLELM_SIMD selects the target; the second argument of each name is the number of rows.
 //
 //   build/release/bench/ops_bench --benchmark_repetitions=5 --benchmark_report_aggregates_only=true
 #include <benchmark/benchmark.h>
@@ -16,10 +16,10 @@
 namespace stablelm {
 namespace {
 
-constexpr size_t kInCache = size_t{1} << 20;  // weights of fewer bytes show what the instructions can do
+constexpr size_t kInCache = size_t{1} << 20;  // weights of fewer bytes stay in cache: measures arithmetic
 constexpr size_t kCopies = 4;  // of the weights, used in turn: more than the caches hold, as in the model
 
-// Numbers of modest size in every type, nowhere subnormal or huge.
+// Values of moderate size in every type, never subnormal or huge.
 void FillRow(DType type, int64_t k, std::byte* row) {
   if (IsQuantized(type)) {
     std::vector<float> values(static_cast<size_t>(k));
@@ -60,7 +60,7 @@ void BM_MatMul(benchmark::State& state, DType type, int64_t n, int64_t k) {
       benchmark::Counter(runs * 2e-9 * static_cast<double>(m * n * k), benchmark::Counter::kIsRate);
 }
 
-// Layers of the 3B model, one after another: `rows` new tokens of a sequence of range(1) positions.
+// Layers of the 3B model, one after another: `rows` new tokens of a sequence of range(1) tokens.
 void BM_Attention(benchmark::State& state, DType type) {
   const int64_t rows = state.range(0), positions = state.range(1), heads = 32, dims = 128;
   ThreadPool pool(PhysicalCores());

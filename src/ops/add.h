@@ -9,7 +9,7 @@ namespace stablelm {
 
 // y = a + x
 void Add(const float* a, const float* x, float* y, size_t n, ExecutionContext& exec);
-// y = (m + a) + x, the order of additions of transformers' parallel residual.
+// y = (m + a) + x: the order in which transformers adds its parallel residual.
 void AddPair(const float* m, const float* a, const float* x, float* y, size_t n, ExecutionContext& exec);
 
 }  // namespace stablelm

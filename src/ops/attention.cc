@@ -11,7 +11,7 @@
 namespace stablelm {
 namespace {
 
-// Consecutive rows of a sequence that lie in one page of the cache.
+// Consecutive rows of a sequence that are in one page of the cache.
 struct Run {
   int64_t first = 0, count = 0;
 };
@@ -25,8 +25,8 @@ Run RunOf(const AttentionSequence& s, int64_t index) {
   return {.first = begin - s.start, .count = end - begin};
 }
 
-// The sequence whose part `index` is, when the parts of all sequences are numbered through; `index` becomes its number
-// among the parts of that sequence.
+// Finds the sequence of part `index`, where parts are numbered across all sequences; `index` becomes the part's number
+// within that sequence.
 template <typename PartsOf>
 const AttentionSequence& SequenceOf(const AttentionInput& in, const PartsOf& parts_of, int64_t& index) {
   const AttentionSequence* s = in.sequences.data();
@@ -68,11 +68,11 @@ void Attend(const AttentionInput& in, ExecutionContext& exec) {
   const int64_t heads = in.cache.layout.n_heads;
   int64_t most = MaxAttentionQueries(in.cache.layout.padded_dim());
   const auto groups_of = [&](const AttentionSequence& s) { return (s.rows + most - 1) / most; };
-  // Few rows and many threads: smaller groups, so that there is work for all.
+  // Few rows and many threads: smaller groups, so that all threads have work.
   const int64_t enough = 4 * static_cast<int64_t>(exec.pool().NumThreads());
   while (most > 4 && PartsOfAll(in, groups_of) * heads < enough) most /= 2;
   const int64_t groups = PartsOfAll(in, groups_of);
-  // Task t: head t % H of group t / H; later groups have more keys, so they are handed out first.
+  // Task t: head t % H of group groups - 1 - t / H. Later groups have more keys, so they start first.
   exec.pool().ForEach(static_cast<size_t>(groups * heads), [&](size_t task, size_t worker) {
     int64_t group = groups - 1 - static_cast<int64_t>(task) / heads;
     const AttentionSequence& s = SequenceOf(in, groups_of, group);

@@ -1,6 +1,6 @@
-// The two declared arithmetics of products with fp32, fp16 and bf16 weights.
+// The two arithmetic modes of products with fp32, fp16 and bf16 weights: exact and fast.
 //
-// What each computes, bit for bit, is said in ops/matmul.h. Quantized weights have one arithmetic of their own.
+// ops/matmul.h defines the bits of each. Quantized weights have one arithmetic of their own.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +11,13 @@
 namespace stablelm {
 
 enum class Compute : uint8_t {
-  kExact,  // fp32 multiply-adds of the weights as they are
-  kFast,   // weights and activations rounded to bf16, summed up in fp32
+  kExact,  // fp32 multiply-adds, weights not rounded
+  kFast,   // weights and activations rounded to bf16, accumulated in fp32
 };
 
 constexpr std::string_view NameOf(Compute compute) { return compute == Compute::kExact ? "exact" : "fast"; }
 
-// What weights of `type` are in memory.
+// Type in memory of weights of `type`.
 inline DType PackedType(DType type, Compute compute) {
   return compute == Compute::kFast && !IsQuantized(type) ? DType::kBF16 : type;
 }

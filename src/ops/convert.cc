@@ -11,7 +11,7 @@
 namespace stablelm {
 namespace {
 
-constexpr size_t kPiece = 4096;  // floats on the stack, which stay in the first-level cache
+constexpr size_t kPiece = 4096;  // floats on the stack; they stay in the L1 cache
 
 static_assert(kPiece % kSuperBlock == 0);
 

@@ -1,7 +1,7 @@
 // Conversion of values between types.
 //
-// Rounding is to nearest even; values beyond the range of fp16 become infinity. Stored values may start at any byte
-// address. The ranges of a call must not overlap.
+// Rounds to nearest even; values beyond the range of fp16 become infinity. Stored values may start at any byte address.
+// Input and output must not overlap.
 #pragma once
 
 #include <cstddef>

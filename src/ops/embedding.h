@@ -1,4 +1,4 @@
-// Rows of the embedding: the first activations of a pass.
+// Embedding lookup: the first activations of a forward pass.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace stablelm {
 
-// y [ids, C] = the rows of `table` [V, C] that the ids name, as fp32. The table is of a float type or quantized, at any
-// byte address; every id is in [0, V).
+// y [ids, C] = rows `ids` of `table` [V, C], as fp32. The table has a float or quantized type and may start at any byte
+// address; every id is in [0, V).
 void EmbedTokens(const TensorView& table, std::span<const int32_t> ids, float* y, ExecutionContext& exec);
 
 }  // namespace stablelm

@@ -1,7 +1,7 @@
-// Where an operation runs: the threads it may use and their scratch memory, planned before the first token. Every
-// operation on activations takes one, and nothing else that says where it runs.
+// Where an operation runs: its threads and their scratch memory, allocated before the first token. Every operation on
+// activations takes one, and no other argument that says where to run.
 //
-// One forward pass uses a context at a time. The pool is not owned and outlives it.
+// One forward pass uses a context at a time. The pool is not owned and must outlive the context.
 #pragma once
 
 #include <cstddef>
@@ -14,13 +14,13 @@ namespace stablelm {
 class ExecutionContext {
  public:
   // For products of at most `max_rows` rows with matrices of at most `max_k` columns; other operations need no more.
-  // Throws Error when there is no memory.
+  // Throws Error when there is not enough memory.
   ExecutionContext(ThreadPool& pool, size_t max_rows, size_t max_k);
-  // What a context allocates, for the memory plan.
+  // Bytes that a context allocates, for the memory plan.
   static size_t Bytes(size_t threads, size_t max_rows, size_t max_k);
 
   ThreadPool& pool() const { return pool_; }
-  // The rows of a product's left matrix in the form that its kernel reads: cut, rounded, or quantized.
+  // The left matrix of a product in its kernel's format: split into pieces, rounded, or quantized.
   float* prepared_rows() { return prepared_.data(); }
   size_t prepared_capacity() const { return prepared_.size(); }  // in floats
   // Scratch of one worker of the pool: kWorkerFloats floats, 64-byte aligned.

@@ -1,4 +1,4 @@
-// Some rows of a matrix side by side: of the last activations, those whose logits are wanted.
+// Copies rows of a matrix into one contiguous matrix: from the last activations, the rows whose logits are wanted.
 #pragma once
 
 #include <cstddef>

@@ -12,9 +12,9 @@ namespace stablelm {
 
 enum class GeluForm { kErf, kTanh };
 
-// y [n] of x [n], which may be y. Each element's bits depend on that element alone.
+// y [n] = gelu(x [n]); y may be x. The bits of an element depend on that element alone.
 void Gelu(GeluForm form, const float* x, size_t n, float* y, ExecutionContext& exec);
-void GeluRow(GeluForm form, const float* x, size_t n, float* y);  // the same, by the calling thread
+void GeluRow(GeluForm form, const float* x, size_t n, float* y);  // the same, on the calling thread
 void GeluRef(GeluForm form, const float* x, size_t n, float* y);  // std::erf and std::tanh in fp64
 
 }  // namespace stablelm

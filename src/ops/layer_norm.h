@@ -22,9 +22,9 @@ struct LayerNormInput {
   float* y = nullptr;  // [rows, width]; may be x
 };
 
-// A row's bits depend on that row alone.
+// The bits of a row depend on that row alone.
 void LayerNorm(const LayerNormInput& in, ExecutionContext& exec);
-// One row [width], by the calling thread; y may be x.
+// One row [width], on the calling thread; y may be x.
 void LayerNormRow(const float* x, size_t width, const LayerNormWeights& norm, float* y);
 void LayerNormRef(const LayerNormInput& in);  // fp64 inside
 

@@ -23,7 +23,7 @@ void QuantMatMul(const MatMulInput& in, ExecutionContext& exec) {
                         .y = in.y,
                         .dots = ByteDotsInUse()};
   TakeRows(in, exec, [&](size_t i, const float* x) { job.x.Set(i, x); });
-  // In order, so that what a panel asks for ahead is what its thread reads next.
+  // In order, so that a panel prefetches what its thread reads next.
   if (m >= kMinAmxRows && TilesInUse()) {
     exec.pool().ForSteps(w.panels(), 1, [&](size_t begin, size_t end, size_t worker) {
       QuantMatMulAmx(job, begin, end, exec.worker_scratch(worker));
@@ -61,7 +61,7 @@ void ExactMatMul(const MatMulInput& in, ExecutionContext& exec) {
   });
 }
 
-// Whether rows are many enough to save traffic, and prepared one by one in any case.
+// Whether the product applies the prologue: enough rows to save memory traffic, and prepared one by one in any case.
 bool AppliesPrologue(size_t m, size_t k) {
   return m > kMaxStreamedRows && m * k >= kSmallWork && k <= ExecutionContext::kWorkerFloats;
 }

@@ -1,41 +1,41 @@
-// y = x Wᵀ + b: the matrix product of every linear layer, PyTorch's convention (W is [out, in]).
+// y = x Wᵀ + b: the matrix product of every linear layer, in PyTorch's convention (W is [out, in]).
 //
-// What defines the bits: K is cut into pieces of kMatMulPiece from its beginning. In each piece, y[m, n] is one chain
-// of fused multiply-adds in ascending k, starting from zero; the pieces are added in order, the bias last. Nothing else
-// enters: not M, not the place of a row among others, not tiles, vector lengths or threads. A row alone gives the same
-// bits as in a batch, and all targets with FMA give the same bits; those without (SSE4, scalar) round the product
-// first.
+// Definition of the bits: K is split into pieces of kMatMulPiece columns. In each piece, y[m, n] is one chain of fused
+// multiply-adds in ascending k, starting from zero; the pieces are added in order, the bias last. Nothing else matters:
+// not M, not the index of a row in the batch, not tiles, vector lengths or threads. A row alone gives the same bits as
+// in a batch, and all targets with FMA give the same bits; those without (SSE4, scalar) round the product first.
 //
 // Weights are used as packed (ops/packed_matrix.h). With fp32, fp16 and bf16 weights (Compute::kExact), activations and
-// accumulation are fp32, and K is cut as said. With quantized weights, rows of x become 8-bit integers
-// (ops/quantized_rows.h) in blocks of the weights' length; products inside a block are summed as integers, sub-block
-// scales included, exactly; then, in K order,
-//   acc = fma(float(sum), d * scale of x, acc)      the product rounded first
-// once for each block, and for Q4_K and Q5_K once more with minus the sum of the minimums and dmin. |y - W x| is at
-// most sum |w| * (scale of x) / 2 for the rounding of x, and that of K / block folds.
+// accumulation are fp32, and K is split as above. With quantized weights, rows of x are quantized to 8-bit integers
+// (ops/quantized_rows.h) in blocks of the weights' length. Products inside a block, sub-block scales included, are
+// summed exactly, as integers; then, in K order,
+//   acc = fma(float(sum), d * scale of x, acc)      the product d * scale of x rounded first
+// once per block, and for Q4_K and Q5_K once more with the negated sum of the minimums and dmin. |y - W x| is at most
+// sum |w| * (scale of x) / 2 for the rounding of x, plus the rounding of K / block folds.
 //
-// Where tiles are in use (TilesInUse() in ops/simd.h), weights that are not quantized have other bits than on other
-// machines, by products of bf16 numbers that do not depend on M, places or threads either. A number is cut into parts
-// of bf16, each with the upper half of the bits of what is left: an fp32 number is the sum of three, fp16 of two, bf16
-// of one. x of Compute::kExact has three parts, of kFast one, rounded to nearest even. Each part of x has a sum, to
-// which steps of 32 columns are added in order, in each step the parts of the weights, the smallest first; zeros fill
-// up the last step. A step adds up two chains of fused multiply-adds from zero, of the even and of the odd columns,
-// then that to the sum, flushing denormals as below. The sums of x's parts are added up from the smallest on, the bias
-// last. Nothing is rounded but these additions, so that with parts P of the weights' type
+// With AMX tiles (TilesInUse() in ops/simd.h), weights that are not quantized give other bits than on other machines:
+// those of bf16 products, which do not depend on M, row index or threads either. A value is split into bf16 parts, each
+// with the upper half of the bits of the remainder: an fp32 value is the sum of three, fp16 of two, bf16 of one. x of
+// Compute::kExact has three parts, of kFast one, rounded to nearest even. Each part of x has its own sum, to which
+// steps of 32 columns are added in order, in each step the parts of the weights, the smallest first; the last step is
+// padded with zeros. A step computes two chains of fused multiply-adds from zero, over the even and over the odd
+// columns, adds them, and adds the result to the sum, flushing denormals as below. The sums of x's parts are added from
+// the smallest on, the bias last. Only these additions round, so with P parts of the weights' type
 //   |y - W x| <= (|bias| + sum |w| |x|) e,  e = (P K / 32 + P + 22) 2^-24
 // for kExact, and the bound below with this e for kFast.
 //
 // With weights packed for Compute::kFast, x is rounded to bf16 as the weights were (ToBF16: to nearest even), and K is
-// cut as said. The chain of a piece takes its columns in pairs, the higher one of each first:
+// split as above. The chain of a piece takes its columns in pairs, the higher column of each pair first:
 //   acc = fma(x[2i + 1], w[2i + 1], acc);  acc = fma(x[2i], w[2i], acc)
-// An odd K has a zero as its last column. Every operation of fp32 takes denormal operands for zeros and gives zeros for
-// denormal results (smaller than 2^-126 when rounded as if there were no smallest exponent), that of pieces and bias
-// included. The bf16 instruction of AVX-512 computes just that; other targets compute it in a mode of the processor.
-// So all targets with FMA give the same bits; those without do as well unless a product alone is below 2^-126 or
-// overflows, since a product of two bf16 numbers is exact in fp32. With u = 2^-8, half a unit in the last place of
-// bf16, and W the weights before they were rounded,
+// An odd K is padded with a zero column. Every fp32 operation treats denormal operands as zero and flushes denormal
+// results to zero (results smaller than 2^-126 when rounded with unlimited exponent range), the additions of pieces and
+// bias included. The bf16 instruction of AVX-512 does exactly this; other targets set a mode of the processor
+// (flush-to-zero, denormals-are-zero). So all targets with FMA give the same bits; those without do as well unless a
+// product alone is below 2^-126 or overflows, since a product of two bf16 values is exact in fp32. With u = 2^-8, half
+// a unit in the last place of bf16, and W the weights before they were rounded,
 //   |y - W x| <= sum |w| |x| (2 u + u^2) (1 + e) + (|bias| + sum |w| |x|) e,  e = (K + pieces + 1) 2^-24
-// without the u of the weights when they were bf16, beside at most 2^-126 for each operand and result that is flushed.
+// without the u of the weights when they were bf16 already, plus at most 2^-126 for each operand and result that is
+// flushed.
 #pragma once
 
 #include <cstddef>
@@ -62,14 +62,13 @@ struct MatMulInput {
 
 void MatMul(const MatMulInput& in, ExecutionContext& exec);
 
-// The plain loop: accumulates in fp64, rounds once, with decoded weights and x as it is. Tests hold the fast body to
-// it.
+// Reference loop: decoded weights, x unchanged, accumulates in fp64, rounds once. Tests compare the kernels with it.
 void MatMulRef(const MatMulInput& in);
-// The plain loops that define the bits for quantized weights.
+// Reference loop that defines the bits with quantized weights.
 void MatMulQuantRef(const MatMulInput& in);
-// And for weights packed for Compute::kFast.
+// Reference loop that defines the bits with weights packed for Compute::kFast.
 void MatMulFastRef(const MatMulInput& in);
-// And for all weights that are not quantized where tiles are in use.
+// Reference loop that defines the bits with AMX tiles, for all weights that are not quantized.
 void MatMulAmxRef(const MatMulInput& in);
 
 }  // namespace stablelm

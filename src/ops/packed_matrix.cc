@@ -42,7 +42,7 @@ HWY_INLINE hn::Vec<D> LoadBlock(const std::byte* p) {
   return hn::BitCast(D(), hn::LoadU(hn::Full128<uint8_t>(), reinterpret_cast<const uint8_t*>(p)));
 }
 
-// One step of a transposition: pairs (a, b) of vectors exchange their halves of lanes as wide as W.
+// One step of a transpose: a and b become the lower and the upper halves of their interleaved lanes of type W.
 template <typename W, class V>
 HWY_INLINE void Interleave(V& a, V& b) {
   const hn::DFromV<V> d;
@@ -62,7 +62,7 @@ HWY_INLINE void TransposeTile(const std::byte* in, size_t row_bytes, uint16_t* o
     Interleave<uint32_t>(v[i + 1], v[i + 3]);
   }
   for (size_t i = 0; i < 4; ++i) Interleave<uint64_t>(v[i], v[i + 4]);
-  // Columns come out in bit-reversed order, upper halves first in their pairs.
+  // Columns come out in bit-reversed order.
   constexpr size_t kVectorOfColumn[8] = {0, 4, 2, 6, 1, 5, 3, 7};
   for (size_t k = 0; k < 8; ++k) {
     hn::StoreU(v[kVectorOfColumn[k]], hn::Full128<uint16_t>(), out + k * kPanelRows);
@@ -98,7 +98,7 @@ void TransposeRows(const std::byte* stored, size_t row_bytes, size_t rows, size_
   TransposePlain(stored, row_bytes, rows, k, columns, out);
 }
 
-// A field of one block of `rows` rows, or all elements of rows that are not quantized (count: K).
+// Packs a field of one block of `rows` rows, or all elements of rows that are not quantized (count: K).
 void TransposeField(const std::byte* stored, size_t row_bytes, size_t rows, size_t unit, size_t count, std::byte* out) {
   switch (unit) {
     case 1:

@@ -1,21 +1,20 @@
-// The weights of a matrix in the order in which products read them.
+// A weight matrix, packed in the order in which products read it.
 //
-// Rows are cut into panels of kPanelRows. Inside a panel the elements of one column lie side by side: column k of
-// panel p starts at element (p * K + k) * kPanelRows. A vector of weights then belongs to as many outputs, so that a
-// product needs no sums across lanes, and a panel is one stream of memory whatever the number of rows of x. The last
-// panel is filled up with zeros.
+// Rows are grouped into panels of kPanelRows. Inside a panel the elements of one column are adjacent: column k of panel
+// p starts at element (p * K + k) * kPanelRows. Each lane of a vector of weights then belongs to a different output, so
+// a product needs no sums across lanes, and a panel is one memory stream whatever the number of rows of x. The last
+// panel is padded with zeros.
 //
-// Quantized rows are packed block by block: each field of the block (PackedFields) holds its first unit of all rows of
-// the panel, then its second, and so on. Units are fp16 scales, and words of four quants or integer scales,
-// which is what integer products take at a time. Nothing is decoded, so that a matrix takes the bytes that it has in a
-// file.
+// Quantized rows are packed block by block. Each field of the block (PackedFields) holds its first unit of all rows of
+// the panel, then its second, and so on. Units are fp16 scales, and words of four quants or integer scales, the
+// operands of integer products. Nothing is decoded: a matrix takes as many bytes as in its file.
 //
-// bf16 weights for Compute::kFast are packed in pairs of columns, the lower one first, as their instructions take them:
-// the pair of columns 2i and 2i + 1 of row r of panel p is word (p * ceil(K / 2) + i) * kPanelRows + r. An odd K is
-// filled up with a column of zeros.
+// bf16 weights for Compute::kFast are packed in pairs of columns, the lower one first, as the bf16 instructions read
+// them: the pair of columns 2i and 2i + 1 of row r of panel p is word (p * ceil(K / 2) + i) * kPanelRows + r. An odd K
+// is padded with a zero column.
 //
-// The memory is the matrix's own, in huge pages where the system has them, because walking 4 KiB pages costs a fifth of
-// the speed of decoding; or somebody else's, who keeps weights in packed order (View).
+// A matrix owns its memory, in huge pages where the system has them, because 4 KiB pages cost a fifth of the decoding
+// speed. A View borrows weights that its owner keeps in packed order.
 #pragma once
 
 #include <cstddef>
@@ -30,29 +29,29 @@ namespace stablelm {
 
 inline constexpr size_t kPanelRows = 32;
 
-// A part of a block: `count` units of `unit` bytes, `offset` bytes from the block's beginning.
+// A field of a block: `count` units of `unit` bytes, `offset` bytes from the block's start.
 struct BlockField {
   size_t offset = 0, unit = 0, count = 0;
 };
-// The fields of a type's blocks in packed order; one for the single element of a type that is not quantized.
+// The fields of a type's block in packed order. A type that is not quantized has one, its element.
 std::span<const BlockField> PackedFields(DType type);
 
 class PackedMatrix {
  public:
   PackedMatrix() = default;
-  // [rows, columns] of fp32, fp16, bf16 or a quantized type (whole blocks); not initialised. `name` is for the error
-  // when there is no memory. Compute::kFast needs bf16.
+  // [rows, columns] of fp32, fp16, bf16 or a quantized type (whole blocks); not initialised. Throws Error with `name`
+  // when there is not enough memory. Compute::kFast needs bf16.
   PackedMatrix(DType type, int64_t rows, int64_t columns, const char* name, Compute compute = Compute::kExact);
-  // Bytes of a packed matrix, and the byte in it at which the element (row, column) of a type that is not quantized
-  // lies.
+  // Size of a packed matrix in bytes, and the byte offset in it of element (row, column), for types that are not
+  // quantized.
   static size_t Bytes(DType type, int64_t rows, int64_t columns, Compute compute = Compute::kExact);
   static size_t OffsetOf(DType type, int64_t columns, Compute compute, int64_t row, int64_t column);
-  // A matrix over packed weights that somebody else owns, who may change them between products: Bytes(...) bytes,
-  // 64-byte aligned, valid as long as the view.
+  // A matrix over packed weights that the caller owns and may change between products: Bytes(...) bytes, 64-byte
+  // aligned, which must outlive the view.
   static PackedMatrix View(DType type, int64_t rows, int64_t columns, Compute compute, const std::byte* packed);
 
   DType type() const { return type_; }
-  Compute compute() const { return compute_; }  // of products with it
+  Compute compute() const { return compute_; }  // arithmetic of its products
   size_t rows() const { return rows_; }
   size_t columns() const { return columns_; }
   size_t panels() const { return (rows_ + kPanelRows - 1) / kPanelRows; }
@@ -62,8 +61,8 @@ class PackedMatrix {
   const std::byte* panel(size_t p) const { return data_ + p * panel_bytes(); }
 
   size_t RowsOf(size_t p) const;  // kPanelRows, fewer in the last panel
-  // Fills panel p from its rows as stored: row-major, of the same type, at any byte address. Threads may fill different
-  // panels at the same time. Not for views.
+  // Packs panel p from its rows as stored: row-major, of the same type, at any byte address. Threads may pack different
+  // panels concurrently. Not for views.
   void Pack(size_t p, const std::byte* rows);
   // Row n as it was stored, row_bytes().
   void StoredRow(size_t n, std::byte* out) const;

@@ -1,5 +1,5 @@
-// Rotary position embedding as GPT-NeoX and transformers apply it: the first R of the D dimensions of each head turn,
-// in pairs (i, i + R/2), by the angle position / base^(2i/R).
+// Rotary position embedding (RoPE) as GPT-NeoX and transformers apply it: the first R of the D dimensions of each head
+// are rotated, in pairs (i, i + R/2), by the angle position / base^(2i/R).
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,8 @@
 
 namespace stablelm {
 
-// Cosines and sines of all positions, fp32. Frequencies and angles are rounded to fp32 as transformers rounds them; at
-// position 4,095 that is worth up to 1e-4 in an angle, so it must be the same rounding. Immutable after construction.
+// Cosines and sines of all positions, fp32. Frequencies and angles are rounded to fp32 as in transformers: at position
+// 4,095 this changes an angle by up to 1e-4, so the rounding must be the same. Immutable after construction.
 class RotaryTable {
  public:
   RotaryTable(int64_t rotary_dims, double base, int64_t max_positions);
@@ -28,9 +28,9 @@ class RotaryTable {
   AlignedBuffer<float> table_;  // [positions, 2, R/2]
 };
 
-// Turns one head's vector u [D] in place (only the first R values change).
+// Rotates one head's vector u [D] in place (only the first R values change).
 void RotateInPlace(const RotaryTable& table, int64_t position, float* u);
-// The same turn the other way: what stood at position p is then as at p - distance, up to rounding.
+// The inverse rotation: a vector rotated for position p becomes one for p - distance, up to rounding.
 void RotateBackInPlace(const RotaryTable& table, int64_t distance, float* u);
 
 }  // namespace stablelm

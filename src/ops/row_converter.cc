@@ -25,7 +25,7 @@ void RowConverter::Convert(int64_t row, const std::byte* from, std::span<float> 
   if (FirstNonFiniteValue(to, o_.to, n) < n) RequireHeld(row, from, to);
 }
 
-// Values that are not finite must not have been before either, and are refused altogether when that was asked for.
+// Throws for values that became non-finite, and with NonFinite::kRefuse for all non-finite values.
 void RowConverter::RequireHeld(int64_t row, const std::byte* from, const std::byte* to) const {
   std::vector<float> before(o_.width), after(o_.width);
   ConvertValues(from, o_.from, reinterpret_cast<std::byte*>(before.data()), DType::kF32, o_.width);

@@ -1,5 +1,5 @@
-// Rows of a tensor from their stored type to another: what writes quantized files and what quantizes a model while it
-// is loaded, so that both give the same bits and the same errors.
+// Converts rows of a tensor from their stored type to another. Used to write quantized files and to quantize a model
+// while it is loaded, so that both give the same bits and the same errors.
 #pragma once
 
 #include <cstddef>
@@ -11,35 +11,35 @@
 
 namespace stablelm {
 
-// What a conversion does with values that are NaN or infinite in the new type. Quantized types hold none, so that they
-// are refused there in any case.
+// What to do with values that are NaN or infinite in the new type. Quantized types cannot store them and always refuse
+// them.
 enum class NonFinite : uint8_t {
   kKeep,
-  kRefuseNew,  // those that were finite before: the new type's range is too small
+  kRefuseNew,  // refuse values that were finite before: the new type's range is too small
   kRefuse,
 };
 
-// Immutable; rows may be converted on many threads at once.
+// Immutable; threads may convert rows concurrently.
 class RowConverter {
  public:
   struct Options {
     DType from = DType::kF32;             // a float type or whole blocks of a quantized one
     DType to = DType::kF32;               // fp32, fp16, bf16, or a quantized type that divides the rows
-    size_t width = 1;                     // values of a row
-    std::span<const float> weights = {};  // of the columns when the row is quantized (ImportanceWeights); may be empty
+    size_t width = 1;                     // values per row
+    std::span<const float> weights = {};  // of the columns when quantizing (ImportanceWeights); may be empty
     bool matrix = false;                  // errors name row and column, not a flat index
     NonFinite non_finite = NonFinite::kKeep;
     std::string where;  // file and tensor, for errors
   };
   explicit RowConverter(Options options) : o_(std::move(options)) {}
 
-  // Whether Convert copies bit by bit and refuses nothing.
+  // True when Convert copies bit by bit and refuses nothing.
   bool Copies() const { return o_.from == o_.to && o_.non_finite != NonFinite::kRefuse; }
-  // Floats that Convert needs for itself.
+  // Floats of scratch that Convert needs.
   size_t ScratchFloats() const { return IsQuantized(o_.to) && o_.from != o_.to ? o_.width : 0; }
 
-  // Row number `row` of the tensor, which lies at `from`, to `to`; both at any byte address. Equal types are copied bit
-  // by bit. Throws Error: a value that the new type does not hold.
+  // Converts row `row` of the tensor from `from` to `to`, both at any byte address. Equal types are copied bit by bit.
+  // Throws Error for a value that the new type cannot store.
   void Convert(int64_t row, const std::byte* from, std::span<float> scratch, std::byte* to) const;
 
  private:

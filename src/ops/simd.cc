@@ -35,15 +35,15 @@ std::string LowerName(int64_t target) {
   return name;
 }
 
-// Lower bits are better targets.
+// The targets in a mask, best first: lower bits are better targets.
 std::vector<int64_t> Bits(int64_t mask) {
   std::vector<int64_t> bits;
   for (int64_t rest = mask; rest != 0; rest &= rest - 1) bits.push_back(rest & -rest);
   return bits;
 }
 
-// What a target may use on some machines beside its own instructions and the one for four products of bytes and their
-// sum, which all of them have. Every machine with AMX or AVX512_BF16 has VNNI.
+// Instruction-set extension that a Highway target does not imply, besides the dot product of four bytes, which all
+// variants have. Every machine with AMX or AVX512_BF16 has VNNI.
 enum class Beside : uint8_t { kNothing, kBf16, kTiles };
 struct Variant {
   int64_t target;
@@ -65,8 +65,8 @@ bool MachineHas([[maybe_unused]] const Variant& variant) {
     return variant.beside == Beside::kNothing || __builtin_cpu_supports("avx512bf16");
   }
   if (variant.target != HWY_AVX2) return false;
-  // AVX-VNNI, which compilers do not ask for yet: leaf 7 says how many parts it has, bit 4 of EAX of part 1 is it. The
-  // operating system has nothing to add to what AVX2 needs.
+  // AVX-VNNI, which __builtin_cpu_supports does not know yet: CPUID leaf 7 gives the number of its subleaves, and bit 4
+  // of EAX of subleaf 1 is the flag. It needs no more support by the operating system than AVX2.
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || a < 1) return false;
   return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1) != 0;
@@ -79,8 +79,8 @@ bool MachineHas([[maybe_unused]] const Variant& variant) {
 #endif
 }
 
-// vdpbf16ps does twice the multiply-adds of an fp32 instruction on AMD's Zen 4 and 5, and takes about four times as
-// long on Intel's Sapphire Rapids: 205 Gflop/s beside 385 were measured on two of its cores.
+// vdpbf16ps does twice the multiply-adds of an fp32 instruction on AMD's Zen 4 and 5, but takes about four times as
+// long on Intel's Sapphire Rapids: measured on two of its cores, 205 Gflop/s against 385 with fp32.
 bool Bf16IsFast() {
 #if HWY_ARCH_X86
   return __builtin_cpu_is("amd") != 0;
@@ -89,7 +89,7 @@ bool Bf16IsFast() {
 #endif
 }
 
-// A target, perhaps with one of its variants.
+// A target, optionally with one of its variants.
 struct Choice {
   int64_t target = 0;
   const Variant* variant = nullptr;
@@ -103,7 +103,7 @@ std::vector<std::string> Names(const std::vector<Choice>& choices) {
   return names;
 }
 
-// Asked once: the answer takes tens of microseconds where a virtual machine answers for the processor.
+// Queried once: in a virtual machine, where CPUID may be emulated, a query takes tens of microseconds.
 struct Machine {
   int64_t usable = 0;           // of HWY_TARGETS
   std::vector<Choice> choices;  // best first
@@ -112,7 +112,8 @@ struct Machine {
 const Machine& ThisMachine() {
   static const Machine machine = [] {
     hwy::SetSupportedTargetsForTest(0);
-    // What the flags of the compiler promise is always there: Highway wants AES beside NEON, which nothing here needs.
+    // Targets that the compiler flags guarantee are always usable: Highway requires AES with NEON, which nothing here
+    // needs.
     Machine found = {.usable = (hwy::SupportedTargets() | HWY_STATIC_TARGET) & HWY_TARGETS, .choices = {}};
     for (const int64_t bit : Bits(found.usable)) {
       std::vector<Choice> of_target;
@@ -131,7 +132,7 @@ const Machine& ThisMachine() {
   return machine;
 }
 
-// The one choice per process, beside Highway's own: of the machine's, 0 is the best.
+// Index into the machine's choices, 0 the best. One per process, next to Highway's own selection.
 std::atomic<size_t> chosen = 0;
 
 const Choice& InUse() { return ThisMachine().choices[chosen]; }

@@ -1,7 +1,7 @@
 // Which SIMD instruction sets the operations were built for, which one is in use, and how to force one.
 //
-// Every fast body is compiled once per target and chosen at run time, never by the machine that compiled it. The choice
-// is one per process (Highway keeps it): it is made before the first operation runs and never while one runs.
+// Every kernel is compiled once per target and selected at run time, never by the machine that compiled it. There is
+// one selection per process (Highway stores it): make it before the first operation runs, and never while one runs.
 #pragma once
 
 #include <cstddef>
@@ -16,21 +16,21 @@ namespace stablelm {
 // "avx2" (without AVX-VNNI), "sse4", "scalar" (any machine). On 64-bit Arm: "neon_dot" (with the dot product of
 // Armv8.2), "neon".
 std::vector<std::string> BuiltSimdTargets();
-// Those of the built ones that this machine can run, best first: "avx3_vnni" comes before "avx3_bf16" where the bf16
-// instruction is slower than the fp32 multiply-adds that it stands for. They give the same bits; ops/matmul.h says what
-// is different with tiles.
+// The built targets that this machine can run, best first: "avx3_vnni" comes before "avx3_bf16" where the bf16
+// instruction is slower than the fp32 multiply-adds that it replaces. Both give the same bits; ops/matmul.h describes
+// what differs with AMX tiles.
 std::vector<std::string> UsableSimdTargets();
 std::string SimdTargetInUse();
-// Forces a target by name; the empty name goes back to the best one. Throws Error when it is unknown or the machine
-// lacks it.
+// Selects a target by name; an empty name selects the best one. Throws Error when the name is unknown or the machine
+// lacks the target.
 void SelectSimdTarget(std::string_view name);
 
-// Whether products of bytes use the instruction that adds up four of them (VNNI, AVX-VNNI, Arm's dot product). Highway
-// knows no such targets: they are variants of "avx3", "avx2" and "neon".
+// Whether products of bytes use the dot-product instruction for four bytes (VNNI, AVX-VNNI, Arm's dot product). Highway
+// has no such targets: they are variants of "avx3", "avx2" and "neon".
 bool ByteDotsInUse();
 // Whether products for Compute::kFast use vdpbf16ps.
 bool Bf16InUse();
-// Whether products use the tiles of AMX.
+// Whether products use AMX tiles.
 bool TilesInUse();
 
 // Floats in one vector of the target in use.

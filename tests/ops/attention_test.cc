@@ -63,8 +63,8 @@ TEST(Attention, FastBodyHoldsToTheReference) {
         AttendRef(scene.Input(scene.qkv.data(), want.data(), scene.all));
         out.Check();
         // Scores are chains over D of products of normals (|q||k| <= ~2 D): off by at most D eps * 2 D / sqrt(D); that
-        // is the relative error of each weight. Values are below 6; the output chain adds 530 eps of them at most.
-        // Beside 8-bit keys and values (below 6 as well), queries and weights are rounded, by what Q8ScoreError and
+        // is the relative error of each weight. Values are below 6; the output chain adds 530 eps of them at most. With
+        // 8-bit keys and values (below 6 as well), queries and weights are rounded, by what Q8ScoreError and
         // kQ8ValueError have beyond kQ8Error; tanh(E / 2) <= E / 2, for a range of values of 12.
         const double d = static_cast<double>(dims);
         double bound = (2 * d * std::sqrt(d) * kEps + 600 * kEps) * 6;
@@ -79,7 +79,7 @@ TEST(Attention, FastBodyHoldsToTheReference) {
   });
 }
 
-// Sequences computed whole, each alone, in chunks of any size and with any threads give the same bits.
+// Sequences give the same bits computed whole, alone, in chunks of any size, and with any number of threads.
 TEST(Attention, ChunksBatchesAndThreadsDoNotChangeBits) {
   ForEachSimdTarget([] {
     for (const DType type : {DType::kF32, DType::kF16, DType::kI8}) {
@@ -96,7 +96,7 @@ TEST(Attention, ChunksBatchesAndThreadsDoNotChangeBits) {
         Scene parts(heads, dims, type, shape, 22);
         std::vector<float> got(want.size());
         for (int64_t begin = 0; begin < 300; begin += chunk) {
-          // One step of both sequences together: the rows of each side by side in a batch of their own.
+          // One step of both sequences together: a batch with the rows of one after those of the other.
           std::vector<AttentionSequence> step;
           std::vector<float> rows;
           std::vector<int64_t> source;
@@ -162,7 +162,7 @@ TEST(Attention, TheOrderOfTheRowsDoesNotChangeBits) {
   });
 }
 
-// What StoreKeysValues writes is what the plain loops of ops/kv_page.h write, bit for bit, padding and scales included.
+// StoreKeysValues writes what the reference loops of ops/kv_page.h write, bit for bit, padding and scales included.
 TEST(Attention, PagesHoldWhatTheReferenceWrites) {
   ForEachSimdTarget([] {
     ThreadPool pool(2);
@@ -171,7 +171,7 @@ TEST(Attention, PagesHoldWhatTheReferenceWrites) {
       for (const DType type : {DType::kF32, DType::kF16, DType::kI8}) {
         SCOPED_TRACE(testing::Message() << heads << " heads of " << dims << " " << KvTypeName(type));
         Scene scene(heads, dims, type, {{0, 1}, {0, 70}}, 25);
-        // A value of nothing but zeros, one too small for 8 bits, and one with a single large number.
+        // A value of only zeros, one too small for 8 bits, and one with a single large element.
         float* const first = scene.qkv.data();
         std::fill_n(first + 2 * dims, dims, 0.0f);
         std::fill_n(first + 3 * heads * dims + dims, 2 * dims, 1e-31f);
@@ -214,7 +214,7 @@ TEST(Attention, EightBitsCostWhatTheHeaderSays) {
       const AttentionSequence& s = exact.all[0];
       double moved = 0, allowed = 0;
       for (int64_t h = 0; h < heads; ++h) {
-        float key_scale = 0, value_scale = 0;  // the largest of the positions so far
+        float key_scale = 0, value_scale = 0;  // the largest of the tokens so far
         std::vector<float> v(width), low(width, INFINITY), high(width, -INFINITY);
         for (int64_t r = 0; r < s.rows; ++r) {
           const size_t page = static_cast<size_t>(s.pages[static_cast<size_t>(r / kKvPageTokens)]);
@@ -233,7 +233,7 @@ TEST(Attention, EightBitsCostWhatTheHeaderSays) {
           }
           const double d = static_cast<double>(dims);
           const double score = Q8ScoreError(small.layout, static_cast<double>(key_scale), length, largest);
-          // As in FastBodyHoldsToTheReference, for each of the two.
+          // As in FastBodyHoldsToTheReference, for each of the two caches.
           const double arithmetic = 2 * (2 * d * std::sqrt(d) * kEps + 600 * kEps) * 6;
           for (size_t i = 0; i < width; ++i) {
             const double range = static_cast<double>(high[i]) - static_cast<double>(low[i]);
@@ -245,13 +245,13 @@ TEST(Attention, EightBitsCostWhatTheHeaderSays) {
           }
         }
       }
-      EXPECT_GT(moved, allowed / 1000);  // the bound is one of this size, not just large
+      EXPECT_GT(moved, allowed / 1000);  // the bound is not vacuous
     }
   });
 }
 
-// One number that is not finite, in a key or in a value, shows in what the later positions get. Softmax alone would
-// give such a key the weight zero.
+// One non-finite element of a key or value makes the outputs of later tokens non-finite. Softmax alone would give such
+// a key the weight zero.
 TEST(Attention, ANonFiniteKeyOrValueIsNotHidden) {
   ForEachSimdTarget([] {
     ThreadPool pool(2);

@@ -8,7 +8,7 @@ namespace {
 
 constexpr DType kTypes[] = {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
 
-// Any bytes are quants and integer scales; fp16 scales get a modest exponent so that they are finite.
+// Quants and integer scales are random bytes; fp16 scales get a moderate exponent, so that they are finite.
 PackedMatrix RandomMatrix(DType type, size_t n, size_t k, uint64_t seed) {
   const Philox philox(seed);
   PackedMatrix packed(type, static_cast<int64_t>(n), static_cast<int64_t>(k), "weights");
@@ -39,11 +39,10 @@ struct Case {
   size_t m, n, k;  // k in blocks
 };
 
-// Around the streams (4 panels), the panel (32 rows), the tile height (6), the rows that wait together (256) and what
-// one thread gets.
+// Sizes around the streams (4 panels), the panel (32 rows), the tile height (6), the rows whose sums are kept together
+// (256) and the share of one thread.
 const Case kCases[] = {{1, 1, 1},  {1, 33, 3}, {1, 140, 2}, {2, 140, 2}, {3, 31, 1},  {4, 129, 2}, {5, 7, 3},
                        {8, 64, 1}, {9, 40, 2}, {17, 65, 1}, {33, 32, 2}, {70, 36, 1}, {259, 33, 1}};
-// And more blocks of 32 than are unpacked together.
 
 TEST(QuantMatMul, TargetsWithFmaGiveTheBitsOfThePlainLoops) {
   ForEachSimdTarget([] {
@@ -94,7 +93,7 @@ TEST(QuantMatMul, TargetsWithFmaGiveTheRecordedBits) {
   });
 }
 
-// The plain loops in turn compute W x but for the rounding of x.
+// The reference loops compute W x, up to the rounding of x.
 TEST(QuantMatMul, PlainLoopsHoldToTheProductOfDecodedWeights) {
   for (const DType type : kTypes) {
     const size_t m = 3, n = 40, k = 512, block = static_cast<size_t>(BlockElements(type));
@@ -150,7 +149,7 @@ TEST(QuantMatMul, RowsHaveTheSameBitsAloneInBatchesAndWithAnyThreads) {
   });
 }
 
-// What the header says of the sums of 16 quants each.
+// The offsets that ops/quantized_rows.h defines, from the sums of 16 quants each.
 std::vector<int32_t> Offsets(DType type, const std::vector<int32_t>& sums) {
   std::vector<int32_t> offsets(OffsetWords(type));
   auto* const bytes = reinterpret_cast<int8_t*>(offsets.data());

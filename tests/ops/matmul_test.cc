@@ -9,7 +9,8 @@ struct Case {
   size_t m, n, k;
 };
 
-// Around the tile heights (6, 14), the panel (32), the piece (256), the block of rows (256) and the vector lengths.
+// Sizes around the tile heights (6, 14), the panel (32), the piece (256), the block of rows (256) and the vector
+// lengths.
 const Case kCases[] = {{1, 1, 1},     {1, 5, 7},      {1, 70, 64},    {2, 33, 60},  {3, 24, 150},
                        {4, 25, 1025}, {5, 7, 1023},   {7, 150, 16},   {13, 24, 17}, {16, 64, 512},
                        {31, 3, 700},  {130, 33, 257}, {257, 260, 33}, {1, 290, 9}};
@@ -51,7 +52,7 @@ TEST(MatMul, FastBodyHoldsToTheReference) {
                      .y = sum_of_products.data()});
           y.Check();
           // A sum of K rounded products (twice rounded without FMA) and a bias: at most (K + 3) eps times the sum of
-          // magnitudes. By tiles: what ops/matmul.h derives.
+          // magnitudes. With AMX tiles: the bound of ops/matmul.h.
           const size_t parts = type == DType::kF32 ? 3 : type == DType::kF16 ? 2 : 1;
           const size_t roundings = TilesInUse() ? parts * ((c.k + 31) / 32) + 22 : c.k + 3;
           const double bound = static_cast<double>(roundings) * kEps;
@@ -96,7 +97,7 @@ TEST(MatMul, RowsHaveTheSameBitsAloneInBatchesAndWithAnyThreads) {
   });
 }
 
-// The targets with FMA compute the same chains, whatever their vectors; tiles others (ops.matmul_amx_test).
+// All targets with FMA compute the same chains, whatever their vector length; AMX tiles do not (ops.matmul_amx_test).
 TEST(MatMul, TargetsWithFmaGiveTheSameBits) {
   const size_t n = 70, k = 600;
   const auto w = RandomNormals(n * k, 8);

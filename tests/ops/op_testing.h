@@ -42,12 +42,12 @@ inline std::vector<float> RandomFractions(size_t n, uint64_t seed) {
   return out;
 }
 
-// The bits of floats, in 16 hexadecimal digits.
+// Digest of the bits of floats: 16 hexadecimal digits.
 inline std::string DigestOf(std::span<const float> values) {
   return Sha256Hex({reinterpret_cast<const char*>(values.data()), values.size_bytes()}).substr(0, 16);
 }
 
-// Normal numbers times `scale`; the seed is part of the trace of whoever calls.
+// Normal samples times `scale`; callers put the seed into their trace.
 inline std::vector<float> RandomNormals(size_t n, uint64_t seed, double scale = 1) {
   const Philox philox(seed);
   std::vector<float> out(n);
@@ -78,8 +78,8 @@ class GuardedFloats {
   std::vector<float> all_;
 };
 
-// Values stored as `type` in a heap block of exactly the right size, `offset` bytes from an aligned address: reading
-// past the end is caught by the address sanitizer.
+// Values stored as `type` in a heap block of exactly the right size, `offset` bytes from an aligned address, so that
+// the address sanitizer catches reads past the end.
 class StoredFloats {
  public:
   StoredFloats(std::span<const float> values, DType type, Shape shape, size_t offset)

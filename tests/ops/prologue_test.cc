@@ -40,8 +40,8 @@ void Apply(const Prologue& prologue, const float* x, size_t rows, size_t width, 
   in.has_prologue() ? ApplyPrologue(in, width, exec) : static_cast<void>(std::copy_n(x, rows * width, y));
 }
 
-// The numbers of rows are those of streamed products, of products of few rows, and of those that apply the prologue;
-// the last has rows beyond what AMX multiplies together.
+// The row counts cover streamed products, products of few rows, and products that apply the prologue; the last one
+// exceeds the rows that AMX multiplies in one pass.
 TEST(Prologue, FusedIntoAProductGivesTheBitsOfBothOneAfterTheOther) {
   ForEachSimdTarget([] {
     constexpr size_t k = 2048, n = 35;

@@ -22,7 +22,7 @@ bool Ask() {
   asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   constexpr unsigned kSaved = 0x600E6;
   if ((low & kSaved) != kSaved) return false;
-  // Fails too when a thread has a signal stack that is too small for tiles.
+  // Also fails when a thread has a signal stack that is too small for tiles.
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 #else

@@ -1,13 +1,12 @@
-// The tile registers of AMX (Intel's Advanced Matrix Extensions): asking for them, and the instructions on them.
-// Internal to ops, x86 only but for AmxUsable. Follows "Intel AMX Instruction Set Reference" of Intel's architecture
-// manual.
+// AMX (Intel Advanced Matrix Extensions): detection, and the instructions on its tile registers. Internal to ops, x86
+// only except AmxUsable. Follows "Intel AMX Instruction Set Reference" of Intel's architecture manual.
 //
-// A tile has up to 16 rows of up to 64 bytes. A product adds A [M rows of K] times B to C [M rows of 16 words], where
-// row i of B holds, for each of 16 outputs, a word of the 4 / sizeof(element) elements of K that begin at 4 i bytes:
-// the order in which ops/packed_matrix.h keeps words.
+// A tile has up to 16 rows of up to 64 bytes. A product adds A [M rows of K] times B to C [M rows of 16 words]. Row i
+// of B holds one word for each of 16 outputs: the 4 / sizeof(element) elements of K that begin at byte 4 i.
+// ops/packed_matrix.h packs words in this order.
 //
-// In assembly, because Highway has no target with AMX and compilers want a function's target to be known; they do not
-// use the registers themselves.
+// Written in assembly, because Highway has no target with AMX and intrinsics need functions compiled for AMX. Compilers
+// do not use the tile registers themselves.
 #pragma once
 
 #include <cstddef>
@@ -16,13 +15,13 @@
 namespace stablelm {
 
 // Whether the processor has tiles with products of bytes and of bf16, and the system lets this process use them: Linux
-// keeps their state only for those who have asked. Asked once; the answer never changes.
+// saves their state only for processes that request it. Checked once; the answer never changes.
 bool AmxUsable();
-// For tests on processors without AMX, by what emulates its instructions: AmxUsable says yes from now on. Has to come
-// before anything asks.
+// For tests that emulate AMX on processors without it: AmxUsable returns true from now on. Call it before anything
+// checks.
 void AssumeAmx();
 
-// The largest tile, in rows and in bytes of a row.
+// The largest tile: rows, and bytes per row.
 inline constexpr size_t kTileHeight = 16, kTileRowBytes = 64;
 
 #if defined(__x86_64__)
@@ -41,8 +40,8 @@ struct alignas(64) TileConfig {
 };
 static_assert(sizeof(TileConfig) == 64);
 
-// The tiles of this thread while it lives, all zero at first. Released at the end: threads that hold tiles are dearer
-// to switch.
+// Configures the tiles of this thread, all zero at first, and releases them in the destructor: threads that hold tiles
+// are more expensive to switch.
 class Tiles {
  public:
   explicit Tiles(const TileConfig& config) { asm volatile("ldtilecfg %0" : : "m"(config) : "memory"); }
@@ -63,18 +62,19 @@ class Tiles {
   static void Store(void* to, size_t stride) {
     asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(to), "r"(stride), "i"(kTile) : "memory");
   }
-  // C += A B of signed bytes, summed up in 32 bits.
+  // C += A B of signed bytes, accumulated in 32 bits.
   template <int kC, int kA, int kB>
   static void AddBytes() {
     asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kC), "i"(kA), "i"(kB));
   }
-  // The same with bytes of B without sign.
+  // The same with unsigned bytes in B.
   template <int kC, int kA, int kB>
   static void AddUnsignedBytes() {
     asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kC), "i"(kA), "i"(kB));
   }
-  // C += A B of bf16. For every output two chains of fused multiply-adds from zero, one of the lower elements of the
-  // words and one of the higher ones, are added up, then their sum to C; denormal operands and results are zeros.
+  // C += A B of bf16. Each output computes two chains of fused multiply-adds from zero, over the lower and over the
+  // higher elements of the words, adds them, and adds the result to C. Denormal operands and results are flushed to
+  // zero.
   template <int kC, int kA, int kB>
   static void AddBf16() {
     asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kC), "i"(kA), "i"(kB));

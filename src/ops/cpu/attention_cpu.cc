@@ -1,7 +1,7 @@
-// Attention of a few queries of one head, in the order of arithmetic that ops/attention.h states.
+// Attention of a few queries of one head, with the order of arithmetic that ops/attention.h defines.
 //
-// Work goes page by page: the page's keys (or values) are taken from memory once and stay in the first-level cache for
-// all queries of the task, which are computed in blocks of kBlock, 4, 3, 2 and 1 (ops/cpu/attention_products-inl.h).
+// Processes page by page: the keys (or values) of a page are read from memory once and stay in the L1 cache for all
+// queries of the task, which are processed in blocks of kBlock, 4, 3, 2 and 1 (ops/cpu/attention_products-inl.h).
 #include "ops/cpu/attention_cpu.h"
 
 #include <algorithm>
@@ -23,20 +23,19 @@
 HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
 
-// Pages between what is computed with and what is fetched meanwhile. The processor's own prefetching ends at every 4
-// KiB, which is a page of 8-bit keys of one head.
+// Prefetch distance, in pages. The hardware prefetcher stops at every 4 KiB, which is a page of 8-bit keys of one head.
 constexpr size_t kAhead = 8;
-static_assert(kAhead <= kChunk / kPage);  // the next chunk's values are farther away
+static_assert(kAhead <= kChunk / kPage);  // never reaches the values of the next chunk
 constexpr size_t kMostQueries = static_cast<size_t>(MaxAttentionQueries(1));
 
-// Larger blocks seldom wait for memory: the block of n queries from query q fetches its part of a page, so that the
-// blocks of all `count` queries fetch it once.
+// Larger blocks seldom wait for memory: the block of n queries from query q prefetches its share of a page, so that the
+// blocks of all `count` queries prefetch it once.
 HWY_INLINE void FetchPart(const std::byte* p, size_t q, size_t n, size_t count, size_t page_bytes) {
   const size_t lines = page_bytes / 64, end = lines * (q + n) / count;
   for (size_t line = lines * q / count; line < end; ++line) hwy::Prefetch(p + line * 64);
 }
 
-// Calls body.operator()<N>(first) for blocks of N queries that together are [0, count).
+// Calls body.operator()<N>(first) for blocks of N queries that cover [0, count).
 template <typename Body>
 HWY_INLINE void ForBlocks(size_t count, const Body& body) {
   size_t q = 0;
@@ -62,9 +61,9 @@ struct Softmax {
   float sum = 0;
 };
 
-// The scores of `slots` slots of one chunk, of which the first `valid` have a key, become weights; the others become
-// zero. With scales of 8-bit values (a page of them each), the weights are those of the integers that stand for the
-// values, and become integers themselves; what those of page p are multiples of goes to integers[p * kMostQueries].
+// Turns the scores of `slots` slots of one chunk into weights; the first `valid` slots have a key, the others get zero.
+// With 8-bit values, each weight is multiplied by the scale of its value, and the weights are rounded to integers;
+// scale and offset of page p's integers go to integers[p * kMostQueries].
 template <class Pages>
 HWY_INLINE void SoftmaxChunk(float* HWY_RESTRICT row, size_t valid, size_t slots, float score_scale,
                              const HeadPage* values, Softmax& state, float* HWY_RESTRICT out, size_t dims,
@@ -78,8 +77,8 @@ HWY_INLINE void SoftmaxChunk(float* HWY_RESTRICT row, size_t valid, size_t slots
   const VF scale = hn::Set(d, score_scale);
   const VF minus_infinity = hn::Set(d, -std::numeric_limits<float>::infinity());
   const auto end = hn::Set(d, static_cast<float>(valid));
-  // body(j, seen) for the vectors of slots, where `seen` keeps of a vector what has a key and makes `other` of the
-  // rest.
+  // Calls body(j, seen) for the vectors of slots; seen(x, other) keeps the lanes of x with a key and replaces the rest
+  // by `other`.
   const auto for_vectors = [&](const auto& body) HWY_ATTR {
     size_t j = 0;
     for (; j + kLanes <= valid; j += kLanes) body(j, [](VF x, VF) HWY_ATTR { return x; });
@@ -99,7 +98,7 @@ HWY_INLINE void SoftmaxChunk(float* HWY_RESTRICT row, size_t valid, size_t slots
   VF sum_v = hn::Zero(d);
   for_vectors([&](size_t j, const auto& seen) HWY_ATTR {
     const VF below = hn::Sub(hn::LoadU(d, row + j), new_max_v);
-    // Exp makes zero of NaN, which would hide it.
+    // Exp turns NaN into zero, which would hide it.
     const VF power = hn::IfThenElse(hn::IsNaN(below), below, hn::Exp(d, below));
     VF p = seen(power, hn::Zero(d));
     sum_v = hn::Add(sum_v, p);
@@ -136,7 +135,7 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
   float* const scores = out + count * dims;   // [count, kChunk]
   std::fill(queries, scores, 0.0f);
   Softmax softmax[kMostQueries];
-  // For 8-bit keys and values: of the queries, and of the weights in each page of a chunk.
+  // For 8-bit keys and values: scale and offset of the queries, and of the weights in each page of a chunk.
   Integers query_integers[kMostQueries], weight_integers[kChunk / kPage][kMostQueries];
   const size_t row0 = static_cast<size_t>(s.row_begin + first);
   for (size_t q = 0; q < count; ++q) {
@@ -167,7 +166,7 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
         keys[p].scales = in.cache.layout.KeyScales(page, head);
         values[p].scales = in.cache.layout.ValueScales(page, head);
         if (next_page + p < all_pages) {
-          // Few bytes, but each would be waited for.
+          // Few bytes, but without prefetching each would stall.
           const std::byte* next = page_at(next_page + p);
           FetchLines<kPage * sizeof(float)>(reinterpret_cast<const std::byte*>(in.cache.layout.KeyScales(next, head)));
           FetchLines<kPage * sizeof(float)>(
@@ -175,7 +174,7 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
         }
       }
     }
-    // The pages in the order in which they are read: keys, values, keys of the next chunk.
+    // Prefetches pages in the order in which they are read: keys, values, keys of the next chunk.
     for (size_t p = 0; p < 2 * pages; ++p) {
       HeadPage& now = p < pages ? keys[p] : values[p - pages];
       const size_t soon = p + kAhead, next = next_page + soon - 2 * pages;
@@ -185,9 +184,9 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
         now.ahead = next < all_pages ? key_elements(next) : now.elements;
       }
     }
-    // Keys of the chunk that query q sees.
+    // Number of keys of the chunk that query q sees.
     const auto valid = [&](size_t q) { return std::min(kChunk, keys_of(q) - std::min(keys_of(q), begin)); };
-    // Few queries: pages side by side. Many: all of them for one page, and then the next.
+    // Few queries: several pages at the same time. Many: all queries for one page, then for the next.
     const size_t step = count <= 2 ? pages : 1;
     for (size_t p = 0; p < pages; p += step) {
       ForBlocks(count, [&]<size_t N>(size_t q) HWY_ATTR {

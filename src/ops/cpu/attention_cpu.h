@@ -1,4 +1,4 @@
-// The CPU bodies behind StoreKeysValues and Attend, per SIMD target. Internal to ops: callers use ops/attention.h.
+// CPU kernels behind StoreKeysValues and Attend, per SIMD target. Internal to ops: callers use ops/attention.h.
 #pragma once
 
 #include <algorithm>
@@ -7,12 +7,12 @@
 
 namespace stablelm {
 
-// Rotates the queries and keys of `count` consecutive rows of `sequence`, from its row `first`, for one head, and
-// writes keys and values to the page that holds all their positions. False on overflow of fp16.
+// For one head, rotates the queries and keys of `count` consecutive rows of `sequence`, starting at its row `first`,
+// and writes keys and values to the page that holds all these tokens. Returns false on overflow of fp16.
 [[nodiscard]] bool StoreRows(const AttentionInput& in, const AttentionSequence& sequence, int64_t first, int64_t count,
                              int64_t head);
 
-// `count` consecutive rows of `sequence`, starting at its row `first`, for one head.
+// Computes attention of one head for `count` consecutive rows of `sequence`, starting at its row `first`.
 void AttendQueries(const AttentionInput& in, const AttentionSequence& sequence, int64_t first, int64_t count,
                    int64_t head, float* scratch);
 
@@ -20,8 +20,8 @@ void AttendQueries(const AttentionInput& in, const AttentionSequence& sequence, 
 constexpr int64_t AttentionScratchFloats(int64_t queries, int64_t padded_dim) {
   return queries * (2 * padded_dim + kAttentionChunk);
 }
-// The queries that one task takes together at the most, so that each key and value comes from memory once for all of
-// them. With 256 rows at 4,096 positions of fp32, 16 queries took 100 ms, 32 64 ms and 64 45 ms on a Zen 5.
+// Maximum queries per task, which share one read of each key and value from memory. Measured on a Zen 5 with 256 rows
+// at 4,096 tokens of fp32: 16 queries took 100 ms, 32 64 ms and 64 45 ms.
 constexpr int64_t MaxAttentionQueries(int64_t padded_dim) {
   return std::min<int64_t>(
       64, static_cast<int64_t>(ExecutionContext::kWorkerFloats) / AttentionScratchFloats(1, padded_dim));

@@ -1,14 +1,14 @@
-// The two products of attention with a page of one head: queries with keys, weights with values. Included once per SIMD
+// The two products of attention with one head's page: queries with keys, weights with values. Included once per SIMD
 // target.
 //
-// The page is read once for a block of N queries, whose sums fill the registers. A block of few queries has registers
-// to spare. It takes several pages at the same time, or more dimensions of fp32 and fp16 values: the latency of one
-// chain is hidden by the others, and memory is read in several streams.
+// A page is read once for a block of N queries, whose sums fill the registers. A small block has registers to spare: it
+// processes several pages at the same time, or more dimensions of fp32 and fp16 values. The chains hide each other's
+// latency, and memory is read in several streams.
 //
-// fp32 and fp16 are multiplied as floats. 8-bit integers are multiplied as integers, with queries and weights that were
-// rounded to integers of 16 bits (ops/attention.h): two products for each addition, and no conversions. The integers of
-// a query or of weights stand where the floats stood, four in 16 bytes, whose first two words are what a word of four
-// stored bytes is multiplied with:
+// fp32 and fp16 are multiplied as floats. 8-bit integers are multiplied as integers, by queries and weights rounded to
+// 16-bit integers (ops/attention.h): two products per addition, and no conversions. The integers of a query or of
+// weights replace the floats in place, four in 16 bytes; the first two words of the 16 bytes are the operands for a
+// word of four stored bytes:
 //   kPairs           integers 0 and 2, integers 1 and 3, in 16 bits each
 //   kDot and kPlain  the high bytes h of the four, the low bytes l: 256 h + l with -128 <= l < 128
 #if defined(STABLELM_OPS_ATTENTION_PRODUCTS_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -39,31 +39,31 @@ namespace stablelm::HWY_NAMESPACE {
 constexpr size_t kChunk = static_cast<size_t>(kAttentionChunk);
 constexpr size_t kPage = static_cast<size_t>(kKvPageTokens);
 constexpr size_t kPageVectors = kPage / kLanes;
-constexpr bool kManyRegisters = HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON;  // 32 and not 16
-// Queries of the largest block.
+constexpr bool kManyRegisters = HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON;  // 32 registers, not 16
+// Queries in the largest block.
 constexpr size_t kBlock = kManyRegisters ? 8 : 4;
 
-// A page of one head: where its keys or values begin, and the scales of 8-bit ones.
+// Keys or values of one head in a page, and the scales of 8-bit ones.
 struct HeadPage {
   const std::byte* elements = nullptr;
   const float* scales = nullptr;
-  const std::byte* ahead = nullptr;  // elements that are wanted soon, fetched while these are computed with
+  const std::byte* ahead = nullptr;  // elements to prefetch while these are processed
 };
 
-// Fetches kBytes from an aligned address into the first-level cache: spread over the loops of a block of few queries,
-// which wait for memory.
+// Prefetches kBytes from an aligned address into the L1 cache. Small blocks of queries, which are limited by memory,
+// spread the calls over their loops.
 template <size_t kBytes>
 HWY_INLINE void FetchLines(const std::byte* p) {
   for (size_t line = 0; line < kBytes; line += 64) hwy::Prefetch(p + line);
 }
 
-// Of numbers that became integers: each is about integer * scale.
+// Scale and offset of values rounded to integers: each is about integer * scale.
 struct Integers {
   float scale;
-  int32_t offset;  // what the products of a stored byte q + 128 with them have too much: 128 times their sum
+  int32_t offset;  // excess of the dot product with stored bytes q + 128: 128 times the sum of the integers
 };
 
-// Calls body.operator()<P>(p) for groups of P pages that together are [0, count): kMost, then one at a time.
+// Calls body.operator()<P>(p) for groups of P pages that cover [0, count): kMost pages at a time, then one at a time.
 template <size_t kMost, typename Body>
 HWY_INLINE void ForPages(size_t count, const Body& body) {
   size_t p = 0;
@@ -79,8 +79,9 @@ struct FloatPages {
   using Element = T;
   static constexpr bool kScaled = false;
 
-  // Vectors of keys that each of N queries holds sums for at a time, and pages that they come from: enough chains for
-  // the latency of two multiply-adds a cycle, few enough for 16 registers; large blocks are for those who have 32.
+  // KeyVectors: vectors of keys for which each of N queries holds sums at a time. SideBySide: pages that they come
+  // from. Enough chains to hide the latency of two multiply-adds a cycle, few enough for 16 registers; large blocks
+  // need 32.
   static constexpr size_t kSums = 8;
   static constexpr size_t KeyVectors(size_t n) {
     return std::clamp<size_t>((n > 4 ? 2 : 1) * kSums / n, 1, kPageVectors);
@@ -88,7 +89,7 @@ struct FloatPages {
   static constexpr size_t SideBySide(size_t n) { return std::max<size_t>(1, kSums / (n * kPageVectors)); }
 
   // scores[q][p][j] = dot(queries[q], key j of page p) for all kPage slots of P pages; slots without a key give garbage
-  // that is masked later. The pages' scores lie side by side.
+  // that is masked later. The scores of the pages are adjacent.
   template <size_t N, size_t P>
   static HWY_INLINE void Scores(const float* HWY_RESTRICT queries, const Integers*, size_t dims,
                                 const HeadPage* HWY_RESTRICT pages, float* HWY_RESTRICT scores) {
@@ -144,7 +145,7 @@ struct FloatPages {
   }
 
  private:
-  // For kVectors vectors of dimensions from i on.
+  // The same for kVectors vectors of dimensions, starting at dimension i.
   template <size_t N, size_t kVectors>
   static HWY_INLINE void AddDims(const float* HWY_RESTRICT weights, const HeadPage& values, size_t count, size_t i,
                                  size_t dims, float* HWY_RESTRICT out) {
@@ -185,19 +186,19 @@ struct BytePages {
   using Element = int8_t;
   static constexpr bool kScaled = true;
 
-  // Registers for sums, of which each takes one by kPairs, else two: vectors of a line (16 positions or dimensions)
-  // that each of N queries holds sums for at a time, and pages that are read side by side.
+  // kSums: sums held in registers, with kPairs one register each, else two. Vectors: vectors of a line (16 tokens or
+  // dimensions) for which each of N queries holds sums at a time. SideBySide: pages that are read at the same time.
   static constexpr size_t kSums = kWay == QuantMultiply::kPairs || kManyRegisters ? 8 : 4;
   static constexpr size_t kLineVectors = 16 / kLanes;
   static constexpr size_t Vectors(size_t n) { return std::clamp<size_t>(kSums / n, 1, kLineVectors); }
   static constexpr size_t SideBySide(size_t n) { return std::max<size_t>(1, kSums / (n * kLineVectors)); }
 
-  // x [n], n a multiple of 16, becomes integers up to `levels` times the scale that is returned. NaN and infinity make
-  // the scale NaN.
+  // Rounds x [n], n a multiple of 16, in place to integers of up to `levels` times the returned scale. NaN and infinity
+  // make the scale NaN.
   static HWY_INLINE Integers Round(float* HWY_RESTRICT x, size_t n, int32_t levels) {
     const DF d;
     const DI di;
-    // Magnitudes have the order of their bits, and those of NaN and infinity are the largest.
+    // Magnitudes compare as their bits do; NaN and infinity are the largest.
     VI largest_v = hn::Zero(di);
     for (size_t i = 0; i < n; i += kLanes) {
       largest_v = hn::Max(largest_v, hn::BitCast(di, hn::Abs(hn::LoadU(d, x + i))));
@@ -220,7 +221,7 @@ struct BytePages {
     return {.scale = largest / most, .offset = kSignedWords<kWay> ? 0 : 128 * hn::GetLane(hn::SumOfLanes(di, sum))};
   }
 
-  // dot(queries, keys) as above, in the units of a key's and of a query's integers; times both scales.
+  // As FloatPages::Scores: integer dot products, times the scales of key and query.
   template <size_t N, size_t P>
   static HWY_INLINE void Scores(const float* HWY_RESTRICT queries, const Integers* HWY_RESTRICT integers, size_t dims,
                                 const HeadPage* HWY_RESTRICT pages, float* HWY_RESTRICT scores) {
@@ -243,8 +244,8 @@ struct BytePages {
     }
   }
 
-  // As above. The weights are those of the integers that stand for the values, zero where there is no value;
-  // integers[p * stride + q] is of query q's weights in page p.
+  // As FloatPages::AddValues. The weights include the scales of the values and are zero where there is no value.
+  // integers[p * stride + q] describes the weights of query q in page p.
   template <size_t N>
   static HWY_INLINE void AddValues(const float* HWY_RESTRICT weights, const Integers* HWY_RESTRICT integers,
                                    size_t stride, const HeadPage* HWY_RESTRICT pages, size_t count, size_t dims,
@@ -278,17 +279,17 @@ struct BytePages {
     }
   }
 
-  // A sum of products in each lane: one vector, or of the high bytes and of the low bytes.
+  // Vectors per sum: one, or one for the high bytes and one for the low bytes.
   static constexpr size_t kParts = kWay == QuantMultiply::kPairs ? 1 : 2;
   static HWY_INLINE VF AsFloats(const VI (&sum)[kParts], int32_t offset) {
-    // Wraps around on the way where the result does not.
+    // Intermediate results may wrap around; the final one does not.
     VI whole = sum[0];
     if constexpr (kParts == 2) whole = hn::Add(hn::ShiftLeft<8>(whole), sum[1]);
     return hn::ConvertTo(DF(), hn::Sub(whole, hn::Set(DI(), offset)));
   }
 
-  // sums[p][q][v] = n elements, from page p's words `across` on (kVectors vectors of them; lines as in KvLayout), times
-  // n integers at x + p * of_page + q * of_query.
+  // sums[p][q][v] = sum over n elements of page p, each times its integer at x + p * of_page + q * of_query. The
+  // elements are kVectors vectors of words, starting at word `across` (lines as in KvLayout).
   template <size_t P, size_t N, size_t kVectors>
   static HWY_INLINE void SumLines(const HeadPage* HWY_RESTRICT pages, size_t across, size_t n,
                                   const float* HWY_RESTRICT x, size_t of_page, size_t of_query,
@@ -305,7 +306,7 @@ struct BytePages {
     }
   }
 
-  // sums[q][v] += words at `bytes` (kVectors vectors of them) times the four integers at x + q * stride.
+  // sums[q][v] += the kVectors vectors of words at `bytes`, times the four integers at x + q * stride.
   template <size_t N, size_t kVectors>
   static HWY_INLINE void AddWords(const std::byte* HWY_RESTRICT bytes, const float* HWY_RESTRICT x, size_t stride,
                                   VI (&sums)[N][kVectors][kParts]) {
@@ -338,13 +339,14 @@ struct BytePages {
     });
   }
 
-  // Integers as what a word of stored bytes is multiplied with, in blocks of four; a vector of fewer stays as it is.
+  // Arranges integers, in groups of four, as the operands for a word of stored bytes (top of this file). A vector of
+  // fewer than four is unchanged.
   static HWY_INLINE VI Arranged(VI q) {
 #if HWY_TARGET != HWY_SCALAR
     constexpr bool kPairs = kWay == QuantMultiply::kPairs;
     const DI d;
     const hn::Repartition<uint8_t, DI> d8;
-    // By h and l: adding 128 makes the second byte h and turns the sign bit of the first, l.
+    // For h and l: adding 128 makes the second byte h; the xor restores the sign bit of the first, which leaves l.
     if constexpr (!kPairs) q = hn::Xor(hn::Add(q, hn::Set(d, 128)), hn::Set(d, 128));
     alignas(16) static constexpr std::array<uint8_t, 16> kFrom =
         kPairs ? std::array<uint8_t, 16>{0, 1, 8, 9, 4, 5, 12, 13} : std::array<uint8_t, 16>{1, 5, 9, 13, 0, 4, 8, 12};

@@ -1,4 +1,4 @@
-// Keys and values of one head into a page of the cache, with the bits that ops/kv_page.h states.
+// Writes keys and values of one head to a page of the cache, with the bits that ops/kv_page.h defines.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -21,8 +21,8 @@ using DF = hn::ScalableTag<float>;
 using VF = hn::Vec<DF>;
 
 constexpr size_t kPage = static_cast<size_t>(kKvPageTokens);
-// Dimensions that are turned from rows into columns together: the rows of a batch are multiples of 4 KiB apart, so that
-// walking down a column of them would find only a few lines of the first-level cache.
+// Dimensions that are transposed together. The rows of a batch are multiples of 4 KiB apart, so walking down a column
+// would use only a few lines of the L1 cache.
 constexpr size_t kTile = 64;
 
 // Calls body(vector, index, count) for the vectors of x [n]; the lanes from `count` on are zero.
@@ -50,7 +50,7 @@ bool FitsF16(const float* HWY_RESTRICT x, size_t n) {
   return fits;
 }
 
-// How the numbers of one row of a head are stored.
+// One row of a head, to be stored. x is null when all its integers are zero.
 struct Row {
   const float* x = nullptr;
   float inverse = 0;  // 127 / a, for 8-bit integers
@@ -64,7 +64,7 @@ Row MakeRow(const float* HWY_RESTRICT x, size_t n, float* scale, bool& fits) {
   VF largest = hn::Zero(d), poison = hn::Zero(d);
   ForVectors(x, n, [&](VF v, size_t, size_t) HWY_ATTR {
     largest = hn::Max(largest, hn::Abs(v));
-    poison = hn::MulAdd(v, hn::Zero(d), poison);  // NaN once a number is not finite
+    poison = hn::MulAdd(v, hn::Zero(d), poison);  // NaN if a value is not finite
   });
   const bool bad = std::isnan(hn::GetLane(hn::SumOfLanes(d, poison)));
   const float a = hn::GetLane(hn::MaxOfLanes(d, largest));
@@ -76,7 +76,7 @@ Row MakeRow(const float* HWY_RESTRICT x, size_t n, float* scale, bool& fits) {
   return {.x = x, .inverse = 127.0f / a};
 }
 
-// Elements [begin, begin + n) of a row of `dims` numbers, as they are stored; zero behind its end.
+// Encodes elements [begin, begin + n) of a row of `dims` values; zero past the end of the row.
 template <typename T>
 void Encode(const Row& row, size_t dims, size_t begin, size_t n, T* HWY_RESTRICT out) {
   const size_t real = row.x ? std::min(n, dims - std::min(dims, begin)) : 0;

@@ -31,8 +31,8 @@ void ToFloats(const std::byte* in, size_t n, float* out) {
 void F16ToFloats(const std::byte* in, size_t n, float* out) { ToFloats<F16>(in, n, out); }
 void BF16ToFloats(const std::byte* in, size_t n, float* out) { ToFloats<BF16>(in, n, out); }
 
-// Branch-free form of ToF16, one element per 32-bit lane: the fp16 instructions of some targets are missing or flush,
-// and Highway's emulation truncates.
+// Branch-free form of ToF16, one element per 32-bit lane: some targets lack fp16 instructions or flush denormals, and
+// Highway's emulation truncates.
 void FloatsToF16(const float* in, size_t n, std::byte* out) {
   const hn::ScalableTag<float> df;
   const hn::Repartition<uint32_t, decltype(df)> du;

@@ -1,7 +1,7 @@
-// While an object of this class lives, fp32 operations of its thread take denormal numbers for zeros and give zeros for
-// them, as the bf16 instructions always do.
+// While an object of this class lives, fp32 operations of its thread flush denormals: operands and results that are
+// denormal count as zero (FTZ and DAZ on x86), as the bf16 instructions always do.
 //
-// The operations in question have to be behind a call that the compiler cannot see through: it knows nothing of modes.
+// Put the affected operations behind a call that the compiler cannot inline: it ignores floating-point modes.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ class FlushDenormals {
 
  private:
 #if defined(__SSE2__)
-  static constexpr uint32_t kFlush = 0x8040;  // results to zero, and operands
+  static constexpr uint32_t kFlush = 0x8040;  // FTZ (results) and DAZ (operands)
   uint32_t before_;
 #elif defined(__aarch64__)
   static constexpr uint64_t kFlush = uint64_t{1} << 24;

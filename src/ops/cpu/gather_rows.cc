@@ -4,7 +4,7 @@
 
 namespace stablelm {
 
-// One thread: the rows of a whole batch are a small part of what the projection behind them reads.
+// One thread: the rows of a whole batch are a small part of what the next projection reads.
 void GatherRows(const float* x, size_t width, std::span<const RowRange> ranges, float* y, ExecutionContext&) {
   for (const RowRange& range : ranges) {
     const size_t rows = static_cast<size_t>(range.end - range.begin);

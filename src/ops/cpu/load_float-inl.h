@@ -1,5 +1,4 @@
-// Loading one vector of stored numbers (fp32, fp16, bf16 at any byte address) as fp32. Included once per SIMD
-// target.
+// Loads one vector of stored values (fp32, fp16, bf16 at any byte address) as fp32. Included once per SIMD target.
 #if defined(STABLELM_OPS_LOAD_FLOAT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef STABLELM_OPS_LOAD_FLOAT_INL_H_
 #undef STABLELM_OPS_LOAD_FLOAT_INL_H_
@@ -36,7 +35,8 @@ HWY_INLINE V LoadFloats(D d, const std::byte* HWY_RESTRICT p) {
       const hn::Rebind<hwy::float16_t, D> df16;
       return hn::PromoteTo(d, hn::BitCast(df16, bits));
 #else
-      // Without F16C: scale by 2^112 in the float format, which is exact for subnormals too; infinity and NaN apart.
+      // Without F16C: scale by 2^112 in fp32, which is exact for subnormals too; infinity and NaN are handled
+      // separately.
       const auto wide = hn::PromoteTo(du32, bits);
       const auto sign = hn::ShiftLeft<16>(hn::And(wide, hn::Set(du32, 0x8000u)));
       const auto magnitude = hn::ShiftLeft<13>(hn::And(wide, hn::Set(du32, 0x7FFFu)));

@@ -1,8 +1,9 @@
-// Products of fp32 rows with weights in fp32, fp16 and bf16 by tiles of bf16: ops/matmul.h says what is computed.
+// AMX products of fp32 rows with fp32, fp16 and bf16 weights, in tiles of bf16: ops/matmul.h defines the result.
 //
-// Weights packed for Compute::kFast are words of two columns, as tiles take them, and are read where they are. Others
-// are cut into parts of bf16, a piece of a panel at a time. Parts of x are rows of their own, so that one body
-// multiplies all: registers hold 32 rows by 32 outputs, or up to 16 rows. Sums wait in fp32 between pieces.
+// Weights packed for Compute::kFast are words of two columns, the format of tiles, and are read in place. Others are
+// split into bf16 parts, a piece of a panel at a time. Parts of x are rows of their own, so that one kernel multiplies
+// all: the tile registers hold 32 rows by 32 outputs, or up to 16 rows. Sums are kept in fp32 in scratch between
+// pieces.
 #include "ops/cpu/matmul_amx.h"
 
 #include <bit>
@@ -27,7 +28,7 @@
 namespace stablelm {
 
 struct AmxJob {
-  const float* cut = nullptr;  // x as ops/cpu/matmul_amx.h says
+  const float* cut = nullptr;  // x, split as in ops/cpu/matmul_amx.h
   size_t rows = 0;             // M, of this part of x
   size_t x_parts = 0;
   const PackedMatrix* w = nullptr;
@@ -37,12 +38,12 @@ struct AmxJob {
   size_t Height() const { return AmxHeight(rows, x_parts); }
 };
 
-// Rows of x whose sums wait together, of kMaxTaskPanels panels.
+// Rows of the split x whose sums are kept in scratch, for kMaxTaskPanels panels.
 inline constexpr size_t kAmxBlockRows = 512;
 inline constexpr size_t kAmxColumns = 32;  // of a step
 
 struct AmxFloatScratch {
-  // A piece of a panel: word i of row r of each part, the highest part first.
+  // A piece of a panel: word i of row r of each part, the smallest part first.
   alignas(64) uint32_t words[3][kMatMulPiece / 2][kPanelRows];
   alignas(64) float sums[kMaxTaskPanels * kAmxBlockRows][kPanelRows];  // [panel][row]
 };
@@ -63,7 +64,7 @@ using VF = hn::Vec<DF>;
 constexpr size_t kLanes = hn::MaxLanes(DF());
 constexpr size_t kLine = 64;
 
-// Memory that is read next: `bytes` from `from` on, `each` of them at every step of a piece.
+// Memory to prefetch: `bytes` bytes from `from`, `each` of them at every step of a piece.
 struct StepsAhead {
   const std::byte* from = nullptr;
   size_t bytes = 0, each = 0;
@@ -75,14 +76,14 @@ struct StepsAhead {
   }
 };
 
-// How many parts of bf16 numbers of a type have: 8 bits each of 24, 11 or 8 significant ones.
+// Number of bf16 parts of a value: 8 bits each of 24, 11 or 8 significant bits.
 template <typename T>
 constexpr size_t kPartsOf = std::is_same_v<T, float> ? 3
                             : std::is_same_v<T, F16> ? 2
                                                      : 1;
 
-// Columns [0, width) of a piece, stored by columns, into words of `steps` whole steps. Each part takes the upper half
-// of the bits of what is left, which loses nothing. Asks for `next` line by line.
+// Splits columns [0, width) of a piece, stored by columns, into words of `steps` whole steps. Each part takes the upper
+// half of the bits of the remainder, which loses nothing. Prefetches `next` line by line.
 template <typename T>
 void CutWeights(const std::byte* HWY_RESTRICT w, size_t width, size_t steps, StepsAhead next, AmxFloatScratch& out) {
   constexpr size_t kParts = kPartsOf<T>;
@@ -108,14 +109,14 @@ void CutWeights(const std::byte* HWY_RESTRICT w, size_t width, size_t steps, Ste
   }
 }
 
-// Words of a piece as tiles read them.
+// Words of a piece, in the format of tiles.
 struct Words {
   const uint32_t* from;
   size_t part;  // words from one part to the next
 };
 
-// kTiles * 16 rows of x, or up to 16, with a panel over `steps` steps of a piece: added to `sums`, or written there
-// when they are the first. Tiles 0 to 3 are sums, 4 and 5 x, 6 and 7 weights.
+// Multiplies kTiles * 16 rows of x, or up to 16, with a panel over `steps` steps of a piece. Adds to `sums`, or writes
+// them when `first`. Tiles 0 to 3 are sums, 4 and 5 x, 6 and 7 weights.
 template <size_t kParts, size_t kTiles>
 void MultiplyPiece(const float* x, Words w, size_t steps, bool first, float (*sums)[kPanelRows], StepsAhead& next) {
   constexpr size_t kHalf = kPanelRows / 2, kStride = sizeof(sums[0]), kXStride = kMatMulPairStride * sizeof(float);
@@ -151,7 +152,7 @@ void MultiplyPiece(const float* x, Words w, size_t steps, bool first, float (*su
   }
 }
 
-// Rows [0, height) of x, as many stages as that takes.
+// Rows [0, height) of x, in stages of up to 32 rows.
 template <size_t kParts>
 void MultiplyRows(const float* x, size_t height, Words w, size_t steps, bool first, float (*sums)[kPanelRows],
                   StepsAhead next) {
@@ -164,7 +165,7 @@ void MultiplyRows(const float* x, size_t height, Words w, size_t steps, bool fir
   }
 }
 
-// A piece of a panel: T is a stored type, or uint32_t for words of pairs.
+// One piece of a panel: T is a stored type, or uint32_t for words of two bf16 values.
 template <typename T>
 void MultiplyPanel(const std::byte* w, size_t width, const float* x, size_t height, bool first,
                    float (*sums)[kPanelRows], StepsAhead next, AmxFloatScratch& scratch) {
@@ -184,7 +185,7 @@ void MultiplyPanel(const std::byte* w, size_t width, const float* x, size_t heig
   }
 }
 
-// The parts of each row of x add up to it, the smallest first.
+// Adds the sums of the parts of each row of x, the smallest first.
 void StoreSums(const AmxJob& job, size_t m_begin, size_t m_end, size_t panel, const float (*sums)[kPanelRows]) {
   const DF d;
   HWY_ALIGN float total[kPanelRows];
@@ -201,8 +202,8 @@ void StoreSums(const AmxJob& job, size_t m_begin, size_t m_end, size_t panel, co
   }
 }
 
-// Panels [p_begin, p_end) with rows [r_begin, r_end) of cut x: as many pieces after each other as there are, each with
-// all panels, so that the pieces of x stay in the second cache level.
+// Panels [p_begin, p_end) with rows [r_begin, r_end) of the split x. Each piece is multiplied with all panels before
+// the next, so that the piece of x stays in the L2 cache.
 template <typename T>
 void AmxBlock(const AmxJob& job, size_t p_begin, size_t p_end, size_t r_begin, size_t r_end, AmxFloatScratch& scratch) {
   constexpr bool kWords = std::is_same_v<T, uint32_t>;
@@ -214,7 +215,8 @@ void AmxBlock(const AmxJob& job, size_t p_begin, size_t p_end, size_t r_begin, s
   for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {
     const float* const x = job.cut + (k0 / kMatMulPiece * job.Height() + r_begin) * kMatMulPairStride;
     for (size_t p = p_begin; p < p_end; ++p) {
-      // The same piece of the next panel, or the next piece of the first: what is read next.
+      // Prefetches the same piece of the next panel, or the next piece of the first panel, or at the end the first
+      // piece of panel p_end.
       StepsAhead next;
       if (p + 1 < p_end) {
         next = {.from = job.w->panel(p + 1) + bytes_of(k0), .bytes = bytes_of(width_of(k0))};
@@ -228,7 +230,7 @@ void AmxBlock(const AmxJob& job, size_t p_begin, size_t p_end, size_t r_begin, s
                        scratch.sums + (p - p_begin) * kAmxBlockRows, next, scratch);
     }
   }
-  // Rows that fill up the last tile belong to none of x.
+  // Padding rows of the last tile belong to no row of x.
   for (size_t p = p_begin; p < p_end; ++p) {
     StoreSums(job, r_begin / job.x_parts, std::min(r_end / job.x_parts, job.rows), p,
               scratch.sums + (p - p_begin) * kAmxBlockRows);
@@ -243,7 +245,7 @@ void AmxOfType(const AmxJob& job, size_t p_begin, size_t p_end, float* memory) {
   for (size_t t = 0; t < 6; ++t) config.Set(t, std::min(height, kTileHeight), kTileRowBytes);
   for (size_t t = 6; t < 8; ++t) config.Set(t, kTileHeight, kTileRowBytes);
   const Tiles tiles(config);
-  // Whole tiles, and whole rows of x.
+  // Rows per block: whole tiles, and whole rows of x.
   const size_t each = kAmxBlockRows / (kTileHeight * job.x_parts) * kTileHeight * job.x_parts;
   for (size_t r = 0; r < height; r += each) {
     const size_t end = std::min(height, r + each);
@@ -283,7 +285,7 @@ namespace stablelm {
 namespace {
 HWY_EXPORT(Amx);
 
-// `width` columns of a row to its parts in one piece, kMatMulPairStride apart.
+// Splits `width` columns of a row into its parts in one piece, kMatMulPairStride apart.
 void CutAmxPiece(const float* x, size_t width, size_t parts, float* to) {
   uint16_t bits[kMatMulPiece] = {};
   const size_t bytes = (width + kAmxColumns - 1) / kAmxColumns * kAmxColumns * sizeof(uint16_t);
@@ -304,7 +306,7 @@ void CutAmxPiece(const float* x, size_t width, size_t parts, float* to) {
   }
 }
 
-// Row m, x [k]; the last one also fills up the last tile.
+// Splits x [k], row m; the last row also zeroes the padding rows of the last tile.
 void CutAmxRow(const AmxJob& job, const float* x, size_t m, float* cut) {
   const size_t k = job.w->columns(), height = job.Height();
   for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {

@@ -1,5 +1,5 @@
-// The bodies behind MatMul for weights that are not quantized, by the tiles of AMX (TilesInUse()). Internal to ops:
-// callers use ops/matmul.h, which says what they compute.
+// AMX kernels behind MatMul for weights that are not quantized (TilesInUse()). Internal to ops: callers use
+// ops/matmul.h, which defines the result.
 #pragma once
 
 #include <algorithm>
@@ -11,15 +11,15 @@
 
 namespace stablelm {
 
-// Parts of bf16 that x is cut into, each in a row of its own: the sum of an output is that of its parts.
+// Number of bf16 parts that x is split into, each a row of its own; an output is the sum of the outputs of its parts.
 constexpr size_t AmxXParts(Compute compute) { return compute == Compute::kFast ? 1 : 3; }
-// Rows of x that are multiplied together.
+// Rows of x that are multiplied in one pass.
 inline constexpr size_t kAmxRowsAtOnce = 512;
 
-// x in pieces of kMatMulPiece columns: part i of row m in the piece that begins at k0 is row r = m * parts + i, of
-// words of two bf16 numbers, the lower column in the lower half, from (k0 / kMatMulPiece * height + r) *
-// kMatMulPairStride floats on. A piece ends with zeros, up to whole tiles of 32 columns. `height` are the rows for
-// `rows` rows of x: as many, or whole tiles of 16 when they are more than one; what fills them up is zero.
+// Layout of the split x, in pieces of kMatMulPiece columns. Part i of row m is row r = m * parts + i; its piece from
+// column k0 starts at float (k0 / kMatMulPiece * height + r) * kMatMulPairStride and consists of words of two bf16
+// values, the lower column in the lower half. A piece is padded with zeros to whole tiles of 32 columns. `height` is
+// rows * parts, rounded up to whole tiles of 16 when it is more than one tile; the padding rows are zero.
 constexpr size_t AmxHeight(size_t rows, size_t x_parts) {
   const size_t height = rows * x_parts;
   return height <= kTileHeight ? height : (height + kTileHeight - 1) / kTileHeight * kTileHeight;

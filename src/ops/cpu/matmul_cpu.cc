@@ -1,10 +1,10 @@
-// Products of fp32 rows with packed weights. Two bodies with the same chains (ops/matmul.h says which):
+// Products of fp32 rows with packed weights. Two kernels with the same chains (defined in ops/matmul.h):
 //
-// Streamed (M <= 4): several panels side by side, so that several streams of memory are busy; the weights are widened
-// in registers and used once. Measured: one stream per thread does not reach the memory's bandwidth.
+// Streamed (M <= 4): reads several panels at the same time, so that several streams of memory are busy; the weights are
+// widened in registers and used once. Measured: one stream per thread does not reach the memory bandwidth.
 //
-// Tiled: a panel's piece of K is widened into a buffer that stays in the first cache levels; register tiles of MR rows
-// by two vectors then run over it for all rows of x. Sums of earlier pieces wait in a buffer of their own.
+// Tiled: a panel's piece of K is widened into a buffer that stays in the L1 and L2 caches; register tiles of MR rows by
+// two vectors then run over it for all rows of x. Sums of earlier pieces are kept in another buffer.
 #include "ops/cpu/matmul_cpu.h"
 
 #include <cstring>
@@ -40,13 +40,13 @@ constexpr size_t kTileRows = kAccumulators / kTileVectors;
 constexpr size_t kTileWidth = kTileVectors * kLanes;  // outputs
 static_assert(kPanelRows % kTileWidth == 0);
 
-// Rows per pass of the tiled body, so that the scratch memory is bounded.
+// Rows per pass of the tiled kernel; bounds the scratch memory.
 constexpr size_t kBlockRows = 256;
 static_assert(kBlockRows * kMaxTaskPanels * kPanelRows + kMatMulPiece * kPanelRows <= ExecutionContext::kWorkerFloats);
 
 // ------------------------------------------------------------------------------------------------ streamed
 
-// MR rows with NP panels side by side.
+// MR rows with NP panels at the same time.
 template <typename T, size_t MR, size_t NP>
 HWY_INLINE void StreamedPanels(const MatMulJob& job, const size_t (&panels)[NP]) {
   const DF d;
@@ -110,16 +110,16 @@ void Streamed(const MatMulJob& job, size_t p_begin, size_t p_end) {
 
 // --------------------------------------------------------------------------------------------------- tiled
 
-// Memory that is read next, asked for into the second cache level: the first one is busy.
+// Memory to prefetch into the L2 cache: the L1 cache is busy.
 struct Ahead {
   const std::byte* from;
   size_t lines;  // at most the columns of a piece
 };
 constexpr size_t kLine = 64;
 
-// MR rows of x (kMatMulStride apart) with kTileWidth outputs over `width` columns of a piece of weights of type T,
-// added to `sums` (rows kPanelRows apart), or written there when it is the first piece. Asks for `next` a line at every
-// column: the machine waits when many are asked for at once.
+// Multiplies MR rows of x (kMatMulStride apart) with kTileWidth outputs over `width` columns of a piece of weights of
+// type T. Adds to `sums` (rows kPanelRows apart), or writes them for the first piece. Prefetches `next`, one line per
+// column: the processor stalls when many lines are prefetched at once.
 template <typename T, size_t MR>
 HWY_NOINLINE void Tile(const float* HWY_RESTRICT x, const std::byte* HWY_RESTRICT w, size_t width, bool first,
                        float* HWY_RESTRICT sums, Ahead next) {
@@ -171,14 +171,14 @@ void TiledOfType(const MatMulJob& job, size_t p_begin, size_t p_end, float* scra
   constexpr size_t kPieceBytes = kMatMulPiece * kPanelRows * sizeof(T);
   for (size_t m0 = 0; m0 < job.rows; m0 += kBlockRows) {
     const size_t block = std::min(kBlockRows, job.rows - m0);
-    // Tiles of nearly equal height: a last tile of one or two rows would not fill the machine.
+    // Tiles of nearly equal height: a last tile of one or two rows would underuse the processor.
     const size_t tiles = (block + kTileRows - 1) / kTileRows;
     for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {
       const size_t width = std::min(kMatMulPiece, k - k0);
       const float* const x_piece = job.cut + (k0 / kMatMulPiece * job.rows + m0) * kMatMulStride;
       for (size_t p = p_begin; p < p_end; ++p) {
         const std::byte* const from = job.w->panel(p) + k0 * kPanelRows * sizeof(T);
-        // A few tiles read the weights as they are. More of them read them widened.
+        // A few tiles read the weights as stored; for more tiles the weights are widened once.
         const bool widen = tiles > 3 && !std::is_same_v<T, float>;
         const std::byte* const w = widen ? reinterpret_cast<const std::byte*>(piece) : from;
         const size_t element = widen ? sizeof(float) : sizeof(T);
@@ -187,7 +187,7 @@ void TiledOfType(const MatMulJob& job, size_t p_begin, size_t p_end, float* scra
             hn::Store(LoadFloats<T>(d, from + i * sizeof(T)), d, piece + i);
           }
         }
-        // The same piece of the next panel, or the next piece of the first: what is read next.
+        // Prefetches the same piece of the next panel, or the next piece of the first panel.
         const bool last_panel = p + 1 == p_end;
         const bool more = !last_panel || k0 + kMatMulPiece < k;
         const std::byte* const next = last_panel ? job.w->panel(p_begin) + (k0 + kMatMulPiece) * kPanelRows * sizeof(T)

@@ -1,4 +1,4 @@
-// The CPU bodies behind MatMul, per SIMD target. Internal to ops: callers use ops/matmul.h.
+// CPU kernels behind MatMul, per SIMD target. Internal to ops: callers use ops/matmul.h.
 #pragma once
 
 #include <algorithm>
@@ -9,16 +9,16 @@
 
 namespace stablelm {
 
-// Rows of x cut along K, piece by piece, for products of many rows: the piece of row m that begins at k0 starts at
-// (k0 / kMatMulPiece * rows + m) * kMatMulStride. A stride of a cache line more than a piece, since rows a power of two
-// apart would all fall into the same set of the first cache level.
+// x split along K into pieces, for products of many rows: the piece of row m from column k0 starts at float (k0 /
+// kMatMulPiece * rows + m) * kMatMulStride. The stride is a cache line more than a piece, because rows a power of two
+// apart would all map to the same set of the L1 cache.
 inline constexpr size_t kMatMulStride = kMatMulPiece + 16;
 constexpr size_t PiecesOf(size_t k) { return (k + kMatMulPiece - 1) / kMatMulPiece; }
-// The stride where elements are words of two bf16 numbers.
+// The stride where elements are words of two bf16 values.
 inline constexpr size_t kMatMulPairStride = kMatMulPiece / 2 + 16;
 constexpr size_t CutRowsFloats(size_t rows, size_t k) { return PiecesOf(k) * rows * kMatMulStride; }
 
-// Cuts row m of `rows`, x [k].
+// Splits x [k], row m of `rows`, into pieces.
 void CutRow(const float* x, size_t m, size_t rows, size_t k, float* cut);
 
 struct MatMulJob {
@@ -27,18 +27,18 @@ struct MatMulJob {
   const PackedMatrix* w = nullptr;
   const float* bias = nullptr;
   float* y = nullptr;          // [M, N]
-  const float* cut = nullptr;  // x as CutRow leaves it; for MatMulTiled
+  const float* cut = nullptr;  // x as split by CutRow, for MatMulTiled
 };
 
-// Most rows for which the weights are streamed straight from memory (decoding); more rows go through tiles.
+// Maximum rows for which the weights are streamed straight from memory (decoding); products of more rows are tiled.
 inline constexpr size_t kMaxStreamedRows = 4;
-// Panels that one task of a streamed product reads: few, to even out threads of unequal speed, and a multiple of the
+// Panels per task of a streamed product: few, to balance threads of unequal speed, and a multiple of the number of
 // streams.
 inline constexpr size_t kStreamedTaskPanels = 4;
-// Elements of x below which threads are not worth their start to prepare it.
+// Below this many elements of x, one thread prepares it: waking the others would cost more than it saves.
 inline constexpr size_t kSmallWork = size_t{1} << 16;
-// take(i, row) for every row of x behind its prologue, by as many threads as they are worth. With a prologue a row lies
-// in the worker's scratch, and K is at most ExecutionContext::kWorkerFloats.
+// Calls take(i, row) for every row of x after its prologue, on one thread or all (kSmallWork). With a prologue the row
+// is in the worker's scratch, and K is at most ExecutionContext::kWorkerFloats.
 template <class Take>
 void TakeRows(const MatMulInput& in, ExecutionContext& exec, const Take& take) {
   const size_t m = static_cast<size_t>(in.m), k = in.w->columns();
@@ -52,7 +52,7 @@ void TakeRows(const MatMulInput& in, ExecutionContext& exec, const Take& take) {
     exec.pool().ForSteps(m, 1, rows);
   }
 }
-// body.operator()<M>() with the rows of a streamed product.
+// Calls body.operator()<M>(), where M is the number of rows of a streamed product.
 template <class Body>
 void WithStreamedRows(size_t rows, const Body& body) {
   static_assert(kMaxStreamedRows == 4);
@@ -69,8 +69,8 @@ void WithStreamedRows(size_t rows, const Body& body) {
       STABLELM_CHECK(false);
   }
 }
-// body.operator()<P>(numbers of P panels) for all of [p_begin, p_end): as many at a time, 4 or 2, as registers hold the
-// sums of (kFit), far apart, so that memory is read in several streams.
+// Calls body.operator()<P>(indices of P panels) for all panels of [p_begin, p_end): 4 or 2 at a time, as far as
+// registers can hold their sums (kFit), and far apart, so that memory is read in several streams.
 template <size_t kFit, class Body>
 void ForStreams(size_t p_begin, size_t p_end, const Body& body) {
   constexpr size_t kStreams = kFit >= 4 ? 4 : kFit >= 2 ? 2 : 1;
@@ -82,13 +82,13 @@ void ForStreams(size_t p_begin, size_t p_end, const Body& body) {
   }
   for (size_t p = p_begin + kStreams * each; p < p_end; ++p) body.template operator()<1>({p});
 }
-// Panels [p_begin, p_end) of y, few rows: limited by memory bandwidth.
+// Computes panels [p_begin, p_end) of y for few rows: limited by memory bandwidth.
 void MatMulStreamed(const MatMulJob& job, size_t p_begin, size_t p_end);
 
-// Panels [p_begin, p_end), at most kMaxTaskPanels, any number of rows: limited by arithmetic. `scratch` has
-// ExecutionContext::kWorkerFloats floats, 64-byte aligned.
+// Computes panels [p_begin, p_end), at most kMaxTaskPanels, for any number of rows: limited by arithmetic. `scratch`
+// has ExecutionContext::kWorkerFloats floats, 64-byte aligned.
 inline constexpr size_t kMaxTaskPanels = 8;
-// Panels that one task of a tiled product takes: enough tasks to even out threads of unequal speed.
+// Panels per task of a tiled product: enough tasks to balance threads of unequal speed.
 constexpr size_t TiledTaskPanels(size_t panels, size_t threads) {
   return std::clamp<size_t>(panels / (8 * threads), 1, kMaxTaskPanels);
 }

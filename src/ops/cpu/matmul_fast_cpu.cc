@@ -1,11 +1,12 @@
 // Products of bf16 rows with bf16 weights packed in pairs of columns. The loops are those of ops/cpu/matmul_cpu.cc, the
-// chains those that ops/matmul.h says, in two forms:
+// chains those that ops/matmul.h defines, in two forms:
 //
 // Dot: vdpbf16ps, which adds the product of the upper halves of two words to each lane, then that of the lower halves,
-// rounding twice. It takes denormal operands for zeros and gives zeros for denormal results, whatever the mode is.
+// rounding twice. It flushes denormal operands and results to zero in any mode.
 //
-// Halves: fp32 multiply-adds of the upper halves of the same words, then of the lower ones, in a mode (FlushDenormals)
-// that treats denormals in the same way. Long prompts widen a panel's piece once, in the order of the chain.
+// Halves: fp32 multiply-adds of the upper halves of the same words, then of the lower ones, in a mode that flushes
+// denormals in the same way (FlushDenormals). For long prompts, a panel's piece is widened once, in the order of the
+// chain.
 #include "ops/cpu/matmul_fast_cpu.h"
 
 #include <cstring>
@@ -39,7 +40,8 @@ constexpr size_t kAccumulators = 28;
 #else
 constexpr size_t kAccumulators = 12;
 #endif
-// Tiles, at the most, that halve words themselves; 16 registers are too few for tiles of full height that do.
+// Up to this many tiles split words into halves themselves; for more the weights are widened once. 16 registers are too
+// few for tiles of full height that split words.
 constexpr size_t kMaxTilesOfHalves = kAccumulators == 28 ? 3 : 1;
 constexpr size_t kTileVectors = 2;
 constexpr size_t kTileRows = kAccumulators / kTileVectors;
@@ -50,7 +52,7 @@ static_assert(kBlockRows * kMaxTaskPanels * kPanelRows + kMatMulPiece * kPanelRo
 
 constexpr size_t kWordBytes = 2 * sizeof(BF16);
 
-// What a step over one pair of columns is made of.
+// Operands of a step over one pair of columns.
 enum class Form : uint8_t {
   kDot,     // words of x, words of weights
   kHalves,  // fp32 x in the order of the chain, words of weights
@@ -62,7 +64,7 @@ HWY_INLINE VU LoadWords(const std::byte* HWY_RESTRICT p) {
   return hn::LoadU(DU(), reinterpret_cast<const uint32_t*>(p));
 }
 
-// Weights of the chain's step `half` (0 or 1) of pair i, at `row` outputs from the panel's first.
+// Weights of the chain's step `half` (0 or 1) of pair i, starting at output `row` of the panel.
 template <Form form>
 HWY_INLINE VF LoadHalf(const std::byte* HWY_RESTRICT w, size_t i, size_t half, size_t row) {
   const DF d;
@@ -74,7 +76,7 @@ HWY_INLINE VF LoadHalf(const std::byte* HWY_RESTRICT w, size_t i, size_t half, s
   }
 }
 
-// acc[m][v] += pair i of the MR rows of x (`stride` apart) times the NV vectors of weights from `row` on.
+// acc[m][v] += pair i of the MR rows of x (`stride` apart) times the NV vectors of weights that start at `row`.
 template <Form form, size_t MR, size_t NV>
 HWY_INLINE void AddPair(const float* HWY_RESTRICT x, size_t stride, const std::byte* HWY_RESTRICT w, size_t i,
                         size_t row, VF (&acc)[MR][NV]) {
@@ -85,8 +87,8 @@ HWY_INLINE void AddPair(const float* HWY_RESTRICT x, size_t stride, const std::b
     STABLELM_UNROLL for (size_t v = 0; v < NV; ++v) words[v] =
         LoadWords(w + (i * kPanelRows + row + v * kLanes) * kWordBytes);
     STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) {
-      const VF pair = hn::Set(d, x[m * stride + i]);  // bits: a broadcast changes none
-      // In assembly, because Highway has no target that promises BF16 without more; the caller has asked the machine.
+      const VF pair = hn::Set(d, x[m * stride + i]);  // a word; a broadcast keeps its bits
+      // In assembly, because Highway has no target with BF16 and nothing more; the caller has checked the machine.
       STABLELM_UNROLL for (size_t v = 0; v < NV; ++v) {
         asm("vdpbf16ps %2, %1, %0" : "+v"(acc[m][v].raw) : "v"(words[v].raw), "v"(pair.raw));
       }
@@ -112,7 +114,7 @@ HWY_INLINE void StoreSum(bool first, VF acc, float* HWY_RESTRICT sum) {
 
 // ------------------------------------------------------------------------------------------------ streamed
 
-// MR rows with NP panels side by side.
+// MR rows with NP panels at the same time.
 template <Form form, size_t MR, size_t NP>
 HWY_INLINE void StreamedPanels(const FastJob& job, const size_t (&panels)[NP]) {
   const DF d;
@@ -162,7 +164,7 @@ void Streamed(const FastJob& job, size_t p_begin, size_t p_end) {
 
 // --------------------------------------------------------------------------------------------------- tiled
 
-// Memory that is read next, asked for into the second cache level: the first one is busy.
+// Memory to prefetch into the L2 cache: the L1 cache is busy.
 struct PieceAhead {
   const std::byte* from;
   size_t bytes;
@@ -170,10 +172,10 @@ struct PieceAhead {
 constexpr size_t kLine = 64;
 constexpr size_t kAheadBytes = 2 * kLine;
 
-// MR rows of x with kTileWidth outputs from `row` on over `pairs` pairs of columns, added to `sums` (rows kPanelRows
-// apart), or written there when it is the first piece. `spread`: asks for `next` little by little, kAheadBytes at every
-// pair, which is what a panel has of it. The machine waits for so many lines at a time: with all of a piece asked for
-// at once, 16 rows took twice as long. When many tiles share the piece, each asks for its few lines before it begins.
+// Multiplies MR rows of x with kTileWidth outputs, starting at `row`, over `pairs` pairs of columns. Adds to `sums`
+// (rows kPanelRows apart), or writes them for the first piece. `spread`: prefetches kAheadBytes of `next` at every
+// pair, the bytes of a pair in a panel. The processor stalls when many lines are prefetched at once: with a whole piece
+// at once, 16 rows took twice as long. When many tiles share the piece, each prefetches its few lines before it begins.
 template <Form form, bool spread, size_t MR>
 HWY_NOINLINE void Tile(const float* HWY_RESTRICT x, const std::byte* HWY_RESTRICT w, size_t row, size_t pairs,
                        bool first, float* HWY_RESTRICT sums, PieceAhead next) {
@@ -212,10 +214,10 @@ TileBody TileOfRows(size_t rows, bool spread) {
   constexpr auto kRows = std::make_index_sequence<kTileRows>();
   return spread ? TileOfRows<form, true>(rows, kRows) : TileOfRows<form, false>(rows, kRows);
 }
-// Tiles, at the most, that spread.
+// Spread the prefetches over the columns only when at most this many tiles share a piece.
 constexpr size_t kMaxSpreadTiles = 10;
 
-// A piece of a panel as fp32 in the order of the chain.
+// Widens a piece of a panel to fp32, in the order of the chain.
 inline void Widen(const std::byte* HWY_RESTRICT w, size_t pairs, float* HWY_RESTRICT wide) {
   for (size_t i = 0; i < pairs; ++i) {
     for (size_t half = 0; half < 2; ++half) {
@@ -226,26 +228,26 @@ inline void Widen(const std::byte* HWY_RESTRICT w, size_t pairs, float* HWY_REST
   }
 }
 
-// Panels [p_begin, p_end) with rows [m0, m0 + block): as many pieces after each other as there are, each with all
-// panels, so that the pieces of x stay in the caches.
+// Panels [p_begin, p_end) with rows [m0, m0 + block). Each piece is multiplied with all panels before the next, so that
+// the piece of x stays in the caches.
 template <Form form>
 void TiledBlock(const FastJob& job, size_t p_begin, size_t p_end, size_t m0, size_t block, float* scratch) {
   const size_t k = job.w->columns();
   float* const wide = scratch;                              // [kMatMulPiece, kPanelRows]
   float* const sums = scratch + kMatMulPiece * kPanelRows;  // [panel][row of the block][kPanelRows]
-  constexpr size_t kPairBytes = kPanelRows * kWordBytes;    // of a panel
-  // Tiles of nearly equal height: a last tile of one or two rows would not fill the machine.
+  constexpr size_t kPairBytes = kPanelRows * kWordBytes;    // of a pair in a panel
+  // Tiles of nearly equal height: a last tile of one or two rows would underuse the processor.
   const size_t tiles = (block + kTileRows - 1) / kTileRows;
   for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {
     const size_t pairs = (std::min(kMatMulPiece, k - k0) + 1) / 2;
     const float* const x_piece = job.cut + (k0 / kMatMulPiece * job.rows + m0) * StrideOf(form);
     for (size_t p = p_begin; p < p_end; ++p) {
       const std::byte* const from = job.w->panel(p) + k0 / 2 * kPairBytes;
-      // A few tiles read the weights as they are. More of them read them widened.
+      // A few tiles read the weights as stored; for more tiles the weights are widened once.
       const bool widen = form == Form::kHalves && tiles > kMaxTilesOfHalves;
       if (widen) Widen(from, pairs, wide);
       const std::byte* const w = widen ? reinterpret_cast<const std::byte*>(wide) : from;
-      // The same piece of the next panel, or the next piece of the first: what is read next.
+      // Prefetches the same piece of the next panel, or the next piece of the first panel.
       const bool last_panel = p + 1 == p_end;
       const bool more = !last_panel || k0 + kMatMulPiece < k;
       const std::byte* const next = last_panel ? job.w->panel(p_begin) + (k0 + kMatMulPiece) / 2 * kPairBytes
@@ -297,7 +299,7 @@ namespace {
 HWY_EXPORT(Streamed);
 HWY_EXPORT(Tiled);
 
-// `width` columns of a row to one of a piece.
+// Rounds `width` columns of a row to bf16 and stores them as a row of a piece.
 void CutFastPiece(const float* x, size_t width, bool bf16, float* to) {
   BF16 rounded[kMatMulPiece] = {};
   ConvertFromFloat(x, width, DType::kBF16, reinterpret_cast<std::byte*>(rounded));

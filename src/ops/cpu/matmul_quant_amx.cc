@@ -1,12 +1,12 @@
-// Products of many rows of x with quantized weights by the tiles of AMX.
+// AMX products of many rows of x with quantized weights.
 //
-// 256 columns of a panel at a time are unpacked into signed bytes, in words of four as tiles take them. A stage
-// multiplies them with up to 16 rows of x into 32-bit sums, which go through memory to be folded by vectors while the
-// tiles work on the next stage.
+// Unpacks 256 columns of a panel at a time into bytes, in words of four, the format of tiles. A stage multiplies them
+// with up to 16 rows of x into 32-bit sums. These are stored to memory and folded by vector instructions while the
+// tiles compute the next stage.
 //
-// Q8_0 and Q4_0 are folded every 32 columns. The integer scales of K types are multiplied into the weights: their
-// products do not fit in bytes, so that each is written as a power of two times high plus low, multiplied apart. All
-// sums are exact, so that nothing of this shows in the result.
+// Q8_0 and Q4_0 are folded every 32 columns. The integer scales of K types are multiplied into the weights. The results
+// do not fit in bytes, so each is split into a power of two times high, plus low, and the two are multiplied
+// separately. All sums are exact, so none of this changes the result.
 #include <algorithm>
 #include <utility>
 
@@ -28,15 +28,15 @@
 #define STABLELM_OPS_MATMUL_QUANT_AMX_ONCE_
 namespace stablelm {
 
-inline constexpr size_t kQuantAmxBlockRows = 1024;  // rows of x whose sums wait together
+inline constexpr size_t kQuantAmxBlockRows = 1024;  // rows of x whose sums are kept in scratch
 
 struct AmxScratch {
-  // 256 columns of a panel: word i of row r is words[part][i][r]. Small blocks have one part; else low and high.
+  // 256 columns of a panel: word i of row r is words[part][i][r]. Small blocks have one part, K types two: low and
+  // high.
   alignas(64) int32_t words[2][kSuperBlock / 4][kPanelRows];
   alignas(64) int32_t minimums[2][kPanelRows];  // of Q4_K and Q5_K, four sub-blocks to a word
   alignas(64) float scales[8][kPanelRows];      // d of each block; of Q4_K and Q5_K d, then dmin
-  // What tiles leave of a stage, of this one and the one before: of K types [part][half of the panel], of others
-  // [block].
+  // Results of the tiles for this stage and the previous one: [part][half of the panel] for K types, else [block].
   alignas(64) int32_t products[2][8][kTileHeight][kTileHeight];
 };
 static_assert(sizeof(AmxScratch) + kQuantAmxBlockRows * kPanelRows * sizeof(float) <=
@@ -83,8 +83,8 @@ void UnpackSmallBlock(const std::byte* w, size_t b, AmxScratch& out) {
   }
 }
 
-// A factor f < 64 is 8 (f >> 3) + (f & 7); either part times a quant of at most five bits is below 256. So both quants
-// of a 16-bit lane are multiplied at once.
+// A factor f < 64 is 8 (f >> 3) + (f & 7); either part times a quant of at most five bits is below 256, so one
+// multiplication handles both quants of a 16-bit lane.
 constexpr int kAffineShift = 3;
 template <DType kType>
 void UnpackAffineBlock(const std::byte* w, AmxScratch& out) {
@@ -149,8 +149,8 @@ void Unpack(const std::byte* w, size_t blocks, AmxScratch& out) {
 
 // ---------------------------------------------------------------------------------------------------------- stages
 
-// Rows of x and blocks of columns of a stage. Where a tile would reach beyond the last row it begins earlier instead:
-// its first `done` rows have been folded.
+// Rows of x and column blocks of a stage. A tile that would extend beyond the last row starts earlier instead; its
+// first `done` rows have been folded already.
 struct Stage {
   const QuantizedRows* x;
   size_t block, blocks, row, rows, done;
@@ -180,7 +180,7 @@ HWY_INLINE void AddProducts() {
   }
 }
 
-// Half `half` of a panel of small blocks, each block a product of its own.
+// Half `half` of a panel of small blocks, a separate product for each block.
 template <DType kType>
 HWY_INLINE void MultiplySmall(const Stage& s, const AmxScratch& w, size_t half, Products& to) {
   Unroll<8>([&](auto b) STABLELM_INLINE_LAMBDA {
@@ -215,7 +215,7 @@ HWY_NOINLINE void FoldSmall(const Stage& s, const AmxScratch& w, size_t half, co
   });
 }
 
-// A block of a K type with all of a panel: both parts of both halves, left in tiles.
+// A block of a K type with a whole panel: both parts of both halves. The results stay in tiles.
 template <DType kType>
 HWY_INLINE void MultiplySuper(const Stage& s, const AmxScratch& w) {
   const int8_t* const x = s.x->Quants(s.block, s.row);
@@ -271,8 +271,8 @@ HWY_NOINLINE void FoldSuper(const Stage& s, const AmxScratch& w, const Products&
 
 // ----------------------------------------------------------------------------------------------------------- loops
 
-// The stages of `height` rows from `row` on. Vectors fold one while tiles multiply the next.
-// `weights`, of `bytes`: those of this stage as packed.
+// Runs the stages of `height` rows, starting at s.row. Vector instructions fold one stage while the tiles multiply the
+// next. `weights`: the packed weights of this stage, `bytes` bytes.
 template <DType kType>
 void Stages(const Stage& s, size_t height, const std::byte* weights, size_t bytes, AmxScratch& scratch, float* sums) {
   const size_t first = s.row, tiles = (height + kTileHeight - 1) / kTileHeight;
@@ -318,7 +318,7 @@ void AmxOfType(const QuantJob& job, size_t p_begin, size_t p_end, float* memory)
   const size_t blocks = job.x.k / kBlock, rows = std::min(kTileHeight, job.rows);
   const Tiles tiles(ConfigOf(kType, rows));
   for (size_t p = p_begin; p < p_end; ++p) {
-    // Blocks of rows of nearly equal height, none lower than a tile.
+    // Blocks of rows of nearly equal height, none smaller than a tile.
     const size_t cuts = (job.rows + kQuantAmxBlockRows - 1) / kQuantAmxBlockRows;
     for (size_t cut = 0; cut < cuts; ++cut) {
       const size_t m0 = cut * job.rows / cuts, height = (cut + 1) * job.rows / cuts - m0;

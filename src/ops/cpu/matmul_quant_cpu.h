@@ -1,4 +1,4 @@
-// The CPU bodies behind MatMul for quantized weights, per SIMD target. Internal to ops: callers use ops/matmul.h.
+// CPU kernels behind MatMul for quantized weights, per SIMD target. Internal to ops: callers use ops/matmul.h.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,8 @@
 
 namespace stablelm {
 
-// How words of bytes are multiplied (ops/cpu/quant_products-inl.h): a matter of instructions, never of results.
+// How words of bytes are multiplied (ops/cpu/quant_products-inl.h): a choice of instructions that never changes
+// results.
 enum class QuantMultiply : uint8_t { kPlain, kPairs, kDot };
 
 // Whether blocks of the quantized type are kSuperBlock columns, else kSmallBlock.
@@ -24,22 +25,22 @@ struct QuantJob {
   bool dots = false;            // ByteDotsInUse()
 };
 
-// Most rows that are streamed: the weights are decoded in registers as they come from memory (decoding). More rows go
-// through tiles.
+// Maximum rows of streamed products, which decode weights in registers as they arrive from memory (decoding). Products
+// of more rows are tiled.
 inline constexpr size_t kMaxQuantStreamedRows = 2;
-size_t QuantStreamedRows();  // for the SIMD target in use: kMaxQuantStreamedRows or none
-// Steps [begin, end) of y, few rows: limited by memory bandwidth. A step is two panels, neighbours or not.
+size_t QuantStreamedRows();  // for the SIMD target in use: kMaxQuantStreamedRows or 0
+// Computes steps [begin, end) of y for few rows: limited by memory bandwidth. A step is two panels, adjacent or not.
 inline size_t QuantStreamedSteps(size_t panels) { return (panels + 1) / 2; }
 void QuantMatMulStreamed(const QuantJob& job, size_t begin, size_t end);
 
-// Panels [p_begin, p_end), any number of rows: limited by arithmetic. `scratch` has ExecutionContext::kWorkerFloats
-// floats, 64-byte aligned.
+// Computes panels [p_begin, p_end) for any number of rows: limited by arithmetic. `scratch` has
+// ExecutionContext::kWorkerFloats floats, 64-byte aligned.
 void QuantMatMulTiledSmall(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch);
 void QuantMatMulTiledSuper(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch);
 inline void QuantMatMulTiled(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch) {
   (IsSuperType(job.w->type()) ? QuantMatMulTiledSuper : QuantMatMulTiledSmall)(job, p_begin, p_end, scratch);
 }
-// The same with the tiles of AMX (TilesInUse()), which take as long for one row as for 16: from kMinAmxRows on.
+// The same with AMX tiles (TilesInUse()), which take as long for one row as for 16: used from kMinAmxRows rows on.
 inline constexpr size_t kMinAmxRows = 8;
 void QuantMatMulAmx(const QuantJob& job, size_t p_begin, size_t p_end, float* scratch);
 

@@ -1,10 +1,11 @@
-// Products of one or two rows of x with quantized weights, which are read once and decoded in registers: decoding.
+// Products of one or two rows of x with quantized weights, as in decoding: weights are read once and unpacked in
+// registers.
 //
-// A thread reads its panels in order and asks for what comes next itself. Measured with 2 threads on AMD Zen 5, which
-// reads 85 GB/s: left to the processor, 40 GB/s, whether 1, 2 or 4 panels are read side by side; asked for, 58 to 76
-// GB/s with one, 5 to 10 % less with two. AMD Zen 3 (27 to 47 GB/s) reads two panels side by side faster than one, by
-// 11 to 15 % where blocks are small, and than four; K types only where both are read line after line
-// (StreamedSuperPanels).
+// A thread reads its panels in order and prefetches in software. Measured with 2 threads on AMD Zen 5, which reads 85
+// GB/s: hardware prefetching alone gives 40 GB/s, whether 1, 2 or 4 panels are read at the same time; software
+// prefetching gives 58 to 76 GB/s with one, 5 to 10 % less with two. AMD Zen 3 (27 to 47 GB/s) reads two panels at the
+// same time faster than one, by 11 to 15 % with small blocks, and faster than four; K types only where both are read
+// line after line (StreamedSuperPanels).
 #include <algorithm>
 #include <cstring>
 
@@ -22,23 +23,23 @@
 HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
 
-// Where words are multiplied by plain arithmetic, memory is never what limits: all products go through tiles.
+// With kPlain, memory is never the bottleneck: all products are tiled.
 #if STABLELM_HAS_PAIRS
 
-// Vectors of weight rows that are worked on together, so that a word of x is loaded once for both: a pass over a block.
+// Vectors of weight rows per pass over a block; they share each load of a word of x.
 constexpr size_t kVectors = 2;
 constexpr size_t kPassRows = kVectors * kLanes, kPasses = kPanelRows / kPassRows;
 
 template <DType kType>
 constexpr bool kSuperBlocks = PackedBlock<kType>::kElements == kSuperBlock;
-// Whether two panels are read side by side (see above), for MR rows of x: where a block takes several passes, as on
+// Whether two panels are read at the same time (see above), for MR rows of x: where a block takes several passes, as on
 // Zen 3.
 template <DType kType, size_t MR>
 constexpr bool kSideBySide = kPasses > 1 && (!kSuperBlocks<kType> || MR == 1);
 
 // One row of x in one block.
 struct XBlock {
-  const int32_t* words;  // of four quants
+  const int32_t* words;  // words of four quants
   const int32_t* offsets;
   const float* scale;
 };
@@ -47,10 +48,11 @@ HWY_INLINE XBlock XBlockOf(const QuantJob& job, size_t block, size_t row) {
           job.x.Scale(block, row)};
 }
 
-// Each type: adds one block of the kVectors * kLanes weight rows from `row` on to acc[m][vector].
+// For each type, Block::Add adds one block of the kVectors * kLanes weight rows from `row` on to acc[m][vector].
 
-// kWords words of one sub-block: words(i, v) gives those of vector v. kMaxAdds: how many words can be added up in 16
-// bits, 2 * 127 * (largest quant) * kMaxAdds <= 32,767. flush(m, v, sum) takes each sum, perhaps in parts.
+// Multiplies the kWords words of one sub-block; words(i, v) returns word i of vector v. kMaxAdds: how many words can be
+// accumulated in 16 bits, 2 * 127 * (largest quant) * kMaxAdds <= 32,767. flush(m, v, sum) receives each sum, possibly
+// in parts.
 template <QuantMultiply kWay, size_t kWords, size_t kMaxAdds, size_t MR, class Words, class Flush>
 HWY_INLINE void SubBlock(const Words& words, const XBlock (&x)[MR], size_t first, const Flush& flush) {
   constexpr size_t kGroup = kWay == QuantMultiply::kPairs ? std::min(kWords, kMaxAdds) : kWords;
@@ -73,18 +75,19 @@ HWY_INLINE void SubBlock(const Words& words, const XBlock (&x)[MR], size_t first
   });
 }
 
-// Each pass over a block asks for its share of what is read kAheadBytes later, little by little: a burst of requests in
-// the first pass keeps the arithmetic waiting, and memory has nothing to do in the others. And by a loop (FetchShare):
-// processors do not follow an instruction for every line of a block. Two threads of AMD Zen 3, where a pass takes half
-// a block, GB/s before and after: a burst, Q4_K 17 and 26, Q6_K 17 and 22; many instructions, Q4_0 19 and 24, Q8_0 20
-// and 25. One thread of AMD Zen 5, many instructions: Q6_K 27 and 48, Q4_K 41 and 57.
+// Each pass over a block prefetches its share of what is read kAheadBytes later, spread over the pass: a burst of
+// prefetches in the first pass stalls the arithmetic and leaves memory idle in the others. A loop issues them
+// (FetchShare): processors do not follow a separate instruction for every line of a block. GB/s before -> after on two
+// threads of AMD Zen 3, where a pass takes half a block: over a burst, Q4_K 17 -> 26, Q6_K 17 -> 22; over many
+// instructions, Q4_0 19 -> 24, Q8_0 20 -> 25. One thread of AMD Zen 5, over many instructions: Q6_K 27 -> 48, Q4_K 41
+// -> 57.
 
-// body(0) ... body(kParts - 1), the pass from `row` over a block of kBytes; before each of them asks for a part of the
-// share.
+// Calls body(0) ... body(kParts - 1) for the pass from `row` over a block of kBytes, and prefetches a part of the
+// pass's share before each call.
 template <size_t kParts, size_t kBytes, class Body>
 HWY_INLINE void ForPartsAhead(const std::byte* block, size_t row, const Body& body) {
   for (size_t part = 0; part < kParts; ++part) {
-    asm volatile("" : "+r"(part));  // unknown to the compiler, or it would make a copy of the loop for each part
+    asm volatile("" : "+r"(part));  // hides the value: the compiler would copy the loop for each part
     FetchShare(block, kBytes, row / kPassRows * kParts + part, kParts * kPasses);
     Unroll<kParts>([&](auto p) STABLELM_INLINE_LAMBDA {
       if (part == p) body(p);
@@ -107,7 +110,7 @@ struct Block<DType::kQ8_0, kWay, MR> {
       return SmallQuants<kWay>(PackedWord(w + PackedBlock<DType::kQ8_0>::kQuants, i, row + v * kLanes));
     };
     if constexpr (kWay == QuantMultiply::kPairs) {
-      // Products of whole bytes overflow 16 bits: nibble by nibble.
+      // Products of whole bytes overflow 16 bits, so multiply nibble by nibble.
       SubBlock<kWay, 8, 8>([&](auto i, auto v) STABLELM_INLINE_LAMBDA { return LowNibbles(word(i, v)); }, x, 0,
                            [&](auto m, auto v, VI sum)
                                STABLELM_INLINE_LAMBDA { total[m][v] = AddSum<kWay>(total[m][v], sum); });
@@ -192,7 +195,7 @@ struct Block<DType::kQ4_K, kWay, MR> : AffineBlock<DType::kQ4_K, kWay, MR> {};
 template <QuantMultiply kWay, size_t MR>
 struct Block<DType::kQ5_K, kWay, MR> : AffineBlock<DType::kQ5_K, kWay, MR> {};
 
-// What the 32 of (n - 32) adds to sums of Q6_K by kPairs: -32 * sum over the sub-blocks of scale times sum of x.
+// What the -32 in (n - 32) adds to sums of Q6_K with kPairs: -32 * sum over the sub-blocks of scale times sum of x.
 HWY_INLINE VI SumOfZeros(const XBlock& x, const std::byte* w, size_t row) {
   constexpr QuantMultiply kWay = QuantMultiply::kPairs;
   const DI d;
@@ -247,26 +250,26 @@ struct Block<DType::kQ6_K, kWay, MR> {
   }
 };
 
-// ------------------------------------------------------------------ K types, one row of x, where registers are few
+// ------------------------------------------------------------------ K types, one row of x, few registers
 //
-// A block takes 4 to 7 KiB, too long for passes that each skip what the others take. All rows of a panel are worked on
-// together instead, a quarter of a block at a time, so that a panel is read line after line; and two panels side by
-// side, quarter by quarter. The sums of a quarter are in registers, those of a block in the first cache level. Two
-// threads of AMD Zen 3, medians of 25 runs in turns with such passes: Q4_K 12 to 26 % faster, Q5_K 15 to 19 %, Q6_K 18
-// to 25 %; with one panel 13 to 15 %.
+// A block takes 4 to 7 KiB, too long for passes that each skip the lines of the others. Instead all rows of a panel are
+// processed together, a quarter of a block at a time, so that a panel is read line after line; two panels alternate,
+// quarter by quarter. The sums of a quarter are in registers, those of a block in the L1 cache. Two threads of AMD Zen
+// 3, medians of 25 runs alternating with passes: Q4_K 12 to 26 % faster, Q5_K 15 to 19 %, Q6_K 18 to 25 %; with one
+// panel 13 to 15 %.
 
-// One panel and the sums with it. Arrays: of its rows.
+// One panel and its sums. The arrays have one element per row.
 struct SuperPanel {
   const std::byte* block;
   alignas(64) float sums[kPanelRows] = {};
-  // Of the block: its sub-blocks' sums, each times its scale. Of Q4_K and Q5_K also what the minimums add up to, and
-  // the scales, four sub-blocks to a word.
+  // Of the current block: the sum over its sub-blocks, each times its scale. For Q4_K and Q5_K also the sum of the
+  // minimums, and the scales, four sub-blocks to a word.
   alignas(64) int32_t scaled[kPanelRows], lifted[kPanelRows], scales[2][kPanelRows];
 };
 constexpr size_t kPanelVectors = kPanelRows / kLanes;
-constexpr size_t kWordBytes = kPanelRows * 4;  // of a word of every row
+constexpr size_t kWordBytes = kPanelRows * 4;  // one word of every row
 
-// Each type: Begin a block, AddPart<0> ... <3>, and End folds it into the sums of the panel.
+// For each type: Begin starts a block, AddPart<0> ... <3> add its quarters, End folds it into the sums of the panel.
 template <DType kType, QuantMultiply kWay>
 struct Super;
 
@@ -356,8 +359,8 @@ struct Super<DType::kQ6_K, kWay> {
   template <size_t kPart>
   static HWY_INLINE void AddPart(const XBlock& x, SuperPanel& p) {
     constexpr size_t kT = kPart / 2, kHalf = kPart % 2;
-    constexpr size_t kGroup = kWay == QuantMultiply::kPairs ? 2 : 4;  // words that are added up before a factor
-    // What is asked for with each vector of rows.
+    constexpr size_t kGroup = kWay == QuantMultiply::kPairs ? 2 : 4;  // words that are added before a factor
+    // Bytes to prefetch with each vector of rows.
     constexpr size_t kAheadOfRows = (Packed::kBytes - Packed::kLow) / 4 / kPanelVectors;
     const DI d;
     const std::byte* ahead = p.block + Packed::kLow + kPart * kPanelVectors * kAheadOfRows;
@@ -413,7 +416,7 @@ HWY_NOINLINE void StreamedSuperPanels(const QuantJob& job, const size_t (&panels
 
 // ------------------------------------------------------------------------------------------------------------ steps
 
-// All rows of x (MR) with some panels, side by side.
+// All MR rows of x with kPanels panels at the same time.
 template <DType kType, QuantMultiply kWay, size_t MR, size_t kPanels>
 HWY_NOINLINE void StreamedPanels(const QuantJob& job, const size_t (&panels)[kPanels]) {
   const DF d;
@@ -440,8 +443,8 @@ HWY_NOINLINE void StreamedPanels(const QuantJob& job, const size_t (&panels)[kPa
   }
 }
 
-// One step. Panels that are read one after the other are neighbours; those side by side are far apart, so that each has
-// a stream of its own, and the next step goes on where both end.
+// One step. Panels that are read one after the other are adjacent. Panels that are read at the same time are far apart,
+// so that each has its own memory stream, and the next step continues where both end.
 template <DType kType, QuantMultiply kWay, size_t MR>
 void StreamedStep(const QuantJob& job, size_t step) {
   const auto side_by_side = [&]<size_t kPanels>(const size_t(&panels)[kPanels]) {

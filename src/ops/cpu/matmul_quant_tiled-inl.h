@@ -1,8 +1,8 @@
-// Products of many rows of x with quantized weights: prompts, and sequences that decode together. Included once per
-// SIMD target by the two files that compile it for their types of blocks: one file took the compiler twice as long.
+// Products of many rows of x with quantized weights: prompts, and batched decoding. Included once per SIMD target by the
+// two files that compile it for their types of blocks; one file took the compiler twice as long.
 //
-// 256 columns of a panel at a time are unpacked into bytes that stay in the first cache level; register tiles of a few
-// rows of x then run over them. Sums between blocks wait in a buffer of the thread's own.
+// Unpacks 256 columns of a panel at a time into bytes that stay in the L1 cache; register tiles of a few rows of x then
+// run over them. Sums are kept in a per-thread buffer between blocks.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -19,15 +19,14 @@ namespace stablelm {
 
 // 256 columns of a panel, or fewer at the end of rows of small blocks: word i of row r is words[plane][i][r].
 struct UnpackedColumns {
-  alignas(64) int32_t words[2][kSuperBlock / 4][kPanelRows];  // the second plane: upper nibbles of Q8_0, by kPairs
+  alignas(64) int32_t words[2][kSuperBlock / 4][kPanelRows];  // second plane: upper nibbles of Q8_0, with kPairs
   alignas(64) int32_t factors[16][kPanelRows];                // of sub-blocks, for AddScaled
-  alignas(64) int32_t pairs[8][kPanelRows];                   // Q6_K by kPairs: factors of two sub-blocks each
+  alignas(64) int32_t pairs[8][kPanelRows];                   // Q6_K with kPairs: factors of two sub-blocks each
   alignas(64) int32_t minimums[2][kPanelRows];                // of Q4_K and Q5_K, four sub-blocks to a word
   alignas(64) float scales[8][kPanelRows];                    // d of each block; of Q4_K and Q5_K d, then dmin
 };
 
-// Rows of x whose sums wait together, so that a task's scratch is bounded and their blocks stay in the second cache
-// level.
+// Rows of x whose sums are kept in scratch: bounds the scratch of a task, and their blocks stay in the L2 cache.
 inline constexpr size_t kQuantBlockRows = 256;
 static_assert(sizeof(UnpackedColumns) + kQuantBlockRows * kPanelRows * sizeof(float) <=
               ExecutionContext::kWorkerFloats * sizeof(float));
@@ -56,7 +55,7 @@ static_assert(kPanelRows % (kTileVectors * kLanes) == 0);
 
 // ------------------------------------------------------------------------------------------------------ unpacking
 
-// Small blocks: block `b` of those in `out`.
+// Unpacks a small block as block `b` of `out`.
 template <QuantMultiply kWay>
 void UnpackSmall(DType type, const std::byte* w, size_t b, UnpackedColumns& out) {
   constexpr size_t kQuants = PackedBlock<DType::kQ8_0>::kQuants;
@@ -122,7 +121,7 @@ void UnpackQ6_K(const std::byte* w, UnpackedColumns& out) {
 
 // ----------------------------------------------------------------------------------------------------------- tiles
 
-// A tile's rows of x in the columns that were unpacked; what comes from `block` on is in rows of QuantizedRows.
+// The rows of x of a tile, from row `row` on, and their `blocks` blocks in the unpacked columns, from block `block` on.
 struct TileRows {
   const QuantizedRows* x;
   size_t block, blocks, row;
@@ -131,8 +130,9 @@ struct TileRows {
   }
 };
 
-// Sums of kWords words of each plane of weights (UnpackedColumns::words) with those of x, `x_stride` words from row to
-// row. Unrolled by hand: g++ 12 else keeps a loop for Q8_0 by kPairs, with a move between registers for every sum.
+// Multiplies kWords words of each plane of weights (UnpackedColumns::words) with those of x, whose rows are `x_stride`
+// words apart, and adds the products to `sum`. Unrolled by hand: otherwise g++ 12 keeps a loop for Q8_0 with kPairs,
+// with a move between registers for every sum.
 template <QuantMultiply kWay, size_t kWords, size_t kPlanes, size_t MR>
 HWY_INLINE void TileSums(const int32_t* const (&w)[kPlanes], const int32_t* HWY_RESTRICT x, size_t x_stride,
                          VI (&sum)[kPlanes][MR][kTileVectors]) {
@@ -207,7 +207,7 @@ HWY_NOINLINE void SuperTile(const TileRows& rows, const UnpackedColumns& w, floa
   const DF df;
   constexpr bool kSix = kType == DType::kQ6_K;
   constexpr size_t kBlockWords = kSuperBlock / 4, kSubWords = kSix ? 4 : 8;
-  // Words that can be added up in 16 bits: 2 * 127 * (largest quant) * words <= 32,767.
+  // Words that can be accumulated in 16 bits: 2 * 127 * (largest quant) * words <= 32,767.
   constexpr size_t kMaxAdds = kSix ? 2 : kType == DType::kQ5_K ? 4 : 8;
   constexpr size_t kGroup = kWay == QuantMultiply::kPairs ? std::min(kSubWords, kMaxAdds) : kSubWords;
   constexpr size_t kOffsets = OffsetWords(kType);
@@ -310,7 +310,7 @@ void TiledOfType(const QuantJob& job, size_t p_begin, size_t p_end, float* scrat
   for (size_t p = p_begin; p < p_end; ++p) {
     for (size_t m0 = 0; m0 < job.rows; m0 += kQuantBlockRows) {
       const size_t height = std::min(kQuantBlockRows, job.rows - m0);
-      // Tiles of nearly equal height: a last tile of one row would not fill the machine.
+      // Tiles of nearly equal height: a last tile of one row would underuse the processor.
       const size_t tiles = (height + kTileRows - 1) / kTileRows;
       std::fill_n(sums, height * kPanelRows, 0.0f);
       for (size_t b = 0; b < blocks; b += kRun) {

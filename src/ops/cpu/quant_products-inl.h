@@ -1,10 +1,11 @@
-// Words of quants times words of activations, for the products of quantized weights. Included once per SIMD target.
+// Products of words of quants and words of activations, for quantized weights. Included once per SIMD target.
 //
-// A vector holds words of as many weight rows; a word is four quants of one row, and meets the same four activations of
-// a row of x. The ways to multiply them (QuantMultiply) differ in speed alone: every sum is an exact integer.
+// Each lane of a vector holds a word of a different weight row. A word is four quants of that row, multiplied by the
+// same four activations of a row of x. The ways to multiply them (QuantMultiply) differ only in speed: every sum is an
+// exact integer.
 //   kDot    one instruction multiplies four bytes and adds the products to a 32-bit sum (VNNI, AVX-VNNI, Arm's dot
 //           product)
-//   kPairs  sums of two products in 16 bits, some of which are added up before they are widened with a factor
+//   kPairs  16-bit sums of two products, some of which are added before a factor widens them to 32 bits
 //   kPlain  32-bit arithmetic
 #if defined(STABLELM_OPS_QUANT_PRODUCTS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef STABLELM_OPS_QUANT_PRODUCTS_INL_H_
@@ -28,8 +29,8 @@
 #include "ops/cpu/store_row.h"
 #include "ops/quant/blocks.h"
 
-// Which ways a target has beside kPlain. Where words are multiplied by kDot, the caller has asked the machine. Clang
-// refuses Arm's dot product unless the whole program may use it.
+// Which ways a target has besides kPlain. Callers that use kDot have checked that the machine has it. Clang rejects
+// Arm's dot product unless the whole program may use it.
 #undef STABLELM_HAS_PAIRS
 #undef STABLELM_HAS_DOT
 #if HWY_TARGET <= HWY_AVX2 || HWY_TARGET == HWY_NEON
@@ -55,18 +56,19 @@ using VI = hn::Vec<DI>;
 constexpr size_t kLanes = hn::MaxLanes(DF());
 static_assert(kPanelRows % kLanes == 0);
 
-// Of lambdas that must become part of the loop around them.
+// For lambdas that must be inlined into the surrounding loop.
 #define STABLELM_INLINE_LAMBDA HWY_ATTR __attribute__((always_inline))
 
-// Keeps the additions to a vector where they are written: g++ 12 else moves the products of a whole tile in front of
-// all additions and spills them, which took two fifths of the speed on AVX2.
+// Keeps additions to a vector where they are written: otherwise g++ 12 moves the products of a whole tile before all
+// additions and spills them, which cost two fifths of the speed on AVX2.
 HWY_INLINE void KeepOrder([[maybe_unused]] VI& sum) {
 #if HWY_TARGET <= HWY_AVX2
   asm("" : "+v"(sum.raw));
 #endif
 }
 
-// body(0) ... body(N - 1), each with its number as a constant: arrays of vectors that it indexes stay in registers.
+// Calls body(0) ... body(N - 1), each index a compile-time constant, so that arrays of vectors that it indexes stay in
+// registers.
 template <size_t N, class Body>
 HWY_INLINE void Unroll(const Body& body) {
   const auto all = [&]<size_t... I>(std::index_sequence<I...>) STABLELM_INLINE_LAMBDA {
@@ -75,17 +77,17 @@ HWY_INLINE void Unroll(const Body& body) {
   all(std::make_index_sequence<N>());
 }
 
-// Whether AddWord takes the bytes of `w` as signed; else as unsigned. Both are right for those below 128.
+// Whether AddWord treats the bytes of `w` as signed; else as unsigned. Both are correct for bytes below 128.
 template <QuantMultiply kWay>
 inline constexpr bool kSignedWords = HWY_TARGET == HWY_NEON&& kWay == QuantMultiply::kDot;
 
-// Each word in a lane of its own: bytes of `w` times signed bytes of `x`, added to `sum`. By kPairs the sum is of
-// 16-bit halves, which the caller keeps from overflowing, and NEON wants bytes of `w` below 128.
+// In each lane, adds the products of the bytes of `w` and the signed bytes of `x` to `sum`. With kPairs the sum has
+// 16-bit halves, which the caller keeps from overflowing, and NEON requires bytes of `w` below 128.
 template <QuantMultiply kWay>
 HWY_INLINE void AddWord(VI& sum, VI w, VI x) {
 #if HWY_TARGET <= HWY_AVX3
   if constexpr (kWay == QuantMultiply::kDot) {
-    // In assembly, because Highway has no target that promises VNNI without more; the caller has asked the machine.
+    // In assembly, because Highway has no target with VNNI and nothing more; the caller has checked the machine.
     asm("vpdpbusd %2, %1, %0" : "+v"(sum.raw) : "v"(w.raw), "v"(x.raw));
     return;
   } else if constexpr (kWay == QuantMultiply::kPairs) {
@@ -130,7 +132,7 @@ HWY_INLINE void AddWord(VI& sum, VI w, VI x) {
   }
 }
 
-// total + factor * sum. By kPairs the factor is in both halves of each lane, signed.
+// total + factor * sum. With kPairs the factor is in both halves of each lane, signed.
 template <QuantMultiply kWay>
 HWY_INLINE VI AddScaled(VI total, VI factor, VI sum) {
 #if HWY_TARGET <= HWY_AVX3
@@ -154,13 +156,13 @@ HWY_INLINE VI AddScaled(VI total, VI factor, VI sum) {
   return hn::Add(total, hn::Mul(factor, sum));
 }
 
-// The factor n of AddScaled, for all lanes.
+// n as a factor for AddScaled, in all lanes.
 template <QuantMultiply kWay>
 HWY_INLINE VI ConstantFactor(int32_t n) {
   return hn::Set(DI(), kWay == QuantMultiply::kPairs ? n * 0x10001 : n);
 }
 
-// total + sum, which AddWord made.
+// total + sum, where `sum` is a result of AddWord.
 template <QuantMultiply kWay>
 HWY_INLINE VI AddSum(VI total, VI sum) {
   if constexpr (kWay == QuantMultiply::kPairs) return AddScaled<kWay>(total, ConstantFactor<kWay>(1), sum);
@@ -205,13 +207,13 @@ HWY_INLINE VI SignedFactor(VI words) {
   return hn::ShiftRight<24>(hn::ShiftLeft<24 - 8 * kByte>(words));
 }
 
-// Four quants of Q8_0 as AddWord takes them: as they are, or q + 128, without sign.
+// Four quants of Q8_0 as AddWord reads them: unchanged, or as unsigned q + 128.
 template <QuantMultiply kWay>
 HWY_INLINE VI SmallQuants(VI word) {
   if constexpr (kSignedWords<kWay>) return word;
   return hn::Xor(word, hn::Set(DI(), static_cast<int32_t>(0x80808080u)));
 }
-// What sums with a block of Q8_0 or Q4_0 begin with; `offset`: of the block of x.
+// Initial value of sums over a block of Q8_0 or Q4_0; `offset` is that of the block of x.
 template <DType kType, QuantMultiply kWay>
 HWY_INLINE VI SmallOffset(const int32_t* offset) {
   if constexpr (kType == DType::kQ8_0 && kSignedWords<kWay>) return hn::Zero(DI());
@@ -220,12 +222,14 @@ HWY_INLINE VI SmallOffset(const int32_t* offset) {
 
 HWY_INLINE VI LowNibbles(VI w) { return hn::And(w, hn::Set(DI(), 0x0F0F0F0F)); }
 HWY_INLINE VI HighNibbles(VI w) { return LowNibbles(hn::ShiftRight<4>(w)); }
-// (w & mask of every byte) | low. The mask keeps bits that a shift by whole words may bring from a neighbour out.
+// (w & byte_mask in every byte) | low. The mask clears bits that a shift of whole words moved in from a neighbouring
+// byte.
 HWY_INLINE VI OrMasked(VI low, VI w, int32_t byte_mask) {
   return hn::Or(low, hn::And(w, hn::Set(DI(), byte_mask * 0x01010101)));
 }
 
-// The bits of sub-block kSub of a word of Q5_K's high bits, at bit 4 of each byte, among others.
+// Moves the fifth bits of sub-block kSub, from a word of Q5_K's high bits, to bit 4 of each byte; other bits are
+// garbage.
 template <size_t kSub>
 HWY_INLINE VI FifthBits(VI high) {
   if constexpr (kSub <= 4) {
@@ -245,7 +249,7 @@ HWY_INLINE VF FoldNegated(VF acc, VI sum, VF scale, const float* x_scale) {
   return hn::NegMulAdd(hn::ConvertTo(d, sum), hn::Mul(scale, hn::Set(d, *x_scale)), acc);
 }
 
-// A field of a packed block (ops/packed_matrix.h) that begins at byte `at`: unit i of the kLanes weight rows from
+// Reads a field of a packed block (ops/packed_matrix.h) that starts at `at`: unit i of kLanes weight rows, starting at
 // `row`.
 HWY_INLINE VF PackedHalf(const std::byte* at, size_t i, size_t row) {
   return LoadFloats<F16>(DF(), at + (i * kPanelRows + row) * 2);
@@ -254,28 +258,28 @@ HWY_INLINE VI PackedWord(const std::byte* at, size_t i, size_t row) {
   return hn::LoadU(DI(), reinterpret_cast<const int32_t*>(at + (i * kPanelRows + row) * 4));
 }
 
-// How far ahead memory is asked for: past its latency at the speed of one thread. Less than 4 KiB loses a quarter of
-// the speed of decoding, 8 to 16 KiB are alike. Panels lie one after the other, so that the last blocks of one ask for
-// the first of the next.
+// Prefetch distance, in bytes: covers the memory latency at the speed of one thread. Less than 4 KiB loses a quarter of
+// the decoding speed, 8 to 16 KiB are equal. Panels are contiguous, so the last blocks of one prefetch the first of the
+// next.
 constexpr size_t kAheadBytes = 9216;
-// Asks for share `i` of `shares` of `bytes` bytes that are read kAheadBytes after those from `from` on, into the first
-// cache level, by one instruction: the machine sees one that walks through memory and goes further ahead of it by
-// itself, which many that jump from block to block keep it from.
+// Prefetches into the L1 cache: share `i` of `shares` of the `bytes` bytes that lie kAheadBytes after `from`. A loop
+// around a single prefetch instruction, because the hardware prefetcher recognizes one instruction that walks through
+// memory and runs further ahead by itself; it does not follow many instructions that jump from block to block.
 HWY_INLINE void FetchShare(const std::byte* from, size_t bytes, size_t i, size_t shares) {
   const size_t share = (bytes / shares + 63) / 64 * 64;
   const std::byte* const first = from + kAheadBytes;
   const std::byte* const end = first + std::min(bytes, (i + 1) * share);
   for (const std::byte* line = first + std::min(bytes, i * share); line < end; line += 64) {
     __builtin_prefetch(line, 0, 3);
-    asm volatile("" : "+r"(line));  // keeps the compiler from unrolling it
+    asm volatile("" : "+r"(line));  // keeps the compiler from unrolling the loop
   }
 }
 
-// Units of kLanes weight rows from `row` on, unpacked.
+// Stores unpacked units of kLanes weight rows, starting at `row`.
 HWY_INLINE void StoreWord(VI words, int32_t (&to)[kPanelRows], size_t row) { hn::Store(words, DI(), to + row); }
 HWY_INLINE void StoreScale(VF scale, float (&to)[kPanelRows], size_t row) { hn::Store(scale, DF(), to + row); }
 
-// A packed block of a type: columns, bytes, and where its fields begin.
+// A packed block of a type: columns, bytes, and byte offsets of its fields.
 template <class Stored, size_t kElementsOf>
 struct PackedBlockOf {
   static constexpr size_t kElements = kElementsOf, kBytes = sizeof(Stored) * kPanelRows;
@@ -304,15 +308,15 @@ struct PackedBlock<DType::kQ6_K> : PackedBlockOf<BlockQ6_K, kSuperBlock> {
   static constexpr size_t kScales = 2 * kPanelRows, kLow = kScales + 16 * kPanelRows, kHigh = kLow + 128 * kPanelRows;
 };
 
-// Four quants of sub-block j of Q4_K or Q5_K, without sign: of bytes that it shares with its neighbour, and of Q5_K's
-// word of fifth bits.
+// Four unsigned quants of sub-block j of Q4_K or Q5_K: from the bytes that it shares with its neighbour and, for Q5_K,
+// from a word of fifth bits.
 template <DType kType, size_t j>
 HWY_INLINE VI AffineQuants(VI both, [[maybe_unused]] VI fifth) {
   const VI low = j % 2 ? HighNibbles(both) : LowNibbles(both);
   if constexpr (kType == DType::kQ5_K) return OrMasked(low, FifthBits<j>(fifth), 0x10);
   return low;
 }
-// All of a block: store(j, i, quants) gets word i of sub-block j, a constant.
+// Calls store(j, i, quants) for every word i of every sub-block j of a block; j is a compile-time constant.
 template <DType kType, class Store>
 HWY_INLINE void ForAffineQuants(const std::byte* w, size_t row, const Store& store) {
   using Packed = PackedBlock<kType>;
@@ -329,7 +333,7 @@ HWY_INLINE void ForAffineQuants(const std::byte* w, size_t row, const Store& sto
   }
 }
 
-// Of Q6_K, whose sub-blocks are four words: the quants r = 0 ... 3 that take two bits each of one word of high bits.
+// Q6_K, whose sub-blocks are four words: the quants r = 0 ... 3, which take two bits each of one word of high bits.
 template <size_t r>
 HWY_INLINE VI SixQuants(VI both, VI high) {
   const VI low = r < 2 ? LowNibbles(both) : HighNibbles(both);
@@ -339,8 +343,8 @@ HWY_INLINE VI SixQuants(VI both, VI high) {
     return OrMasked(low, hn::ShiftRight<2 * r - 4>(high), 0x30);
   }
 }
-// Word i of quarter kPart of a block: store(r, quants) for all four, which are of sub-blocks 8 t + 2 r + half, where
-// kPart = 2 t + half.
+// For r = 0 ... 3, calls store(r, quants) with word i of sub-block 8 t + 2 r + half, where kPart = 2 t + half is a
+// quarter of the block.
 template <size_t kPart, class Store>
 HWY_INLINE void ForSixQuantsOf(const std::byte* w, size_t i, size_t row, const Store& store) {
   using Packed = PackedBlock<DType::kQ6_K>;
@@ -363,7 +367,8 @@ HWY_INLINE void ForSixQuants(const std::byte* w, size_t row, const Store& store)
 
 // The 6-bit scales and minimums of a Q4_K or Q5_K block, four sub-blocks to a word.
 struct AffineFactors {
-  // An implicit constructor would be compiled for no target, which g++ refuses to call those of NEON's vectors from.
+  // An implicit constructor would not be compiled for the target, and g++ refuses to call the constructors of NEON's
+  // vectors from it.
   HWY_INLINE AffineFactors() {}
   VI scale[2], minimum[2];
 };
@@ -379,7 +384,7 @@ HWY_INLINE AffineFactors UnpackAffine(const std::byte* scales, size_t row) {
   return factors;
 }
 
-// Sum over the sub-blocks of minimum times sum of x; `x`: OffsetWords of the block, spread over vectors.
+// Sum over the sub-blocks of minimum times sum of x; `x`: OffsetWords of the block, each broadcast to a vector.
 template <QuantMultiply kWay>
 HWY_INLINE VI SumOfMinimums(const VI (&minimum)[2], const VI (&x)[4]) {
   const DI d;
@@ -391,7 +396,7 @@ HWY_INLINE VI SumOfMinimums(const VI (&minimum)[2], const VI (&x)[4]) {
   return AddScaled<kWay>(AddSum<kWay>(hn::Zero(d), low), ConstantFactor<kWay>(128), high);
 }
 
-// body(std::integral_constant<DType, type>()) for a quantized type of small blocks.
+// Calls body(std::integral_constant<DType, type>()) for a quantized type of small blocks.
 template <class Body>
 HWY_INLINE void WithSmallType(DType type, const Body& body) {
   switch (type) {

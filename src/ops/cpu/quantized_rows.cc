@@ -27,7 +27,7 @@ void QuantizeBlock(const float* HWY_RESTRICT x, size_t n, int8_t* HWY_RESTRICT q
   for (size_t i = 0; i < n; i += lanes) {
     const auto v = hn::LoadU(d, x + i);
     largest = hn::Max(largest, hn::Abs(v));
-    poison = hn::MulAdd(v, hn::Zero(d), poison);  // NaN once a value is not finite
+    poison = hn::MulAdd(v, hn::Zero(d), poison);  // NaN if a value is not finite
   }
   const float bad = hn::GetLane(hn::SumOfLanes(d, poison));
   const float a = hn::GetLane(hn::MaxOfLanes(d, largest));
@@ -53,7 +53,7 @@ void SumQuants(const int8_t* HWY_RESTRICT q, size_t sums, int32_t* HWY_RESTRICT 
   }
 #else
   const hn::Full128<uint8_t> d8;
-  const auto flip = hn::Set(d8, 0x80);  // q + 128, without sign
+  const auto flip = hn::Set(d8, 0x80);  // unsigned q + 128
   for (size_t s = 0; s < sums; ++s) {
     const auto bytes = hn::Xor(hn::LoadU(d8, reinterpret_cast<const uint8_t*>(q + 16 * s)), flip);
     const auto halves = hn::SumsOf8(bytes);
@@ -71,7 +71,7 @@ namespace {
 HWY_EXPORT(QuantizeBlock);
 HWY_EXPORT(SumQuants);
 
-// `sums` of 16 quants each.
+// Computes the offsets of a block from its `sums` of 16 quants each.
 void SetOffsets(DType weights, const int32_t* sums, int32_t* offsets) {
   switch (weights) {
     case DType::kQ8_0:

@@ -1,4 +1,5 @@
-// What every product does with the sums of a row of x and a panel: adds the bias and writes them to y. Internal to ops.
+// Stores the sums of a row of x and a panel: adds the bias and writes them to y. Used by every product. Internal to
+// ops.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +10,7 @@
 
 namespace stablelm {
 
-// Job: w, the packed matrix [N, K]; bias [N] or null; y [M, N]. `sums` [kPanelRows] are of row m and panel `panel`.
+// Job has w, the packed matrix [N, K]; bias [N] or null; y [M, N]. `sums` [kPanelRows] are of row m and panel `panel`.
 template <class Job>
 void StoreRow(const Job& job, size_t m, size_t panel, const float* sums) {
   const size_t n = panel * kPanelRows, n_out = job.w->rows();

@@ -1,5 +1,5 @@
-// STABLELM_UNROLL before a loop of few rounds, known to the compiler, over arrays of vectors: unrolled in full, so that
-// the arrays stay in registers.
+// STABLELM_UNROLL before a short loop with a constant trip count fully unrolls it, so that the arrays of vectors in it
+// stay in registers.
 #pragma once
 
 #if defined(__clang__)

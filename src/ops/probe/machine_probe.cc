@@ -20,14 +20,14 @@ namespace stablelm::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 constexpr size_t kLine = 64;
-constexpr size_t kPiece = 2 * kLine;  // of each stream in turn
+constexpr size_t kPiece = 2 * kLine;  // bytes of each stream in turn
 
 template <size_t kStreams, size_t kAhead>
 uint64_t Read(const std::byte* data, size_t bytes) {
   const hn::ScalableTag<uint64_t> d;
   const size_t lanes = hn::Lanes(d);
   const size_t step = lanes * sizeof(uint64_t);
-  // 65 lines more than an equal share: the next set of every cache, and another page.
+  // 65 lines more than an equal share: the next set of every cache, and a different page.
   const size_t share = (bytes / kStreams + kPiece - 1) / kPiece * kPiece;
   const size_t stride = kStreams == 1 ? share : share + 65 * kLine;
   auto mix0 = hn::Zero(d);
@@ -72,7 +72,7 @@ uint64_t ReadTarget(const std::byte* data, size_t bytes, size_t streams, Prefetc
 // the chains and the two factors.
 ProbeWork MultiplyAddsTarget(size_t rounds) {
   const hn::ScalableTag<float> d;
-  // Every chain tends to 1: x = 0.75 x + 0.25 stays a normal number for ever.
+  // Every chain converges to 1: x = 0.75 x + 0.25 stays a normal number forever.
   const auto factor = hn::Set(d, 0.75f), term = hn::Set(d, 0.25f);
   auto a0 = hn::Set(d, 1.5f), a1 = hn::Set(d, 1.6f), a2 = hn::Set(d, 1.7f), a3 = hn::Set(d, 1.8f);
   auto b0 = hn::Set(d, 2.5f), b1 = hn::Set(d, 2.6f), b2 = hn::Set(d, 2.7f), b3 = hn::Set(d, 2.8f);
@@ -101,7 +101,7 @@ ProbeWork MultiplyAddsTarget(size_t rounds) {
 }
 
 #if HWY_TARGET <= HWY_AVX2
-// The sums wrap around, which is no fault of theirs.
+// The sums wrap around, which does not matter here.
 ProbeWork ByteProductsTarget(size_t rounds, bool dots) {
   constexpr size_t kChains = 10;
 #if HWY_TARGET <= HWY_AVX3
@@ -123,7 +123,7 @@ ProbeWork ByteProductsTarget(size_t rounds, bool dots) {
   STABLELM_UNROLL for (size_t c = 0; c < kChains; ++c) sums[c] = start(static_cast<char>(c + 1));
   V word = sums[3];
   for (size_t i = 0; i < rounds; ++i) {
-    // The compiler cannot know that the word stays the same, so it computes no product once for several chains or
+    // Hides from the compiler that the word stays the same, so that it does not share a product between chains or
     // rounds.
     asm volatile("" : "+x"(word));
     if (dots) {
@@ -194,7 +194,7 @@ ProbeWork ByteProductsTarget(size_t, bool) { return {}; }
 #endif
 
 #if HWY_TARGET <= HWY_AVX3
-// Sums stay zero, as do the products: their number is the same, and no operand is denormal or infinite.
+// All sums and products stay zero: the number of operations is the same, and no operand is denormal or infinite.
 ProbeWork Bf16ProductsTarget(size_t rounds) {
   constexpr size_t kChains = 12;
   __m512 sums[kChains];
@@ -224,7 +224,7 @@ HWY_EXPORT(MultiplyAddsTarget);
 HWY_EXPORT(ByteProductsTarget);
 HWY_EXPORT(Bf16ProductsTarget);
 
-// Four tiles of sums, two of each side; all are zero. `bytes`: products of bytes, else of bf16.
+// Four tiles of sums, two of each factor, all zero. `bytes`: byte products, else bf16.
 ProbeWork TileProducts([[maybe_unused]] size_t rounds, [[maybe_unused]] bool bytes) {
   ProbeWork work;
 #if defined(__x86_64__)

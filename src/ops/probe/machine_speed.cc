@@ -20,7 +20,7 @@ constexpr struct {
 } kPrefetches[] = {{Prefetch::kNo, "no"}, {Prefetch::kNear, "near"}, {Prefetch::kFar, "far"}};
 constexpr size_t kWays = std::size(kStreamCounts) * std::size(kPrefetches);
 
-// Every thread reads a part of its own, which it has written first: its pages are near it.
+// Each thread reads its own part, which it wrote first, so that its pages are in memory near it.
 class MemoryToRead {
  public:
   MemoryToRead(ThreadPool& pool, uint64_t bytes, bool huge_pages)
@@ -60,7 +60,7 @@ class MemoryToRead {
   AlignedBuffer<std::byte> memory_;
 };
 
-// `run` does `rounds` rounds on one thread and returns what it counts.
+// `run` does `rounds` rounds on one thread and returns its number of operations.
 template <class Run>
 Samples MeasureRate(ThreadPool& pool, const ProbeOptions& options, Progress& progress, const Run& run) {
   std::vector<double> work(pool.NumThreads());
@@ -71,7 +71,7 @@ Samples MeasureRate(ThreadPool& pool, const ProbeOptions& options, Progress& pro
   };
   size_t rounds = 1 << 16;
   double seconds = time(rounds);
-  while (seconds < 0.02) seconds = time(rounds *= 2);  // and this warms up
+  while (seconds < 0.02) seconds = time(rounds *= 2);  // also the warm-up
   rounds = std::max<size_t>(rounds, static_cast<size_t>(static_cast<double>(rounds) * 0.1 / seconds));
   std::vector<double> speeds;
   for (uint64_t sample = 0; sample < options.samples; ++sample) {
@@ -85,7 +85,7 @@ Samples MeasureRate(ThreadPool& pool, const ProbeOptions& options, Progress& pro
   return Summarize(speeds);
 }
 
-// Selects the target again that was in use, also when a measurement is ended.
+// Restores the SIMD target that was in use, also when a measurement is interrupted.
 class TargetRestorer {
  public:
   explicit TargetRestorer(const std::string& target) : target_(target) {}
@@ -127,7 +127,7 @@ MemorySpeed MeasureMemory(ThreadPool& pool, uint64_t bytes, const ProbeOptions& 
         for (uint64_t sample = 0; sample <= options.samples; ++sample) {
           options.before_sample();
           const double seconds = memory.Seconds(streams, prefetch.distance);
-          // The first one warms up.
+          // The first sample is the warm-up.
           if (sample > 0) speeds.push_back(static_cast<double>(memory.bytes()) / seconds * 1e-9);
           progress.Add(1);
         }

@@ -1,4 +1,5 @@
-// What this machine can do, measured: reading memory and multiplying, the speeds that the model's are judged by.
+// Measures the memory bandwidth and the arithmetic throughput of this machine, against which the speed of the model is
+// judged.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@ namespace stablelm {
 struct ReadSpeed {
   size_t streams = 0;         // per thread
   const char* prefetch = "";  // "no", "near", "far"
-  bool huge_pages = false;    // asked for; the system may have none
+  bool huge_pages = false;    // requested; the system may have none
   Samples gb_per_s;
 };
 struct MemorySpeed {
@@ -21,28 +22,28 @@ struct MemorySpeed {
   std::vector<ReadSpeed> ways;
   size_t best = 0;
 };
-// How to measure.
+// Options of a measurement.
 struct ProbeOptions {
-  uint64_t samples = 1;  // of each speed, after one that warms up
+  uint64_t samples = 1;  // of each speed, after a warm-up
   bool show_progress = false;
   BeforeSample before_sample = [] {};
 };
 
-// Every way to read. Throws Error when `bytes` do not fit into memory.
+// Measures every combination of streams, prefetch and page size. Throws Error when `bytes` do not fit into memory.
 MemorySpeed MeasureMemory(ThreadPool& pool, uint64_t bytes, const ProbeOptions& options);
 
-// All threads at once, as the work that is judged by it: the clock may be lower than with one.
+// With all threads at once, like the work that is compared with it: the clock may be lower than with one thread.
 struct ComputeSpeed {
-  std::string target;  // of SIMD
+  std::string target;  // SIMD target
   bool in_use = false;
   size_t lanes = 0;          // floats in a vector
   Samples fp32_gflops = {};  // multiply-adds
-  Samples bf16_gflops = {};  // pairs of bf16 numbers to fp32 sums; zero where the target has no instruction for it
-  Samples int8_gops = {};  // unsigned times signed bytes, added up in 32 bits; zero where the target has no instruction
+  Samples bf16_gflops = {};  // pairs of bf16 values to fp32 sums; zero where the target has no instruction for it
+  Samples int8_gops = {};    // unsigned times signed bytes, summed in 32 bits; zero where the target has no instruction
 };
-// Of every target that this machine can run, best first.
+// Measures every target that this machine can run, best first.
 std::vector<ComputeSpeed> MeasureCompute(ThreadPool& pool, const ProbeOptions& options);
-// Of the target in use alone; no progress is shown.
+// Measures the target in use alone; shows no progress.
 ComputeSpeed MeasureComputeInUse(ThreadPool& pool, const ProbeOptions& options);
 
 }  // namespace stablelm

@@ -1,8 +1,8 @@
 // The blocks of quantized rows, byte for byte as GGUF stores them (ggml-common.h of GGML), little-endian.
 //
-// A row is a whole number of blocks, one after the other. In Q4_K, Q5_K and Q6_K a block of 256 values is cut into
-// sub-blocks whose scales are integers times the block's fp16 scale. Blocks may lie at any byte address: copy one out
-// (LoadBlock) before looking at it.
+// A row is a whole number of blocks, one after the other. A block of Q4_K, Q5_K or Q6_K has 256 values in sub-blocks,
+// whose scales are integers times the block's fp16 scale. Blocks may start at any byte address: copy one (LoadBlock)
+// before reading it.
 #pragma once
 
 #include <bit>
@@ -88,7 +88,7 @@ void StoreBlock(const Block& block, std::byte* row, size_t index) {
 }
 
 // Scale and minimum of sub-block j < 8 of a Q4_K or Q5_K block: the first four in the low six bits of s[0..3] and
-// s[4..7], the others in s[8..11] with their upper two bits in what is left of the first eight.
+// s[4..7], the others in s[8..11], with their upper two bits in the upper bits of the first eight bytes.
 inline uint8_t AffineScale(const uint8_t (&s)[12], size_t j) {
   return static_cast<uint8_t>(j < 4 ? s[j] & 63 : (s[j + 4] & 15) | ((s[j - 4] >> 6) << 4));
 }

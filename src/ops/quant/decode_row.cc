@@ -14,7 +14,7 @@ HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// At most 16 lanes: no vector crosses the border of a sub-block of 16.
+// At most 16 lanes, so that no vector crosses the border of a sub-block of 16.
 using DF = hn::CappedTag<float, 16>;
 using DI = hn::RebindToSigned<DF>;
 using VF = hn::Vec<DF>;
@@ -41,7 +41,7 @@ HWY_INLINE void DecodeOne(const BlockQ4_0& block, float* out) {
   }
 }
 
-// Two sub-blocks whose nibbles share bytes; `high(l, j)` has the bits above the nibbles, in place.
+// Two sub-blocks whose nibbles share bytes; `high(l, j)` returns the bits above the nibbles, already shifted.
 template <class Block, class High>
 HWY_INLINE void DecodeAffine(const Block& block, float* out, const High& high) {
   const float d = ToFloat(block.d), dmin = ToFloat(block.dmin);

@@ -8,8 +8,8 @@ namespace {
 
 constexpr F16 kLargestF16 = {0x7BFF};
 
-// The smallest fp16 that is not below a value >= 0, and not 0: unless the block's values, about `values`, are closer to
-// 0 than to the smallest fp16.
+// Rounds a value >= 0 up to fp16. Returns 0 only when the block's values, about `values`, are closer to 0 than to the
+// smallest fp16.
 F16 RoundedUp(float value, float values) {
   if (values < 0x1p-25f) return {0};
   F16 half = ToF16(value);

@@ -18,11 +18,11 @@ HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// One lane is one sub-block and does what encode_row_ref.cc does to it, operation by operation: no sums across lanes,
-// no MulAdd (it rounds once where the reference rounds twice). So every target gives the same bits.
+// Each lane encodes one sub-block exactly as ref/encode_row.cc does, operation by operation: no sums across lanes, no
+// MulAdd (it rounds once where the reference rounds twice). So every target gives the same bits.
 //
 // Sixteen sub-blocks at a time, transposed: two blocks of Q4_K or Q5_K, one of Q6_K, sixteen of Q4_0. Targets with
-// fewer lanes take them in several groups.
+// fewer lanes process them in several groups.
 constexpr size_t kColumns = 16;
 using DF = hn::CappedTag<float, kColumns>;
 using DI = hn::RebindToSigned<DF>;
@@ -47,7 +47,8 @@ HWY_INLINE void StoreLevels(VF level, uint8_t* to) {
   hn::StoreU(hn::DemoteTo(du8, hn::ConvertTo(DI(), level)), du8, to);
 }
 
-// `count` sub-blocks of kDepth values; the other columns are zeros of weight 1.
+// Transposes `count` sub-blocks of kDepth values into columns; the other columns are set to `filler` (values 0, weights
+// 1).
 template <size_t kDepth>
 void FillColumns(const float* values, size_t count, float filler, float* columns) {
   for (size_t t = 0; t < kDepth; ++t) {
@@ -106,7 +107,7 @@ HWY_INLINE void SearchAffine(const float* x, const float* w, float top, float* s
   hn::Store(hn::IfThenElse(varied, best_minimum, bound), d, minimums);
 }
 
-// In and out per column: the fits become integer codes; the levels are written.
+// Per column, in and out: RefineAffine replaces the fits by integer codes.
 struct AffineColumns {
   HWY_ALIGN float scale[kColumns];
   HWY_ALIGN float minimum[kColumns];
@@ -160,7 +161,7 @@ HWY_INLINE void RefineAffine(const float* x, const float* w, float top, AffineCo
   }
 }
 
-// The levels of `count` columns from `first` on, in the order of the values.
+// Copies the levels of `count` columns, starting at `first`, in the order of the values.
 template <size_t kDepth>
 void GatherLevels(const uint8_t* columns, size_t first, size_t count, uint8_t* levels) {
   for (size_t c = 0; c < count; ++c) {
@@ -332,7 +333,7 @@ void EncodeQ8_0Row(const float* values, size_t blocks, std::byte* out) {
     BlockQ8_0 block;
     block.d = ToF16(scale);
     for (size_t j = 0; j < kSmallBlock; j += hn::Lanes(d)) {
-      // Halves away from zero, also for the float below 0.5: the fraction is exact.
+      // Rounds halves away from zero; correct also for the float just below 0.5, because the fraction is exact.
       const VF v = hn::Mul(hn::LoadU(d, x + j), steps);
       const VF whole = hn::Trunc(v);
       const auto up = hn::Ge(hn::Abs(hn::Sub(v, whole)), Constant(0.5f));
@@ -358,7 +359,7 @@ void EncodeRowTarget(DType type, const float* values, const float* weights, size
   }
 }
 
-// The first whole vector that holds a bad value, or the start of the rest.
+// Index of the first whole vector that holds a bad value, or of the remainder.
 size_t FirstSuspect(const float* values, size_t n, float limit) {
   const DF d;
   size_t i = 0;
@@ -387,7 +388,7 @@ float MaxQuantizable(DType type) {
       return 8 * kLargestF16;
     case DType::kQ4_K:
     case DType::kQ5_K:
-      return 63 * kLargestF16;  // what the minimum reaches below zero; above it would be 15 times that
+      return 63 * kLargestF16;  // the limit of the minimum, below zero; above zero it would be 15 times that
     case DType::kQ6_K:
       return 127 * 31 * kLargestF16;
     default:

@@ -29,7 +29,7 @@ using VU = hn::Vec<DU>;
 using VF = hn::Vec<DF>;
 using VW = hn::Vec<DW>;
 
-// The counters of every other lane. Each word lives in the low half of a 64-bit lane, what is above it is noise: so the
+// The counters of every other lane. Each word is in the low half of a 64-bit lane, the high half is garbage, so the
 // 64-bit products need no shuffles.
 struct Counters {
   VW c0, c1, c2, c3;
@@ -80,7 +80,7 @@ HWY_INLINE VF Horner3(const float (&c)[3], VF z) {
   return hn::Add(hn::Mul(p, z), hn::Set(df, c[2]));
 }
 
-// NormalPairRef in every lane; the two numbers go to out[0..] and out[16..].
+// NormalPairRef in every lane; the two samples go to out[0..] and out[16..].
 HWY_INLINE void StorePair(VU radius_word, VU angle_word, VF scale, float* out) {
   const DU du;
   const DI di;

@@ -1,4 +1,4 @@
-// Constants that the reference and the SIMD body of ops/random/random_normal.h share. Polynomials of Cephes (logf,
+// Constants shared by the reference and the SIMD kernel of ops/random/random_normal.h. Polynomials of Cephes (logf,
 // sinf, cosf).
 #pragma once
 
@@ -15,8 +15,8 @@ inline constexpr float kLog[9] = {7.0376836292e-2f,  -1.1514610310e-1f, 1.167699
                                   2.0000714765e-1f,  -2.4999993993e-1f, 3.3333331174e-1f};
 inline constexpr float kLn2Low = -2.12194440e-4f;
 inline constexpr float kLn2High = 0.693359375f;
-// The angle within the eighth turns around 0: (top 24 bits as a signed number + 1/2) pi/4 / 2^23, in (-pi/4, pi/4).
-// Bit 0 of the word swaps the two coordinates, bit 1 gives the longer one its sign: together they reach every quarter.
+// The angle, within an eighth of a turn of 0: (top 24 bits as a signed number + 1/2) pi/4 / 2^23, in (-pi/4, pi/4). Bit
+// 0 of the word swaps the two coordinates, bit 1 is the sign of the longer one: together they reach every quarter.
 inline constexpr float kAngle = 0.78539816339744830961f * 0x1p-23f;
 inline constexpr float kSin[3] = {-1.9515295891e-4f, 8.3321608736e-3f, -1.6666654611e-1f};
 inline constexpr float kCos[3] = {2.443315711809948e-5f, -1.388731625493765e-3f, 4.166664568298827e-2f};

@@ -11,7 +11,7 @@ void AttendRef(const AttentionInput& in) {
   const size_t width = static_cast<size_t>(dims);
   for (const AttentionSequence& s : in.sequences) {
     for (int64_t h = 0; h < heads; ++h) {
-      // Keys and values of the positions so far, [positions, D].
+      // Keys and values of the tokens so far, [positions, D].
       const int64_t positions = s.start + s.rows;
       std::vector<float> keys(static_cast<size_t>(positions) * width), values(keys.size());
       for (int64_t j = 0; j < positions; ++j) {

@@ -1,5 +1,5 @@
-// The plain loops that define what blocks mean. Products of the short integers and the 11-bit fp16 scales are exact in
-// fp32 (at most 23 bits), so the order of the factors does not change bits; taking the minimum off rounds once.
+// Reference loops that define the values of blocks. Products of the short integers and the 11-bit fp16 scales are exact
+// in fp32 (at most 23 bits), so the order of the factors does not change bits; subtracting the minimum rounds once.
 #include "base/error.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/quant_row.h"

@@ -1,9 +1,9 @@
-// The plain encoders: what the SIMD bodies of encode_row.cc do lane by lane, one sub-block after the other.
+// Reference encoders: the operations that the SIMD kernels of quant/encode_row.cc do in each lane, one sub-block after
+// the other.
 //
-// The search over (scale, minimum) is the idea of ggml's make_qkx2_quants: try a row of steps, round, fit scale and
-// minimum to the rounded levels by least squares, keep the fit that explains most. What is different: the error that is
-// minimised is the plain (or importance-weighted) squared error, and the integer scales are searched once more with the
-// fp16 scales that the file will have.
+// The search over (scale, minimum) follows ggml's make_qkx2_quants: try several steps, round, fit scale and minimum to
+// the rounded levels by least squares, keep the best fit. Differences: it minimizes the plain (or importance-weighted)
+// squared error, and it searches the integer scales once more with the fp16 scales that the file will have.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -37,7 +37,7 @@ AffineFit SearchAffine(const float* x, const float* w, float top) {
   AffineFit best = {.scale = 0, .minimum = -low};
   if (!(range > kConstantRange)) return best;
 
-  // Values are taken from `low` on: without the common offset the sums do not cancel.
+  // Subtract `low` from the values: without the common offset the sums do not cancel.
   float sw = 0, sx = 0;
   for (size_t t = 0; t < kSmallBlock; ++t) {
     sw += w[t];
@@ -57,13 +57,13 @@ AffineFit SearchAffine(const float* x, const float* w, float top) {
         sll += wl * level;
         slx += wl * c;
       }
-      // Least squares for c ~ scale * level + offset; the offset stays below -low, or the minimum would be negative.
+      // Least squares for c ~ scale * level + offset; the offset is at most -low, or the minimum would be negative.
       const float determinant = sw * sll - sl * sl;
       const bool solvable = determinant > 1e-5f * (sw * sll);
       const float free = solvable ? (sll * sx - sl * slx) / determinant : 0.0f;
       const float offset = free < -low ? free : -low;
       const float scale = (slx - offset * sl) / sll;
-      // By how much the squared error falls below that of levels 0 and offset 0.
+      // Reduction of the squared error, compared with levels 0 and offset 0.
       const float gain = scale * (2.0f * (slx - offset * sl) - scale * sll) + offset * (2.0f * sx - offset * sw);
       if (gain > most && scale > 0) {
         most = gain;
@@ -110,7 +110,7 @@ AffineCodes RefineAffine(const float* x, const float* w, float top, AffineFit fi
         least = error;
         best = {.scale = code, .minimum = minimum};
       }
-      // The minimum that suits these levels.
+      // The best minimum for these levels.
       minimum = Nearest(Clamped((scale * sl - sx) / sw * per_minimum, 0, 63));
     }
   }
@@ -232,7 +232,7 @@ void EncodeQ8_0(const float* x, std::byte* out) {
   float largest = 0;
   for (size_t j = 0; j < kSmallBlock; ++j) largest = std::max(largest, std::abs(x[j]));
   const float d = largest / 127.0f;
-  // A subnormal d has no reciprocal; fp16 is far from it.
+  // A subnormal d may have no finite reciprocal; the smallest fp16 is far above it.
   const float steps = d < 0x1p-126f ? 0.0f : 1.0f / d;
   BlockQ8_0 block;
   block.d = ToF16(d);

@@ -26,7 +26,7 @@ bool Write(const KvLayout& layout, std::byte* page, Part part, int64_t head, int
     case DType::kF16:
       for (int64_t i = 0; i < padded; ++i) {
         at(reinterpret_cast<F16*>(page), i) = ToF16(i < dims ? x[i] : 0.0f);
-        // 65520 and above round to infinity; what was infinite or NaN before is found elsewhere.
+        // 65520 and above round to infinity; inputs that are infinite or NaN are detected elsewhere.
         if (i < dims) fits &= !(std::abs(x[i]) >= 65520.0f && std::isfinite(x[i]));
       }
       return fits;

@@ -1,4 +1,4 @@
-// The plain loops that define products in bf16: those for Compute::kFast, and those by tiles.
+// Reference loops that define bf16 products: those for Compute::kFast, and those of AMX tiles.
 #include <bit>
 #include <cmath>
 #include <vector>
@@ -13,19 +13,20 @@ constexpr float kSmallestNormal = 0x1p-126f;
 
 float Flushed(float value) { return std::abs(value) < kSmallestNormal ? std::copysign(0.0f, value) : value; }
 
-// x * w + acc rounded once, zero when a format without a smallest exponent would give less than kSmallestNormal.
-// The operands are no denormals.
+// x * w + acc rounded once; zero when the result, rounded with unlimited exponent range, is below kSmallestNormal. No
+// operand is denormal.
 float FlushedMultiplyAdd(float x, float w, float acc) {
   const float sum = std::fma(x, w, acc);
   if (!(std::abs(sum) < 2 * kSmallestNormal)) return sum;  // NaN too
-  // Where there are no denormals: the sum is small, so that acc and one factor at least are far from overflowing.
+  // Compute it again, scaled up beyond denormals: the sum is small, so acc and at least one factor are far from
+  // overflow.
   constexpr float kAway = 0x1p64f;
   const float scaled =
       std::abs(x) < std::abs(w) ? std::fma(x * kAway, w, acc * kAway) : std::fma(x, w * kAway, acc * kAway);
   return std::abs(scaled) < kSmallestNormal * kAway ? std::copysign(0.0f, scaled) : sum;
 }
 
-// bf16 bits [2 * pairs] as fp32.
+// Widens bf16 values [2 * pairs] to fp32.
 void Widen(const std::vector<BF16>& row, std::vector<float>& out) {
   for (size_t k = 0; k < row.size(); ++k) out[k] = Flushed(ToFloat(row[k]));
 }
@@ -63,7 +64,7 @@ namespace {
 
 constexpr size_t kStep = 32;  // columns
 
-// Parts of a row, each with the upper half of the bits of what is left; filled up with zeros to whole steps.
+// Parts of a row, each with the upper half of the bits of the remainder; padded with zeros to whole steps.
 using Parts = std::vector<std::vector<float>>;
 Parts PartsOf(std::vector<float> row, size_t count) {
   row.resize((row.size() + kStep - 1) / kStep * kStep);
@@ -78,7 +79,7 @@ Parts PartsOf(std::vector<float> row, size_t count) {
   return parts;
 }
 
-// What a tile adds to a sum: the lower and the higher columns of words, each in a chain of their own.
+// What a tile adds to a sum: two chains, over the lower and over the higher columns of the words.
 float StepSum(const float* x, const float* w) {
   float chains[2] = {0, 0};
   for (size_t k = 0; k < kStep; ++k) chains[k % 2] = FlushedMultiplyAdd(x[k], w[k], chains[k % 2]);

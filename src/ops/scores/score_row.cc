@@ -38,7 +38,7 @@ float MaxOfAll(const float* x, size_t n) {
   const size_t lanes = hn::Lanes(d);
   float max = -std::numeric_limits<float>::infinity();
   size_t i = 0;
-  if (n >= 4 * lanes) {  // four chains: one would wait for its own latency
+  if (n >= 4 * lanes) {  // four chains, to hide the latency of one
     VF a = hn::LoadU(d, x), b = hn::LoadU(d, x + lanes), c = hn::LoadU(d, x + 2 * lanes);
     VF e = hn::LoadU(d, x + 3 * lanes);
     for (i = 4 * lanes; i + 4 * lanes <= n; i += 4 * lanes) {
@@ -119,8 +119,8 @@ size_t Collect(const float* x, size_t n, float least, int32_t* ids, float* value
     const auto keep = hn::Ge(v, threshold);
     if (hn::AllFalse(d, keep)) continue;
     const auto id = hn::Iota(di, static_cast<int32_t>(i));
-    // Compress and a whole store: the compressing store of some AVX-512 machines is very slow. What it writes too much
-    // is overwritten by the next one or lies in the padding.
+    // Compress, then store the whole vector: the compressing store of some AVX-512 machines is very slow. The next
+    // store overwrites the excess, or it is in the padding.
     hn::StoreU(hn::Compress(v, keep), d, values + count);
     hn::StoreU(hn::Compress(id, hn::RebindMask(di, keep)), di, ids + count);
     count += hn::CountTrue(d, keep);
@@ -176,8 +176,8 @@ size_t Places(const int32_t* bins, size_t n, int32_t bin, int32_t* places) {
   return count;
 }
 
-// Floats of at least 2^-13 are multiples of 2^-36 by themselves. Smaller ones are rounded by adding 2^-13, which leaves
-// 23 bits below it.
+// Floats of at least 2^-13 are multiples of 2^-36 already. Smaller ones are rounded by adding 2^-13, which leaves 23
+// bits below it.
 HWY_INLINE VF Weight(DF d, VF x, VF max) {
   const VF edge = hn::Set(d, 0x1p-13f);
   const VF w = hn::Exp(d, hn::Sub(x, max));
@@ -207,7 +207,7 @@ double Weights(const float* x, size_t n, float max, float* weights) {
     hn::StoreU(w, d, weights + i);
     sum = hn::Add(sum, HalvesAdded(w));
   }
-  if (i < n) {  // the same vector arithmetic for the rest
+  if (i < n) {  // the remainder, with the same vector arithmetic
     HWY_ALIGN float rest[HWY_MAX_BYTES / sizeof(float)];
     std::fill(rest, rest + HWY_MAX_BYTES / sizeof(float), -std::numeric_limits<float>::infinity());
     std::memcpy(rest, x + i, (n - i) * sizeof(float));

@@ -1,7 +1,7 @@
-// Passes over one row of scores, as the choice of a token needs them: the maximum, division, the entries at or above a
-// threshold, the weights of a softmax. One thread.
+// Passes over one row of scores (logits) for sampling: the maximum, division, the entries at or above a threshold,
+// softmax weights. Single-threaded.
 //
-// A score row holds finite numbers and -inf (removed entries), no NaN and no +inf; n >= 1 unless said otherwise.
+// A score row holds finite values and -inf (removed entries), no NaN and no +inf; n >= 1 unless said otherwise.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace stablelm {
 
-// What is written behind the entries that CollectAtLeast reports: room for one vector of any target.
+// Entries that CollectAtLeast may write after those that it reports: room for one vector of any target.
 inline constexpr size_t kCollectPadding = 64;
 
 // False when the row holds a NaN or +inf.
@@ -24,22 +24,22 @@ void DivideInPlace(float* x, size_t n, float divisor);
 // maxima[j] = the largest of x[j], x[j + columns], x[j + 2 columns], ...; n >= columns >= 1. The k-th largest of the
 // maxima is at most the k-th largest of x: a threshold that loses none of the k largest.
 void ColumnMaxima(const float* x, size_t n, size_t columns, float* maxima);
-// The entries >= least, in order: their places in ids, themselves in values. Returns how many. Both outputs have room
-// for n + kCollectPadding.
+// Collects the entries >= least, in order: their indices in ids, their scores in values. Returns how many. Both outputs
+// have room for n + kCollectPadding.
 size_t CollectAtLeast(const float* x, size_t n, float least, int32_t* ids, float* values);
-// How many entries are >= least.
+// Number of entries >= least.
 size_t CountAtLeast(const float* x, size_t n, float least);
-// Where key[i] < least: x[i] = -inf and weights[i] = 0. Returns the sum of the weights that stay. `key` is x, weights
+// Where key[i] < least: x[i] = -inf and weights[i] = 0. Returns the sum of the remaining weights. `key` is x, weights
 // or another row.
 double RemoveBelow(const float* key, size_t n, float least, float* x, float* weights);
 
-// bins[i] = the whole part of (max - x[i]) * per_unit, at most last_bin: never falls as the scores fall. max is finite
-// and no entry is above it; 0 < per_unit, finite.
+// bins[i] = the integer part of (max - x[i]) * per_unit, at most last_bin; a lower score never gets a lower bin. max is
+// finite and no entry is above it; 0 < per_unit, finite.
 void BinsBelow(const float* x, size_t n, float max, float per_unit, int32_t last_bin, int32_t* bins);
-// The places of the entries that equal `bin`, in order; room for n + kCollectPadding. Returns how many.
+// Indices of the entries that equal `bin`, in order; room for n + kCollectPadding. Returns how many.
 size_t PlacesOf(const int32_t* bins, size_t n, int32_t bin, int32_t* places);
 
-// The grid of the weights below.
+// Grid of the weights below.
 inline constexpr double kWeightStep = 0x1p-36;
 // weights[i] = exp(x[i] - max) rounded to a multiple of kWeightStep, where max is the row's maximum, finite. Returns
 // the sum. Because of the grid every sum of up to 2^17 weights is exact in a double: in any order, with or without the

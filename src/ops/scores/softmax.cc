@@ -29,7 +29,7 @@ double LogSumExpOf(const float* x, size_t n) {
   if (std::isinf(max)) return static_cast<double>(max);
   const auto max_all = hn::Set(d, max);
   double total = 0;
-  // Partial sums of 64 vectors: their rounding error stays at that of a few additions.
+  // Partial sums of 64 vectors keep the rounding error at that of a few additions.
   for (size_t block = 0; block < whole; block += 64 * lanes) {
     auto sum = hn::Zero(d);
     for (size_t i = block; i < std::min(whole, block + 64 * lanes); i += lanes) {

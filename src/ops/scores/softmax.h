@@ -5,7 +5,7 @@
 
 namespace stablelm {
 
-// n >= 1. log p(i) = x[i] - LogSumExp(x, n). -inf entries count as probability 0; a row of them alone gives -inf.
+// n >= 1. log p(i) = x[i] - LogSumExp(x, n). -inf entries count as probability 0; a row of only -inf gives -inf.
 double LogSumExp(const float* x, size_t n);
 double LogSumExpRef(const float* x, size_t n);
 

@@ -1,8 +1,8 @@
-// Lets tests run the bodies for AMX on machines with AVX-512 that lack it: the instructions that the processor refuses
-// are carried out by a handler of the signal that it raises. What is tested is the program's own machine code. Follows
-// the operation sections of Intel's architecture manual, and refuses what a processor would refuse.
+// Lets tests run the AMX kernels on machines with AVX-512 but without AMX: a signal handler emulates the instructions
+// that the processor refuses, so the tests run the program's own machine code. Follows the operation sections of
+// Intel's architecture manual, and refuses what a processor would refuse.
 //
-// Linked into a test, it installs itself before main when it is needed, and makes AmxUsable say yes.
+// Linked into a test, it installs itself before main when needed, and makes AmxUsable return true.
 #include "ops/cpu/amx_emulator.h"
 
 #include "ops/cpu/amx.h"
@@ -101,7 +101,7 @@ void ByteProduct(int c, int a, int b) {
   }
 }
 
-// With these instructions std::fma is one of them. A machine that this runs on has them.
+// With this target std::fma is one instruction. Every machine that the emulator runs on has FMA.
 #define STABLELM_WITH_FMA __attribute__((target("avx2,fma")))
 
 STABLELM_WITH_FMA float Flushed(float value) {
@@ -135,7 +135,7 @@ STABLELM_WITH_FMA void Bf16Product(int c, int a, int b) {
 
 // ----------------------------------------------------------------------------------------------- decoding
 
-// The registers of a context by their number in instructions.
+// A register of a context, by its number in instructions.
 int64_t Register(const ucontext_t& context, int number) {
   constexpr int kOrder[] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
                             REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
@@ -144,7 +144,7 @@ int64_t Register(const ucontext_t& context, int number) {
 
 enum Prefix : int { kNone, k66, kF3, kF2 };
 
-// A VEX instruction of three bytes of prefix in map 0F 38: what AMX's are.
+// A VEX instruction with a prefix of three bytes in map 0F 38, as all AMX instructions are.
 struct Instruction {
   int opcode = 0, prefix = 0, mod = 0, reg = 0, rm = 0, vvvv = 0;
   bool has_index = false;

@@ -1,9 +1,9 @@
-// Runs the bodies for AMX on machines without it (amx_emulator.cc).
+// Runs the AMX kernels on machines without AMX (amx_emulator.cc).
 #pragma once
 
 namespace stablelm {
 
-// Whether AMX's instructions are carried out by the test instead of the processor.
+// Whether the test emulates AMX instructions.
 bool AmxIsEmulated();
 
 }  // namespace stablelm

@@ -1,6 +1,5 @@
-// Products with fp32, fp16 and bf16 weights by the tiles of AMX: they give the bits of the plain loops, which lie
-// within the bound of ops/matmul.h, whatever is multiplied together. The tests of products with quantized weights
-// include tiles.
+// AMX products with fp32, fp16 and bf16 weights: they give the bits of the reference loops, which are within the bound
+// of ops/matmul.h, for any batch. The tests of products with quantized weights include AMX tiles.
 #include <bit>
 #include <limits>
 
@@ -15,8 +14,8 @@ struct Case {
   size_t m, n, k;
 };
 
-// Around the tile (16 rows, 32 columns), the panel (32), the piece (256), the rows whose sums wait together (512; 160
-// of three parts) and those that are cut together (512).
+// Sizes around the tile (16 rows, 32 columns), the panel (32), the piece (256), the rows whose sums are kept together
+// (512; 160 of three parts) and those that are split together (512).
 const Case kCases[] = {{1, 1, 1},      {1, 70, 64},   {2, 33, 60},  {5, 24, 150},  {6, 25, 1025},
                        {11, 31, 33},   {16, 64, 512}, {17, 300, 7}, {33, 40, 255}, {161, 33, 257},
                        {201, 1100, 5}, {530, 7, 40},  {1030, 3, 20}};
@@ -65,7 +64,7 @@ std::vector<float> Reference(const PackedMatrix& w, std::span<const float> x, si
   return y;
 }
 
-// The bits of the reference where its rules and the processor's are known to be the same; elsewhere `slack`.
+// Requires the bits of the reference where the processor is known to follow its rules; elsewhere allows `slack`.
 void ExpectReference(std::span<const float> got, std::span<const float> want, double slack) {
   ASSERT_EQ(got.size(), want.size());
   for (size_t i = 0; i < want.size(); ++i) {
@@ -82,7 +81,7 @@ TEST_P(AmxMatMul, GivesTheBitsOfTheReference) {
     const auto x = RandomNormals(c.m * c.k, 1), w = RandomNormals(c.n * c.k, 2), bias = RandomNormals(c.n, 3);
     const PackedMatrix packed = Packed(w, GetParam(), c.n, c.k);
     const float* const added = c.m % 2 == 0 ? nullptr : bias.data();
-    // Normal numbers: |x w| summed up is less than 2 K here.
+    // Normal samples: |x w| summed up is less than 2 K here.
     ExpectReference(Product(packed, x, c.m, added, 1 + c.m % 3), Reference(packed, x, c.m, added),
                     2.0 * static_cast<double>(c.k) * static_cast<double>(c.k / 8 + 22) * kEps);
   }
@@ -94,7 +93,7 @@ TEST_P(AmxMatMul, ReferenceStaysWithinTheBound) {
   for (const Case c : kCases) {
     auto x = RandomNormals(c.m * c.k, 1);
     if (GetParam().compute == Compute::kFast) {
-      for (float& value : x) value = ToFloat(ToBF16(value));  // its rounding apart: ops.matmul_fast_test
+      for (float& value : x) value = ToFloat(ToBF16(value));  // the rounding of x is tested in ops.matmul_fast_test
     }
     const auto w = RandomNormals(c.n * c.k, 2), bias = RandomNormals(c.n, 3);
     const PackedMatrix packed = Packed(w, GetParam(), c.n, c.k);

@@ -1,5 +1,5 @@
-// Products for Compute::kFast: every body on every target gives the bits of the plain loops, and those lie within the
-// bound of ops/matmul.h. Tiles give others: ops.matmul_amx_test.
+// Products for Compute::kFast: every kernel on every target gives the bits of the reference loops, which are within the
+// bound of ops/matmul.h. AMX tiles give other bits: ops.matmul_amx_test.
 #include <bit>
 #include <limits>
 
@@ -13,8 +13,8 @@ struct Case {
   size_t m, n, k;
 };
 
-// Around the tile heights (6, 14), the panel (32), the piece (256), the block of rows (256), the vector lengths, and
-// odd numbers of columns.
+// Sizes around the tile heights (6, 14), the panel (32), the piece (256), the block of rows (256), the vector lengths,
+// and odd numbers of columns.
 const Case kCases[] = {{1, 1, 1},     {1, 5, 7},     {1, 70, 64},    {2, 33, 60},    {3, 24, 150},
                        {4, 25, 1025}, {5, 7, 1023},  {7, 150, 16},   {13, 24, 17},   {16, 64, 512},
                        {31, 3, 701},  {60, 40, 255}, {130, 33, 257}, {257, 130, 33}, {1, 290, 9}};
@@ -25,7 +25,7 @@ PackedMatrix Packed(const TensorView& stored) {
   return packed;
 }
 
-// A product with everything that it needs.
+// A product and its operands.
 struct Product {
   Product(Case c, std::vector<float> x_, std::span<const float> w, std::vector<float> bias_, size_t offset = 0)
       : of(c),
@@ -83,7 +83,7 @@ TEST(FastMatMul, FlushesDenormalsAlikeOnTargetsWithFma) {
   for (uint64_t seed = 0; seed < 40; ++seed) {
     const Case c = {seed % 2 == 0 ? size_t{3} : size_t{20}, 40, 2 + seed * 13};
     const Philox random(seed);
-    // Few values of any sign whose products lie around 2^-126, some of them denormal themselves.
+    // Few distinct values of either sign whose products are around 2^-126, some of them denormal themselves.
     const auto draw = [&](size_t n, uint32_t stream, int low, int high) {
       std::vector<float> out(n);
       for (size_t i = 0; i < n; ++i) {
@@ -111,14 +111,15 @@ TEST(FastMatMul, FlushesDenormalsAlikeOnTargetsWithFma) {
   EXPECT_GT(flushed, 100u);
 }
 
-// What rounds up to 2^-126 only because denormal numbers are coarse is flushed.
+// A result that rounds up to 2^-126 only because denormals are coarse is flushed.
 TEST(FastMatMul, DecidesAfterRoundingWhatIsDenormal) {
 #if !defined(__SSE2__)
   GTEST_SKIP() << "other processors decide before they round";
 #else
   const Case c = {1, 1, 2};
-  // First 2^-126, then up to a unit in the last place of the numbers below it, 2^-150, is taken away: more than half of
-  // it leaves a number below. Rounded to multiples of 2^-149, as denormals are, all would be 2^-126.
+  // The chain computes 2^-126 minus up to 2^-150, one unit in the last place of the numbers below 2^-126. Subtracting
+  // more than half of it leaves a smaller number. Rounded to multiples of 2^-149, as denormals are, all would be
+  // 2^-126.
   const struct {
     float less, want;
   } kEdges[] = {{0x1p-110f, 0}, {0x1.8p-111f, 0}, {0x1p-111f, 0x1p-126f}, {0x1p-112f, 0x1p-126f}};
@@ -145,7 +146,7 @@ TEST(FastMatMul, LeavesTheModeOfTheProcessorAsItWas) {
       product.ExpectReference(product.Reference(), 1);
       volatile float denormal = 0x1p-130f;
       denormal = denormal * 0.5f;
-      const float halved = denormal;  // in the other mode all denormals are equal
+      const float halved = denormal;  // when flushed, all denormals are equal
       EXPECT_EQ(std::bit_cast<uint32_t>(halved), std::bit_cast<uint32_t>(0x1p-131f));
     }
   });
@@ -229,7 +230,7 @@ TEST(FastMatMul, StaysWithinItsBound) {
         }
       }
     }
-    // Not vacuous: a single product comes near it.
+    // Not vacuous: a single product comes near the bound.
     EXPECT_GT(worst, 0.1);
   }
 }

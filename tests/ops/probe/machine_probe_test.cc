@@ -6,8 +6,8 @@
 namespace stablelm {
 namespace {
 
-// The mix is an exclusive or of every word, summed over lanes: with all zero but one word it is that word, wherever it
-// lies in what is read, so every part of the memory is read.
+// The mix is the exclusive or of all words, summed over lanes. With a single nonzero word it is that word, at any
+// offset, so every part of the memory is read.
 TEST(ReadStreams, ReadsEveryPart) {
   constexpr size_t kBytes = 64 * 1024;
   AlignedBuffer<std::byte> memory(kBytes + kReadSlack, "test");
@@ -38,7 +38,7 @@ TEST(MultiplyAdds, CountsItsWorkAndStaysFinite) {
   ForEachSimdTarget([&] {
     const ProbeWork work = RunMultiplyAdds(1000);
     EXPECT_EQ(work.operations, 1000.0 * 12 * 2 * static_cast<double>(SimdLanes()));
-    // Twelve chains that have each arrived at 1, in every lane.
+    // Twelve chains, each of which has converged to 1 in every lane.
     EXPECT_TRUE(Near(work.mix, 12.0 * static_cast<double>(SimdLanes()), 1e-3)) << work.mix;
   });
 }

@@ -1,4 +1,4 @@
-// Not how fast the machine is, but that everything is measured, and that a measurement can be ended.
+// Tests that everything is measured, and that a measurement can be interrupted; not how fast the machine is.
 #include "ops/probe/machine_speed.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@ TEST(MachineSpeed, MeasuresEveryWayToRead) {
   int calls = 0;
   const MemorySpeed speed = MeasureMemory(pool, 1 << 16, {.samples = 2, .before_sample = [&] { ++calls; }});
   EXPECT_EQ(speed.bytes, uint64_t{1} << 16);
-  ASSERT_EQ(speed.ways.size(), 24u);  // 2 kinds of pages, 4 numbers of streams, 3 distances
+  ASSERT_EQ(speed.ways.size(), 24u);  // 2 page sizes, 4 stream counts, 3 prefetch distances
   EXPECT_EQ(calls, 24 * 3);
   for (const ReadSpeed& way : speed.ways) {
     EXPECT_GT(way.gb_per_s.min, 0);

@@ -49,7 +49,7 @@ void ExpectSameBits(std::span<const float> a, std::span<const float> b) {
   }
 }
 
-// Blocks that ggml's own code wrote and decoded.
+// Blocks that ggml's own code encoded and decoded.
 TEST(DecodeRow, VectorsOfGgml) {
   const nlohmann::json vectors = nlohmann::json::parse(ReadData("quant_vectors.json"));
   ASSERT_EQ(vectors.size(), std::size(kTypes));
@@ -69,7 +69,7 @@ TEST(DecodeRow, VectorsOfGgml) {
   }
 }
 
-// The formulas of the formats, written down a second time from their description: value i of one block.
+// A second implementation of the formulas of the formats, from their description: value i of one block.
 double ValueByDescription(DType type, std::span<const uint8_t> b, size_t i) {
   const auto half = [&](size_t at) {
     return static_cast<double>(ToFloat(F16{static_cast<uint16_t>(b[at] | (b[at + 1] << 8))}));
@@ -108,7 +108,7 @@ void SetHalf(std::vector<std::byte>& block, size_t at, float value) {
   std::memcpy(block.data() + at, &half, 2);
 }
 
-// Every byte of a block takes every value: all nibbles, high bits, scales and minimums in all places.
+// Every byte of a block takes every value: all nibbles, high bits, scales and minimums at all offsets.
 TEST(DecodeRow, EveryCodeInEveryPlace) {
   for (const DType type : kTypes) {
     SCOPED_TRACE(NameOf(type));
@@ -158,7 +158,7 @@ TEST(Blocks, PackedScalesComeBack) {
   }
 }
 
-// A file's scales may be anything: no crash, the same answer (NaN for NaN) from every body.
+// Any scales in a file: no crash, and the same result (NaN for NaN) from every kernel.
 TEST(DecodeRow, InfiniteAndNanScales) {
   for (const DType type : kTypes) {
     for (const float scale : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
@@ -199,9 +199,9 @@ struct ReferenceSet {
   }
 };
 
-// As quant_reference.json counts them: the root mean square error of everything, and the mean over the rows of their
-// error divided by their root mean square, without the rows of zeros (100), of nothing but values near 1e-8 (102) and
-// of values near 60 (103).
+// Errors as in quant_reference.json: the root mean square error of all values, and the mean over the rows of their
+// error divided by their root mean square, without the rows of zeros (100), of only values near 1e-8 (102) and of
+// values near 60 (103).
 struct Errors {
   double all = 0;
   double relative = 0;
@@ -227,7 +227,7 @@ TEST(EncodeRow, ErrorIsAtOrBelowGgml) {
   const nlohmann::json wanted = nlohmann::json::parse(ReadData("quant_reference.json"));
   for (const DType type : kTypes) {
     const std::string name(NameOf(type));
-    // The reference's own blocks give its own numbers: we count as it does.
+    // The reference's own blocks give its own errors: both are computed in the same way.
     const std::string_view theirs = set.Bytes(name + ".bytes");
     const Errors reference =
         ErrorsOf(input, Decoded(type, {reinterpret_cast<const std::byte*>(theirs.data()), theirs.size()}));
@@ -236,7 +236,7 @@ TEST(EncodeRow, ErrorIsAtOrBelowGgml) {
     EXPECT_NEAR(reference.relative, relative, 1e-6 * relative) << name;
 
     const Errors ours = ErrorsOf(input, Decoded(type, Encoded(type, input)));
-    // Q8_0 is the same rule, value for value; the others have to be better.
+    // Q8_0 is the same rule, value for value; the other types must be better.
     const double slack = type == DType::kQ8_0 ? 1e-12 : -0.01;
     EXPECT_LE(ours.all, reference.all * (1 + slack)) << name;
     EXPECT_LE(ours.relative, reference.relative * (1 + slack)) << name;
@@ -310,7 +310,7 @@ TEST(EncodeRow, EveryTargetWritesTheBytesOfTheReference) {
   }
 }
 
-// Blocks do not see their neighbours: any number of them, the same bytes.
+// Blocks do not depend on their neighbours: any number of blocks gives the same bytes.
 TEST(EncodeRow, AnyNumberOfBlocks) {
   const std::vector<float> values = RandomNormals(5 * kSuperBlock, 3, 0.05);
   for (const DType type : kTypes) {
@@ -329,7 +329,7 @@ TEST(EncodeRow, AnyNumberOfBlocks) {
   }
 }
 
-// Values on a grid of the type come back as they were, each level in each place once.
+// Values on a grid of the type round-trip exactly, each level at each index once.
 TEST(EncodeRow, GridsComeBackExactly) {
   for (const DType type : kTypes) {
     SCOPED_TRACE(NameOf(type));
@@ -339,12 +339,12 @@ TEST(EncodeRow, GridsComeBackExactly) {
       std::vector<float> values(4 * kSuperBlock);
       for (size_t i = 0; i < values.size(); ++i) {
         const int level = static_cast<int>((i * 7 + static_cast<size_t>(shift)) % static_cast<size_t>(levels));
-        // Both ends are in every sub-block, so that the grid is known.
+        // Both ends are in every sub-block, so that the grid is determined.
         const int n = i % depth == 0 ? 0 : i % depth == 1 ? levels - 1 : level;
         const int lowest = type == DType::kQ8_0 ? 127 : levels / 2;
         values[i] = 0.25f * static_cast<float>(n - lowest);
       }
-      // 0.25 or the 63rd or 128th part of it must be an fp16: for the types with integer scales it is not quite.
+      // The scale, 0.25 or its 63rd or 128th part, must be an fp16: for the types with integer scales it is not quite.
       const double tolerance = type == DType::kQ8_0 || type == DType::kQ4_0 ? 0 : 0.25 * levels * 0x1p-10;
       const std::vector<float> back = Decoded(type, Encoded(type, values));
       for (size_t i = 0; i < values.size(); ++i) {
@@ -354,7 +354,7 @@ TEST(EncodeRow, GridsComeBackExactly) {
   }
 }
 
-// Down to the smallest fp16 scale, errors are that of a step; below it everything is zero. Q8_0 keeps ggml's rule,
+// Down to the smallest fp16 scale, errors are those of a step; below it everything is zero. Q8_0 keeps ggml's rule,
 // whose scale is 0 already when the largest value is below 127 half steps.
 TEST(EncodeRow, TinyValuesRoundToTheSmallestScale) {
   for (const DType type : kTypes) {
@@ -363,13 +363,13 @@ TEST(EncodeRow, TinyValuesRoundToTheSmallestScale) {
     for (const double size : {0x1p-140, 0x1p-126, 0x1p-60, 0x1p-30, 0x1p-26, 0x1p-24, 0x1p-22, 0x1p-20}) {
       const std::vector<float> values = RandomNormals(kSuperBlock, 11, size);
       const std::vector<float> back = Decoded(type, Encoded(type, values));
-      // A step of 15 over +-3 standard deviations is 0.4 of one; a symmetric type cuts a step off at one end.
+      // A step of 15 over +-3 standard deviations is 0.4 of one; a symmetric type clips a step at one end.
       double error = 0, power = 0;
       for (size_t i = 0; i < values.size(); ++i) {
         error += std::pow(static_cast<double>(back[i]) - static_cast<double>(values[i]), 2);
         power += std::pow(static_cast<double>(values[i]), 2);
       }
-      // Within reach of the smallest scale, values are not given up.
+      // Values that the smallest scale can represent do not become zero.
       const bool in_reach = type != DType::kQ8_0 && size >= 0x1p-22;
       EXPECT_LT(error, (in_reach ? 0.05 : 1.5) * power + 1e-60) << NameOf(type) << " " << size;
       for (size_t i = 0; i < values.size(); ++i) {
@@ -380,7 +380,7 @@ TEST(EncodeRow, TinyValuesRoundToTheSmallestScale) {
   }
 }
 
-// Up to the limit, scales stay finite and every value is met within its step.
+// Up to the limit, scales stay finite and every value is within one step.
 TEST(EncodeRow, HugeValues) {
   for (const DType type : kTypes) {
     const float limit = MaxQuantizable(type);
@@ -426,7 +426,7 @@ TEST(EncodeRow, RefusesWhatItCannotStoreByPosition) {
   }
 }
 
-// What the weights say matters: the weighted error is below that of the unweighted encoding.
+// Weights have an effect: the weighted error is below that of the unweighted encoding.
 TEST(EncodeRow, WeightsMoveTheErrorAway) {
   const std::vector<float> values = RandomNormals(64 * kSuperBlock, 21, 0.02);
   std::vector<float> importance(values.size());

@@ -35,7 +35,7 @@ TEST(FillNormal, SameBitsAsTheReferenceOnEveryTarget) {
   });
 }
 
-// Pinned bits: files made today can be made again by every later version. (Computed once by the reference.)
+// Pinned bits: every later version can reproduce files made today. (Computed once by the reference.)
 TEST(FillNormal, PinnedValues) {
   float got[4];
   FillNormalRef(42, 7, 3, 1.0f, got, 4);
@@ -83,8 +83,8 @@ TEST(NormalPair, RadiusIsFiniteAndMonotone) {
   }
 }
 
-// N numbers of one stream against the normal distribution. Thresholds at 4.5 to 5 standard errors of a fixed seed: this
-// cannot fail by chance, only by change.
+// N samples of one stream against the normal distribution. Thresholds at 4.5 to 5 standard errors of a fixed seed: this
+// fails only after a change, never by chance.
 TEST(FillNormal, Distribution) {
   constexpr size_t kN = 1 << 22;
   std::vector<float> x(kN);
@@ -97,7 +97,7 @@ TEST(FillNormal, Distribution) {
     m3 += v * v * v;
     m4 += v * v * v * v;
     neighbours += v * x[(i + 1) % kN];
-    far += v * x[(i + 16) % kN];  // the partner of the same pair, for half of them
+    far += v * x[(i + 16) % kN];  // for half of them, the other sample of the same pair
   }
   const double root = std::sqrt(static_cast<double>(kN)), n = static_cast<double>(kN);
   EXPECT_TRUE(Near(m1 / n, 0, 5 / root)) << m1 / n;
@@ -122,7 +122,7 @@ TEST(FillNormal, Distribution) {
     d = std::max({d, cdf - rank / n, (rank + 1) / n - cdf});
   }
   EXPECT_TRUE(root * d < 2.0) << root * d;
-  // The tails are there: about 2 * 4.2e6 * 2.9e-7 = 2.4 numbers beyond 5 are expected, and 266 beyond 4.
+  // The tails exist: about 2 * 4.2e6 * 2.9e-7 = 2.4 samples beyond 5 are expected, and 266 beyond 4.
   const auto beyond4 = std::count_if(x.begin(), x.end(), [](float v) { return std::abs(v) > 4; });
   EXPECT_TRUE(Near(static_cast<double>(beyond4), 265.7, 5 * 16.3)) << beyond4;
 }

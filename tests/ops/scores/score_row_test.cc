@@ -12,7 +12,7 @@ namespace {
 constexpr float kInf = std::numeric_limits<float>::infinity();
 const std::vector<size_t> kLengths = {1, 2, 3, 7, 15, 16, 17, 31, 33, 63, 64, 65, 257, 515, 50688};
 
-// Normal numbers with ties and removed entries.
+// Normal samples with ties and removed entries.
 std::vector<float> Row(size_t n, uint64_t seed, double scale = 4) {
   std::vector<float> x = RandomNormals(n, seed, scale);
   for (size_t i = 0; i < n; ++i) {
@@ -217,8 +217,8 @@ TEST(ScoreRow, SoftmaxWeightsHoldToTheReference) {
   });
 }
 
-// The same score gives the same bits wherever it stands, and falling scores never give a rising weight by more than the
-// last bit; leaving out entries of weight 0 does not change the sum.
+// The same score gives the same bits at any index, and a lower score never gives a higher weight by more than the last
+// bit; leaving out entries of weight 0 does not change the sum.
 TEST(ScoreRow, AWeightDependsOnItsScoreAlone) {
   ForEachSimdTarget([] {
     const std::vector<float> x = Row(1031, 27);
