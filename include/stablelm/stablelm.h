@@ -2,7 +2,7 @@
 //
 //   #include <stablelm/stablelm.h>          // CMake: target_link_libraries(app PRIVATE stablelm::stablelm)
 //
-//   const stablelm::LanguageModel model = stablelm::LanguageModel::Load("models/stablelm-tuned-3b");
+//   stablelm::LanguageModel model = stablelm::LanguageModel::Load("models/stablelm-tuned-3b");
 //   model.Chat({{.text = "What's your mood today?"}}, {},
 //              {.on_text = [](std::string_view text) { return std::cout << text << std::flush, true; }});
 //
@@ -109,8 +109,8 @@ struct Generation {
   int64_t dropped_messages = 0, dropped_tokens = 0, shifted_tokens = 0;
 };
 
-// Immutable weights with a pool of threads. Several models can live in one process. Chat, Generate and Score of one
-// object are for one thread at a time; Tokenize and Detokenize for any.
+// Weights, a pool of threads and the cache of the last conversation. Several models can live in one process. Chat,
+// Generate and Score of one object are for one thread at a time; the const functions for any.
 class LanguageModel {
  public:
   // A folder in Hugging Face's layout, or a hub id that is in the Hugging Face cache.
@@ -131,14 +131,14 @@ class LanguageModel {
   // The answer to a conversation, which ends with the user's message. What it has in common with the conversation
   // before, replies included, is not computed again; that changes no bit of the answer.
   Generation Chat(const std::vector<ChatMessage>& conversation, const ChatSettings& settings = {},
-                  const GenerationCallbacks& callbacks = {}) const;
+                  const GenerationCallbacks& callbacks = {});
 
   // The continuation of a raw prompt.
   Generation Generate(std::span<const int32_t> prompt, const GenerationSettings& settings = {},
-                      const GenerationCallbacks& callbacks = {}) const;
+                      const GenerationCallbacks& callbacks = {});
 
   // ln p(ids[t + 1] | ids[0 .. t]): one fewer than ids.
-  std::vector<double> Score(std::span<const int32_t> ids) const;
+  std::vector<double> Score(std::span<const int32_t> ids);
 
  private:
   struct Body;
