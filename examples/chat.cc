@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    const stablelm::LanguageModel model = stablelm::LanguageModel::Load(argv[1]);
+    stablelm::LanguageModel model = stablelm::LanguageModel::Load(argv[1]);
     std::signal(SIGINT, [](int) { interrupted = 1; });
     const auto show = [](std::string_view text) {
       std::cout << text << std::flush;

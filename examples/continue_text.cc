@@ -11,7 +11,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    const stablelm::LanguageModel model = stablelm::LanguageModel::Load(argv[1]);
+    stablelm::LanguageModel model = stablelm::LanguageModel::Load(argv[1]);
     std::vector<int32_t> prompt = {1};
     if (model.has_tokenizer()) prompt = model.Tokenize(argc > 2 ? argv[2] : "Once upon a time");
     const stablelm::Generation result =

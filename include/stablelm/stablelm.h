@@ -2,7 +2,7 @@
 //
 //   #include <stablelm/stablelm.h>          // CMake: target_link_libraries(app PRIVATE stablelm::stablelm)
 //
-//   const stablelm::LanguageModel model = stablelm::LanguageModel::Load("models/stablelm-tuned-3b");
+//   stablelm::LanguageModel model = stablelm::LanguageModel::Load("models/stablelm-tuned-3b");
 //   model.Chat({{.text = "What's your mood today?"}}, {},
 //              {.on_text = [](std::string_view text) { return std::cout << text << std::flush, true; }});
 //
@@ -108,8 +108,8 @@ struct Generation {
   int64_t dropped_messages = 0, dropped_tokens = 0, shifted_tokens = 0;
 };
 
-// Immutable weights with a thread pool. Several models can live in one process. Call Chat, Generate and Score of one
-// object from one thread at a time; Tokenize and Detokenize are thread-safe.
+// Weights, a thread pool, and the cache of the last conversation. Several models can live in one process. Call Chat,
+// Generate and Score of one object from one thread at a time; the const functions are thread-safe.
 class LanguageModel {
  public:
   // Loads a folder in Hugging Face's layout, or a hub id that is in the Hugging Face cache.
@@ -130,14 +130,14 @@ class LanguageModel {
   // Answers a conversation that ends with a user message. The prefix shared with the previous conversation, including
   // its reply, is not computed again; this changes no bit of the answer.
   Generation Chat(const std::vector<ChatMessage>& conversation, const ChatSettings& settings = {},
-                  const GenerationCallbacks& callbacks = {}) const;
+                  const GenerationCallbacks& callbacks = {});
 
   // Continues a raw prompt.
   Generation Generate(std::span<const int32_t> prompt, const GenerationSettings& settings = {},
-                      const GenerationCallbacks& callbacks = {}) const;
+                      const GenerationCallbacks& callbacks = {});
 
   // result[t] = ln p(ids[t + 1] | ids[0 .. t]), so one entry fewer than ids.
-  std::vector<double> Score(std::span<const int32_t> ids) const;
+  std::vector<double> Score(std::span<const int32_t> ids);
 
  private:
   struct Body;

@@ -123,14 +123,14 @@ ChatOptions ChatOptionsOf(const ChatSettings& settings) {
 struct LanguageModel::Body {
   Body(std::shared_ptr<const ModelWeights> weights, size_t threads) : model(std::move(weights)), pool(threads) {}
   Transformer model;
-  mutable ThreadPool pool;
+  ThreadPool pool;
   std::optional<Tokenizer> tokenizer;
   std::vector<std::string> warnings;
   std::string folder;
   DType cache = DType::kF32;
   ModelDefaults defaults;
   int64_t chat_context = 0;
-  mutable std::optional<SequenceGenerator> chat;  // created by the first Chat
+  std::optional<SequenceGenerator> chat;  // created by the first Chat
 
   const Tokenizer* tokenizer_or_null() const { return tokenizer ? &*tokenizer : nullptr; }
   const Tokenizer& RequireTokenizer() const {
@@ -242,7 +242,7 @@ std::string LanguageModel::Detokenize(std::span<const int32_t> ids) const {
 }
 
 Generation LanguageModel::Chat(const std::vector<ChatMessage>& messages, const ChatSettings& settings,
-                               const GenerationCallbacks& callbacks) const {
+                               const GenerationCallbacks& callbacks) {
   const Tokenizer& tokenizer = body_->RequireTokenizer();
   const std::optional<ContextPolicy> policy = ContextPolicyOf(settings.context_policy);
   if (!policy) RefuseName("ChatSettings::context_policy", settings.context_policy, ContextPolicyNames());
@@ -268,7 +268,7 @@ Generation LanguageModel::Chat(const std::vector<ChatMessage>& messages, const C
 }
 
 Generation LanguageModel::Generate(std::span<const int32_t> prompt, const GenerationSettings& settings,
-                                   const GenerationCallbacks& callbacks) const {
+                                   const GenerationCallbacks& callbacks) {
   GenerateRequest request = body_->RequestFor(settings, {});
   request.prompt.assign(prompt.begin(), prompt.end());
   const RunShape run = ShapeOfGenerate(body_->model.config(), request, body_->cache, body_->pool.NumThreads());
@@ -277,7 +277,7 @@ Generation LanguageModel::Generate(std::span<const int32_t> prompt, const Genera
   return Run(generator, request, settings.cancel, callbacks);
 }
 
-std::vector<double> LanguageModel::Score(std::span<const int32_t> ids) const {
+std::vector<double> LanguageModel::Score(std::span<const int32_t> ids) {
   CheckTokenIds(ids, body_->model.config(), "ids");
   const RunShape run = ShapeOfScore(static_cast<int64_t>(ids.size()), body_->cache, body_->pool.NumThreads());
   body_->RequireRoom(run);

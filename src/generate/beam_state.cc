@@ -62,7 +62,6 @@ bool BeamState::ImprovementPossible() const {
 
 bool BeamState::Advance(std::span<const BeamCandidate> candidates, bool last) {
   const size_t n = static_cast<size_t>(options_.beams);
-  const bool full = options_.early_stopping == EarlyStopping::kTrue && finished_.size() == n;
   ++length_;
   last = last || length_ >= max_new_tokens_;
   std::vector<Beam> next;
@@ -71,7 +70,7 @@ bool BeamState::Advance(std::span<const BeamCandidate> candidates, bool last) {
     const BeamCandidate& c = candidates[rank];
     const bool ends = c.is_stop || last;
     // A candidate that ends a text counts only among the first n. The others are there to keep n beams running.
-    if (ends ? rank >= n || full : next.size() == n) continue;
+    if (ends ? rank >= n : next.size() == n) continue;
     Beam beam = running_[c.parent];
     beam.ids.push_back(c.id);
     beam.logprobs.push_back(c.logprob);

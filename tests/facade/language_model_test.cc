@@ -25,7 +25,7 @@ std::string ErrorOf(const std::function<void()>& body) {
 
 TEST(LanguageModel, GivesTheReferencesResults) {
   const SafetensorsFile expected(kParallel / "expected.safetensors");
-  const LanguageModel model = LanguageModel::Load(kParallel.string(), {.threads = 2});
+  LanguageModel model = LanguageModel::Load(kParallel.string(), {.threads = 2});
   EXPECT_EQ(model.vocab_size(), 512);
   EXPECT_EQ(model.context_length(), 128);
   const std::vector<int32_t> ids = Ids(expected, "tokens"), greedy = Ids(expected, "greedy");
@@ -46,7 +46,7 @@ TEST(LanguageModel, GivesTheReferencesResults) {
 
 TEST(LanguageModel, ComputesFastWhenAsked) {
   const SafetensorsFile expected(kParallel / "expected.safetensors");
-  const LanguageModel model = LanguageModel::Load(kParallel.string(), {.threads = 2, .compute = ComputeMode::kFast});
+  LanguageModel model = LanguageModel::Load(kParallel.string(), {.threads = 2, .compute = ComputeMode::kFast});
   const std::vector<double> scores = model.Score(Ids(expected, "tokens"));
   const std::vector<float> want = Floats(expected, "token_logprobs");
   double worst = 0;
@@ -63,7 +63,7 @@ TEST(LanguageModel, TextInTextOut) {
   const auto folder = temp.path() / "model";
   std::filesystem::copy(STABLELM_TEST_DATA "/golden/head128_fp16", folder);
   std::filesystem::copy_file(STABLELM_TEST_DATA "/tokenizer/tokenizer.json", folder / "tokenizer.json");
-  const LanguageModel model = LanguageModel::Load(folder.string());
+  LanguageModel model = LanguageModel::Load(folder.string());
   ASSERT_TRUE(model.has_tokenizer());
   const std::vector<int32_t> prompt = model.Tokenize("Hello, world");
   EXPECT_EQ(model.Detokenize(prompt), "Hello, world");
@@ -87,7 +87,7 @@ TEST(LanguageModel, TextInTextOut) {
 
 TEST(LanguageModel, CachesOfFewerBits) {
   const auto logprobs = [](CacheType cache) {
-    const LanguageModel model = LanguageModel::Load(STABLELM_TEST_DATA "/golden/parallel", {.cache = cache});
+    LanguageModel model = LanguageModel::Load(STABLELM_TEST_DATA "/golden/parallel", {.cache = cache});
     const std::vector<int32_t> prompt = {1, 2, 3, 4, 5, 6, 7, 8};
     return model.Generate(prompt, {.temperature = 0, .max_new_tokens = 1}).logprobs;
   };
@@ -117,7 +117,7 @@ class LanguageModelChat : public testing::Test {
 };
 
 TEST_F(LanguageModelChat, StreamsTheAnswerOfTheRawPrompt) {
-  const LanguageModel model = Load();
+  LanguageModel model = Load();
   const ChatSettings settings = {.system = "Be brief.", .generation = {.seed = 5, .max_new_tokens = 20}};
   std::string streamed;
   const std::vector<ChatMessage> conversation = {User("Hi <|USER|>"), Assistant("Yes?"), User("Again")};
@@ -151,7 +151,7 @@ TEST_F(LanguageModelChat, StreamsTheAnswerOfTheRawPrompt) {
 TEST_F(LanguageModelChat, SettingsAreThoseOfTheCommands) {
   std::ofstream(folder_ / "stablelm_chat.json")
       << R"({"template": "stablelm-tuned", "system": "S", "generation": {"temperature": 0, "max_new_tokens": 7}})";
-  const LanguageModel model = Load();
+  LanguageModel model = Load();
   const std::vector<ChatMessage> hi = {User("Hi")};
   const Generation greedy = model.Chat(hi, {.generation = {.seed = 1, .ignore_end = true}});
   EXPECT_EQ(greedy.ids.size(), 7u);
@@ -179,7 +179,7 @@ TEST_F(LanguageModelChat, SettingsAreThoseOfTheCommands) {
 }
 
 TEST_F(LanguageModelChat, CancelsFromAnotherThread) {
-  const LanguageModel model = Load();
+  LanguageModel model = Load();
   std::stop_source stop;
   std::thread other;
   const ChatSettings settings = {.no_system = true,
@@ -198,7 +198,7 @@ TEST_F(LanguageModelChat, CancelsFromAnotherThread) {
 }
 
 TEST_F(LanguageModelChat, ContextPolicies) {
-  const LanguageModel model = LanguageModel::Load(folder_.string(), {.chat_context = 64});
+  LanguageModel model = LanguageModel::Load(folder_.string(), {.chat_context = 64});
   std::vector<ChatMessage> conversation;
   for (int i = 0; i < 9; ++i) {
     conversation.push_back(User("question " + std::to_string(i)));
@@ -226,7 +226,7 @@ TEST_F(LanguageModelChat, ContextPolicies) {
 }
 
 TEST_F(LanguageModelChat, RefusesWhatMakesNoSense) {
-  const LanguageModel model = Load();
+  LanguageModel model = Load();
   const auto refusal = [&](const std::vector<ChatMessage>& conversation, const ChatSettings& settings = {}) {
     return ErrorOf([&] { model.Chat(conversation, settings); });
   };
@@ -258,7 +258,7 @@ TEST(LanguageModel, EndsWhereAnyOfItsFilesSays) {
 
 TEST(LanguageModel, FailuresAreExceptionsWithWords) {
   EXPECT_THAT(ErrorOf([] { LanguageModel::Load("no/such/folder"); }), testing::HasSubstr("no/such/folder"));
-  const LanguageModel model = LanguageModel::Load(kParallel.string());
+  LanguageModel model = LanguageModel::Load(kParallel.string());
   EXPECT_FALSE(model.has_tokenizer());
   const std::vector<int32_t> none, one = {1}, outside = {512};
   EXPECT_THAT(ErrorOf([&] { model.Tokenize("x"); }), testing::HasSubstr("tokenizer.json is missing"));

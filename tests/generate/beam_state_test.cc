@@ -146,6 +146,50 @@ TEST(BeamState, EarlyStopping) {
   EXPECT_FALSE(after(EarlyStopping::kNever, 0));
 }
 
+// The two differ in the length at which a running beam is judged: its own, or the greatest if that favours it.
+TEST(BeamState, NeverJudgesRunningBeamsAtTheGreatestLength) {
+  const std::vector<BeamCandidate> first = {Next(0, kStop, -1), Next(0, 1, -1.5), Next(0, 2, -1.6)};
+  const auto after = [&](EarlyStopping early, double penalty, const std::vector<BeamCandidate>& second) {
+    BeamState state({.beams = 2, .num_return = 2, .length_penalty = penalty, .early_stopping = early}, 1, 10);
+    EXPECT_TRUE(state.Advance(first, false));
+    return state.Advance(second, false);
+  };
+  // Penalty 1. Finished: -1 and -1.7 / 2, the worst -1. Running: -2.1 / 2 now, -2.1 / 10 at the greatest length.
+  const std::vector<BeamCandidate> better_when_long = {Next(0, kStop, -1.7), Next(0, 1, -2.1), Next(1, 2, -2.2)};
+  EXPECT_FALSE(after(EarlyStopping::kFalse, 1, better_when_long));
+  EXPECT_TRUE(after(EarlyStopping::kNever, 1, better_when_long));
+  // Penalty -1. Finished: -1 and -1.7 * 2, the worst -3.4. Running: -1.65 * 2 now, -1.65 * 10 at the greatest length.
+  const std::vector<BeamCandidate> worse_when_long = {Next(0, 1, -1.65), Next(0, kStop, -1.7), Next(1, 2, -1.9)};
+  EXPECT_TRUE(after(EarlyStopping::kFalse, -1, worse_when_long));
+  EXPECT_TRUE(after(EarlyStopping::kNever, -1, worse_when_long));
+}
+
+TEST(BeamState, RunningBeamsJoinTheFinishedOnesInTheOrderOfScores) {
+  BeamState state({.beams = 2, .num_return = 2}, 1, 10);
+  EXPECT_TRUE(state.Best().empty());  // the running beam has no token yet
+  const std::vector<BeamCandidate> step = {Next(0, 1, -1), Next(0, kStop, -5), Next(0, 2, -6)};
+  EXPECT_TRUE(state.Advance(step, false));
+  const std::vector<Beam> best = state.Best();
+  ASSERT_EQ(best.size(), 2u);
+  EXPECT_EQ(best[0].ids, std::vector<int32_t>{1});
+  EXPECT_EQ(best[0].score, -1);
+  EXPECT_EQ(best[1].ids, std::vector<int32_t>{kStop});
+  EXPECT_EQ(best[1].score, -5);
+}
+
+// Finished beams are kept best first, as many as there are beams.
+TEST(BeamState, TheWorstFinishedBeamGivesWay) {
+  BeamState state({.beams = 2, .num_return = 2, .length_penalty = 0}, 1, 10);
+  EXPECT_TRUE(state.Advance(std::vector{Next(0, 1, -1), Next(0, kStop, -5), Next(0, 2, -6)}, false));
+  EXPECT_TRUE(state.Advance(std::vector{Next(0, 1, -2), Next(0, kStop, -3), Next(0, 2, -4)}, false));
+  // -3.5 would beat -5, but that is no longer the worst.
+  EXPECT_FALSE(state.Advance(std::vector{Next(0, kStop, -2.5), Next(0, 1, -3.5), Next(0, 2, -3.6)}, false));
+  const std::vector<Beam> best = state.Best();
+  ASSERT_EQ(best.size(), 2u);
+  EXPECT_EQ(best[0].score, -2.5);
+  EXPECT_EQ(best[1].score, -3);
+}
+
 TEST(BeamState, TheLastStepFinishesTheFirstOnes) {
   BeamState state({.beams = 2, .num_return = 2}, 1, 1);
   const std::vector<BeamCandidate> step = {Next(0, 1, -1), Next(0, kStop, -2), Next(0, 2, -3)};
