@@ -35,8 +35,8 @@ struct GenerateRun {
 
 // Adds the fields that end every result: seed (if `seeded`), counts, dropped, seconds, peak_bytes, quantize (with
 // --quantize) and compute (when it is fast).
-void AddRunFacts(const OnePrompt& prompt, const GenerateRun& run, size_t generated, bool seeded,
-                 JsonValue seconds, JsonValue& into);
+void AddRunFacts(const OnePrompt& prompt, const GenerateRun& run, size_t generated, bool seeded, JsonValue seconds,
+                 JsonValue& into);
 
 // Prints a reply under a line "--- TITLE (finish reason)": its text, or its ids without a tokenizer. Not with --json.
 void PrintReply(const std::string& title, const GenerateResult& result, const ReplyJson& reply, const GenerateRun& run);

@@ -1,5 +1,5 @@
-// Products of many rows of x with quantized weights: prompts, and batched decoding. Included once per SIMD target by the
-// two files that compile it for their types of blocks; one file took the compiler twice as long.
+// Products of many rows of x with quantized weights: prompts, and batched decoding. Included once per SIMD target by
+// the two files that compile it for their types of blocks; one file took the compiler twice as long.
 //
 // Unpacks 256 columns of a panel at a time into bytes that stay in the L1 cache; register tiles of a few rows of x then
 // run over them. Sums are kept in a per-thread buffer between blocks.
