@@ -47,9 +47,9 @@ TEST(Presets, NamesOfPresets) {
 // Presets contain only valid settings.
 TEST(Presets, ValuesAreInRange) {
   for (const std::string& name : PresetNames()) {
-    for (const auto& [setting, value] : ValuesOf(PresetOf(name).value())) {
-      ASSERT_TRUE(FindSetting(setting)) << setting;
-      EXPECT_EQ(ErrorText([&] { CheckSettingValue(value, *FindSetting(setting), "x"); }), "") << name;
+    for (const auto& value : ValuesOf(PresetOf(name).value())) {
+      ASSERT_TRUE(FindSetting(value.first)) << value.first;
+      EXPECT_EQ(ErrorText([&] { CheckSettingValue(value.second, *FindSetting(value.first), "x"); }), "") << name;
     }
   }
 }
