@@ -9,11 +9,11 @@ namespace stablelm {
 
 void AddPromptLogprobs(std::span<const int32_t> ids, int64_t first, std::span<const float> logits, int64_t vocab_size,
                        const TopWanted& top, PromptLogprobs& result) {
-  STABLELM_CHECK(first <= static_cast<int64_t>(result.logprobs.size()));
   const size_t vocab = static_cast<size_t>(vocab_size), rows = logits.size() / vocab;
   for (size_t r = 0; r < rows; ++r) {
     const size_t next = static_cast<size_t>(first) + r + 1;
     if (next >= ids.size() || next <= result.logprobs.size()) continue;
+    STABLELM_CHECK(next == result.logprobs.size() + 1);
     const std::span<const float> row = logits.subspan(r * vocab, vocab);
     const double log_sum = LogSumExp(row.data(), vocab);
     result.logprobs.push_back(static_cast<double>(row[static_cast<size_t>(ids[next])]) - log_sum);

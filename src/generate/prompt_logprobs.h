@@ -22,7 +22,7 @@ struct TopWanted {
 };
 
 // Scores `ids` with the logits [rows, V] of ids[first], ids[first + 1], ... and appends to `result`. Skips rows whose
-// next token is already scored or is past the end of `ids`. first <= result.logprobs.size().
+// next token is already scored or past the end of `ids`; the rows continue what `result` has.
 void AddPromptLogprobs(std::span<const int32_t> ids, int64_t first, std::span<const float> logits, int64_t vocab_size,
                        const TopWanted& top, PromptLogprobs& result);
 
