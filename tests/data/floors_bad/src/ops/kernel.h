@@ -3,3 +3,4 @@
 
 #include "../base/upwards.h"
 #include "neighbour.h"
+#include "ops/cpu/body.h"
