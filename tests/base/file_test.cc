@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/sha256.h"
+#include "error_info.h"
 #include "temp_folder.h"
 
 namespace stablelm {
@@ -25,8 +26,9 @@ TEST(AtomicFile, WholeOrNotThere) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
   WriteTextFileAtomically(path, "second");
   EXPECT_EQ(MappedFile(path).text(), "second");
-  EXPECT_THROW(ReadTextFile(path, 3), Error);
-  EXPECT_THROW(AtomicFile(folder.path() / "missing" / "b"), Error);
+  EXPECT_THAT(InfoOf([&] { ReadTextFile(path, 3); }), Names(path.string(), "6 bytes"));
+  const auto nowhere = folder.path() / "missing" / "b";
+  EXPECT_THAT(InfoOf([&] { AtomicFile file(nowhere); }), Names(nowhere.string()));
 }
 
 TEST(AtomicFile, SaysWhyItCannotBeCreated) {
@@ -47,8 +49,9 @@ TEST(MappedFile, EmptyFolderMissing) {
   const TempFolder folder;
   WriteTextFileAtomically(folder.path() / "empty", "");
   EXPECT_EQ(MappedFile(folder.path() / "empty").size(), 0u);
-  EXPECT_THROW(MappedFile(folder.path()), Error);
-  EXPECT_THROW(MappedFile(folder.path() / "none"), Error);
+  EXPECT_THAT(InfoOf([&] { MappedFile file(folder.path()); }), Names(folder.path().string(), "a folder"));
+  const auto none = folder.path() / "none";
+  EXPECT_THAT(InfoOf([&] { MappedFile file(none); }), Names(none.string()));
 }
 
 TEST(MappedFile, ReleasedPagesReadAgain) {

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "error_info.h"
 #include "temp_folder.h"
 
 namespace stablelm {
@@ -72,11 +73,12 @@ TEST_F(LineReaderTest, ALineThatIsTooLongIsSaidToBeAndTheRestIsThere) {
 }
 
 TEST_F(LineReaderTest, RefusesWhatIsNoFile) {
-  EXPECT_THROW(LineReader(temp_.path() / "nowhere"), Error);
-  EXPECT_THROW(LineReader(temp_.path()).Next(), Error);
-  EXPECT_THROW(RequireRegularFile(temp_.path() / "nowhere", "a file"), Error);
-  EXPECT_THROW(RequireRegularFile(temp_.path(), "a file"), Error);
-  EXPECT_THROW(RequireRegularFile("/dev/null", "a file"), Error);
+  const fs::path nowhere = temp_.path() / "nowhere", folder = temp_.path();
+  EXPECT_THAT(InfoOf([&] { LineReader reader(nowhere); }), Names(nowhere.string()));
+  EXPECT_THAT(InfoOf([&] { LineReader(folder).Next(); }), Names(folder.string()));
+  for (const fs::path& path : {nowhere, folder, fs::path("/dev/null")}) {
+    EXPECT_THAT(InfoOf([&] { RequireRegularFile(path, "a file"); }), Names(path.string()));
+  }
   EXPECT_NO_THROW(RequireRegularFile(Write(""), "a file"));
 }
 
@@ -88,7 +90,7 @@ TEST_F(LineReaderTest, ReadsAPipeOnce) {
   {
     LineReader reader(path);
     EXPECT_EQ(All(reader), (std::vector<Line>{{1, "a"}, {3, "bc"}, {4, "d"}}));
-    EXPECT_THROW(reader.Rewind(), Error);
+    EXPECT_THAT(InfoOf([&] { reader.Rewind(); }), Names(path.string()));
   }
   writer.join();
 }

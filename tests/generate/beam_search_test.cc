@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "error_info.h"
 #include "model/model_testing.h"
 
 namespace stablelm {
@@ -175,12 +176,12 @@ TEST(BeamSearch, RefusesWhatDoesNotGoWithIt) {
   request.prompt = {1};
   request.max_new_tokens = 2;
   request.sampling.temperature = 1;
-  EXPECT_THROW(Search(model, request, {.beams = 2}), Error);
+  EXPECT_THAT(InfoOf([&] { Search(model, request, {.beams = 2}); }), Names("temperature"));
   request.sampling.temperature = 0;
   request.stop_strings = {"x"};  // without a tokenizer
-  EXPECT_THROW(Search(model, request, {.beams = 2}), Error);
+  EXPECT_THAT(InfoOf([&] { Search(model, request, {.beams = 2}); }), Names("stop"));
   request.stop_strings.clear();
-  EXPECT_THROW(Search(model, request, {.beams = 2, .num_return = 3}), Error);
+  EXPECT_THAT(InfoOf([&] { Search(model, request, {.beams = 2, .num_return = 3}); }), Names("num_return", "3"));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "checkpoint/tiny_model.h"
+#include "error_info.h"
 #include "generate/scoring.h"
 #include "model/model_testing.h"
 #include "temp_folder.h"
@@ -250,7 +251,7 @@ TEST(SequenceGenerator, GoesOnAfterAnInterruptedRequest) {
   EXPECT_EQ(kept.Generate(request, stop_early, &cancel).ids.size(), 1u);
   GenerateRequest broken = request;
   broken.prompt.push_back(-7);
-  EXPECT_THROW(kept.Generate(broken), Error);
+  EXPECT_THAT(InfoOf([&] { kept.Generate(broken); }), Names("token ids", "-7"));
   const GenerateResult got = kept.Generate(request), fresh = Continue(model, request);
   EXPECT_EQ(got.ids, fresh.ids);
   EXPECT_EQ(got.logprobs, fresh.logprobs);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "error_info.h"
 
 namespace stablelm {
 namespace {
@@ -15,13 +16,13 @@ TEST(Numbers, AreStrict) {
   EXPECT_DOUBLE_EQ(ParseReal("1e-3", "--p", 0, 1), 1e-3);
   for (const char* bad : {"", " 1", "1 ", "+1", "1.5", "0x10", "1e3", "one", "1,000", "\xD9\xA1", "21", "-21",
                           "99999999999999999999999"}) {
-    EXPECT_THROW(ParseInteger(bad, "--n", -20, 20), UsageError) << bad;
+    EXPECT_THAT(InfoOf<UsageError>([&] { ParseInteger(bad, "--n", -20, 20); }), Names("--n", Quoted(bad)));
   }
   for (const char* bad : {"-1", "18446744073709551616"}) {
-    EXPECT_THROW(ParseUnsigned(bad, "--n", 0, UINT64_MAX), UsageError) << bad;
+    EXPECT_THAT(InfoOf<UsageError>([&] { ParseUnsigned(bad, "--n", 0, UINT64_MAX); }), Names("--n", Quoted(bad)));
   }
   for (const char* bad : {"", "nan", "inf", "-inf", "NaN", "1.0x", ".", "0x1p-1", "1e999", "-0.1", "1.1"}) {
-    EXPECT_THROW(ParseReal(bad, "--p", 0, 1), UsageError) << bad;
+    EXPECT_THAT(InfoOf<UsageError>([&] { ParseReal(bad, "--p", 0, 1); }), Names("--p", Quoted(bad)));
   }
 }
 

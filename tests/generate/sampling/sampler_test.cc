@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "error_info.h"
 #include "generate/sampling/row_testing.h"
 
 namespace stablelm {
@@ -177,13 +178,13 @@ TEST(Sampler, WhenARuleRemovesAllTheBestOfThoseStays) {
 
 TEST(Sampler, RefusesWhatIsNoRowOfLogits) {
   Chooser chooser({}, 3);
-  EXPECT_THROW(chooser.Choose({0, std::nanf(""), 1}, 0), Error);
-  EXPECT_THROW(chooser.Choose({0, kInf, 1}, 0), Error);
-  EXPECT_THROW(chooser.Choose({-kInf, -kInf, -kInf}, 0), Error);
+  for (const Row& row : {Row{0, std::nanf(""), 1}, Row{0, kInf, 1}, Row{-kInf, -kInf, -kInf}}) {
+    EXPECT_THAT(InfoOf([&] { chooser.Choose(row, 0); }), Names("sampling", testing::HasSubstr("NaN")));
+  }
   EXPECT_EQ(chooser.Choose({-kInf, -3, -kInf}, 0).id, 1);
   SamplerSetup bad;
   bad.options.temperature = -1;
-  EXPECT_THROW(Sampler(bad, 3), Error);
+  EXPECT_THAT(InfoOf([&] { Sampler(bad, 3); }), Names("temperature", "-1"));
 }
 
 TEST(Sampler, ADrawDependsOnSeedSampleAndIndexAlone) {
