@@ -238,7 +238,8 @@ TEST_F(TokenizerTest, InvalidUtf8NamesTheOffset) {
     }
     Encoder encoder(tokenizer);
     Ids ids = {7};
-    EXPECT_THAT(InfoOf([&] { encoder.Encode(text, {}, ids); }).what, HasSubstr("at byte " + std::to_string(offset)));
+    EXPECT_THAT(InfoOf([&, &text = text] { encoder.Encode(text, {}, ids); }).what,
+                HasSubstr("at byte " + std::to_string(offset)));
     EXPECT_EQ(ids, Ids{7});
   }
   // Noncharacters are valid.
