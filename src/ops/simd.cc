@@ -44,25 +44,25 @@ std::vector<int64_t> Bits(int64_t mask) {
 
 // Instruction-set extension that a Highway target does not imply, besides the dot product of four bytes, which all
 // variants have. Every machine with AMX or AVX512_BF16 has VNNI.
-enum class Beside : uint8_t { kNothing, kBf16, kTiles };
+enum class Extension : uint8_t { kNone, kBf16, kTiles };
 struct Variant {
   int64_t target;
   const char* name;
-  Beside beside;
+  Extension extension;
 };
-constexpr Variant kVariants[] = {{HWY_AVX3, "avx3_amx", Beside::kTiles},
-                                 {HWY_AVX3, "avx3_bf16", Beside::kBf16},
-                                 {HWY_AVX3, "avx3_vnni", Beside::kNothing},
-                                 {HWY_AVX2, "avx2_vnni", Beside::kNothing},
-                                 {HWY_NEON, "neon_dot", Beside::kNothing}};
+constexpr Variant kVariants[] = {{HWY_AVX3, "avx3_amx", Extension::kTiles},
+                                 {HWY_AVX3, "avx3_bf16", Extension::kBf16},
+                                 {HWY_AVX3, "avx3_vnni", Extension::kNone},
+                                 {HWY_AVX2, "avx2_vnni", Extension::kNone},
+                                 {HWY_NEON, "neon_dot", Extension::kNone}};
 
 // Whether this machine has the variant of a target that it can run.
 bool MachineHas([[maybe_unused]] const Variant& variant) {
 #if HWY_ARCH_X86
   if (variant.target == HWY_AVX3) {
     if (!__builtin_cpu_supports("avx512vnni")) return false;
-    if (variant.beside == Beside::kTiles) return AmxUsable();
-    return variant.beside == Beside::kNothing || __builtin_cpu_supports("avx512bf16");
+    if (variant.extension == Extension::kTiles) return AmxUsable();
+    return variant.extension == Extension::kNone || __builtin_cpu_supports("avx512bf16");
   }
   if (variant.target != HWY_AVX2) return false;
   // AVX-VNNI, which __builtin_cpu_supports does not know yet: CPUID leaf 7 gives the number of its subleaves, and bit 4
@@ -122,7 +122,7 @@ const Machine& ThisMachine() {
       }
       if (!Bf16IsFast()) {
         std::stable_partition(of_target.begin(), of_target.end(),
-                              [](const Choice& choice) { return choice.variant->beside != Beside::kBf16; });
+                              [](const Choice& choice) { return choice.variant->extension != Extension::kBf16; });
       }
       of_target.push_back({bit, nullptr});
       found.choices.insert(found.choices.end(), of_target.begin(), of_target.end());
@@ -155,8 +155,8 @@ std::vector<std::string> UsableSimdTargets() { return Names(ThisMachine().choice
 std::string SimdTargetInUse() { return InUse().Name(); }
 
 bool ByteDotsInUse() { return InUse().variant != nullptr; }
-bool Bf16InUse() { return InUse().variant != nullptr && InUse().variant->beside == Beside::kBf16; }
-bool TilesInUse() { return InUse().variant != nullptr && InUse().variant->beside == Beside::kTiles; }
+bool Bf16InUse() { return InUse().variant != nullptr && InUse().variant->extension == Extension::kBf16; }
+bool TilesInUse() { return InUse().variant != nullptr && InUse().variant->extension == Extension::kTiles; }
 
 void SelectSimdTarget(std::string_view name) {
   const Machine& machine = ThisMachine();
