@@ -41,7 +41,6 @@ struct TensorView {
   Shape shape;
 
   int64_t NumElements() const { return shape.NumElements(); }
-  size_t SizeBytes() const { return BytesOf(dtype, NumElements()); }
 };
 
 }  // namespace stablelm

@@ -64,6 +64,7 @@ struct EngineCallbacks {
   std::function<void(const EngineResult&)> on_end = {};  // once for every request
 };
 
+// Totals since the engine was made, and what is there now: for the server's metrics; the benchmark reads some.
 struct EngineStats {
   int64_t steps = 0;
   int64_t computed_rows = 0;
@@ -88,17 +89,17 @@ class Engine {
   // From any thread. The request ends as cancelled before the next step; a long prefill stops between two layers.
   // Cancelling a finished request does nothing.
   void Cancel(RequestId request);
-  // From any thread: Run returns after the current step.
+  // For the server. From any thread: Run returns after the current step.
   void Stop();
 
   // Call the functions below from one thread at a time.
   // Computes one batch. Returns false when there was nothing to do. Setting `leave` cancels the pass between two layers
   // and changes nothing.
   bool Step(const std::atomic<bool>* leave = nullptr);
-  // Steps until Stop; blocks while there are no requests.
+  // For the server. Steps until Stop; blocks while there are no requests.
   void Run();
   EngineStats Stats() const;
-  // Evicts all cached prefixes.
+  // For the server. Evicts all cached prefixes.
   void ForgetPrefixes();
 
  private:

@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/json_value.h"
-#include "base/mapped_file.h"
 #include "base/nearest.h"
 #include "base/strict_json.h"
 #include "base/utf8.h"
@@ -16,7 +14,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr size_t kMaxFileBytes = 1 << 20;
 constexpr size_t kMaxStopTokens = 1000;
 
 [[noreturn]] void Fail(const std::string& where, const std::string& what, const Json* found,
@@ -111,17 +108,6 @@ std::string WriteChatRecord(const ChatRecord& record) {
     root["generation"][name] = SettingJson(*spec, value);
   }
   return root.Dump(2) + "\n";
-}
-
-std::optional<ChatRecord> ReadChatRecordOf(const std::filesystem::path& folder) {
-  const std::filesystem::path file = folder / kChatRecordFile;
-  std::error_code ignored;
-  if (!std::filesystem::exists(file, ignored)) return std::nullopt;
-  return ParseChatRecord(ReadTextFile(file, kMaxFileBytes), file.string());
-}
-
-void WriteChatRecordTo(const std::filesystem::path& folder, const ChatRecord& record) {
-  WriteTextFileAtomically(folder / kChatRecordFile, WriteChatRecord(record));
 }
 
 }  // namespace stablelm

@@ -9,7 +9,6 @@
 // The model's author writes it, tools that copy the model keep it, and programs that talk to the model follow it.
 #pragma once
 
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,12 +36,7 @@ ChatRecord CardChatRecord();
 // Strict: rejects unknown keys, templates and settings and suggests the nearest known name. Throws Error that names the
 // key.
 ChatRecord ParseChatRecord(std::string_view json, const std::string& where);
-// JSON that ParseChatRecord reads back as the same record.
+// JSON that ParseChatRecord reads back as the same record. For training.
 std::string WriteChatRecord(const ChatRecord& record);
-
-// The record of a folder; no value when the file does not exist. Throws Error.
-std::optional<ChatRecord> ReadChatRecordOf(const std::filesystem::path& folder);
-// Writes atomically.
-void WriteChatRecordTo(const std::filesystem::path& folder, const ChatRecord& record);
 
 }  // namespace stablelm

@@ -303,21 +303,6 @@ Encoding Tokenizer::EncodeWithOffsets(std::string_view text, EncodeOptions optio
   return out;
 }
 
-PartsEncoding Tokenizer::EncodeParts(std::span<const EncodePart> parts, EncodeOptions options) const {
-  PartsEncoding out;
-  Encoder encoder(*this);
-  for (const EncodePart& part : parts) {
-    if (const int32_t* id = std::get_if<int32_t>(&part)) {
-      body_->CheckId(*id);
-      out.ids.push_back(*id);
-    } else {
-      encoder.Encode(std::get<std::string_view>(part), options, out.ids);
-    }
-    out.ends.push_back(out.ids.size());
-  }
-  return out;
-}
-
 std::vector<std::vector<int32_t>> Tokenizer::EncodeBatch(std::span<const std::string_view> texts, EncodeOptions options,
                                                          ThreadPool& pool) const {
   std::vector<std::vector<int32_t>> out(texts.size());
@@ -386,7 +371,6 @@ bool Tokenizer::IsSpecial(int32_t id) const {
   return id >= 0 && body_->HasText(id) && body_->is_special[static_cast<size_t>(id)];
 }
 
-std::span<const AddedToken> Tokenizer::AddedTokens() const { return body_->spec.added_tokens; }
 int32_t Tokenizer::size() const { return body_->spec.vocabulary.size(); }
 int64_t Tokenizer::model_vocab_size() const { return body_->model_vocab_size; }
 std::span<const std::string> Tokenizer::warnings() const { return body_->spec.warnings; }

@@ -14,14 +14,12 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 namespace stablelm {
 
 class ThreadPool;
 struct TokenizerSpec;
-struct AddedToken;
 
 struct EncodeOptions {
   // Parse the strings of special tokens ("<|USER|>") as these tokens. Off: they are plain text, so user text cannot
@@ -48,14 +46,6 @@ struct ByteRange {
 struct Encoding {
   std::vector<int32_t> ids;
   std::vector<ByteRange> offsets;  // [ids.size()]
-};
-
-// A part of a prompt: a text, or a token id. Each part is encoded independently: no token spans two parts.
-using EncodePart = std::variant<std::string_view, int32_t>;
-
-struct PartsEncoding {
-  std::vector<int32_t> ids;
-  std::vector<size_t> ends;  // [parts]: ids.size() after each part
 };
 
 struct TokenizerOptions {
@@ -88,8 +78,6 @@ class Tokenizer {
   // Encodes one text. For many texts use an Encoder or EncodeBatch: their piece cache makes them several times faster.
   std::vector<int32_t> Encode(std::string_view text, EncodeOptions options = {}) const;
   Encoding EncodeWithOffsets(std::string_view text, EncodeOptions options = {}) const;
-  // Throws Error if an id among the parts is outside [0, V).
-  PartsEncoding EncodeParts(std::span<const EncodePart> parts, EncodeOptions options = {}) const;
   // result[i] = Encode(texts[i]), in parallel on the pool's threads.
   std::vector<std::vector<int32_t>> EncodeBatch(std::span<const std::string_view> texts, EncodeOptions options,
                                                 ThreadPool& pool) const;
@@ -107,8 +95,7 @@ class Tokenizer {
 
   // The id of a token by its spelling in the file, for instance "<|USER|>". nullopt if there is no such token.
   std::optional<int32_t> TokenId(std::string_view spelling) const;
-  bool IsSpecial(int32_t id) const;                 // an added token with special = true
-  std::span<const AddedToken> AddedTokens() const;  // in the order of the file (tokenizer/added_tokens.h)
+  bool IsSpecial(int32_t id) const;  // an added token with special = true
 
   int32_t size() const;              // ids with text: 0 .. size() - 1
   int64_t model_vocab_size() const;  // V

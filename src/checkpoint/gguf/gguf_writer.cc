@@ -64,10 +64,6 @@ void GgufMetadata::Remove(std::string_view key) {
   std::erase_if(entries_, [&](const auto& entry) { return entry.first == key; });
 }
 
-bool GgufMetadata::Contains(std::string_view key) const {
-  return std::ranges::any_of(entries_, [&](const auto& entry) { return entry.first == key; });
-}
-
 std::optional<std::string> GgufMetadata::Text(std::string_view key) const {
   const auto found = std::ranges::find(entries_, key, &std::pair<std::string, std::string>::first);
   if (found == entries_.end() || !found->second.starts_with(Bytes(static_cast<uint32_t>(GgufType::kString)))) return {};

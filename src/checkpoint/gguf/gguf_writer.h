@@ -42,7 +42,6 @@ class GgufMetadata {
   void SetTexts(std::string_view key, std::span<const std::string> texts);
   void Copy(const GgufEntry& entry);  // with type and value as in its file
   void Remove(std::string_view key);
-  bool Contains(std::string_view key) const;
   std::optional<std::string> Text(std::string_view key) const;  // nullopt if missing or not a string
 
   const std::vector<std::pair<std::string, std::string>>& entries() const { return entries_; }

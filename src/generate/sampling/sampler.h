@@ -24,7 +24,8 @@
 
 namespace stablelm {
 
-// Restricts the next token depending on the previous ones, such as a grammar.
+// Restricts the next token depending on the previous ones, such as a grammar. For the server:
+// no command makes one yet.
 class TokenConstraint {
  public:
   virtual ~TokenConstraint() = default;

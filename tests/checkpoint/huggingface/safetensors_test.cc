@@ -184,7 +184,8 @@ TEST(SafetensorsWriterTest, FileHasHuggingFacesLayoutAndReadsBack) {
     const TensorView view = file.Get(entries[i].name);
     EXPECT_EQ(view.dtype, entries[i].dtype);
     EXPECT_EQ(view.shape, entries[i].shape);
-    for (size_t at = 0; at < view.SizeBytes(); ++at) EXPECT_EQ(view.data[at], static_cast<std::byte>(16 * i + at));
+    for (size_t at = 0; at < BytesOf(view.dtype, view.NumElements()); ++at)
+      EXPECT_EQ(view.data[at], static_cast<std::byte>(16 * i + at));
   }
   EXPECT_EQ(file.Find("absent"), nullptr);
   EXPECT_THAT(ErrorText([&] { file.Get("absent"); }), HasSubstr("no tensor \"absent\""));
