@@ -96,7 +96,7 @@ std::string StoppedText::Add(int32_t id) {
   STABLELM_CHECK(!cause_.Found());
   std::string out;
   if (stream_) Pass(stream_->Add(id), out);
-  if (std::find(ids_.begin(), ids_.end(), id) != ids_.end() && !cause_.Found()) cause_.id = id;
+  if (std::find(ids_.begin(), ids_.end(), id) != ids_.end()) cause_.id = id;
   return out;
 }
 

@@ -234,10 +234,12 @@ TEST(HubIdTest, Forms) {
   EXPECT_EQ(ParseHubId("stabilityai/stablelm-base-alpha-3b")->name, "stablelm-base-alpha-3b");
   EXPECT_EQ(ParseHubId("a/b")->revision, "main");
   EXPECT_EQ(ParseHubId("a/b@refs/pr/1")->revision, "refs/pr/1");
-  for (const char* text :
-       {"", "a", "a/", "/a", "a/b/c", "./a", "../a", "a/..", "a b/c", "a/b@", "a/b@../x", "a/b@x//y"}) {
+  for (const char* text : {"", "a", "a/", "/a", "-a/b", "a/-b", "a/b@-x", "a/b/c", "./a", "../a", "a/..", "a b/c",
+                           "a/b@", "a/b@../x", "a/b@x//y"}) {
     EXPECT_FALSE(ParseHubId(text)) << text;
   }
+  EXPECT_TRUE(ParseHubId("a/" + std::string(96, 'b')));
+  EXPECT_FALSE(ParseHubId("a/" + std::string(97, 'b')));
 }
 
 class HubCacheTest : public testing::Test {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <thread>
 
@@ -244,8 +245,61 @@ TEST_F(LanguageModelChat, RefusesWhatMakesNoSense) {
   EXPECT_THAT(refusal({User("Hi")}, {.generation = {.more = {{"min_q", 1}}}}), testing::HasSubstr("min_p"));
   EXPECT_THAT(refusal({User("Hi")}, {.generation = {.preset = "crad"}}), testing::HasSubstr("did you mean card?"));
   EXPECT_THAT(refusal({User("Hi")}, {.no_system = true, .generation = {.stop = {""}}}), testing::HasSubstr("stop"));
-  EXPECT_THAT(ErrorOf([&] { LanguageModel::Load(folder_.string(), {.chat_context = 257}); }),
-              testing::HasSubstr("chat_context"));
+  for (const int64_t context : {-1, 257}) {
+    EXPECT_THAT(ErrorOf([&] { LanguageModel::Load(folder_.string(), {.chat_context = context}); }),
+                testing::HasSubstr("chat_context: out of range: found " + std::to_string(context)));
+  }
+  EXPECT_EQ(LanguageModel::Load(folder_.string(), {.chat_context = 256}).context_length(), 256);  // all of them
+}
+
+TEST_F(LanguageModelChat, CallbacksAndTimeEndAText) {
+  LanguageModel model = Load();
+  const std::vector<int32_t> prompt = model.Tokenize("Hello, world");
+  int pieces = 0;
+  const Generation cut = model.Generate(prompt, {.temperature = 1.5, .seed = 3, .ignore_end = true},
+                                        {.on_text = [&](std::string_view) { return ++pieces < 3; }});
+  EXPECT_EQ(cut.reason, EndReason::kCancelled);
+  EXPECT_EQ(pieces, 3);
+  const Generation late = model.Generate(prompt, {.max_time_s = 1e-9, .ignore_end = true});
+  EXPECT_EQ(late.reason, EndReason::kTime);
+  EXPECT_EQ(late.ids.size(), 1u);
+}
+
+TEST_F(LanguageModelChat, ASeedIsDrawnWhenNoneIsGiven) {
+  LanguageModel model = Load();
+  const std::vector<int32_t> prompt = model.Tokenize("Hello, world");
+  const Generation one = model.Generate(prompt, {.temperature = 1, .max_new_tokens = 1}),
+                   two = model.Generate(prompt, {.temperature = 1, .max_new_tokens = 1});
+  EXPECT_NE(one.seed, two.seed);
+  EXPECT_EQ(model.Generate(prompt, {.temperature = 1, .seed = one.seed, .max_new_tokens = 1}).ids, one.ids);
+}
+
+// What the files ask for and is not done.
+TEST_F(LanguageModelChat, GivesTheWarningsOfAllFiles) {
+  std::ofstream(folder_ / "generation_config.json") << R"({"num_beams": 4})";
+  nlohmann::json tokenizer = nlohmann::json::parse(std::ifstream(folder_ / "tokenizer.json"));
+  tokenizer["truncation"] = {{"max_length", 5}};
+  std::ofstream(folder_ / "tokenizer.json") << tokenizer;
+  EXPECT_THAT(Load().warnings(),
+              testing::IsSupersetOf({testing::HasSubstr("num_beams"), testing::HasSubstr("truncation")}));
+}
+
+TEST_F(LanguageModelChat, RefusesDamagedWeightsWhenAsked) {
+  int damaged = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+    if (entry.path().extension() != ".safetensors") continue;
+    const SafetensorsFile file(entry.path());
+    const StoredTensor* tensor = file.Find("embed_out.weight");
+    if (!tensor) continue;
+    std::fstream out(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    out.seekp(static_cast<std::streamoff>(tensor->offset));
+    out.write("\0\x7C", 2);  // fp16: infinity
+    ++damaged;
+  }
+  ASSERT_EQ(damaged, 1);
+  EXPECT_EQ(ErrorOf([&] { Load(); }), "no error");
+  EXPECT_THAT(ErrorOf([&] { LanguageModel::Load(folder_.string(), {.check_weights = true}); }),
+              testing::HasSubstr("embed_out.weight"));
 }
 
 // config.json names id 0; the id in generation_config.json also ends a text.

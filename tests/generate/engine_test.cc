@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "checkpoint/tiny_model.h"
+#include "error_info.h"
 #include "generate/generator.h"
 #include "generate/scoring.h"
 #include "model/model_testing.h"
@@ -218,6 +219,65 @@ TEST(Engine, CancellingGivesBackPagesAtOnce) {
   EXPECT_EQ(waiting.result.generated.reason, FinishReason::kCancelled);
   EXPECT_EQ(waiting.ends, 1);
   ExpectNothingLeft(engine);
+}
+
+TEST(Engine, SettingsAreChecked) {
+  const Transformer model = LoadModel(kParallel);
+  ThreadPool pool(1);
+  const std::pair<int64_t EngineSettings::*, const char*> fields[] = {
+      {&EngineSettings::cache_positions, "cache_positions"},
+      {&EngineSettings::max_batch_rows, "max_batch_rows"},
+      {&EngineSettings::max_running, "max_running"}};
+  for (const auto& [field, name] : fields) {
+    EngineSettings settings = {.cache_positions = 64};
+    settings.*field = 0;
+    EXPECT_THAT(InfoOf([&] { Engine engine(model, settings, pool); }), Names(name, "0"));
+    settings.*field = 1;
+    Engine engine(model, settings, pool);
+    Outcome outcome;
+    engine.Submit({.generate = Alone({1}, 2)}, Into(outcome));
+    while (engine.Step()) {
+    }
+    ExpectSame(outcome.result.generated, Solo(model, Alone({1}, 2)));
+  }
+}
+
+// The last token that is chosen is never computed: it needs no place in the cache.
+TEST(Engine, ATextMayBeOneTokenLongerThanTheCache) {
+  const Transformer model = LoadModel(kParallel);
+  ThreadPool pool(1);
+  Engine engine(model, {.cache_positions = 32}, pool);
+  Outcome outcomes[3];
+  for (size_t i = 0; i < 3; ++i) {
+    GenerateRequest request = Alone(std::vector<int32_t>(31 + i, 5), 0);
+    request.max_new_tokens.reset();
+    engine.Submit({.generate = request}, Into(outcomes[i]));
+  }
+  while (engine.Step()) {
+  }
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(outcomes[i].result.error, "");
+    EXPECT_EQ(outcomes[i].result.generated.ids.size(), 2 - i);
+    EXPECT_EQ(outcomes[i].result.generated.reason, FinishReason::kContext);
+  }
+  EXPECT_THAT(outcomes[2].result.error, testing::StartsWith("prompt: longer than the key-value cache"));
+  ExpectNothingLeft(engine);
+}
+
+// A prompt that fills the context is scored although nothing can be generated.
+TEST(Engine, AFullPromptIsScored) {
+  const Transformer model = LoadModel(kParallel);
+  ThreadPool pool(1);
+  Engine engine(model, {.cache_positions = 128}, pool);
+  Outcome outcome;
+  engine.Submit({.generate = Alone(std::vector<int32_t>(128, 5), 3), .prompt_logprobs = true}, Into(outcome));
+  while (engine.Step()) {
+  }
+  EXPECT_EQ(outcome.result.error, "");
+  EXPECT_EQ(outcome.result.prompt.logprobs.size(), 127u);
+  EXPECT_TRUE(outcome.result.generated.ids.empty());
+  EXPECT_EQ(outcome.result.generated.reason, FinishReason::kContext);
+  EXPECT_EQ(outcome.ends, 1);
 }
 
 TEST(Engine, ABadRequestFailsAlone) {

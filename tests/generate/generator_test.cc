@@ -306,6 +306,8 @@ TEST_F(ShiftingReply, TheNextReplyHasTheBitsOfAFreshStart) {
   EXPECT_EQ(got.shifts, 0);
   EXPECT_EQ(got.ids, fresh.ids);
   EXPECT_EQ(got.logprobs, fresh.logprobs);
+  // That one is exact as a whole: after it all of its prompt is known.
+  EXPECT_EQ(kept.Generate(request_).known_positions, 79);
 }
 
 TEST_F(ShiftingReply, EndsWhenNothingCanBeDroppedOrWhenItIsCancelled) {
@@ -337,6 +339,20 @@ TEST_F(ShiftingReply, ARunOfFewerPositionsIsFullEarlier) {
   const GenerateResult cut = kept.Generate(request_);
   EXPECT_EQ(cut.reason, FinishReason::kContext);
   EXPECT_EQ(cut.ids.size(), 20u);
+}
+
+// One of more positions ends where the model does.
+TEST_F(ShiftingReply, ARunOfMorePositionsEndsWithTheModel) {
+  SequenceGenerator kept(model_, ShapeOfGenerate(200, DType::kF32, 2), pool_);
+  request_.keep_on_shift.reset();
+  const GenerateResult cut = kept.Generate(request_);
+  EXPECT_EQ(cut.reason, FinishReason::kContext);
+  EXPECT_EQ(cut.ids.size(), 108u);
+}
+
+TEST(ShapeOfGenerate, HasNoMoreRowsThanPositions) {
+  EXPECT_EQ(ShapeOfGenerate(5, DType::kF32, 1).max_rows, 5);
+  EXPECT_EQ(ShapeOfGenerate(100000, DType::kF32, 1).max_rows, RunShape().max_rows);
 }
 
 // With one layer a context shift is exact up to rounding: the shifted context predicts the next tokens like a fresh run

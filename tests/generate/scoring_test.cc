@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "generate/prompt_logprobs.h"
 #include "model/model_testing.h"
 #include "model/pass_hooks.h"
 
@@ -15,6 +16,29 @@ const std::filesystem::path kParallel = STABLELM_TEST_DATA "/golden/parallel";
 void ExpectNear(std::span<const float> got, std::span<const float> want, const std::string& what) {
   ASSERT_EQ(got.size(), want.size()) << what;
   for (size_t i = 0; i < got.size(); ++i) ASSERT_TRUE(std::abs(got[i] - want[i]) <= 2e-5f) << what << "[" << i << "]";
+}
+
+// After a preemption rows come again; padding is not listed.
+TEST(PromptLogprobs, EveryTokenIsScoredOnce) {
+  const std::vector<int32_t> ids = {0, 1, 2, 1};
+  const std::vector<float> logits = {1, 2, 3, 3, 2, 1, 0, 5, 1, 9, 9, 9};  // [4, 3]
+  TopLogprobs finder(3);
+  const auto rows = [&](size_t first, size_t n) { return std::span(logits).subspan(3 * first, 3 * n); };
+  for (const int64_t known : {0, 2, 5}) {
+    const TopWanted top = {.finder = &finder, .wanted = 3, .known_ids = known};
+    PromptLogprobs whole, parts;
+    AddPromptLogprobs(ids, 0, logits, 3, top, whole);
+    ASSERT_EQ(whole.logprobs.size(), 3u);
+    EXPECT_DOUBLE_EQ(whole.logprobs[0], 2 - std::log(std::exp(1.0) + std::exp(2.0) + std::exp(3.0)));
+    AddPromptLogprobs(ids, 0, rows(0, 2), 3, top, parts);
+    EXPECT_EQ(parts.logprobs.size(), 2u);
+    AddPromptLogprobs(ids, 0, rows(0, 2), 3, top, parts);
+    AddPromptLogprobs(ids, 1, rows(1, 3), 3, top, parts);
+    EXPECT_EQ(parts.logprobs, whole.logprobs);
+    ASSERT_EQ(parts.top.size(), 3u);
+    for (const auto& best : parts.top) EXPECT_EQ(best.size(), known == 2 ? 2u : 3u);
+    EXPECT_EQ(parts.top[0][0].id, known == 2 ? 1 : 2);
+  }
 }
 
 TEST(Scoring, LogProbabilitiesAreTheReferences) {

@@ -108,6 +108,18 @@ INSTANTIATE_TEST_SUITE_P(Templates, ContextPolicyTest, testing::ValuesIn(kAllTem
   return name;
 });
 
+// A conversation is refused by the numbers that its messages came with, before a system message is put before them.
+TEST(RawContextTest, MessagesAreNamedAsTheyCame) {
+  ChatSetup setup;
+  setup.prompt_template = PromptTemplate::kStableLmTuned;
+  setup.system = "Be brief.";
+  EXPECT_THAT(ErrorText([&] {
+                FitConversation({User("a"), Assistant("b")}, setup, TunedTokenizer(),
+                                LimitsFor(ContextPolicy::kError, {}, 1000), "m.json");
+              }),
+              testing::StartsWith("m.json: messages[1].role"));
+}
+
 TEST(RawContextTest, NamesOfPolicies) {
   for (const std::string& name : ContextPolicyNames()) EXPECT_EQ(NameOf(ContextPolicyOf(name).value()), name);
   EXPECT_EQ(ContextPolicyOf("drop"), std::nullopt);

@@ -27,6 +27,7 @@ TEST(GenerationConfigTest, TakesOnlyWhatIsThere) {
 TEST(GenerationConfigTest, LengthDecayIsAPair) {
   EXPECT_EQ(ParseGenerationConfig(R"({"exponential_decay_length_penalty": [9, 1.5]})", "G", 10).values,
             (SettingValues{{"length_decay_start", 9}, {"length_decay_factor", 1.5}}));
+  EXPECT_THAT(ParseGenerationConfig(R"({"exponential_decay_length_penalty": null})", "G", 10).values, IsEmpty());
   for (const char* bad : {"[1]", "[1, 2, 3]", "7", "[1, \"x\"]", "[1.5, 2]", "[-1, 2]"}) {
     const std::string json = std::string(R"({"exponential_decay_length_penalty": )") + bad + "}";
     EXPECT_THAT(ErrorText([&] { ParseGenerationConfig(json, "G", 10); }),

@@ -69,6 +69,7 @@ TEST(PromptLine, RefusesByName) {
       {R"({"ids": "1 2"})", "ids: not a list of token ids"},
       {R"({"ids": [1, 2.5]})", "ids: index 1"},
       {R"({"ids": [1, 4294967296]})", "ids: index 1"},
+      {R"({"ids": [1, -2147483649]})", "ids: index 1"},
       {R"({"messages": [{"role": "usr", "content": "x"}]})", "messages[0].role"},
       {R"({"messages": []})", "an empty conversation"},
       {R"({"prompt": "a", "temprature": 1})", "unknown key \"temprature\""},
@@ -88,6 +89,8 @@ TEST(PromptLine, RefusesByName) {
       {R"({"prompt": "a", "max_time": 0})", "max_time: not a time"},
       {R"({"prompt": "a", "logit_bias": [1]})", "logit_bias"},
       {R"({"prompt": "a", "logit_bias": {"x": 1}})", "logit_bias: not a token id"},
+      {R"({"prompt": "a", "logit_bias": {"-1": 1}})", "logit_bias: not a token id: found \"\"-1\""},
+      {R"({"prompt": "a", "logit_bias": {"12x": 1}})", "logit_bias: not a token id: found \"\"12x\""},
       {R"({"prompt": "a", "logit_bias": {"1": "high"}})", "logit_bias[\"1\"]: not a bias"},
       {R"({"prompt": "a", "bad_words_ids": [[]]})", "bad_words_ids: an entry is empty"},
       {R"({"prompt": "a", "suppress_tokens": [2147483648]})", "suppress_tokens: not a token"},
@@ -96,6 +99,25 @@ TEST(PromptLine, RefusesByName) {
   for (const auto& c : kCases) EXPECT_THAT(Refusal(c.json), HasSubstr(c.says)) << c.json;
   // Nesting depth is limited, whatever the length.
   EXPECT_THAT(Refusal(std::string(100000, '[')), HasSubstr("nested"));
+  // What is a number of 32 bits is left to those who know the vocabulary.
+  EXPECT_EQ(ParsePromptLine(R"({"ids": [-2147483648, 2147483647]})").ids, (std::vector<int32_t>{INT32_MIN, INT32_MAX}));
+}
+
+TEST(PromptLine, ListsAreBounded) {
+  const auto line = [](const std::string& key, size_t n, const std::string& one, const std::string& more = "") {
+    std::string list = one;
+    for (size_t i = 1; i < n; ++i) list += "," + one;
+    return R"({"prompt": "a", ")" + key + R"(": [)" + list + more + "]}";
+  };
+  const size_t most = kMostListedTokens;
+  EXPECT_EQ(ParsePromptLine(line("stop", most, "\"x\"")).stop_strings.size(), most);
+  EXPECT_EQ(ParsePromptLine(line("stop_id", most, "5")).stop_ids.size(), most);
+  EXPECT_EQ(ParsePromptLine(line("bad_words_ids", most, "[5]")).token_lists.bad_words->size(), most);
+  const std::string found = std::to_string(most + 1);
+  EXPECT_THAT(Refusal(line("stop", most + 1, "\"x\"")), HasSubstr("stop: too many entries: found " + found));
+  EXPECT_THAT(Refusal(line("stop_id", most + 1, "5")), HasSubstr("stop_id: too many entries: found " + found));
+  // Of all words together.
+  EXPECT_THAT(Refusal(line("bad_words_ids", most, "[5]", ",[5]")), HasSubstr("bad_words_ids: too many ids"));
 }
 
 }  // namespace

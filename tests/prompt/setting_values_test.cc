@@ -39,6 +39,15 @@ TEST(SettingValues, WhatIsShownIsReadBack) {
   }
 }
 
+TEST(SettingValues, SomeAskForSampling) {
+  EXPECT_EQ(AsksForSampling({}), std::nullopt);
+  EXPECT_EQ(AsksForSampling({{"max_new_tokens", 5}}), std::nullopt);
+  EXPECT_EQ(AsksForSampling({{"top_k", 5}}), true);
+  EXPECT_EQ(AsksForSampling({{"temperature", 0.5}}), true);
+  EXPECT_EQ(AsksForSampling({{"temperature", 0}, {"top_k", 5}}), false);
+  EXPECT_EQ(AsksForSampling({{"do_sample", 0}, {"temperature", 0.5}}), std::nullopt);  // it is said
+}
+
 TEST(Presets, NamesOfPresets) {
   for (const std::string& name : PresetNames()) EXPECT_EQ(NameOf(PresetOf(name).value()), name);
   EXPECT_EQ(PresetOf("cards"), std::nullopt);

@@ -58,6 +58,13 @@ TEST(SafetensorsTest, ZeroSizeTensor) {
   EXPECT_EQ(Parse(File(One("F32", "[0,5]", "[0,0]"), 0)).tensors[0].shape, (Shape{0, 5}));
 }
 
+TEST(SafetensorsTest, AsManyDimensionsAsAShapeHas) {
+  std::string ones = "1";
+  for (size_t i = 1; i < Shape::kMaxRank; ++i) ones += ",1";
+  EXPECT_EQ(Parse(File(One("F32", "[" + ones + "]", "[0,4]"), 4)).tensors[0].shape.rank(), Shape::kMaxRank);
+  EXPECT_THAT(Refusal(File(One("F32", "[" + ones + ",1]", "[0,4]"), 4)), HasSubstr("too many dimensions"));
+}
+
 TEST(SafetensorsTest, TwoTensorsWithTheSameEmptyRange) {
   EXPECT_EQ(Parse(File(R"({"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},)"
                        R"("b":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})",

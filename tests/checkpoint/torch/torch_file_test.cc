@@ -187,6 +187,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         BrokenArchive{"DeflatedMember", [](TestArchive& a) { a.members[1].method = 8; }, "is compressed"},
         BrokenArchive{"EncryptedMember", [](TestArchive& a) { a.members[1].flags = 1; }, "is encrypted"},
+        BrokenArchive{"StronglyEncryptedMember", [](TestArchive& a) { a.members[1].flags = 0x40; }, "is encrypted"},
+        BrokenArchive{"EncryptedDirectory", [](TestArchive& a) { a.members[1].flags = 0x2000; }, "is encrypted"},
+        BrokenArchive{"NameWithDelete", [](TestArchive& a) { a.members[1].name = "archive/\x7F"; }, "unsafe name"},
         BrokenArchive{"SeveralDisks", [](TestArchive& a) { a.disk = 1; }, "several disks"},
         BrokenArchive{"DuplicateName", [](TestArchive& a) { a.members.push_back(a.members[1]); }, "two members"},
         BrokenArchive{"NameWithDots", [](TestArchive& a) { a.members[1].name = "archive/../0"; }, "unsafe name"},
@@ -238,6 +241,19 @@ INSTANTIATE_TEST_SUITE_P(
                       "wrong size of the storage"},
         BrokenArchive{"LongStorage", [](TestArchive& a) { a.members[1].data += "x"; }, "wrong size of the storage"}),
     [](const auto& test) { return test.param.name; });
+
+TEST(TorchZipTest, LocalHeadersAndTheEndRecordAreNotTrusted) {
+  const std::string file = TorchArchive(kPickle, {Floats(6)}).Build();
+  const auto with = [&](size_t at, std::string_view bytes) {
+    std::string changed = file;
+    return changed.replace(at, bytes.size(), bytes);
+  };
+  EXPECT_THAT(Refusal(with(8, "\x08")), HasSubstr("disagrees with the directory"));  // the first member is compressed
+  const size_t entry = file.find("PK\1\2"), end = file.size() - 22;
+  EXPECT_THAT(Refusal(with(entry + 20, "\x01")), HasSubstr("damaged sizes"));           // stored and whole differ
+  EXPECT_THAT(Refusal(with(end + 12, "\xF0\xFF\xFF\x7F")), HasSubstr("lies outside"));  // bytes of the directory
+  EXPECT_THAT(Refusal(with(end + 16, "\xF0\xFF\xFF\x7F")), HasSubstr("lies outside"));  // its offset
+}
 
 TEST(TorchZipTest, ChecksumOfAStorageIsComparedOnDemand) {
   TestArchive archive = TorchArchive(kPickle, {Floats(6)});

@@ -80,6 +80,20 @@ TEST_F(LineRequestsTest, TheLineCountsForMoreThanTheRun) {
   EXPECT_EQ(Of(R"({"ids": [5], "temperature": 0.5})", greedy).sampling.temperature, 0.5);
 }
 
+TEST_F(LineRequestsTest, ListsOfTheLineTakeThePlaceOfTheRuns) {
+  LineOptions options;
+  options.top_logprobs = 3;
+  options.generation.token_lists = {.bad_words = {{{1}}}, .suppress = {{2}}, .begin_suppress = {{3}}};
+  const GenerateRequest run = Of(R"({"ids": [5]})", options);
+  EXPECT_EQ(run.top_logprobs, 3);
+  EXPECT_EQ(run.sampling.begin_suppress_tokens, Ids{3});
+  const GenerateRequest line =
+      Of(R"({"ids": [5], "bad_words_ids": [[4]], "suppress_tokens": [6], "begin_suppress_tokens": [7]})", options);
+  EXPECT_EQ(line.sampling.bad_words, std::vector<Ids>{{4}});
+  EXPECT_EQ(line.sampling.suppress_tokens, Ids{6});
+  EXPECT_EQ(line.sampling.begin_suppress_tokens, Ids{7});
+}
+
 TEST_F(LineRequestsTest, ConversationsFollowTheContextPolicy) {
   const std::string turn =
       R"({"role": "user", "content": "one two three"}, {"role": "assistant", "content": "four"}, )";
@@ -103,6 +117,12 @@ TEST_F(LineRequestsTest, RefusesWhatTheModelDoesNotHave) {
   EXPECT_THAT(Refusal(R"({"ids": [5], "stop_id": [800]})"), StartsWith("stop_id: token id out of range: found 800"));
   EXPECT_THAT(Refusal(R"({"ids": [5], "top_p": 2})"), StartsWith("top_p: number out of range"));
   EXPECT_THAT(Refusal("{"), Not(testing::IsEmpty()));
+  std::string ids = "5";
+  for (int64_t i = 1; i < 65; ++i) ids += ",5";
+  EXPECT_THAT(Refusal(R"({"ids": [)" + ids + "]}"), StartsWith("ids: longer than the model's context: found 65"));
+  // By the number that the message has in the line, before a system message is put before it.
+  const std::string answered = R"({"messages": [{"role":"user","content":"a"}, {"role":"assistant","content":"b"}]})";
+  EXPECT_THAT(Refusal(answered), StartsWith("messages[1].role"));
   LineRequests without({}, config_, nullptr, {});
   EXPECT_THAT(ErrorText([&] { without.Of(R"({"prompt": "x"})", 0); }), StartsWith("prompt: tokenizer.json is missing"));
   EXPECT_EQ(without.Of(R"({"ids": [5]})", 0).request.generate.prompt, (Ids{5}));

@@ -66,12 +66,15 @@ TEST_F(RunFiles, GoesOnAfterTheLastWholeLine) {
       lines.Begin();
       EXPECT_EQ(Read(), whole);
       lines.Append("{\"index\":2,\"text\":\"c\"}");
+      lines.Begin();  // takes nothing that is whole
     }
     EXPECT_EQ(Read(), whole + "{\"index\":2,\"text\":\"c\"}\n");
   }
   RunLines lines(path_);
+  EXPECT_EQ(lines.failed(), 1u);
   lines.Begin(true);
   EXPECT_EQ(Read(), "");
+  EXPECT_EQ(lines.finished() + lines.failed(), 0u);
 }
 
 // Lines whose heads and ends fall on the borders of the 256 KiB pieces in which the file is read.
@@ -141,6 +144,15 @@ TEST_F(RunFiles, ARunWithOtherSettingsIsRefusedByName) {
   EXPECT_THAT(text, HasSubstr("found model model.safetensors dd, seed 2, min_p 0.1, temperature 0.8, top_k none"));
   EXPECT_THAT(text, HasSubstr("expected model model.safetensors bb, seed 1, min_p none, temperature 0.7, top_k 50"));
   EXPECT_THAT(text, AllOf(HasSubstr("out.jsonl.run.json"), HasSubstr("hint:"), Not(HasSubstr("input"))));
+}
+
+TEST_F(RunFiles, SixDifferencesAreNamedAndTheOthersCounted) {
+  RunRecord begun, now;
+  for (const char* name : {"a", "b", "c", "d", "e", "f"}) now.parameters[name] = "1";
+  const std::string six = Refusal([&] { RequireSameRun(begun, now, path_); });
+  EXPECT_THAT(six, AllOf(HasSubstr("e 1, f 1, expected"), Not(HasSubstr("more"))));
+  now.parameters["g"] = "1";
+  EXPECT_THAT(Refusal([&] { RequireSameRun(begun, now, path_); }), HasSubstr("e 1, f 1 and 1 more, expected"));
 }
 
 TEST_F(RunFiles, BrokenRecordsAreRefused) {

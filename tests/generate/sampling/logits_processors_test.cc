@@ -126,6 +126,7 @@ TEST(Processors, BadWords) {
   EXPECT_EQ(kept({{7, 7, 3}}, {7}), (std::vector<int>{0, 1, 2, 3, 4}));
   EXPECT_EQ(kept({{4}}, {1}), (std::vector<int>{0, 1, 2, 3, 4}));  // a single stop id is ignored
   EXPECT_EQ(kept({{1, 4}}, {1}), (std::vector<int>{0, 1, 2, 3}));
+  EXPECT_EQ(kept({{4, 2}}, {4}), (std::vector<int>{0, 1, 3, 4}));  // a word may begin with one
 }
 
 TEST(Processors, LengthDecayMakesTheEndMoreLikely) {

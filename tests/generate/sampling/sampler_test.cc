@@ -176,6 +176,26 @@ TEST(Sampler, WhenARuleRemovesAllTheBestOfThoseStays) {
   EXPECT_EQ(Chooser(bias, 5).Choose(logits, 0).emptied_by, "logit_bias");
 }
 
+// Each of two rules removes what the other would have left: the first is named.
+TEST(Sampler, TheFirstRuleThatRemovesAllIsNamed) {
+  SamplerSetup setup;
+  setup.options.suppress_tokens = {0, 1, 2};
+  setup.options.begin_suppress_tokens = {0, 1, 2};
+  const Row logits = {1, 3, 2};
+  EXPECT_EQ(Chooser(setup, 3).Choose(logits, 0).emptied_by, "suppress_tokens");
+  Sampler sampler(setup, 3);
+  SamplerWorkspace workspace(3);
+  Row row = logits;
+  EXPECT_EQ(sampler.Process(row, {}, 0, workspace), "suppress_tokens");
+  EXPECT_EQ(row, (Row{-kInf, 3, -kInf}));
+}
+
+TEST(Sampler, NumbersBeyondTheVocabularyMeanAllOfIt) {
+  Chooser chooser({.known_ids = 100, .top_logprobs = 50}, 3);
+  EXPECT_EQ(chooser.Choose({1, 3, 2}, 0).top.size(), 3u);
+  EXPECT_TRUE(Chooser({.top_logprobs = -1}, 3).Choose({1, 3, 2}, 0).top.empty());
+}
+
 TEST(Sampler, RefusesWhatIsNoRowOfLogits) {
   Chooser chooser({}, 3);
   for (const Row& row : {Row{0, std::nanf(""), 1}, Row{0, kInf, 1}, Row{-kInf, -kInf, -kInf}}) {

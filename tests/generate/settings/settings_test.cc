@@ -181,6 +181,8 @@ TEST(StopIdsTest, AreTheUnionOfAllPlaces) {
   config.eos_ids = {5};
   EXPECT_THAT(IdsOf(ResolveStopIds(config, &base, {}, PromptTemplate::kAlpaca, {})), ElementsAre(0, 5));
   EXPECT_THAT(IdsOf(ResolveStopIds(config, nullptr, {}, {}, std::vector<int32_t>{7})), ElementsAre(5, 7));
+  const std::vector<StopId> twice = ResolveStopIds(config, nullptr, {}, {}, std::vector<int32_t>{7, 7});
+  EXPECT_THAT(twice.back().from, ElementsAre("--stop-id"));
   const Tokenizer dolly = DollyTokenizer();
   EXPECT_THAT(IdsOf(ResolveStopIds(config, &dolly, {}, PromptTemplate::kDollyV2, {})), ElementsAre(0, 5, 723));
   EXPECT_THAT(ErrorText([&] { ResolveStopIds(config, nullptr, {}, {}, std::vector<int32_t>{1000}); }),
