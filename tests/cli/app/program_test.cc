@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "program_error.h"
 #include "run_program.h"
 
 namespace stablelm {
@@ -21,7 +22,7 @@ TEST(Program, Version) {
   const ProgramResult json = RunProgramBinary({"--version", "--json"});
   EXPECT_EQ(json.exit_code, 0);
   EXPECT_EQ(nlohmann::json::parse(json.out).at("parts").at("cuda"), false);
-  EXPECT_EQ(RunProgramBinary({"--version", "x"}).exit_code, 2);
+  EXPECT_THAT(RunProgramBinary({"--version", "x"}), Fails(2, "--version", {"\"x\""}));
 }
 
 TEST(Program, SimdTargetCanBeForced) {

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "program_error.h"
 #include "run_program.h"
 #include "temp_folder.h"
 
@@ -135,7 +136,7 @@ TEST(BenchSampler, PrintsEveryChain) {
   EXPECT_THAT(text, HasSubstr("600 tokens to choose from, 40 before"));
   EXPECT_THAT(text, HasSubstr("temperature 0.8, mirostat 2"));
   for (const std::string& chain : chains) EXPECT_THAT(text, HasSubstr("\n" + chain + " "));
-  EXPECT_EQ(run({"--vocab", "1"}).exit_code, 2);
+  EXPECT_THAT(RunProgramBinary({"bench", "sampler", "--vocab", "1"}), Fails(2, "--vocab", {"\"1\""}));
 }
 
 class BenchTokenizer : public testing::Test {
@@ -180,12 +181,10 @@ TEST_F(BenchTokenizer, HasATextOfItsOwnAndRefusesNonsense) {
   const std::string list = (temp.path() / "list.json").string();
   for (const char* text : {"[1]", "[]", "no", "\"a\""}) {
     std::ofstream(list) << text;
-    const ProgramResult bad = Run({"--texts", list});
-    EXPECT_EQ(bad.exit_code, 1) << text;
-    EXPECT_THAT(bad.err, HasSubstr("not a list of texts"));
+    EXPECT_THAT(Run({"--texts", list}), Fails(1, list)) << text;
   }
-  EXPECT_THAT(Run({"--file", "-"}, {.standard_input = "a\xFF"}).err, HasSubstr("UTF-8"));
-  EXPECT_EQ(Run({"-m", "x"}).exit_code, 2);
+  EXPECT_THAT(Run({"--file", "-"}, {.standard_input = "a\xFF"}), Fails(1, "standard input", {"byte 1"}));
+  EXPECT_THAT(Run({"-m", "x"}), Fails(2, "-m, --tokenizer"));
 }
 
 TEST(Bench, WrongUsage) {
@@ -196,11 +195,9 @@ TEST(Bench, WrongUsage) {
   const ProgramResult near = RunProgramBinary({"bench", "memroy"});
   EXPECT_EQ(near.exit_code, 2);
   EXPECT_THAT(near.err, HasSubstr("did you mean bench memory?"));
-  EXPECT_EQ(RunProgramBinary({"bench", "memory", "--size", "0"}).exit_code, 2);
-  EXPECT_EQ(RunProgramBinary({"bench", "memory", "--size", "1B"}).exit_code, 2);
-  const ProgramResult big = RunProgramBinary({"bench", "memory", "--size", "900000GB"});
-  EXPECT_EQ(big.exit_code, 1);
-  EXPECT_THAT(big.err, HasSubstr("does not fit into memory"));
+  EXPECT_THAT(RunProgramBinary({"bench", "memory", "--size", "0"}), Fails(2, "--size", {"\"0\""}));
+  EXPECT_THAT(RunProgramBinary({"bench", "memory", "--size", "1B"}), Fails(2, "--size", {"\"1B\"", "1MiB"}));
+  EXPECT_THAT(RunProgramBinary({"bench", "memory", "--size", "900000GB"}), Fails(1, "--size", {"900 TB"}));
 }
 
 // Ctrl-C ends a polling run with exit code 130 and no message.

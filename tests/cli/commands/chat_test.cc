@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "golden_command.h"
+#include "program_error.h"
 
 namespace stablelm {
 namespace {
@@ -192,11 +193,10 @@ TEST_F(ChatProgram, RefusesWithAClearError) {
                              {.standard_input = "Hi\n"})
                 .exit_code,
             0);
-  EXPECT_EQ(run({model_, "--system", "a", "--no-system"}).exit_code, 2);
-  EXPECT_EQ(run({model_, "--temperature", "-1"}).exit_code, 2);
-  const ProgramResult load = run({model_, "--load", (temp_.path() / "none.json").string()});
-  EXPECT_EQ(load.exit_code, 1);
-  EXPECT_THAT(load.err, HasSubstr("none.json"));
+  EXPECT_THAT(run({model_, "--system", "a", "--no-system"}), Fails(2, "--no-system", {"--system"}));
+  EXPECT_THAT(run({model_, "--temperature", "-1"}), Fails(2, "--temperature", {"\"-1\""}));
+  const std::string none = (temp_.path() / "none.json").string();
+  EXPECT_THAT(run({model_, "--load", none}), Fails(1, none));
 }
 
 // A signal ends a chat in a pipe and keeps the partial reply. The test sends it during an endless reply, well after the

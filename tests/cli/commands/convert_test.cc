@@ -7,6 +7,7 @@
 #include "checkpoint/gguf/gguf.h"
 #include "checkpoint/gguf/gguf_writer.h"
 #include "golden_command.h"
+#include "program_error.h"
 
 namespace stablelm {
 namespace {
@@ -231,22 +232,21 @@ TEST(Convert, ActivationCanBeChosen) {
   };
   EXPECT_EQ(ids("gelu"), ids(""));
   EXPECT_NE(ids("gelu_tanh"), ids(""));
-  EXPECT_EQ(RunProgramBinary({"generate", "-m", kParallel, "--ids", "1", "--activation", "relu"}).exit_code, 2);
+  EXPECT_THAT(RunProgramBinary({"generate", "-m", kParallel, "--ids", "1", "--activation", "relu"}),
+              Fails(2, "--activation", {"\"relu\"", "gelu_tanh"}));
 }
 
 TEST(Convert, Refusals) {
   const TempFolder temp;
   const std::string out = (temp.path() / "out").string();
-  EXPECT_EQ(RunProgramBinary({"convert"}).exit_code, 2);
-  EXPECT_EQ(RunProgramBinary({"convert", kParallel}).exit_code, 2);
-  EXPECT_EQ(RunProgramBinary({"convert", kParallel, out, "--name", "x"}).exit_code, 2);
+  EXPECT_THAT(RunProgramBinary({"convert"}), Fails(2, "IN"));
+  EXPECT_THAT(RunProgramBinary({"convert", kParallel}), Fails(2, "OUT"));
+  EXPECT_THAT(RunProgramBinary({"convert", kParallel, out, "--name", "x"}), Fails(2, "--name", {".gguf"}));
   WriteFile(temp.path() / "m.gguf", "mine");
-  const ProgramResult there = RunProgramBinary({"convert", kParallel, (temp.path() / "m.gguf").string()});
-  EXPECT_EQ(there.exit_code, 1);
+  const std::string mine = (temp.path() / "m.gguf").string();
+  EXPECT_THAT(RunProgramBinary({"convert", kParallel, mine}), Fails(1, mine));
   EXPECT_EQ(Content(temp.path() / "m.gguf"), "mine");
-  const ProgramResult broken = RunProgramBinary({"convert", (temp.path() / "m.gguf").string(), out});
-  EXPECT_EQ(broken.exit_code, 1);
-  EXPECT_THAT(broken.err, HasSubstr("not a GGUF file"));
+  EXPECT_THAT(RunProgramBinary({"convert", mine, out}), Fails(1, mine, {"\"mine\"", "\"GGUF\""}));
   EXPECT_FALSE(fs::exists(out));
 }
 

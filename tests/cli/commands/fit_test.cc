@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "golden_command.h"
+#include "program_error.h"
 
 namespace stablelm {
 namespace {
@@ -61,12 +62,11 @@ TEST(FitCommand, FoldersArePlannedByWhatIsInThem) {
 }
 
 TEST(FitCommand, RefusesWrongUsage) {
-  EXPECT_EQ(RunProgramBinary({"fit"}).exit_code, 2);
-  EXPECT_EQ(RunProgramBinary({"fit", "-m", kParallel, "--shape", "3b"}).exit_code, 2);
-  EXPECT_EQ(RunProgramBinary({"fit", "--shape", "13b"}).exit_code, 2);
-  const ProgramResult result = RunProgramBinary({"fit", "-m", kParallel, "--context", "129"});
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("found 129, expected at most 128"));
+  EXPECT_THAT(RunProgramBinary({"fit"}), Fails(2, "fit", {"-m", "--shape"}));
+  EXPECT_THAT(RunProgramBinary({"fit", "-m", kParallel, "--shape", "3b"}), Fails(2, "fit", {"-m", "--shape", "twice"}));
+  EXPECT_THAT(RunProgramBinary({"fit", "--shape", "13b"}), Fails(2, "--shape", {"\"13b\"", "3b?"}));
+  EXPECT_THAT(RunProgramBinary({"fit", "-m", kParallel, "--context", "129"}),
+              Fails(1, "--context", {"found 129", "128"}));
 }
 
 // Small weights, 400 layers and a context of a million tokens: a cache larger than most machines' memory.

@@ -4,6 +4,7 @@
 
 #include "base/utf8.h"
 #include "golden_command.h"
+#include "program_error.h"
 #include "tokenizer/tokenizer.h"
 
 namespace stablelm {
@@ -92,14 +93,11 @@ TEST_F(GenerateText, InvalidUtf8IsRefusedOrReplaced) {
 }
 
 TEST_F(GenerateText, EmptyPromptsAndMissingFilesAreErrors) {
-  const ProgramResult empty = Generate({""});
-  EXPECT_EQ(empty.exit_code, 1);
-  EXPECT_THAT(empty.err, HasSubstr("empty"));
-  EXPECT_EQ(Generate({}).exit_code, 1);  // empty standard input
-  const ProgramResult missing = Generate({"--file", (temp_.path() / "nothing").string()});
-  EXPECT_EQ(missing.exit_code, 1);
-  EXPECT_THAT(missing.err, HasSubstr("No such file"));
-  EXPECT_EQ(Generate({"a", "--file", "b"}).exit_code, 2);
+  EXPECT_THAT(Generate({""}), Fails(1, "the prompt"));
+  EXPECT_THAT(Generate({}), Fails(1, "the prompt"));  // nothing on standard input
+  const std::string missing = (temp_.path() / "nothing").string();
+  EXPECT_THAT(Generate({"--file", missing}), Fails(1, missing));
+  EXPECT_THAT(Generate({"a", "--file", "b"}), Fails(2, "--file"));
 }
 
 TEST_F(GenerateText, ATokenizerThatDoesNotFitTheModelIsRefused) {
@@ -108,8 +106,7 @@ TEST_F(GenerateText, ATokenizerThatDoesNotFitTheModelIsRefused) {
   std::filesystem::copy(kParallel, folder);
   std::filesystem::copy_file(kTokenizer, folder / "tokenizer.json");  // 726 ids for a model with 512
   const ProgramResult result = RunProgramBinary({"generate", "-m", folder.string(), "Once"});
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("512"));
+  EXPECT_THAT(result, Fails(1, (folder / "tokenizer.json").string(), {"726", "512"}));
 }
 
 }  // namespace

@@ -1,13 +1,16 @@
 // For tests of commands that run a model: the project's golden folders, with a tokenizer added.
 #pragma once
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "generate/scoring.h"
 #include "model/model_testing.h"
+#include "ops/simd.h"
 #include "run_program.h"
 #include "temp_folder.h"
 
@@ -32,6 +35,14 @@ inline std::string ModelWithTokenizer(const TempFolder& temp) {
 
 inline void WriteFile(const std::filesystem::path& path, std::string_view text) {
   std::ofstream(path, std::ios::binary) << text;
+}
+
+// The exact result of `score` for these ids, computed in the test on the SIMD target that the program selects.
+inline std::vector<double> LogprobsHere(const Transformer& model, const std::vector<int32_t>& ids, DType kv) {
+  const char* simd = std::getenv("STABLELM_SIMD");
+  SelectSimdTarget(simd ? simd : "");
+  ThreadPool pool(2);
+  return Scorer(model, ShapeOfScore(static_cast<int64_t>(ids.size()), kv, 2), pool).Score(ids);
 }
 
 // Parses the objects of a --json run, one per line.

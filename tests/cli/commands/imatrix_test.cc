@@ -10,6 +10,7 @@
 #include "checkpoint/rewrite/tensor_copy.h"
 #include "golden_command.h"
 #include "ops/convert.h"
+#include "program_error.h"
 
 namespace stablelm {
 namespace {
@@ -107,29 +108,19 @@ TEST_F(ImatrixCommand, ReadsAsMuchAsItIsTold) {
 }
 
 TEST_F(ImatrixCommand, Refusals) {
-  EXPECT_EQ(RunProgramBinary({"imatrix", "-m", model_, "-o", file_.string()}).exit_code, 2);
-  EXPECT_EQ(RunProgramBinary({"imatrix", "-m", model_, "--file", text_.string()}).exit_code, 2);
-  EXPECT_EQ(RunProgramBinary({"imatrix", "--file", text_.string(), "-o", file_.string()}).exit_code, 2);
-  ProgramResult result = Run(temp_.path() / "old.dat");
-  EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.err, HasSubstr(".gguf"));
-  result = Run(temp_.path() / "none" / "x.gguf");
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("create it first"));
+  EXPECT_THAT(RunProgramBinary({"imatrix", "-m", model_, "-o", file_.string()}), Fails(2, "--file"));
+  EXPECT_THAT(RunProgramBinary({"imatrix", "-m", model_, "--file", text_.string()}), Fails(2, "-o, --out"));
+  EXPECT_THAT(RunProgramBinary({"imatrix", "--file", text_.string(), "-o", file_.string()}), Fails(2, "--model"));
+  EXPECT_THAT(Run(temp_.path() / "old.dat"), Fails(2, "--out", {"old.dat", ".gguf"}));
+  EXPECT_THAT(Run(temp_.path() / "none" / "x.gguf"), Fails(1, (temp_.path() / "none" / "x.gguf").string()));
   WriteFile(file_, "mine");
-  result = Run(file_);
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("something of this name"));
+  EXPECT_THAT(Run(file_), Fails(1, file_.string()));
   EXPECT_EQ(fs::file_size(file_), 4u);
   fs::remove(file_);
   WriteFile(text_, "");
-  result = Run(file_);
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("too short"));
+  EXPECT_THAT(Run(file_), Fails(1, text_.string()));
   fs::remove(fs::path(model_) / "tokenizer.json");
-  result = Run(file_);
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("no tokenizer"));
+  EXPECT_THAT(Run(file_), Fails(1, model_, {"tokenizer"}));
   EXPECT_FALSE(fs::exists(file_));
 }
 

@@ -14,6 +14,7 @@
 #include "ops/convert.h"
 #include "ops/random/random_normal.h"
 #include "ops/simd.h"
+#include "program_error.h"
 #include "run_program.h"
 #include "temp_folder.h"
 
@@ -116,7 +117,7 @@ TEST_F(InitTest, CopiesATokenizer) {
   WriteTextFileAtomically(tokenizer, "{}");
   ASSERT_EQ(Run(folder_.path() / "model", {"--tokenizer", tokenizer.string()}).exit_code, 0);
   EXPECT_EQ(ReadTextFile(folder_.path() / "model" / "tokenizer.json", 100), "{}");
-  EXPECT_EQ(Run(folder_.path() / "second", {"--tokenizer", "/no/such/file"}).exit_code, 1);
+  EXPECT_THAT(Run(folder_.path() / "second", {"--tokenizer", "/no/such/file"}), Fails(1, "/no/such/file"));
   EXPECT_FALSE(fs::exists(folder_.path() / "second"));
 }
 
@@ -125,19 +126,16 @@ TEST_F(InitTest, RefusesWithANextStepAndLeavesNothing) {
   fs::create_directory(full);
   WriteTextFileAtomically(full / "notes", "keep me");
   const size_t before = NumEntries();
-  const ProgramResult not_empty = Run(full);
-  EXPECT_EQ(not_empty.exit_code, 1);
-  EXPECT_THAT(not_empty.err, HasSubstr("not empty"));
-  EXPECT_EQ(Run(folder_.path() / "no" / "parent").exit_code, 1);
-  EXPECT_EQ(RunProgramBinary({"init", "--shape", "3b"}).exit_code, 2);
-  EXPECT_EQ(RunProgramBinary({"init", (folder_.path() / "x").string()}).exit_code, 2);
-  const ProgramResult shape = RunProgramBinary({"init", "--shape", "3bb", (folder_.path() / "x").string()});
-  EXPECT_EQ(shape.exit_code, 1);
-  EXPECT_THAT(shape.err, HasSubstr("did you mean 3b?"));
-  EXPECT_EQ(Run(folder_.path() / "x", {"--dtype", "stored"}).exit_code, 2);
-  EXPECT_EQ(Run(folder_.path() / "x", {"--max-shard-size", "0"}).exit_code, 2);
+  EXPECT_THAT(Run(full), Fails(1, full.string()));
+  EXPECT_THAT(Run(folder_.path() / "no" / "parent"), Fails(1, (folder_.path() / "no" / "parent").string()));
+  EXPECT_THAT(RunProgramBinary({"init", "--shape", "3b"}), Fails(2, "OUT"));
+  EXPECT_THAT(RunProgramBinary({"init", (folder_.path() / "x").string()}), Fails(2, "--shape"));
+  EXPECT_THAT(RunProgramBinary({"init", "--shape", "3bb", (folder_.path() / "x").string()}),
+              Fails(1, "--shape", {"\"3bb\"", "3b?"}));
+  EXPECT_THAT(Run(folder_.path() / "x", {"--dtype", "stored"}), Fails(2, "--dtype", {"\"stored\"", "fp16"}));
+  EXPECT_THAT(Run(folder_.path() / "x", {"--max-shard-size", "0"}), Fails(2, "--max-shard-size", {"\"0\""}));
   WriteTextFileAtomically(config_, "{}");
-  EXPECT_EQ(Run(folder_.path() / "x").exit_code, 1);
+  EXPECT_THAT(Run(folder_.path() / "x"), Fails(1, config_.string(), {"model_type"}));
   EXPECT_EQ(NumEntries(), before);
   EXPECT_EQ(ReadTextFile(full / "notes", 100), "keep me");
 }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/sha256.h"
+#include "program_error.h"
 #include "run_program.h"
 #include "temp_folder.h"
 
@@ -64,17 +65,13 @@ TEST(Inspect, HubIdInTheCache) {
 }
 
 TEST(Inspect, WrongPaths) {
-  EXPECT_EQ(RunProgramBinary({"inspect"}).exit_code, 2);
+  EXPECT_THAT(RunProgramBinary({"inspect"}), Fails(2, "PATH"));
   const ProgramResult none = RunProgramBinary({"inspect", "/nowhere/at/all", "--json"});
-  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_THAT(none, Fails(1, "/nowhere/at/all"));
   EXPECT_EQ(none.out, "");
-  EXPECT_THAT(none.err, HasSubstr("no such folder"));
-  const ProgramResult file = RunProgramBinary({"inspect", kGolden + "parallel/model.safetensors"});
-  EXPECT_EQ(file.exit_code, 1);
-  EXPECT_THAT(file.err, HasSubstr("this is a file"));
-  const ProgramResult folder = RunProgramBinary({"inspect", kGolden});
-  EXPECT_EQ(folder.exit_code, 1);
-  EXPECT_THAT(folder.err, HasSubstr("no config.json"));
+  const std::string file = kGolden + "parallel/model.safetensors";
+  EXPECT_THAT(RunProgramBinary({"inspect", file}), Fails(1, file));
+  EXPECT_THAT(RunProgramBinary({"inspect", kGolden}), Fails(1, kGolden, {"config.json"}));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "golden_command.h"
+#include "program_error.h"
 #include "tokenizer/tokenizer.h"
 
 namespace stablelm {
@@ -193,7 +194,7 @@ TEST_F(PromptCommand, RefusesWithAClearError) {
     EXPECT_THAT(result.err, AllOf(testing::StartsWith("error: "), HasSubstr(c.says)));
   }
   EXPECT_THAT(RunProgramBinary({"prompt", "-m", bare, "--user", "a"}).err, HasSubstr("no tokenizer"));
-  EXPECT_EQ(RunProgramBinary({"prompt", "--user", "a"}).exit_code, 2);
+  EXPECT_THAT(RunProgramBinary({"prompt", "--user", "a"}), Fails(2, "--model"));
 }
 
 TEST_F(PromptCommand, AModelWithoutRoleTokensSaysHowToGoOn) {

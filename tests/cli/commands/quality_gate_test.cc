@@ -7,6 +7,7 @@
 #include "checkpoint/gguf/gguf_testing.h"
 #include "eval/quality.h"
 #include "golden_command.h"
+#include "program_error.h"
 
 namespace stablelm {
 namespace {
@@ -116,7 +117,7 @@ TEST_F(QualityGateOfQuantize, RefusesAndLeavesNothing) {
   EXPECT_THAT(result.out, HasSubstr("KL divergence"));
   ExpectNothingWritten();
   result = Quantize(file_, {"--type", "Q4_0", "--check", text_.string(), "--max-kl", "1e-9", "--json"});
-  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result, Fails(1, "--max-kl", {"at most 1e-09"}));
   EXPECT_EQ(Json::parse(result.out).at("passed"), false);
   ExpectNothingWritten();
 }
@@ -130,23 +131,18 @@ TEST_F(QualityGateOfQuantize, AFileMadeFromACheckedOneIsNotChecked) {
 }
 
 TEST_F(QualityGateOfQuantize, SaysWhatIsWrongBeforeItWorks) {
-  ProgramResult result = Quantize(file_, {"--max-kl", "0.1"});
-  EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.err, HasSubstr("--check"));
-  EXPECT_EQ(Quantize(file_, {"--check", text_.string(), "--check-tokens", "1"}).exit_code, 2);
-  EXPECT_EQ(Quantize(file_, {"--check", text_.string(), "--max-kl", "-1"}).exit_code, 2);
-  EXPECT_EQ(Quantize(file_, {"--check", text_.string(), "--max-kl", "nan"}).exit_code, 2);
+  EXPECT_THAT(Quantize(file_, {"--max-kl", "0.1"}), Fails(2, "--max-kl", {"--check"}));
+  EXPECT_THAT(Quantize(file_, {"--check", text_.string(), "--check-tokens", "1"}),
+              Fails(2, "--check-tokens", {"\"1\""}));
+  EXPECT_THAT(Quantize(file_, {"--check", text_.string(), "--max-kl", "-1"}), Fails(2, "--max-kl", {"\"-1\""}));
+  EXPECT_THAT(Quantize(file_, {"--check", text_.string(), "--max-kl", "nan"}), Fails(2, "--max-kl", {"\"nan\""}));
   WriteFile(text_, "");
-  result = Quantize(file_, {"--check", text_.string()});
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("too short"));
+  EXPECT_THAT(Quantize(file_, {"--check", text_.string()}), Fails(1, text_.string()));
   WriteFile(text_, "caf\xe9 and more");
-  EXPECT_EQ(Quantize(file_, {"--check", text_.string()}).exit_code, 1);
+  EXPECT_THAT(Quantize(file_, {"--check", text_.string()}), Fails(1, text_.string(), {"byte 3"}));
   fs::remove(fs::path(model_) / "tokenizer.json");
   WriteFile(text_, Text());
-  result = Quantize(file_, {"--check", text_.string()});
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("no tokenizer"));
+  EXPECT_THAT(Quantize(file_, {"--check", text_.string()}), Fails(1, model_, {"tokenizer"}));
   ExpectNothingWritten();
 }
 

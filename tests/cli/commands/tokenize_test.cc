@@ -6,6 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "program_error.h"
 #include "run_program.h"
 #include "temp_folder.h"
 
@@ -122,22 +123,21 @@ TEST(Tokenize, IdsOfTheModelWithoutText) {
   const ProgramResult r = RunProgramBinary({"detokenize", "-m", model, "66 799 66"});
   EXPECT_EQ(r.exit_code, 0) << r.err;
   EXPECT_EQ(r.out.size(), 2u);
-  EXPECT_EQ(RunProgramBinary({"detokenize", "-m", model, "800"}).exit_code, 1);
+  EXPECT_THAT(RunProgramBinary({"detokenize", "-m", model, "800"}), Fails(1, "tokenizer", {"found 800"}));
   config["vocab_size"] = 100;
   std::ofstream(folder.path() / "config.json") << config.dump();
   EXPECT_THAT(RunProgramBinary({"tokenize", "-m", model, "x"}).err, HasSubstr("does not fit the model"));
 }
 
 TEST(Tokenize, WrongUsage) {
-  EXPECT_EQ(RunProgramBinary({"tokenize", "x"}).exit_code, 2);
-  EXPECT_EQ(RunProgramBinary({"tokenize", "-m", ".", "--tokenizer", kTokenizer, "x"}).exit_code, 2);
-  const ProgramResult near = Tokenize({"--parse-specials", "x"});
-  EXPECT_EQ(near.exit_code, 2);
-  EXPECT_THAT(near.err, HasSubstr("--parse-special"));
-  EXPECT_EQ(Tokenize({"--invalid-utf8", "ignore", "x"}).exit_code, 2);
-  EXPECT_EQ(RunProgramBinary({"tokenize", "--tokenizer", "/nowhere.json", "x"}).exit_code, 1);
-  EXPECT_THAT(RunProgramBinary({"tokenize", "--tokenizer", std::string(STABLELM_TEST_DATA), "x"}).err,
-              HasSubstr("error"));
+  EXPECT_THAT(RunProgramBinary({"tokenize", "x"}), Fails(2, "-m, --tokenizer"));
+  EXPECT_THAT(RunProgramBinary({"tokenize", "-m", ".", "--tokenizer", kTokenizer, "x"}),
+              Fails(2, "-m, --tokenizer", {"two"}));
+  EXPECT_THAT(Tokenize({"--parse-specials", "x"}), Fails(2, "tokenize", {"\"--parse-specials\"", "--parse-special?"}));
+  EXPECT_THAT(Tokenize({"--invalid-utf8", "ignore", "x"}), Fails(2, "--invalid-utf8", {"\"ignore\""}));
+  EXPECT_THAT(RunProgramBinary({"tokenize", "--tokenizer", "/nowhere.json", "x"}), Fails(1, "/nowhere.json"));
+  const std::string folder = STABLELM_TEST_DATA;
+  EXPECT_THAT(RunProgramBinary({"tokenize", "--tokenizer", folder, "x"}), Fails(1, folder, {"a folder"}));
 }
 
 TEST(Detokenize, FormsOfIds) {
@@ -152,13 +152,11 @@ TEST(Detokenize, FormsOfIds) {
 }
 
 TEST(Detokenize, BadIds) {
-  EXPECT_THAT(Detokenize({"67 x9 69"}).err, HasSubstr("index 1"));
-  EXPECT_EQ(Detokenize({"67 6.5"}).exit_code, 2);
-  EXPECT_EQ(Detokenize({"99999999999"}).exit_code, 2);
-  const ProgramResult large = Detokenize({"100000"});
-  EXPECT_EQ(large.exit_code, 1);
-  EXPECT_THAT(large.err, HasSubstr("found 100000"));
-  EXPECT_EQ(Detokenize({"[-1]"}).exit_code, 1);
+  EXPECT_THAT(Detokenize({"67 x9 69"}), Fails(2, "index 1", {"\"x9\""}));
+  EXPECT_THAT(Detokenize({"67 6.5"}), Fails(2, "index 1", {"\"6.5\""}));
+  EXPECT_THAT(Detokenize({"99999999999"}), Fails(2, "index 0", {"\"99999999999\""}));
+  EXPECT_THAT(Detokenize({"100000"}), Fails(1, "tokenizer", {"found 100000"}));
+  EXPECT_THAT(Detokenize({"[-1]"}), Fails(1, "tokenizer", {"found -1"}));
 }
 
 TEST(Detokenize, SpecialTokensAndSpaces) {
