@@ -1,6 +1,5 @@
-// Runs the real program (STABLELM_PROGRAM, a compile definition) as a user would, and captures its output. A program
-// for another processor runs in an emulator: STABLELM_EMULATOR is the command before its path, words separated by
-// spaces.
+// Runs the real program (kProgram) as a user would, and captures its output. A program for another processor runs in
+// kEmulator.
 #pragma once
 
 #include <fcntl.h>
@@ -18,6 +17,8 @@
 #include <string>
 #include <vector>
 
+#include "test_paths.h"
+
 namespace stablelm {
 
 struct ProgramResult {
@@ -33,7 +34,7 @@ struct ProgramInput {
   bool close_stdout = false;                            // close the reading end of stdout before the program writes
   // Called about every 10 ms while the program runs, for tests that send signals.
   std::function<void(pid_t)> while_running = {};
-  std::string program = STABLELM_PROGRAM;
+  std::string program = kProgram;
 };
 
 inline ProgramResult RunProgramBinary(const std::vector<std::string>& arguments, const ProgramInput& input = {}) {
@@ -46,12 +47,10 @@ inline ProgramResult RunProgramBinary(const std::vector<std::string>& arguments,
   make_pipe(err);
   // Prepare everything before fork: the child may call only async-signal-safe functions.
   std::vector<std::string> emulator;
-#ifdef STABLELM_EMULATOR
-  if (input.program == STABLELM_PROGRAM) {
-    std::istringstream words(STABLELM_EMULATOR);
+  if (input.program == kProgram) {
+    std::istringstream words(kEmulator);
     for (std::string word; words >> word;) emulator.push_back(word);
   }
-#endif
   std::vector<char*> argv;
   for (std::string& word : emulator) argv.push_back(word.data());
   argv.push_back(const_cast<char*>(input.program.c_str()));

@@ -10,12 +10,13 @@
 #include "checkpoint/model_folder.h"
 #include "checkpoint/tensor_values.h"
 #include "ops/convert.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
 
 namespace fs = std::filesystem;
-const fs::path kData = STABLELM_TEST_DATA;
+const fs::path kData = TestData();
 
 nlohmann::json Expected() { return nlohmann::json::parse(std::ifstream(kData / "golden_tensors.json")); }
 

@@ -15,11 +15,12 @@
 #include "model/model_testing.h"
 #include "ops/convert.h"
 #include "temp_folder.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
 
-const std::filesystem::path kGolden = STABLELM_TEST_DATA "/golden";
+const std::filesystem::path kGolden = TestData("golden");
 const std::vector<int32_t> kIds = {5, 17, 290, 3, 44, 44, 7, 250, 61, 2, 77, 81, 13, 101, 199, 1, 6, 8, 32, 15};
 
 std::vector<ImportanceSums> Collect(const Transformer& model, int64_t window, size_t threads) {

@@ -9,11 +9,12 @@
 #include "error_info.h"
 #include "model/model_testing.h"
 #include "temp_folder.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
 
-const std::filesystem::path kModel = STABLELM_TEST_DATA "/golden/head128_fp16";  // context of 256 tokens, 1,000 ids
+const std::filesystem::path kModel = TestData("golden/head128_fp16");  // context of 256 tokens, 1,000 ids
 
 std::vector<int32_t> SomeIds(size_t n) {
   std::vector<int32_t> ids;

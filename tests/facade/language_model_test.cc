@@ -11,11 +11,12 @@
 #include "generate/scoring.h"
 #include "model/model_testing.h"
 #include "temp_folder.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
 
-const std::filesystem::path kParallel = STABLELM_TEST_DATA "/golden/parallel";
+const std::filesystem::path kParallel = TestData("golden/parallel");
 
 std::string ErrorOf(const std::function<void()>& body) {
   try {
@@ -65,8 +66,8 @@ TEST(LanguageModel, ComputesFastWhenAsked) {
 TEST(LanguageModel, TextInTextOut) {
   const TempFolder temp;
   const auto folder = temp.path() / "model";
-  std::filesystem::copy(STABLELM_TEST_DATA "/golden/head128_fp16", folder);
-  std::filesystem::copy_file(STABLELM_TEST_DATA "/tokenizer/tokenizer.json", folder / "tokenizer.json");
+  std::filesystem::copy(TestData("golden/head128_fp16"), folder);
+  std::filesystem::copy_file(TestData("tokenizer/tokenizer.json"), folder / "tokenizer.json");
   LanguageModel model = LanguageModel::Load(folder.string());
   ASSERT_TRUE(model.has_tokenizer());
   const std::vector<int32_t> prompt = model.Tokenize("Hello, world");
@@ -112,8 +113,8 @@ TEST(LanguageModel, CachesOfFewerBits) {
 class LanguageModelChat : public testing::Test {
  protected:
   LanguageModelChat() {
-    std::filesystem::copy(STABLELM_TEST_DATA "/golden/head128_fp16", folder_);
-    std::filesystem::copy_file(STABLELM_TEST_DATA "/tokenizer/tokenizer.json", folder_ / "tokenizer.json");
+    std::filesystem::copy(TestData("golden/head128_fp16"), folder_);
+    std::filesystem::copy_file(TestData("tokenizer/tokenizer.json"), folder_ / "tokenizer.json");
   }
   LanguageModel Load() const { return LanguageModel::Load(folder_.string()); }
   static ChatMessage User(std::string text) { return {.role = ChatRole::kUser, .text = std::move(text)}; }

@@ -8,11 +8,12 @@
 #include "base/error.h"
 #include "error_info.h"
 #include "model/model_testing.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
 
-const std::filesystem::path kParallel = STABLELM_TEST_DATA "/golden/parallel";
+const std::filesystem::path kParallel = TestData("golden/parallel");
 
 BeamSearchResult Search(const Transformer& model, const GenerateRequest& request, const BeamOptions& options,
                         const std::atomic<bool>* cancel = nullptr, size_t threads = 2) {
@@ -148,9 +149,9 @@ TEST(BeamSearch, WaysToEnd) {
 
 // A stop string ends a beam like a stop id; the text is cut before it.
 TEST(BeamSearch, StopStringsEndBeams) {
-  const Transformer model = LoadModel(STABLELM_TEST_DATA "/golden/head128_fp16");  // 1,000 ids
+  const Transformer model = LoadModel(TestData("golden/head128_fp16"));  // 1,000 ids
   GenerateRequest request;
-  request.tokenizer = Tokenizer::FromFile(STABLELM_TEST_DATA "/tokenizer/tokenizer.json", {.model_vocab_size = 1000});
+  request.tokenizer = Tokenizer::FromFile(TestData("tokenizer/tokenizer.json"), {.model_vocab_size = 1000});
   request.known_ids = request.tokenizer->size();
   request.prompt = request.tokenizer->Encode("Once upon");
   request.max_new_tokens = 12;

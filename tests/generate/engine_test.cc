@@ -13,13 +13,14 @@
 #include "generate/scoring.h"
 #include "model/model_testing.h"
 #include "temp_folder.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
 
 using testing::HasSubstr;
 
-const std::filesystem::path kParallel = STABLELM_TEST_DATA "/golden/parallel";
+const std::filesystem::path kParallel = TestData("golden/parallel");
 
 struct Outcome {
   EngineResult result;

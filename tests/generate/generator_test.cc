@@ -12,11 +12,12 @@
 #include "generate/scoring.h"
 #include "model/model_testing.h"
 #include "temp_folder.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
 
-const std::filesystem::path kParallel = STABLELM_TEST_DATA "/golden/parallel";
+const std::filesystem::path kParallel = TestData("golden/parallel");
 
 GenerateResult Continue(const Transformer& model, const GenerateRequest& request, const ReplyCallbacks& callbacks = {},
                         const std::atomic<bool>* cancel = nullptr, size_t threads = 2) {
@@ -173,9 +174,9 @@ TEST(Generator, ListsAlternativesAndCountsForcedTokens) {
 }
 
 TEST(Generator, TheTextEndsBeforeAStopString) {
-  const Transformer model = LoadModel(STABLELM_TEST_DATA "/golden/head128_fp16");  // 1,000 ids
+  const Transformer model = LoadModel(TestData("golden/head128_fp16"));  // 1,000 ids
   GenerateRequest request;
-  request.tokenizer = Tokenizer::FromFile(STABLELM_TEST_DATA "/tokenizer/tokenizer.json", {.model_vocab_size = 1000});
+  request.tokenizer = Tokenizer::FromFile(TestData("tokenizer/tokenizer.json"), {.model_vocab_size = 1000});
   request.known_ids = request.tokenizer->size();
   request.prompt = request.tokenizer->Encode("Once upon");
   request.max_new_tokens = 40;

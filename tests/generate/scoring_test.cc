@@ -6,11 +6,12 @@
 #include "generate/prompt_logprobs.h"
 #include "model/model_testing.h"
 #include "model/pass_hooks.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
 
-const std::filesystem::path kParallel = STABLELM_TEST_DATA "/golden/parallel";
+const std::filesystem::path kParallel = TestData("golden/parallel");
 
 // Fails for NaN.
 void ExpectNear(std::span<const float> got, std::span<const float> want, const std::string& what) {

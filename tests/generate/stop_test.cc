@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "error_info.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
@@ -145,7 +146,7 @@ TEST(StopStrings, AnyCutGivesTheSame) {
 
 class StoppedTextTest : public testing::Test {
  protected:
-  const Tokenizer tokenizer_ = Tokenizer::FromFile(STABLELM_TEST_DATA "/tokenizer/tokenizer.json");
+  const Tokenizer tokenizer_ = Tokenizer::FromFile(TestData("tokenizer/tokenizer.json"));
 };
 
 TEST_F(StoppedTextTest, AStringOverSeveralTokensEndsTheText) {

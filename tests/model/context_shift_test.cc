@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "model/model_testing.h"
 #include "ops/kv_page.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
@@ -57,7 +58,7 @@ double Scale(const KvSequence& sequence, int64_t head, int64_t position) {
 class ContextShift : public testing::TestWithParam<std::tuple<const char*, DType>> {
  protected:
   DType dtype() const { return std::get<1>(GetParam()); }
-  const Transformer model_ = LoadModel(std::string(STABLELM_TEST_DATA "/golden/") + std::get<0>(GetParam()));
+  const Transformer model_ = LoadModel(TestData("golden/") + std::get<0>(GetParam()));
   ThreadPool pool_{2};
 
   std::vector<int32_t> Ids(int64_t length) const {

@@ -17,6 +17,7 @@
 #include "model/chunked_forward.h"
 #include "model/load.h"
 #include "model/transformer.h"
+#include "test_paths.h"
 
 namespace stablelm {
 
@@ -24,7 +25,7 @@ namespace stablelm {
 // by name.
 inline std::vector<std::filesystem::path> GoldenFolders() {
   const char* set = std::getenv("STABLELM_GOLDEN");
-  const std::filesystem::path root = set ? set : STABLELM_TEST_DATA "/golden";
+  const std::filesystem::path root = set ? std::string(set) : TestData("golden");
   std::vector<std::filesystem::path> folders;
   for (const auto& entry : std::filesystem::directory_iterator(root)) {
     if (std::filesystem::exists(entry.path() / "config.json") &&

@@ -13,11 +13,12 @@
 #include "ops/quant/quant_row.h"
 #include "ops/simd.h"
 #include "temp_folder.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
 
-const std::filesystem::path kModel = STABLELM_TEST_DATA "/golden/head128_fp16";  // 256 wide: whole blocks of every type
+const std::filesystem::path kModel = TestData("golden/head128_fp16");  // 256 wide: whole blocks of every type
 
 // Writes the golden model with all matrices quantized to one type.
 std::filesystem::path Quantized(const TempFolder& temp, DType type) {

@@ -10,11 +10,12 @@
 #include "model/memory_plan.h"
 #include "model/model_testing.h"
 #include "temp_folder.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
 
-const std::filesystem::path kParallel = STABLELM_TEST_DATA "/golden/parallel";
+const std::filesystem::path kParallel = TestData("golden/parallel");
 
 std::string ErrorOf(const std::function<void()>& body) {
   try {

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "prompt/prompt_testing.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
@@ -44,8 +45,7 @@ TEST(PromptTest, CardPromptOfTheRealTokenizer) {
   const char* shared = std::getenv("STABLELM_SHARED");
   if (!shared) GTEST_SKIP() << "STABLELM_SHARED is not set: StableLM's tokenizer.json is needed";
   const Tokenizer tokenizer = Tokenizer::FromFile(std::filesystem::path(shared) / "tokenizer" / "tokenizer.json");
-  const nlohmann::json vectors =
-      nlohmann::json::parse(std::ifstream(STABLELM_TEST_DATA "/tokenizer/stablelm_vectors.json"));
+  const nlohmann::json vectors = nlohmann::json::parse(std::ifstream(TestData("tokenizer/stablelm_vectors.json")));
   const auto card = std::ranges::find_if(vectors, [](const auto& v) { return v.at("name") == "card_prompt"; });
   ASSERT_NE(card, vectors.end());
   const PromptBuilder builder(tokenizer, PromptTemplate::kStableLmTuned);
@@ -64,7 +64,7 @@ TEST(PromptTest, CardPromptIsTheWholeTextWithItsMarkersParsed) {
   const Prompt prompt = builder.BuildPrompt({System(system), User("What's your mood today?")});
   EXPECT_EQ(prompt.ids, Parsed(tokenizer, CardText("What's your mood today?")));
   // The ids that Hugging Face's tokenizers library gives for the card's text.
-  const nlohmann::json vectors = nlohmann::json::parse(std::ifstream(STABLELM_TEST_DATA "/tokenizer/vectors.json"));
+  const nlohmann::json vectors = nlohmann::json::parse(std::ifstream(TestData("tokenizer/vectors.json")));
   const auto card = std::ranges::find_if(vectors, [](const auto& v) { return v.at("name") == "card_prompt"; });
   ASSERT_NE(card, vectors.end());
   EXPECT_EQ(prompt.ids, card->at("ids").get<Ids>());

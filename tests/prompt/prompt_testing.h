@@ -11,12 +11,13 @@
 #include "checkpoint/error_text.h"
 #include "prompt/conversation.h"
 #include "prompt/prompt_builder.h"
+#include "test_paths.h"
 #include "tokenizer/tokenizer.h"
 
 namespace stablelm {
 
 inline nlohmann::json SmallTokenizerJson() {
-  return nlohmann::json::parse(std::ifstream(STABLELM_TEST_DATA "/tokenizer/tokenizer.json"));
+  return nlohmann::json::parse(std::ifstream(TestData("tokenizer/tokenizer.json")));
 }
 
 inline Tokenizer TokenizerOf(const nlohmann::json& json) { return Tokenizer::FromJson(json.dump(), "tokenizer.json"); }

@@ -11,13 +11,14 @@
 
 #include "base/random.h"
 #include "base/utf8.h"
+#include "test_paths.h"
 #include "tokenizer/byte_symbols.h"
 #include "tokenizer/tokenizer.h"
 
 namespace stablelm {
 
 inline std::filesystem::path TestData(const std::string& name) {
-  return std::filesystem::path(STABLELM_TEST_DATA) / "tokenizer" / name;
+  return std::filesystem::path(TestData()) / "tokenizer" / name;
 }
 
 inline nlohmann::json ReadJson(const std::filesystem::path& path) {

@@ -1,12 +1,13 @@
 // Tests what is timed and that a measurement can be stopped, not the speed itself.
 #include "tokenizer/tokenizer_speed.h"
+#include "test_paths.h"
 
 #include <gtest/gtest.h>
 
 namespace stablelm {
 namespace {
 
-Tokenizer Small() { return Tokenizer::FromFile(STABLELM_TEST_DATA "/tokenizer/tokenizer.json"); }
+Tokenizer Small() { return Tokenizer::FromFile(TestData("tokenizer/tokenizer.json")); }
 
 TEST(TokenizerSpeed, TimesEveryKindOfWork) {
   const Tokenizer tokenizer = Small();

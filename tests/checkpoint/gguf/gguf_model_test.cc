@@ -17,6 +17,7 @@
 #include "checkpoint/tiny_model.h"
 #include "ops/convert.h"
 #include "temp_folder.h"
+#include "test_paths.h"
 #include "tokenizer/byte_symbols.h"
 
 namespace stablelm {
@@ -26,7 +27,7 @@ namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
 
-const fs::path kData = STABLELM_TEST_DATA;
+const fs::path kData = TestData();
 const std::vector<std::string> kFolders = {"parallel",        "sequential",       "gelu_tanh",
                                            "odd_width",       "head128_fp16",     "bf16_newconfig",
                                            "bin_legacy_fp32", "bin_sharded_fp16", "long_context"};

@@ -13,6 +13,7 @@
 #include "checkpoint/error_text.h"
 #include "checkpoint/torch/torch_builder.h"
 #include "ops/convert.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
@@ -23,7 +24,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const fs::path kFixtures = fs::path(STABLELM_TEST_DATA) / "torch";
+const fs::path kFixtures = fs::path(TestData()) / "torch";
 
 TorchFile Parse(const std::string& file) { return ParseTorchFile(std::as_bytes(std::span(file)), "x.bin"); }
 std::string Refusal(const std::string& file) {

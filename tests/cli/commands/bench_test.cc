@@ -9,6 +9,7 @@
 #include "program_error.h"
 #include "run_program.h"
 #include "temp_folder.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
@@ -49,8 +50,8 @@ TEST(BenchCompute, PrintsEveryTarget) {
 class BenchModel : public testing::Test {
  protected:
   ProgramResult Run(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"bench", "model", "-m", STABLELM_TEST_DATA "/golden/parallel", "--threads",
-                                         "2", "--samples", "2", "--quiet"});
+    arguments.insert(arguments.begin(), {"bench", "model", "-m", TestData("golden/parallel"), "--threads", "2",
+                                         "--samples", "2", "--quiet"});
     return RunProgramBinary(arguments);
   }
 };
@@ -142,9 +143,8 @@ TEST(BenchSampler, PrintsEveryChain) {
 class BenchTokenizer : public testing::Test {
  protected:
   ProgramResult Run(std::vector<std::string> arguments, const ProgramInput& input = {}) {
-    arguments.insert(arguments.begin(),
-                     {"bench", "tokenizer", "--tokenizer", STABLELM_TEST_DATA "/tokenizer/tokenizer.json", "--samples",
-                      "1", "--threads", "2", "--quiet"});
+    arguments.insert(arguments.begin(), {"bench", "tokenizer", "--tokenizer", TestData("tokenizer/tokenizer.json"),
+                                         "--samples", "1", "--threads", "2", "--quiet"});
     return RunProgramBinary(arguments, input);
   }
 };

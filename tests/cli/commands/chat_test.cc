@@ -8,6 +8,7 @@
 
 #include "golden_command.h"
 #include "program_error.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
@@ -167,7 +168,7 @@ TEST_F(ChatProgram, AKillLosesNothingThatWasSaved) {
 }
 
 TEST_F(ChatProgram, RefusesWithAClearError) {
-  std::filesystem::copy(STABLELM_TEST_DATA "/golden/head128_fp16", temp_.path() / "bare");
+  std::filesystem::copy(TestData("golden/head128_fp16"), temp_.path() / "bare");
   const auto run = [&](std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), {"chat", "-m"});
     return RunProgramBinary(arguments);

@@ -7,6 +7,7 @@
 #include "golden_command.h"
 #include "run_program.h"
 #include "temp_folder.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
@@ -15,7 +16,7 @@ using testing::HasSubstr;
 using testing::Not;
 using Json = nlohmann::json;
 
-const std::string kModel = STABLELM_TEST_DATA "/golden/head128_fp16";
+const std::string kModel = TestData("golden/head128_fp16");
 
 const std::vector<int32_t> kIds = {5, 17, 90, 3, 44, 44, 7, 25};
 

@@ -8,6 +8,7 @@
 #include "checkpoint/gguf/gguf_writer.h"
 #include "golden_command.h"
 #include "program_error.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
@@ -16,7 +17,7 @@ namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
 
-const std::string kGolden = STABLELM_TEST_DATA "/golden/";
+const std::string kGolden = TestData("golden/");
 
 // Expects every tensor of `a` in `b` with the same type and bytes.
 void ExpectSameTensors(const fs::path& a, const fs::path& b) {

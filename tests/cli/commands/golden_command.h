@@ -13,11 +13,12 @@
 #include "ops/simd.h"
 #include "run_program.h"
 #include "temp_folder.h"
+#include "test_paths.h"
 
 namespace stablelm {
 
-inline const std::string kParallel = STABLELM_TEST_DATA "/golden/parallel";            // 512 ids, context of 128 tokens
-inline const std::string kTokenizer = STABLELM_TEST_DATA "/tokenizer/tokenizer.json";  // 726 ids
+inline const std::string kParallel = TestData("golden/parallel");            // 512 ids, context of 128 tokens
+inline const std::string kTokenizer = TestData("tokenizer/tokenizer.json");  // 726 ids
 
 inline std::string Joined(const std::vector<int32_t>& ids) {
   std::string text;
@@ -28,7 +29,7 @@ inline std::string Joined(const std::vector<int32_t>& ids) {
 // Copies the model with 1,000 ids (context of 256 tokens) and adds the small tokenizer, so that it works with text.
 inline std::string ModelWithTokenizer(const TempFolder& temp) {
   const std::filesystem::path folder = temp.path() / "with_tokenizer";
-  std::filesystem::copy(STABLELM_TEST_DATA "/golden/head128_fp16", folder);
+  std::filesystem::copy(TestData("golden/head128_fp16"), folder);
   std::filesystem::copy_file(kTokenizer, folder / "tokenizer.json");
   return folder.string();
 }

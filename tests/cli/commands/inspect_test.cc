@@ -8,6 +8,7 @@
 #include "program_error.h"
 #include "run_program.h"
 #include "temp_folder.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
@@ -16,7 +17,7 @@ namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
 
-const std::string kGolden = STABLELM_TEST_DATA "/golden/";
+const std::string kGolden = TestData("golden/");
 
 TEST(Inspect, JsonIsOneLineWithEverything) {
   const ProgramResult result =

@@ -4,6 +4,7 @@
 
 #include "golden_command.h"
 #include "program_error.h"
+#include "test_paths.h"
 #include "tokenizer/tokenizer.h"
 
 namespace stablelm {
@@ -19,7 +20,7 @@ class PromptCommand : public testing::Test {
  protected:
   PromptCommand() {
     fs::create_directory(folder_);
-    fs::copy_file(STABLELM_TEST_DATA "/golden/head128_fp16/config.json", folder_ / "config.json");
+    fs::copy_file(TestData("golden/head128_fp16/config.json"), folder_ / "config.json");
     fs::copy_file(kTokenizer, folder_ / "tokenizer.json");
   }
   ProgramResult Run(std::vector<std::string> arguments, const ProgramInput& input = {}) const {

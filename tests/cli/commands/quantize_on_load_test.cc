@@ -7,6 +7,7 @@
 #include "golden_command.h"
 #include "ops/random/random_normal.h"
 #include "program_error.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
@@ -17,9 +18,9 @@ using testing::HasSubstr;
 using testing::Not;
 using Json = nlohmann::json;
 
-const std::string kWide = STABLELM_TEST_DATA "/golden/head128_fp16";  // rows of 256 values: whole blocks of every type
-const std::string kOdd = STABLELM_TEST_DATA "/golden/odd_width";      // rows are not whole blocks of any type
-const std::string kShards = STABLELM_TEST_DATA "/golden/bin_sharded_fp16";  // rows are multiples of 32 but not of 256
+const std::string kWide = TestData("golden/head128_fp16");        // rows of 256 values: whole blocks of every type
+const std::string kOdd = TestData("golden/odd_width");            // rows are not whole blocks of any type
+const std::string kShards = TestData("golden/bin_sharded_fp16");  // rows are multiples of 32 but not of 256
 
 class QuantizeOnLoad : public testing::Test {
  protected:

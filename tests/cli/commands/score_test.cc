@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "golden_command.h"
+#include "test_paths.h"
 #include "tokenizer/tokenizer.h"
 
 namespace stablelm {
@@ -227,8 +228,7 @@ TEST(ScoreCommand, CtrlCKeepsWhatIsPrintedAndRemovesUnfinishedFiles) {
     sent = true;
   };
   const ProgramResult result = Score(
-      {"-m", STABLELM_TEST_DATA "/golden/long_context", "--ids-file", "-", "--json", "--save-logits", logits.string()},
-      input);
+      {"-m", TestData("golden/long_context"), "--ids-file", "-", "--json", "--save-logits", logits.string()}, input);
   EXPECT_EQ(result.exit_code, 130) << result.err;
   std::ifstream file(out);
   const std::vector<Json> lines = JsonLines({std::istreambuf_iterator<char>(file), {}});

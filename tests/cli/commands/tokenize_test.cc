@@ -9,6 +9,7 @@
 #include "program_error.h"
 #include "run_program.h"
 #include "temp_folder.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
@@ -16,7 +17,7 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 
-const std::string kTokenizer = std::string(STABLELM_TEST_DATA) + "/tokenizer/tokenizer.json";
+const std::string kTokenizer = TestData("tokenizer/tokenizer.json");
 
 ProgramResult Tokenize(std::vector<std::string> arguments, const ProgramInput& input = {}) {
   arguments.insert(arguments.begin(), {"tokenize", "--tokenizer", kTokenizer});
@@ -46,7 +47,7 @@ TEST(Tokenize, JsonHasIdsPiecesAndOffsets) {
 }
 
 TEST(Tokenize, VectorsThroughTheProgram) {
-  std::ifstream file(std::string(STABLELM_TEST_DATA) + "/tokenizer/vectors.json");
+  std::ifstream file(TestData("tokenizer/vectors.json"));
   size_t tried = 0;
   for (const json& v : json::parse(file)) {
     const std::string name = v.at("name"), text = v.at("text");
@@ -136,7 +137,7 @@ TEST(Tokenize, WrongUsage) {
   EXPECT_THAT(Tokenize({"--parse-specials", "x"}), Fails(2, "tokenize", {"\"--parse-specials\"", "--parse-special?"}));
   EXPECT_THAT(Tokenize({"--invalid-utf8", "ignore", "x"}), Fails(2, "--invalid-utf8", {"\"ignore\""}));
   EXPECT_THAT(RunProgramBinary({"tokenize", "--tokenizer", "/nowhere.json", "x"}), Fails(1, "/nowhere.json"));
-  const std::string folder = STABLELM_TEST_DATA;
+  const std::string folder = TestData();
   EXPECT_THAT(RunProgramBinary({"tokenize", "--tokenizer", folder, "x"}), Fails(1, folder, {"a folder"}));
 }
 

@@ -11,11 +11,12 @@
 #include "generate/engine_memory.h"
 #include "generate/generator.h"
 #include "model/model_testing.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
 
-const std::filesystem::path kParallel = STABLELM_TEST_DATA "/golden/parallel";  // 512 ids, context of 128 tokens
+const std::filesystem::path kParallel = TestData("golden/parallel");  // 512 ids, context of 128 tokens
 
 std::string Joined(const std::vector<int32_t>& ids) {
   std::string text;

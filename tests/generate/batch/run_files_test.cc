@@ -10,6 +10,7 @@
 #include "generate/batch/run_lines.h"
 #include "generate/batch/run_record.h"
 #include "temp_folder.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
@@ -173,8 +174,8 @@ TEST_F(RunFiles, BrokenRecordsAreRefused) {
 
 TEST_F(RunFiles, EveryFileThatDecidesIsHashed) {
   const fs::path folder = temp_.path() / "model";
-  fs::copy(STABLELM_TEST_DATA "/golden/head128_fp16", folder);
-  fs::copy_file(STABLELM_TEST_DATA "/tokenizer/tokenizer.json", folder / "tokenizer.json");
+  fs::copy(TestData("golden/head128_fp16"), folder);
+  fs::copy_file(TestData("tokenizer/tokenizer.json"), folder / "tokenizer.json");
   std::ofstream(folder / "generation_config.json") << "{}";
   const auto opened = ModelFolder::Open(folder.string());
   uint64_t heard = 0;

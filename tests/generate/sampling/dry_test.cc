@@ -5,6 +5,7 @@
 
 #include "generate/sampling/logits_processors.h"
 #include "generate/sampling/row_testing.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
@@ -77,7 +78,7 @@ class DryWithText : public testing::Test {
     std::string scratch;
     return IdsAfterBreaker(Encode(text), most, tokenizer_, breakers, scratch);
   }
-  const Tokenizer tokenizer_ = Tokenizer::FromFile(STABLELM_TEST_DATA "/tokenizer/tokenizer.json");
+  const Tokenizer tokenizer_ = Tokenizer::FromFile(TestData("tokenizer/tokenizer.json"));
 };
 
 TEST_F(DryWithText, CountsTheIdsBehindTheLastBreaker) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "test_paths.h"
 
 namespace stablelm {
 
@@ -35,7 +36,7 @@ struct ReferenceCase {
 
 // All cases of tests/data/golden/logits_processors, and the ids of the context.
 inline std::vector<ReferenceCase> ReferenceCases(std::vector<int32_t>* prompt) {
-  const auto file = nlohmann::json::parse(std::ifstream(STABLELM_TEST_DATA "/golden/logits_processors/cases.json"));
+  const auto file = nlohmann::json::parse(std::ifstream(TestData("golden/logits_processors/cases.json")));
   if (prompt) *prompt = file.at("prompt").get<std::vector<int32_t>>();
   const auto floats = [](const nlohmann::json& list) {
     std::vector<float> out;

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "ops/op_testing.h"
 #include "ops/quant/blocks.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
@@ -15,7 +16,7 @@ namespace {
 constexpr DType kTypes[] = {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
 
 std::string ReadData(const std::string& name) {
-  std::ifstream file(std::string(STABLELM_TEST_DATA) + "/quant/" + name, std::ios::binary);
+  std::ifstream file(TestData("quant/") + name, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
   EXPECT_FALSE(text.str().empty()) << name;
