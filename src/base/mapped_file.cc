@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/broken_link.h"
 #include "base/error.h"
 
 #ifndef MADV_POPULATE_READ
@@ -29,7 +30,11 @@ namespace {
 // Opens a regular file for reading and gets its size.
 int OpenRegular(const std::filesystem::path& path, size_t& size) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) Fail(path, "cannot open", errno);
+  if (fd < 0) {
+    const int error = errno;
+    RefuseBrokenLink(path);
+    Fail(path, "cannot open", error);
+  }
   struct stat info {};
   if (fstat(fd, &info) != 0) {
     const int error = errno;

@@ -1,6 +1,7 @@
 #include "base/strict_json.h"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <vector>
@@ -22,12 +23,76 @@ std::string Place(std::string_view text, size_t offset) {
   return "line " + std::to_string(line) + ", column " + std::to_string(column);
 }
 
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+// Numbers that Python writes but JSON does not have.
+struct NonFinite {
+  std::string_view name;
+  double value;
+};
+constexpr NonFinite kNonFinite[] = {{"NaN", std::numeric_limits<double>::quiet_NaN()},
+                                    {"-Infinity", -std::numeric_limits<double>::infinity()},
+                                    {"Infinity", std::numeric_limits<double>::infinity()}};
+
+// A text with those numbers in the form of strings: the name after a NUL character, which the parser's callback turns
+// into the number.
+class WithoutNonFinite {
+ public:
+  explicit WithoutNonFinite(std::string_view text) {
+    bool in_string = false;
+    for (size_t i = 0; i < text.size();) {
+      const NonFinite* number = in_string ? nullptr : At(text.substr(i));
+      if (number) {
+        text_.append("\"\\u0000").append(number->name).append("\"");
+        i += number->name.size();
+        ends_.push_back(text_.size());
+        continue;
+      }
+      if (in_string && text[i] == '\\' && i + 1 < text.size()) {
+        text_ += text[i++];
+      } else if (text[i] == '"') {
+        in_string = !in_string;
+      }
+      text_ += text[i++];
+    }
+  }
+
+  const std::string& text() const { return text_; }
+  // The offset in the original of an offset in text().
+  size_t Original(size_t offset) const {
+    constexpr size_t kAdded = 8;  // two quotes and an escape
+    return offset - kAdded * static_cast<size_t>(std::ranges::count_if(ends_, [&](size_t e) { return e <= offset; }));
+  }
+  static void TurnBack(Json& value) {
+    if (!value.is_string()) return;
+    const auto& text = value.get_ref<const std::string&>();
+    for (const NonFinite& number : kNonFinite) {
+      if (text.size() == number.name.size() + 1 && text[0] == '\0' && text.ends_with(number.name)) {
+        value = number.value;
+        return;
+      }
+    }
+  }
+
+ private:
+  static const NonFinite* At(std::string_view rest) {
+    for (const NonFinite& number : kNonFinite) {
+      if (rest.starts_with(number.name)) return &number;
+    }
+    return nullptr;
+  }
+
+  std::string text_;
+  std::vector<size_t> ends_;  // of the strings, in text_
+};
+
 }  // namespace
 
 nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, size_t max_depth) {
   const auto fail = [&](const std::string& what, const std::string& found, const std::string& expected) {
     throw Error({.where = where, .what = what, .found = found, .expected = expected});
   };
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) fail("the file is empty", {}, "JSON");
   // The parser stops at a NUL byte and would ignore the rest.
   if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
@@ -54,15 +119,19 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
           fail("the key " + Quoted(value.get_ref<const std::string&>()) + " appears twice", {}, {});
         }
         break;
+      case Json::parse_event_t::value:
+        WithoutNonFinite::TurnBack(value);
+        break;
       default:
         break;
     }
     return true;
   };
+  const WithoutNonFinite standard(text);
   try {
-    return Json::parse(text.begin(), text.end(), watch);
+    return Json::parse(standard.text().begin(), standard.text().end(), watch);
   } catch (const Json::parse_error& e) {
-    fail("not valid JSON at " + Place(text, e.byte ? e.byte - 1 : 0), {}, {});
+    fail("not valid JSON at " + Place(text, standard.Original(e.byte ? e.byte - 1 : 0)), {}, {});
   } catch (const Json::exception& e) {  // number out of range
     fail("not valid JSON: " + Quoted(e.what()), {}, {});
   }

@@ -1,5 +1,6 @@
 // Strict parser for small JSON configuration files: valid UTF-8, no duplicate keys (readers disagree about which one
-// counts), no NUL bytes, limited depth.
+// counts), no NUL bytes, limited depth. Takes what Python writes and Windows adds beyond the standard: NaN, Infinity
+// and -Infinity are numbers, and a byte order mark at the start is skipped.
 #pragma once
 
 #include <cstddef>

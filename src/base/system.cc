@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
-#include <limits>
+#include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace stablelm {
 namespace {
@@ -21,38 +23,112 @@ std::string FirstLine(const std::string& path) {
   return line;
 }
 
-// The value in bytes of "Name:   123 kB" in a /proc file; 0 when absent.
-uint64_t ProcField(const char* path, const std::string& name) {
+// The value in bytes of "Name:   123 kB" in a file of /proc; nullopt when absent.
+std::optional<uint64_t> ProcField(const std::string& path, const std::string& name) {
   std::ifstream in(path);
   std::string line;
   while (std::getline(in, line)) {
     if (line.starts_with(name + ":")) return std::strtoull(line.c_str() + name.size() + 1, nullptr, 10) * 1024;
   }
-  return 0;
+  return std::nullopt;
 }
 
-constexpr uint64_t kUnlimited = std::numeric_limits<uint64_t>::max();
-
-uint64_t NumberOrUnlimited(const std::string& text) {
-  if (text.empty() || text[0] < '0' || text[0] > '9') return kUnlimited;
-  return std::strtoull(text.c_str(), nullptr, 10);
+// "max" and the largest number that v1 writes are no limit.
+std::optional<uint64_t> LimitOf(const std::string& text) {
+  if (text.empty() || text[0] < '0' || text[0] > '9') return std::nullopt;
+  const uint64_t value = std::strtoull(text.c_str(), nullptr, 10);
+  return value < (uint64_t{1} << 62) ? std::optional(value) : std::nullopt;
 }
 
-// CPU quota in cores (cgroup v2, then v1); 0 when there is none.
-size_t QuotaCores() {
-  double quota = 0, period = 0;
-  if (std::ifstream in("/sys/fs/cgroup/cpu.max"); in >> quota >> period) {
-  } else {
-    quota = std::atof(FirstLine("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").c_str());
-    period = std::atof(FirstLine("/sys/fs/cgroup/cpu/cpu.cfs_period_us").c_str());
+// A control group that bounds this process: its own or one above it.
+struct Group {
+  std::string folder;  // of its files
+  std::string name;    // "/user.slice"
+  bool v2;
+};
+
+// The groups of a controller ("memory", "cpu"), the process's own first. A container may show the path that the group
+// has outside: of that only the end of the way up, its own root, exists here.
+std::vector<Group> GroupsOf(const std::string& controller, const SystemFolders& system) {
+  std::vector<Group> groups;
+  const auto add = [&](const std::string& mount, std::string path, bool v2) {
+    for (;;) {
+      std::error_code ignored;
+      if (std::filesystem::is_directory(mount + path, ignored))
+        groups.push_back({mount + path, path.empty() ? "/" : path, v2});
+      if (path.empty()) return;
+      path.erase(path.rfind('/'));
+    }
+  };
+  // Lines "0::PATH" (v2) and "NUMBER:CONTROLLER,CONTROLLER:PATH" (v1).
+  std::ifstream in(system.proc + "/self/cgroup");
+  std::string line;
+  bool any = false;
+  while (std::getline(in, line)) {
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    std::string path = line.substr(second + 1);
+    if (path.empty() || path[0] != '/' || path.find("/..") != std::string::npos) path = "/";
+    if (path.ends_with('/')) path.pop_back();
+    any = true;
+    if (controllers.empty()) {
+      add(system.cgroup, path, true);
+      add(system.cgroup + "/unified", path, true);
+    } else if (("," + controllers + ",").find("," + controller + ",") != std::string::npos) {
+      add(system.cgroup + "/" + controller, path, false);
+    }
   }
-  if (quota <= 0 || period <= 0) return 0;
-  return std::max<size_t>(1, static_cast<size_t>(quota / period));
+  if (!any) {  // no /proc: what is mounted is all there is
+    add(system.cgroup, "", true);
+    add(system.cgroup + "/" + controller, "", false);
+  }
+  return groups;
+}
+
+// The smallest CPU quota in cores; 0 when there is none.
+size_t QuotaCores(const SystemFolders& system) {
+  double least = 0;
+  for (const Group& group : GroupsOf("cpu", system)) {
+    double quota = 0, period = 0;
+    if (group.v2) {
+      std::ifstream in(group.folder + "/cpu.max");
+      in >> quota >> period;  // "max 100000" leaves the quota 0
+    } else {
+      quota = std::atof(FirstLine(group.folder + "/cpu.cfs_quota_us").c_str());
+      period = std::atof(FirstLine(group.folder + "/cpu.cfs_period_us").c_str());
+    }
+    if (quota <= 0 || period <= 0) continue;
+    least = least == 0 ? quota / period : std::min(least, quota / period);
+  }
+  return least == 0 ? 0 : std::max<size_t>(1, static_cast<size_t>(least));
+}
+
+// Bytes that the group and those below it hold and that cannot be reclaimed: without file pages.
+uint64_t HeldBy(const Group& group) {
+  std::ifstream in(group.folder + "/memory.stat");
+  uint64_t held = 0, value = 0;
+  std::string key;
+  while (in >> key >> value) {
+    if (group.v2 ? key == "anon" || key == "shmem" : key == "total_rss" || key == "total_shmem") held += value;
+  }
+  return held;
+}
+
+MemoryLimit Bounded(MemoryLimit limit, const SystemFolders& system, bool less_held) {
+  for (const Group& group : GroupsOf("memory", system)) {
+    const auto bound = LimitOf(FirstLine(group.folder + (group.v2 ? "/memory.max" : "/memory.limit_in_bytes")));
+    if (!bound) continue;
+    const uint64_t held = less_held ? HeldBy(group) : 0;
+    const uint64_t left = *bound - std::min(*bound, held);
+    if (left < limit.bytes) limit = {left, "the control group " + group.name};
+  }
+  return limit;
 }
 
 }  // namespace
 
-size_t PhysicalCores() {
+size_t PhysicalCores(const SystemFolders& system) {
   std::set<std::string> cores;  // the SMT sibling list identifies a core
   cpu_set_t mask;
   CPU_ZERO(&mask);
@@ -65,7 +141,7 @@ size_t PhysicalCores() {
     }
   }
   size_t n = std::max<size_t>(1, cores.size());
-  if (const size_t quota = QuotaCores()) n = std::min(n, quota);
+  if (const size_t quota = QuotaCores(system)) n = std::min(n, quota);
   return n;
 }
 
@@ -82,32 +158,23 @@ std::string CpuModelName() {
 }
 
 MemoryUse ReadMemoryUse() {
-  const char* path = "/proc/self/status";
-  return {ProcField(path, "RssAnon"), ProcField(path, "VmRSS"), ProcField(path, "VmHWM")};
+  const auto field = [](const char* name) { return ProcField("/proc/self/status", name).value_or(0); };
+  return {field("RssAnon"), field("VmRSS"), field("VmHWM")};
 }
 
-uint64_t TotalMemory() {
-  uint64_t total = ProcField("/proc/meminfo", "MemTotal");
-  total = std::min(total, NumberOrUnlimited(FirstLine("/sys/fs/cgroup/memory.max")));
-  return std::min(total, NumberOrUnlimited(FirstLine("/sys/fs/cgroup/memory/memory.limit_in_bytes")));
+MemoryLimit TotalMemory(const SystemFolders& system) {
+  MemoryLimit limit;
+  if (const auto total = ProcField(system.proc + "/meminfo", "MemTotal")) limit = {*total, "this machine"};
+  return Bounded(limit, system, false);
 }
 
-uint64_t AvailableMemory() {
-  uint64_t available = ProcField("/proc/meminfo", "MemAvailable");
-  // A cgroup counts file pages too, but reclaims them under pressure: subtract only its anonymous memory.
-  const uint64_t limit = NumberOrUnlimited(FirstLine("/sys/fs/cgroup/memory.max"));
-  if (limit != kUnlimited) {
-    uint64_t anon = 0;
-    std::ifstream in("/sys/fs/cgroup/memory.stat");
-    std::string key;
-    uint64_t value = 0;
-    while (in >> key >> value) {
-      if (key == "anon") anon = value;
-    }
-    available = std::min(available, limit > anon ? limit - anon : 0);
-  }
-  return available;
+MemoryLimit AvailableMemory(const SystemFolders& system) {
+  MemoryLimit limit;
+  if (const auto available = ProcField(system.proc + "/meminfo", "MemAvailable")) limit = {*available, "this machine"};
+  return Bounded(limit, system, true);
 }
+
+std::string HumanBytes(const MemoryLimit& limit) { return limit.known() ? HumanBytes(limit.bytes) : "unknown"; }
 
 std::string Rounded(double value, int digits) {
   char text[64];

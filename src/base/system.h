@@ -3,13 +3,20 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 namespace stablelm {
 
-// Physical cores that this process may use: its affinity mask without SMT siblings, capped by the cgroup's CPU quota.
-// At least 1.
-size_t PhysicalCores();
+// Where the system tells of itself: other folders are for tests.
+struct SystemFolders {
+  std::string proc = "/proc";
+  std::string cgroup = "/sys/fs/cgroup";
+};
+
+// Physical cores that this process may use: its affinity mask without SMT siblings, capped by the CPU quotas of its
+// control group and of all groups above (cgroup v1 and v2). At least 1.
+size_t PhysicalCores(const SystemFolders& system = {});
 
 std::string CpuModelName();  // "unknown" when the system does not say
 
@@ -20,10 +27,19 @@ struct MemoryUse {
 };
 MemoryUse ReadMemoryUse();
 
-// Bytes that can still be allocated without swapping: MemAvailable, capped by the cgroup's memory limit.
-uint64_t AvailableMemory();
-uint64_t TotalMemory();
+struct MemoryLimit {
+  uint64_t bytes = std::numeric_limits<uint64_t>::max();  // the largest number: unknown, so nothing is refused
+  std::string by;  // what sets it: "this machine", "the control group /user.slice"; empty: unknown
+  bool known() const { return !by.empty(); }
+};
+// What can still be allocated without swapping: MemAvailable, capped by the memory limits of the process's control
+// group and of all groups above (cgroup v1 and v2), less what they hold that cannot be reclaimed.
+MemoryLimit AvailableMemory(const SystemFolders& system = {});
+// All memory that this process could ever have: MemTotal, capped by the same limits.
+MemoryLimit TotalMemory(const SystemFolders& system = {});
 
+// HumanBytes, or "unknown".
+std::string HumanBytes(const MemoryLimit& limit);
 // "3.64 GB", "512 B": decimal units, three significant digits.
 std::string HumanBytes(uint64_t bytes);
 // "12.50": `digits` decimal places.

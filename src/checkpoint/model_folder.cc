@@ -13,7 +13,8 @@ std::shared_ptr<const ModelFolder> ModelFolder::Open(std::shared_ptr<const Model
   const GgufFile* gguf = model->source_->gguf();
   model->files_ = gguf ? OpenWeightFiles(*gguf) : OpenWeightFiles(model->path(), &model->warnings_);
   model->table_ = WeightTable(model->config_);
-  model->places_ = MatchWeights(model->table_, model->config_, model->files_, model->path().string());
+  model->places_ =
+      MatchWeights(model->table_, model->config_, model->files_, model->path().string(), &model->warnings_);
   return model;
 }
 

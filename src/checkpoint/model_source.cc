@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/broken_link.h"
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "checkpoint/gguf/gguf_keys.h"
@@ -43,6 +44,7 @@ constexpr const char* kFolderContent = "config.json, tokenizer.json and the weig
 fs::path Resolve(const std::string& path_or_hub_id) {
   if (path_or_hub_id.empty()) Fail({}, "the name of the model is empty", {}, "a folder, a .gguf file or a hub id", {});
   const fs::path path = path_or_hub_id;
+  RefuseBrokenLink(path);
   std::error_code error;
   if (fs::is_directory(path, error)) return path;
   if (fs::exists(path, error)) {
@@ -106,8 +108,9 @@ bool ModelSource::HasConfig() const {
 
 ModelConfig ModelSource::ReadConfig(std::vector<std::string>* warnings) const {
   if (gguf_) return ReadGgufConfig(gguf_->header(), warnings);
-  if (!HasConfig()) FailNoConfig(path_);
   const fs::path file = path_ / "config.json";
+  RefuseBrokenLink(file);
+  if (!HasConfig()) FailNoConfig(path_);
   const std::string text = ReadTextFile(file, kMaxConfigBytes);
   RefuseLfsPointer(file, text);
   return ParseConfig(text, file.string(), warnings);
@@ -115,7 +118,10 @@ ModelConfig ModelSource::ReadConfig(std::vector<std::string>* warnings) const {
 
 bool ModelSource::HasTokenizer() const {
   std::error_code ignored;
-  return gguf_ ? HasGgufTokenizer(gguf_->header()) : fs::is_regular_file(path_ / "tokenizer.json", ignored);
+  if (gguf_) return HasGgufTokenizer(gguf_->header());
+  const fs::path file = path_ / "tokenizer.json";
+  RefuseBrokenLink(file);
+  return fs::is_regular_file(file, ignored);
 }
 
 Tokenizer ModelSource::ReadTokenizer(TokenizerOptions options) const {
@@ -133,6 +139,7 @@ Tokenizer ModelSource::ReadTokenizer(TokenizerOptions options) const {
 std::optional<ModelSource::Text> ModelSource::ReadText(std::string_view name, size_t max_bytes) const {
   if (!gguf_) {
     const fs::path file = path_ / name;
+    RefuseBrokenLink(file);
     std::error_code ignored;
     if (!fs::exists(file, ignored)) return std::nullopt;
     return Text{ReadTextFile(file, max_bytes), std::string(name), file.string()};

@@ -36,7 +36,7 @@ class ModelSource {
   // Throws Error. For a folder without config.json, the error suggests what the folder may be.
   ModelConfig ReadConfig(std::vector<std::string>* warnings = nullptr) const;
 
-  bool HasTokenizer() const;
+  bool HasTokenizer() const;  // Throws Error for a link without target.
   // Throws Error if there is none or it cannot be read.
   Tokenizer ReadTokenizer(TokenizerOptions options = {}) const;
 

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <set>
 
+#include "base/broken_link.h"
 #include "base/error.h"
 #include "checkpoint/gguf/gguf_keys.h"
 #include "checkpoint/huggingface/lfs_pointer.h"
@@ -17,6 +19,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxIndexBytes = 64 << 20;
+// In the order of transformers' search: a single file goes before an index, which an earlier save may have left behind.
+constexpr const char* kWeightNames[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+                                        "pytorch_model.bin.index.json"};
 
 // "a, b, c and 7 more"
 std::string Listed(const std::vector<std::string>& names, size_t shown = 4) {
@@ -40,32 +45,33 @@ WeightFile OpenWeightFile(const fs::path& path) {
   return file;
 }
 
-void CheckAgainstIndex(const WeightFile& file, const ShardIndex& index, const fs::path& folder,
-                       std::vector<std::string>* warnings) {
-  std::set<std::string_view> inside;
-  const std::string where = (folder / file.name).string();
-  for (const StoredTensor& tensor : file.tensors) {
-    inside.insert(tensor.name);
-    const auto it = index.file_of.find(tensor.name);
-    if (it != index.file_of.end() && it->second == file.name) continue;
-    const std::string what = "the tensor " + Quoted(tensor.name) + " is in this file, but the index " +
-                             (it == index.file_of.end() ? "does not name it" : "puts it in " + Quoted(it->second));
-    if (!IsIgnoredBuffer(tensor.name)) {
-      throw Error(
-          {.where = where, .what = what, .hint = "index and shards do not belong together: download all files again"});
+// What of the index and its files does not agree: said, but no reason to refuse, because tensors are found by their
+// names. One that is missing altogether is MatchWeights' error.
+void WarnOfTheIndex(const std::vector<WeightFile>& files, const ShardIndex& index, const std::string& where,
+                    std::vector<std::string>& warnings) {
+  std::map<std::string_view, std::string_view> file_of;
+  std::vector<std::string> unnamed, elsewhere, absent;
+  for (const WeightFile& file : files) {
+    for (const StoredTensor& tensor : file.tensors) {
+      file_of[tensor.name] = file.name;
+      if (IsIgnoredBuffer(tensor.name)) continue;
+      const auto it = index.file_of.find(tensor.name);
+      if (it == index.file_of.end()) {
+        unnamed.push_back(tensor.name);
+      } else if (it->second != file.name) {
+        elsewhere.push_back(tensor.name);
+      }
     }
-    if (warnings) warnings->push_back(where + ": " + what);
   }
-  std::vector<std::string> missing;
-  for (const auto& [tensor, name] : index.file_of) {
-    if (name == file.name && !inside.contains(tensor)) missing.push_back(tensor);
+  for (const auto& [tensor, file] : index.file_of) {
+    if (!file_of.contains(tensor) && !IsIgnoredBuffer(tensor)) absent.push_back(tensor);
   }
-  if (!missing.empty()) {
-    throw Error({.where = where,
-                 .what = "tensors that the index puts in this file are not there",
-                 .expected = Listed(missing),
-                 .hint = "index and shards do not belong together: download all files again"});
-  }
+  const auto warn = [&](const std::vector<std::string>& tensors, const std::string& what) {
+    if (!tensors.empty()) warnings.push_back(where + ": " + what + ": " + Listed(tensors));
+  };
+  warn(unnamed, "the index does not name tensors that its files hold");
+  warn(elsewhere, "the index puts tensors into another file than the one that holds them");
+  warn(absent, "the index names tensors that its files do not hold");
 }
 
 std::vector<WeightFile> OpenShards(const fs::path& folder, const fs::path& index_path,
@@ -76,6 +82,7 @@ std::vector<WeightFile> OpenShards(const fs::path& folder, const fs::path& index
   const std::vector<std::string> names = index.Files();
   std::vector<std::string> missing;
   for (const std::string& name : names) {
+    RefuseBrokenLink(folder / name);
     if (!fs::exists(folder / name)) missing.push_back(name);
   }
   if (!missing.empty()) {
@@ -85,11 +92,21 @@ std::vector<WeightFile> OpenShards(const fs::path& folder, const fs::path& index
                  .hint = "download them into " + folder.string()});
   }
   std::vector<WeightFile> files;
-  for (const std::string& name : names) {
-    files.push_back(OpenWeightFile(folder / name));
-    CheckAgainstIndex(files.back(), index, folder, warnings);
-  }
+  for (const std::string& name : names) files.push_back(OpenWeightFile(folder / name));
+  if (warnings) WarnOfTheIndex(files, index, index_path.string(), *warnings);
   return files;
+}
+
+// What DeepSpeed left in a folder (docs of its checkpoints: files by rank, "latest" names the folder of a step); "" if
+// nothing.
+std::string DeepSpeedStateIn(const fs::path& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.ends_with("_model_states.pt") || name.ends_with("_optim_states.pt")) return name;
+    if (name.starts_with("global_step") && fs::is_directory(entry.path(), ignored)) return name + "/";
+  }
+  return {};
 }
 
 [[noreturn]] void FailNoWeights(const fs::path& folder) {
@@ -102,16 +119,153 @@ std::vector<WeightFile> OpenShards(const fs::path& folder, const fs::path& index
     }
   }
   std::ranges::sort(others);
+  const std::string expected = "model.safetensors or pytorch_model.bin, or one of their index files";
+  if (const std::string state = DeepSpeedStateIn(folder); !state.empty()) {
+    throw Error({.where = folder.string(),
+                 .what = "no weights in this folder, but the state of a DeepSpeed run",
+                 .found = Quoted(state),
+                 .expected = expected,
+                 .hint = "run `python zero_to_fp32.py . .` in that folder (DeepSpeed puts the script there): it writes "
+                         "the weights"});
+  }
   throw Error({.where = folder.string(),
                .what = "no weights in this folder",
                .found = others.empty() ? "" : "only " + Listed(others),
-               .expected = "model.safetensors or pytorch_model.bin, or one of their index files",
+               .expected = expected,
                .hint = "a complete Hugging Face folder is needed: config.json, tokenizer.json and the weights"});
 }
 
 bool SameBytes(const WeightFile& a, const StoredTensor& x, const WeightFile& b, const StoredTensor& y) {
   if (x.dtype != y.dtype || x.bytes != y.bytes || !x.contiguous() || !y.contiguous()) return false;
   return std::memcmp(a.map->bytes().data() + x.offset, b.map->bytes().data() + y.offset, x.bytes) == 0;
+}
+
+// The names of a folder's tensors as the weight table has them. Files may hold the model under another prefix than
+// "gpt_neox.": none when the bare model was saved, "module.gpt_neox." or "_orig_mod.gpt_neox." when a wrapped one was.
+class FolderNames {
+ public:
+  explicit FolderNames(const std::vector<WeightFile>& files) {
+    std::set<std::string_view> prefixes;
+    for (const WeightFile& file : files) {
+      for (const StoredTensor& tensor : file.tensors) {
+        std::string_view name = tensor.name;
+        if (!name.ends_with(kEmbedding)) continue;
+        name.remove_suffix(kEmbedding.size());
+        if (name.empty() || name.ends_with('.')) prefixes.insert(name);
+      }
+    }
+    if (prefixes.size() == 1 && !prefixes.contains(kModel)) prefix_ = *prefixes.begin();
+    around_ = prefix_;
+    if (around_.ends_with(kModel)) around_.remove_suffix(kModel.size());
+  }
+
+  std::string InTable(std::string_view name) const {
+    if (name.starts_with(around_)) {
+      const std::string_view inner = name.substr(around_.size());
+      if (inner == "embed_out.weight" || inner == "lm_head.weight") return "embed_out.weight";
+    }
+    if (!name.starts_with(prefix_)) return std::string(name);
+    return std::string(kModel).append(name.substr(prefix_.size()));
+  }
+
+  std::string_view prefix() const { return prefix_; }
+  bool usual() const { return prefix_ == kModel; }
+
+ private:
+  static constexpr std::string_view kEmbedding = "embed_in.weight", kModel = "gpt_neox.";
+  std::string_view prefix_ = kModel;  // of all tensors but the output matrix; a view into a name of the files
+  std::string_view around_;           // of the output matrix
+};
+
+// All tensors of the files but the ignored buffers, by their names in the weight table of this format.
+class FoundTensors {
+ public:
+  FoundTensors(const std::vector<WeightFile>& files, const std::string& folder, std::vector<std::string>* warnings)
+      : files_(files) {
+    const bool gguf = !files.empty() && files[0].format == WeightFormat::kGguf;
+    const FolderNames names(files);
+    if (!gguf && !names.usual() && warnings) {
+      warnings->push_back(folder + ": the names of its tensors begin with " + Quoted(names.prefix()) +
+                          " instead of \"gpt_neox.\"");
+    }
+    for (size_t f = 0; f < files.size(); ++f) {
+      for (size_t t = 0; t < files[f].tensors.size(); ++t) {
+        const std::string_view name = files[f].tensors[t].name;
+        const std::string in_table = gguf ? std::string(name) : names.InTable(name);
+        if (IsIgnoredBuffer(in_table)) continue;
+        const auto [it, added] = places_.emplace(in_table, TensorPlace{f, t});
+        if (!added) Repeated(it->second, {f, t}, folder, warnings);
+      }
+    }
+  }
+
+  const StoredTensor& At(TensorPlace place) const { return files_[place.file].tensors[place.tensor]; }
+  std::optional<TensorPlace> Take(const std::string& name) {
+    const auto node = places_.extract(name);
+    return node ? std::optional(node.mapped()) : std::nullopt;
+  }
+  std::vector<std::string> Rest() const {
+    std::vector<std::string> names;
+    for (const auto& [name, place] : places_) names.push_back(At(place).name);
+    return names;
+  }
+  bool Same(TensorPlace a, TensorPlace b) const { return SameBytes(files_[a.file], At(a), files_[b.file], At(b)); }
+
+ private:
+  void Repeated(TensorPlace& first, TensorPlace second, const std::string& folder, std::vector<std::string>* warnings) {
+    const std::string &a = At(first).name, &b = At(second).name;
+    if (!Same(first, second)) {
+      throw Error({.where = folder,
+                   .what = a == b ? "the tensor " + Quoted(a) + " appears twice, with other values"
+                                  : "two tensors with other values for one place: " + Quoted(a) + " and " + Quoted(b),
+                   .found = files_[first.file].name + " and " + files_[second.file].name,
+                   .hint = "remove the one that is out of date, or download the files again"});
+    }
+    if (warnings) {
+      warnings->push_back(folder + ": " + Quoted(b) + " is a copy of " + Quoted(a) + " and left aside");
+    }
+  }
+
+  const std::vector<WeightFile>& files_;
+  std::map<std::string, TensorPlace> places_;
+};
+
+void CheckTensor(const WeightFile& file, const StoredTensor& tensor, const WeightEntry& entry) {
+  const bool gguf = file.format == WeightFormat::kGguf;
+  const std::string where = file.map->path().string() + ": tensor " + Quoted(tensor.name);
+  if (!(tensor.shape == entry.shape)) {
+    throw Error({.where = where,
+                 .what = "wrong shape",
+                 .found = tensor.shape.ToString(),
+                 .expected = entry.shape.ToString() + (gguf ? " by the file's keys" : " by config.json"),
+                 .hint = gguf ? "the file is damaged" : "config.json and weights do not belong together"});
+  }
+  const DType type = tensor.dtype.value_or(DType::kBool);
+  const bool quantized = gguf && entry.IsMatrix() && IsQuantized(type);
+  if (type != DType::kF32 && type != DType::kF16 && type != DType::kBF16 && type != DType::kF64 && !quantized) {
+    throw Error({.where = where,
+                 .what = "unsupported type of weights",
+                 .found = tensor.stored_as,
+                 .expected = !gguf              ? "fp32, fp16, bf16 or fp64"
+                             : entry.IsMatrix() ? "F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q4_K or Q4_0"
+                                                : "F32, F16 or BF16"});
+  }
+}
+
+[[noreturn]] void FailMissing(const std::vector<std::string>& missing, const std::vector<std::string>& surplus,
+                              size_t wanted, bool gguf, const std::string& folder) {
+  if (missing == std::vector<std::string>{"embed_out.weight"} && surplus.empty()) {
+    throw Error({.where = folder,
+                 .what = "the output matrix is missing",
+                 .expected = Quoted(missing[0]) + ", or \"tie_word_embeddings\": true in config.json",
+                 .hint = "these are the weights of the bare model (GPTNeoXModel): save GPTNeoXForCausalLM"});
+  }
+  throw Error({.where = folder,
+               .what = std::to_string(missing.size()) + " of " + std::to_string(wanted) + " tensors are missing",
+               .found = surplus.empty() ? "" : "instead " + Listed(surplus),
+               .expected = Listed(missing),
+               .hint = gguf ? "the file is of another model family, or incomplete"
+                            : "the weights are incomplete, or config.json is another model's"});
 }
 
 }  // namespace
@@ -138,118 +292,63 @@ std::vector<WeightFile> OpenWeightFiles(const GgufFile& file) {
 
 bool HasWeightFiles(const fs::path& folder) {
   std::error_code ignored;
-  for (const char* name :
-       {"model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin"}) {
-    if (fs::exists(folder / name, ignored)) return true;
-  }
-  return false;
+  return std::ranges::any_of(kWeightNames,
+                             [&](const char* name) { return fs::exists(fs::symlink_status(folder / name, ignored)); });
 }
 
 std::vector<WeightFile> OpenWeightFiles(const fs::path& folder, std::vector<std::string>* warnings) {
-  if (const fs::path index = folder / "model.safetensors.index.json"; fs::exists(index)) {
-    return OpenShards(folder, index, warnings);
-  }
-  const auto single = [&](const fs::path& path) {
+  for (const char* name : kWeightNames) {
+    const fs::path path = folder / name;
+    RefuseBrokenLink(path);
+    if (!fs::exists(path)) continue;
+    if (path.extension() == ".json") return OpenShards(folder, path, warnings);
     std::vector<WeightFile> files;
     files.push_back(OpenWeightFile(path));
+    const std::string index = std::string(name) + ".index.json";
+    if (warnings && fs::exists(folder / index)) {
+      warnings->push_back((folder / index).string() + ": left aside, because " + name + " lies beside it");
+    }
     return files;
-  };
-  if (const fs::path file = folder / "model.safetensors"; fs::exists(file)) return single(file);
-  if (const fs::path index = folder / "pytorch_model.bin.index.json"; fs::exists(index)) {
-    return OpenShards(folder, index, warnings);
   }
-  if (const fs::path file = folder / "pytorch_model.bin"; fs::exists(file)) return single(file);
   FailNoWeights(folder);
 }
 
 std::vector<TensorPlace> MatchWeights(const std::vector<WeightEntry>& table, const ModelConfig& config,
-                                      const std::vector<WeightFile>& files, const std::string& folder) {
+                                      const std::vector<WeightFile>& files, const std::string& folder,
+                                      std::vector<std::string>* warnings) {
   const bool gguf = !files.empty() && files[0].format == WeightFormat::kGguf;
-  const std::string by = gguf ? " by the file's keys" : " by config.json";
-  const auto name_of = [&](const WeightEntry& entry) { return gguf ? GgufTensorName(entry) : entry.name; };
-  const std::string output = gguf ? "output.weight" : "embed_out.weight";
-  // All tensors of the files, by the name of their table entry in this format.
-  std::map<std::string_view, TensorPlace> found;
-  for (size_t f = 0; f < files.size(); ++f) {
-    for (size_t t = 0; t < files[f].tensors.size(); ++t) {
-      const std::string_view name = files[f].tensors[t].name;
-      if (IsIgnoredBuffer(name)) continue;
-      const bool alias = !gguf && name == "lm_head.weight";
-      const auto [it, added] = found.emplace(alias ? std::string_view(output) : name, TensorPlace{f, t});
-      if (added) continue;
-      const std::string_view other = files[it->second.file].tensors[it->second.tensor].name;
-      if (other != name) {
-        throw Error({.where = folder,
-                     .what = "two output matrices: \"embed_out.weight\" and \"lm_head.weight\"",
-                     .expected = "one of the two names"});
-      }
-      throw Error({.where = folder,
-                   .what = "the tensor " + Quoted(name) + " appears twice",
-                   .found = files[it->second.file].name + " and " + files[f].name});
-    }
-  }
-  const auto tensor_at = [&](TensorPlace place) -> const StoredTensor& {
-    return files[place.file].tensors[place.tensor];
-  };
-
+  FoundTensors found(files, folder, warnings);
   std::vector<TensorPlace> places;
   std::vector<std::string> missing;
   for (const WeightEntry& entry : table) {
-    const auto it = found.find(name_of(entry));
-    if (it == found.end()) {
-      missing.push_back(name_of(entry));
-      continue;
-    }
-    const StoredTensor& tensor = tensor_at(it->second);
-    const std::string where = files[it->second.file].map->path().string() + ": tensor " + Quoted(tensor.name);
-    if (!(tensor.shape == entry.shape)) {
-      throw Error({.where = where,
-                   .what = "wrong shape",
-                   .found = tensor.shape.ToString(),
-                   .expected = entry.shape.ToString() + by,
-                   .hint = gguf ? "the file is damaged" : "config.json and weights do not belong together"});
-    }
-    const DType type = tensor.dtype.value_or(DType::kBool);
-    const bool quantized = gguf && entry.IsMatrix() && IsQuantized(type);
-    if (type != DType::kF32 && type != DType::kF16 && type != DType::kBF16 && type != DType::kF64 && !quantized) {
-      throw Error({.where = where,
-                   .what = "unsupported type of weights",
-                   .found = tensor.stored_as,
-                   .expected = !gguf              ? "fp32, fp16, bf16 or fp64"
-                               : entry.IsMatrix() ? "F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q4_K or Q4_0"
-                                                  : "F32, F16 or BF16"});
-    }
-    places.push_back(it->second);
-    found.erase(it);
-  }
-  if (config.tie_word_embeddings && missing.empty()) {
-    if (const auto it = found.find(output); it != found.end()) {
-      if (!SameBytes(files[places[0].file], tensor_at(places[0]), files[it->second.file], tensor_at(it->second))) {
-        throw Error({.where = folder,
-                     .what = "config.json ties the output matrix to the embedding, but the files hold another one",
-                     .expected = "\"tie_word_embeddings\": false, or no output matrix"});
-      }
-      found.erase(it);
+    const std::string name = gguf ? GgufTensorName(entry) : entry.name;
+    if (const std::optional<TensorPlace> place = found.Take(name)) {
+      CheckTensor(files[place->file], found.At(*place), entry);
+      places.push_back(*place);
+    } else {
+      missing.push_back(name);
     }
   }
-  std::vector<std::string> surplus;
-  for (const auto& [name, place] : found) surplus.emplace_back(tensor_at(place).name);
-  if (!missing.empty()) {
-    throw Error(
-        {.where = folder,
-         .what = std::to_string(missing.size()) + " of " + std::to_string(table.size()) + " tensors are missing",
-         .found = surplus.empty() ? "" : "instead " + Listed(surplus),
-         .expected = Listed(missing),
-         .hint = gguf ? "the file is of another model family, or incomplete"
-                      : "the weights are incomplete, or config.json is another model's"});
+  if (!missing.empty()) FailMissing(missing, found.Rest(), table.size(), gguf, folder);
+  if (config.tie_word_embeddings) {
+    const auto output = found.Take(gguf ? "output.weight" : "embed_out.weight");
+    if (output && !found.Same(places[0], *output)) {
+      throw Error({.where = folder,
+                   .what = "config.json ties the output matrix to the embedding, but the files hold another one",
+                   .expected = "\"tie_word_embeddings\": false, or no output matrix"});
+    }
   }
-  if (!surplus.empty()) {
-    throw Error(
-        {.where = folder,
-         .what = "tensors that the model does not have",
-         .found = Listed(surplus),
-         .expected = "the " + std::to_string(table.size()) + " tensors" + by,
-         .hint = gguf ? "the file is of another model family" : "config.json and weights do not belong together"});
+  if (const std::vector<std::string> surplus = found.Rest(); !surplus.empty()) {
+    if (gguf) {
+      throw Error({.where = folder,
+                   .what = "tensors that the model does not have",
+                   .found = Listed(surplus),
+                   .expected = "the " + std::to_string(table.size()) + " tensors by the file's keys",
+                   .hint = "the file is of another model family"});
+    }
+    if (warnings) {
+      warnings->push_back(folder + ": left aside, because the model has no such tensors: " + Listed(surplus));
+    }
   }
   return places;
 }

@@ -26,9 +26,9 @@ struct WeightFile {
   std::vector<StoredTensor> tensors;
 };
 
-// Opens the weight files of a folder. Uses the first that exists of: the safetensors index, model.safetensors, the .bin
-// index, pytorch_model.bin; never opens other files. With an index, each file must hold exactly the tensors that the
-// index lists for it (ignored buffers may be missing from the index). Throws Error.
+// Opens the weight files of a folder. Uses the first that exists of: model.safetensors, its index, pytorch_model.bin,
+// its index, as transformers does; never opens other files. An index names the files to open; where it disagrees with
+// them about a tensor, a warning says so. Throws Error.
 std::vector<WeightFile> OpenWeightFiles(const std::filesystem::path& folder, std::vector<std::string>* warnings);
 
 // The tensors of a GGUF file, with their GGUF names. Shares the file's map. Throws Error.
@@ -41,11 +41,14 @@ struct TensorPlace {
   size_t tensor = 0;  // index in that file's tensors
 };
 
-// Finds every entry of the table, in the table's order. Checks names (of the files' format; a folder may call the
-// output matrix lm_head.weight), shapes and types (quantized matrices only in GGUF). Throws an Error that names a
-// missing, surplus or duplicate tensor. `folder` names the model in errors. The file of a tied model may contain the
-// output matrix if it equals the embedding.
+// Finds every entry of the table, in the table's order, and checks its shape and type (quantized matrices only in
+// GGUF). Names are those of the files' format; in a folder the output matrix may be called lm_head.weight, and all
+// names may have another prefix than "gpt_neox." (FolderNames in the .cc). The files of a tied model may contain the
+// output matrix if it equals the embedding. Throws an Error that names tensors that are missing, or twice there with
+// different values. Tensors that the model does not have are an Error in GGUF and a warning in a folder: transformers
+// leaves value heads and the like aside, too. `folder` names the model in errors.
 std::vector<TensorPlace> MatchWeights(const std::vector<WeightEntry>& table, const ModelConfig& config,
-                                      const std::vector<WeightFile>& files, const std::string& folder);
+                                      const std::vector<WeightFile>& files, const std::string& folder,
+                                      std::vector<std::string>* warnings);
 
 }  // namespace stablelm

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/system.h"
 #include "checkpoint/describe/weight_table.h"
 #include "model/forward_context.h"
 #include "model/kv_cache.h"
@@ -81,8 +80,8 @@ MemoryPlan PlanMemory(const ModelConfig& config, const WeightBytes& weights, con
   return plan;
 }
 
-void RequireFits(const MemoryPlan& plan, uint64_t available) {
-  if (plan.Total() <= available) return;
+void RequireFits(const MemoryPlan& plan, const MemoryLimit& available) {
+  if (plan.Total() <= available.bytes) return;
   std::string parts;
   for (const MemoryPart& part : plan.parts) {
     parts += (parts.empty() ? "" : ", ") + part.name + " " + HumanBytes(part.bytes);
@@ -90,7 +89,7 @@ void RequireFits(const MemoryPlan& plan, uint64_t available) {
   throw Error(
       {.where = "memory",
        .what = "this run does not fit",
-       .found = HumanBytes(available) + " available",
+       .found = HumanBytes(available) + " available, by " + available.by,
        .expected = HumanBytes(plan.Total()) + " (" + parts + ")",
        .hint =
            "a shorter context, fewer sequences, `cache=fp16` or `cache=q8`, `weights=fp16` or `quantize=Q4_K_M` need "

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/system.h"
 #include "checkpoint/describe/config.h"
 #include "checkpoint/model_folder.h"
 #include "model/run_shape.h"
@@ -36,6 +37,6 @@ struct MemoryPlan {
 MemoryPlan PlanMemory(const ModelConfig& config, const WeightBytes& weights, const RunShape& run);
 
 // Throws Error, listing each part and its size, when the plan exceeds `available` bytes.
-void RequireFits(const MemoryPlan& plan, uint64_t available);
+void RequireFits(const MemoryPlan& plan, const MemoryLimit& available);
 
 }  // namespace stablelm

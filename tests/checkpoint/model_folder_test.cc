@@ -18,6 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::AllOf;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
@@ -104,14 +105,76 @@ TEST_F(ModelFolderTest, MissingSurplusAndRepeatedTensorsAreNamed) {
   auto tensors = TinyTensors(TinyConfig());
   tensors.pop_back();
   Weights(tensors);
-  EXPECT_THAT(Refusal(model_), AllOf(HasSubstr("1 of 28 tensors are missing"), HasSubstr("\"embed_out.weight\"")));
+  EXPECT_THAT(Refusal(model_), AllOf(HasSubstr("the output matrix is missing"), HasSubstr("\"embed_out.weight\"")));
   tensors.push_back({"output.weight", DType::kF32, {10, 8}, {}});
   Weights(tensors);
-  EXPECT_THAT(Refusal(model_), AllOf(HasSubstr("missing"), HasSubstr("instead \"output.weight\"")));
+  EXPECT_THAT(Refusal(model_), AllOf(HasSubstr("1 of 28 tensors are missing"), HasSubstr("instead \"output.weight\"")));
   tensors = TinyTensors(TinyConfig());
+}
+
+std::vector<std::string> WarningsOf(const fs::path& folder) { return ModelFolder::Open(folder.string())->warnings(); }
+
+// As transformers does: a value head beside the model, for example.
+TEST_F(ModelFolderTest, SurplusTensorsAreLeftAsideAndNamed) {
+  auto tensors = TinyTensors(TinyConfig());
+  tensors.push_back({"v_head.summary.weight", DType::kF32, {1, 8}, {}});
   tensors.push_back({"gpt_neox.layers.2.attention.dense.bias", DType::kF32, {8}, {}});
   Weights(tensors);
-  EXPECT_THAT(Refusal(model_), AllOf(HasSubstr("does not have"), HasSubstr("layers.2.attention.dense.bias")));
+  EXPECT_THAT(WarningsOf(model_), ElementsAre(AllOf(HasSubstr("left aside"), HasSubstr("\"v_head.summary.weight\""),
+                                                    HasSubstr("layers.2.attention.dense.bias"))));
+}
+
+TEST_F(ModelFolderTest, NamesWithAnotherPrefix) {
+  for (const std::string prefix : {"", "module.gpt_neox.", "pretrained_model."}) {
+    auto tensors = TinyTensors(TinyConfig());
+    for (TinyTensor& tensor : tensors) {
+      std::string_view name = tensor.name;
+      if (name.starts_with("gpt_neox.")) {
+        tensor.name = prefix + std::string(name.substr(9));
+      } else if (prefix == "module.gpt_neox.") {
+        tensor.name = "module." + tensor.name;
+      }
+    }
+    tensors.push_back({prefix + "layers.0.attention.masked_bias", DType::kF32, {1}, {}});
+    Weights(tensors);
+    EXPECT_THAT(WarningsOf(model_), ElementsAre(HasSubstr("begin with \"" + prefix + "\""))) << prefix;
+  }
+}
+
+TEST_F(ModelFolderTest, BareModelHasNoOutputMatrix) {
+  ModelConfig config = TinyConfig();
+  auto tensors = TinyTensors(config);
+  tensors.pop_back();
+  for (TinyTensor& tensor : tensors) tensor.name.erase(0, 9);
+  Weights(tensors);
+  EXPECT_THAT(Refusal(model_), AllOf(HasSubstr("the output matrix is missing"), HasSubstr("GPTNeoXForCausalLM")));
+  config.tie_word_embeddings = true;
+  WriteTextFileAtomically(model_ / "config.json", WriteConfig(config, DType::kF32));
+  EXPECT_EQ(Refusal(model_), "");
+}
+
+TEST_F(ModelFolderTest, StateOfDeepSpeedIsNamed) {
+  fs::remove(model_ / "model.safetensors");
+  WriteTextFileAtomically(model_ / "latest", "global_step10");
+  fs::create_directory(model_ / "global_step10");
+  EXPECT_THAT(Refusal(model_),
+              AllOf(HasSubstr("DeepSpeed"), HasSubstr("global_step10/"), HasSubstr("zero_to_fp32.py")));
+}
+
+TEST_F(ModelFolderTest, LinksWithoutTarget) {
+  for (const char* name : {"model.safetensors", "config.json", "pytorch_model.bin"}) {
+    fs::remove(model_ / "model.safetensors");
+    fs::remove(model_ / name);
+    fs::create_symlink("../../blobs/0123", model_ / name);
+    EXPECT_THAT(Refusal(model_), AllOf(HasSubstr(name + std::string(": this is a link to \"../../blobs/0123\"")),
+                                       HasSubstr("does not exist"), HasSubstr("cp -rL")));
+    fs::remove(model_ / name);
+    WriteTinyModel(model_);
+  }
+  fs::create_symlink("gone", model_ / "tokenizer.json");
+  EXPECT_THAT(ErrorText([&] { ModelFolder::Open(model_.string())->source().HasTokenizer(); }), HasSubstr("\"gone\""));
+  fs::create_symlink("nowhere", temp_.path() / "link");
+  EXPECT_THAT(Refusal(temp_.path() / "link"), HasSubstr("\"nowhere\""));
 }
 
 TEST_F(ModelFolderTest, WrongShapesAndTypesAreNamed) {
@@ -139,7 +202,10 @@ TEST_F(ModelFolderTest, OutputMatrixMayBeCalledLmHead) {
   EXPECT_EQ(Refusal(model_), "");
   tensors.push_back({"embed_out.weight", DType::kF32, {10, 8}, {}});
   Weights(tensors);
-  EXPECT_THAT(Refusal(model_), HasSubstr("two output matrices"));
+  EXPECT_THAT(WarningsOf(model_), ElementsAre(HasSubstr("is a copy of")));
+  tensors.back().values.assign(80, 0.5f);
+  Weights(tensors);
+  EXPECT_THAT(Refusal(model_), AllOf(HasSubstr("for one place"), HasSubstr("lm_head.weight")));
 }
 
 TEST_F(ModelFolderTest, OldBuffersAreIgnored) {
@@ -178,18 +244,28 @@ TEST_F(ModelFolderTest, ShardMissing) {
 }
 
 TEST_F(ModelFolderTest, IndexNamesATensorThatIsNotThere) {
-  Shards([](nlohmann::json& index) { index["weight_map"]["x"] = "s1.safetensors"; });
-  EXPECT_THAT(Refusal(model_), AllOf(HasSubstr("are not there"), HasSubstr("\"x\"")));
+  Shards([](nlohmann::json& index) {
+    index["weight_map"]["x"] = "s1.safetensors";
+    index["weight_map"]["gpt_neox.layers.0.attention.bias"] = "s1.safetensors";  // a buffer that nobody uses
+  });
+  EXPECT_THAT(WarningsOf(model_), ElementsAre(AllOf(HasSubstr("names tensors that its files do not hold: \"x\""),
+                                                    Not(HasSubstr("attention.bias")))));
+  auto all = TinyTensors(TinyConfig());
+  all.erase(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(all.size() / 2));
+  all.pop_back();
+  WriteTinySafetensors(model_ / "s2.safetensors", all);
+  EXPECT_THAT(Refusal(model_), HasSubstr("\"embed_out.weight\""));
 }
 
 TEST_F(ModelFolderTest, IndexLeavesATensorOut) {
   Shards([](nlohmann::json& index) { index["weight_map"].erase("embed_out.weight"); });
-  EXPECT_THAT(Refusal(model_), AllOf(HasSubstr("does not name it"), HasSubstr("embed_out.weight")));
+  EXPECT_THAT(WarningsOf(model_),
+              ElementsAre(HasSubstr("does not name tensors that its files hold: \"embed_out.weight\"")));
 }
 
 TEST_F(ModelFolderTest, IndexPutsATensorInAnotherFile) {
   Shards([](nlohmann::json& index) { index["weight_map"]["embed_out.weight"] = "s1.safetensors"; });
-  EXPECT_NE(Refusal(model_), "");
+  EXPECT_THAT(WarningsOf(model_), ElementsAre(HasSubstr("into another file")));
 }
 
 TEST_F(ModelFolderTest, SameTensorInTwoShards) {
@@ -199,19 +275,27 @@ TEST_F(ModelFolderTest, SameTensorInTwoShards) {
   std::vector<TinyTensor> second(all.begin() + half, all.end());
   second.push_back(all[0]);
   WriteTinySafetensors(model_ / "s2.safetensors", second);
-  EXPECT_THAT(Refusal(model_), HasSubstr("the index puts it in \"s1.safetensors\""));
+  EXPECT_THAT(WarningsOf(model_), ElementsAre(HasSubstr("another file"), HasSubstr("is a copy of")));
+  second.back().values.assign(80, 0.5f);
+  WriteTinySafetensors(model_ / "s2.safetensors", second);
+  EXPECT_THAT(Refusal(model_), AllOf(HasSubstr("\"gpt_neox.embed_in.weight\" appears twice"),
+                                     HasSubstr("s1.safetensors and s2.safetensors")));
 }
 
+// That of transformers.
 TEST_F(ModelFolderTest, OrderOfPreference) {
   Shards();
-  WriteTextFileAtomically(model_ / "model.safetensors", "never opened");
   WriteTextFileAtomically(model_ / "pytorch_model.bin", "never opened");
   WriteTextFileAtomically(model_ / "training_args.bin", "never opened");
   EXPECT_EQ(ModelFolder::Open(model_.string())->files().size(), 2u);
-  fs::remove(model_ / "model.safetensors.index.json");
-  EXPECT_THAT(Refusal(model_), HasSubstr("model.safetensors"));
+  Weights(TinyTensors(TinyConfig()));
+  EXPECT_EQ(ModelFolder::Open(model_.string())->files().size(), 1u);
+  EXPECT_THAT(WarningsOf(model_),
+              ElementsAre(HasSubstr("index.json: left aside, because model.safetensors lies beside it")));
   fs::remove(model_ / "model.safetensors");
-  EXPECT_THAT(Refusal(model_), HasSubstr("pytorch_model.bin"));
+  fs::remove(model_ / "model.safetensors.index.json");
+  WriteTextFileAtomically(model_ / "pytorch_model.bin.index.json", "never opened");
+  EXPECT_THAT(Refusal(model_), HasSubstr("pytorch_model.bin: "));
 }
 
 TEST(ShardIndexTest, Broken) {
@@ -239,6 +323,15 @@ TEST(HubIdTest, Forms) {
     EXPECT_FALSE(ParseHubId(text)) << text;
   }
   EXPECT_TRUE(ParseHubId("a/" + std::string(96, 'b')));
+  for (const char* url :
+       {"https://huggingface.co/a/b", "https://huggingface.co/a/b/", "http://hf.co/a/b?x=1#y", "hf.co/a/b",
+        "https://huggingface.co/a/b/tree/main", "huggingface.co/a/b/blob/main/config.json"}) {
+    ASSERT_TRUE(ParseHubId(url)) << url;
+    EXPECT_EQ(ParseHubId(url)->org + "/" + ParseHubId(url)->name + "@" + ParseHubId(url)->revision, "a/b@main") << url;
+  }
+  EXPECT_EQ(ParseHubId("https://huggingface.co/a/b/resolve/v2/model.safetensors")->revision, "v2");
+  EXPECT_FALSE(ParseHubId("https://huggingface.co/a"));
+  EXPECT_FALSE(ParseHubId("https://example.org/a/b"));
   EXPECT_FALSE(ParseHubId("a/" + std::string(97, 'b')));
 }
 
@@ -284,7 +377,8 @@ TEST_F(HubCacheTest, SymlinkToAMissingBlobIsAnIncompleteDownload) {
   Ref("main", kCommit);
   fs::remove(Snapshot(kCommit) / "model.safetensors");
   fs::create_symlink("../../blobs/gone", Snapshot(kCommit) / "model.safetensors");
-  EXPECT_THAT(Refusal("stabilityai/tiny"), HasSubstr("no weights"));
+  EXPECT_THAT(Refusal("stabilityai/tiny"),
+              AllOf(HasSubstr("model.safetensors: this is a link to \"../../blobs/gone\""), HasSubstr("cp -rL")));
 }
 
 TEST_F(HubCacheTest, CaseOfTheNameDoesNotMatter) {
@@ -325,10 +419,19 @@ TEST_F(HubCacheTest, PlaceOfTheCache) {
   EXPECT_EQ(HubCacheFolder(), hub_);
   unsetenv("HF_HUB_CACHE");
   EXPECT_EQ(HubCacheFolder(), "/h/hub");
+  setenv("HF_HOME", "$XDG_CACHE_HOME/${NOT_SET}/h", 1);
+  EXPECT_EQ(HubCacheFolder(), "/x/${NOT_SET}/h/hub");
+  setenv("HF_HOME", "~/h", 1);
+  EXPECT_EQ(HubCacheFolder(), fs::path(std::getenv("HOME")) / "h/hub");
   unsetenv("HF_HOME");
   EXPECT_EQ(HubCacheFolder(), "/x/huggingface/hub");
   unsetenv("XDG_CACHE_HOME");
   EXPECT_THAT(HubCacheFolder().string(), testing::EndsWith(".cache/huggingface/hub"));
+  const std::string home = std::getenv("HOME");
+  unsetenv("HOME");
+  EXPECT_THAT(HubCacheFolder().string(),
+              testing::MatchesRegex("/.*/.cache/huggingface/hub"));  // the user's, by the system
+  setenv("HOME", home.c_str(), 1);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/system.h"
+#include "error_info.h"
 #include "model/memory_plan.h"
 #include "model/model_testing.h"
 #include "temp_folder.h"
@@ -116,8 +117,12 @@ TEST(MemoryPlan, CountsTheReleasedModels) {
     EXPECT_EQ(part.bytes, (uint64_t{1} << 30) + (128 << 12));
   }
   EXPECT_TRUE(cache_seen);
-  EXPECT_NO_THROW(RequireFits(plan, plan.Total()));
-  EXPECT_THROW(RequireFits(plan, plan.Total() - 1), Error);
+  EXPECT_NO_THROW(RequireFits(plan, {plan.Total(), "a group"}));
+  EXPECT_NO_THROW(RequireFits(plan, {}));  // unknown
+  EXPECT_THAT(InfoOf([&] {
+                RequireFits(plan, {plan.Total() - 1, "a group"});
+              }),
+              Names("memory", HumanBytes(plan.Total() - 1) + " available, by a group"));
 }
 
 // The context allocates exactly what was planned.

@@ -139,6 +139,9 @@ class Fields {
   }
 
   static std::string Shown(const Json& value) {
+    if (value.is_number_float() && !std::isfinite(value.get<double>())) {
+      return std::isnan(value.get<double>()) ? "NaN" : value.get<double>() > 0 ? "Infinity" : "-Infinity";
+    }
     std::string text = value.dump(-1, ' ', true);
     if (text.size() > 100) text.replace(100, std::string::npos, "...");
     return text;
@@ -353,14 +356,15 @@ const char* TorchName(DType type) {
 
 void ReadStoredType(const Fields& fields, ModelConfig& config) {
   std::string first;
-  for (const char* key : {"torch_dtype", "dtype"}) {
+  for (const char* key : {"dtype", "torch_dtype"}) {  // transformers prefers the newer name
     const std::optional<std::string> name = fields.Text(key);
     if (!name) continue;
     const std::optional<DType> type = TorchType(*name);
     if (!type) {
       fields.Warn(std::string("\"") + key + "\" " + Quoted(*name) + " is not a type of weights; ignored");
     } else if (config.stored_dtype && config.stored_dtype != type) {
-      fields.Fail(key, "disagrees with \"" + first + "\"", Quoted(*name), TorchName(*config.stored_dtype));
+      fields.Warn(std::string("\"") + key + "\" " + Quoted(*name) + " disagrees with \"" + first +
+                  "\"; ignored, as the weight files tell their types");
     } else {
       config.stored_dtype = type;
       first = key;

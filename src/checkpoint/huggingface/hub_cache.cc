@@ -1,6 +1,10 @@
 #include "checkpoint/huggingface/hub_cache.h"
 
+#include <pwd.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <vector>
 
@@ -27,9 +31,63 @@ std::string Lower(std::string text) {
   return text;
 }
 
-fs::path Environment(const char* name) {
-  const char* value = std::getenv(name);
+std::string Environment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
   return value ? value : "";
+}
+
+// HOME, else what the system knows of the user; empty if it knows nothing.
+std::string HomeFolder() {
+  if (std::string home = Environment("HOME"); !home.empty()) return home;
+  struct passwd entry {};
+  struct passwd* found = nullptr;
+  std::vector<char> room(16384);
+  if (getpwuid_r(getuid(), &entry, room.data(), room.size(), &found) != 0 || !found || !found->pw_dir) return {};
+  return found->pw_dir;
+}
+
+// "~" or "~/..." with the home folder, then $NAME and ${NAME} with their values: what huggingface_hub does with the
+// values of its variables (os.path.expanduser, os.path.expandvars). Names that are not set stay as they are.
+std::string Expanded(std::string text) {
+  if (text == "~" || text.starts_with("~/")) {
+    if (const std::string home = HomeFolder(); !home.empty()) text.replace(0, 1, home);
+  }
+  const auto is_name = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; };
+  std::string out;
+  for (size_t i = 0; i < text.size();) {
+    size_t end = i + 1;
+    std::string name;
+    if (text[i] == '$' && end < text.size() && text[end] == '{') {
+      const size_t close = text.find('}', end);
+      if (close != std::string::npos) {
+        name = text.substr(end + 1, close - end - 1);
+        end = close + 1;
+      }
+    } else if (text[i] == '$') {
+      while (end < text.size() && is_name(text[end])) ++end;
+      name = text.substr(i + 1, end - i - 1);
+    }
+    const bool known = !name.empty() && std::getenv(name.c_str());
+    out += known ? Environment(name) : text.substr(i, end - i);
+    i = end;
+  }
+  return out;
+}
+
+// The path below huggingface.co of a page's address, which is the id and what is shown of it; nullopt for anything
+// else.
+std::optional<std::string_view> PathOfHubUrl(std::string_view text) {
+  for (const std::string_view scheme : {"https://", "http://"}) {
+    if (text.starts_with(scheme)) text.remove_prefix(scheme.size());
+  }
+  for (const std::string_view host : {"huggingface.co/", "www.huggingface.co/", "hf.co/"}) {
+    if (!text.starts_with(host)) continue;
+    text.remove_prefix(host.size());
+    text = text.substr(0, text.find_first_of("?#"));
+    while (text.ends_with('/')) text.remove_suffix(1);
+    return text;
+  }
+  return std::nullopt;
 }
 
 std::vector<std::string> FoldersIn(const fs::path& folder) {
@@ -56,6 +114,20 @@ std::optional<fs::path> FindRepository(const fs::path& cache, const HubId& id) {
 }  // namespace
 
 std::optional<HubId> ParseHubId(std::string_view text) {
+  if (const std::optional<std::string_view> path = PathOfHubUrl(text)) {
+    // ORG/NAME, ORG/NAME/tree/REVISION or ORG/NAME/blob/REVISION/FILE (resolve: the file itself).
+    const size_t name = path->find('/');
+    const size_t verb = name == std::string_view::npos ? name : path->find('/', name + 1);
+    if (verb == std::string_view::npos) return ParseHubId(*path);
+    const std::string_view shown = path->substr(verb + 1);
+    std::string id(path->substr(0, verb));
+    for (const std::string_view kind : {"tree/", "blob/", "resolve/"}) {
+      if (!shown.starts_with(kind)) continue;
+      const std::string_view rest = shown.substr(kind.size());
+      id.append("@").append(rest.substr(0, rest.find('/')));
+    }
+    return ParseHubId(id);
+  }
   HubId id;
   id.revision = "main";
   if (const size_t at = text.find('@'); at != std::string_view::npos) {
@@ -78,11 +150,13 @@ std::optional<HubId> ParseHubId(std::string_view text) {
 
 fs::path HubCacheFolder() {
   for (const char* name : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"}) {
-    if (const fs::path cache = Environment(name); !cache.empty()) return cache;
+    if (const std::string cache = Environment(name); !cache.empty()) return Expanded(cache);
   }
-  if (const fs::path home = Environment("HF_HOME"); !home.empty()) return home / "hub";
-  if (const fs::path xdg = Environment("XDG_CACHE_HOME"); !xdg.empty()) return xdg / "huggingface" / "hub";
-  if (const fs::path home = Environment("HOME"); !home.empty()) return home / ".cache" / "huggingface" / "hub";
+  if (const std::string home = Environment("HF_HOME"); !home.empty()) return fs::path(Expanded(home)) / "hub";
+  if (const std::string xdg = Environment("XDG_CACHE_HOME"); !xdg.empty()) {
+    return fs::path(Expanded(xdg)) / "huggingface" / "hub";
+  }
+  if (const std::string home = HomeFolder(); !home.empty()) return fs::path(home) / ".cache" / "huggingface" / "hub";
   return {};
 }
 
@@ -92,10 +166,14 @@ fs::path FindInHubCache(const fs::path& cache, const HubId& id) {
     throw Error({.where = shown, .what = what, .found = found, .hint = hint});
   };
   const std::optional<fs::path> repository = FindRepository(cache, id);
+  if (!repository && cache.empty()) {
+    fail("no such folder, and no Hugging Face cache to look in, as the home folder is unknown", {},
+         "give the folder of a downloaded model, or set HF_HOME or HF_HUB_CACHE");
+  }
   if (!repository) {
     fail("no such folder, and not in the Hugging Face cache " + Quoted(cache.string()), {},
-         "give the folder of a downloaded model, or download it first (for example with `huggingface-cli download " +
-             shown + "`); HF_HOME and HF_HUB_CACHE tell where the cache is");
+         "give the folder of a downloaded model, or download it first (for example with `hf download " + shown +
+             "`); HF_HOME and HF_HUB_CACHE tell where the cache is");
   }
   const fs::path snapshots = *repository / "snapshots";
   std::error_code ignored;

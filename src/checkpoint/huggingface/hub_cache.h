@@ -15,11 +15,13 @@ namespace stablelm {
 struct HubId {
   std::string org, name, revision;  // revision defaults to "main"
 };
-// "org/name" or "org/name@revision"; nullopt for anything else (absolute and relative paths, other characters).
+// "org/name", "org/name@revision" or the address of a page of the model ("https://huggingface.co/org/name/tree/main");
+// nullopt for anything else (absolute and relative paths, other characters).
 std::optional<HubId> ParseHubId(std::string_view text);
 
 // HF_HUB_CACHE, else HUGGINGFACE_HUB_CACHE, else HF_HOME/hub, else XDG_CACHE_HOME/huggingface/hub, else
-// ~/.cache/huggingface/hub; empty if HOME is not set either.
+// ~/.cache/huggingface/hub, with "~" and $NAME in the values replaced, as huggingface_hub does; empty if the home
+// folder is not known either.
 std::filesystem::path HubCacheFolder();
 
 // The snapshot folder of the model. Without an exact match, the repository's name is matched case-insensitively

@@ -45,7 +45,13 @@ class HeaderReader {
   std::map<std::string, std::string> metadata;
 
   // The interface of nlohmann's SAX parser.
-  bool null() { return Unexpected("null"); }
+  bool null() {
+    if (state_ == State::kMetadata) {  // no metadata
+      state_ = State::kName;
+      return true;
+    }
+    return Unexpected("null");
+  }
   bool boolean(bool) { return Unexpected("a flag"); }
   bool number_integer(int64_t value) { return Unexpected(std::to_string(value)); }
   bool number_float(double, const std::string& text) { return Unexpected(text.substr(0, 40)); }

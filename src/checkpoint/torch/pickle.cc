@@ -49,6 +49,17 @@ constexpr std::string_view kHostile[] = {"os",        "posix",     "nt",     "sy
                                          "pickle",    "marshal",   "pty",    "webbrowser", "commands",   "operator",
                                          "functools", "asyncio",   "code",   "pdb",        "timeit",     "platform"};
 
+// Names of builtins that only make values.
+constexpr std::string_view kMakesValues[] = {"set",   "frozenset", "dict",  "list",      "tuple",
+                                             "int",   "float",     "bool",  "complex",   "str",
+                                             "bytes", "slice",     "range", "bytearray", "object"};
+
+bool RunsCode(std::string_view module, std::string_view name) {
+  const bool builtin = module == "builtins" || module == "__builtin__";
+  if (builtin && std::ranges::find(kMakesValues, name) != std::end(kMakesValues)) return false;
+  return std::ranges::find(kHostile, module.substr(0, module.find('.'))) != std::end(kHostile);
+}
+
 class Machine {
  public:
   Machine(std::span<const std::byte> bytes, Ids ids, const std::string& where)
@@ -170,13 +181,13 @@ class Machine {
       if (known.module == module && known.name == name) return known.value;
     }
     const std::string full = Quoted(std::string(module) + "." + std::string(name));
-    const std::string_view top = module.substr(0, module.find('.'));
-    if (std::ranges::find(kHostile, top) != std::end(kHostile)) {
+    if (RunsCode(module, name)) {
       Fail("HOSTILE FILE: its pickle names " + full + ", which runs code when Python loads it", {}, {},
            "nothing was run here; do not open this file with Python, and tell whoever offers it");
     }
     Fail("the pickle names " + full, {}, "names of tensors and storages only",
-         "this program reads state dicts of weights; it runs nothing that a pickle names");
+         "this program reads state dicts of weights and runs nothing that a pickle names: save the weights alone, with "
+         "model.save_pretrained() or torch.save(model.state_dict(), ...)");
   }
 
   uint64_t Natural(const Value& value, const char* what) const {

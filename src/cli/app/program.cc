@@ -194,7 +194,7 @@ int RunProgram(const std::vector<std::string>& arguments, const Commands& comman
     signal(SIGPIPE, SIG_DFL);
     raise(SIGPIPE);
   } catch (const std::bad_alloc&) {
-    PrintError("out of memory: " + HumanBytes(AvailableMemory()) + " are free on this machine\n" +
+    PrintError("out of memory; free: " + HumanBytes(AvailableMemory()) + "\n" +
                "hint:  use a smaller model, batch or context, or --dtype fp16");
   } catch (const std::filesystem::filesystem_error& e) {
     PrintError(e.path1().string() + ": " + e.code().message());

@@ -90,20 +90,21 @@ int Fit::Run(Output& out) {
     weights = PlanWeights(config, common.dtype.value_or(DType::kF16), {.types = types, .compute = common.compute});
   }
   const MemoryPlan plan = PlanMemory(config, weights, Shape(config));
-  const uint64_t available = AvailableMemory();
-  const bool fits = plan.Total() <= available;
+  const MemoryLimit available = AvailableMemory();
+  const bool fits = plan.Total() <= available.bytes;
 
   if (out.json()) {
     JsonValue parts = JsonValue::Array();
     for (const MemoryPart& part : plan.parts) {
       parts.push_back({{"name", part.name}, {"bytes", part.bytes}, {"file_pages", part.file_pages}});
     }
-    JsonValue object = {{"parts", parts},
-                        {"total_bytes", plan.Total()},
-                        {"anonymous_bytes", plan.Anonymous()},
-                        {"available_bytes", available},
-                        {"machine_bytes", TotalMemory()},
-                        {"fits", fits}};
+    JsonValue object = {
+        {"parts", parts}, {"total_bytes", plan.Total()}, {"anonymous_bytes", plan.Anonymous()}, {"fits", fits}};
+    if (available.known()) {
+      object["available_bytes"] = available.bytes;
+      object["available_by"] = available.by;
+    }
+    if (const MemoryLimit machine = TotalMemory(); machine.known()) object["machine_bytes"] = machine.bytes;
     if (common.quantize) object["quantize"] = common.quantize->name;
     object["compute"] = NameOf(common.compute);
     out.Json(object);
@@ -117,7 +118,12 @@ int Fit::Run(Output& out) {
   };
   for (const MemoryPart& part : plan.parts) line(part.name, part.bytes);
   line("total", plan.Total());
-  line("available here", available);
+  if (available.known()) {
+    line("available here", available.bytes);
+    out.Text("limited by " + available.by + "\n");
+  } else {
+    out.Text("available here: unknown\n");
+  }
   out.Text(fits ? "fits\n" : "does not fit\n");
   return kExitOk;
 }

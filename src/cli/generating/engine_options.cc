@@ -38,7 +38,7 @@ EngineSettings EngineSettingsFor(const EngineOptions& options, const CommonOptio
   }
   settings.cache_positions =
       options.cache_tokens.value_or(CachePositionsFor(model.config(), model.PlannedWeights(), settings, longest,
-                                                      static_cast<size_t>(common.threads), AvailableMemory()));
+                                                      static_cast<size_t>(common.threads), AvailableMemory().bytes));
   return settings;
 }
 

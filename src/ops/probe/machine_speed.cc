@@ -29,7 +29,7 @@ class MemoryToRead {
         distance_(part_ + kReadSlack),
         mixes_(pool.NumThreads()) {
     const size_t total = distance_ * pool.NumThreads();
-    if (total > AvailableMemory()) {
+    if (total > AvailableMemory().bytes) {
       throw Error({.where = "`probe_size`",
                    .what = "does not fit into memory",
                    .found = HumanBytes(total),

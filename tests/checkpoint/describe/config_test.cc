@@ -82,6 +82,23 @@ TEST(ConfigTest, NewSpelling) {
   EXPECT_EQ(config.stored_dtype, DType::kBF16);
 }
 
+// Neither changes what is computed: the weight files tell their types.
+TEST(ConfigTest, TypesThatDisagreeAreAWarning) {
+  std::vector<std::string> warnings;
+  EXPECT_EQ(Parse(With("dtype", "float32"), &warnings).stored_dtype, DType::kF32);
+  EXPECT_THAT(warnings, ElementsAre(AllOf(HasSubstr("\"torch_dtype\" \"float16\""), HasSubstr("\"dtype\""))));
+}
+
+TEST(ConfigTest, NumbersThatAreNotFinite) {
+  std::string text = With("layer_norm_eps", 7).dump();
+  text.replace(text.find(":7"), 2, ":NaN");
+  EXPECT_THAT(ErrorText([&] { ParseConfig(text, "c", nullptr); }),
+              AllOf(HasSubstr("layer_norm_eps"), HasSubstr("found NaN")));
+  text = With("attention_dropout", 7).dump();
+  text.replace(text.find(":7"), 2, ":NaN");
+  EXPECT_EQ(ErrorText([&] { ParseConfig(text, "c", nullptr); }), "");
+}
+
 TEST(ConfigTest, BothSpellingsMustAgree) {
   Json json = Old();
   json["partial_rotary_factor"] = 0.25;
@@ -92,7 +109,6 @@ TEST(ConfigTest, BothSpellingsMustAgree) {
   EXPECT_THAT(Refusal(json), AllOf(HasSubstr("rope_parameters.partial_rotary_factor"), HasSubstr("disagrees"),
                                    HasSubstr("found 0.5"), HasSubstr("expected 0.25")));
   EXPECT_THAT(Refusal(With("rope_theta", 500)), HasSubstr("disagrees with \"rotary_emb_base\""));
-  EXPECT_THAT(Refusal(With("dtype", "float32")), HasSubstr("disagrees with \"torch_dtype\""));
 }
 
 TEST(ConfigTest, RotaryScalingIsRefused) {

@@ -143,6 +143,7 @@ INSTANTIATE_TEST_SUITE_P(
         Broken{"TrailingByte", File(kGood, 5), "bytes after the last tensor"},
         Broken{"DataMissing", File(kGood, 3), "past the end of the file"},
         Broken{"MetadataWithANumber", File(R"({"__metadata__":{"a":1}})", 0), "a string"},
+        Broken{"MetadataIsAList", File(R"({"__metadata__":[]})", 0), "an object of strings"},
         Broken{"MetadataIsAString", File(R"({"__metadata__":"a"})", 0), "an object of strings"},
         Broken{"PaddingNuls", File(std::string("{}\0\0", 4), 0), "NUL byte"},
         Broken{"OddByteCountOfF16", File(One("F16", "[1]", "[0,3]"), 3), "disagree with dtype and shape"},

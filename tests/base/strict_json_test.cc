@@ -1,0 +1,53 @@
+#include "base/strict_json.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "error_info.h"
+
+namespace stablelm {
+namespace {
+
+using testing::HasSubstr;
+
+std::string Problem(std::string_view text) {
+  return InfoOf([&] { ParseStrictJson(text, "file"); }).what;
+}
+
+// As Python's json module writes them.
+TEST(StrictJson, NumbersThatAreNotFinite) {
+  const nlohmann::json value =
+      ParseStrictJson(R"({"a": NaN, "b": [Infinity, -Infinity, "NaN, \"Infinity"], "NaN": 1})", "f");
+  EXPECT_TRUE(std::isnan(value["a"].get<double>()));
+  EXPECT_EQ(value["b"][0].get<double>(), HUGE_VAL);
+  EXPECT_EQ(value["b"][1].get<double>(), -HUGE_VAL);
+  EXPECT_EQ(value["b"][2], "NaN, \"Infinity");
+  EXPECT_EQ(value["NaN"], 1);
+  EXPECT_THAT(Problem("nan"), HasSubstr("not valid JSON"));
+}
+
+// As Notepad writes it.
+TEST(StrictJson, ByteOrderMarkIsSkipped) {
+  EXPECT_EQ(ParseStrictJson("\xEF\xBB\xBF{\"a\": 1}", "f")["a"], 1);
+  EXPECT_THAT(Problem("\xEF\xBB\xBF"), HasSubstr("empty"));
+  EXPECT_THAT(Problem("{}\xEF\xBB\xBF"), HasSubstr("not valid JSON"));
+}
+
+TEST(StrictJson, PlacesAreThoseOfTheText) {
+  EXPECT_EQ(Problem("{\"a\": [NaN, Infinity, 1,\n 2 3]}"), "not valid JSON at line 2, column 4");
+  EXPECT_EQ(Problem("{\"a\": [NaN, Infinity, x]}"), "not valid JSON at line 1, column 23");
+  EXPECT_EQ(Problem("{\"a\" 1}"), "not valid JSON at line 1, column 6");
+}
+
+TEST(StrictJson, Refusals) {
+  EXPECT_THAT(Problem(R"({"a": 1, "a": 1})"), HasSubstr("\"a\" appears twice"));
+  EXPECT_THAT(Problem(std::string_view("{}\0", 3)), HasSubstr("not valid JSON"));
+  EXPECT_THAT(Problem("\"\xFF\""), HasSubstr("not valid UTF-8 at line 1, column 2"));
+  EXPECT_THAT(Problem(std::string(100, '[') + std::string(100, ']')), HasSubstr("nested too deeply"));
+}
+
+}  // namespace
+}  // namespace stablelm
