@@ -8,7 +8,10 @@
 #include <set>
 #include <thread>
 
+#include "base/system.h"
+#include "checkpoint/tiny_model.h"
 #include "generate/scoring.h"
+#include "model/kv_cache.h"
 #include "model/model_testing.h"
 #include "temp_folder.h"
 #include "test_paths.h"
@@ -315,6 +318,33 @@ TEST(LanguageModel, EndsWhereAnyOfItsFilesSays) {
   const Generation ended = LanguageModel::Load(folder.string()).Generate(prompt);
   EXPECT_EQ(ended.ids, free.ids);
   EXPECT_EQ(ended.reason, EndReason::kStop);
+}
+
+// Weights of a few MB whose keys and values need twice the memory of this machine when the context is full.
+TEST(LanguageModel, RefusesACallThatDoesNotFitIntoMemory) {
+  const TempFolder temp;
+  const auto folder = temp.path() / "model";
+  ModelConfig config = TinyConfig();
+  config.vocab_size = 1000;
+  config.hidden_size = 128;
+  config.n_heads = 1;
+  config.rotary_share = 1.0 / 64;
+  config.max_positions = kMaxPositions;
+  const int64_t pages = KvCache::PagesFor(kMaxPositions);
+  config.n_layers = 1;
+  const uint64_t one_layer = static_cast<uint64_t>(pages) * KvCache::BytesPerPage(config, DType::kF32);
+  const uint64_t layers = AvailableMemory().bytes / one_layer * 2 + 2;
+  if (layers > static_cast<uint64_t>(kMaxLayers)) GTEST_SKIP() << "too much memory for a small model to fill";
+  config.n_layers = static_cast<int64_t>(layers);
+  WriteTinyModel(folder, config);
+  std::filesystem::copy_file(TestData("tokenizer/tokenizer.json"), folder / "tokenizer.json");
+  LanguageModel model = LanguageModel::Load(folder.string(), {.threads = 1});
+  const std::vector<int32_t> all(static_cast<size_t>(kMaxPositions), 1), one = {1};
+  const auto no_room = testing::StartsWith("memory: this run does not fit");
+  EXPECT_THAT(ErrorOf([&] { model.Score(all); }), no_room);
+  EXPECT_THAT(ErrorOf([&] { model.Generate(one, {.max_new_tokens = kMaxPositions - 1}); }), no_room);
+  EXPECT_THAT(ErrorOf([&] { model.Chat({{.text = "Hi"}}); }), no_room);
+  EXPECT_EQ(model.Generate(one, {.temperature = 0, .max_new_tokens = 2, .ignore_end = true}).ids.size(), 2u);
 }
 
 TEST(LanguageModel, FailuresAreExceptionsWithWords) {

@@ -1,15 +1,16 @@
 // Tests the engine's guarantee: a request gives the same result as alone, whatever else runs, and releases all its
-// resources.
+// resources. Which requests it admits: engine_admission_test.cc.
 #include "generate/engine.h"
 
 #include <gmock/gmock.h>
 
+#include <numeric>
 #include <random>
 #include <thread>
 
 #include "checkpoint/tiny_model.h"
 #include "error_info.h"
-#include "generate/generator.h"
+#include "generate/engine_testing.h"
 #include "generate/scoring.h"
 #include "model/model_testing.h"
 #include "temp_folder.h"
@@ -21,47 +22,6 @@ namespace {
 using testing::HasSubstr;
 
 const std::filesystem::path kParallel = TestData("golden/parallel");
-
-struct Outcome {
-  EngineResult result;
-  std::vector<int32_t> streamed;
-  int ends = 0;
-};
-
-EngineCallbacks Into(Outcome& outcome) {
-  return {.reply = {.on_token = [&](const ChosenToken& token) { outcome.streamed.push_back(token.id); }},
-          .on_end = [&](const EngineResult& result) {
-            outcome.result = result;
-            ++outcome.ends;
-          }};
-}
-
-GenerateRequest Alone(std::vector<int32_t> prompt, int64_t tokens) {
-  GenerateRequest request;
-  request.prompt = std::move(prompt);
-  request.max_new_tokens = tokens;
-  return request;
-}
-
-GenerateResult Solo(const Transformer& model, const GenerateRequest& request, DType kv = DType::kF32) {
-  ThreadPool pool(1);
-  return Generate(model, request, ShapeOfGenerate(model.config(), request, kv, 1), pool);
-}
-
-void ExpectSame(const GenerateResult& got, const GenerateResult& want) {
-  EXPECT_EQ(got.ids, want.ids);
-  EXPECT_EQ(got.logprobs, want.logprobs);  // the same bits
-  EXPECT_EQ(got.reason, want.reason);
-  EXPECT_EQ(got.stop.id, want.stop.id);
-}
-
-void ExpectNothingLeft(Engine& engine) {
-  const EngineStats stats = engine.Stats();
-  EXPECT_EQ(stats.running + stats.waiting, 0);
-  EXPECT_EQ(stats.free_pages + stats.prefix_pages, stats.n_pages);
-  engine.ForgetPrefixes();
-  EXPECT_EQ(engine.Stats().free_pages, stats.n_pages);
-}
 
 // Prompts that often share a prefix, with all kinds of settings.
 GenerateRequest RandomRequest(std::mt19937& random, int64_t vocab) {
@@ -156,6 +116,21 @@ TEST(Engine, EveryoneAdvancesInTurnWhenThereAreMoreThanRows) {
   }
 }
 
+TEST(Engine, APromptGetsAQuarterOfTheRows) {
+  const Transformer model = LoadModel(kParallel);
+  ThreadPool pool(1);
+  std::vector<Outcome> others(7);
+  Outcome prompt;
+  Engine engine(model, {.cache_positions = 1024, .max_batch_rows = 8, .max_running = 8}, pool);
+  for (Outcome& other : others) engine.Submit({.generate = Alone({1}, 90)}, Into(other));
+  for (int i = 0; i < 2; ++i) engine.Step();
+  engine.Submit({.generate = Alone(std::vector<int32_t>(40, 2), 1)}, Into(prompt));
+  const int64_t before = engine.Stats().steps;
+  while (prompt.ends == 0) engine.Step();
+  EXPECT_EQ(engine.Stats().steps - before, 20);  // two rows each
+  EXPECT_EQ(others[6].ends, 0);                  // the others decode all the time
+}
+
 TEST(Engine, ComputesACommonBeginningOnce) {
   const Transformer model = LoadModel(kParallel);
   ThreadPool pool(2);
@@ -186,8 +161,9 @@ TEST(Engine, ComputesACommonBeginningOnce) {
 TEST(Engine, ScoresPromptsAsTheScorerDoes) {
   const Transformer model = LoadModel(kParallel);
   ThreadPool pool(2);
-  const std::vector<int32_t> prompt = {5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  Scorer scorer(model, ShapeOfScore(11, DType::kF32, 2), pool);
+  std::vector<int32_t> prompt(40);  // more than a page
+  std::iota(prompt.begin(), prompt.end(), 5);
+  Scorer scorer(model, ShapeOfScore(40, DType::kF32, 2), pool);
   const std::vector<double> want = scorer.Score(prompt);
   Engine engine(model, {.cache_positions = 128, .max_batch_rows = 8, .max_running = 3}, pool);
   Outcome first, second, other;
@@ -357,6 +333,67 @@ TEST(Engine, ANumberThatIsNotFiniteFailsAlone) {
   EXPECT_THAT(broken.result.error, HasSubstr("finite"));
   ExpectSame(before.result.generated, Solo(model, fine));
   ExpectSame(after.result.generated, Solo(model, fine));
+  ExpectNothingLeft(engine);
+}
+
+// Cancels `cancelled` in a step, after it was planned: from the end of a request that fails in that step.
+TEST(Engine, APassIsCancelledWhenMostOfItsRowsAre) {
+  const Transformer model = LoadModel(kParallel);
+  ThreadPool pool(1);
+  for (const size_t cancelled : {size_t{1}, size_t{2}}) {
+    SCOPED_TRACE(cancelled);
+    Engine engine(model, {.cache_positions = 256}, pool);
+    std::vector<Outcome> outcomes(3);
+    std::vector<RequestId> ids;
+    for (size_t i = 0; i < 2; ++i) {
+      ids.push_back(engine.Submit({.generate = Alone({static_cast<int32_t>(i)}, 9)}, Into(outcomes[i])));
+    }
+    for (int i = 0; i < 3; ++i) engine.Step();
+    EngineCallbacks fails = Into(outcomes[2]);
+    fails.on_end = [&](const EngineResult&) {
+      for (size_t i = 0; i < cancelled; ++i) engine.Cancel(ids[i]);
+    };
+    engine.Submit({.generate = Alone({}, 1)}, fails);
+    const int64_t before = engine.Stats().computed_rows;
+    engine.Step();
+    EXPECT_EQ(engine.Stats().computed_rows - before, cancelled == 1 ? 2 : 0);
+    while (engine.Step()) {
+    }
+    EXPECT_EQ(outcomes[0].result.generated.reason, FinishReason::kCancelled);
+    EXPECT_EQ(outcomes[0].streamed.size(), cancelled == 1 ? 4u : 3u);
+    EXPECT_EQ(outcomes[1].streamed.size(), cancelled == 1 ? 9u : 3u);
+    ExpectNothingLeft(engine);
+  }
+}
+
+// Text that a stop string holds back comes when the request ends; a callback that throws there fails the request too.
+TEST(Engine, CallbacksMayThrowAtTheEnd) {
+  const Transformer model = LoadModel(TestData("golden/head128_fp16"));
+  ThreadPool pool(1);
+  GenerateRequest request = Alone({5, 6, 7}, 2);
+  request.tokenizer = Tokenizer::FromFile(TestData("tokenizer/tokenizer.json"), {.model_vocab_size = 1000});
+  const GenerateResult solo = Solo(model, request);
+  ASSERT_FALSE(solo.text.empty());
+  request.stop_strings = {solo.text + " and more"};
+  const auto fails_at_end = [](std::string_view) { throw std::runtime_error("no place for text"); };
+  Outcome text, both;
+  Engine engine(model, {.cache_positions = 96}, pool);
+  engine.Submit({.generate = request}, {.reply = {.on_text = fails_at_end}, .on_end = Into(text).on_end});
+  int tokens = 0;
+  engine.Submit({.generate = request}, {.reply = {.on_token =
+                                                      [&](const ChosenToken&) {
+                                                        if (++tokens == 2)
+                                                          throw std::runtime_error("no place for tokens");
+                                                      },
+                                                  .on_text = fails_at_end},
+                                        .on_end = Into(both).on_end});
+  while (engine.Step()) {
+  }
+  EXPECT_EQ(text.result.error, "no place for text");
+  EXPECT_EQ(text.result.generated.reason, FinishReason::kCancelled);
+  EXPECT_EQ(text.result.generated.ids, solo.ids);
+  EXPECT_EQ(both.result.error, "no place for tokens");  // the first of two
+  EXPECT_EQ(both.result.generated.reason, FinishReason::kCancelled);
   ExpectNothingLeft(engine);
 }
 
