@@ -1,8 +1,8 @@
 #include "model/kv_cache.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
-#include "base/error.h"
+#include "error_info.h"
 
 namespace stablelm {
 namespace {
@@ -85,7 +85,8 @@ TEST(KvCache, AppendTruncateForkCountPages) {
     c.Append(1);
     EXPECT_EQ(c.pages()[0], a.pages()[0]);
     EXPECT_EQ(cache.free_pages(), 2);
-    EXPECT_THROW(c.Append(4 * kKvPageTokens), Error);
+    EXPECT_THAT(InfoOf([&] { c.Append(4 * kKvPageTokens); }),
+                Names("key-value cache", testing::StartsWith("2 free pages")));
     EXPECT_EQ(c.length(), 33);
     EXPECT_EQ(cache.free_pages(), 2);
     KvSequence moved = std::move(c);

@@ -1,9 +1,10 @@
 // Tests that everything is measured, and that a measurement can be interrupted; not how fast the machine is.
 #include "ops/probe/machine_speed.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
-#include "base/error.h"
+#include "base/system.h"
+#include "error_info.h"
 #include "ops/simd.h"
 
 namespace stablelm {
@@ -34,14 +35,15 @@ TEST(MachineSpeed, ASampleThatThrowsEndsTheMeasurement) {
   ThreadPool pool(1);
   const std::string target = SimdTargetInUse();
   const ProbeOptions options = {.samples = 1, .before_sample = [] { throw 7; }};
-  EXPECT_THROW(MeasureMemory(pool, 1 << 16, options), int);
-  EXPECT_THROW(MeasureCompute(pool, options), int);
+  EXPECT_THAT([&] { MeasureMemory(pool, 1 << 16, options); }, testing::Throws<int>(7));
+  EXPECT_THAT([&] { MeasureCompute(pool, options); }, testing::Throws<int>(7));
   EXPECT_EQ(SimdTargetInUse(), target);
 }
 
 TEST(MachineSpeed, RefusesMoreThanThereIs) {
   ThreadPool pool(1);
-  EXPECT_THROW(MeasureMemory(pool, uint64_t{1} << 60, {.samples = 1}), Error);
+  EXPECT_THAT(InfoOf([&] { MeasureMemory(pool, uint64_t{1} << 60, {.samples = 1}); }),
+              Names("`probe_size`", HumanBytes(uint64_t{1} << 60)));
 }
 
 }  // namespace
