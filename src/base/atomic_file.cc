@@ -18,40 +18,28 @@ namespace {
   std::string hint;
   if (error == EROFS || error == EACCES) hint = "choose a folder that you may write to";
   if (error == ENOSPC || error == EDQUOT) hint = "free some disk space or choose another folder";
-  if (error == ENOENT) {  // folders like /proc return it too
-    std::error_code ignored;
-    hint = std::filesystem::is_directory(std::filesystem::absolute(path, ignored).parent_path(), ignored)
-               ? "files cannot be created in that folder: choose another"
-               : "the folder does not exist: create it first";
-  }
+  if (error == EFBIG) hint = "files may not be that large here: see `ulimit -f` and the file system";
   throw Error({.where = path.string(), .what = what + ": " + std::strerror(error), .hint = hint});
+}
+
+bool Exists(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
 }
 
 }  // namespace
 
-AtomicFile::AtomicFile(const std::filesystem::path& path, uint64_t preallocate) : path_(path) {
-  std::string name = path.string() + ".tmp.XXXXXX";
-  fd_ = mkostemp(name.data(), O_CLOEXEC);
-  if (fd_ < 0) Fail(path_, "cannot create", errno);
-  temporary_ = name;
+AtomicFile::AtomicFile(const std::filesystem::path& path, uint64_t preallocate)
+    : path_(path), replaces_(Exists(path)), file_(path, TemporaryPath::Kind::kFile) {
   const mode_t mask = umask(0);
   umask(mask);
-  fchmod(fd_, 0666 & ~mask);
+  fchmod(file_.fd(), 0666 & ~mask);
   if (preallocate > 0) {
-    const int error = posix_fallocate(fd_, 0, static_cast<off_t>(preallocate));
+    const int error = posix_fallocate(file_.fd(), 0, static_cast<off_t>(preallocate));
     if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
-      close(fd_);
-      unlink(temporary_.c_str());
-      fd_ = -1;
       Fail(path_, "no room for " + std::to_string(preallocate) + " bytes", error);
     }
   }
-}
-
-AtomicFile::~AtomicFile() {
-  if (fd_ < 0) return;
-  close(fd_);
-  unlink(temporary_.c_str());
 }
 
 void AtomicFile::Write(std::span<const std::byte> bytes) {
@@ -62,10 +50,10 @@ void AtomicFile::Write(std::span<const std::byte> bytes) {
 void AtomicFile::Write(std::string_view text) { Write(std::as_bytes(std::span(text.data(), text.size()))); }
 
 void AtomicFile::WriteAt(uint64_t offset, std::span<const std::byte> bytes) {
-  STABLELM_CHECK(fd_ >= 0);
+  STABLELM_CHECK(file_.fd() >= 0);
   while (!bytes.empty()) {
     const size_t chunk = std::min(bytes.size(), size_t{1} << 30);
-    const ssize_t n = pwrite(fd_, bytes.data(), chunk, static_cast<off_t>(offset));
+    const ssize_t n = pwrite(file_.fd(), bytes.data(), chunk, static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) Fail(path_, "cannot write", errno);
     offset += static_cast<uint64_t>(n);
@@ -74,11 +62,18 @@ void AtomicFile::WriteAt(uint64_t offset, std::span<const std::byte> bytes) {
 }
 
 void AtomicFile::Commit() {
-  STABLELM_CHECK(fd_ >= 0);
-  if (fsync(fd_) != 0) Fail(path_, "cannot flush to disk", errno);
-  if (rename(temporary_.c_str(), path_.c_str()) != 0) Fail(path_, "cannot move the finished file into place", errno);
-  close(fd_);
-  fd_ = -1;
+  STABLELM_CHECK(file_.fd() >= 0);
+  if (fsync(file_.fd()) != 0) Fail(path_, "cannot flush to disk", errno);
+  const int error = file_.MoveTo(path_, replaces_);
+  if (error == EEXIST) {
+    // Nothing of either is lost: the finished file goes beside the one that came meanwhile.
+    const std::filesystem::path beside = path_.string() + ".new";
+    const bool moved = file_.MoveTo(beside, false) == 0;
+    throw Error({.where = path_.string(),
+                 .what = "a file of this name appeared while this one was written; it is not replaced",
+                 .hint = moved ? "the finished file is " + beside.string() : "choose another name and run again"});
+  }
+  if (error != 0) Fail(path_, "cannot move the finished file into place", error);
   const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
   if (const int dir = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); dir >= 0) {
     fsync(dir);

@@ -8,31 +8,33 @@
 #include <span>
 #include <string_view>
 
+#include "base/temporary_paths.h"
+
 namespace stablelm {
 
-// Use: create, Write or WriteAt, Commit. Without Commit the destructor removes the temporary file and leaves `path`
-// unchanged. Several threads may call WriteAt at once on disjoint ranges; all other calls are for one thread. Throws an
-// Error that names the file (read-only folder, disk full, ...).
+// Use: create, Write or WriteAt, Commit. Without Commit the temporary file is removed (base/temporary_paths.h) and
+// `path` unchanged. Several threads may call WriteAt at once on disjoint ranges; all other calls are for one thread.
+// Throws an Error that names the file (read-only folder, disk full, ...).
 class AtomicFile {
  public:
   // preallocate: the final size if known, so that a full disk fails before the work starts; 0 = unknown.
   explicit AtomicFile(const std::filesystem::path& path, uint64_t preallocate = 0);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
-  ~AtomicFile();
 
   void Write(std::span<const std::byte> bytes);  // appends
   void Write(std::string_view text);
   void WriteAt(uint64_t offset, std::span<const std::byte> bytes);
   // Path of the temporary file that holds the bytes until Commit, for checking what was written.
-  const std::filesystem::path& temporary() const { return temporary_; }
-  // Flushes (fsync), renames over `path`, flushes the folder.
+  const std::filesystem::path& temporary() const { return file_.path(); }
+  // Flushes (fsync), renames to `path`, flushes the folder. Replaces what had that name when this object was made; a
+  // file that came since is an error, and the finished one is then PATH.new.
   void Commit();
 
  private:
   std::filesystem::path path_;
-  std::filesystem::path temporary_;
-  int fd_ = -1;
+  bool replaces_;
+  TemporaryPath file_;
   uint64_t position_ = 0;
 };
 

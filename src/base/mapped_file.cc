@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -56,49 +57,120 @@ size_t PageSize() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 
 }  // namespace
 
-MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
-  const int fd = OpenRegular(path, size_);
-  if (size_ > 0) {
-    void* p = mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd, 0);
-    const int error = errno;
-    close(fd);
-    if (p == MAP_FAILED) {
-      size_ = 0;
-      Fail(path, "cannot map into memory", error);
+// A place for the range of a mapped file that signal handlers can find. Slots are never freed, only used again.
+struct MappedFile::Slot {
+  std::atomic<bool> taken{false};
+  std::atomic<const std::byte*> begin{nullptr};  // null: the other fields are not valid
+  size_t size = 0;
+  char path[4096] = {};
+  Slot* next = nullptr;
+
+  static std::atomic<Slot*> first;
+
+  static Slot* Take(const std::byte* begin, size_t size, const std::string& path) {
+    Slot* slot = first.load();
+    while (slot && slot->taken.exchange(true)) slot = slot->next;
+    if (!slot) {
+      slot = new Slot;
+      slot->taken = true;
+      slot->next = first.load();
+      while (!first.compare_exchange_weak(slot->next, slot)) {
+      }
     }
-    data_ = static_cast<const std::byte*>(p);
-  } else {
+    slot->path[path.copy(slot->path, sizeof slot->path - 1)] = '\0';
+    slot->size = size;
+    slot->begin = begin;
+    return slot;
+  }
+};
+std::atomic<MappedFile::Slot*> MappedFile::Slot::first{nullptr};
+
+MappedFile::MappedFile(const std::filesystem::path& path, FileAccess first) : path_(path), access_(first) {
+  const int fd = OpenRegular(path, size_);
+  if (size_ == 0) {
     close(fd);
+    return;
+  }
+  try {
+    Fill(fd);
+  } catch (...) {
+    close(fd);
+    if (data_) munmap(data_, size_);
+    throw;
+  }
+  close(fd);
+  if (access_ != FileAccess::kRead) slot_ = Slot::Take(data_, size_, path.string());
+}
+
+void MappedFile::Fill(int fd) {
+  const auto map = [&](int protection, int flags, int from) {
+    void* p = mmap(nullptr, size_, protection, flags, from, 0);
+    data_ = p == MAP_FAILED ? nullptr : static_cast<std::byte*>(p);
+    return data_ != nullptr;
+  };
+  if (access_ == FileAccess::kShared && map(PROT_READ, MAP_SHARED, fd)) return;
+  if (access_ != FileAccess::kRead && map(PROT_READ, MAP_PRIVATE, fd)) {
+    access_ = FileAccess::kPrivate;
+    return;
+  }
+  access_ = FileAccess::kRead;
+  if (!map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1))
+    Fail(path_, "cannot map or read into memory", errno);
+  for (size_t have = 0; have < size_;) {
+    const ssize_t n = pread(fd, data_ + have, std::min(size_ - have, size_t{1} << 30), static_cast<off_t>(have));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) Fail(path_, "cannot read", errno);
+    if (n == 0) Fail(path_, "cut off while it was read, at byte " + std::to_string(have), EIO);
+    have += static_cast<size_t>(n);
   }
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : path_(std::move(other.path_)),
+      access_(other.access_),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      slot_(std::exchange(other.slot_, nullptr)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
+  std::swap(access_, other.access_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(slot_, other.slot_);
   return *this;
 }
 
 MappedFile::~MappedFile() {
-  if (data_) munmap(const_cast<std::byte*>(data_), size_);
+  if (slot_) {
+    slot_->begin = nullptr;
+    slot_->taken = false;
+  }
+  if (data_) munmap(data_, size_);
+}
+
+const char* MappedFile::PathAt(const void* address) {
+  for (const Slot* slot = Slot::first.load(); slot; slot = slot->next) {
+    const std::byte* begin = slot->begin.load();
+    const auto at = static_cast<const std::byte*>(address);
+    if (begin && at >= begin && at < begin + slot->size) return slot->path;
+  }
+  return nullptr;
 }
 
 void MappedFile::WillNeed(size_t offset, size_t bytes) const {
-  if (!data_ || bytes == 0) return;
+  if (!data_ || bytes == 0 || access_ == FileAccess::kRead) return;
   const size_t begin = offset / PageSize() * PageSize();
-  madvise(const_cast<std::byte*>(data_) + begin, std::min(size_, offset + bytes) - begin, MADV_WILLNEED);
+  madvise(data_ + begin, std::min(size_, offset + bytes) - begin, MADV_WILLNEED);
 }
 
 void MappedFile::Release(size_t offset, size_t bytes) const {
-  if (!data_) return;
+  if (!data_ || access_ == FileAccess::kRead) return;
   const size_t page = PageSize();
   const size_t begin = (offset + page - 1) / page * page;
   const size_t stop = std::min(size_, offset + bytes);
   const size_t end = stop == size_ ? stop : stop / page * page;
-  if (begin < end) madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
+  if (begin < end) madvise(data_ + begin, end - begin, MADV_DONTNEED);
 }
 
 std::string ReadTextFile(const std::filesystem::path& path, size_t max_bytes) {

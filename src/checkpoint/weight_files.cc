@@ -317,12 +317,17 @@ std::vector<TensorPlace> MatchWeights(const std::vector<WeightEntry>& table, con
                                       const std::vector<WeightFile>& files, const std::string& folder,
                                       std::vector<std::string>* warnings) {
   const bool gguf = !files.empty() && files[0].format == WeightFormat::kGguf;
+  const std::string output = gguf ? "output.weight" : "embed_out.weight";
   FoundTensors found(files, folder, warnings);
   std::vector<TensorPlace> places;
   std::vector<std::string> missing;
   for (const WeightEntry& entry : table) {
     const std::string name = gguf ? GgufTensorName(entry) : entry.name;
-    if (const std::optional<TensorPlace> place = found.Take(name)) {
+    std::optional<TensorPlace> place = found.Take(name);
+    // Two names for one tensor: a file may hold it under either.
+    const bool tied = config.tie_word_embeddings && entry.kind == WeightKind::kEmbedding;
+    if (!place && tied) place = found.Take(output);
+    if (place) {
       CheckTensor(files[place->file], found.At(*place), entry);
       places.push_back(*place);
     } else {
@@ -331,8 +336,8 @@ std::vector<TensorPlace> MatchWeights(const std::vector<WeightEntry>& table, con
   }
   if (!missing.empty()) FailMissing(missing, found.Rest(), table.size(), gguf, folder);
   if (config.tie_word_embeddings) {
-    const auto output = found.Take(gguf ? "output.weight" : "embed_out.weight");
-    if (output && !found.Same(places[0], *output)) {
+    const std::optional<TensorPlace> second = found.Take(output);
+    if (second && !found.Same(places[0], *second)) {
       throw Error({.where = folder,
                    .what = "config.json ties the output matrix to the embedding, but the files hold another one",
                    .expected = "\"tie_word_embeddings\": false, or no output matrix"});

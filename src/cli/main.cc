@@ -7,6 +7,6 @@
 
 int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);  // writes to a closed pipe then fail with EPIPE (cli/app/output.h)
-  stablelm::InstallInterruptHandler();
+  stablelm::InstallSignalHandlers();
   return stablelm::RunProgram({argv + (argc > 0 ? 1 : 0), argv + argc}, stablelm::AllCommands());
 }

@@ -3,11 +3,13 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/sha256.h"
+#include "base/temporary_paths.h"
 #include "error_info.h"
 #include "temp_folder.h"
 
@@ -43,6 +45,67 @@ TEST(AtomicFile, SaysWhyItCannotBeCreated) {
   };
   EXPECT_THAT(hint(folder.path() / "missing" / "b"), testing::HasSubstr("the folder does not exist"));
   EXPECT_THAT(hint("/proc/b"), testing::HasSubstr("files cannot be created in that folder"));
+}
+
+// A run that was killed cannot remove its files: the lock tells them from those of a run that lives.
+TEST(TemporaryPath, RemovesWhatKilledRunsLeft) {
+  const TempFolder folder;
+  const auto path = folder.path() / "a.gguf";
+  const auto left = folder.path() / "a.gguf.stablelm.tmp.AbC123",
+             left_folder = folder.path() / "a.gguf.stablelm.tmp.x_x_x1";
+  const auto others = folder.path() / "a.gguf.tmp.AbC123", longer = folder.path() / "a.gguf.stablelm.tmp.AbC1234";
+  for (const auto& file : {left, others, longer}) std::ofstream(file) << "x";
+  std::filesystem::create_directory(left_folder);
+  std::ofstream(left_folder / "model.safetensors") << "x";
+  const TemporaryPath alive(path, TemporaryPath::Kind::kFolder);
+  EXPECT_FALSE(std::filesystem::exists(left));
+  EXPECT_FALSE(std::filesystem::exists(left_folder));
+  const AtomicFile second(path);
+  for (const auto& file : {alive.path(), second.temporary(), others, longer}) {
+    EXPECT_TRUE(std::filesystem::exists(file)) << file;
+  }
+}
+
+TEST(TemporaryPath, SignalHandlersFindAll) {
+  const TempFolder folder;
+  TemporaryPath kept(folder.path() / "kept", TemporaryPath::Kind::kFile);
+  EXPECT_EQ(kept.MoveTo(folder.path() / "kept", false), 0);
+  const TemporaryPath file(folder.path() / "a", TemporaryPath::Kind::kFile);
+  const TemporaryPath many(folder.path() / "b", TemporaryPath::Kind::kFolder);
+  for (int i = 0; i < 200; ++i) std::ofstream(many.path() / ("a name of some length " + std::to_string(i))) << "x";
+  RemoveTemporaryPaths();
+  std::vector<std::string> rest;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) rest.push_back(entry.path().filename());
+  EXPECT_THAT(rest, testing::ElementsAre("kept"));
+}
+
+TEST(AtomicFile, WhatAppearsMeanwhileIsNotReplaced) {
+  const TempFolder folder;
+  const auto path = folder.path() / "a";
+  AtomicFile file(path);
+  file.Write("mine");
+  std::ofstream(path) << "yours";
+  EXPECT_THAT(InfoOf([&] { file.Commit(); }), Names(path.string()));
+  EXPECT_EQ(ReadTextFile(path, 100), "yours");
+  EXPECT_EQ(ReadTextFile(folder.path() / "a.new", 100), "mine");
+}
+
+// File systems that refuse shared maps.
+TEST(MappedFile, EveryAccessGivesTheSameBytes) {
+  const TempFolder folder;
+  const std::string text(100001, 'x');
+  WriteTextFileAtomically(folder.path() / "f", text);
+  for (const FileAccess access : {FileAccess::kShared, FileAccess::kPrivate, FileAccess::kRead}) {
+    MappedFile file(folder.path() / "f", access);
+    EXPECT_EQ(file.access(), access);
+    file.WillNeed(0, 5000);
+    file.Release(0, text.size());
+    EXPECT_EQ(file.text(), text);
+    const MappedFile moved = std::move(file);
+    const char* path = MappedFile::PathAt(moved.bytes().data() + 70000);
+    EXPECT_EQ(path ? path : "", access == FileAccess::kRead ? "" : (folder.path() / "f").string());
+  }
+  EXPECT_EQ(MappedFile::PathAt(&text), nullptr);
 }
 
 TEST(MappedFile, EmptyFolderMissing) {

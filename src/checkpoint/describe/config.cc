@@ -61,6 +61,7 @@ constexpr std::string_view kHarmless[] = {
     "forced_bos_token_id",
     "forced_eos_token_id",
     "gradient_checkpointing",
+    "head_dim",
     "hidden_act",
     "hidden_dropout",
     "hidden_dropout_prob",
@@ -211,14 +212,12 @@ void CheckFamily(const Fields& fields) {
         found |= name.is_string() && name.get_ref<const std::string&>() == "GPTNeoXForCausalLM";
       }
     }
-    if (!found) {
-      fields.Fail("architectures", "not a language model of this family", Fields::Shown(*list),
-                  "[\"GPTNeoXForCausalLM\"]");
-    }
+    if (!found) fields.Warn("\"architectures\" does not name GPTNeoXForCausalLM; what the weights hold counts");
   }
-  if (const Json* map = fields.Find("auto_map")) {
-    fields.Fail("auto_map", "the model needs code from its repository", Fields::Shown(*map), "no such field",
-                "this program never runs code of a model; only plain GPT-NeoX models are supported");
+  if (fields.Find("auto_map")) {
+    fields.Warn(
+        "\"auto_map\" names code of the model's repository, which is never run: the model is computed as plain "
+        "GPT-NeoX");
   }
   if (const Json* quantized = fields.Find("quantization_config")) {
     fields.Fail("quantization_config", "quantized weights of another program", Fields::Shown(*quantized),
@@ -253,19 +252,25 @@ class Agreed {
 };
 
 // Checks "rope_type" (or the older "type") of rope_parameters and rope_scaling: only plain rotary embeddings are
-// supported.
+// supported, and a linear scaling by 1 is plain.
 void CheckRopeObject(const Fields& fields, const char* key, const Json& object) {
   if (!object.is_object()) fields.Fail(key, "not an object", Fields::Shown(object), "an object or null");
+  for (const char* name : {"rope_type", "type"}) {
+    const auto type = object.find(name);
+    if (type == object.end() || type->is_null() || *type == "default") continue;
+    const auto factor = object.find("factor");
+    if (*type == "linear" && factor != object.end() && *factor == 1) continue;
+    fields.Fail(std::string(key) + "." + name, "unsupported rotary scaling", Fields::Shown(object), "\"default\"",
+                "the model computes its positions otherwise, which is not supported");
+  }
   for (const auto& [name, value] : object.items()) {
-    if (value.is_null()) continue;
     const std::string path = std::string(key) + "." + name;
-    if (name == "rope_type" || name == "type") {
-      if (value != "default") fields.Fail(path, "unsupported rotary scaling", Fields::Shown(value), "\"default\"");
-    } else if (name == "rope_theta" || name == "partial_rotary_factor") {
-      if (!value.is_number()) fields.Fail(path, "not a number", Fields::Shown(value), "a finite number");
-    } else {
-      fields.Fail(path, "unknown rotary setting", Fields::Shown(value),
-                  "rope_type, rope_theta and partial_rotary_factor only");
+    if (name == "rope_theta" || name == "partial_rotary_factor") {
+      if (!value.is_null() && !value.is_number()) {
+        fields.Fail(path, "not a number", Fields::Shown(value), "a finite number");
+      }
+    } else if (name != "rope_type" && name != "type" && !value.is_null()) {
+      fields.Warn(Quoted(path) + " " + Fields::Shown(value) + " means nothing for plain rotary positions; ignored");
     }
   }
 }
@@ -273,9 +278,7 @@ void CheckRopeObject(const Fields& fields, const char* key, const Json& object) 
 void ReadRotary(const Fields& fields, ModelConfig& config) {
   Agreed share(fields, "rotary share"), base(fields, "rotary base");
   share.Take("rotary_pct", fields.Number("rotary_pct"));
-  share.Take("partial_rotary_factor", fields.Number("partial_rotary_factor"));
   base.Take("rotary_emb_base", fields.Number("rotary_emb_base"));
-  base.Take("rope_theta", fields.Number("rope_theta"));
   for (const char* key : {"rope_parameters", "rope_scaling"}) {
     const Json* object = fields.Find(key);
     if (!object) continue;
@@ -286,6 +289,15 @@ void ReadRotary(const Fields& fields, ModelConfig& config) {
   }
   config.rotary_share = share.Or(0.25, "rotary_pct");
   config.rotary_base = base.Or(10000, "rotary_emb_base");
+  // Names of other families, which transformers does not read for this one.
+  const auto ignore = [&](const char* key, double taken, const char* instead) {
+    const std::optional<double> value = fields.Number(key);
+    if (!value || *value == taken) return;
+    fields.Warn(std::string("\"") + key + "\" " + Fields::Shown(*value) +
+                " is not read for this model family; taking \"" + instead + "\" " + Fields::Shown(taken));
+  };
+  ignore("partial_rotary_factor", config.rotary_share, "rotary_pct");
+  ignore("rope_theta", config.rotary_base, "rotary_emb_base");
   const std::string share_name = share.name().empty() ? "rotary_pct" : share.name();
   if (!(config.rotary_share > 0 && config.rotary_share <= 1)) {
     fields.Fail(share_name, "out of range", Fields::Shown(config.rotary_share), "above 0 and at most 1");
@@ -302,34 +314,39 @@ void ReadRotary(const Fields& fields, ModelConfig& config) {
   }
 }
 
-int32_t ReadTokenId(const Fields& fields, const char* key, const Json& value, int64_t vocab_size) {
-  if (!value.is_number_integer() || (value.is_number_unsigned() && value.get<uint64_t>() > uint64_t(vocab_size)) ||
-      value.get<int64_t>() < 0 || value.get<int64_t>() >= vocab_size) {
-    fields.Fail(key, "not a token of the vocabulary", Fields::Shown(value),
-                "an integer from 0 to " + std::to_string(vocab_size - 1));
+// An id outside the vocabulary is never generated, so it changes nothing: ignored with a warning.
+std::optional<int32_t> ReadTokenId(const Fields& fields, const char* key, const Json& value, int64_t vocab_size) {
+  if (value.is_number_integer() && (!value.is_number_unsigned() || value.get<uint64_t>() < uint64_t(vocab_size)) &&
+      value.get<int64_t>() >= 0 && value.get<int64_t>() < vocab_size) {
+    return value.get<int32_t>();
   }
-  return value.get<int32_t>();
+  if (!value.is_number_integer()) {
+    fields.Fail(key, "not a token id", Fields::Shown(value), "an integer from 0 to " + std::to_string(vocab_size - 1));
+  }
+  fields.Warn(std::string("\"") + key + "\" " + Fields::Shown(value) + " is no token of the vocabulary; ignored");
+  return std::nullopt;
 }
 
 void ReadTokenIds(const Fields& fields, ModelConfig& config) {
   if (const Json* bos = fields.Find("bos_token_id")) {
-    config.bos_id = ReadTokenId(fields, "bos_token_id", *bos, config.vocab_size);
+    config.bos_id = ReadTokenId(fields, "bos_token_id", *bos, config.vocab_size).value_or(config.bos_id);
   }
-  const Json* eos = fields.Find("eos_token_id");
-  if (!eos) {
+  std::vector<int32_t> ends;
+  if (const Json* eos = fields.Find("eos_token_id")) {
+    const Json list = eos->is_array() ? *eos : Json{*eos};
+    if (list.size() > 1000) {
+      fields.Fail("eos_token_id", "bad list", std::to_string(list.size()) + " ids", "1 to 1000 ids");
+    }
+    for (const Json& id : list) {
+      if (const auto known = ReadTokenId(fields, "eos_token_id", id, config.vocab_size)) ends.push_back(*known);
+    }
+  }
+  if (ends.empty()) {
     // transformers' class default is 2, which is wrong for this family: 0 is <|endoftext|>.
     fields.Warn("no \"eos_token_id\"; taking 0 (<|endoftext|>)");
-    return;
+    ends = {0};
   }
-  if (!eos->is_array()) {
-    config.eos_ids = {ReadTokenId(fields, "eos_token_id", *eos, config.vocab_size)};
-    return;
-  }
-  if (eos->empty() || eos->size() > 1000) {
-    fields.Fail("eos_token_id", "bad list", std::to_string(eos->size()) + " ids", "1 to 1000 ids");
-  }
-  config.eos_ids.clear();
-  for (const Json& id : *eos) config.eos_ids.push_back(ReadTokenId(fields, "eos_token_id", id, config.vocab_size));
+  config.eos_ids = ends;
 }
 
 std::optional<DType> TorchType(std::string_view name) {
@@ -420,7 +437,12 @@ ModelConfig ParseConfig(std::string_view json, const std::string& where, std::ve
   config.n_layers = fields.Size("num_hidden_layers", kMaxLayers);
   config.n_heads = fields.Size("num_attention_heads", kMaxHidden);
   config.intermediate_size = fields.Size("intermediate_size", kMaxIntermediate);
-  config.max_positions = fields.Size("max_position_embeddings", kMaxPositions);
+  if (fields.Find("max_position_embeddings")) {
+    config.max_positions = fields.Size("max_position_embeddings", kMaxPositions);
+  } else {
+    config.max_positions = 2048;
+    fields.Warn("no \"max_position_embeddings\"; taking transformers' default 2048");
+  }
   if (config.hidden_size % config.n_heads != 0) {
     fields.Fail("num_attention_heads", "does not divide \"hidden_size\" " + std::to_string(config.hidden_size),
                 std::to_string(config.n_heads), "a divisor");
@@ -429,24 +451,31 @@ ModelConfig ParseConfig(std::string_view json, const std::string& where, std::ve
     fields.Fail("num_attention_heads", "the size of a head must be even", std::to_string(config.head_dim()),
                 "an even number");
   }
+  if (fields.Find("head_dim") && fields.Size("head_dim", kMaxHidden) != config.head_dim()) {
+    fields.Fail("head_dim", "not \"hidden_size\" divided by \"num_attention_heads\"",
+                Fields::Shown(*fields.Find("head_dim")), std::to_string(config.head_dim()),
+                "this model family has no heads of another size");
+  }
   ReadRotary(fields, config);
 
   if (const std::optional<std::string> act = fields.Text("hidden_act")) {
     config.hidden_act = *act;
-    if (*act == "gelu") {
+    if (*act == "gelu" || *act == "gelu_python") {
       config.activation = Activation::kGeluErf;
-    } else if (*act == "gelu_new" || *act == "gelu_fast" || *act == "gelu_pytorch_tanh") {
+    } else if (*act == "gelu_new" || *act == "gelu_fast" || *act == "gelu_pytorch_tanh" || *act == "gelu_python_tanh" ||
+               *act == "gelu_accurate") {
       config.activation = Activation::kGeluTanh;
     } else {
       fields.Fail("hidden_act", "unsupported activation", Quoted(*act),
-                  "\"gelu\", \"gelu_new\", \"gelu_fast\" or \"gelu_pytorch_tanh\"");
+                  "\"gelu\", \"gelu_new\", \"gelu_fast\" or \"gelu_pytorch_tanh\"",
+                  "the model computes another function");
     }
   } else {
     fields.Warn("no \"hidden_act\"; taking transformers' default \"gelu\"");
   }
   if (const std::optional<double> eps = fields.Number("layer_norm_eps")) {
-    if (!(*eps > 0 && *eps <= 1e-2)) {
-      fields.Fail("layer_norm_eps", "out of range", Fields::Shown(*eps), "above 0 and at most 0.01");
+    if (!(*eps > 0 && *eps <= 1)) {
+      fields.Fail("layer_norm_eps", "out of range", Fields::Shown(*eps), "above 0 and at most 1");
     }
     config.layer_norm_eps = *eps;
   } else {

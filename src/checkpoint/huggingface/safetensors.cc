@@ -15,6 +15,7 @@ using Json = nlohmann::json;
 
 constexpr uint64_t kMaxHeader = 100'000'000;
 constexpr size_t kMaxTensors = 100'000;
+constexpr size_t kMaxDepth = 64;
 
 struct TypeInfo {
   std::string_view name;
@@ -46,18 +47,20 @@ class HeaderReader {
 
   // The interface of nlohmann's SAX parser.
   bool null() {
+    if (Skipped()) return true;
     if (state_ == State::kMetadata) {  // no metadata
       state_ = State::kName;
       return true;
     }
     return Unexpected("null");
   }
-  bool boolean(bool) { return Unexpected("a flag"); }
-  bool number_integer(int64_t value) { return Unexpected(std::to_string(value)); }
-  bool number_float(double, const std::string& text) { return Unexpected(text.substr(0, 40)); }
+  bool boolean(bool) { return Skipped() || Unexpected("a flag"); }
+  bool number_integer(int64_t value) { return Skipped() || Unexpected(std::to_string(value)); }
+  bool number_float(double, const std::string& text) { return Skipped() || Unexpected(text.substr(0, 40)); }
   bool binary(Json::binary_t&) { return Unexpected("binary"); }
 
   bool number_unsigned(uint64_t value) {
+    if (Skipped()) return true;
     if (state_ == State::kShapeItem) {
       if (shape_.size() == Shape::kMaxRank) {
         Fail(entry_.tensor.name, "too many dimensions", {}, "at most " + std::to_string(Shape::kMaxRank));
@@ -77,6 +80,7 @@ class HeaderReader {
   }
 
   bool string(std::string& value) {
+    if (Skipped()) return true;
     if (state_ == State::kMetadataValue) {
       metadata[key_] = std::move(value);
       state_ = State::kMetadataKey;
@@ -91,6 +95,7 @@ class HeaderReader {
   }
 
   bool start_object(size_t) {
+    if (Entered()) return true;
     if (state_ == State::kStart) {
       state_ = State::kName;
     } else if (state_ == State::kMetadata) {
@@ -135,8 +140,10 @@ class HeaderReader {
         } else if (key == "data_offsets") {
           state_ = State::kOffsets;
         } else {
-          Fail(entry_.tensor.name, "unknown field", Quoted(key), "dtype, shape and data_offsets");
+          state_ = State::kUnknownField;  // ignored, as the format's own reader does
         }
+        break;
+      case State::kUnknownField:
         break;
       default:
         return Unexpected("a key");
@@ -145,6 +152,7 @@ class HeaderReader {
   }
 
   bool end_object() {
+    if (Left()) return true;
     if (state_ == State::kField) {
       FinishEntry();
       state_ = State::kName;
@@ -157,6 +165,7 @@ class HeaderReader {
   }
 
   bool start_array(size_t) {
+    if (Entered()) return true;
     if (state_ == State::kShape) {
       state_ = State::kShapeItem;
     } else if (state_ == State::kOffsets) {
@@ -168,6 +177,7 @@ class HeaderReader {
   }
 
   bool end_array() {
+    if (Left()) return true;
     state_ = State::kField;
     return true;
   }
@@ -196,8 +206,26 @@ class HeaderReader {
     kShapeItem,
     kOffsets,
     kOffsetItem,
+    kUnknownField,
     kEnd
   };
+
+  // A value of an unknown field, at any depth.
+  bool Skipped() {
+    if (state_ != State::kUnknownField) return false;
+    if (depth_ == 0) state_ = State::kField;
+    return true;
+  }
+  bool Entered() {
+    if (state_ != State::kUnknownField) return false;
+    if (++depth_ > kMaxDepth) Fail(entry_.tensor.name, "nested too deeply", {}, {});
+    return true;
+  }
+  bool Left() {
+    if (state_ != State::kUnknownField) return false;
+    if (--depth_ == 0) state_ = State::kField;
+    return true;
+  }
 
   bool Unexpected(const std::string& found) const {
     switch (state_) {
@@ -276,6 +304,7 @@ class HeaderReader {
   Entry entry_;
   std::vector<int64_t> shape_;
   std::vector<uint64_t> offsets_;
+  size_t depth_ = 0;  // of objects and lists inside an unknown field
 };
 
 }  // namespace

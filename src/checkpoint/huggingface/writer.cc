@@ -6,12 +6,12 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/json_value.h"
+#include "base/temporary_paths.h"
 #include "checkpoint/describe/stored_tensor.h"
 
 namespace stablelm {
@@ -41,22 +41,14 @@ struct FolderWriter::WorkFolder {
     }
     const fs::path parent = out.has_parent_path() ? out.parent_path() : fs::path(".");
     if (!fs::is_directory(parent, error)) Fail(out, "its parent folder does not exist", "create " + parent.string());
-    std::string name = (parent / ".").string();
-    name.append(out.filename().string()).append(".tmp.XXXXXX");
-    if (!mkdtemp(name.data())) {
-      Fail(out, std::string("cannot create: ") + std::strerror(errno), "choose a folder that you may write to");
-    }
-    path = name;
-    // mkdtemp creates a private folder; set the default permissions.
+    folder = TemporaryPath(parent / out.filename(), TemporaryPath::Kind::kFolder);
+    // A temporary folder is private; set the default permissions.
     const mode_t mask = umask(0);
     umask(mask);
-    fs::permissions(path, static_cast<fs::perms>(0777 & ~mask), error);
+    fs::permissions(folder.path(), static_cast<fs::perms>(0777 & ~mask), error);
   }
-  ~WorkFolder() {
-    std::error_code ignored;
-    if (!path.empty()) fs::remove_all(path, ignored);
-  }
-  fs::path path;  // empty after the rename
+  const fs::path& path() const { return folder.path(); }
+  TemporaryPath folder;
 };
 
 FolderWriter::FolderWriter(const fs::path& out, const ModelConfig& config, const WriterOptions& options)
@@ -82,7 +74,7 @@ FolderWriter::FolderWriter(const fs::path& out, const ModelConfig& config, const
     total_bytes_ += bytes;
   }
   for (size_t i = 0; i < shards.size(); ++i) {
-    shards_.push_back(std::make_unique<SafetensorsWriter>(work_->path / ShardName(i, shards.size()), shards[i]));
+    shards_.push_back(std::make_unique<SafetensorsWriter>(work_->path() / ShardName(i, shards.size()), shards[i]));
   }
 
   if (shards.size() > 1) {
@@ -92,9 +84,9 @@ FolderWriter::FolderWriter(const fs::path& out, const ModelConfig& config, const
     for (size_t i = 0; i < table_.size(); ++i) {
       index["weight_map"][table_[i].name] = ShardName(places_[i].shard, shards.size());
     }
-    WriteTextFileAtomically(work_->path / "model.safetensors.index.json", index.Dump(2) + "\n");
+    WriteTextFileAtomically(work_->path() / "model.safetensors.index.json", index.Dump(2) + "\n");
   }
-  WriteTextFileAtomically(work_->path / "config.json", WriteConfig(config, options.dtype));
+  WriteTextFileAtomically(work_->path() / "config.json", WriteConfig(config, options.dtype));
 }
 
 FolderWriter::~FolderWriter() = default;
@@ -104,15 +96,15 @@ void FolderWriter::WriteAt(size_t entry, uint64_t offset, std::span<const std::b
 }
 
 void FolderWriter::WriteText(const std::string& name, std::string_view text) {
-  WriteTextFileAtomically(work_->path / name, text);
+  WriteTextFileAtomically(work_->path() / name, text);
 }
 
 void FolderWriter::CopyFile(const fs::path& source, const std::string& name) {
   std::error_code error;
   // Copy the content, not the symlink: files in the hub cache are symlinks into its folders.
-  fs::copy_file(source, work_->path / name, error);
+  fs::copy_file(source, work_->path() / name, error);
   if (error) Fail(source, "cannot copy it to " + (out_ / name).string() + ": " + error.message());
-  fs::permissions(work_->path / name, fs::perms::owner_write, fs::perm_options::add, error);
+  fs::permissions(work_->path() / name, fs::perms::owner_write, fs::perm_options::add, error);
 }
 
 void FolderWriter::CopyTokenizer(const fs::path& source) {
@@ -126,10 +118,9 @@ void FolderWriter::CopyTokenizer(const fs::path& source) {
 void FolderWriter::Commit() {
   for (const auto& shard : shards_) shard->Commit();
   // Renaming over an empty folder is atomic; over anything else it fails.
-  if (std::rename(work_->path.c_str(), out_.c_str()) != 0) {
-    Fail(out_, std::string("cannot move the finished folder into place: ") + std::strerror(errno));
+  if (const int error = work_->folder.MoveTo(out_, true); error != 0) {
+    Fail(out_, std::string("cannot move the finished folder into place: ") + std::strerror(error));
   }
-  work_->path.clear();
   const fs::path parent = out_.has_parent_path() ? out_.parent_path() : fs::path(".");
   if (const int dir = open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); dir >= 0) {
     fsync(dir);

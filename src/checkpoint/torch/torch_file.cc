@@ -133,10 +133,11 @@ std::vector<StoredTensor> Tensors(const pickle::Document& document, const Extent
     const auto* name = std::get_if<std::string_view>(&key);
     if (!name || name->empty()) Fail(where, "not a state dict: a key is not a name");
     const auto* tensor = std::get_if<const pickle::Tensor*>(&value);
-    if (!tensor) Fail(where, "not a state dict: " + Quoted(*name) + " is not a tensor", {}, "names and tensors only");
+    if (!tensor) continue;  // an epoch, settings
     if (!names.insert(*name).second) Fail(where, "the tensor " + Quoted(*name) + " appears twice");
     tensors.push_back(Locate(*name, **tensor, extents, where));
   }
+  if (tensors.empty() && !dict.items.empty()) Fail(where, "not a state dict: no tensor in it", {}, "names and tensors");
   return tensors;
 }
 

@@ -3,6 +3,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <string_view>
+
+#include "base/mapped_file.h"
+#include "base/temporary_paths.h"
 #include "cli/app/command.h"
 
 namespace stablelm {
@@ -13,14 +17,46 @@ std::atomic<int> interrupted_by{0};  // the signal that set the flag
 std::atomic<int> guards{0};
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
 
+// Ends the program by a signal that its default action would end it by, with no unfinished file left.
+void OnFatalSignal(int signal_number) {
+  RemoveTemporaryPaths();
+  signal(signal_number, SIG_DFL);
+  raise(signal_number);
+}
+
 void OnSignal(int signal_number) {
-  if (guards.load() == 0) _exit(kExitInterrupted);
+  if (guards.load() == 0) {
+    RemoveTemporaryPaths();
+    _exit(kExitInterrupted);
+  }
   interrupted_by.store(signal_number);
   interrupted.store(true);
   // The second signal kills the program.
   struct sigaction action {};
-  action.sa_handler = SIG_DFL;
+  action.sa_handler = OnFatalSignal;
   sigaction(signal_number, &action, nullptr);
+}
+
+void WriteAll(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = write(STDERR_FILENO, text.data(), text.size());
+    if (n <= 0) return;
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+}
+
+// A read behind the end of a mapped file: somebody cut it off, or its disk or network is gone.
+void OnBusError(int signal_number, siginfo_t* info, void*) {
+  if (const char* path = MappedFile::PathAt(info->si_addr)) {
+    RemoveTemporaryPaths();
+    WriteAll("error: ");
+    WriteAll(path);
+    WriteAll(
+        ": the file was cut off or became unreadable while it was in use\n"
+        "hint:  is it still being copied or downloaded? wait until it is complete, then run again\n");
+    _exit(kExitFailed);
+  }
+  OnFatalSignal(signal_number);
 }
 
 struct sigaction Handler() {
@@ -32,7 +68,7 @@ struct sigaction Handler() {
 
 }  // namespace
 
-void InstallInterruptHandler() {
+void InstallSignalHandlers() {
   const struct sigaction action = Handler();
   for (const int signal_number : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction old {};
@@ -40,6 +76,17 @@ void InstallInterruptHandler() {
     if (old.sa_handler == SIG_IGN) continue;  // nohup and background jobs ignore the signal on purpose
     sigaction(signal_number, &action, nullptr);
   }
+  // What else ends a program. Crashes stay with a sanitizer that has taken them.
+  for (const int signal_number : {SIGQUIT, SIGXCPU, SIGALRM, SIGUSR1, SIGUSR2, SIGABRT, SIGSEGV, SIGILL, SIGFPE}) {
+    struct sigaction old {};
+    sigaction(signal_number, nullptr, &old);
+    if ((old.sa_flags & SA_SIGINFO) == 0 && old.sa_handler == SIG_DFL) signal(signal_number, OnFatalSignal);
+  }
+  struct sigaction bus {};
+  bus.sa_sigaction = OnBusError;
+  bus.sa_flags = SA_SIGINFO;
+  sigaction(SIGBUS, &bus, nullptr);
+  signal(SIGXFSZ, SIG_IGN);  // writing then fails with EFBIG, which says more
 }
 
 InterruptGuard::InterruptGuard() { ++guards; }

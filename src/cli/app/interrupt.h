@@ -2,14 +2,16 @@
 // Interrupted(): the first SIGINT, SIGTERM or SIGHUP then only sets a flag, the second kills the program. Without a
 // guard the program ends at once with exit code 130.
 //
-// A signal handler can reach only globals, so the flag is the program's one global variable.
+// A signal handler can reach only globals, so the flag is the program's one global variable. Whatever signal ends the
+// program but SIGKILL, its unfinished files are removed (base/temporary_paths.h); a mapped file that is cut off while
+// it is read ends it with an error; a file size limit is an error of the write.
 #pragma once
 
 #include <atomic>
 
 namespace stablelm {
 
-void InstallInterruptHandler();  // called once, by main
+void InstallSignalHandlers();  // called once, by main
 
 class InterruptGuard {
  public:

@@ -1,0 +1,202 @@
+#include "base/temporary_paths.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+
+namespace stablelm {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kMiddle = ".stablelm.tmp.";
+constexpr size_t kRandom = 6;  // the X of mkstemp
+
+[[noreturn]] void Fail(const fs::path& path, const std::string& what, int error) {
+  std::string hint;
+  if (error == EROFS || error == EACCES) hint = "choose a folder that you may write to";
+  if (error == ENOSPC || error == EDQUOT) hint = "free some disk space or choose another folder";
+  if (error == ENOENT) {  // folders like /proc return it too
+    std::error_code ignored;
+    hint = fs::is_directory(fs::absolute(path, ignored).parent_path(), ignored)
+               ? "files cannot be created in that folder: choose another"
+               : "the folder does not exist: create it first";
+  }
+  throw Error({.where = path.string(), .what = what + ": " + std::strerror(error), .hint = hint});
+}
+
+// Whether the lock could be taken, which means that no process owns the path any more. File systems without locks: no.
+bool Unowned(const fs::path& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return false;
+  const bool free = flock(fd, LOCK_EX | LOCK_NB) == 0;
+  close(fd);
+  return free;
+}
+
+void RemoveWhatKilledRunsLeft(const fs::path& target) {
+  const std::string prefix = target.filename().string() + kMiddle;
+  std::vector<fs::path> left;
+  std::error_code ignored;
+  for (const auto& entry :
+       fs::directory_iterator(target.has_parent_path() ? target.parent_path() : fs::path("."), ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.size() == prefix.size() + kRandom && name.starts_with(prefix)) left.push_back(entry.path());
+  }
+  for (const fs::path& path : left) {
+    if (Unowned(path)) fs::remove_all(path, ignored);
+  }
+}
+
+// The folder's files, then the folder, by system calls alone: malloc may be what a signal interrupted.
+void RemoveFolder(const char* path) {
+  const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  alignas(8) char entries[4096];
+  for (;;) {
+    const long bytes = syscall(SYS_getdents64, fd, entries, sizeof entries);
+    if (bytes <= 0) break;
+    for (long at = 0; at < bytes;) {
+      uint16_t length = 0;  // struct linux_dirent64: inode, offset (8 bytes each), length (2), type (1), name
+      std::memcpy(&length, entries + at + 16, sizeof length);
+      unlinkat(fd, entries + at + 19, 0);
+      at += length;
+    }
+  }
+  close(fd);
+  rmdir(path);
+}
+
+}  // namespace
+
+// A place for a path that signal handlers can find. Slots are never freed, only used again.
+struct TemporaryPath::Slot {
+  enum State : int { kFree, kChanging, kSet };
+  std::atomic<int> state{kFree};
+  bool folder = false;
+  char path[4096] = {};
+  Slot* next = nullptr;
+
+  static std::atomic<Slot*> first;
+
+  static Slot* Take(const fs::path& path, bool folder) {
+    const std::string name = fs::absolute(path).string();
+    if (name.size() >= sizeof Slot::path) return nullptr;  // longer than the system's own limit
+    Slot* slot = first.load();
+    for (; slot; slot = slot->next) {
+      int free = kFree;
+      if (slot->state.compare_exchange_strong(free, kChanging)) break;
+    }
+    if (!slot) {
+      slot = new Slot;
+      slot->state = kChanging;
+      slot->next = first.load();
+      while (!first.compare_exchange_weak(slot->next, slot)) {
+      }
+    }
+    std::memcpy(slot->path, name.c_str(), name.size() + 1);
+    slot->folder = folder;
+    slot->state = kSet;
+    return slot;
+  }
+};
+std::atomic<TemporaryPath::Slot*> TemporaryPath::Slot::first{nullptr};
+
+TemporaryPath::TemporaryPath(const fs::path& target, Kind kind) : folder_(kind == Kind::kFolder) {
+  RemoveWhatKilledRunsLeft(target);
+  for (;;) {
+    std::string name = target.string() + kMiddle + std::string(kRandom, 'X');
+    if (folder_) {
+      if (!mkdtemp(name.data())) Fail(target, "cannot create", errno);
+      fd_ = open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    } else {
+      fd_ = mkostemp(name.data(), O_CLOEXEC);
+      if (fd_ < 0) Fail(target, "cannot create", errno);
+    }
+    path_ = name;
+    if (fd_ < 0) break;  // a folder that cannot be read: stays without a lock
+    flock(fd_, LOCK_EX | LOCK_NB);
+    // Another run may have taken it for one that was left, in the moment before the lock.
+    struct stat info {};
+    if (fstat(fd_, &info) != 0 || info.st_nlink > 0) break;
+    close(fd_);
+  }
+  slot_ = Slot::Take(path_, folder_);
+}
+
+TemporaryPath::TemporaryPath(TemporaryPath&& other) noexcept
+    : path_(std::exchange(other.path_, {})),
+      fd_(std::exchange(other.fd_, -1)),
+      folder_(other.folder_),
+      slot_(std::exchange(other.slot_, nullptr)) {}
+
+TemporaryPath& TemporaryPath::operator=(TemporaryPath&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(fd_, other.fd_);
+  std::swap(folder_, other.folder_);
+  std::swap(slot_, other.slot_);
+  return *this;
+}
+
+TemporaryPath::~TemporaryPath() {
+  if (!path_.empty()) {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  Close();
+}
+
+void TemporaryPath::Close() {
+  if (slot_) slot_->state = Slot::kFree;
+  slot_ = nullptr;
+  if (fd_ >= 0) close(fd_);
+  fd_ = -1;
+  path_.clear();
+}
+
+int TemporaryPath::MoveTo(const fs::path& target, bool replace) {
+  const auto result = [](int code) { return code == 0 ? 0 : errno; };
+  int error = 0;
+  if (replace) {
+    error = result(rename(path_.c_str(), target.c_str()));
+  } else {
+    error = result(renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE));
+    // File systems that do not know the flag. A hard link never replaces; without links, look before.
+    if (error == EINVAL || error == ENOSYS) {
+      error = folder_ ? EPERM : result(link(path_.c_str(), target.c_str()));
+      if (error == 0) unlink(path_.c_str());
+    }
+    if (error == EPERM || error == EOPNOTSUPP || error == EMLINK) {
+      error = access(target.c_str(), F_OK) == 0 ? EEXIST : result(rename(path_.c_str(), target.c_str()));
+    }
+  }
+  if (error == 0) Close();
+  return error;
+}
+
+void RemoveTemporaryPaths() {
+  for (TemporaryPath::Slot* slot = TemporaryPath::Slot::first.load(); slot; slot = slot->next) {
+    if (slot->state.load() != TemporaryPath::Slot::kSet) continue;
+    if (slot->folder) {
+      RemoveFolder(slot->path);
+    } else {
+      unlink(slot->path);
+    }
+  }
+}
+
+}  // namespace stablelm

@@ -1,0 +1,47 @@
+// Unfinished files and folders: how they are named, and how they go away when the work on them does not end well.
+//
+// A temporary path lies beside what it will become and is locked (flock) while its process lives. It is removed by its
+// owner's destructor, by RemoveTemporaryPaths when a signal ends the program, and, after kill -9 or a power failure, by
+// the next run that writes the same path.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace stablelm {
+
+// One temporary file or folder (without folders in it). Movable, not copyable; for one thread at a time. The destructor
+// removes it, unless Keep was called.
+class TemporaryPath {
+ public:
+  enum class Kind { kFile, kFolder };
+
+  TemporaryPath() = default;
+  // Removes what killed runs left of this target, then creates TARGET.stablelm.tmp.XXXXXX, readable by its owner only.
+  // Throws Error.
+  TemporaryPath(const std::filesystem::path& target, Kind kind);
+  TemporaryPath(TemporaryPath&& other) noexcept;
+  TemporaryPath& operator=(TemporaryPath&& other) noexcept;
+  ~TemporaryPath();
+
+  const std::filesystem::path& path() const { return path_; }
+  int fd() const { return fd_; }  // of the file, open for reading and writing, or of the folder; -1: none
+  // Moves it to `target`, whose files must be complete, and closes it. An existing file, or empty folder, of that name
+  // is replaced if `replace`; otherwise the call fails with EEXIST. Returns 0 or the errno of the failure.
+  int MoveTo(const std::filesystem::path& target, bool replace);
+
+ private:
+  struct Slot;
+  friend void RemoveTemporaryPaths();
+  void Close();
+
+  std::filesystem::path path_;
+  int fd_ = -1;
+  bool folder_ = false;
+  Slot* slot_ = nullptr;
+};
+
+// Removes all temporary paths of this process. Async-signal-safe: for the handlers of signals that end the program.
+void RemoveTemporaryPaths();
+
+}  // namespace stablelm
