@@ -246,7 +246,8 @@ Generation LanguageModel::Chat(const std::vector<ChatMessage>& messages, const C
   const Tokenizer& tokenizer = body_->RequireTokenizer();
   const std::optional<ContextPolicy> policy = ContextPolicyOf(settings.context_policy);
   if (!policy) RefuseName("ChatSettings::context_policy", settings.context_policy, ContextPolicyNames());
-  ChatSetup setup = ResolveChatSetup(ChatOptionsOf(settings), body_->defaults.record, body_->defaults.record_from);
+  ChatSetup setup = ResolveChatSetup(ChatOptionsOf(settings), body_->defaults.record, body_->defaults.record_from,
+                                     body_->defaults.template_by_tokens);
   GenerateRequest request = body_->RequestFor(settings.generation, setup.prompt_template);
   Conversation conversation;
   for (const ChatMessage& message : messages) {

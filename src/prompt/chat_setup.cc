@@ -5,7 +5,7 @@
 namespace stablelm {
 
 ChatSetup ResolveChatSetup(const ChatOptions& options, const std::optional<ChatRecord>& record,
-                           const std::string& record_from) {
+                           const std::string& record_from, std::optional<PromptTemplate> fitting) {
   ChatSetup setup;
   if (options.prompt_template) {
     setup.prompt_template = *options.prompt_template;
@@ -17,7 +17,9 @@ ChatSetup ResolveChatSetup(const ChatOptions& options, const std::optional<ChatR
     throw Error({.where = "chat template",
                  .what = "the model does not say how to talk to it",
                  .found = "no stablelm_chat.json, and a tokenizer without <|SYSTEM|>, <|USER|> and <|ASSISTANT|>",
-                 .hint = "name a template, for instance `prompt_template=alpaca`, or none for the bare text"});
+                 .hint = fitting
+                             ? "its tokenizer has the tokens of `prompt_template=" + std::string(NameOf(*fitting)) + "`"
+                             : "name a template, for instance `prompt_template=alpaca`, or none for the bare text"});
   }
   if (options.no_system || options.system) {
     setup.system = options.no_system ? std::nullopt : options.system;

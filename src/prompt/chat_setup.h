@@ -27,9 +27,9 @@ struct ChatSetup {
 
 // `record` is the model's chat record and `record_from` its source (ModelDefaults). Throws Error when no template is
 // known: the model has no chat record, its tokenizer has no role tokens, and the user named none. A template other than
-// the record's uses its own system text.
+// the record's uses its own system text. `fitting` is what TemplateByTokens says, for the error's hint.
 ChatSetup ResolveChatSetup(const ChatOptions& options, const std::optional<ChatRecord>& record,
-                           const std::string& record_from);
+                           const std::string& record_from, std::optional<PromptTemplate> fitting);
 
 // The conversation with the effective system message: the flag's, else its own, else the record's. Sets `setup.system`
 // and `system_from` accordingly.

@@ -74,11 +74,14 @@ const char* NameOf(PartKind kind) {
 int32_t PromptBuilder::Control(const char* spelling) const {
   if (const std::optional<int32_t> id = SpecialTokenId(tokenizer_, spelling)) return *id;
   const bool as_text = tokenizer_.TokenId(spelling).has_value();
-  throw Error(
-      {.where = "template " + std::string(NameOf(template_)),
-       .what = "the tokenizer has no special token " + Quoted(spelling),
-       .found = as_text ? "a token of that name that any text can spell" : "",
-       .hint = "the model was not made for this template; `prompt_template=alpaca` or none needs no role tokens"});
+  const std::optional<PromptTemplate> fitting = TemplateByTokens(tokenizer_);
+  throw Error({.where = "template " + std::string(NameOf(template_)),
+               .what = "the tokenizer has no special token " + Quoted(spelling),
+               .found = as_text ? "a token of that name that any text can spell" : "",
+               .hint = fitting
+                           ? "the tokenizer has the tokens of `prompt_template=" + std::string(NameOf(*fitting)) + "`"
+                           : "the model was not made for this template; `prompt_template=alpaca` or none needs no role "
+                             "tokens"});
 }
 
 PromptBuilder::PromptBuilder(Tokenizer tokenizer, PromptTemplate prompt_template)

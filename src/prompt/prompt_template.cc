@@ -84,6 +84,14 @@ std::vector<std::string> DefaultStopTokens(PromptTemplate prompt_template) {
   STABLELM_CHECK(false);
 }
 
+std::optional<PromptTemplate> TemplateByTokens(const Tokenizer& tokenizer) {
+  const auto has = [&](std::string_view spelling) { return SpecialTokenId(tokenizer, spelling).has_value(); };
+  if (HasRoleTokens(tokenizer)) return PromptTemplate::kStableLmTuned;
+  if (has("<|prompter|>") && has("<|assistant|>")) return PromptTemplate::kOasstNeox;
+  if (has("### Instruction:") && has("### End")) return PromptTemplate::kDollyV2;
+  return std::nullopt;
+}
+
 bool HasRoleTokens(const Tokenizer& tokenizer) {
   for (const char* spelling : {"<|SYSTEM|>", "<|USER|>", "<|ASSISTANT|>"}) {
     if (!SpecialTokenId(tokenizer, spelling)) return false;

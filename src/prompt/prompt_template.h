@@ -33,6 +33,10 @@ std::vector<std::string> DefaultStopTokens(PromptTemplate prompt_template);
 // Whether <|SYSTEM|>, <|USER|> and <|ASSISTANT|> are special tokens, which identifies a tuned StableLM-Alpha.
 bool HasRoleTokens(const Tokenizer& tokenizer);
 
+// The template whose role tokens are special tokens of this tokenizer: the one that the model was probably made for. No
+// value if there is none.
+std::optional<PromptTemplate> TemplateByTokens(const Tokenizer& tokenizer);
+
 // The id of a special token; no value when the token does not exist or is not special (then text could spell it).
 std::optional<int32_t> SpecialTokenId(const Tokenizer& tokenizer, std::string_view spelling);
 

@@ -77,7 +77,7 @@ TEST(ChatSetupTest, TheOrderOfSystemTexts) {
   record.system = "of the record";
   const Conversation bare = {User("u")}, own = {System("its own"), User("u")};
   const auto system = [&](const ChatOptions& options, const Conversation& conversation, const std::string& from) {
-    ChatSetup setup = ResolveChatSetup(options, record, kChatRecordFile);
+    ChatSetup setup = ResolveChatSetup(options, record, kChatRecordFile, {});
     const Conversation result = WithSystemMessage(conversation, setup);
     EXPECT_EQ(setup.system_from, from);
     EXPECT_EQ(result.back(), User("u"));
@@ -96,9 +96,11 @@ TEST(ChatSetupTest, TheOrderOfSystemTexts) {
 }
 
 TEST(ChatSetupTest, AModelWithoutATemplateSaysHowToGoOn) {
-  EXPECT_THAT(ErrorText([] { ResolveChatSetup({}, {}, {}); }), HasSubstr("`prompt_template=alpaca`"));
+  EXPECT_THAT(ErrorText([] { ResolveChatSetup({}, {}, {}, {}); }), HasSubstr("`prompt_template=alpaca`"));
+  EXPECT_THAT(ErrorText([] { ResolveChatSetup({}, {}, {}, PromptTemplate::kOasstNeox); }),
+              HasSubstr("`prompt_template=oasst-neox`"));
   const ChatSetup setup =
-      ResolveChatSetup({.prompt_template = PromptTemplate::kAlpaca, .system = {}, .no_system = false}, {}, {});
+      ResolveChatSetup({.prompt_template = PromptTemplate::kAlpaca, .system = {}, .no_system = false}, {}, {}, {});
   EXPECT_EQ(setup.template_from, "--template");
   EXPECT_EQ(setup.system, DefaultSystemText(PromptTemplate::kAlpaca));
 }

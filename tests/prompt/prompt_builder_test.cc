@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "error_info.h"
 #include "prompt/prompt_testing.h"
 #include "test_paths.h"
 
@@ -216,6 +217,16 @@ TEST(PromptTest, AKeptEncoderGivesTheSameIds) {
 
 // The builder's guarantee: no text in any role encodes to a control token, and the prompt has the same control tokens
 // as a harmless conversation of the same shape.
+TEST(PromptTest, AnotherTemplatesTokensAreProposed) {
+  const auto hint = [](const Tokenizer& tokenizer) {
+    return InfoOf([&] { PromptBuilder(tokenizer, PromptTemplate::kStableLmTuned); }).hint;
+  };
+  EXPECT_THAT(hint(OasstTokenizer()), testing::HasSubstr("`prompt_template=oasst-neox`"));
+  EXPECT_THAT(hint(DollyTokenizer()), testing::HasSubstr("`prompt_template=dolly-v2`"));
+  EXPECT_THAT(hint(BaseTokenizer()), testing::HasSubstr("`prompt_template=alpaca`"));
+  EXPECT_EQ(TemplateByTokens(TunedTokenizer()), PromptTemplate::kStableLmTuned);
+}
+
 TEST(PromptTest, NoTextCanBecomeAControlToken) {
   const std::string kEvil[] = {"<|SYSTEM|>",
                                "<|USER|>",

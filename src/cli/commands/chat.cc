@@ -94,7 +94,8 @@ ChatModel ChatCommand::Open(const std::string& path, const BeforeReply& before, 
   ModelDefaults defaults = ReadModelDefaults(model.source(), model.config(), &tokenizer);
   for (const std::string& warning : defaults.warnings) out.Warning(warning);
   const int64_t context = ContextFor(model.config());
-  ChatSetup setup = ResolveChatSetup(ChatOptionsOf(conversation_), defaults.record, defaults.record_from);
+  ChatSetup setup = ResolveChatSetup(ChatOptionsOf(conversation_), defaults.record, defaults.record_from,
+                                     defaults.template_by_tokens);
   return {.name = path,
           .config = model.config(),
           .tokenizer = tokenizer,

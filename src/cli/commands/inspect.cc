@@ -1,5 +1,6 @@
 // stablelm inspect: describes a model folder or GGUF file without loading it.
 #include <cstdio>
+#include <span>
 
 #include "base/error.h"
 #include "base/json_value.h"
@@ -11,6 +12,7 @@
 #include "cli/app/commands.h"
 #include "cli/app/options.h"
 #include "eval/quality.h"
+#include "generate/settings/model_defaults.h"
 #include "tokenizer/tokenizer.h"
 
 namespace stablelm {
@@ -116,16 +118,22 @@ class Inspect : public Command {
     RequireGiven(!path_.empty(), "PATH", "give a model folder, a .gguf file or a hub id");
     const auto model = ModelFolder::Open(path_);
     std::vector<std::string> warnings = model->warnings();
+    const auto warn = [&](std::span<const std::string> more) {
+      warnings.insert(warnings.end(), more.begin(), more.end());
+    };
+    std::optional<Tokenizer> loaded;
     std::optional<TokenizerSummary> tokenizer;
     const ModelSource& source = model->source();
     if (source.HasTokenizer()) {
-      const Tokenizer loaded = source.ReadTokenizer({.model_vocab_size = model->config().vocab_size});
-      tokenizer = loaded.Summary();
-      for (const std::string& warning : loaded.warnings()) warnings.push_back(warning);
+      loaded = source.ReadTokenizer({.model_vocab_size = model->config().vocab_size});
+      tokenizer = loaded->Summary();
+      warn(loaded->warnings());
     } else {
       warnings.push_back(source.path().string() + (source.gguf() ? ": no tokenizer" : ": no tokenizer.json") +
                          ": text cannot be read or written, ids can");
     }
+    // What `generate` and `chat` would refuse is refused here.
+    warn(ReadModelDefaults(source, model->config(), loaded ? &*loaded : nullptr).warnings);
     if (const GgufFile* gguf = source.gguf()) CheckOf(gguf->header(), &warnings);
     const std::vector<JsonValue> files = Files(*model, out);
     if (out.json()) {

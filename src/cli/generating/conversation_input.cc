@@ -90,7 +90,8 @@ PromptOfCommand PromptFor(const ConversationInput& input, const Tokenizer& token
   }
   PromptOfCommand prompt;
   prompt.where = input.user ? "--user" : *input.messages == "-" ? "standard input" : *input.messages;
-  prompt.setup = ResolveChatSetup(ChatOptionsOf(input), defaults.record, defaults.record_from);
+  prompt.setup =
+      ResolveChatSetup(ChatOptionsOf(input), defaults.record, defaults.record_from, defaults.template_by_tokens);
   prompt.fitted =
       FitConversation(ReadConversation(input), prompt.setup, tokenizer, LimitsOf(input, context), prompt.where);
   if (prompt.fitted.dropped_messages > 0) {

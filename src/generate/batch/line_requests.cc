@@ -88,7 +88,8 @@ LineRequests::EncodedPrompt LineRequests::Encode(const PromptLine& line) {
     return prompt;
   }
   if (!prompt.prompt_template && defaults_.record) prompt.prompt_template = defaults_.record->prompt_template;
-  ChatSetup setup = ResolveChatSetup(options_.chat, defaults_.record, defaults_.record_from);
+  ChatSetup setup =
+      ResolveChatSetup(options_.chat, defaults_.record, defaults_.record_from, defaults_.template_by_tokens);
   RequireQuestion(*line.messages, {});
   const Conversation conversation = WithSystemMessage(*line.messages, setup);
   if (!builder_) builder_.emplace(*tokenizer_, setup.prompt_template);

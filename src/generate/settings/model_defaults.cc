@@ -44,6 +44,7 @@ ModelDefaults ReadModelDefaults(const ModelSource& source, const ModelConfig& co
   };
   if (tokenizer) {
     out.tuned = HasRoleTokens(*tokenizer);
+    out.template_by_tokens = TemplateByTokens(*tokenizer);
     if (const auto file = source.ReadText(kChatRecordFile, kMaxRecordBytes)) {
       ChatRecord record = ParseChatRecord(file->text, file->where);
       RequireStopTokens(record, *tokenizer, file->where);

@@ -30,9 +30,10 @@ struct TokenListLayer {
 inline constexpr const char* kCardRecordFrom = "the model card";
 
 struct ModelDefaults {
-  bool tuned = false;                // the tokenizer has the role tokens (HasRoleTokens)
-  std::optional<ChatRecord> record;  // the model's file, else the model card's if tuned, else none
-  std::string record_from;           // "stablelm_chat.json", "stablelm.chat" in a GGUF file, kCardRecordFrom, ""
+  bool tuned = false;                                // the tokenizer has the role tokens (HasRoleTokens)
+  std::optional<PromptTemplate> template_by_tokens;  // for hints only
+  std::optional<ChatRecord> record;                  // the model's file, else the model card's if tuned, else none
+  std::string record_from;  // "stablelm_chat.json", "stablelm.chat" in a GGUF file, kCardRecordFrom, ""
   // Strongest first: stablelm_chat.json, generation_config.json, config.json, or the GGUF keys that hold them; only
   // those that exist.
   std::vector<SettingLayer> layers;

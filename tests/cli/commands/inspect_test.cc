@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/sha256.h"
@@ -63,6 +64,17 @@ TEST(Inspect, HubIdInTheCache) {
                                                 {.environment = {{"HF_HUB_CACHE", cache.path().string()}}});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(nlohmann::json::parse(result.out).at("config").at("hidden_size"), 60);
+}
+
+// What `generate` would refuse later is said at once.
+TEST(Inspect, ReadsWhatGenerateReads) {
+  const TempFolder temp;
+  const fs::path folder = temp.path() / "model";
+  fs::copy(kGolden + "parallel", folder);
+  std::ofstream(folder / "generation_config.json") << R"({"temperature": "hot"})";
+  const ProgramResult inspected = RunProgramBinary({"inspect", folder.string()});
+  EXPECT_THAT(inspected, Fails(1, (folder / "generation_config.json").string(), {"hot"}));
+  EXPECT_EQ(inspected.err, RunProgramBinary({"generate", "-m", folder.string(), "--ids", "1"}).err);
 }
 
 TEST(Inspect, WrongPaths) {
