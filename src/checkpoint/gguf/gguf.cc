@@ -67,11 +67,16 @@ class Cursor {
                  .hint = hint});
   }
 
+  // `needed`: size that the file must have at least; nullopt: more than any file has, so a length is damaged.
+  [[noreturn]] void FailTruncated(const Field& field, uint64_t at, const std::string& what,
+                                  std::optional<uint64_t> needed) const {
+    Fail(field, at, what + " reaches past the end of the file, which is " + (needed ? "truncated" : "damaged"),
+         "a file of " + std::to_string(file_.size()) + " bytes",
+         needed ? "at least " + std::to_string(*needed) + " bytes" : "", "download or copy it again");
+  }
+
   const std::byte* Take(const Field& field, uint64_t bytes) {
-    if (bytes > remaining()) {
-      Fail(field, at_, "reaches past the end of the file", std::to_string(remaining()) + " bytes",
-           std::to_string(bytes), "the file is truncated: download or copy it again");
-    }
+    if (bytes > remaining()) FailTruncated(field, at_, "the field", CheckedAdd(at_, bytes));
     const std::byte* p = file_.data() + at_;
     at_ += bytes;
     return p;
@@ -122,8 +127,10 @@ class Cursor {
                            : array.type == GgufType::kArray ? 12
                                                             : BytesOf(array.type);
     if (array.size > remaining() / least) {
-      Fail(field, size_at, "more elements than the file has room for", std::to_string(array.size),
-           "at most " + std::to_string(remaining() / least), "the file is truncated or damaged: download it again");
+      Fail(
+          field, size_at, "more elements than the file has room for", std::to_string(array.size),
+          "at most " + std::to_string(remaining() / least) + " in a file of " + std::to_string(file_.size()) + " bytes",
+          "the file is truncated or damaged: download it again");
     }
     switch (array.type) {
       case GgufType::kString:
@@ -184,9 +191,11 @@ void ReadVersion(Cursor& in, GgufHeader& header) {
   const Field magic = {"the magic"};
   const std::string_view found(reinterpret_cast<const char*>(in.Take(magic, 4)), 4);
   if (found != "GGUF") {
-    const bool older = found == "lmgg" || found == "fmgg" || found == "tjgg";
-    in.Fail(magic, 0, "not a GGUF file", Quoted(found), "\"GGUF\"",
-            older ? "this is a ggml file from before GGUF: convert the original model again" : "");
+    const std::string_view older = OldGgmlKind(found);
+    if (older.empty()) in.Fail(magic, 0, "not a GGUF file", Quoted(found), "\"GGUF\"");
+    in.Fail(magic, 0, "a file of the kind " + std::string(older) + ", which ggml's programs wrote before GGUF",
+            Quoted(found), "\"GGUF\"",
+            "convert the original model again: stablelm convert FOLDER model.gguf; or look for a newer file of it");
   }
   const Field version = {"the version"};
   header.version = in.Number<uint32_t>(version);
@@ -301,18 +310,26 @@ StoredTensor ReadTensorInfo(Cursor& in, uint64_t index, const GgufHeader& header
 void PlaceTensors(const Cursor& in, uint64_t file_bytes, GgufHeader& header) {
   const uint64_t data_bytes = file_bytes - std::min(file_bytes, header.data_begin);
   const auto field = [&](size_t i) { return Field{.what = "tensor", .name = header.tensors[i].name}; };
+  // Size that the file must have for all its tensors; nullopt: more than any file has.
+  const auto needed = [&]() -> std::optional<uint64_t> {
+    uint64_t bytes = 0;
+    for (const StoredTensor& tensor : header.tensors) {
+      std::optional<uint64_t> end = CheckedAdd(tensor.offset, tensor.bytes);
+      if (end) end = CheckedAdd(*end, header.data_begin);
+      if (!end) return std::nullopt;
+      bytes = std::max(bytes, *end);
+    }
+    return bytes;
+  };
   for (size_t i = 0; i < header.tensors.size(); ++i) {
-    StoredTensor& tensor = header.tensors[i];
+    const StoredTensor& tensor = header.tensors[i];
     const std::optional<uint64_t> end = CheckedAdd(tensor.offset, tensor.bytes);
     // A tensor without elements needs a valid offset too: readers form a pointer from it.
     if (!end || *end > data_bytes || header.data_begin > file_bytes) {
-      in.Fail(field(i), header.info_offsets[i], "the data reaches past the end of the file",
-              std::to_string(data_bytes) + " bytes of data",
-              "at least " + (end ? std::to_string(*end) : std::to_string(tensor.offset)),
-              "the file is truncated: download or copy it again");
+      in.FailTruncated(field(i), header.info_offsets[i], "the data", needed());
     }
-    tensor.offset += header.data_begin;
   }
+  for (StoredTensor& tensor : header.tensors) tensor.offset += header.data_begin;
   std::vector<size_t> order(header.tensors.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::sort(order, {}, [&](size_t i) { return std::pair(header.tensors[i].offset, header.tensors[i].bytes); });
@@ -327,6 +344,15 @@ void PlaceTensors(const Cursor& in, uint64_t file_bytes, GgufHeader& header) {
 }
 
 }  // namespace
+
+std::string_view OldGgmlKind(std::string_view magic) {
+  // Written as little-endian integers, the names read backwards.
+  if (magic.starts_with("lmgg")) return "ggml";
+  if (magic.starts_with("fmgg")) return "ggmf";
+  if (magic.starts_with("tjgg")) return "ggjt";
+  if (magic.starts_with("algg")) return "ggla (a LoRA adapter)";
+  return {};
+}
 
 std::vector<std::string_view> GgufArray::Strings() const {
   STABLELM_CHECK(type == GgufType::kString);
@@ -453,7 +479,8 @@ GgufHeader ParseGguf(std::span<const std::byte> file, const std::string& where) 
   const uint64_t n_keys = in.Number<uint64_t>(keys);
   const auto check_count = [&](const Field& field, uint64_t at, uint64_t count, uint64_t max, uint64_t room) {
     if (count > room) {
-      in.Fail(field, at, "more than the file has room for", std::to_string(count), "at most " + std::to_string(room),
+      in.Fail(field, at, "more than the file has room for", std::to_string(count),
+              "at most " + std::to_string(room) + " in a file of " + std::to_string(file.size()) + " bytes",
               "the file is truncated or damaged: download it again");
     }
     if (count > max) in.Fail(field, at, "too many", std::to_string(count), "at most " + std::to_string(max));

@@ -2,9 +2,10 @@
 //
 // Follows ggml's docs/gguf.md, versions 2 and 3 (the same layout), little-endian. Treats the file as hostile. Checks
 // counts against the file size before allocating, that every string and array lies inside the file, that keys and names
-// are unique, and that tensor data lie inside the file and do not overlap. Errors name the field and its byte offset.
-// Keys are visible ASCII; names are UTF-8 of at most 64 bytes without control characters; at most 100,000 of each;
-// arrays nest at most 4 deep. Never reads tensor data.
+// are unique, and that tensor data lie inside the file and do not overlap. Errors name the field and its byte offset;
+// for a truncated file, its size and the size that it must have at least. Keys are visible ASCII; names are UTF-8 of at
+// most 64 bytes without control characters; at most 100,000 of each; arrays nest at most 4 deep. Never reads tensor
+// data.
 #pragma once
 
 #include <cstddef>
@@ -68,6 +69,10 @@ struct GgufHeader {
   [[noreturn]] void Fail(std::string_view key, const std::string& what, const std::string& found,
                          const std::string& expected, const std::string& hint = {}) const;
 };
+
+// The kind of a model file from before GGUF that begins with these bytes: "ggml", "ggmf", "ggjt", "ggla (a LoRA
+// adapter)"; empty for all others.
+std::string_view OldGgmlKind(std::string_view magic);
 
 // `file` is the whole file, `where` its name in errors. Throws Error.
 GgufHeader ParseGguf(std::span<const std::byte> file, const std::string& where);

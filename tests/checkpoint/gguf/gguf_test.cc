@@ -145,13 +145,23 @@ TEST(GgufBroken, WrongMagic) {
   GgufBytes file;
   file.magic = "GGML";
   EXPECT_THAT(Refusal(file), AllOf(HasSubstr("x.gguf: the magic (byte 0): not a GGUF file"), HasSubstr("\"GGML\"")));
-  file.magic = "lmgg";
-  EXPECT_THAT(Refusal(file), HasSubstr("before GGUF"));
+}
+// The models of llama.cpp before August 2023, and its LoRA adapters.
+TEST(GgufBroken, FilesFromBeforeGgufAreNamed) {
+  for (const auto& [magic, kind] : {std::pair("lmgg", "ggml"), {"fmgg", "ggmf"}, {"tjgg", "ggjt"}, {"algg", "ggla"}}) {
+    GgufBytes file;
+    file.magic = magic;
+    EXPECT_THAT(Refusal(file), AllOf(HasSubstr("kind " + std::string(kind)), HasSubstr("before GGUF"),
+                                     HasSubstr("\"" + std::string(magic) + "\"")));
+  }
+  EXPECT_EQ(OldGgmlKind("GGUF"), "");
+  EXPECT_EQ(OldGgmlKind("lm"), "");
 }
 TEST(GgufBroken, EmptyAndShort) {
   const std::string whole = GgufBytes().Encoded();
   for (const size_t bytes : {0u, 3u, 7u, 15u, 23u}) {
-    EXPECT_THAT(Refusal(whole.substr(0, bytes)), AllOf(HasSubstr("past the end of the file"), HasSubstr("truncated")));
+    const std::string found = "found a file of " + std::to_string(bytes) + " bytes, expected at least ";
+    EXPECT_THAT(Refusal(whole.substr(0, bytes)), AllOf(HasSubstr("truncated"), HasSubstr(found)));
   }
 }
 TEST(GgufBroken, VersionOne) {
@@ -304,11 +314,26 @@ TEST(GgufBroken, OffsetIsNotAligned) {
   EXPECT_THAT(RefusedTensor({.offset = 16}), HasSubstr("found 16, expected a multiple of 32"));
 }
 TEST(GgufBroken, DataPastTheEnd) {
-  EXPECT_THAT(RefusedTensor({}, 15), AllOf(HasSubstr("tensor \"t\" (byte 24)"), HasSubstr("past the end of the file"),
-                                           HasSubstr("found 15 bytes of data, expected at least 16")));
-  for (const uint64_t offset : {uint64_t{32}, uint64_t{1} << 62, ~uint64_t{31}}) {
-    EXPECT_THAT(RefusedTensor({.offset = offset}, 47), HasSubstr("past the end of the file")) << offset;
+  EXPECT_THAT(RefusedTensor({}, 15), AllOf(HasSubstr("tensor \"t\" (byte 24)"), HasSubstr("truncated"),
+                                           HasSubstr("found a file of 79 bytes, expected at least 80 bytes")));
+  for (const uint64_t offset : {uint64_t{32}, uint64_t{1} << 62}) {
+    EXPECT_THAT(RefusedTensor({.offset = offset}, 47),
+                AllOf(HasSubstr("truncated"), HasSubstr("expected at least " + std::to_string(64 + offset + 16))));
   }
+  EXPECT_THAT(RefusedTensor({.offset = ~uint64_t{31}}, 47), HasSubstr("damaged"));
+}
+// The size that the whole file must have, not that of the first tensor that is cut off.
+TEST(GgufBroken, ATruncatedFileSaysWhatIsMissing) {
+  GgufBytes file;
+  for (uint64_t i = 0; i < 3; ++i) {
+    file.tensors.push_back(
+        GgufTensorBytes{.name = "t" + std::to_string(i), .dims = {1000}, .offset = 4000 * i + 32 * i}.Encoded());
+  }
+  file.data_bytes = 3 * 4032;
+  const std::string whole = file.Encoded();
+  EXPECT_THAT(Refusal(whole.substr(0, whole.size() - 5000)),
+              AllOf(HasSubstr("tensor \"t1\""), HasSubstr("found a file of " + std::to_string(whole.size() - 5000)),
+                    HasSubstr("expected at least " + std::to_string(whole.size() - 32)), HasSubstr("download")));
 }
 TEST(GgufBroken, FileEndsBeforeTheDataOfATensorWithoutElements) {
   GgufBytes file;
