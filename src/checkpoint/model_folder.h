@@ -23,7 +23,7 @@ class ModelFolder {
   static std::shared_ptr<const ModelFolder> Open(std::shared_ptr<const ModelSource> source);
 
   const ModelSource& source() const { return *source_; }
-  const std::filesystem::path& path() const { return source_->path(); }  // the folder, or the GGUF file
+  const std::filesystem::path& path() const { return source_->path(); }  // ModelSource::path
   const ModelConfig& config() const { return config_; }
   const std::vector<WeightFile>& files() const { return files_; }
   const std::vector<WeightEntry>& table() const { return table_; }

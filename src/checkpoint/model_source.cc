@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "checkpoint/gguf/gguf_keys.h"
+#include "checkpoint/gguf/gguf_locate.h"
+#include "checkpoint/gguf/gguf_parts.h"
 #include "checkpoint/gguf/gguf_tokenizer.h"
 #include "checkpoint/huggingface/hub_cache.h"
 #include "checkpoint/huggingface/lfs_pointer.h"
@@ -48,7 +50,7 @@ fs::path Resolve(const std::string& path_or_hub_id) {
   std::error_code error;
   if (fs::is_directory(path, error)) return path;
   if (fs::exists(path, error)) {
-    if (IsGgufPath(path)) return path;
+    if (IsGgufPath(path) || HasGgufMagic(path)) return path;
     const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
     Fail(path, "this is a file", {}, "the folder of a Hugging Face model, or a .gguf file",
          "give the folder that holds config.json: " + parent.string());
@@ -61,22 +63,6 @@ fs::path Resolve(const std::string& path_or_hub_id) {
   Fail(path, "no such folder", {}, "a folder, a .gguf file or a hub id (org/name)", "check the path");
 }
 
-// The single GGUF file in `folder`; nullopt if the folder is a Hugging Face folder.
-std::optional<fs::path> GgufIn(const fs::path& folder) {
-  std::vector<fs::path> files;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    if (IsGgufPath(entry.path())) files.push_back(entry.path());
-  }
-  if (files.empty() || HasWeightFiles(folder)) return std::nullopt;
-  if (files.size() == 1) return files[0];
-  if (fs::exists(folder / "config.json", ignored)) return std::nullopt;
-  std::vector<std::string> names;
-  for (const fs::path& file : files) names.push_back(file.filename().string());
-  std::ranges::sort(names);
-  Fail(folder, "several GGUF files", Joined(names), "one model", "name the file: " + (folder / names[0]).string());
-}
-
 }  // namespace
 
 std::shared_ptr<const ModelSource> ModelSource::Open(const std::string& path_or_hub_id) {
@@ -85,11 +71,11 @@ std::shared_ptr<const ModelSource> ModelSource::Open(const std::string& path_or_
   source->path_ = Resolve(path_or_hub_id);
   std::error_code ignored;
   if (fs::is_directory(source->path_, ignored)) {
-    const std::optional<fs::path> file = GgufIn(source->path_);
+    const std::optional<fs::path> file = HasWeightFiles(source->path_) ? std::nullopt : FindGgufModel(source->path_);
     if (!file) return source;
     source->path_ = *file;
   }
-  source->gguf_.emplace(source->path_);
+  source->gguf_ = OpenGgufParts(source->path_);
   return source;
 }
 
@@ -97,17 +83,17 @@ std::shared_ptr<const ModelSource> ModelSource::OpenGguf(const fs::path& file) {
   const std::shared_ptr<ModelSource> source(new ModelSource);
   source->name_ = file.string();
   source->path_ = file;
-  source->gguf_.emplace(file);
+  source->gguf_ = OpenGgufParts(file);
   return source;
 }
 
 bool ModelSource::HasConfig() const {
   std::error_code ignored;
-  return gguf_ || fs::exists(path_ / "config.json", ignored);
+  return gguf() || fs::exists(path_ / "config.json", ignored);
 }
 
 ModelConfig ModelSource::ReadConfig(std::vector<std::string>* warnings) const {
-  if (gguf_) return ReadGgufConfig(gguf_->header(), warnings);
+  if (gguf()) return ReadGgufConfig(gguf_, warnings);
   const fs::path file = path_ / "config.json";
   RefuseBrokenLink(file);
   if (!HasConfig()) FailNoConfig(path_);
@@ -118,7 +104,7 @@ ModelConfig ModelSource::ReadConfig(std::vector<std::string>* warnings) const {
 
 bool ModelSource::HasTokenizer() const {
   std::error_code ignored;
-  if (gguf_) return HasGgufTokenizer(gguf_->header());
+  if (gguf()) return HasGgufTokenizer(gguf()->header());
   const fs::path file = path_ / "tokenizer.json";
   RefuseBrokenLink(file);
   return fs::is_regular_file(file, ignored);
@@ -126,18 +112,18 @@ bool ModelSource::HasTokenizer() const {
 
 Tokenizer ModelSource::ReadTokenizer(TokenizerOptions options) const {
   if (!HasTokenizer()) {
-    Fail(
-        path_, "the model has no tokenizer", {},
-        gguf_ ? "the keys \"tokenizer.ggml.tokens\" or \"tokenizer.huggingface.json\"" : "tokenizer.json in the folder",
-        gguf_ ? "" : "copy the model's tokenizer.json into the folder");
+    Fail(path_, "the model has no tokenizer", {},
+         gguf() ? "the keys \"tokenizer.ggml.tokens\" or \"tokenizer.huggingface.json\""
+                : "tokenizer.json in the folder",
+         gguf() ? "" : "copy the model's tokenizer.json into the folder");
   }
-  if (!gguf_) return Tokenizer::FromFile(path_ / "tokenizer.json", std::move(options));
+  if (!gguf()) return Tokenizer::FromFile(path_ / "tokenizer.json", std::move(options));
   options.where = path_.string() + ": its tokenizer";
-  return Tokenizer(ReadGgufTokenizer(gguf_->header()), std::move(options));
+  return Tokenizer(ReadGgufTokenizer(gguf()->header()), std::move(options));
 }
 
 std::optional<ModelSource::Text> ModelSource::ReadText(std::string_view name, size_t max_bytes) const {
-  if (!gguf_) {
+  if (!gguf()) {
     const fs::path file = path_ / name;
     RefuseBrokenLink(file);
     std::error_code ignored;
@@ -147,11 +133,11 @@ std::optional<ModelSource::Text> ModelSource::ReadText(std::string_view name, si
   const auto files = CarriedFiles();
   const auto file = std::ranges::find(files, name, &CarriedFile::name);
   STABLELM_CHECK(file != files.end());
-  const std::optional<std::string_view> text = gguf_->header().Text(file->key);
+  const std::optional<std::string_view> text = gguf()->header().Text(file->key);
   if (!text) return std::nullopt;
   if (text->size() > max_bytes) {
-    gguf_->header().Fail(file->key, "too large", std::to_string(text->size()) + " bytes",
-                         "at most " + std::to_string(max_bytes) + " bytes");
+    gguf()->header().Fail(file->key, "too large", std::to_string(text->size()) + " bytes",
+                          "at most " + std::to_string(max_bytes) + " bytes");
   }
   return Text{std::string(*text), std::string(file->key), path_.string() + ": key \"" + std::string(file->key) + "\""};
 }

@@ -19,17 +19,19 @@ namespace stablelm {
 // Immutable; thread-safe.
 class ModelSource {
  public:
-  // Opens a folder, a .gguf file, or a hub id "org/name[@revision]" from the Hugging Face cache (an existing folder of
-  // that name takes precedence). If a folder has one .gguf file and no Hugging Face weights, opens the .gguf file.
-  // Throws Error.
+  // Opens a folder, a GGUF file of any name, or a hub id "org/name[@revision]" from the Hugging Face cache (an existing
+  // folder of that name takes precedence). If a folder has one model as GGUF (FindGgufModel) and no Hugging Face
+  // weights, opens that. Of a split model, all parts are opened (OpenGgufParts). Throws Error.
   static std::shared_ptr<const ModelSource> Open(const std::string& path_or_hub_id);
 
   // Opens a GGUF file with any name, such as a temporary file.
   static std::shared_ptr<const ModelSource> OpenGguf(const std::filesystem::path& file);
 
-  const std::filesystem::path& path() const { return path_; }         // the folder, or the GGUF file
-  const std::string& name() const { return name_; }                   // as given by the user
-  const GgufFile* gguf() const { return gguf_ ? &*gguf_ : nullptr; }  // null: a folder
+  const std::filesystem::path& path() const { return path_; }  // the folder, or the GGUF file or its first part
+  const std::string& name() const { return name_; }            // as given by the user
+  // The file with the keys: the first part of a split model. Null: a folder.
+  const GgufFile* gguf() const { return gguf_.empty() ? nullptr : gguf_.data(); }
+  const std::vector<GgufFile>& gguf_parts() const { return gguf_; }  // all parts; one if not split; empty: a folder
 
   // Whether a folder has a config.json; true for a GGUF file, whose keys replace it.
   bool HasConfig() const;
@@ -54,7 +56,7 @@ class ModelSource {
   ModelSource() = default;
   std::filesystem::path path_;
   std::string name_;
-  std::optional<GgufFile> gguf_;
+  std::vector<GgufFile> gguf_;
 };
 
 }  // namespace stablelm

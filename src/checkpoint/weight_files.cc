@@ -284,9 +284,11 @@ const char* NameOf(WeightFormat format) {
   STABLELM_CHECK(false);
 }
 
-std::vector<WeightFile> OpenWeightFiles(const GgufFile& file) {
+std::vector<WeightFile> OpenWeightFiles(std::span<const GgufFile> parts) {
   std::vector<WeightFile> files;
-  files.push_back({file.path().filename().string(), file.shared_map(), WeightFormat::kGguf, file.header().tensors});
+  for (const GgufFile& file : parts) {
+    files.push_back({file.path().filename().string(), file.shared_map(), WeightFormat::kGguf, file.header().tensors});
+  }
   return files;
 }
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,8 +32,8 @@ struct WeightFile {
 // them about a tensor, a warning says so. Throws Error.
 std::vector<WeightFile> OpenWeightFiles(const std::filesystem::path& folder, std::vector<std::string>* warnings);
 
-// The tensors of a GGUF file, with their GGUF names. Shares the file's map. Throws Error.
-std::vector<WeightFile> OpenWeightFiles(const GgufFile& file);
+// The tensors of the parts of a GGUF model, with their GGUF names. Shares the maps of the files.
+std::vector<WeightFile> OpenWeightFiles(std::span<const GgufFile> parts);
 // Whether a folder has Hugging Face weights, complete or not.
 bool HasWeightFiles(const std::filesystem::path& folder);
 

@@ -74,11 +74,6 @@ void CheckArchitecture(const GgufHeader& header) {
     }
     header.Fail("general.architecture", "another model family", Quoted(*architecture), "\"gptneox\"", hint);
   }
-  if (header.Integer("split.count").value_or(1) > 1) {
-    header.Fail("split.count", "one part of a model that was split over files",
-                std::to_string(*header.Integer("split.count")) + " parts", "one file",
-                "join them: llama-gguf-split --merge");
-  }
 }
 
 void ReadRotary(const GgufHeader& header, ModelConfig& config) {
@@ -109,13 +104,23 @@ int32_t ReadTokenId(const GgufHeader& header, const std::string& key, int64_t vo
   return static_cast<int32_t>(*id);
 }
 
+// The tensor of this name in one of the parts, with the part; null if there is none.
+std::pair<const GgufFile*, const StoredTensor*> FindTensor(std::span<const GgufFile> parts, std::string_view name) {
+  for (const GgufFile& part : parts) {
+    const std::vector<StoredTensor>& tensors = part.header().tensors;
+    const auto found = std::ranges::find(tensors, name, &StoredTensor::name);
+    if (found != tensors.end()) return {&part, &*found};
+  }
+  return {};
+}
+
 // V: rows of the embedding. In a file without weights (tokenizer only): a key, or the number of tokens.
-int64_t VocabularySize(const GgufHeader& header) {
-  for (const StoredTensor& tensor : header.tensors) {
-    if (tensor.name != "token_embd.weight" || tensor.shape.rank() != 2) continue;
-    const int64_t rows = tensor.shape[0];
+int64_t VocabularySize(std::span<const GgufFile> parts) {
+  const GgufHeader& header = parts[0].header();
+  if (const auto [part, tensor] = FindTensor(parts, "token_embd.weight"); tensor && tensor->shape.rank() == 2) {
+    const int64_t rows = tensor->shape[0];
     if (rows < 1 || rows > kMaxVocabulary) {
-      throw Error({.where = header.where + ": tensor \"token_embd.weight\"",
+      throw Error({.where = part->header().where + ": tensor \"token_embd.weight\"",
                    .what = "bad size of the vocabulary",
                    .found = std::to_string(rows) + " rows",
                    .expected = "1 to " + std::to_string(kMaxVocabulary)});
@@ -196,6 +201,13 @@ ModelConfig AgreedConfig(const GgufHeader& header, const ModelConfig& keys, std:
 
 }  // namespace
 
+bool IsGgufPath(const std::filesystem::path& path) {
+  constexpr std::string_view kEnding = ".gguf";
+  const std::string extension = path.extension().string();
+  return std::ranges::equal(extension, kEnding,
+                            [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; });
+}
+
 std::span<const CarriedFile> CarriedFiles() { return kCarriedFiles; }
 
 std::string GgufTensorName(const WeightEntry& entry) {
@@ -237,10 +249,12 @@ std::string GgufTensorName(const WeightEntry& entry) {
   STABLELM_CHECK(false);
 }
 
-ModelConfig ReadGgufConfig(const GgufHeader& header, std::vector<std::string>* warnings) {
+ModelConfig ReadGgufConfig(std::span<const GgufFile> parts, std::vector<std::string>* warnings) {
+  STABLELM_CHECK(!parts.empty());
+  const GgufHeader& header = parts[0].header();
   CheckArchitecture(header);
   ModelConfig config;
-  config.vocab_size = VocabularySize(header);
+  config.vocab_size = VocabularySize(parts);
   config.hidden_size = Size(header, Key("embedding_length"), kMaxHidden);
   config.n_layers = Size(header, Key("block_count"), kMaxLayers);
   config.n_heads = Size(header, Key("attention.head_count"), kMaxHidden);
@@ -271,8 +285,7 @@ ModelConfig ReadGgufConfig(const GgufHeader& header, std::vector<std::string>* w
     header.Fail(parallel, "missing", {}, "true or false", "read wrong it gives fluent nonsense: it is not guessed");
   }
   config.parallel_residual = *flag;
-  config.tie_word_embeddings =
-      std::ranges::none_of(header.tensors, [](const StoredTensor& t) { return t.name == "output.weight"; });
+  config.tie_word_embeddings = FindTensor(parts, "output.weight").second == nullptr;
   config.bos_id = ReadTokenId(header, "tokenizer.ggml.bos_token_id", config.vocab_size, 0);
   config.eos_ids = {ReadTokenId(header, "tokenizer.ggml.eos_token_id", config.vocab_size, 0)};
   WarnOfUnknownKeys(header, warnings);

@@ -21,8 +21,8 @@ namespace stablelm {
 
 inline constexpr std::string_view kGgufArchitecture = "gptneox";
 
-// Whether a model's name is a GGUF file rather than a folder or a hub id.
-inline bool IsGgufPath(const std::filesystem::path& path) { return path.extension() == ".gguf"; }
+// Whether a name is that of a GGUF file: it ends in ".gguf", in any case of the letters.
+bool IsGgufPath(const std::filesystem::path& path);
 
 // A small file of a model folder, and the key that stores its text in a GGUF file.
 struct CarriedFile {
@@ -35,9 +35,9 @@ inline constexpr size_t kMaxCarriedBytes = size_t{256} << 20;  // size limit of 
 // GGUF's name of a tensor in the weight table, "blk.3.attn_qkv.weight". QKV rows in GGUF are QkvOrder::kStacked.
 std::string GgufTensorName(const WeightEntry& entry);
 
-// Throws an Error that names key and byte offset: another architecture, missing keys, invalid sizes, one part of a
-// split model, rotary scaling, keys that disagree with the stored config.json.
-ModelConfig ReadGgufConfig(const GgufHeader& header, std::vector<std::string>* warnings = nullptr);
+// `parts`: OpenGgufParts; the first has the keys. Throws an Error that names key and byte offset: another architecture,
+// missing keys, invalid sizes, rotary scaling, keys that disagree with the stored config.json.
+ModelConfig ReadGgufConfig(std::span<const GgufFile> parts, std::vector<std::string>* warnings = nullptr);
 // Sets the keys that llama.cpp needs, except those of the tokenizer.
 void SetConfigKeys(const ModelConfig& config, GgufMetadata& metadata);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "checkpoint/gguf/gguf_keys.h"
+#include "checkpoint/gguf/gguf_parts.h"
 #include "checkpoint/gguf/gguf_tokenizer.h"
 #include "checkpoint/huggingface/tokenizer_writer.h"
 #include "checkpoint/rewrite/gguf_metadata.h"
@@ -64,7 +65,9 @@ GgufMetadata MetadataInGguf(const ModelFolder& model, const std::vector<DType>& 
   const GgufFile* gguf = model.source().gguf();
   if (gguf && std::ranges::any_of(types, IsQuantized)) {
     GgufMetadata all;
-    for (const GgufEntry& entry : gguf->header().entries) all.Copy(entry);
+    for (const GgufEntry& entry : gguf->header().entries) {
+      if (!IsSplitKey(entry.key)) all.Copy(entry);
+    }
     all.Remove("general.alignment");
     return all;
   }

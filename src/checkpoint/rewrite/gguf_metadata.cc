@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "checkpoint/gguf/gguf_keys.h"
+#include "checkpoint/gguf/gguf_parts.h"
 #include "checkpoint/gguf/gguf_tokenizer.h"
 #include "checkpoint/huggingface/hub_cache.h"
 
@@ -93,7 +94,7 @@ GgufMetadata GgufMetadataOf(const ModelFolder& model) {
   if (!gguf) return OfFolder(model);
   GgufMetadata metadata;
   for (const GgufEntry& entry : gguf->header().entries) {
-    if (!entry.key.starts_with(kQualityKeys)) metadata.Copy(entry);
+    if (!entry.key.starts_with(kQualityKeys) && !IsSplitKey(entry.key)) metadata.Copy(entry);
   }
   for (const char* key : {"general.file_type", "general.quantization_version", "general.alignment"}) {
     metadata.Remove(key);

@@ -103,8 +103,10 @@ struct NamedFile {
 
 std::vector<NamedFile> ModelFiles(const ModelFolder& model) {
   const fs::path& path = model.path();
-  if (model.source().gguf()) return {{path.filename().string(), path}};
   std::vector<NamedFile> files;
+  for (const GgufFile& part : model.source().gguf_parts())
+    files.push_back({part.path().filename().string(), part.path()});
+  if (!files.empty()) return files;
   std::error_code ignored;
   for (const char* name : {"config.json", kGenerationConfigFile, kChatRecordFile, "tokenizer.json"}) {
     if (fs::exists(path / name, ignored)) files.push_back({name, path / name});

@@ -128,25 +128,6 @@ TEST_F(GgufModel, QkvRowsGoThereAndBack) {
   }
 }
 
-TEST_F(GgufModel, MayBeTheOneFileOfAFolder) {
-  WriteGgufOf(Tiny(), File());
-  const auto open = [&](const fs::path& path) { return ModelFolder::Open(path.string())->path(); };
-  const fs::path folder = temp_.path() / "repository";
-  fs::create_directory(folder);
-  fs::copy_file(File(), folder / "a.gguf");
-  EXPECT_EQ(open(folder), folder / "a.gguf");
-  fs::copy_file(temp_.path() / "tiny" / "config.json", folder / "config.json");  // as in some repositories
-  EXPECT_EQ(open(folder), folder / "a.gguf");
-  fs::copy_file(temp_.path() / "tiny" / "model.safetensors", folder / "model.safetensors");
-  EXPECT_EQ(open(folder), folder);
-  fs::remove(folder / "model.safetensors");
-  fs::remove(folder / "config.json");
-  fs::copy_file(File(), folder / "b.gguf");
-  EXPECT_THAT(ErrorText([&] { open(folder); }),
-              AllOf(HasSubstr("several GGUF files"), HasSubstr("a.gguf, b.gguf"), HasSubstr("name the file")));
-  EXPECT_THAT(ErrorText([&] { open(temp_.path() / "none.gguf"); }), HasSubstr("no such file"));
-}
-
 TEST_F(GgufModel, OutputMatrixMayBeTied) {
   ModelConfig config = TinyConfig();
   config.tie_word_embeddings = true;
@@ -176,8 +157,6 @@ TEST_F(GgufModel, WhatIsNotThisFamilyIsRefused) {
       Refusal([](GgufMetadata& m) { m.SetText("general.architecture", "stablelm"); }),
       AllOf(HasSubstr("\"general.architecture\" (byte "), HasSubstr("another model family"), HasSubstr("StableLM 2")));
   EXPECT_THAT(Refusal([](GgufMetadata& m) { m.SetText("general.type", "adapter"); }), HasSubstr("not a model"));
-  EXPECT_THAT(Refusal([](GgufMetadata& m) { m.Set<uint16_t>("split.count", 3); }),
-              AllOf(HasSubstr("3 parts"), HasSubstr("--merge")));
   EXPECT_THAT(Refusal([](GgufMetadata& m) { m.SetText("gptneox.rope.scaling.type", "yarn"); }),
               HasSubstr("unsupported rotary scaling"));
   EXPECT_THAT(Refusal([](GgufMetadata& m) { m.Set<uint32_t>("gptneox.attention.head_count_kv", 1); }),
