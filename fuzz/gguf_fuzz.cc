@@ -1,11 +1,12 @@
-// Parses any bytes as a GGUF file: it is read or refused with an Error; all byte ranges of the result are inside the
-// file.
+// Parses any bytes as a GGUF file, and its tokenizer: it is read or refused with an Error; all byte ranges of the
+// result are inside the file.
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include "base/error.h"
 #include "checkpoint/gguf/gguf.h"
+#include "checkpoint/gguf/gguf_tokenizer.h"
 #include "checkpoint/gguf/gguf_writer.h"
 
 namespace {
@@ -52,7 +53,10 @@ void Use(const GgufHeader& header, std::span<const std::byte> file) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto file = std::as_bytes(std::span(data, size));
   try {
-    Use(ParseGguf(file, "fuzz"), file);
+    const GgufHeader header = ParseGguf(file, "fuzz");
+    Use(header, file);
+    // An embedded tokenizer.json has a fuzzer of its own.
+    if (HasGgufTokenizer(header) && !header.Find("tokenizer.huggingface.json")) ReadGgufTokenizer(header);
   } catch (const Error&) {
   }
   return 0;

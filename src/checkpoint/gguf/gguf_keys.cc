@@ -114,6 +114,15 @@ std::pair<const GgufFile*, const StoredTensor*> FindTensor(std::span<const GgufF
   return {};
 }
 
+// Tokens that end a turn or a message end a reply as well.
+void AddEndIds(const GgufHeader& header, ModelConfig& config) {
+  for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
+    if (!header.Find(key)) continue;
+    const int32_t id = ReadTokenId(header, key, config.vocab_size, 0);
+    if (std::ranges::find(config.eos_ids, id) == config.eos_ids.end()) config.eos_ids.push_back(id);
+  }
+}
+
 // V: rows of the embedding. In a file without weights (tokenizer only): a key, or the number of tokens.
 int64_t VocabularySize(std::span<const GgufFile> parts) {
   const GgufHeader& header = parts[0].header();
@@ -289,7 +298,12 @@ ModelConfig ReadGgufConfig(std::span<const GgufFile> parts, std::vector<std::str
   config.bos_id = ReadTokenId(header, "tokenizer.ggml.bos_token_id", config.vocab_size, 0);
   config.eos_ids = {ReadTokenId(header, "tokenizer.ggml.eos_token_id", config.vocab_size, 0)};
   WarnOfUnknownKeys(header, warnings);
-  if (const auto json = header.Text("stablelm.config")) return AgreedConfig(header, config, *json, warnings);
+  if (const auto json = header.Text("stablelm.config")) {
+    config = AgreedConfig(header, config, *json, warnings);
+    AddEndIds(header, config);
+    return config;
+  }
+  AddEndIds(header, config);
   if (warnings && !header.Find("tokenizer.ggml.eos_token_id")) {
     warnings->push_back(header.where + ": no key \"tokenizer.ggml.eos_token_id\"; taking 0 (<|endoftext|>)");
   }

@@ -1,9 +1,13 @@
 #include "checkpoint/gguf/gguf_tokenizer.h"
 
 #include <algorithm>
+#include <set>
+#include <span>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "tokenizer/byte_symbols.h"
 
 namespace stablelm {
 namespace {
@@ -28,13 +32,11 @@ std::string Element(std::string_view key, size_t i) { return std::string(key) + 
                .expected = expected});
 }
 
-// The types of all tokens; if the key is missing, all are normal.
-std::vector<int64_t> ReadTypes(const GgufHeader& header, size_t tokens, TokenizerSpec& spec) {
+// The types of all tokens; empty if the file does not tell them: without the key, or with all types normal, as some old
+// converters wrote.
+std::vector<int64_t> ReadTypes(const GgufHeader& header, size_t tokens) {
   const GgufEntry* entry = header.Find(kTypes);
-  if (!entry) {
-    spec.warnings.push_back(header.where + ": no key " + Quoted(kTypes) + ": no token is special");
-    return std::vector<int64_t>(tokens, kNormal);
-  }
+  if (!entry) return {};
   const GgufArray* array = std::get_if<GgufArray>(&entry->value);
   std::optional<std::vector<int64_t>> types = array ? array->Integers() : std::nullopt;
   if (!types) header.Fail(kTypes, "wrong kind of value", std::string(NameOf(entry->type)), "an array of integers");
@@ -46,29 +48,111 @@ std::vector<int64_t> ReadTypes(const GgufHeader& header, size_t tokens, Tokenize
       FailAt(header, kTypes, i, "unknown type of token", std::to_string((*types)[i]), "1 to 6");
     }
   }
+  if (std::ranges::all_of(*types, [](int64_t type) { return type == kNormal; })) return {};
   return *types;
 }
 
-void ReadTokens(const GgufHeader& header, TokenizerSpec& spec) {
+// Rows of the embedding without a token. Until mid-2024 converters typed them as user-defined, or not at all.
+bool IsPadding(std::string_view token, size_t id) { return token == "[PAD" + std::to_string(id) + "]"; }
+
+// Until November 2023 converters wrote the bytes of the tokens instead of their byte symbols. Such a list has tokens
+// that are no UTF-8, the lone byte 0x80 among them.
+bool HoldsBytes(std::span<const std::string_view> tokens) {
+  return std::ranges::find(tokens, std::string_view("\x80")) != tokens.end();
+}
+
+// The byte symbols of such tokens. Those that are no byte and that no merge makes are added tokens and stay as they
+// are, as does a run of spaces that is there for the second time.
+std::vector<std::string> SpelledTokens(const GgufHeader& header, std::span<const std::string_view> tokens) {
+  std::unordered_set<std::string> made;
+  if (const GgufArray* merges = header.Array(kMerges, GgufType::kString)) {
+    for (const std::string_view line : merges->Strings()) {
+      std::string product(line);
+      std::erase(product, ' ');
+      made.insert(std::move(product));
+    }
+  }
+  std::vector<std::string> spelled;
+  for (const std::string_view token : tokens) {
+    std::string symbols = SpellBytes(token);
+    const bool taken = token.size() == 1 || made.erase(symbols) > 0;
+    spelled.push_back(taken ? std::move(symbols) : std::string(token));
+  }
+  return spelled;
+}
+
+void AddToken(const GgufHeader& header, size_t id, std::string_view content, bool special, TokenizerSpec& spec) {
+  if (content.size() > AddedTokenMatcher::kMaxContentBytes) {
+    FailAt(header, kTokens, id, "too long", std::to_string(content.size()) + " bytes",
+           "at most " + std::to_string(AddedTokenMatcher::kMaxContentBytes));
+  }
+  spec.added_tokens.push_back(
+      {.id = static_cast<int32_t>(id), .content = std::string(content), .special = special, .normalized = !special});
+}
+
+// Reads all tokens except padding at the end, and the added ones where their types tell them. Returns whether they do.
+bool ReadTokens(const GgufHeader& header, TokenizerSpec& spec) {
   const GgufArray* array = header.Array(kTokens, GgufType::kString);
   if (!array || array->size == 0) header.Fail(kTokens, "no tokens", {}, "an array of strings");
   std::vector<std::string_view> tokens = array->Strings();
-  const std::vector<int64_t> types = ReadTypes(header, tokens.size(), spec);
+  const std::vector<int64_t> types = ReadTypes(header, tokens.size());
+  const auto type_of = [&](size_t id) { return types.empty() ? int64_t{kNormal} : types[id]; };
   size_t size = tokens.size();
-  while (size > 1 && types[size - 1] == kUnused) --size;
+  while (size > 1 && (type_of(size - 1) == kUnused || IsPadding(tokens[size - 1], size - 1))) --size;
   tokens.resize(size);
+  std::vector<std::string> spelled;
+  if (HoldsBytes(tokens)) {
+    spelled = SpelledTokens(header, tokens);
+    tokens.assign(spelled.begin(), spelled.end());
+  }
   for (size_t i = 0; i < size; ++i) {
     if (utf8::FirstInvalid(tokens[i]) != utf8::kValid) FailAt(header, kTokens, i, "not UTF-8", Quoted(tokens[i]), {});
-    if (types[i] != kControl && types[i] != kUserDefined) continue;
-    if (tokens[i].size() > AddedTokenMatcher::kMaxContentBytes) {
-      FailAt(header, kTokens, i, "too long", std::to_string(tokens[i].size()) + " bytes",
-             "at most " + std::to_string(AddedTokenMatcher::kMaxContentBytes));
-    }
-    const bool special = types[i] == kControl;
-    spec.added_tokens.push_back(
-        {.id = static_cast<int32_t>(i), .content = std::string(tokens[i]), .special = special, .normalized = !special});
+    const int64_t type = type_of(i);
+    if (type != kControl && (type != kUserDefined || IsPadding(tokens[i], i))) continue;
+    AddToken(header, i, tokens[i], type == kControl, spec);
   }
   spec.vocabulary = Vocabulary(tokens, header.where + ": key " + Quoted(kTokens));
+  return !types.empty();
+}
+
+// Whether every character stands for a byte, as in all tokens that the merges make.
+bool HasOnlySymbols(std::string_view spelling) {
+  std::string bytes;
+  AppendSpelledBytes(spelling, bytes);
+  return SpellBytes(bytes) == spelling;
+}
+
+// Ids that keys name as special tokens: "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", ...
+std::set<int64_t> SpecialIdsOfKeys(const GgufHeader& header) {
+  std::set<int64_t> ids;
+  for (const GgufEntry& entry : header.entries) {
+    if (!entry.key.starts_with("tokenizer.ggml.") || !entry.key.ends_with("_token_id")) continue;
+    ids.insert(header.Integer(entry.key).value_or(-1));
+  }
+  return ids;
+}
+
+// The added tokens of a file without types: those that neither are one byte nor the product of a merge, so that no text
+// would ever give them. They are special if a key names them or they are written <|like this|>; the others are runs of
+// spaces, which have no byte symbols.
+void InferAddedTokens(const GgufHeader& header, TokenizerSpec& spec) {
+  std::vector<bool> is_made(static_cast<size_t>(spec.vocabulary.size()));
+  for (const BpeMerge& merge : spec.merges) is_made[static_cast<size_t>(merge.product)] = true;
+  const std::set<int64_t> of_keys = SpecialIdsOfKeys(header);
+  size_t inferred = 0;
+  for (int32_t id = 0; id < spec.vocabulary.size(); ++id) {
+    const std::string_view spelling = spec.vocabulary.Spelling(id);
+    const bool symbols = HasOnlySymbols(spelling);
+    if (is_made[static_cast<size_t>(id)] || (symbols && spec.vocabulary.Bytes(id).size() == 1)) continue;
+    if (spelling.empty() || IsPadding(spelling, static_cast<size_t>(id))) continue;
+    const bool special = of_keys.contains(id) || (spelling.starts_with("<|") && spelling.ends_with("|>"));
+    if (!special && symbols) continue;
+    AddToken(header, static_cast<size_t>(id), spelling, special, spec);
+    ++inferred;
+  }
+  spec.warnings.push_back(header.where + ": the types of the tokens are unknown (no key " + Quoted(kTypes) +
+                          ", or all are normal); " + std::to_string(inferred) +
+                          " tokens that no merge makes are taken for special tokens and runs of spaces");
 }
 
 void ReadMerges(const GgufHeader& header, TokenizerSpec& spec) {
@@ -125,8 +209,9 @@ TokenizerSpec ReadGgufTokenizer(const GgufHeader& header) {
   }
   TokenizerSpec spec;
   CheckKind(header, spec);
-  ReadTokens(header, spec);
+  const bool typed = ReadTokens(header, spec);
   ReadMerges(header, spec);
+  if (!typed) InferAddedTokens(header, spec);
   return spec;
 }
 

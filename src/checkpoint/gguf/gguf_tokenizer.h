@@ -3,8 +3,11 @@
 // tokenizers.
 //
 // Settings that the lists lack are those of GPT-NeoX: NFC, byte-level BPE, no token added to a text. Control tokens are
-// special. User-defined tokens (runs of spaces) are matched in any text. Unused tokens at the end pad the list to the
-// model's vocabulary and have no text.
+// special. User-defined tokens (runs of spaces) are matched in any text. Unused tokens at the end, and those called
+// "[PADn]" with their own id, pad the list to the model's vocabulary and have no text.
+//
+// Files of older converters differ: no types (or all normal), which are inferred from the merges, with a warning; and
+// tokens written as their bytes, not as byte symbols (both until November 2023).
 #pragma once
 
 #include <cstdint>

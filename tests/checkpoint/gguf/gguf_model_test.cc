@@ -199,6 +199,19 @@ TEST_F(GgufModel, KeysAndTheCarriedConfigMustAgree) {
   EXPECT_THAT(with([](GgufMetadata& m) { m.SetText("stablelm.config", "{"); }), HasSubstr("\"stablelm.config\""));
 }
 
+TEST_F(GgufModel, TokensThatEndATurnEndAReply) {
+  for (const bool carried : {false, true}) {
+    WriteGgufOf(Tiny(), File(), [&](GgufMetadata& m) {
+      if (!carried) m.Remove("stablelm.config");
+      m.Set<uint32_t>("tokenizer.ggml.eot_token_id", 7);
+      m.Set<uint32_t>("tokenizer.ggml.eom_token_id", 0);
+    });
+    EXPECT_EQ(ModelFolder::Open(File().string())->config().eos_ids, (std::vector<int32_t>{0, 7}));
+  }
+  EXPECT_THAT(Refusal([](GgufMetadata& m) { m.Set<uint32_t>("tokenizer.ggml.eot_token_id", 10); }),
+              HasSubstr("not a token of the vocabulary"));
+}
+
 TEST_F(GgufModel, UnknownKeysOfTheArchitectureAreReported) {
   WriteGgufOf(Tiny(), File(), [](GgufMetadata& m) { m.Set<uint32_t>("gptneox.expert_count", 8); });
   const auto model = ModelFolder::Open(File().string());
@@ -294,6 +307,25 @@ class GgufTokenizerTest : public GgufModel {
   std::string RefusalOf(const std::function<void(GgufMetadata&)>& change) const {
     return ErrorText([&] { Read(change); });
   }
+  static constexpr const char* kTypes = "tokenizer.ggml.token_type";
+  static constexpr const char* kTokens = "tokenizer.ggml.tokens";
+  // The lists that Read starts from; the types of padding rows are `padding`.
+  static std::vector<std::string> Tokens() {
+    const TokenizerSpec spec = Spec();
+    std::vector<std::string> tokens;
+    for (int32_t id = 0; id < 1000; ++id) {
+      tokens.push_back(id < spec.vocabulary.size() ? std::string(spec.vocabulary.Spelling(id))
+                                                   : "[PAD" + std::to_string(id) + "]");
+    }
+    return tokens;
+  }
+  static std::vector<int32_t> Types(int32_t padding) {
+    const TokenizerSpec spec = Spec();
+    std::vector<int32_t> types(1000, 1);
+    for (const AddedToken& token : spec.added_tokens) types[static_cast<size_t>(token.id)] = token.special ? 3 : 4;
+    std::fill(types.begin() + spec.vocabulary.size(), types.end(), padding);
+    return types;
+  }
   static TokenizerSpec Spec() {
     const fs::path file = kData / "tokenizer" / "tokenizer.json";
     return ParseTokenizerJson(ReadTextFile(file, 1 << 24), file.string());
@@ -343,6 +375,88 @@ TEST_F(GgufTokenizerTest, TheCarriedJsonIsPreferred) {
   ExpectSame(got, Tokenizer(Spec(), {.model_vocab_size = 1000}));
   EXPECT_THAT(RefusalOf([](GgufMetadata& m) { m.SetText("tokenizer.huggingface.json", "{"); }),
               HasSubstr("key \"tokenizer.huggingface.json\""));
+}
+
+// Converters of November 2023 to mid-2024 typed padding rows as user-defined, older ones not at all.
+TEST_F(GgufTokenizerTest, PaddingRowsAreNoTokens) {
+  const Tokenizer want(Spec(), {.model_vocab_size = 1000});
+  for (const int32_t type : {1, 3, 4, 5}) {
+    const Tokenizer got = Read([&](GgufMetadata& m) { m.SetArray<int32_t>(kTypes, Types(type)); });
+    EXPECT_TRUE(got.warnings().empty());
+    ExpectSame(got, want);
+    EXPECT_EQ(got.TokenBytes(900), "");
+    for (const int32_t id : got.Encode("x[PAD900]", {.parse_special = true})) EXPECT_LT(id, want.size());
+  }
+  // One that is not its own id is a token, one between others is never found in a text.
+  std::vector<std::string> tokens = Tokens();
+  tokens[999] = "[PAD1]";
+  EXPECT_EQ(Read([&](GgufMetadata& m) {
+              m.SetTexts(kTokens, tokens);
+              m.SetArray<int32_t>(kTypes, Types(4));
+            }).size(),
+            1000);
+  tokens[999] = "last";
+  const Tokenizer between = Read([&](GgufMetadata& m) {
+    m.SetTexts(kTokens, tokens);
+    m.SetArray<int32_t>(kTypes, Types(4));
+  });
+  EXPECT_EQ(between.size(), 1000);
+  EXPECT_EQ(between.Encode("[PAD900]"), want.Encode("[PAD900]"));
+  EXPECT_EQ(between.Encode("last"), std::vector<int32_t>{999});
+}
+
+// Added tokens are those that no merge makes. Converters until November 2023 wrote no types, or all of them normal.
+TEST_F(GgufTokenizerTest, WithoutTypesGivesTheSameIds) {
+  const Tokenizer want(Spec(), {.model_vocab_size = 1000});
+  const std::vector<int32_t> normal(1000, 1);
+  for (const bool key : {false, true}) {
+    const Tokenizer got = Read([&](GgufMetadata& m) {
+      m.Remove(kTypes);
+      if (key) m.SetArray<int32_t>(kTypes, normal);
+    });
+    ExpectSame(got, want);
+    ASSERT_EQ(got.warnings().size(), 1u);
+    EXPECT_THAT(got.warnings()[0], AllOf(HasSubstr("token_type"), HasSubstr("28 tokens")));
+  }
+}
+
+TEST_F(GgufTokenizerTest, WithoutTypesTokensThatKeysNameAreSpecial) {
+  std::vector<std::string> tokens = Tokens();
+  tokens[726] = "</s>";
+  tokens[727] = "<end>";
+  const Tokenizer got = Read([&](GgufMetadata& m) {
+    m.Remove(kTypes);
+    m.SetTexts(kTokens, tokens);
+    m.Set<uint32_t>("tokenizer.ggml.eot_token_id", 726);
+  });
+  EXPECT_TRUE(got.IsSpecial(726));
+  EXPECT_FALSE(got.IsSpecial(727));  // nothing says so, and a text may hold it
+  EXPECT_EQ(got.Encode("</s>", {.parse_special = true}), std::vector<int32_t>{726});
+  EXPECT_GT(got.Encode("<end>").size(), 1u);
+}
+
+// The first converter for this architecture wrote each token as its bytes, and no added tokens beyond the vocabulary.
+TEST_F(GgufTokenizerTest, TokensMayBeWrittenAsBytes) {
+  const Tokenizer want(Spec(), {.model_vocab_size = 1000});
+  std::vector<std::string> tokens;
+  for (int32_t id = 0; id < want.size(); ++id) tokens.emplace_back(want.TokenBytes(id));
+  const Tokenizer all = Read([&](GgufMetadata& m) {
+    m.Remove(kTypes);
+    m.SetTexts(kTokens, tokens);
+  });
+  ExpectSame(all, want);
+  constexpr size_t kVocabulary = 700;
+  tokens.resize(kVocabulary);
+  const Tokenizer got = Read([&](GgufMetadata& m) {
+    m.Remove(kTypes);
+    m.SetTexts(kTokens, tokens);
+  });
+  EXPECT_EQ(got.size(), static_cast<int32_t>(kVocabulary));
+  EXPECT_TRUE(got.IsSpecial(0));
+  for (const char* text : {"Hello world", "a\t\n\r\nb", "\xF0\x9F\x98\x80 don't 1234", "\xC3\xA9\xE4\xB8\xAD"}) {
+    EXPECT_EQ(got.Encode(text), want.Encode(text)) << text;
+    EXPECT_EQ(got.Decode(got.Encode(text)), text);
+  }
 }
 
 TEST_F(GgufTokenizerTest, NamesOfTheSplitting) {

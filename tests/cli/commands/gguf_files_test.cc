@@ -55,6 +55,23 @@ TEST_F(GgufFiles, RunBesideAnImportanceMatrix) {
   EXPECT_EQ(got.out, OneToken(kPadding).out);
 }
 
+// Padding rows that an old converter typed as user-defined; that of 310 has a large output row.
+TEST_F(GgufFiles, PaddingRowsAreNoTokens) {
+  EXPECT_THAT(RunProgramBinary({"generate", "-m", kPadding, "--show-config"}).out,
+              testing::ContainsRegex("never produced +261-319"));
+  const Json ids = Json::parse(RunProgramBinary({"tokenize", "-m", kPadding, "x[PAD310]", "--json"}).out).at("ids");
+  EXPECT_EQ(ids.size(), 9u);
+  for (const int id : ids) EXPECT_LT(id, 261);
+  const ProgramResult reply =
+      RunProgramBinary({"generate", "-m", kPadding, "Hello", "--greedy", "--max-new-tokens", "4", "--seed", "1"});
+  EXPECT_EQ(reply.exit_code, 0) << reply.err;
+  EXPECT_THAT(reply.out, Not(HasSubstr("PAD")));
+  const fs::path back = temp_.path() / "back";
+  ASSERT_EQ(RunProgramBinary({"convert", kPadding, back.string()}).exit_code, 0);
+  EXPECT_THAT(ReadTextFile(back / "tokenizer.json", 1 << 20), Not(HasSubstr("PAD")));
+  EXPECT_EQ(Json::parse(RunProgramBinary({"tokenize", "-m", back.string(), "x[PAD310]", "--json"}).out).at("ids"), ids);
+}
+
 // Every command that reads a model reads the parts of one: by the first part, and by their folder.
 class SplitGguf : public GgufFiles {
  protected:
