@@ -4,7 +4,7 @@
 
 #include <cstdlib>
 
-#include "base/error.h"
+#include "base/error_kinds.h"
 #include "base/system.h"
 
 namespace stablelm {
@@ -19,9 +19,10 @@ void* AllocateAligned(size_t bytes, const char* what) {
   const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
   void* p = rounded >= bytes ? std::aligned_alloc(alignment, rounded) : nullptr;
   if (!p) {
-    throw Error({.where = what,
-                 .what = "out of memory: cannot allocate " + HumanBytes(bytes),
-                 .hint = "`stablelm fit` tells what a model needs; a shorter context or a smaller batch needs less"});
+    throw OutOfMemory(
+        {.where = what,
+         .what = "out of memory: cannot allocate " + HumanBytes(bytes),
+         .hint = "`stablelm fit` tells what a model needs; a shorter context or a smaller batch needs less"});
   }
   if (bytes >= kLarge) madvise(p, rounded, MADV_HUGEPAGE);
   return p;

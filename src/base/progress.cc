@@ -33,8 +33,19 @@ Progress::~Progress() { Finish(); }
 double Progress::Elapsed() const { return SecondsSince(start_); }
 
 void Progress::Add(uint64_t amount) {
-  done_.fetch_add(amount, std::memory_order_relaxed);
+  const uint64_t done = done_.fetch_add(amount, std::memory_order_relaxed) + amount;
   DrawNowAndThen();
+  if (more_.listener) TellListener(more_.already + done);
+}
+
+void Progress::TellListener(uint64_t done) {
+  const bool all = done >= total_;
+  if (!all && Elapsed() < next_call_s_.load(std::memory_order_relaxed)) return;
+  const std::lock_guard lock(listener_mutex_);
+  if (done <= told_) return;
+  next_call_s_.store(Elapsed() + 0.1, std::memory_order_relaxed);
+  told_ = done;
+  more_.listener(done, total_);
 }
 
 void Progress::AddAlso(uint64_t amount) {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/error.h"
+#include "base/error_kinds.h"
 #include "base/stopwatch.h"
 #include "generate/token_ids.h"
 
@@ -162,11 +162,11 @@ void Engine::Prepare(Request& request) {
     }
     const int64_t prompt = static_cast<int64_t>(spec.prompt.size()), cache = session_.cache().n_pages() * kKvPageTokens;
     if (prompt > cache) {
-      throw Error({.where = "prompt",
-                   .what = "longer than the key-value cache of all requests",
-                   .found = std::to_string(prompt) + " tokens",
-                   .expected = "at most " + std::to_string(cache),
-                   .hint = "shorten it, or give the cache more positions"});
+      throw PromptTooLong({.where = "prompt",
+                           .what = "longer than the key-value cache of all requests",
+                           .found = std::to_string(prompt) + " tokens",
+                           .expected = "at most " + std::to_string(cache),
+                           .hint = "shorten it, or give the cache more positions"});
     }
     // The last token is never computed, so it needs no room in the cache.
     const int64_t room = std::min(session_.config().max_positions, cache + 1) - prompt;
@@ -373,12 +373,16 @@ void Engine::End(Request& request, FinishReason reason, const std::string& error
   request.ended = true;
   EngineResult& result = request.result;
   result.error = error;
+  if (!error.empty()) result.cause = std::current_exception();
   if (request.reply) {
     Reply& reply = *request.reply;
     try {
       reply.End(reason, request.callbacks);
     } catch (const std::exception& e) {
-      if (error.empty()) result.error = e.what();
+      if (error.empty()) {
+        result.error = e.what();
+        result.cause = std::current_exception();
+      }
     }
     if (settings_.share_prefixes) prefixes_.Insert(reply.ids(), request.sequence);
     request.sequence.Truncate(0);

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -56,6 +57,7 @@ struct EngineResult {
   PromptLogprobs prompt;     // when requested
   int64_t preemptions = 0;   // how often it was preempted
   std::string error;         // why the request failed; else empty
+  std::exception_ptr cause;  // the exception that has this text
 };
 
 // Called on the thread that steps the engine. When a callback throws, its request fails.

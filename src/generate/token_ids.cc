@@ -1,6 +1,6 @@
 #include "generate/token_ids.h"
 
-#include "base/error.h"
+#include "base/error_kinds.h"
 
 namespace stablelm {
 
@@ -9,11 +9,11 @@ void CheckTokenIds(std::span<const int32_t> ids, const ModelConfig& config, cons
     throw Error({.where = where, .what = "empty: there is no token to start from", .expected = "at least one token"});
   }
   if (static_cast<int64_t>(ids.size()) > config.max_positions) {
-    throw Error({.where = where,
-                 .what = "longer than the model's context",
-                 .found = std::to_string(ids.size()) + " tokens",
-                 .expected = "at most " + std::to_string(config.max_positions),
-                 .hint = "shorten it"});
+    throw PromptTooLong({.where = where,
+                         .what = "longer than the model's context",
+                         .found = std::to_string(ids.size()) + " tokens",
+                         .expected = "at most " + std::to_string(config.max_positions),
+                         .hint = "shorten it"});
   }
   for (size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] >= 0 && ids[i] < config.vocab_size) continue;

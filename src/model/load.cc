@@ -34,7 +34,7 @@ class Loader {
 
   std::shared_ptr<const ModelWeights> Load() {
     Progress progress(options_.types.empty() ? "Loading weights" : "Quantizing weights", Work(), Progress::Unit::kBytes,
-                      options_.show_progress);
+                      options_.show_progress, {.listener = options_.on_progress});
     progress_ = &progress;
     std::vector<Loaded> loaded;
     for (size_t i = 0; i < folder_.table().size(); ++i) loaded.push_back(LoadTensor(i));

@@ -5,6 +5,8 @@
 // is the result, a small buffer per thread, and one tensor at a time that a .bin file stores with strides.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -23,6 +25,8 @@ struct LoadOptions {
   std::optional<Activation> activation = {};  // overrides config.json: original training used the tanh form
   bool check_values = false;                  // reject NaN and infinity, naming the tensor
   bool show_progress = false;
+  // Bytes read of bytes to read, see ProgressMore::listener; what it throws, LoadWeights throws.
+  std::function<void(uint64_t done, uint64_t total)> on_progress = {};
   ThreadPool* pool = nullptr;  // not owned; null: one thread
 };
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/error.h"
+#include "base/error_kinds.h"
 #include "checkpoint/describe/weight_table.h"
 #include "model/forward_context.h"
 #include "model/kv_cache.h"
@@ -86,7 +86,7 @@ void RequireFits(const MemoryPlan& plan, const MemoryLimit& available) {
   for (const MemoryPart& part : plan.parts) {
     parts += (parts.empty() ? "" : ", ") + part.name + " " + HumanBytes(part.bytes);
   }
-  throw Error(
+  throw OutOfMemory(
       {.where = "memory",
        .what = "this run does not fit",
        .found = HumanBytes(available) + " available, by " + available.by,

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "base/error.h"
+#include "base/error_kinds.h"
 #include "ops/convert.h"
 #include "ops/finite.h"
 
@@ -20,7 +20,7 @@ void NonFiniteFinder::OnStep(int64_t layer, std::string_view module, const float
     if (entry.name != step + ".weight" && entry.name != step + ".bias") continue;
     const std::optional<size_t> index = first_bad_weight_(entry);
     if (!index) continue;
-    throw Error(
+    throw InvalidModel(
         {.where = where,
          .what = "the output of " + step + " is not finite, because its tensor " + Quoted(entry.name) + " is not",
          .found = "NaN or infinity at element " + std::to_string(*index),
@@ -28,7 +28,7 @@ void NonFiniteFinder::OnStep(int64_t layer, std::string_view module, const float
          .hint = "the file is damaged or was saved with overflow: download or convert it again (`check_weights` finds "
                  "this at loading)"});
   }
-  throw Error(
+  throw InvalidModel(
       {.where = where,
        .what = "the output of " + step + " is not finite at row " + std::to_string(bad / static_cast<size_t>(width)) +
                ", column " + std::to_string(bad % static_cast<size_t>(width)),
@@ -39,9 +39,9 @@ void NonFiniteFinder::OnStep(int64_t layer, std::string_view module, const float
 }
 
 void NonFiniteFinder::Fail() const {
-  throw Error({.where = "forward pass",
-               .what = "the logits are not finite, but a repetition gave finite values",
-               .hint = "this points to failing memory or hardware"});
+  throw InvalidModel({.where = "forward pass",
+                      .what = "the logits are not finite, but a repetition gave finite values",
+                      .hint = "this points to failing memory or hardware"});
 }
 
 }  // namespace stablelm

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/error.h"
+#include "base/error_kinds.h"
 
 namespace stablelm {
 namespace {
@@ -26,11 +26,11 @@ bool Fits(int64_t tokens, const ContextLimits& limits) { return tokens <= limits
   const int64_t reserve = Reserve(limits);
   std::string found = std::to_string(tokens) + " tokens";
   if (reserve > 0) found += " and " + std::to_string(reserve) + " reserved for the reply";
-  throw Error({.where = where,
-               .what = what,
-               .found = found,
-               .expected = "at most " + std::to_string(limits.context) + (reserve > 0 ? " together" : ""),
-               .hint = hint});
+  throw PromptTooLong({.where = where,
+                       .what = what,
+                       .found = found,
+                       .expected = "at most " + std::to_string(limits.context) + (reserve > 0 ? " together" : ""),
+                       .hint = hint});
 }
 
 // The conversation without its `turns` oldest turns.
