@@ -2,37 +2,34 @@
 #include <stablelm/stablelm.h>
 
 #include <csignal>
-#include <exception>
 #include <iostream>
 
 namespace {
 volatile std::sig_atomic_t interrupted = 0;
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   if (argc != 2) {
     std::cerr << "usage: chat MODEL\n";
     return 2;
   }
-  try {
-    stablelm::LanguageModel model = stablelm::LanguageModel::Load(argv[1]);
-    std::signal(SIGINT, [](int) { interrupted = 1; });
-    const auto show = [](std::string_view text) {
+  auto model = stablelm::LanguageModel::Load(argv[1]);
+  std::signal(SIGINT, [](int) { interrupted = 1; });
+  std::vector<stablelm::ChatMessage> conversation;
+  for (std::string line; std::cout << "> " << std::flush, std::getline(std::cin, line);) {
+    interrupted = 0;
+    std::stop_source stop;  // the text so far is kept
+    const auto show = [&](std::string_view text) {
       std::cout << text << std::flush;
-      return interrupted == 0;  // false ends the reply; the text so far is kept
+      if (interrupted) stop.request_stop();
     };
-    std::vector<stablelm::ChatMessage> conversation;
-    for (std::string line; std::cout << "> " << std::flush, std::getline(std::cin, line);) {
-      interrupted = 0;
-      conversation.push_back({.role = stablelm::ChatRole::kUser, .text = line});
-      const stablelm::Generation reply = model.Chat(conversation, {}, {.on_text = show});
-      conversation.push_back({.role = stablelm::ChatRole::kAssistant, .text = reply.text});
-      std::cout << "\n";
-      if (reply.dropped_messages > 0) std::cerr << "(" << reply.dropped_messages << " messages no longer fit)\n";
-    }
-    return 0;
-  } catch (const std::exception& e) {
-    std::cerr << "error: " << e.what() << "\n";
-    return 1;
+    conversation.push_back({.role = stablelm::ChatRole::kUser, .text = line});
+    const auto reply = model.Chat(conversation, {.generation = {.cancel = stop.get_token()}}, {.on_text = show});
+    conversation.push_back({.role = stablelm::ChatRole::kAssistant, .text = reply.text});
+    std::cout << "\n";
+    if (reply.dropped_messages > 0) std::cerr << "(" << reply.dropped_messages << " messages no longer fit)\n";
   }
+} catch (const stablelm::ModelError& error) {
+  std::cerr << "error: " << error.what() << "\n";
+  return 1;
 }

@@ -1,34 +1,28 @@
-// Tests the public class against the reference and for consistency between its functions.
+// Tests the calls on ids and text against the reference and the floors below, to the bit.
 #include <gmock/gmock.h>
-#include <stablelm/stablelm.h>
 
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <thread>
+#include <stdexcept>
 
 #include "base/system.h"
+#include "checkpoint/rewrite/quantize_on_load.h"
 #include "checkpoint/tiny_model.h"
+#include "facade/library_testing.h"
+#include "facade/translate.h"
+#include "generate/generator.h"
 #include "generate/scoring.h"
 #include "model/kv_cache.h"
 #include "model/model_testing.h"
-#include "temp_folder.h"
-#include "test_paths.h"
 
 namespace stablelm {
 namespace {
 
-const std::filesystem::path kParallel = TestData("golden/parallel");
+using testing::HasSubstr;
 
-std::string ErrorOf(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const std::exception& e) {
-    return e.what();
-  }
-  return "no error";
-}
+const std::filesystem::path kParallel = TestData("golden/parallel");
 
 std::vector<double> ScoresOf(const Transformer& model, const std::vector<int32_t>& ids, DType cache) {
   ThreadPool pool(1);
@@ -38,20 +32,15 @@ std::vector<double> ScoresOf(const Transformer& model, const std::vector<int32_t
 TEST(LanguageModel, GivesTheReferencesResults) {
   const SafetensorsFile expected(kParallel / "expected.safetensors");
   LanguageModel model = LanguageModel::Load(kParallel.string(), {.threads = 2});
-  EXPECT_EQ(model.vocab_size(), 512);
-  EXPECT_EQ(model.context_length(), 128);
   const std::vector<int32_t> ids = Ids(expected, "tokens"), greedy = Ids(expected, "greedy");
   std::vector<int32_t> streamed;
-  const Generation got =
-      model.Generate(ids, {.max_new_tokens = 40, .ignore_end = true}, {.on_token = [&](const NewToken& token) {
-                       streamed.push_back(token.id);
-                       return true;
-                     }});
+  const Generation got = model.Generate(ids, {.max_new_tokens = 40, .ignore_end = true},
+                                        {.on_token = [&](const NewToken& token) { streamed.push_back(token.id); }});
   EXPECT_EQ(got.ids, greedy);
   EXPECT_EQ(streamed, greedy);
   EXPECT_EQ(got.reason, EndReason::kLength);
   const std::vector<float> want = Floats(expected, "token_logprobs");
-  const std::vector<double> scores = model.Score(ids);
+  const std::vector<double> scores = model.Score(ids).logprobs;
   ASSERT_EQ(scores.size(), ids.size() - 1);
   for (size_t i = 0; i < scores.size(); ++i) ASSERT_TRUE(std::abs(scores[i] - static_cast<double>(want[i])) <= 2e-5);
 }
@@ -59,38 +48,42 @@ TEST(LanguageModel, GivesTheReferencesResults) {
 TEST(LanguageModel, ComputesFastWhenAsked) {
   const std::vector<int32_t> ids = Ids(SafetensorsFile(kParallel / "expected.safetensors"), "tokens");
   LanguageModel model = LanguageModel::Load(kParallel.string(), {.threads = 2, .compute = ComputeMode::kFast});
-  const std::vector<double> scores = model.Score(ids);
+  const std::vector<double> scores = model.Score(ids).logprobs;
   // The same model on the floor below: the same bits, whatever the chunks and threads.
   const Transformer fast(LoadWeights(ModelFolder::Open(kParallel.string()), {.compute = Compute::kFast}));
   EXPECT_EQ(scores, ScoresOf(fast, ids, DType::kF32));
   EXPECT_NE(scores, ScoresOf(LoadModel(kParallel), ids, DType::kF32));
 }
 
-TEST(LanguageModel, TextInTextOut) {
-  const TempFolder temp;
-  const auto folder = temp.path() / "model";
-  std::filesystem::copy(TestData("golden/head128_fp16"), folder);
-  std::filesystem::copy_file(TestData("tokenizer/tokenizer.json"), folder / "tokenizer.json");
-  LanguageModel model = LanguageModel::Load(folder.string());
-  ASSERT_TRUE(model.has_tokenizer());
-  const std::vector<int32_t> prompt = model.Tokenize("Hello, world");
-  EXPECT_EQ(model.Detokenize(prompt), "Hello, world");
-  EXPECT_NE(model.Tokenize("<|USER|>"), model.Tokenize("<|USER|>", true));
-  GenerationSettings settings = {.temperature = 1.5, .seed = 3, .max_new_tokens = 60, .ignore_end = true};
-  std::string streamed;
-  const Generation first = model.Generate(prompt, settings, {.on_text = [&](std::string_view text) {
-                                            streamed += text;
-                                            return true;
-                                          }});
-  EXPECT_EQ(first.text, model.Detokenize(first.ids));
-  EXPECT_EQ(streamed, first.text);
-  EXPECT_EQ(model.Generate(prompt, settings).ids, first.ids);
-  size_t tokens = 0;
-  const Generation cut = model.Generate(prompt, settings, {.on_token = [&](const NewToken&) { return ++tokens < 5; }});
-  EXPECT_EQ(cut.reason, EndReason::kCancelled);
-  EXPECT_EQ(cut.ids, std::vector<int32_t>(first.ids.begin(), first.ids.begin() + 5));
-  settings.sample = 1;
-  EXPECT_NE(model.Generate(prompt, settings).ids, first.ids);
+TEST(LanguageModel, LoadsEveryTypeOfWeights) {
+  const std::vector<int32_t> ids = Ids(SafetensorsFile(kParallel / "expected.safetensors"), "tokens");
+  const auto folder = ModelFolder::Open(kParallel.string());
+  const auto below = [&](const LoadOptions& options) {
+    return ScoresOf(Transformer(LoadWeights(folder, options)), ids, DType::kF32);
+  };
+  const auto here = [&](WeightType type) {
+    return LanguageModel::Load(kParallel.string(), {.weights = type}).Score(ids).logprobs;
+  };
+  EXPECT_EQ(here(WeightType::kStored), below({}));
+  EXPECT_EQ(here(WeightType::kFp32), below({.dtype = DType::kF32}));
+  EXPECT_EQ(here(WeightType::kFp16), below({.dtype = DType::kF16}));
+  EXPECT_EQ(here(WeightType::kBf16), below({.dtype = DType::kBF16}));
+  std::set<std::string> mixes;  // every mix of `quantize` has its type here
+  for (int i = static_cast<int>(WeightType::kQ8_0); i <= static_cast<int>(WeightType::kQ4_0); ++i) {
+    const auto type = static_cast<WeightType>(i);
+    mixes.insert(NameOf(type));
+    if (type != WeightType::kQ8_0 && type != WeightType::kQ4_K_M) continue;
+    std::vector<std::string> warnings;
+    const QuantMix& mix = QuantMixByName(NameOf(type), "test");
+    EXPECT_EQ(here(type), below({.types = TypesForLoading(*folder, mix, &warnings)})) << NameOf(type);
+    EXPECT_THAT(LanguageModel::Load(kParallel.string(), {.weights = type}).info().warnings,
+                testing::IsSupersetOf(warnings));
+  }
+  for (const QuantMix& mix : QuantMixes()) {
+    if (IsQuantized(mix.base)) {
+      EXPECT_EQ(mixes.count(std::string(mix.name)), 1u) << mix.name;
+    }
+  }
 }
 
 TEST(LanguageModel, CachesOfFewerBits) {
@@ -101,7 +94,7 @@ TEST(LanguageModel, CachesOfFewerBits) {
   for (const auto& [type, stored] : {std::pair{CacheType::kFp32, DType::kF32}, std::pair{CacheType::kFp16, DType::kF16},
                                      std::pair{CacheType::kQ8, DType::kI8}}) {
     LanguageModel model = LanguageModel::Load(kParallel.string(), {.cache = type});
-    EXPECT_EQ(model.Score(prompt), ScoresOf(below, prompt, stored));
+    EXPECT_EQ(model.Score(prompt).logprobs, ScoresOf(below, prompt, stored));
     const Generation reply = model.Generate(prompt, {.temperature = 0, .max_new_tokens = 3, .ignore_end = true});
     ASSERT_EQ(reply.ids.size(), 3u);
     std::vector<int32_t> whole = prompt;
@@ -112,198 +105,137 @@ TEST(LanguageModel, CachesOfFewerBits) {
   }
 }
 
-// A tuned model: context of 256 tokens, role tokens of the small tokenizer.
-class LanguageModelChat : public testing::Test {
- protected:
-  LanguageModelChat() {
-    std::filesystem::copy(TestData("golden/head128_fp16"), folder_);
-    std::filesystem::copy_file(TestData("tokenizer/tokenizer.json"), folder_ / "tokenizer.json");
+// The alternatives to the tokens of a reply are those that Score lists for the same tokens.
+TEST(LanguageModel, ListsAlternatives) {
+  LanguageModel model = LanguageModel::Load(kParallel.string());
+  const std::vector<int32_t> prompt = {1, 2, 3, 4, 5};
+  std::vector<std::vector<int32_t>> streamed;
+  const Generation reply = model.Generate(prompt, {.max_new_tokens = 4, .ignore_end = true, .top_logprobs = 3},
+                                          {.on_token = [&](const NewToken& token) {
+                                            streamed.emplace_back();
+                                            for (const Alternative& one : token.alternatives)
+                                              streamed.back().push_back(one.id);
+                                          }});
+  std::vector<int32_t> whole = prompt;
+  whole.insert(whole.end(), reply.ids.begin(), reply.ids.end());
+  const Scores scores = model.Score(whole, {.top_logprobs = 3});
+  ASSERT_EQ(scores.logprobs.size(), whole.size() - 1);
+  ASSERT_EQ(scores.top.size(), whole.size() - 1);
+  EXPECT_EQ(scores.logprobs, model.Score(whole).logprobs);
+  ASSERT_EQ(reply.top.size(), 4u);
+  for (size_t i = 0; i < 4; ++i) {
+    const std::vector<Alternative>& of_reply = reply.top[i];
+    const std::vector<Alternative>& of_score = scores.top[prompt.size() - 1 + i];
+    ASSERT_EQ(of_reply.size(), 3u);
+    ASSERT_EQ(of_score.size(), 3u);
+    for (size_t k = 0; k < 3; ++k) {
+      EXPECT_EQ(of_reply[k].id, of_score[k].id);
+      EXPECT_EQ(of_reply[k].logprob, of_score[k].logprob);
+      EXPECT_EQ(streamed[i][k], of_reply[k].id);
+    }
+    EXPECT_EQ(of_reply[0].id, reply.ids[i]);  // greedy
+    EXPECT_EQ(of_reply[0].logprob, reply.logprobs[i]);
+    EXPECT_GE(of_reply[0].logprob, of_reply[1].logprob);
   }
-  LanguageModel Load() const { return LanguageModel::Load(folder_.string()); }
-  static ChatMessage User(std::string text) { return {.role = ChatRole::kUser, .text = std::move(text)}; }
-  static ChatMessage Assistant(std::string text) { return {.role = ChatRole::kAssistant, .text = std::move(text)}; }
-
-  const TempFolder temp_;
-  const std::filesystem::path folder_ = temp_.path() / "model";
-};
-
-TEST_F(LanguageModelChat, StreamsTheAnswerOfTheRawPrompt) {
-  LanguageModel model = Load();
-  const ChatSettings settings = {.system = "Be brief.", .generation = {.seed = 5, .max_new_tokens = 20}};
-  std::string streamed;
-  const std::vector<ChatMessage> conversation = {User("Hi <|USER|>"), Assistant("Yes?"), User("Again")};
-  const Generation answer = model.Chat(conversation, settings, {.on_text = [&](std::string_view text) {
-                                         streamed += text;
-                                         return true;
-                                       }});
-  EXPECT_EQ(streamed, answer.text);
-  EXPECT_EQ(answer.dropped_messages, 0);
-  // The same prompt written by hand: control tokens are parsed only in the template's parts.
-  std::vector<int32_t> prompt;
-  const auto add = [&](const char* control, const std::string& text) {
-    for (const int32_t id : model.Tokenize(control, true)) prompt.push_back(id);
-    for (const int32_t id : model.Tokenize(text)) prompt.push_back(id);
-  };
-  add("<|SYSTEM|>", "Be brief.");
-  add("<|USER|>", "Hi <|USER|>");
-  add("<|ASSISTANT|>", "Yes?");
-  add("<|USER|>", "Again");
-  add("<|ASSISTANT|>", "");
-  const Generation raw = model.Generate(prompt, settings.generation);
-  EXPECT_EQ(raw.ids, answer.ids);
-  EXPECT_EQ(raw.logprobs, answer.logprobs);
-  EXPECT_EQ(answer.prompt_tokens, static_cast<int64_t>(prompt.size()));
-  // The cache of the first answer does not change a bit.
-  EXPECT_EQ(model.Chat(conversation, settings).logprobs, answer.logprobs);
-  EXPECT_EQ(Load().Chat(conversation, settings).logprobs, answer.logprobs);
-}
-
-// Settings of the call override those of the model's files.
-TEST_F(LanguageModelChat, SettingsAreThoseOfTheCommands) {
-  std::ofstream(folder_ / "stablelm_chat.json")
-      << R"({"template": "stablelm-tuned", "system": "S", "generation": {"temperature": 0, "max_new_tokens": 7}})";
-  LanguageModel model = Load();
-  const std::vector<ChatMessage> hi = {User("Hi")};
-  const Generation greedy = model.Chat(hi, {.generation = {.seed = 1, .ignore_end = true}});
-  EXPECT_EQ(greedy.ids.size(), 7u);
-  EXPECT_EQ(greedy.reason, EndReason::kLength);
-  EXPECT_EQ(model.Chat(hi, {.generation = {.seed = 2, .ignore_end = true}}).ids, greedy.ids);
-  EXPECT_EQ(model.Chat(hi, {.system = "S", .generation = {.preset = "greedy", .ignore_end = true}}).ids, greedy.ids);
-  const auto drawn = [&](uint64_t seed) {
-    return model.Chat(hi, {.generation = {.preset = "space", .seed = seed, .max_new_tokens = 30, .ignore_end = true}});
-  };
-  EXPECT_NE(drawn(1).ids, drawn(2).ids);
-  EXPECT_EQ(drawn(1).ids.size(), 30u);
-  EXPECT_NE(model.Chat(hi, {.no_system = true, .generation = {.ignore_end = true}}).prompt_tokens,
-            greedy.prompt_tokens);
-  // A stop text taken from an answer ends the answer there.
-  const std::string text = drawn(1).text;
-  const std::string stop = text.substr(text.size() / 2, 3);
-  const Generation stopped = model.Chat(
-      hi, {.generation = {.preset = "space", .seed = 1, .max_new_tokens = 30, .stop = {stop}, .ignore_end = true}});
-  EXPECT_EQ(stopped.reason, EndReason::kStop);
-  EXPECT_EQ(stopped.stop, stop);
-  EXPECT_EQ(stopped.text, text.substr(0, text.find(stop)));
-  // Other settings by name.
-  EXPECT_EQ(model.Chat(hi, {.generation = {.more = {{"min_new_tokens", 3}, {"top_k", 1}}}}).ids.size(),
-            model.Chat(hi, {.generation = {.top_k = 1, .more = {{"min_new_tokens", 3}}}}).ids.size());
-}
-
-TEST_F(LanguageModelChat, CancelsFromAnotherThread) {
-  LanguageModel model = Load();
-  std::stop_source stop;
-  std::thread other;
-  const ChatSettings settings = {.no_system = true,
-                                 .context_policy = "shift",  // never ends by itself
-                                 .generation = {.seed = 1, .ignore_end = true, .cancel = stop.get_token()}};
-  const Generation cut = model.Chat({User("Hi")}, settings, {.on_text = [&](std::string_view) {
-                                      if (!other.joinable()) other = std::thread([&] { stop.request_stop(); });
-                                      return true;
-                                    }});
-  other.join();
-  EXPECT_EQ(cut.reason, EndReason::kCancelled);
-  EXPECT_FALSE(cut.text.empty());
-  const Generation none = model.Chat({User("Hi")}, settings);  // cancelled before it started
-  EXPECT_EQ(none.reason, EndReason::kCancelled);
-  EXPECT_TRUE(none.ids.empty());
-}
-
-TEST_F(LanguageModelChat, ContextPolicies) {
-  LanguageModel model = LanguageModel::Load(folder_.string(), {.chat_context = 64});
-  std::vector<ChatMessage> conversation;
-  for (int i = 0; i < 9; ++i) {
-    conversation.push_back(User("question " + std::to_string(i)));
-    conversation.push_back(Assistant("answer"));
+  for (const int64_t wrong : {-1, 513}) {
+    const std::string found = std::to_string(wrong);
+    EXPECT_THAT(PartsOf([&] { model.Generate(prompt, {.top_logprobs = wrong}); }),
+                IsError(ErrorKind::kUsage, "top_logprobs", found));
+    EXPECT_THAT(PartsOf([&] { model.Score(prompt, {.top_logprobs = wrong}); }),
+                IsError(ErrorKind::kUsage, "top_logprobs", found));
   }
-  conversation.push_back(User("last"));
-  const auto chat = [&](const char* policy, int64_t tokens) {
-    return model.Chat(conversation, {.system = "S",
-                                     .context_policy = policy,
-                                     .generation = {.preset = "greedy", .max_new_tokens = tokens, .ignore_end = true}});
-  };
-  const Generation dropped = chat("drop-oldest-turns", 5);
-  EXPECT_GT(dropped.dropped_messages, 0);
-  EXPECT_GT(dropped.dropped_tokens, 0);
-  EXPECT_LE(dropped.prompt_tokens, 32);
-  EXPECT_EQ(chat("drop-oldest-turns", 100).reason, EndReason::kContext);
-  const Generation shifted = chat("shift", 100);
-  EXPECT_EQ(shifted.ids.size(), 100u);
-  EXPECT_GT(shifted.shifted_tokens, 0);
-  EXPECT_THAT(ErrorOf([&] { chat("error", 5); }), testing::HasSubstr("longer than the model's context"));
-  const std::string too_long = ErrorOf([&] { chat("error", 5); });  // names the setting, because a library has no flags
-  EXPECT_THAT(too_long, testing::HasSubstr("`context_policy=drop-oldest-turns`"));
-  EXPECT_THAT(too_long, testing::Not(testing::HasSubstr("--")));
-  EXPECT_THAT(ErrorOf([&] { chat("drop-oldest-turn", 5); }), testing::HasSubstr("did you mean drop-oldest-turns?"));
 }
 
-TEST_F(LanguageModelChat, RefusesWhatMakesNoSense) {
-  LanguageModel model = Load();
-  const auto refusal = [&](const std::vector<ChatMessage>& conversation, const ChatSettings& settings = {}) {
-    return ErrorOf([&] { model.Chat(conversation, settings); });
+TEST(LanguageModel, BiasesAndBansTokens) {
+  LanguageModel model = LanguageModel::Load(kParallel.string());
+  const std::vector<int32_t> prompt = {1, 2, 3, 4, 5};
+  const auto first = [&](GenerationSettings settings) {
+    settings.max_new_tokens = 1;
+    settings.ignore_end = true;
+    return model.Generate(prompt, settings).ids[0];
   };
-  EXPECT_THAT(refusal({}), testing::HasSubstr("messages"));
-  EXPECT_THAT(refusal({Assistant("Hi")}), testing::HasSubstr("messages[0].role: the assistant speaks first"));
-  EXPECT_THAT(refusal({User("Hi"), Assistant("Yes")}), testing::HasSubstr("messages"));
-  EXPECT_THAT(refusal({User("\xFF")}), testing::HasSubstr("not UTF-8"));
-  EXPECT_THAT(refusal({User("Hi")}, {.prompt_template = "alpacca"}), testing::HasSubstr("did you mean alpaca?"));
-  EXPECT_THAT(refusal({User("Hi")}, {.generation = {.more = {{"min_q", 1}}}}), testing::HasSubstr("min_p"));
-  EXPECT_THAT(refusal({User("Hi")}, {.generation = {.preset = "crad"}}), testing::HasSubstr("did you mean card?"));
-  EXPECT_THAT(refusal({User("Hi")}, {.no_system = true, .generation = {.stop = {""}}}), testing::HasSubstr("stop"));
-  for (const int64_t context : {-1, 257}) {
-    EXPECT_THAT(ErrorOf([&] { LanguageModel::Load(folder_.string(), {.chat_context = context}); }),
-                testing::HasSubstr("chat_context: out of range: found " + std::to_string(context)));
+  const int32_t best = first({});
+  const int32_t other = best == 7 ? 8 : 7;
+  EXPECT_EQ(first({.logit_bias = {{.id = other, .bias = 1000}}}), other);
+  EXPECT_NE(first({.logit_bias = {{.id = best, .bias = -INFINITY}}}), best);
+  EXPECT_NE(first({.suppress_tokens = {{best}}}), best);
+  EXPECT_NE(first({.begin_suppress_tokens = {{best}}}), best);
+  EXPECT_NE(first({.bad_words_ids = {{{best}}}}), best);
+  EXPECT_THAT(PartsOf([&] { first({.logit_bias = {{.id = 512, .bias = 1}}}); }),
+              IsError(ErrorKind::kUsage, HasSubstr("logit_bias"), HasSubstr("512")));
+}
+
+// Each field arrives as the setting of its name, and there is one for each.
+TEST(LanguageModel, EverySettingHasAField) {
+  std::vector<std::string> names;
+  for (const SettingField& one : SettingFields()) {
+    names.emplace_back(one.name);
+    GenerationSettings settings;
+    std::visit([&](const auto& field) { settings.*field = 1; }, one.field);
+    const SettingValues values = OptionsOf(settings).settings.values;
+    ASSERT_EQ(values.size(), 1u);
+    EXPECT_EQ(values.begin()->first, one.name);
+    EXPECT_EQ(values.begin()->second, 1);
   }
-  EXPECT_EQ(LanguageModel::Load(folder_.string(), {.chat_context = 256}).context_length(), 256);  // all of them
+  EXPECT_EQ(names, SettingNames());
 }
 
-TEST_F(LanguageModelChat, CallbacksAndTimeEndAText) {
+class LanguageModelText : public TunedModel {};
+
+TEST_F(LanguageModelText, TextInTextOut) {
   LanguageModel model = Load();
   const std::vector<int32_t> prompt = model.Tokenize("Hello, world");
+  EXPECT_EQ(model.Detokenize(prompt), "Hello, world");
+  EXPECT_NE(model.Tokenize("<|USER|>"), model.Tokenize("<|USER|>", true));
+  GenerationSettings settings = {.temperature = 1.5, .max_new_tokens = 60, .seed = 3, .ignore_end = true};
+  std::string streamed;
+  const Generation first =
+      model.Generate("Hello, world", settings, {.on_text = [&](std::string_view text) { streamed += text; }});
+  EXPECT_EQ(first.text, model.Detokenize(first.ids));
+  EXPECT_EQ(streamed, first.text);
+  EXPECT_EQ(first.prompt_tokens, static_cast<int64_t>(prompt.size()));
+  const Generation by_ids = model.Generate(prompt, settings);
+  EXPECT_EQ(by_ids.ids, first.ids);
+  EXPECT_EQ(by_ids.logprobs, first.logprobs);
+  EXPECT_EQ(model.Score("Hello, world").logprobs, model.Score(prompt).logprobs);
+  settings.sample = 1;
+  EXPECT_NE(model.Generate(prompt, settings).ids, first.ids);
+}
+
+TEST_F(LanguageModelText, CallbacksCancelByTheStopTokenAlone) {
+  LanguageModel model = Load();
+  std::stop_source stop;
   int pieces = 0;
-  const Generation cut = model.Generate(prompt, {.temperature = 1.5, .seed = 3, .ignore_end = true},
-                                        {.on_text = [&](std::string_view) { return ++pieces < 3; }});
+  const Generation cut =
+      model.Generate("Hello, world", {.temperature = 1.5, .seed = 3, .ignore_end = true, .cancel = stop.get_token()},
+                     {.on_text = [&](std::string_view) {
+                       if (++pieces == 3) stop.request_stop();
+                     }});
   EXPECT_EQ(cut.reason, EndReason::kCancelled);
   EXPECT_EQ(pieces, 3);
-  const Generation late = model.Generate(prompt, {.max_time_s = 1e-9, .ignore_end = true});
+  EXPECT_EQ(KindOf([&] { model.Score("Hello, world", {.cancel = stop.get_token()}); }), ErrorKind::kCancelled);
+  const Generation late = model.Generate("Hello, world", {.max_time_s = 1e-9, .ignore_end = true});
   EXPECT_EQ(late.reason, EndReason::kTime);
   EXPECT_EQ(late.ids.size(), 1u);
 }
 
-TEST_F(LanguageModelChat, ASeedIsDrawnWhenNoneIsGiven) {
+TEST_F(LanguageModelText, ExceptionsOfCallbacksPassThrough) {
   LanguageModel model = Load();
-  const std::vector<int32_t> prompt = model.Tokenize("Hello, world");
-  const Generation one = model.Generate(prompt, {.temperature = 1, .max_new_tokens = 1}),
-                   two = model.Generate(prompt, {.temperature = 1, .max_new_tokens = 1});
+  const auto generate = [&](const GenerationCallbacks& callbacks) {
+    return model.Generate("Hello, world", {.max_new_tokens = 5, .seed = 1, .ignore_end = true}, callbacks);
+  };
+  const Generation whole = generate({});
+  EXPECT_THROW(generate({.on_token = [](const NewToken&) { throw std::out_of_range("mine"); }}), std::out_of_range);
+  EXPECT_THROW(generate({.on_token = [](const NewToken&) { throw 7; }}), int);
+  EXPECT_EQ(generate({}).logprobs, whole.logprobs);  // usable as before
+}
+
+TEST_F(LanguageModelText, ASeedIsDrawnWhenNoneIsGiven) {
+  LanguageModel model = Load();
+  const Generation one = model.Generate("Hello, world", {.temperature = 1, .max_new_tokens = 1}),
+                   two = model.Generate("Hello, world", {.temperature = 1, .max_new_tokens = 1});
   EXPECT_NE(one.seed, two.seed);
-  EXPECT_EQ(model.Generate(prompt, {.temperature = 1, .seed = one.seed, .max_new_tokens = 1}).ids, one.ids);
-}
-
-// What the files ask for and is not done.
-TEST_F(LanguageModelChat, GivesTheWarningsOfAllFiles) {
-  std::ofstream(folder_ / "generation_config.json") << R"({"num_beams": 4})";
-  nlohmann::json tokenizer = nlohmann::json::parse(std::ifstream(folder_ / "tokenizer.json"));
-  tokenizer["truncation"] = {{"max_length", 5}};
-  std::ofstream(folder_ / "tokenizer.json") << tokenizer;
-  EXPECT_THAT(Load().warnings(),
-              testing::IsSupersetOf({testing::HasSubstr("num_beams"), testing::HasSubstr("truncation")}));
-}
-
-TEST_F(LanguageModelChat, RefusesDamagedWeightsWhenAsked) {
-  int damaged = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
-    if (entry.path().extension() != ".safetensors") continue;
-    const SafetensorsFile file(entry.path());
-    const StoredTensor* tensor = file.Find("embed_out.weight");
-    if (!tensor) continue;
-    std::fstream out(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
-    out.seekp(static_cast<std::streamoff>(tensor->offset));
-    out.write("\0\x7C", 2);  // fp16: infinity
-    ++damaged;
-  }
-  ASSERT_EQ(damaged, 1);
-  EXPECT_EQ(ErrorOf([&] { Load(); }), "no error");
-  EXPECT_THAT(ErrorOf([&] { LanguageModel::Load(folder_.string(), {.check_weights = true}); }),
-              testing::HasSubstr("embed_out.weight"));
+  EXPECT_EQ(model.Generate("Hello, world", {.temperature = 1, .max_new_tokens = 1, .seed = one.seed}).ids, one.ids);
 }
 
 // config.json names id 0; the id in generation_config.json also ends a text.
@@ -318,6 +250,7 @@ TEST(LanguageModel, EndsWhereAnyOfItsFilesSays) {
   const Generation ended = LanguageModel::Load(folder.string()).Generate(prompt);
   EXPECT_EQ(ended.ids, free.ids);
   EXPECT_EQ(ended.reason, EndReason::kStop);
+  EXPECT_EQ(ended.stop_id, free.ids[2]);
 }
 
 // Weights of a few MB whose keys and values need twice the memory of this machine when the context is full.
@@ -340,27 +273,39 @@ TEST(LanguageModel, RefusesACallThatDoesNotFitIntoMemory) {
   std::filesystem::copy_file(TestData("tokenizer/tokenizer.json"), folder / "tokenizer.json");
   LanguageModel model = LanguageModel::Load(folder.string(), {.threads = 1});
   const std::vector<int32_t> all(static_cast<size_t>(kMaxPositions), 1), one = {1};
-  const auto no_room = testing::StartsWith("memory: this run does not fit");
-  EXPECT_THAT(ErrorOf([&] { model.Score(all); }), no_room);
-  EXPECT_THAT(ErrorOf([&] { model.Generate(one, {.max_new_tokens = kMaxPositions - 1}); }), no_room);
-  EXPECT_THAT(ErrorOf([&] { model.Chat({{.text = "Hi"}}); }), no_room);
+  const auto no_room = IsError(ErrorKind::kOutOfMemory, "memory", testing::_);
+  EXPECT_THAT(PartsOf([&] { model.Score(all); }), no_room);
+  EXPECT_THAT(PartsOf([&] { model.Generate(one, {.max_new_tokens = kMaxPositions - 1}); }), no_room);
+  EXPECT_THAT(PartsOf([&] { model.Chat({{.text = "Hi"}}); }), no_room);
   EXPECT_EQ(model.Generate(one, {.temperature = 0, .max_new_tokens = 2, .ignore_end = true}).ids.size(), 2u);
 }
 
-TEST(LanguageModel, FailuresAreExceptionsWithWords) {
-  EXPECT_THAT(ErrorOf([] { LanguageModel::Load("no/such/folder"); }), testing::HasSubstr("no/such/folder"));
+TEST(LanguageModel, RefusesWhatMakesNoSense) {
   LanguageModel model = LanguageModel::Load(kParallel.string());
-  EXPECT_FALSE(model.has_tokenizer());
   const std::vector<int32_t> none, one = {1}, outside = {512};
-  EXPECT_THAT(ErrorOf([&] { model.Tokenize("x"); }), testing::HasSubstr("tokenizer.json is missing"));
-  EXPECT_THAT(ErrorOf([&] { model.Generate(none); }), testing::HasSubstr("empty"));
-  EXPECT_THAT(ErrorOf([&] { model.Score(outside); }), testing::HasSubstr("found 512"));
-  EXPECT_THAT(ErrorOf([&] { model.Generate(one, {.stop_ids = {512}}); }), testing::HasSubstr("`stop_ids`: token id"));
-  EXPECT_THAT(ErrorOf([&] { model.Generate(one, {.top_p = 2}); }), testing::HasSubstr("top_p"));
-  EXPECT_THAT(ErrorOf([&] { model.Generate(one, {.max_new_tokens = 0}); }), testing::HasSubstr("max_new_tokens"));
-  EXPECT_THAT(ErrorOf([&] { model.Generate(one, {.top_k = INT64_MAX}); }), testing::HasSubstr("top_k"));
-  EXPECT_THAT(ErrorOf([&] { model.Chat({{.text = "Hi"}}); }), testing::HasSubstr("tokenizer.json is missing"));
-  EXPECT_THAT(ErrorOf([&] { model.Generate(one, {.temperature = std::nan("")}); }), testing::HasSubstr("temperature"));
+  const auto refused = [&](const GenerationSettings& settings) {
+    return PartsOf([&] { model.Generate(one, settings); });
+  };
+  EXPECT_THAT(PartsOf([&] { model.Tokenize("x"); }), IsError(ErrorKind::kUsage, HasSubstr("parallel")));
+  EXPECT_THAT(PartsOf([&] { model.Generate("x"); }), IsError(ErrorKind::kUsage, HasSubstr("parallel")));
+  EXPECT_THAT(PartsOf([&] { model.Chat({{.text = "Hi"}}); }), IsError(ErrorKind::kUsage, HasSubstr("parallel")));
+  EXPECT_THAT(PartsOf([&] { model.Generate(none); }), IsError(ErrorKind::kUsage, "prompt"));
+  EXPECT_THAT(PartsOf([&] { model.Score(outside); }), IsError(ErrorKind::kUsage, "ids: index 0", "512"));
+  EXPECT_THAT(refused({.stop_ids = {512}}), IsError(ErrorKind::kUsage, "`stop_ids`", "512"));
+  EXPECT_THAT(refused({.top_p = 2}), IsError(ErrorKind::kUsage, "top_p", "2"));
+  EXPECT_THAT(refused({.max_new_tokens = 0}), IsError(ErrorKind::kUsage, "max_new_tokens", "0"));
+  EXPECT_THAT(refused({.top_k = INT64_MAX}), IsError(ErrorKind::kUsage, "top_k", testing::_));
+  EXPECT_THAT(refused({.temperature = std::nan("")}), IsError(ErrorKind::kUsage, "temperature", "nan"));
+  EXPECT_THAT(refused({.stop = {"x"}}), IsError(ErrorKind::kUsage, "stop"));
+  EXPECT_THAT(refused({.max_time_s = -1.0}), IsError(ErrorKind::kUsage, "max_time", testing::_));
+}
+
+TEST(LanguageModel, SaysThatAPromptIsTooLong) {
+  LanguageModel model = LanguageModel::Load(kParallel.string());
+  const std::vector<int32_t> most(128, 1), more(129, 1);
+  EXPECT_EQ(model.Score(most).logprobs.size(), 127u);
+  EXPECT_THAT(PartsOf([&] { model.Generate(more); }), IsError(ErrorKind::kPromptTooLong, "prompt", "129 tokens"));
+  EXPECT_THAT(PartsOf([&] { model.Score(more); }), IsError(ErrorKind::kPromptTooLong, "ids", "129 tokens"));
 }
 
 }  // namespace
