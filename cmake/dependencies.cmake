@@ -1,15 +1,18 @@
-# Finds all libraries that the project uses. Reasons: docs/dependencies.md.
+# Finds all libraries that the project uses. Reasons: docs/dependencies.md. What the library links to is also in
+# cmake/stablelmConfig.cmake.in and cmake/stablelm.pc.in.
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(simdjson REQUIRED)
 find_package(ZLIB REQUIRED)
-find_package(CLI11 2.1 REQUIRED)
 find_package(hwy REQUIRED)
-pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
-pkg_check_modules(EDIT REQUIRED IMPORTED_TARGET libedit)
-pkg_check_modules(MD4C REQUIRED IMPORTED_TARGET md4c)
+pkg_check_modules(STABLELM_UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+if(STABLELM_PROGRAM)
+  find_package(CLI11 2.1 REQUIRED)
+  pkg_check_modules(STABLELM_EDIT REQUIRED IMPORTED_TARGET libedit)
+  pkg_check_modules(STABLELM_MD4C REQUIRED IMPORTED_TARGET md4c)
+endif()
 if(STABLELM_TESTS)
   find_package(GTest REQUIRED)
 endif()
