@@ -150,7 +150,7 @@ BeamSearchResult BeamSearch(const Transformer& model, const GenerateRequest& req
   CheckBeamOptions(options);
   CheckRequest(request);
   const int64_t prompt = static_cast<int64_t>(request.prompt.size());
-  const TokenLimit limit = LimitOf(request, model.config().max_positions - prompt);
+  const TokenLimit limit = LimitOf(request, std::min(run.context, model.config().max_positions) - prompt);
   BeamSearchResult result;
   if (limit.tokens <= 0) return result;
   FinishReason reason = limit.reason;

@@ -169,7 +169,9 @@ void Engine::Prepare(Request& request) {
                            .hint = "shorten it, or give the cache more positions"});
     }
     // The last token is never computed, so it needs no room in the cache.
-    const int64_t room = std::min(session_.config().max_positions, cache + 1) - prompt;
+    const int64_t model = session_.config().max_positions;
+    const int64_t context = settings_.context > 0 ? std::min(settings_.context, model) : model;
+    const int64_t room = std::min(context, cache + 1) - prompt;
     request.reply.emplace(spec, room, session_.config().vocab_size);
     if (request.reply->limit().tokens == 0 && !request.spec.prompt_logprobs) End(request, FinishReason::kContext);
   } catch (const std::exception& e) {

@@ -41,6 +41,7 @@ struct EngineSettings {
   int64_t max_running = 16;      // sequences in the cache at the same time
   int64_t max_logit_rows = 0;    // rows with logits per step, at least max_running; more speed up prompt_logprobs
   bool share_prefixes = true;
+  int64_t context = 0;  // most tokens of one sequence, prompt and reply together; 0: the model's context
 };
 
 // The run shape of an engine, for the memory plan.

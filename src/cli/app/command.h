@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "base/dtype.h"
 #include "checkpoint/describe/config.h"
@@ -17,7 +19,8 @@ class App;
 
 namespace stablelm {
 
-struct QuantMix;  // checkpoint/rewrite/quant_mix.h
+struct Arguments;  // cli/app/arguments.h
+struct QuantMix;   // checkpoint/rewrite/quant_mix.h
 
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;
@@ -26,9 +29,9 @@ inline constexpr int kExitInterrupted = 130;
 
 // Options that several commands share, with the same name, meaning and parsing everywhere.
 struct CommonOptions {
-  std::string model;           // -m, --model: a folder, a GGUF file or a hub id in the cache; empty when not given
-  uint64_t threads = 1;        // --threads; default: the number of physical cores
-  std::optional<DType> dtype;  // --dtype: empty for "stored"
+  std::string model;     // -m, --model, or the first argument: a folder, a GGUF file or a hub id; empty: not given
+  uint64_t threads = 1;  // --threads; default: the number of physical cores
+  std::optional<DType> dtype;            // --dtype: empty for "stored"
   const QuantMix* quantize = nullptr;    // --quantize: null for none
   Compute compute = Compute::kExact;     // --compute
   DType kv = DType::kF32;                // --kv: kF32, kF16 or kI8
@@ -36,17 +39,32 @@ struct CommonOptions {
   bool json = false;                     // --json, every command
   bool quiet = false;                    // --quiet, every command
 };
-// kTakesDtype: --dtype, --quantize and --compute.
-enum : unsigned { kTakesModel = 1, kTakesThreads = 2, kTakesDtype = 4, kTakesKv = 8, kTakesActivation = 16 };
+// kTakesDtype: --dtype, --quantize and --compute. kTakesModelFirst: the first positional argument, or -m, names the
+// model; for commands whose argument is not text.
+enum : unsigned {
+  kTakesModel = 1,
+  kTakesThreads = 2,
+  kTakesDtype = 4,
+  kTakesKv = 8,
+  kTakesActivation = 16,
+  kTakesModelFirst = 32 | kTakesModel,
+};
 
 class Command {
  public:
   virtual ~Command() = default;
-  virtual std::string Name() const = 0;        // "tokenize"; two words for a command in a group: "bench memory"
-  virtual std::string Summary() const = 0;     // one line for the list of commands
-  virtual std::string Examples() const = 0;    // lines for the end of --help, each "  stablelm ..."
+  virtual std::string Name() const = 0;     // "tokenize"; two words for a command in a group: "bench memory"
+  virtual std::string Summary() const = 0;  // one line for the list of commands
+  // Lines of commands for --help, each "  stablelm ...", then a blank line and paragraphs about the command.
+  virtual std::string Examples() const = 0;
   virtual unsigned Takes() const = 0;          // common options besides --json and --quiet: kTakes... | ...
   virtual void AddOptions(CLI::App& app) = 0;  // the command's own options (cli/app/options.h)
+  // Whether the options name a model, or a tokenizer or shape in its place. Otherwise STABLELM_MODEL does.
+  virtual bool ModelIsNamed() const { return !common.model.empty(); }
+  // With kTakesModelFirst: how many of the positional arguments the command needs besides the model.
+  virtual size_t NeededAfterModel(std::span<const std::string> /*positionals*/) const { return 0; }
+  // The arguments of another command that this one stands for; empty when it runs itself.
+  virtual std::vector<std::string> StandsFor(const Arguments& /*arguments*/) const { return {}; }
   // Returns an exit code. Throws UsageError for wrong usage, Error for a bad file, request or machine.
   virtual int Run(Output& out) = 0;
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "checkpoint/rewrite/quant_mix.h"
+#include "cli/app/habits.h"
 #include "cli/app/options.h"
 
 namespace stablelm {
@@ -21,7 +22,7 @@ void ReadMetavar(const std::string& value, OptionText& option) {
       option.choices.push_back(part);
       continue;
     }
-    if (part == "IN") option.takes_file = true;
+    if (part == "IN" || part == "MODEL") option.takes_file = true;
     for (const char* kind : {"FILE", "DIR", "PATH", "OUT", ".json"}) {
       if (!part.starts_with("@") && part.find(kind) != std::string::npos) option.takes_file = true;
     }
@@ -39,6 +40,8 @@ OptionText TextOf(const CLI::Option& option) {
     text.value = option.get_type_name();
   }
   text.help = option.get_description();
+  text.group = option.get_group();
+  text.repeats = option.get_expected_max() > 1;
   ReadMetavar(text.value, text);
   if (text.value == "TYPE") {
     const bool on_load = text.names[0] == "--quantize";
@@ -52,11 +55,39 @@ OptionText TextOf(const CLI::Option& option) {
 }  // namespace
 
 void BuildApp(Command& command, CLI::App& app) {
-  app.description(command.Summary());
-  app.allow_extras();  // the caller reports them and names the nearest flag
-  app.set_help_flag("-h,--help", "Show this page and end");
+  BeginGroup(app, kCommonGroup);
+  app.set_help_flag("-h,--help", "Show the everyday options and end");
+  BeginGroup(app, "Options");
+  AddModelArgument(app, command.Takes(), command.common);
   command.AddOptions(app);
   AddCommonOptions(app, command.Takes(), command.common);
+  BeginGroup(app, kCommonGroup);
+  app.add_flag("--help-all")->description("Show every option, with the names that other programs give it, and end");
+}
+
+CommandText Describe(const Command& command, const CLI::App& app) {
+  CommandText text = {.name = command.Name(), .summary = command.Summary(), .examples = {}, .notes = {}, .options = {}};
+  for (const CLI::Option* option : app.get_options()) text.options.push_back(TextOf(*option));
+  for (OptionText& option : text.options) {
+    for (const Habit& habit : Habits()) {
+      const bool same = option.IsText() ? habit.option == "TEXT" : habit.option == option.LongName();
+      const auto has = [&](std::string_view) { return same; };
+      if (!same || habit.kind != HabitKind::kOption || FindHabit(habit.name, text.name, has) != &habit) continue;
+      const auto names = [&](const OptionText& other) {
+        return std::ranges::find(other.names, habit.name) != other.names.end();
+      };
+      if (std::ranges::none_of(text.options, names)) option.also.emplace_back(habit.name);
+    }
+  }
+  // The examples are the lines of commands at the beginning, the notes what follows.
+  const std::string all = command.Examples();
+  size_t begin = 0;
+  while (begin < all.size() && all.compare(begin, 2, "  ") == 0)
+    begin = std::min(all.find('\n', begin), all.size() - 1) + 1;
+  text.examples = all.substr(0, begin);
+  text.notes = all.substr(std::min(all.find_first_not_of('\n', begin), all.size()));
+  if (!text.examples.ends_with("\n")) text.examples += "\n";
+  return text;
 }
 
 std::vector<CommandText> DescribeCommands(const Commands& commands) {
@@ -64,10 +95,7 @@ std::vector<CommandText> DescribeCommands(const Commands& commands) {
   for (const auto& command : commands) {
     CLI::App app;
     BuildApp(*command, app);
-    CommandText text = {
-        .name = command->Name(), .summary = command->Summary(), .examples = command->Examples(), .options = {}};
-    for (const CLI::Option* option : app.get_options()) text.options.push_back(TextOf(*option));
-    all.push_back(std::move(text));
+    all.push_back(Describe(*command, app));
   }
   return all;
 }

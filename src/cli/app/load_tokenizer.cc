@@ -1,5 +1,7 @@
 #include "cli/app/load_tokenizer.h"
 
+#include <filesystem>
+
 #include "base/error.h"
 
 namespace stablelm {
@@ -12,11 +14,17 @@ Tokenizer WithWarnings(Tokenizer tokenizer, Output& out) {
 
 }  // namespace
 
-Tokenizer LoadTokenizer(const std::string& model, const std::string& tokenizer_file, Output& out) {
+Tokenizer LoadTokenizer(const std::string& model, const std::string& tokenizer_file, Output& out,
+                        const std::string& text) {
   if (model.empty() == tokenizer_file.empty()) {
+    std::error_code error;
+    const bool names_model = !text.empty() && text.size() < 4096 && std::filesystem::exists(text, error);
     throw UsageError({.where = "-m, --tokenizer",
                       .what = model.empty() ? "no tokenizer is named" : "two tokenizers are named",
-                      .expected = "a model (-m DIR) or a file (--tokenizer tokenizer.json)"});
+                      .expected = "a model (-m DIR) or a file (--tokenizer tokenizer.json)",
+                      .hint = names_model && model.empty() ? "a model is named by -m here: -m " + text
+                              : model.empty()              ? "the environment variable STABLELM_MODEL names a model too"
+                                                           : "leave one of them out"});
   }
   if (model.empty()) return WithWarnings(Tokenizer::FromFile(tokenizer_file), out);
   return LoadTokenizer(*ModelSource::Open(model), out);

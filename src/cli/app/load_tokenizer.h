@@ -12,7 +12,9 @@ namespace stablelm {
 // Reads a tokenizer.json (`tokenizer_file`), or the tokenizer of `model`, which ModelSource::Open opens. The model's
 // configuration, if there is one, gives the number of ids. Needs no weights. Throws UsageError when both or neither are
 // given, Error when there is no tokenizer or it cannot be read. Prints the tokenizer's warnings.
-Tokenizer LoadTokenizer(const std::string& model, const std::string& tokenizer_file, Output& out);
+// `text` is the command's text argument: a hint when it names a model.
+Tokenizer LoadTokenizer(const std::string& model, const std::string& tokenizer_file, Output& out,
+                        const std::string& text = {});
 Tokenizer LoadTokenizer(const ModelSource& source, Output& out);
 
 }  // namespace stablelm

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <string_view>
+
+#include "cli/app/help_page.h"
 
 namespace stablelm {
 namespace {
@@ -41,6 +44,51 @@ constexpr const char* kExit =
     ".SH EXIT STATUS\n"
     "0 done, 1 failed, 2 wrong usage, 130 interrupted.\n";
 
+// What the program reads besides its arguments, and for which commands: all, those with a model, or one.
+struct Outside {
+  std::string_view name, about, of;
+};
+constexpr Outside kVariables[] = {
+    {"STABLELM_MODEL", "The model when a command names none: a folder, a .gguf file or a hub id", "model"},
+    {"HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME", "Where the Hugging Face cache is (default: ~/.cache/huggingface/hub)",
+     "model"},
+    {"STABLELM_SIMD", "Forces an instruction set; stablelm --version lists those built", "all"},
+    {"NO_COLOR, TERM", "No colour when NO_COLOR is set or TERM is dumb", "all"},
+    {"VISUAL, EDITOR", "The editor of /edit", "chat"},
+    {"XDG_STATE_HOME, HOME", "Where the history of typed lines is kept", "chat"},
+};
+constexpr Outside kFiles[] = {
+    {"~/.cache/huggingface/hub", "Models that are named by their hub id (org/name)", "model"},
+    {"~/.local/state/stablelm/history", "What was typed in chats; --history names another file", "chat"},
+    {"OUT.run.json", "Settings of a run over a file of prompts, with which it resumes", "generate"},
+};
+
+std::string Section(const char* title, std::span<const Outside> rows, const CommandText* command) {
+  const auto takes_model = [](const OptionText& option) { return option.LongName() == "--model"; };
+  std::string out;
+  for (const Outside& row : rows) {
+    const bool of_command = !command || row.of == "all" || row.of == command->name ||
+                            (row.of == "chat" && command->name == "run") ||
+                            (row.of == "model" && std::ranges::any_of(command->options, takes_model));
+    if (of_command) out += ".TP\n\\fB" + Roff(std::string(row.name)) + "\\fR\n" + Roff(std::string(row.about)) + ".\n";
+  }
+  return out.empty() ? "" : std::string(".SH ") + title + "\n" + out;
+}
+
+// Paragraphs; indented lines stay as they are.
+std::string Paragraphs(const std::string& text) {
+  std::string out;
+  bool as_it_is = false;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string line = text.substr(begin, end - begin);
+    begin = end + 1;
+    if (line.starts_with(" ") != as_it_is) out += (as_it_is = !as_it_is) ? ".nf\n" : ".fi\n";
+    out += line.empty() ? ".PP\n" : Roff(line) + "\n";
+  }
+  return out + (as_it_is ? ".fi\n" : "");
+}
+
 }  // namespace
 
 std::string ManPageName(const std::string& command) {
@@ -56,35 +104,42 @@ std::string ProgramManPage(std::span<const CommandText> commands, const std::str
       ".B stablelm\n.I COMMAND\n[\\fIOPTIONS\\fR]\n.br\n"
       ".B stablelm\n.I COMMAND\n.B \\-\\-help\n.br\n"
       ".B stablelm \\-\\-version\n[\\fB\\-\\-json\\fR]\n"
+      ".SH DESCRIPTION\n"
+      "Runs, measures and converts language models of the GPT\\-NeoX architecture on the processor. A model is a "
+      "folder "
+      "as on\nHugging Face, a GGUF file, or the id (org/name) of a model in the Hugging Face cache.\n.PP\n"
+      "Results go to standard output, notes, warnings and progress to standard error. With \\fB\\-\\-json\\fR a "
+      "command prints one\nJSON object per line.\n"
       ".SH COMMANDS\n";
-  for (const CommandText& command : commands) {
-    out += ".TP\n.BR " + Roff(ManPageName(command.name)) + " (1)\n" + Roff(command.summary) + ".\n";
+  for (const CommandGroup& group : CommandsByTask(commands)) {
+    out += ".SS " + Roff(group.title) + "\n";
+    for (const CommandText* command : group.commands) {
+      out += ".TP\n.BR " + Roff(ManPageName(command->name)) + " (1)\n" + Roff(command->summary) + ".\n";
+    }
   }
-  out += kExit;
-  return out +
-         ".SH ENVIRONMENT\n.TP\n.B STABLELM_SIMD\nForces an instruction set; \\fBstablelm \\-\\-version\\fR lists "
-         "those "
-         "built.\n";
+  return out + kExit + Section("ENVIRONMENT", kVariables, nullptr) + Section("FILES", kFiles, nullptr);
 }
 
 std::string CommandManPage(const CommandText& command, const std::string& version) {
   std::string out = Head(command.name, command.summary, version);
-  out += ".SH SYNOPSIS\n.B stablelm " + Roff(command.name) + "\n[\\fIOPTIONS\\fR]\n";
-  for (const OptionText& option : command.options) {
-    if (option.Positional()) out += "[\\fI" + Roff(option.names[0]) + "\\fR]\n";
-  }
+  const std::string usage = UsageOf(command), name = "stablelm " + command.name;
+  out += ".SH SYNOPSIS\n.B " + Roff(name) + "\n" + Roff(usage.substr(name.size() + 1)) + "\n.SH DESCRIPTION\n" +
+         Roff(command.summary) + ".\n";
+  if (!command.notes.empty()) out += ".PP\n" + Paragraphs(command.notes);
   out += ".SH OPTIONS\n";
   for (const OptionText& option : command.options) {
     out += ".TP\n";
-    for (size_t i = 0; i < option.names.size(); ++i) {
-      out += (i > 0 ? ", " : "") + std::string(option.Positional() ? "\\fI" : "\\fB") + Roff(option.names[i]) + "\\fR";
+    std::vector<std::string> names = option.names;
+    names.insert(names.end(), option.also.begin(), option.also.end());
+    for (size_t i = 0; i < names.size(); ++i) {
+      out += (i > 0 ? ", " : "") + std::string(names[i].starts_with("-") ? "\\fB" : "\\fI") + Roff(names[i]) + "\\fR";
     }
     if (option.TakesValue() && !option.Positional()) out += " \\fI" + Roff(option.value) + "\\fR";
     out += "\n" + Roff(option.help) + (option.help.ends_with(".") ? "\n" : ".\n");
   }
-  out += ".SH EXAMPLES\n" + AsItIs(command.examples);
-  out += kExit;
-  return out + ".SH SEE ALSO\n.BR stablelm (1)\n";
+  out += ".SH EXAMPLES\n" + AsItIs(command.examples) + kExit;
+  return out + Section("ENVIRONMENT", kVariables, &command) + Section("FILES", kFiles, &command) +
+         ".SH SEE ALSO\n.BR stablelm (1)\n";
 }
 
 }  // namespace stablelm

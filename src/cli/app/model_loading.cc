@@ -1,6 +1,7 @@
 #include "cli/app/model_loading.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "base/error.h"
 #include "base/stopwatch.h"
@@ -28,11 +29,32 @@ std::vector<DType> TypesInMemory(const CommonOptions& common, const ModelFolder&
   return types;
 }
 
-ModelOfCommand::ModelOfCommand(const CommonOptions& common, Output& out) : common_(common), out_(out) {
-  RequireGiven(!common.model.empty(), "--model",
-               "-m names a model folder, a .gguf file, or a hub id in the Hugging Face cache");
+void RequireModel(const CommonOptions& common, const std::string& given) {
+  if (!common.model.empty()) return;
+  std::error_code error;
+  const bool names_model =
+      given.size() < 4096 && !given.empty() && (given.ends_with(".gguf") || std::filesystem::exists(given, error));
+  throw UsageError({.where = "--model",
+                    .what = "no model was named",
+                    .found = names_model ? Quoted(given) + " as the text" : "",
+                    .expected = "a model folder, a .gguf file, or a hub id in the Hugging Face cache",
+                    .hint = names_model ? "a model is named by -m here: -m " + given
+                                        : "-m MODEL, or the environment variable STABLELM_MODEL"});
+}
+
+ModelOfCommand::ModelOfCommand(const CommonOptions& common, Output& out, std::optional<int64_t> context)
+    : common_(common), out_(out) {
+  RequireModel(common);
   const Stopwatch watch(load_s_);
   folder_ = ModelFolder::Open(common.model);
+  config_ = folder_->config();
+  if (context && *context > config_.max_positions) {
+    throw Error({.where = "--context",
+                 .what = "longer than the model's context",
+                 .found = std::to_string(*context),
+                 .expected = "at most " + std::to_string(config_.max_positions)});
+  }
+  config_.max_positions = context.value_or(config_.max_positions);
   for (const std::string& warning : folder_->warnings()) out.Warning(warning);
   types_ = TypesInMemory(common, *folder_, out);
 }
@@ -76,6 +98,11 @@ void ModelOfCommand::Load(const RunShape& run, bool check_weights) {
   if (common_.compute == Compute::kFast && std::ranges::all_of(model_->weights().MatrixBytes(), quantized)) {
     out_.Note("--compute fast changes nothing: all matrices are quantized, and their products have one arithmetic");
   }
+}
+
+void AddContext(CLI::App& app, std::optional<int64_t>& context, const std::string& help) {
+  AddNumber(app, "--context", context, Limits<int64_t>{2, int64_t{1} << 31},
+            help + " (default, and with 0: the model's context)");
 }
 
 void AddCheckWeights(CLI::App& app, bool& check_weights) {

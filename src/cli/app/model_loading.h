@@ -25,10 +25,11 @@ std::vector<DType> TypesInMemory(const CommonOptions& common, const ModelFolder&
 // weights.
 class ModelOfCommand {
  public:
-  // Opens the model and prints its warnings. Throws UsageError when -m was not given, Error when it is not a model.
-  ModelOfCommand(const CommonOptions& common, Output& out);
+  // Opens the model and prints its warnings. `context` (--context) shortens the context in config(). Throws UsageError
+  // when no model was named, Error when it is not a model or has fewer positions than `context`.
+  ModelOfCommand(const CommonOptions& common, Output& out, std::optional<int64_t> context = std::nullopt);
 
-  const ModelConfig& config() const { return folder_->config(); }
+  const ModelConfig& config() const { return config_; }
   const ModelSource& source() const { return folder_->source(); }
   const ModelFolder& opened() const { return *folder_; }
   // Bytes that Load will map and allocate.
@@ -51,12 +52,19 @@ class ModelOfCommand {
   const CommonOptions& common_;
   Output& out_;
   std::shared_ptr<const ModelFolder> folder_;
+  ModelConfig config_;
   std::vector<DType> types_;  // from --quantize
   std::optional<Tokenizer> tokenizer_;
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<Transformer> model_;
   double load_s_ = 0;
 };
+
+// Adds --context, for commands whose context may be shorter than the model's.
+void AddContext(CLI::App& app, std::optional<int64_t>& context, const std::string& help);
+
+// Throws UsageError when no model was named. `given` is a positional argument that may name one, for the hint.
+void RequireModel(const CommonOptions& common, const std::string& given = {});
 
 // Adds --check-weights, for commands that load a model.
 void AddCheckWeights(CLI::App& app, bool& check_weights);

@@ -129,11 +129,21 @@ void AddChoice(CLI::App& app, const std::string& name, std::vector<std::string> 
            });
 }
 
+void BeginGroup(CLI::App& app, const std::string& heading) { app.option_defaults()->group(heading); }
+
+void AddModelArgument(CLI::App& app, unsigned takes, CommonOptions& common) {
+  if ((takes & kTakesModelFirst) == kTakesModelFirst) {
+    AddText(app, "MODEL", "MODEL", common.model, "The model; -m names it too");
+  }
+}
+
 void AddCommonOptions(CLI::App& app, unsigned takes, CommonOptions& common) {
   common.threads = PhysicalCores();
+  BeginGroup(app, "Model and machine");
   if (takes & kTakesModel) {
     AddText(app, "-m,--model", "DIR|FILE|ID", common.model,
-            "Model folder in Hugging Face's layout, a .gguf file, or a hub id that is in the Hugging Face cache");
+            "Model folder in Hugging Face's layout, a .gguf file, or a hub id that is in the Hugging Face cache "
+            "(default: STABLELM_MODEL of the environment)");
   }
   if (takes & kTakesThreads) {
     AddNumber(app, "--threads", common.threads, Limits<uint64_t>{1, 1024},
@@ -172,6 +182,7 @@ void AddCommonOptions(CLI::App& app, unsigned takes, CommonOptions& common) {
               "The MLP's GELU, exact (erf) or by tanh, instead of the one that the model names",
               [&common](size_t i) { common.activation = i == 0 ? Activation::kGeluErf : Activation::kGeluTanh; });
   }
+  BeginGroup(app, kCommonGroup);
   AddFlag(app, "--json", common.json, "Print one JSON object per line on standard output");
   AddFlag(app, "--quiet", common.quiet, "No notes and no progress on standard error");
 }

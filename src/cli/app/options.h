@@ -80,6 +80,12 @@ inline void AddText(CLI::App& app, const std::string& name, const std::string& m
 void AddChoice(CLI::App& app, const std::string& name, std::vector<std::string> choices, const std::string& help,
                std::function<void(size_t index)> set);
 
+// Options that are added from now on are listed under this heading in --help-all.
+void BeginGroup(CLI::App& app, const std::string& heading);
+inline constexpr const char* kCommonGroup = "Every command";
+
+// With kTakesModelFirst: the positional argument MODEL, before the command's own.
+void AddModelArgument(CLI::App& app, unsigned takes, CommonOptions& common);
 void AddCommonOptions(CLI::App& app, unsigned takes, CommonOptions& common);
 
 // Throws UsageError when a required option was not given.
@@ -91,7 +97,7 @@ struct TextInput {
   std::string file;
   bool replace_invalid = false;  // --invalid-utf8 replace
 };
-// `positional` is the name of the argument in --help, "TEXT" or "PROMPT".
+// `positional` is the name of the argument in --help, "TEXT" or "PROMPT". The text "-" is standard input.
 void AddTextInput(CLI::App& app, TextInput& input, const std::string& positional);
 // Returns the bytes unchanged, nothing stripped. Throws UsageError when both TEXT and --file are given, Error when the
 // file cannot be read or when the bytes are not UTF-8 (names the offset) and `replace_invalid` is off.

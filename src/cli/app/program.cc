@@ -13,7 +13,10 @@
 #include "base/json_value.h"
 #include "base/nearest.h"
 #include "base/system.h"
+#include "cli/app/arguments.h"
 #include "cli/app/command_table.h"
+#include "cli/app/habits.h"
+#include "cli/app/help_page.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/output.h"
 #include "cli/app/version.h"
@@ -22,61 +25,40 @@
 namespace stablelm {
 namespace {
 
-// The commands whose names begin with `prefix`, one per line.
-std::string ListOf(const Commands& commands, const std::string& prefix) {
-  std::string out;
-  size_t width = 0;
-  for (const auto& command : commands) width = std::max(width, command->Name().size());
-  for (const auto& command : commands) {
-    const std::string name = command->Name();
-    if (name.starts_with(prefix)) {
-      out += "  " + name + std::string(width - name.size() + 2, ' ') + command->Summary() + "\n";
-    }
-  }
-  return out;
-}
-
-std::string ProgramHelp(const Commands& commands) {
-  std::string out =
-      "stablelm: StableLM-Tuned-Alpha and its GPT-NeoX relatives as one native program\n\n"
-      "Usage: stablelm COMMAND [OPTIONS]\n       stablelm COMMAND --help\n       stablelm --version "
-      "[--json]\n\nCommands:\n";
-  out += ListOf(commands, "");
-  out +=
-      "\nExit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.\n"
-      "The environment variable STABLELM_SIMD forces an instruction set (stablelm --version lists those built).\n";
-  return out;
-}
-
-std::string CommandHelp(const Command& command, const CLI::App& app) {
-  std::string page = app.help("stablelm " + command.Name());
-  if (const size_t gap = page.find("  [OPTIONS]"); gap != std::string::npos) page.erase(gap, 1);
-  while (page.ends_with("\n\n")) page.pop_back();
-  return page + "\nExamples:\n" + command.Examples() + "\n";
-}
-
-// The command that the first one or two words name, and the number of words used; null when there is none.
-Command* FindCommand(const std::vector<std::string>& arguments, const Commands& commands, size_t& words) {
-  for (words = std::min<size_t>(2, arguments.size()); words > 0; --words) {
+struct Found {
+  Command* command = nullptr;
+  size_t words = 0;  // of its name
+};
+// The command that the first one or two words name; null when there is none.
+Found FindCommand(const std::vector<std::string>& arguments, const Commands& commands) {
+  for (size_t words = std::min<size_t>(2, arguments.size()); words > 0; --words) {
     const std::string name = words == 2 ? arguments[0] + " " + arguments[1] : arguments[0];
     for (const auto& command : commands) {
-      if (command->Name() == name) return command.get();
+      if (command->Name() == name) return {.command = command.get(), .words = words};
     }
   }
-  return nullptr;
+  return {};
 }
 
-// Help for the command group `name` ("bench"); empty when there is no such group.
-std::string GroupHelp(const std::string& name, const Commands& commands) {
-  const std::string list = ListOf(commands, name + " ");
-  return list.empty() ? "" : "Usage: stablelm " + name + " COMMAND [OPTIONS]\n\nCommands:\n" + list;
+bool IsGroup(const std::string& name, const Commands& commands) {
+  return std::ranges::any_of(commands, [&](const auto& command) { return command->Name().starts_with(name + " "); });
+}
+
+int PrintPage(const std::string& page) {
+  Output out(false, false);
+  out.Text(page);
+  out.Flush();
+  return kExitOk;
 }
 
 [[noreturn]] void ThrowUnknownCommand(const std::vector<std::string>& arguments, const Commands& commands) {
   const std::string& first = arguments[0];
   std::vector<std::string> names;
   std::string typed = first;
-  if (!GroupHelp(first, commands).empty()) {
+  if (const std::string_view about = AboutMissingCommand(first); !about.empty()) {
+    throw UsageError({.where = first, .what = std::string(about), .hint = "stablelm --help lists the commands"});
+  }
+  if (IsGroup(first, commands)) {
     if (arguments.size() > 1) typed += " " + arguments[1];
     for (const auto& command : commands) {
       if (command->Name().starts_with(first + " ")) names.push_back(command->Name());
@@ -88,49 +70,85 @@ std::string GroupHelp(const std::string& name, const Commands& commands) {
     for (const char* flag : {"--help", "--version"}) names.emplace_back(flag);
   }
   throw UsageError(
-      {.what = first.starts_with("-") ? "unknown flag " + Quoted(typed) : "unknown command " + Quoted(typed),
+      {.what = first.starts_with("-") ? "unknown option " + Quoted(typed) : "unknown command " + Quoted(typed),
        .hint = DidYouMean(typed, names, "stablelm --help lists the commands")});
 }
 
-[[noreturn]] void ThrowUnexpected(const std::string& word, const Command& command, const CLI::App& app) {
-  const std::string see = "stablelm " + command.Name() + " --help shows the options";
-  if (!word.starts_with("-") || word.size() < 2) {
-    throw UsageError({.where = command.Name(),
-                      .what = "unexpected argument " + Quoted(word),
-                      .hint = "put text with spaces in quotes; " + see});
-  }
-  std::vector<std::string> flags;
-  for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
-    for (const std::string& name : option->get_snames()) flags.push_back("-" + name);
-  }
-  const std::string typed = word.substr(0, word.find('='));
-  throw UsageError({.where = command.Name(),
-                    .what = "unknown flag " + Quoted(typed),
-                    .hint = DidYouMean(typed, flags, see + "; text that starts with a dash goes after --")});
+// The model of STABLELM_MODEL, when the options name none.
+std::string ModelOfEnvironment(const Command& command) {
+  const char* model = std::getenv("STABLELM_MODEL");
+  return (command.Takes() & kTakesModel) && model ? model : "";
 }
 
-int RunCommand(Command& command, std::vector<std::string> arguments) {
+// With kTakesModelFirst: makes the model the first positional argument, from -m, or from STABLELM_MODEL when there are
+// no more arguments than the command needs besides the model (without any, RunCommand sets it). Returns whether it came
+// from the environment.
+bool PlaceModel(const Command& command, Arguments& arguments) {
+  if ((command.Takes() & kTakesModelFirst) != kTakesModelFirst) return false;
+  std::vector<std::string>& words = arguments.positionals;
+  if (const std::string* model = arguments.ValueOf("--model")) {
+    words.insert(words.begin(), *model);
+    arguments.Remove("--model");
+    return false;
+  }
+  const std::string model = ModelOfEnvironment(command);
+  if (model.empty() || words.empty() || words.size() > command.NeededAfterModel(words)) return false;
+  words.insert(words.begin(), model);
+  return true;
+}
+
+void RefuseMoreArguments(const Command& command, const CommandText& text, const Arguments& arguments,
+                         bool model_moved) {
+  const std::vector<std::string>& words = arguments.positionals;
+  const size_t most = static_cast<size_t>(std::ranges::count_if(text.options, &OptionText::Positional));
+  if (words.size() + (arguments.text ? 1 : 0) <= most) return;
+  if (arguments.text) {
+    throw UsageError({.where = "-p",
+                      .what = "the text is given twice, by an option and as an argument",
+                      .found = Quoted(words.back()),
+                      .hint = "leave one of them out"});
+  }
+  if (model_moved) {
+    throw UsageError({.where = "--model",
+                      .what = "the model is given twice, by -m and as an argument",
+                      .found = Quoted(words[0]) + " and " + Quoted(words[1]),
+                      .hint = "leave one of them out"});
+  }
+  throw UsageError(
+      {.where = command.Name(),
+       .what = "unexpected argument " + Quoted(words[most]),
+       .hint = "put text with spaces in quotes; stablelm " + command.Name() + " --help shows the options"});
+}
+
+int Dispatch(const std::vector<std::string>& arguments, const Commands& commands);
+
+int RunCommand(Command& command, std::span<const std::string> words, const Commands& commands) {
   CLI::App app;
   BuildApp(command, app);
-  app.get_formatter()->column_width(34);
-  std::reverse(arguments.begin(), arguments.end());  // CLI11 pops arguments from the back
+  const CommandText text = Describe(command, app);
+  Arguments arguments = ReadArguments(words, text);
+  if (arguments.help) return PrintPage(CommandHelp(text, arguments.help_all, HelpWidth()));
+  const bool model_named = arguments.ValueOf("--model") != nullptr;
+  const bool from_environment = PlaceModel(command, arguments);
+  RefuseMoreArguments(command, text, arguments, model_named && arguments.ValueOf("--model") == nullptr);
+  if (std::vector<std::string> other = command.StandsFor(arguments); !other.empty()) {
+    return Dispatch(other, commands);
+  }
+  std::vector<std::string> backwards = arguments.Words();
+  std::ranges::reverse(backwards);  // CLI11 pops arguments from the back
   try {
-    app.parse(arguments);
-  } catch (const CLI::CallForHelp&) {
-    Output out(false, false);
-    out.Text(CommandHelp(command, app));
-    out.Flush();
-    return kExitOk;
+    app.parse(backwards);
   } catch (const CLI::ParseError& e) {
     throw UsageError({.where = command.Name(),
-                      .what = e.what(),
+                      .what = "cannot read the options: " + std::string(e.what()),
                       .hint = "stablelm " + command.Name() + " --help shows the options"});
   }
-  for (const std::string& word : app.remaining()) {
-    if (word != "--") ThrowUnexpected(word, command, app);
-  }
   Output out(command.common.json, command.common.quiet);
+  for (const std::string& note : arguments.notes) out.Note(note);
+  const std::string model = ModelOfEnvironment(command);
+  const bool by_name = !model.empty() && !command.ModelIsNamed();
+  if (by_name) command.common.model = model;
+  if (by_name || from_environment) out.Note("model " + Quoted(model) + ", from STABLELM_MODEL");
   const int code = command.Run(out);
   out.Flush();
   return code;
@@ -138,36 +156,35 @@ int RunCommand(Command& command, std::vector<std::string> arguments) {
 
 int Dispatch(const std::vector<std::string>& arguments, const Commands& commands) {
   if (arguments.empty()) {
-    std::fputs(ProgramHelp(commands).c_str(), stderr);
+    std::fputs(ProgramHelp(DescribeCommands(commands), HelpWidth()).c_str(), stderr);
     return kExitUsage;
   }
   const std::string& first = arguments[0];
-  const auto print = [](const std::string& text) {
-    Output out(false, false);
-    out.Text(text);
-    out.Flush();
-    return kExitOk;
-  };
-  if (first == "--version") {
-    if (arguments.size() == 1) return print(VersionText());
-    if (arguments.size() == 2 && arguments[1] == "--json") return print(VersionInfo().Dump() + "\n");
+  if (first == "--version" || first == "-V" || first == "version") {
+    if (arguments.size() == 1) return PrintPage(VersionText());
+    if (arguments.size() == 2 && arguments[1] == "--json") return PrintPage(VersionInfo().Dump() + "\n");
     throw UsageError({.where = "--version",
                       .what = "unexpected argument " + Quoted(arguments.back()),
                       .expected = "nothing, or --json"});
   }
-  const bool help = first == "--help" || first == "-h" || first == "help";
-  if (help && arguments.size() == 1) return print(ProgramHelp(commands));
+  const bool help = first == "--help" || first == "-h" || first == "--help-all" || first == "help";
+  if (help && arguments.size() == 1) return PrintPage(ProgramHelp(DescribeCommands(commands), HelpWidth()));
   if (help) {  // "help tokenize" means "tokenize --help"
     std::vector<std::string> turned(arguments.begin() + 1, arguments.end());
-    turned.emplace_back("--help");
+    turned.emplace_back(first == "--help-all" ? first : "--help");
     return Dispatch(turned, commands);
   }
-  size_t words = 0;
-  if (Command* command = FindCommand(arguments, commands, words)) {
-    return RunCommand(*command, {arguments.begin() + static_cast<std::ptrdiff_t>(words), arguments.end()});
+  if (const std::string_view known = CommandOfHabit(first); known != first && !FindCommand({first}, commands).command) {
+    std::vector<std::string> turned = arguments;
+    turned[0] = known;
+    return Dispatch(turned, commands);
   }
-  if (const std::string group = GroupHelp(first, commands); !group.empty()) {
-    if (arguments.size() == 2 && (arguments[1] == "--help" || arguments[1] == "-h")) return print(group);
+  if (const Found found = FindCommand(arguments, commands); found.command) {
+    return RunCommand(*found.command, std::span(arguments).subspan(found.words), commands);
+  }
+  if (IsGroup(first, commands)) {
+    const std::string group = GroupHelp(first, DescribeCommands(commands), HelpWidth());
+    if (arguments.size() == 2 && (arguments[1].starts_with("--help") || arguments[1] == "-h")) return PrintPage(group);
     if (arguments.size() == 1) {
       std::fputs(group.c_str(), stderr);
       return kExitUsage;

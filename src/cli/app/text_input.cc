@@ -53,7 +53,8 @@ std::string ReadAll(int fd, const std::string& where) {
 }
 
 std::string Where(const TextInput& input) {
-  if (input.text) return "the text on the command line";
+  if (input.text && *input.text != "-") return "the text on the command line";
+  if (input.text) return "standard input";
   return input.file.empty() || input.file == "-" ? "standard input" : input.file;
 }
 
@@ -74,7 +75,8 @@ std::string ReadFileOrPipe(const std::string& path) {
 }
 
 void AddTextInput(CLI::App& app, TextInput& input, const std::string& positional) {
-  AddText(app, positional, positional, input.text, "The input; without it and without --file: standard input");
+  AddText(app, positional, positional, input.text,
+          "The input, - for standard input, which is also read without it and without --file");
   AddText(app, "--file", "FILE", input.file, "Read the input from FILE (- is standard input)");
   AddInvalidUtf8(app, input.replace_invalid);
 }
@@ -91,7 +93,7 @@ std::string ReadRawInput(const TextInput& input, Output& out) {
                       .what = "input is given twice, on the command line and as a file",
                       .hint = "leave one of them out"});
   }
-  if (input.text) return *input.text;
+  if (input.text && *input.text != "-") return *input.text;
   if (!input.file.empty() && input.file != "-") return ReadFileOrPipe(input.file);
   if (isatty(STDIN_FILENO) == 1) out.Note("reading from the terminal; end with Ctrl-D");
   return ReadFileOrPipe("-");

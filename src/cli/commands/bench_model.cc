@@ -65,9 +65,9 @@ class BenchModel : public Command {
   std::string Name() const override { return "bench model"; }
   std::string Summary() const override { return "Speed of a model's prompts and decoding, and where the time goes"; }
   std::string Examples() const override {
-    return "  stablelm bench model -m models/stablelm-3b\n"
-           "  stablelm bench model -m models/stablelm-3b.Q4_K.gguf -p 512 -n 64 -b 1,16 --md\n"
-           "  stablelm bench model -m models/stablelm-3b -p 0 -b 1 --depth 4064 --kv q8 --json\n"
+    return "  stablelm bench model models/stablelm-3b\n"
+           "  stablelm bench model models/stablelm-3b.Q4_K.gguf -p 512 -n 64 -b 1,16 --md\n"
+           "  stablelm bench model models/stablelm-3b -p 0 -b 1 --depth 4064 --kv q8 --json\n"
            "\n"
            "Tokens are random. A prompt is computed with the logits of its last row; decoding takes a token of each\n"
            "sequence in every step, and its tokens/s are those of all sequences together. Decoding of one sequence is\n"
@@ -75,7 +75,9 @@ class BenchModel : public Command {
            "`bench memory`, the rest by its arithmetic against `bench compute`: both are measured first. Milliseconds\n"
            "by operation are those of a whole prompt, or of a step.";
   }
-  unsigned Takes() const override { return kTakesModel | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation; }
+  unsigned Takes() const override {
+    return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation;
+  }
   void AddOptions(CLI::App& app) override {
     AddCounts(app, "-p,--prompt", prompts_, 0, "Lengths of prompts, as 128,512; 0 for none (default: 128,512)");
     AddNumber(app, "-n,--steps", steps_, Limits<int64_t>{1, 1 << 20}, "Steps of decoding (default: 32)");

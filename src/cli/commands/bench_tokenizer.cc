@@ -39,6 +39,7 @@ class BenchTokenizer : public Command {
               "Samples of each, after one that warms up; the median counts (default: 9)");
   }
 
+  bool ModelIsNamed() const override { return !common.model.empty() || !tokenizer_file_.empty(); }
   int Run(Output& out) override {
     const InterruptGuard guard;
     const Tokenizer tokenizer = LoadTokenizer(common.model, tokenizer_file_, out);

@@ -37,7 +37,9 @@ class ChatCommand : public Command {
            "when one of them failed. The conversation is the model's memory: when it outgrows the context, the oldest\n"
            "turns are left out, which is said.";
   }
-  unsigned Takes() const override { return kTakesModel | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation; }
+  unsigned Takes() const override {
+    return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation;
+  }
   void AddOptions(CLI::App& app) override {
     AddPromptOptions(app, conversation_);
     AddText(app, "--load", "FILE", load_, "Go on with a conversation: OpenAI's list of messages, or a file of /save");

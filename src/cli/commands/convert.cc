@@ -34,9 +34,8 @@ class Convert : public Command {
            "settings, chat record, README and licence go with them. Quantized matrices stay as they are from GGUF to\n"
            "GGUF and become fp32 in a folder.";
   }
-  unsigned Takes() const override { return kTakesThreads; }
+  unsigned Takes() const override { return kTakesThreads | kTakesModelFirst; }
   void AddOptions(CLI::App& app) override {
-    AddText(app, "IN", "IN", in_, "A model folder, a .gguf file, or a hub id in the Hugging Face cache");
     AddText(app, "OUT", "OUT", out_path_, "The .gguf file or the folder to make");
     AddChoice(app, "--dtype", {"stored", "fp32", "fp16", "bf16"}, "Type of the matrices in OUT (default: stored)",
               [this](size_t i) {
@@ -49,8 +48,10 @@ class Convert : public Command {
              [this](const std::string& text) { max_shard_bytes_ = ParseByteSize(text, "--max-shard-size"); });
   }
 
+  size_t NeededAfterModel(std::span<const std::string> /*positionals*/) const override { return 1; }
+
   int Run(Output& out) override {
-    RequireGiven(!in_.empty(), "IN", "stablelm convert MODEL OUT");
+    RequireGiven(!common.model.empty(), "MODEL", "stablelm convert MODEL OUT");
     RequireGiven(!out_path_.empty(), "OUT", "stablelm convert MODEL model.gguf");
     const bool to_gguf = IsGgufPath(out_path_);
     if (!to_gguf && (name_ || licence_)) {
@@ -58,7 +59,7 @@ class Convert : public Command {
                         .what = "goes into a GGUF file, but OUT is a folder",
                         .expected = "an OUT that ends in .gguf"});
     }
-    const auto model = ModelFolder::Open(in_);
+    const auto model = ModelFolder::Open(common.model);
     for (const std::string& warning : model->warnings()) out.Warning(warning);
 
     const InterruptGuard guard;
@@ -127,7 +128,6 @@ class Convert : public Command {
              " in " + Rounded(seconds, 1) + " s\n");
   }
 
-  std::string in_;
   std::string out_path_;
   std::optional<DType> dtype_;
   std::optional<std::string> name_;

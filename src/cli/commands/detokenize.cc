@@ -23,8 +23,7 @@ class Detokenize : public Command {
   unsigned Takes() const override { return kTakesModel; }
 
   void AddOptions(CLI::App& app) override {
-    AddText(app, "IDS", "IDS", input_.text,
-            "The ids, \"1 2 3\" or \"[1, 2, 3]\"; without it and without --file: stdin");
+    AddText(app, "IDS", "IDS", input_.text, "The ids, \"1 2 3\" or \"[1, 2, 3]\"; - or nothing for standard input");
     AddText(app, "--file", "FILE", input_.file, "Read the ids from FILE (- is standard input)");
     AddText(app, "--tokenizer", "FILE", tokenizer_file_, "A tokenizer.json, instead of a model folder");
     AddFlag(app, "--skip-special", decode_.skip_special, "Leave out special tokens");
@@ -32,8 +31,9 @@ class Detokenize : public Command {
             "Remove spaces before punctuation as transformers did in 2023: for comparisons, it changes the text");
   }
 
+  bool ModelIsNamed() const override { return !common.model.empty() || !tokenizer_file_.empty(); }
   int Run(Output& out) override {
-    const Tokenizer tokenizer = LoadTokenizer(common.model, tokenizer_file_, out);
+    const Tokenizer tokenizer = LoadTokenizer(common.model, tokenizer_file_, out, input_.text.value_or(""));
     const std::vector<int32_t> ids = ParseIds(ReadRawInput(input_, out), "");
     const std::string text = tokenizer.Decode(ids, decode_);
     if (out.json()) {

@@ -20,16 +20,16 @@ class Fit : public Command {
   std::string Name() const override { return "fit"; }
   std::string Summary() const override { return "What a run needs in memory, and whether it fits here"; }
   std::string Examples() const override {
-    return "  stablelm fit -m models/stablelm-3b --context 2048\n"
-           "  stablelm fit -m models/stablelm-3b --quantize Q4_K_M\n"
-           "  stablelm fit -m models/stablelm-3b-fp32 --compute fast\n"
+    return "  stablelm fit models/stablelm-3b --context 2048\n"
+           "  stablelm fit models/stablelm-3b --quantize Q4_K_M\n"
+           "  stablelm fit models/stablelm-3b-fp32 --compute fast\n"
            "  stablelm fit --shape 7b --dtype fp16 --kv fp16 --context 4096 --batch 4 --json\n"
            "\n"
            "The numbers are those by which generate (context: prompt and new tokens) and score (--for score; context:\n"
            "the longest sequence) refuse a run that does not fit. Pages of mapped weight files count: without room\n"
            "for them every token would read the file again.";
   }
-  unsigned Takes() const override { return kTakesModel | kTakesThreads | kTakesDtype | kTakesKv; }
+  unsigned Takes() const override { return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesKv; }
   void AddOptions(CLI::App& app) override {
     AddChoice(app, "--shape", {"3b", "7b"}, "A released model's shape, stored as --dtype (default fp16), instead of -m",
               [this](size_t i) { shape_ = i == 0 ? "3b" : "7b"; });
@@ -39,6 +39,7 @@ class Fit : public Command {
     AddChoice(app, "--for", {"generate", "score"}, "The command to plan (default generate)",
               [this](size_t i) { for_score_ = i == 1; });
   }
+  bool ModelIsNamed() const override { return !common.model.empty() || !shape_.empty(); }
   int Run(Output& out) override;
 
  private:
@@ -72,7 +73,7 @@ int Fit::Run(Output& out) {
   if (common.model.empty() == shape_.empty()) {
     throw UsageError({.where = "fit",
                       .what = shape_.empty() ? "no model was given" : "the model is given twice",
-                      .expected = "-m MODEL or --shape 3b|7b"});
+                      .expected = "MODEL (or -m MODEL) or --shape 3b|7b"});
   }
   ModelConfig config;
   WeightBytes weights;

@@ -62,7 +62,7 @@ class GenerateCommand : public Command {
            "  stablelm generate -m models/stablelm-3b --file story.txt --temperature 0.7 --top-p 0.9 --seed 1\n"
            "  stablelm generate -m models/stablelm-3b --ids \"12 345 6\" --json\n"
            "  stablelm generate -m models/stablelm-tuned-3b --user \"What's your mood today?\"\n"
-           "  stablelm generate -m models/stablelm-tuned-3b --user \"Name a colour\" --n 5 --temperature 1\n"
+           "  stablelm generate -m models/stablelm-tuned-3b --user \"Name a colour\" --samples 5 --temperature 1\n"
            "  stablelm generate -m models/stablelm-3b \"Once upon\" --beams 4 --num-return 2 --max-new-tokens 20\n"
            "  stablelm generate -m models/stablelm-3b --input prompts.jsonl --output out.jsonl --parallel 16\n"
            "  stablelm generate -m models/stablelm-tuned-3b --quantize Q4_K_M --user \"Hello\"\n"
@@ -78,35 +78,45 @@ class GenerateCommand : public Command {
            "dropped_tokens, approximate), with --quantize its type, with --compute fast that, and peak_bytes: the "
            "largest resident memory of "
            "the\n"
-           "whole process, pages of mapped weight files included. --n and --num-return above 1 give a list, choices.\n"
+           "whole process, pages of mapped weight files included. --samples and --num-return above 1 give a list, "
+           "choices.\n"
            "--input reads lines such as {\"prompt\": \"Once upon\", \"temperature\": 0.5}; docs/generating.md has all\n"
            "of it. A run that was interrupted goes on when the same command is given again.\n"
            "Ctrl-C ends with what has been generated so far and exit code 130.";
   }
   unsigned Takes() const override { return kTakesModel | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation; }
   void AddOptions(CLI::App& app) override {
+    BeginGroup(app, "The prompt");
     AddTextInput(app, input_, "PROMPT");
     AddText(app, "--ids", "IDS", ids_, "Token ids instead of text: \"1 2 3\"; needs no tokenizer");
     AddConversationInput(app, conversation_);
-    AddContextOptions(app, conversation_);
-    AddManyPrompts(app, files_);
+    AddFlag(app, "--parse-special", parse_special_,
+            "Recognise special tokens such as <|USER|> in the prompt's text (default: they are text)");
     AddGenerationOptions(app, generation_);
-    AddNumber(app, "--seed", seed_, Limits<uint64_t>{}, "Seed of the draws (default: random, reported)");
-    AddNumber(app, "--n", samples_, Limits<int64_t>{1, 4096},
-              "Draw N replies to one prompt, whose computation they share (default: 1)");
+    AddNumber(app, "--seed", seed_, Limits<uint64_t>{},
+              "Seed of the random choices (default, and with -1 or random: a random one, which is reported)");
+    BeginGroup(app, "Several replies");
+    AddNumber(app, "--samples", samples_, Limits<int64_t>{1, 4096},
+              "Sample N replies to one prompt, whose computation they share (default: 1)");
     AddBeamOptions(app, beams_);
+    BeginGroup(app, "Many prompts");
+    AddManyPrompts(app, files_);
     AddEngineOptions(app, engine_);
+    BeginGroup(app, "The context");
+    AddContext(app, context_, "Most tokens of prompt and reply together");
+    AddContextOptions(app, conversation_);
+    BeginGroup(app, "What is shown");
     AddReplyDetails(app, details_);
     AddFlag(app, "--show-config", show_config_,
             "Print the settings and stop ids in force and where each comes from, and end; no prompt is needed");
-    AddFlag(app, "--parse-special", parse_special_,
-            "Recognise special tokens such as <|USER|> in the prompt's text (default: they are text)");
     AddCheckWeights(app, check_weights_);
   }
   int Run(Output& out) override;
 
  private:
   bool Many() const { return !files_.input.empty(); }
+  // `--user TEXT -`: standard input follows the message.
+  bool AppendsInput() const { return conversation_.user && input_.text == "-"; }
   void CheckInput() const;
   void CheckKind(bool json) const;
   OnePrompt ReadPrompt(const GenerationPlan& plan, ModelOfCommand& model, const ModelDefaults& defaults,
@@ -123,6 +133,7 @@ class GenerateCommand : public Command {
   ReplyDetails details_;
   std::optional<std::string> ids_;
   std::optional<uint64_t> seed_;
+  std::optional<int64_t> context_;
   int64_t samples_ = 1;
   bool parse_special_ = false, check_weights_ = false, show_config_ = false;
 };
@@ -141,7 +152,8 @@ void GenerateCommand::CheckInput() const {
   if (ids_ && text) refuse("--ids", "the prompt is given twice, as ids and as text");
   if (!conversation_.Given()) return conversation_.RequireNoConversationOptions();
   const char* option = conversation_.user ? "--user" : "--messages";
-  if (ids_ || text) refuse(option, "the prompt is given twice, as a conversation and as it is");
+  const bool apart = text && !(AppendsInput() && input_.file.empty());
+  if (ids_ || apart) refuse(option, "the prompt is given twice, as a conversation and as it is");
   if (parse_special_) {
     refuse("--parse-special", "contradicts a conversation, whose texts are never searched for tokens");
   }
@@ -154,11 +166,13 @@ void GenerateCommand::CheckKind(bool json) const {
   };
   beams_.Check();
   if (conversation_.policy == ContextPolicy::kShift && (Many() || beams_.Wanted() || samples_ > 1)) {
-    refuse("--context-policy", "shift is for one reply at a time", "leave out --input, --beams and --n, or shift");
+    refuse("--context-policy", "shift is for one reply at a time",
+           "leave out --input, --beams and --samples, or shift");
   }
   if (beams_.Wanted()) {
     if (Many()) refuse("--beams", "searches for one prompt at a time", "leave --input out, or --beams");
-    if (samples_ > 1) refuse("--n", "contradicts --beams, which draws nothing", "--num-return gives several beams");
+    if (samples_ > 1)
+      refuse("--samples", "contradicts --beams, which draws nothing", "--num-return gives several beams");
     if (generation_.settings.preset && *generation_.settings.preset != Preset::kGreedy) {
       refuse("--preset", "contradicts --beams, which draws nothing", "leave one of them out");
     }
@@ -171,7 +185,7 @@ void GenerateCommand::CheckKind(bool json) const {
   const char* detail = DetailOnlyInJson(details_);
   if (detail && !Many() && !json) refuse(detail, "shows in JSON alone", "give --json");
   if (!Many() && samples_ == 1) {
-    const char* hint = "leave it out, or give --input or --n";
+    const char* hint = "leave it out, or give --input or --samples";
     if (engine_.parallel) refuse("--parallel", "is for many replies, and one is asked for", hint);
     if (engine_.cache_tokens) refuse("--cache-tokens", "is for many replies, and one is asked for", hint);
   }
@@ -186,11 +200,12 @@ OnePrompt GenerateCommand::ReadPrompt(const GenerationPlan& plan, ModelOfCommand
   request.top_logprobs = details_.top_logprobs;
   if (model.tokenizer()) request.tokenizer = *model.tokenizer();
   if (!request.stop_strings.empty()) model.RequireTokenizer("--stop-id 5");
-  const int64_t context = model.config().max_positions;
+  const int64_t context = model.config().max_positions;  // or --context
   const char* instead = "--ids \"1 2 3\"";
   if (conversation_.Given()) {
     ConversationInput given = conversation_;
     given.replace_invalid = input_.replace_invalid;
+    if (AppendsInput()) given.user = *given.user + "\n\n" + ReadTextInput(input_, out);
     PromptOfCommand conversation = PromptFor(given, model.RequireTokenizer(instead), defaults, context, out);
     request.keep_on_shift = KeepOnShift(conversation.fitted.prompt, conversation_.policy);
     request.prompt = std::move(conversation.fitted.prompt.ids);
@@ -211,7 +226,8 @@ OnePrompt GenerateCommand::ReadPrompt(const GenerationPlan& plan, ModelOfCommand
 int GenerateCommand::Run(Output& out) {
   if (!show_config_) CheckInput();
   CheckKind(out.json());
-  ModelOfCommand model(common, out);
+  RequireModel(common, input_.text.value_or(""));
+  ModelOfCommand model(common, out, context_);
   const Tokenizer* tokenizer = model.tokenizer();
   const ModelDefaults defaults = ReadModelDefaults(model.source(), model.config(), tokenizer);
   for (const std::string& warning : defaults.warnings) out.Warning(warning);

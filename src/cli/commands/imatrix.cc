@@ -27,14 +27,14 @@ class Imatrix : public Command {
   std::string Name() const override { return "imatrix"; }
   std::string Summary() const override { return "Measure which columns of the matrices a text uses, for quantize"; }
   std::string Examples() const override {
-    return "  stablelm imatrix -m ./stablelm-tuned-alpha-3b --file calibration.txt -o imatrix.gguf\n"
-           "  stablelm quantize -m ./stablelm-tuned-alpha-3b --imatrix imatrix.gguf stablelm-3b-q4.gguf\n"
+    return "  stablelm imatrix ./stablelm-tuned-alpha-3b --file calibration.txt -o imatrix.gguf\n"
+           "  stablelm quantize ./stablelm-tuned-alpha-3b stablelm-3b-q4.gguf --imatrix imatrix.gguf\n"
            "\n"
            "For every matrix the mean square of the activation that each of its columns meets while the text is read,\n"
            "in windows of 512 tokens. The file is llama.cpp's imatrix (GGUF). It does not depend on the number of\n"
            "threads. The text should be like what the model will be asked: some ten thousand tokens are enough.";
   }
-  unsigned Takes() const override { return kTakesModel | kTakesThreads | kTakesDtype | kTakesActivation; }
+  unsigned Takes() const override { return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesActivation; }
   void AddOptions(CLI::App& app) override {
     AddText(app, "--file", "FILE", text_, "The calibration text (- is standard input)");
     AddText(app, "-o,--out", "OUT", out_path_, "The .gguf file to write");
@@ -54,7 +54,7 @@ class Imatrix : public Command {
 };
 
 void Imatrix::CheckUsage() const {
-  const char* usage = "stablelm imatrix -m MODEL --file TEXT -o OUT.gguf";
+  const char* usage = "stablelm imatrix MODEL --file TEXT -o OUT.gguf";
   RequireGiven(!text_.empty(), "--file", usage);
   RequireGiven(!out_path_.empty(), "-o, --out", usage);
   if (fs::path(out_path_).extension() == ".dat") {

@@ -105,18 +105,16 @@ class Inspect : public Command {
            "  stablelm inspect ./model --hash --json\n"
            "  stablelm inspect stablelm-3b.gguf --keys";
   }
-  unsigned Takes() const override { return 0; }
+  unsigned Takes() const override { return kTakesModelFirst; }
   void AddOptions(CLI::App& app) override {
-    AddText(app, "PATH", "PATH", path_,
-            "A model folder, a .gguf file, or a hub id (org/name) in the Hugging Face cache");
     AddFlag(app, "--tensors", tensors_, "List every tensor with type, shape, file and offset");
     AddFlag(app, "--keys", keys_, "List every key of a GGUF file with its type and value");
     AddFlag(app, "--hash", hash_, "SHA-256 of every file; checks the checksums inside PyTorch files");
   }
 
   int Run(Output& out) override {
-    RequireGiven(!path_.empty(), "PATH", "give a model folder, a .gguf file or a hub id");
-    const auto model = ModelFolder::Open(path_);
+    RequireGiven(!common.model.empty(), "MODEL", "give a model folder, a .gguf file or a hub id");
+    const auto model = ModelFolder::Open(common.model);
     std::vector<std::string> warnings = model->warnings();
     const auto warn = [&](std::span<const std::string> more) {
       warnings.insert(warnings.end(), more.begin(), more.end());
@@ -314,7 +312,6 @@ class Inspect : public Command {
     }
   }
 
-  std::string path_;
   bool tensors_ = false;
   bool keys_ = false;
   bool hash_ = false;

@@ -4,6 +4,7 @@
 #include "base/json_value.h"
 #include "cli/app/commands.h"
 #include "cli/app/load_tokenizer.h"
+#include "cli/app/model_loading.h"
 #include "cli/generating/conversation_input.h"
 #include "cli/generating/prompt_text.h"
 
@@ -31,8 +32,7 @@ class PromptCommand : public Command {
   }
 
   int Run(Output& out) override {
-    RequireGiven(!common.model.empty(), "--model",
-                 "-m names a model folder, a .gguf file, or a hub id in the Hugging Face cache");
+    RequireModel(common);
     RequireGiven(input_.Given(), "--user or --messages", "they give the conversation");
     const auto source = ModelSource::Open(common.model);
     const ModelConfig config = source->ReadConfig();

@@ -1,4 +1,5 @@
 // stablelm quantize: writes a model as a GGUF file with quantized weights.
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -28,10 +29,10 @@ class Quantize : public Command {
   std::string Summary() const override { return "Write a model as a GGUF file of smaller weights"; }
   std::string Examples() const override {
     std::string text =
-        "  stablelm quantize -m ./stablelm-tuned-alpha-3b stablelm-3b-q4.gguf\n"
-        "  stablelm quantize -m stabilityai/stablelm-tuned-alpha-3b --type Q8_0 stablelm-3b-q8.gguf\n"
-        "  stablelm quantize -m ./model --type Q4_K --tensor 'blk.0.*=Q6_K' --tensor embed_out.weight=Q8_0 out.gguf\n"
-        "  stablelm quantize -m ./model --imatrix imatrix.gguf --check wiki.txt --max-kl 0.05 out.gguf\n"
+        "  stablelm quantize ./stablelm-tuned-alpha-3b stablelm-3b-q4.gguf\n"
+        "  stablelm quantize stabilityai/stablelm-tuned-alpha-3b stablelm-3b-q8.gguf Q8_0\n"
+        "  stablelm quantize ./model out.gguf Q4_K --tensor 'blk.0.*=Q6_K' --tensor embed_out.weight=Q8_0\n"
+        "  stablelm quantize ./model out.gguf --imatrix imatrix.gguf --check wiki.txt --max-kl 0.05\n"
         "\n"
         "Types:\n";
     for (const QuantMix& mix : QuantMixes()) {
@@ -47,10 +48,11 @@ class Quantize : public Command {
            "one character; a later rule overrides an earlier one. An importance matrix is a file of stablelm imatrix\n"
            "or of llama.cpp's (GGUF). The file does not depend on the machine or the number of threads.";
   }
-  unsigned Takes() const override { return kTakesModel | kTakesThreads; }
+  unsigned Takes() const override { return kTakesModelFirst | kTakesThreads; }
   void AddOptions(CLI::App& app) override {
     AddText(app, "OUT", "OUT", out_path_, "The .gguf file to write");
-    AddText(app, "--type", "TYPE", type_, "How to store the matrices (default Q4_K_M); see below");
+    AddText(app, "TYPE", "TYPE", type_argument_, "How to store the matrices, as --type");
+    AddText(app, "--type", "TYPE", type_, "How to store the matrices (default: Q4_K_M); see below");
     AddValues(app, "--tensor", "PATTERN=TYPE", "Store the matrices of these names as TYPE",
               [this](const std::string& text) { types_.rules.push_back(ParseTensorRule(text, "--tensor")); });
     AddText(app, "--imatrix", "FILE", imatrix_, "Importance matrix: errors count by how much a column is used");
@@ -59,9 +61,23 @@ class Quantize : public Command {
     AddFlag(app, "--plan", plan_only_, "Only say what the file would hold");
   }
 
+  size_t NeededAfterModel(std::span<const std::string> positionals) const override {
+    const bool has_type = positionals.size() > 1 && NamesType(positionals.back());
+    return has_type ? 2 : 1;
+  }
+
   int Run(Output& out) override {
-    RequireGiven(!common.model.empty(), "-m, --model", "stablelm quantize -m MODEL OUT.gguf");
-    RequireGiven(plan_only_ || !out_path_.empty(), "OUT", "stablelm quantize -m MODEL OUT.gguf");
+    RequireGiven(!common.model.empty(), "MODEL", "stablelm quantize MODEL OUT.gguf");
+    // With --plan there may be no OUT before TYPE.
+    if (plan_only_ && type_argument_.empty() && NamesType(out_path_)) std::swap(type_argument_, out_path_);
+    RequireGiven(plan_only_ || !out_path_.empty(), "OUT", "stablelm quantize MODEL OUT.gguf");
+    if (!type_argument_.empty() && !type_.empty()) {
+      throw UsageError({.where = "--type",
+                        .what = "the type is given twice, by the option and as an argument",
+                        .found = type_ + " and " + type_argument_,
+                        .hint = "leave one of them out"});
+    }
+    const std::string type = !type_.empty() ? type_ : !type_argument_.empty() ? type_argument_ : "Q4_K_M";
     gate_.RequireUsage();
     if (plan_only_ && gate_.Asked()) {
       throw UsageError(
@@ -73,7 +89,7 @@ class Quantize : public Command {
                         .found = Quoted(out_path_),
                         .expected = "a name that ends in .gguf"});
     }
-    const QuantMix& mix = QuantMixByName(type_, "--type");
+    const QuantMix& mix = QuantMixByName(type, type_argument_.empty() ? "--type" : "TYPE");
     std::error_code error;
     if (!plan_only_ && fs::exists(out_path_, error)) {
       throw Error({.where = out_path_,
@@ -105,6 +121,10 @@ class Quantize : public Command {
   }
 
  private:
+  static bool NamesType(const std::string& text) {
+    return std::ranges::any_of(QuantMixes(), [&](const QuantMix& mix) { return mix.name == text; });
+  }
+
   static JsonValue TypesJson(const QuantizedSize& size) {
     JsonValue lines = JsonValue::Object();
     for (const auto& [type, line] : size.types) {
@@ -210,7 +230,7 @@ class Quantize : public Command {
   }
 
   std::string out_path_;
-  std::string type_ = "Q4_K_M";
+  std::string type_, type_argument_;  // --type, TYPE
   std::string imatrix_;
   TypeOptions types_;
   QualityOptions gate_;

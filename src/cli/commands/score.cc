@@ -36,7 +36,8 @@ class Score : public Command {
   std::string Name() const override { return "score"; }
   std::string Summary() const override { return "Log-probabilities and perplexity of given texts or ids"; }
   std::string Examples() const override {
-    return "  stablelm score -m models/stablelm-3b --file chapter.txt\n"
+    return "  stablelm score -m models/stablelm-3b \"The capital of France is Paris\"\n"
+           "  stablelm score -m models/stablelm-3b --file chapter.txt --context 2048\n"
            "  stablelm score -m models/stablelm-3b --jsonl lines.jsonl --json\n"
            "  stablelm score -m models/stablelm-3b --ids-file ids.json --save-logits logits.safetensors\n"
            "\n"
@@ -48,12 +49,14 @@ class Score : public Command {
   }
   unsigned Takes() const override { return kTakesModel | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation; }
   void AddOptions(CLI::App& app) override {
+    AddText(app, "TEXT", "TEXT", input_.text, "A text, scored as one sequence (- is standard input)");
     AddText(app, "--ids-file", "FILE", input_.ids_file, "A JSON list of lists of ids: [[1, 2, 3], [4, 5]]");
     AddText(app, "--file", "FILE", input_.text_file, "A text, scored as one sequence (- is standard input)");
     AddText(app, "--jsonl", "FILE", input_.lines_file, "One JSON object per line, with \"text\" or \"ids\"");
     AddChoice(app, "--invalid-utf8", {"error", "replace"},
               "What to do with bytes that are not UTF-8: refuse (default), or put U+FFFD in their place",
               [this](size_t i) { input_.replace_invalid = i == 1; });
+    AddContext(app, context_, "Score longer sequences in pieces of so many tokens, each by itself");
     AddText(app, "--save-logits", "FILE", logits_path_, "Write the logits of every token to a safetensors file");
     AddText(app, "--save-hidden", "FILE", hidden_path_, "Write all hidden states to a safetensors file");
     AddCheckWeights(app, check_weights_);
@@ -66,15 +69,17 @@ class Score : public Command {
 
   ScoreInput input_;
   std::string logits_path_, hidden_path_;
+  std::optional<int64_t> context_;
   bool check_weights_ = false;
 };
 
 void Score::CheckUsage() const {
-  const int named = !input_.ids_file.empty() + !input_.text_file.empty() + !input_.lines_file.empty();
+  const int named =
+      input_.text.has_value() + !input_.ids_file.empty() + !input_.text_file.empty() + !input_.lines_file.empty();
   if (named != 1) {
     throw UsageError({.where = "score",
                       .what = named == 0 ? "nothing to score was given" : "more than one input was given",
-                      .expected = "one of --ids-file, --file, --jsonl"});
+                      .expected = "one of TEXT, --file, --jsonl, --ids-file"});
   }
   if (!logits_path_.empty() && logits_path_ == hidden_path_) {
     throw UsageError(
@@ -114,7 +119,9 @@ void Score::Print(size_t index, const std::vector<int32_t>& ids, const std::vect
 
 int Score::Run(Output& out) {
   CheckUsage();
-  ModelOfCommand model(common, out);
+  RequireModel(common, input_.text.value_or(""));
+  ModelOfCommand model(common, out, context_);
+  input_.window = context_;
   const std::vector<std::vector<int32_t>> sequences = ReadScoreInput(input_, model);
   size_t longest = 0;
   for (const auto& ids : sequences) longest = std::max(longest, ids.size());

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/strict_json.h"
 #include "cli/app/options.h"
+#include "eval/text_windows.h"
 #include "generate/token_ids.h"
 #include "prompt/token_lists.h"
 
@@ -66,8 +67,15 @@ void ReadLinesFile(const ScoreInput& input, ModelOfCommand& model, const Add& ad
 std::vector<std::vector<int32_t>> ReadScoreInput(const ScoreInput& input, ModelOfCommand& model) {
   std::vector<std::vector<int32_t>> sequences;
   const auto add = [&](std::vector<int32_t> ids, const std::string& where) {
-    CheckTokenIds(ids, model.config(), where);
-    sequences.push_back(std::move(ids));
+    if (!input.window || static_cast<int64_t>(ids.size()) <= *input.window) {
+      CheckTokenIds(ids, model.config(), where);
+      sequences.push_back(std::move(ids));
+      return;
+    }
+    for (const TextWindow& window : TextWindows(ids, *input.window)) {
+      sequences.emplace_back(window.begin(), window.end());
+      CheckTokenIds(sequences.back(), model.config(), where);
+    }
   };
   std::string where;
   if (!input.ids_file.empty()) {
@@ -77,9 +85,11 @@ std::vector<std::vector<int32_t>> ReadScoreInput(const ScoreInput& input, ModelO
     where = NameOfSource(input.lines_file);
     ReadLinesFile(input, model, add);
   } else {
-    where = NameOfSource(input.text_file);
+    const bool given = input.text && *input.text != "-";
+    where = given ? "TEXT" : NameOfSource(input.text ? *input.text : input.text_file);
     const Tokenizer& tokenizer = model.RequireTokenizer("--ids-file");
-    add(tokenizer.Encode(CheckedUtf8(ReadFileOrPipe(input.text_file), where, input.replace_invalid)), where);
+    const std::string text = given ? *input.text : ReadFileOrPipe(input.text ? *input.text : input.text_file);
+    add(tokenizer.Encode(CheckedUtf8(text, where, input.replace_invalid)), where);
   }
   if (sequences.empty()) {
     throw Error({.where = where, .what = "nothing to score", .found = "no sequence", .expected = "at least one"});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,10 +11,12 @@
 namespace stablelm {
 
 struct ScoreInput {
-  std::string ids_file;          // --ids-file: a JSON list of lists of ids
-  std::string text_file;         // --file: one text
-  std::string lines_file;        // --jsonl: one JSON object per line, with "text" or "ids"; skips blank lines
-  bool replace_invalid = false;  // --invalid-utf8 replace
+  std::string ids_file;             // --ids-file: a JSON list of lists of ids
+  std::optional<std::string> text;  // TEXT; "-" is standard input
+  std::string text_file;            // --file: one text
+  std::string lines_file;           // --jsonl: one JSON object per line, with "text" or "ids"; skips blank lines
+  bool replace_invalid = false;     // --invalid-utf8 replace
+  std::optional<int64_t> window;    // --context: longer sequences are cut into pieces of so many tokens
 };
 
 // Reads, tokenizes and checks the input before the model is loaded: at least one sequence, none empty or longer than

@@ -32,8 +32,9 @@ class Tokenize : public Command {
     AddFlag(app, "--ids", ids_only_, "Print the ids alone, on one line");
   }
 
+  bool ModelIsNamed() const override { return !common.model.empty() || !tokenizer_file_.empty(); }
   int Run(Output& out) override {
-    const Tokenizer tokenizer = LoadTokenizer(common.model, tokenizer_file_, out);
+    const Tokenizer tokenizer = LoadTokenizer(common.model, tokenizer_file_, out, input_.text.value_or(""));
     const std::string text = ReadTextInput(input_, out);
     const Encoding encoding = tokenizer.EncodeWithOffsets(text, encode_);
     if (out.json()) {

@@ -41,7 +41,7 @@ void AddRunFacts(const OnePrompt& prompt, const GenerateRun& run, size_t generat
 // Prints a reply under a line "--- TITLE (finish reason)": its text, or its ids without a tokenizer. Not with --json.
 void PrintReply(const std::string& title, const GenerateResult& result, const ReplyJson& reply, const GenerateRun& run);
 
-// --n: generates several samples of one prompt, which share its prefill. Also serves --prompt-logprobs (with --n 1).
+// --samples: generates several samples of one prompt, which share its prefill. Also serves --prompt-logprobs (with --samples 1).
 // Returns the exit code. Throws Error, also when greedy settings ask for several samples.
 int GenerateSamples(const OnePrompt& prompt, int64_t samples, const EngineOptions& engine, const GenerateRun& run);
 void RequireDraws(int64_t samples, const SamplingOptions& sampling);

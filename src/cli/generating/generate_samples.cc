@@ -1,4 +1,4 @@
-// generate --n, --prompt-logprobs: runs one prompt through the engine.
+// generate --samples, --prompt-logprobs: runs one prompt through the engine.
 
 #include "base/error.h"
 #include "base/json_value.h"
@@ -99,7 +99,7 @@ class Samples {
 
 void RequireDraws(int64_t samples, const SamplingOptions& sampling) {
   if (samples == 1 || !sampling.Greedy()) return;
-  throw Error({.where = "--n",
+  throw Error({.where = "--samples",
                .what = "every sample would be the same: the most likely token is always taken",
                .found = std::to_string(samples),
                .expected = "1 without draws",

@@ -21,7 +21,7 @@ void AddSetting(CLI::App& app, std::string_view setting, SettingValues& values, 
   const std::optional<SettingSpec> spec = FindSetting(setting);
   STABLELM_CHECK(spec);
   const std::string option = OptionOf(setting);
-  AddValue(app, option, "N", std::string(spec->help) + more_help,
+  AddValue(app, option, spec->kind == SettingKind::kFlag ? "true|false" : "N", std::string(spec->help) + more_help,
            [&values, spec = *spec, option](const std::string& text) {
              values[std::string(spec.name)] = ParseSettingValue(spec, text, option);
            });
@@ -56,7 +56,9 @@ double ParseSettingValue(const SettingSpec& spec, const std::string& text, const
 
 void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
   SettingValues& values = options.settings.values;
-  AddSetting(app, "max_new_tokens", values, " (default: up to the end of the model's context)");
+  BeginGroup(app, "How tokens are chosen");
+  AddSetting(app, "max_new_tokens", values, " (default: the model's own limit; -1: up to the end of the context)");
+  AddSetting(app, "do_sample", values, " (default: as the model's files or the settings below ask)");
   for (const auto& [name, field] : SamplingFields()) {
     std::string more_help;
     if (name == "temperature") more_help = " (default when drawing: 1, for tuned models 0.7)";
@@ -86,8 +88,13 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
   AddChoice(app, "--preset", PresetNames(),
             "Settings of the model card, of Stability AI's notebook or chat Space, or none",
             [&options](size_t i) { options.settings.preset = PresetOf(PresetNames()[i]); });
-  AddValue(app, "--stop-id", "IDS", "Token ids that end the reply as well (\"7 8\"), beside those of the model's files",
-           [&options](const std::string& text) { options.stop_ids = ParseIds(text, "--stop-id"); });
+  BeginGroup(app, "Where the reply ends");
+  AddValues(app, "--stop-id", "IDS",
+            "Token ids that end the reply as well (\"7 8\"), besides those of the model's files",
+            [&options](const std::string& text) {
+              const std::vector<int32_t> ids = ParseIds(text, "--stop-id");
+              options.stop_ids.insert(options.stop_ids.end(), ids.begin(), ids.end());
+            });
   AddValues(app, "--stop", "TEXT", "End before this text; it may span tokens, and no part of it is shown",
             [&options](const std::string& text) {
               options.stop_strings.push_back(CheckedUtf8(text, "--stop", false));

@@ -19,7 +19,7 @@ struct PromptTaskOptions {
   GenerationOptions generation;
   ConversationInput conversation;  // template and system text, and the policy for long conversations
   ReplyDetails details;
-  int64_t samples = 1;         // --n
+  int64_t samples = 1;         // --samples
   bool parse_special = false;  // in the text of "prompt"
 };
 

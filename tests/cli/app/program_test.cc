@@ -54,7 +54,7 @@ TEST(Program, UnknownNamesAreRefusedWithTheNearest) {
   const ProgramResult flag = RunProgramBinary({"--versoin"});
   EXPECT_EQ(flag.exit_code, 2);
   EXPECT_EQ(flag.out, "");
-  EXPECT_EQ(flag.err, "error: unknown flag \"--versoin\"\nhint:  did you mean --version?\n");
+  EXPECT_EQ(flag.err, "error: unknown option \"--versoin\"\nhint:  did you mean --version?\n");
   const ProgramResult command = RunProgramBinary({"xyzzy\xFF\x1B[31m"});
   EXPECT_EQ(command.exit_code, 2);
   EXPECT_EQ(command.err, "error: unknown command \"xyzzy\\xFF\\x1B[31m\"\nhint:  stablelm --help lists the commands\n");

@@ -7,6 +7,8 @@
 #include <set>
 #include <sstream>
 
+#include "cli/app/command_table.h"
+#include "cli/app/commands.h"
 #include "program_error.h"
 #include "run_program.h"
 #include "temp_folder.h"
@@ -57,34 +59,6 @@ class Completion : public testing::Test {
     std::erase(lines, "");
     return lines;
   }
-  // The long options in a command's --help.
-  static std::set<std::string> OptionsOf(const std::string& command) {
-    std::vector<std::string> words;
-    std::istringstream in(command);
-    for (std::string word; in >> word;) words.push_back(word);
-    words.emplace_back("--help");
-    std::set<std::string> options;
-    for (std::string line : Lines(RunProgramBinary(words).out)) {
-      if (!line.starts_with("  -")) continue;
-      line.erase(0, line.size() > 5 && line[4] == ',' ? 5 : 2);  // "  -m,--model" or "  --model"
-      if (!line.starts_with("--")) continue;
-      options.insert(line.substr(0, line.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-")));
-    }
-    return options;
-  }
-  static std::vector<std::string> Commands() {
-    std::vector<std::string> names;
-    for (const std::string& line : Lines(RunProgramBinary({"--help"}).out)) {
-      if (!line.starts_with("  ") || line.size() < 4 || line[2] < 'a' || line[2] > 'z') continue;
-      const size_t end = line.find("  ", 2);  // "  bench memory   Measure ..."
-      if (end == std::string::npos) continue;
-      const size_t summary = line.find_first_not_of(' ', end);
-      if (summary == std::string::npos || line[summary] < 'A' || line[summary] > 'Z') continue;
-      names.push_back(line.substr(2, end - 2));
-    }
-    return names;
-  }
-
   const TempFolder temp_;
   const std::string bash_ = Script("bash");
 };
@@ -119,17 +93,21 @@ TEST_F(Completion, BashCompletesFilesWithSpaces) {
   EXPECT_THAT(Bash({"init", "--shape", ""}), IsSupersetOf({"3b", "7b", "a list.json"}));
 }
 
-// Completion offers exactly what --help lists, for every command.
+// Completion offers exactly the long names of every command's options, without those of other programs.
 TEST_F(Completion, BashKnowsEveryOption) {
-  const std::vector<std::string> commands = Commands();
+  const std::vector<CommandText> commands = DescribeCommands(AllCommands());
   ASSERT_GE(commands.size(), 12u);
-  for (const std::string& command : commands) {
+  for (const CommandText& command : commands) {
     std::vector<std::string> words;
-    std::istringstream in(command);
+    std::istringstream in(command.name);
     for (std::string word; in >> word;) words.push_back(word);
     words.emplace_back("--");
     const std::vector<std::string> offered = Bash(words);
-    EXPECT_EQ(std::set(offered.begin(), offered.end()), OptionsOf(command)) << command;
+    std::set<std::string> options;
+    for (const OptionText& option : command.options) {
+      if (!option.Positional()) options.insert(option.LongName());
+    }
+    EXPECT_EQ(std::set(offered.begin(), offered.end()), options) << command.name;
   }
 }
 

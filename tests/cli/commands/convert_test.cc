@@ -240,7 +240,7 @@ TEST(Convert, ActivationCanBeChosen) {
 TEST(Convert, Refusals) {
   const TempFolder temp;
   const std::string out = (temp.path() / "out").string();
-  EXPECT_THAT(RunProgramBinary({"convert"}), Fails(2, "IN"));
+  EXPECT_THAT(RunProgramBinary({"convert"}), Fails(2, "MODEL"));
   EXPECT_THAT(RunProgramBinary({"convert", kParallel}), Fails(2, "OUT"));
   EXPECT_THAT(RunProgramBinary({"convert", kParallel, out, "--name", "x"}), Fails(2, "--name", {".gguf"}));
   WriteFile(temp.path() / "m.gguf", "mine");

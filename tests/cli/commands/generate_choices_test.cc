@@ -83,7 +83,8 @@ TEST_F(GenerateChoices, SamplesAreReproducibleAndTheFirstIsTheOnlyOne) {
     more.insert(more.begin(), base.begin(), base.end());
     return Run(more);
   };
-  const Json one = with({}), four = with({"--n", "4"}), six = with({"--n", "6", "--parallel", "2", "--threads", "1"});
+  const Json one = with({}), four = with({"--samples", "4"}),
+             six = with({"--samples", "6", "--parallel", "2", "--threads", "1"});
   ASSERT_EQ(four.at("choices").size(), 4u);
   for (const char* key : {"ids", "text", "logprobs", "finish_reason"}) {
     EXPECT_EQ(four.at("choices").at(0).at(key), one.at(key)) << key;
@@ -98,7 +99,7 @@ TEST_F(GenerateChoices, SamplesAreReproducibleAndTheFirstIsTheOnlyOne) {
   EXPECT_EQ(four.at("seed"), 5);
   EXPECT_EQ(four.at("counts").at("generated"), 36);
   EXPECT_FALSE(four.contains("ids"));
-  const ProgramResult text = Generate({"-m", model_, "Once", "--n", "2", "--max-new-tokens", "3"});
+  const ProgramResult text = Generate({"-m", model_, "Once", "--samples", "2", "--max-new-tokens", "3"});
   EXPECT_THAT(text.out, AllOf(testing::StartsWith("--- sample 1 of 2 ("), HasSubstr("\n--- sample 2 of 2 (")));
 }
 
@@ -168,9 +169,9 @@ TEST_F(GenerateChoices, RefusesWithAClearError) {
     int exit_code;
     const char* says;
   } kCases[] = {
-      {{"x", "--n", "3", "--greedy"}, 1, "every sample would be the same"},
-      {{"x", "--n", "0"}, 2, "--n"},
-      {{"x", "--n", "2", "--beams", "2"}, 2, "--n: contradicts --beams"},
+      {{"x", "--samples", "3", "--greedy"}, 1, "every sample would be the same"},
+      {{"x", "--samples", "0"}, 2, "--samples"},
+      {{"x", "--samples", "2", "--beams", "2"}, 2, "--samples: contradicts --beams"},
       {{"x", "--beams", "2", "--num-return", "3"}, 1, "num_return: out of range: found 3, expected 1 to 2"},
       {{"x", "--beams", "1000"}, 2, "--beams"},
       {{"x", "--beams", "2", "--temperature", "1"}, 2, "draws nothing"},
@@ -183,7 +184,7 @@ TEST_F(GenerateChoices, RefusesWithAClearError) {
       {{"x", "--top-logprobs", "2"}, 2, "--top-logprobs: shows in JSON alone"},
       {{"x", "--prompt-logprobs"}, 2, "--prompt-logprobs: shows in JSON alone"},
       {{"x", "--top-logprobs", "0", "--json"}, 2, "--top-logprobs"},
-      {{"x", "--n", "2", "--context-policy", "shift"}, 2, "--context-policy: shift is for one reply at a time"},
+      {{"x", "--samples", "2", "--context-policy", "shift"}, 2, "--context-policy: shift is for one reply at a time"},
       {{"x", "--beams", "2", "--context-policy", "shift"}, 2, "--context-policy: shift is for one reply at a time"},
   };
   for (const auto& c : kCases) {

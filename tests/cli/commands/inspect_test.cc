@@ -78,7 +78,7 @@ TEST(Inspect, ReadsWhatGenerateReads) {
 }
 
 TEST(Inspect, WrongPaths) {
-  EXPECT_THAT(RunProgramBinary({"inspect"}), Fails(2, "PATH"));
+  EXPECT_THAT(RunProgramBinary({"inspect"}), Fails(2, "MODEL"));
   const ProgramResult none = RunProgramBinary({"inspect", "/nowhere/at/all", "--json"});
   EXPECT_THAT(none, Fails(1, "/nowhere/at/all"));
   EXPECT_EQ(none.out, "");

@@ -20,6 +20,7 @@ TEST(ManPage, TextIsRoff) {
       .name = "two words",
       .summary = "Do it",
       .examples = ".first line\n  'x \\n --y\n'z",
+      .notes = "One\nparagraph.\n\nTable:\n  .a\nEnd",
       .options = {{.names = {"-m", "--model"}, .value = "DIR", .help = "A folder", .choices = {}, .takes_file = true},
                   {.names = {"TEXT"}, .value = "TEXT", .help = "The input.", .choices = {}, .takes_file = false}}};
   const std::string page = CommandManPage(command, "1.2.3");
@@ -27,6 +28,7 @@ TEST(ManPage, TextIsRoff) {
   EXPECT_THAT(page, HasSubstr("stablelm\\-two\\-words \\- Do it\n"));
   EXPECT_THAT(page, HasSubstr(".TP\n\\fB\\-m\\fR, \\fB\\-\\-model\\fR \\fIDIR\\fR\nA folder.\n"));
   EXPECT_THAT(page, HasSubstr(".TP\n\\fITEXT\\fR\nThe input.\n"));
+  EXPECT_THAT(page, HasSubstr(".SH DESCRIPTION\nDo it.\n.PP\nOne\nparagraph.\n.PP\nTable:\n.nf\n  .a\n.fi\nEnd\n"));
   EXPECT_THAT(page, HasSubstr(".nf\n\\&.first line\n  'x \\en \\-\\-y\n\\&'z\n.fi\n"));
 }
 
@@ -61,6 +63,20 @@ TEST_F(ManPages, OneForEveryCommand) {
   }
   EXPECT_THAT(RunProgramBinary({"man", "chta"}), Fails(2, "man", {"\"chta\"", "chat?"}));
   EXPECT_THAT(RunProgramBinary({"man", "chat", "--folder", "x"}), Fails(2, "--folder"));
+}
+
+TEST_F(ManPages, SayWhatIsReadBesidesTheArguments) {
+  const std::string program = RunProgramBinary({"man"}).out, chat = RunProgramBinary({"man", "chat"}).out;
+  for (const char* title : {".SH DESCRIPTION", ".SH ENVIRONMENT", ".SH FILES"}) {
+    EXPECT_THAT(program, HasSubstr(title));
+    EXPECT_THAT(chat, HasSubstr(title));
+  }
+  for (const char* name : {"STABLELM_MODEL", "STABLELM_SIMD", "HF_HUB_CACHE", "NO_COLOR", "VISUAL", "XDG_STATE_HOME"}) {
+    EXPECT_THAT(program, HasSubstr(name));
+  }
+  const std::string memory = RunProgramBinary({"man", "bench memory"}).out;
+  EXPECT_THAT(memory, HasSubstr("STABLELM_SIMD"));
+  EXPECT_THAT(memory, testing::Not(HasSubstr("STABLELM_MODEL")));
 }
 
 TEST_F(ManPages, RoffHasNothingToComplainOf) {

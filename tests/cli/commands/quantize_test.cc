@@ -202,7 +202,8 @@ TEST_F(QuantizeCommand, RowsThatDoNotFit) {
 
 TEST_F(QuantizeCommand, Refusals) {
   const fs::path file = folder_.path() / "q.gguf";
-  EXPECT_THAT(RunProgramBinary({"quantize", file.string()}), Fails(2, "-m, --model"));
+  EXPECT_THAT(RunProgramBinary({"quantize"}), Fails(2, "MODEL"));
+  EXPECT_THAT(RunProgramBinary({"quantize", model_.string()}), Fails(2, "OUT"));
   EXPECT_THAT(RunProgramBinary({"quantize", "-m", model_.string()}), Fails(2, "OUT"));
   EXPECT_THAT(Run(file, {"--type", "Q4_KM"}), Fails(2, "--type", {"\"Q4_KM\"", "Q4_K_M?"}));
   EXPECT_THAT(Run(file, {"--tensor", "x"}), Fails(2, "--tensor", {"\"x\"", "PATTERN=TYPE"}));

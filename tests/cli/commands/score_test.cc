@@ -155,7 +155,7 @@ TEST(ScoreCommand, RefusesWithAClearError) {
     int exit_code;
     const char* says;
   } kCases[] = {
-      {{}, "", 2, "--ids-file, --file, --jsonl"},
+      {{}, "", 2, "TEXT, --file, --jsonl, --ids-file"},
       {{"--ids-file", "-", "--jsonl", "x"}, "[[1]]", 2, "more than one input"},
       {{"--ids-file", "-", "--save-logits", "x", "--save-hidden", "x"}, "[[1]]", 2, "same file"},
       {{"--ids-file", "nowhere.json"}, "", 1, "nowhere.json"},

@@ -1,0 +1,248 @@
+#include "cli/app/arguments.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/nearest.h"
+#include "cli/app/habits.h"
+
+namespace stablelm {
+namespace {
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+// "8", "-1", "0.5", "128,512": what may be glued to a short option.
+bool IsNumber(std::string_view text) {
+  if (text.starts_with("-")) text.remove_prefix(1);
+  return !text.empty() && IsDigit(text.front()) && text.find_first_not_of("0123456789.,") == text.npos;
+}
+
+// Whether a word is an option: a dash and anything but a digit ("-5" is text). A lone "-" is standard input.
+bool IsOption(const std::string& word) { return word.size() > 1 && word[0] == '-' && !IsDigit(word[1]); }
+
+std::string WithDashes(std::string name) {
+  if (name.starts_with("--")) std::ranges::replace(name, '_', '-');
+  return name;
+}
+
+class Reader {
+ public:
+  Reader(std::span<const std::string> words, const CommandText& command) : words_(words), command_(command) {}
+
+  Arguments Read() {
+    while (at_ < words_.size()) {
+      const std::string& word = words_[at_++];
+      if (word == "--") {
+        out_.positionals.insert(out_.positionals.end(), words_.begin() + static_cast<std::ptrdiff_t>(at_),
+                                words_.end());
+        break;
+      }
+      if (IsOption(word)) {
+        ReadOption(word);
+      } else {
+        out_.positionals.push_back(word);
+      }
+    }
+    ResolveBeside();
+    return std::move(out_);
+  }
+
+ private:
+  const OptionText* Find(std::string_view name) const {
+    for (const OptionText& option : command_.options) {
+      if (std::ranges::find(option.names, name) != option.names.end()) return &option;
+    }
+    return nullptr;
+  }
+  const OptionText* FindText() const {
+    for (const OptionText& option : command_.options) {
+      if (option.Positional() && option.IsText()) return &option;
+    }
+    return nullptr;
+  }
+  // The command's option that a row stands for; null when the command has none. -p and --prompt stand for the text.
+  const OptionText* OptionOf(std::string_view name) const { return name == "TEXT" ? FindText() : Find(name); }
+  const Habit* FindRow(std::string_view name) const {
+    return FindHabit(name, command_.name, [this](std::string_view option) { return OptionOf(option) != nullptr; });
+  }
+
+  void ReadOption(const std::string& word) {
+    typed_ = word;
+    glued_.reset();
+    if (Take(word)) return;
+    if (const size_t equals = word.find('='); equals != word.npos) {
+      typed_ = word.substr(0, equals);
+      glued_ = word.substr(equals + 1);
+      if (Take(typed_)) return;
+    }
+    if (word[1] != '-' && IsNumber(std::string_view(word).substr(2))) {
+      typed_ = word.substr(0, 2);
+      glued_ = word.substr(2);
+      if (Take(typed_)) return;
+    }
+    FailUnknown(word.substr(0, word.find('=')));
+  }
+
+  // Handles an option by its exact name; false when there is none of this name.
+  bool Take(const std::string& as_typed) {
+    const std::string name = WithDashes(as_typed);
+    const OptionText* own = Find(name);
+    const Habit* row = FindRow(name);
+    // The command's own short names mean what they say there: `bench model -n`.
+    if (own && row && row->option != own->LongName()) row = nullptr;
+    if (!own && !row) return false;
+    if (!own && row->kind != HabitKind::kOption) {
+      TakeWithoutOption(*row);
+      return true;
+    }
+    TakeValue(own ? *own : *OptionOf(row->option), row);
+    return true;
+  }
+
+  void TakeValue(const OptionText& option, const Habit* row) {
+    if (option.LongName() == "--help") out_.help = true;
+    if (option.LongName() == "--help-all") out_.help = out_.help_all = true;
+    if (!option.TakesValue()) {
+      if (glued_ && *glued_ != "true" && *glued_ != "false") {
+        throw UsageError({.where = typed_, .what = "takes no value", .found = Quoted(*glued_)});
+      }
+      Set(option, !glued_ || *glued_ == "true" ? std::optional<GivenOption>({.name = option.LongName(), .value = {}})
+                                               : std::nullopt);
+      return;
+    }
+    const bool is_flag = option.IsTrueOrFalse();
+    std::string typed = is_flag ? "true" : "";
+    if (glued_) {
+      typed = *glued_;
+    } else if (!is_flag || (at_ < words_.size() && (words_[at_] == "true" || words_[at_] == "false"))) {
+      typed = Next(option);
+    }
+    const std::optional<std::string> value = row ? HabitValueOf(*row, typed) : typed;
+    if (option.Positional()) {
+      if (out_.text) throw UsageError({.where = typed_, .what = "the text is given twice", .found = Quoted(typed)});
+      out_.text = value;
+      return;
+    }
+    if (row && !row->reason.empty()) out_.notes.emplace_back(row->reason);
+    if (row && !row->beside.empty()) beside_.push_back({row, value});
+    Set(option, value ? std::optional<GivenOption>({.name = option.LongName(), .value = value}) : std::nullopt);
+  }
+
+  std::string Next(const OptionText& option) {
+    if (at_ < words_.size()) return words_[at_++];
+    throw UsageError({.where = typed_,
+                      .what = "needs a value, and none follows",
+                      .expected = typed_ + " " + option.value,
+                      .hint = "stablelm " + command_.name + " --help shows the options"});
+  }
+
+  void Set(const OptionText& option, const std::optional<GivenOption>& given) {
+    if (!option.repeats) out_.Remove(option.LongName());
+    if (given) out_.options.push_back(*given);
+  }
+
+  // Rows whose option depends on another one, which may come later on the command line.
+  void ResolveBeside() {
+    for (const auto& [row, value] : beside_) {
+      const size_t space = row->beside.find(' ');
+      const std::string* other = out_.ValueOf(std::string(row->beside.substr(0, space)));
+      if (!other || *other == "1" || !value) continue;
+      out_.Remove(std::string(row->option));
+      out_.options.push_back({.name = std::string(row->beside.substr(space + 1)), .value = value});
+    }
+  }
+
+  void TakeWithoutOption(const Habit& row) {
+    const auto is_word = [](const std::string& word) {
+      return word == "on" || word == "off" || word == "auto" || word == "0" || word == "1";
+    };
+    std::optional<std::string> value = glued_;
+    if (!value && at_ < words_.size() &&
+        (row.takes == HabitTakes::kValue || (row.takes == HabitTakes::kOptionalWord && is_word(words_[at_])))) {
+      value = words_[at_++];
+    }
+    if (row.kind == HabitKind::kAlreadySo) return;
+    if (value && !HabitValueOf(row, *value)) return;  // what this build does anyway
+    throw UsageError({.where = typed_,
+                      .what = "is not here",
+                      .found = value ? Quoted(*value) : "",
+                      .hint = std::string(row.reason)});
+  }
+
+  [[noreturn]] void FailUnknown(const std::string& typed) const {
+    const std::string see = "stablelm " + command_.name + " --help shows the options";
+    const std::string what = "unknown option " + Quoted(typed);
+    if (const Habit* row = FindHabit(WithDashes(typed)); row && row->kind == HabitKind::kOption) {
+      throw UsageError({.where = command_.name,
+                        .what = what,
+                        .hint = "it stands for " + std::string(row->option == "TEXT" ? "a text" : row->option) +
+                                ", which this command does not have; " + see});
+    }
+    if (typed[1] != '-' && typed.size() > 2 && (Find(typed.substr(0, 2)) || FindRow(typed.substr(0, 2)))) {
+      throw UsageError(
+          {.where = command_.name,
+           .what = what,
+           .hint = "a value that is not a number stands apart: " + typed.substr(0, 2) + " " + typed.substr(2)});
+    }
+    const std::string otherwise = see + "; text that starts with a dash goes after --";
+    // One letter is one edit from any other: no name is nearer than another.
+    if (typed.size() <= 2) throw UsageError({.where = command_.name, .what = what, .hint = otherwise});
+    std::vector<std::string> names;
+    for (const OptionText& option : command_.options) {
+      for (const std::string& name : option.names) {
+        if (name.starts_with("--")) names.push_back(name);
+      }
+    }
+    for (const Habit& row : Habits()) {
+      if (row.name.starts_with("--") && FindRow(row.name) == &row && row.kind == HabitKind::kOption) {
+        names.emplace_back(row.name);
+      }
+    }
+    std::string nearest = NearestName(WithDashes(typed), names);
+    if (!nearest.empty() && !Find(nearest)) nearest = OptionOf(FindRow(nearest)->option)->LongName();
+    throw UsageError(
+        {.where = command_.name, .what = what, .hint = nearest.empty() ? otherwise : "did you mean " + nearest + "?"});
+  }
+
+  struct Beside {
+    const Habit* row;
+    std::optional<std::string> value;
+  };
+  std::span<const std::string> words_;
+  const CommandText& command_;
+  size_t at_ = 0;
+  std::string typed_;                 // the option as it was typed, without a glued value
+  std::optional<std::string> glued_;  // the value in the same word
+  std::vector<Beside> beside_;
+  Arguments out_;
+};
+
+}  // namespace
+
+const std::string* Arguments::ValueOf(const std::string& option) const {
+  const auto found = std::ranges::find(options, option, &GivenOption::name);
+  return found == options.end() || !found->value ? nullptr : &*found->value;
+}
+
+void Arguments::Remove(const std::string& option) {
+  std::erase_if(options, [&](const GivenOption& given) { return given.name == option; });
+}
+
+std::vector<std::string> Arguments::Words() const {
+  std::vector<std::string> words;
+  for (const GivenOption& given : options) {
+    words.push_back(given.name);
+    if (given.value) words.push_back(*given.value);
+  }
+  if (positionals.empty() && !text) return words;
+  words.emplace_back("--");
+  words.insert(words.end(), positionals.begin(), positionals.end());
+  if (text) words.push_back(*text);
+  return words;
+}
+
+Arguments ReadArguments(std::span<const std::string> words, const CommandText& command) {
+  return Reader(words, command).Read();
+}
+
+}  // namespace stablelm

@@ -1,0 +1,221 @@
+#include "cli/app/habits.h"
+
+#include <algorithm>
+#include <array>
+
+namespace stablelm {
+namespace {
+
+using enum HabitKind;
+using enum HabitTakes;
+
+// max_new_tokens has no value for "no limit", and a model's files may set one: its largest value ends at the context.
+constexpr HabitValue kToTheEnd[] = {{"-1", "2147483648"}, {"-2", "2147483648"}};
+constexpr HabitValue kDefaultForZero[] = {{"0", ""}};
+constexpr HabitValue kDefaultForMinusOne[] = {{"-1", ""}};
+constexpr HabitValue kRandomSeed[] = {{"-1", ""}, {"random", ""}};
+constexpr HabitValue kFlags[] = {{"True", "true"}, {"False", "false"}, {"1", "true"},
+                                 {"0", "false"},   {"on", "true"},     {"off", "false"}};
+constexpr HabitValue kFloats[] = {
+    {"auto", "stored"},        {"float32", "fp32"},        {"float", "fp32"},        {"f32", "fp32"},
+    {"float16", "fp16"},       {"half", "fp16"},           {"f16", "fp16"},          {"bfloat16", "bf16"},
+    {"torch.float16", "fp16"}, {"torch.bfloat16", "bf16"}, {"torch.float32", "fp32"}};
+constexpr HabitValue kCacheTypes[] = {{"f32", "fp32"}, {"f16", "fp16"}, {"q8_0", "q8"}};
+
+constexpr HabitValue kOnTheCpu[] = {{"0", ""}, {"cpu", ""}, {"none", ""}};
+
+constexpr std::string_view kOnCpus = "this build runs on CPUs; leave the option out";
+constexpr std::string_view kSpeaking = "generate chat run";
+
+constexpr auto kHabits = std::to_array<Habit>({
+    // What to continue
+    {.name = "-p", .option = "TEXT"},
+    {.name = "--prompt", .option = "TEXT"},
+    {.name = "-f", .option = "--file"},
+    {.name = "--system-prompt", .option = "--system"},
+    {.name = "-sys", .option = "--system"},
+    // How far
+    {.name = "-n", .option = "--max-new-tokens", .values = kToTheEnd},
+    {.name = "--max-tokens", .option = "--max-new-tokens", .values = kToTheEnd},
+    {.name = "--n-predict", .option = "--max-new-tokens", .values = kToTheEnd},
+    {.name = "--predict", .option = "--max-new-tokens", .values = kToTheEnd},
+    {.name = "--num-predict", .option = "--max-new-tokens", .values = kToTheEnd},
+    {.name = "--max-new-tokens", .option = "--max-new-tokens", .values = kToTheEnd},
+    {.name = "-c", .option = "--context", .values = kDefaultForZero},
+    {.name = "--ctx-size", .option = "--context", .values = kDefaultForZero},
+    {.name = "--num-ctx", .option = "--context", .values = kDefaultForZero},
+    {.name = "--max-model-len", .option = "--context", .values = kDefaultForZero},
+    {.name = "--context", .option = "--context", .values = kDefaultForZero},
+    {.name = "-r", .option = "--stop", .commands = kSpeaking},
+    {.name = "--reverse-prompt", .option = "--stop"},
+    // How tokens are chosen
+    {.name = "--temp", .option = "--temperature"},
+    {.name = "--repeat-penalty", .option = "--repetition-penalty"},
+    {.name = "--repeat-last-n", .option = "--penalty-last-n"},
+    {.name = "--typical", .option = "--typical-p"},
+    {.name = "-s", .option = "--seed", .values = kRandomSeed, .commands = kSpeaking},
+    {.name = "-s", .option = "--seed"},
+    {.name = "--seed", .option = "--seed", .values = kRandomSeed, .commands = kSpeaking},
+    {.name = "--do-sample", .option = "--do-sample", .values = kFlags},
+    {.name = "--early-stopping", .option = "--early-stopping", .values = kFlags},
+    // How many replies
+    {.name = "--num-beams", .option = "--beams"},
+    {.name = "--num-return-sequences", .option = "--samples", .commands = "generate", .beside = "--beams --num-return"},
+    {.name = "--n",
+     .option = "--samples",
+     .reason = "--n is the number of replies, as --samples is; -n is the number of tokens",
+     .commands = "generate"},
+    {.name = "-np", .option = "--parallel"},
+    // The model and the machine
+    {.name = "-t", .option = "--threads", .values = kDefaultForMinusOne},
+    {.name = "--threads", .option = "--threads", .values = kDefaultForMinusOne},
+    {.name = "--num-threads", .option = "--threads", .values = kDefaultForMinusOne},
+    {.name = "-hf", .option = "--model"},
+    {.name = "--hf-repo", .option = "--model"},
+    {.name = "--model-path", .option = "--model"},
+    {.name = "--model-name-or-path", .option = "--model"},
+    {.name = "--torch-dtype", .option = "--dtype", .values = kFloats},
+    {.name = "--dtype", .option = "--dtype", .values = kFloats},
+    {.name = "--outtype", .option = "--dtype", .values = kFloats},
+    {.name = "-ctk", .option = "--kv", .values = kCacheTypes},
+    {.name = "-ctv", .option = "--kv", .values = kCacheTypes},
+    {.name = "--cache-type-k", .option = "--kv", .values = kCacheTypes},
+    {.name = "--cache-type-v", .option = "--kv", .values = kCacheTypes},
+    {.name = "--kv-cache-dtype", .option = "--kv", .values = kCacheTypes},
+    {.name = "--kv", .option = "--kv", .values = kCacheTypes},
+    // Files that are written
+    {.name = "-o", .option = "--output"},
+    {.name = "--out", .option = "--output"},
+    {.name = "--output", .option = "--out"},
+    {.name = "--output-file", .option = "--out"},
+    {.name = "--outfile", .option = "--out"},
+    // What the program does anyway
+    {.kind = kAlreadySo, .name = "-fa", .takes = kOptionalWord, .reason = "attention never stores the score matrix"},
+    {.kind = kAlreadySo,
+     .name = "--flash-attn",
+     .takes = kOptionalWord,
+     .reason = "attention never stores the score matrix"},
+    {.kind = kAlreadySo, .name = "--no-display-prompt", .reason = "the prompt is shown with --echo only"},
+    {.kind = kAlreadySo, .name = "--no-warmup", .reason = "there is no warm-up"},
+    {.kind = kAlreadySo, .name = "-cnv", .reason = "a chat is a conversation", .commands = "chat run"},
+    {.kind = kAlreadySo, .name = "--conversation", .reason = "a chat is a conversation", .commands = "chat run"},
+    {.kind = kAlreadySo, .name = "-i", .reason = "a chat is interactive", .commands = "chat run"},
+    {.kind = kAlreadySo, .name = "--interactive", .reason = "a chat is interactive", .commands = "chat run"},
+    {.kind = kAlreadySo, .name = "-no-cnv", .reason = "the prompt is continued as it is", .commands = "generate"},
+    {.kind = kAlreadySo,
+     .name = "--no-conversation",
+     .reason = "the prompt is continued as it is",
+     .commands = "generate"},
+    {.kind = kAlreadySo, .name = "-st", .reason = "generate gives one reply", .commands = "generate"},
+    {.kind = kAlreadySo, .name = "--single-turn", .reason = "generate gives one reply", .commands = "generate"},
+    // What it does not do
+    {.kind = kNotHere, .name = "-cnv", .reason = "stablelm chat -m MODEL is a conversation"},
+    {.kind = kNotHere, .name = "--conversation", .reason = "stablelm chat -m MODEL is a conversation"},
+    {.kind = kNotHere, .name = "-i", .reason = "stablelm chat -m MODEL is interactive"},
+    {.kind = kNotHere, .name = "-st", .reason = "stablelm run MODEL TEXT answers one message"},
+    {.kind = kNotHere, .name = "--single-turn", .reason = "stablelm run MODEL TEXT answers one message"},
+    {.kind = kNotHere, .name = "-no-cnv", .reason = "stablelm generate -m MODEL PROMPT continues a text as it is"},
+    {.kind = kNotHere, .name = "-ngl", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
+    {.kind = kNotHere, .name = "--gpu-layers", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
+    {.kind = kNotHere, .name = "--n-gpu-layers", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
+    {.kind = kNotHere, .name = "--num-gpu", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
+    {.kind = kNotHere, .name = "--device", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
+    {.kind = kNotHere, .name = "--device-map", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
+    {.kind = kNotHere, .name = "-dev", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
+    {.kind = kNotHere, .name = "--main-gpu", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
+    {.kind = kNotHere, .name = "-mg", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
+    {.kind = kNotHere, .name = "--split-mode", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
+    {.kind = kNotHere, .name = "--tensor-split", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
+    {.kind = kNotHere, .name = "--tensor-parallel-size", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
+    {.kind = kNotHere,
+     .name = "--batch-size",
+     .takes = kValue,
+     .reason = "the size of the chunks of a prompt changes no result and is chosen by the program"},
+    {.kind = kNotHere,
+     .name = "--ubatch-size",
+     .takes = kValue,
+     .reason = "the size of the chunks of a prompt changes no result and is chosen by the program"},
+    {.kind = kNotHere,
+     .name = "-ub",
+     .takes = kValue,
+     .reason = "the size of the chunks of a prompt changes no result and is chosen by the program"},
+    {.kind = kNotHere, .name = "--lora", .takes = kValue, .reason = "adapters come with a later version"},
+    {.kind = kNotHere, .name = "--grammar", .takes = kValue, .reason = "grammars come with a later version"},
+    {.kind = kNotHere, .name = "--json-schema", .takes = kValue, .reason = "grammars come with a later version"},
+    {.kind = kNotHere, .name = "--verbose", .reason = "notes on standard error are on unless --quiet is given"},
+});
+
+constexpr struct {
+  std::string_view name, means;
+} kCommands[] = {{"show", "inspect"}, {"perplexity", "score"}, {"ppl", "score"}};
+
+constexpr std::string_view kLater = "comes with a later version of stablelm";
+constexpr struct {
+  std::string_view name, about;
+} kMissing[] = {
+    {"serve", kLater},
+    {"server", kLater},
+    {"pull", kLater},
+    {"download", kLater},
+    {"prepare", kLater},
+    {"train", kLater},
+    {"finetune", kLater},
+    {"eval", kLater},
+    {"evaluate", kLater},
+    {"merge", kLater},
+    {"export", kLater},
+    {"list", "is not needed: models stay where they are, and -m names their path"},
+    {"ps", "is not needed: no model stays loaded when a command has ended"},
+};
+
+bool Lists(std::string_view words, std::string_view word) {
+  while (!words.empty()) {
+    const size_t end = std::min(words.find(' '), words.size());
+    if (words.substr(0, end) == word) return true;
+    words.remove_prefix(std::min(end + 1, words.size()));
+  }
+  return false;
+}
+
+}  // namespace
+
+std::span<const Habit> Habits() { return kHabits; }
+
+const Habit* FindHabit(std::string_view name, std::string_view command,
+                       const std::function<bool(std::string_view option)>& has_option) {
+  for (const Habit& habit : kHabits) {
+    if (habit.name != name || (!habit.commands.empty() && !Lists(habit.commands, command))) continue;
+    if (habit.kind != kOption || has_option(habit.option)) return &habit;
+  }
+  return nullptr;
+}
+
+const Habit* FindHabit(std::string_view name) {
+  const auto* found = std::ranges::find(kHabits, name, &Habit::name);
+  return found == kHabits.end() ? nullptr : found;
+}
+
+std::optional<std::string> HabitValueOf(const Habit& habit, const std::string& typed) {
+  for (const HabitValue& value : habit.values) {
+    if (value.typed != typed) continue;
+    if (value.means.empty()) return std::nullopt;
+    return std::string(value.means);
+  }
+  return typed;
+}
+
+std::string_view CommandOfHabit(std::string_view name) {
+  for (const auto& row : kCommands) {
+    if (row.name == name) return row.means;
+  }
+  return name;
+}
+
+std::string_view AboutMissingCommand(std::string_view name) {
+  for (const auto& row : kMissing) {
+    if (row.name == name) return row.about;
+  }
+  return {};
+}
+
+}  // namespace stablelm

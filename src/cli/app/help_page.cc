@@ -1,0 +1,234 @@
+#include "cli/app/help_page.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+namespace stablelm {
+namespace {
+
+constexpr size_t kFewOptions = 16;  // a command with no more shows them all in --help
+
+constexpr auto kEveryday = std::to_array<std::string_view>(
+    {"--model", "--file", "--user", "--system", "--load", "--max-new-tokens", "--temperature", "--top-p", "--seed",
+     "--context", "--threads", "--quantize", "--json", "--help", "--help-all"});
+
+struct Task {
+  std::string_view title, commands;  // commands separated by commas
+};
+constexpr auto kTasks = std::to_array<Task>({
+    {"Talk and write", "run,chat,generate"},
+    {"Look into a model", "inspect,fit"},
+    {"Look into prompts and tokens", "prompt,tokenize,detokenize"},
+    {"Make models", "convert,quantize,imatrix,init"},
+    {"Measure", "score,bench model,bench memory,bench compute,bench sampler,bench tokenizer"},
+    {"Set up the shell", "completion,man"},
+});
+
+bool IsEveryday(const OptionText& option) { return std::ranges::find(kEveryday, option.LongName()) != kEveryday.end(); }
+
+// One line per row: the left side, and the text beside it, or below it where the left side is long.
+std::string Row(const std::string& left, const std::string& text, size_t column, size_t width) {
+  std::string line = "  " + Wrapped(left, width - 2, 6);
+  if (width < column + 24) {  // a narrow window: the text below
+    return line + "\n      " + Wrapped(text, width, 6) + "\n";
+  }
+  if (line.size() + 2 > column) {
+    line += "\n" + std::string(column, ' ');
+  } else {
+    line.resize(column, ' ');
+  }
+  // Wrapped counts columns from the left edge for lines after the first only.
+  return line + Wrapped(std::string(column, '\1') + text, width, column).substr(column) + "\n";
+}
+
+std::string NamesOf(const OptionText& option, bool all) {
+  std::string text;
+  for (const std::string& name : option.names) text += (text.empty() ? "" : ", ") + name;
+  std::string_view short_form;
+  for (const std::string& name : option.also) {
+    if (!all && (name.size() != 2 || !short_form.empty())) continue;
+    if (name.size() == 2) short_form = name;
+    text = name.size() == 2 && !option.Positional() ? name + ", " + text : text + ", " + name;
+  }
+  if (option.Positional()) return text;
+  if (option.IsTrueOrFalse()) return text + " [true|false]";
+  return text + (option.TakesValue() ? " " + option.value : "");
+}
+
+std::string OptionRow(const OptionText& option, bool all, size_t width) {
+  return Row(NamesOf(option, all), option.help, 28, width);
+}
+
+std::string Paragraphs(const std::string& notes, size_t width) {
+  std::string out, paragraph;
+  const auto flush = [&] {
+    if (!paragraph.empty()) out += Wrapped(paragraph, width, 0) + "\n";
+    paragraph.clear();
+  };
+  for (size_t begin = 0; begin < notes.size();) {
+    const size_t end = std::min(notes.find('\n', begin), notes.size());
+    const std::string line = notes.substr(begin, end - begin);
+    begin = end + 1;
+    if (line.empty() || line[0] == ' ') {
+      flush();
+      out += line + "\n";
+    } else {
+      paragraph += (paragraph.empty() ? "" : " ") + line;
+      if (line.ends_with(":")) flush();
+    }
+  }
+  flush();
+  return out;
+}
+
+}  // namespace
+
+size_t HelpWidth() {
+  winsize window{};
+  if (isatty(STDOUT_FILENO) != 1 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) != 0 || window.ws_col == 0) return 80;
+  return std::clamp<size_t>(window.ws_col, 40, 100);
+}
+
+std::string Wrapped(std::string_view paragraph, size_t width, size_t indent) {
+  std::string out;
+  size_t column = 0;
+  while (!paragraph.empty()) {
+    const size_t end = std::min(paragraph.find(' '), paragraph.size());
+    const std::string_view word = paragraph.substr(0, end);
+    paragraph.remove_prefix(std::min(end + 1, paragraph.size()));
+    if (word.empty()) continue;
+    if (column > 0 && column + 1 + word.size() > width) {
+      out += "\n" + std::string(indent, ' ');
+      column = indent;
+    } else if (!out.empty()) {
+      out += ' ';
+      ++column;
+    }
+    out += word;
+    column += word.size();
+  }
+  return out;
+}
+
+std::vector<CommandGroup> CommandsByTask(std::span<const CommandText> commands) {
+  std::vector<CommandGroup> groups;
+  std::vector<const CommandText*> rest;
+  for (const CommandText& command : commands) rest.push_back(&command);
+  for (const Task& task : kTasks) {
+    CommandGroup group = {.title = std::string(task.title), .commands = {}};
+    for (std::string_view names = task.commands; !names.empty();) {
+      const size_t end = std::min(names.find(','), names.size());
+      const auto found =
+          std::ranges::find_if(rest, [&](const CommandText* c) { return c->name == names.substr(0, end); });
+      names.remove_prefix(std::min(end + 1, names.size()));
+      if (found == rest.end()) continue;
+      group.commands.push_back(*found);
+      rest.erase(found);
+    }
+    if (!group.commands.empty()) groups.push_back(std::move(group));
+  }
+  if (!rest.empty()) groups.push_back({.title = "More", .commands = std::move(rest)});
+  return groups;
+}
+
+std::string ProgramHelp(std::span<const CommandText> commands, size_t width) {
+  std::string out =
+      Wrapped("stablelm: StableLM-Tuned-Alpha and its GPT-NeoX relatives as one native program", width, 0) +
+      "\n\n"
+      "Usage: stablelm COMMAND [OPTIONS]\n"
+      "\n"
+      "Where to begin:\n"
+      "  stablelm fit MODEL         whether it fits here\n"
+      "  stablelm run MODEL         talk to it\n"
+      "  stablelm run MODEL \"Hi\"    one answer\n"
+      "  stablelm COMMAND --help    how a command works\n"
+      "\n" +
+      Wrapped(
+          "A MODEL is a folder as on Hugging Face, a .gguf file, or the id (org/name) of a model in the Hugging Face "
+          "cache. The environment variable STABLELM_MODEL names it once for all commands.",
+          width, 0) +
+      "\n";
+  size_t column = 0;
+  for (const CommandText& command : commands) column = std::max(column, command.name.size() + 4);
+  for (const CommandGroup& group : CommandsByTask(commands)) {
+    out += "\n" + group.title + ":\n";
+    for (const CommandText* command : group.commands) out += Row(command->name, command->summary, column, width);
+  }
+  return out + "\n" +
+         Wrapped(
+             "stablelm --version says what this build has; stablelm man prints manual pages. Exit codes: 0 done, 1 "
+             "failed, 2 wrong usage, 130 interrupted.",
+             width, 0) +
+         "\n";
+}
+
+std::string GroupHelp(const std::string& name, std::span<const CommandText> commands, size_t width) {
+  std::string list;
+  for (const CommandText& command : commands) {
+    if (command.name.starts_with(name + " ")) list += Row(command.name, command.summary, 19, width);
+  }
+  return list.empty() ? "" : "Usage: stablelm " + name + " COMMAND [OPTIONS]\n\nCommands:\n" + list;
+}
+
+std::string UsageOf(const CommandText& command) {
+  std::string usage = "stablelm " + command.name, arguments;
+  bool model_first = false, model = false;
+  for (const OptionText& option : command.options) {
+    if (option.Positional()) {
+      const bool needed = option.names[0] == "MODEL" || option.names[0] == "IN" || option.names[0] == "OUT";
+      model_first = model_first || option.names[0] == "MODEL";
+      arguments += " " + (needed ? option.names[0] : "[" + option.names[0] + "]");
+    }
+    model = model || option.LongName() == "--model";
+  }
+  if (model && !model_first) usage += " -m MODEL";
+  return usage + arguments + " [OPTIONS]";
+}
+
+std::string CommandHelp(const CommandText& command, bool all, size_t width) {
+  std::string out = Wrapped(command.summary, width, 0) + "\n\n" + Wrapped("Usage: " + UsageOf(command), width, 7) +
+                    "\n\nExamples:\n" + command.examples;
+  std::vector<std::string> groups;
+  for (const OptionText& option : command.options) {
+    const std::string group = option.Positional() ? "Arguments" : option.group;
+    if (std::ranges::find(groups, group) == groups.end()) groups.push_back(group);
+  }
+  // "Options" first, what every command has last.
+  std::ranges::stable_sort(groups, {}, [](const std::string& group) {
+    return group == "Arguments" ? 0 : group == "Options" ? 1 : group == "Every command" ? 3 : 2;
+  });
+  const auto in_group = [&](const OptionText& option, const std::string& group) {
+    return (option.Positional() ? "Arguments" : option.group) == group;
+  };
+  if (all || command.options.size() <= kFewOptions) {
+    for (const std::string& group : groups) {
+      out += "\n" + group + ":\n";
+      for (const OptionText& option : command.options) {
+        if (in_group(option, group)) out += OptionRow(option, all, width);
+      }
+    }
+  } else {
+    out += "\nEveryday options:\n";
+    const auto everyday = [](const OptionText& option) { return option.Positional() || IsEveryday(option); };
+    for (const std::string& group : groups) {
+      for (const OptionText& option : command.options) {
+        if (in_group(option, group) && everyday(option)) out += OptionRow(option, false, width);
+      }
+    }
+    out += "\nMore options, which stablelm " + command.name + " --help-all explains:\n";
+    for (const std::string& group : groups) {
+      std::string names;
+      for (const OptionText& option : command.options) {
+        if (in_group(option, group) && !everyday(option)) names += " " + option.LongName();
+      }
+      if (!names.empty()) out += "  " + Wrapped(group + ":" + names, width - 2, 6) + "\n";
+    }
+  }
+  if (!command.notes.empty()) out += "\n" + Paragraphs(command.notes, width);
+  return out;
+}
+
+}  // namespace stablelm

@@ -1,0 +1,76 @@
+// stablelm run MODEL [TEXT]: a chat, or one answer. Stands for `chat` and `generate --user`.
+#include "base/error.h"
+#include "cli/app/arguments.h"
+#include "cli/app/commands.h"
+#include "cli/app/model_loading.h"
+#include "cli/app/options.h"
+#include "cli/generating/conversation_input.h"
+#include "cli/generating/generation_options.h"
+
+namespace stablelm {
+namespace {
+
+class RunModel : public Command {
+ public:
+  RunModel() { conversation_.policy = ContextPolicy::kDropOldestTurns; }
+  std::string Name() const override { return "run"; }
+  std::string Summary() const override { return "Talk to a model, or with TEXT get one answer"; }
+  std::string Examples() const override {
+    return "  stablelm run stablelm-3b-q4.gguf\n"
+           "  stablelm run stablelm-3b-q4.gguf \"What's your mood today?\"\n"
+           "  stablelm run stablelm-3b-q4.gguf \"Summarize this:\" - < notes.txt\n"
+           "\n"
+           "Without TEXT this is stablelm chat, with TEXT it is stablelm generate --user TEXT, and every option of\n"
+           "theirs is accepted here. A - behind TEXT appends standard input to the message, after a blank line.";
+  }
+  unsigned Takes() const override {
+    return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation;
+  }
+  void AddOptions(CLI::App& app) override {
+    AddText(app, "TEXT", "TEXT", text_, "A message; without it a conversation begins");
+    AddText(app, "STDIN", "STDIN", input_, "- appends standard input to the message");
+    AddPromptOptions(app, conversation_);
+    AddGenerationOptions(app, generation_);
+    AddNumber(app, "--seed", seed_, Limits<uint64_t>{}, "Seed of the random choices (default: a random one)");
+    BeginGroup(app, "The context");
+    AddContext(app, context_, "Most tokens of the conversation");
+    AddContextOptions(app, conversation_);
+    AddInvalidUtf8(app, conversation_.replace_invalid);
+    AddCheckWeights(app, check_weights_);
+  }
+
+  std::vector<std::string> StandsFor(const Arguments& arguments) const override {
+    std::vector<std::string> words = arguments.positionals;
+    if (arguments.text) words.push_back(*arguments.text);
+    if (words.size() > 2 && words[2] != "-") {
+      throw UsageError({.where = "run",
+                        .what = "unexpected argument " + Quoted(words[2]),
+                        .expected = "- for standard input, or nothing",
+                        .hint = "put text with spaces in quotes"});
+    }
+    std::vector<std::string> other = {words.size() > 1 ? "generate" : "chat"};
+    if (!words.empty()) other.insert(other.end(), {"--model", words[0]});
+    for (const GivenOption& given : arguments.options) {
+      other.push_back(given.name);
+      if (given.value) other.push_back(*given.value);
+    }
+    if (words.size() > 1) other.insert(other.end(), {"--user", words[1]});
+    if (words.size() > 2) other.emplace_back("-");
+    return other;
+  }
+  int Run(Output& /*out*/) override { STABLELM_CHECK(false); }  // the program runs the other command
+
+ private:
+  ConversationInput conversation_;
+  GenerationOptions generation_;
+  std::optional<std::string> text_, input_;
+  std::optional<uint64_t> seed_;
+  std::optional<int64_t> context_;
+  bool check_weights_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeRun() { return std::make_unique<RunModel>(); }
+
+}  // namespace stablelm

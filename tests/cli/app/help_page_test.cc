@@ -1,0 +1,72 @@
+#include "cli/app/help_page.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "cli/app/commands.h"
+#include "run_program.h"
+
+namespace stablelm {
+namespace {
+
+using testing::HasSubstr;
+
+// Lines of `examples` are commands, which are not broken.
+size_t LongestLine(const std::string& page, const std::string& examples = {}) {
+  std::istringstream in(page);
+  size_t longest = 0;
+  for (std::string line; std::getline(in, line);) {
+    if (examples.find(line) == std::string::npos) longest = std::max(longest, line.size());
+  }
+  return longest;
+}
+
+TEST(HelpPage, Wraps) {
+  EXPECT_EQ(Wrapped("one two three", 7, 2), "one two\n  three");
+  EXPECT_EQ(Wrapped("  one   two ", 20, 2), "one two");
+  EXPECT_EQ(Wrapped("unbreakable x", 4, 1), "unbreakable\n x");
+  EXPECT_EQ(Wrapped("", 4, 1), "");
+}
+
+TEST(HelpPage, FitsTheWindow) {
+  const std::vector<CommandText> commands = DescribeCommands(AllCommands());
+  for (const size_t width : {72u, 80u, 100u}) {
+    EXPECT_LE(LongestLine(ProgramHelp(commands, width)), width);
+    for (const CommandText& command : commands) {
+      if (command.notes.find("\n  ") != std::string::npos) continue;  // has a table
+      EXPECT_LE(LongestLine(CommandHelp(command, true, width), command.examples), width) << command.name;
+      EXPECT_LE(LongestLine(CommandHelp(command, false, width), command.examples), width) << command.name;
+    }
+  }
+}
+
+TEST(HelpPage, EveryCommandHasATask) {
+  const std::vector<CommandText> commands = DescribeCommands(AllCommands());
+  size_t listed = 0;
+  for (const CommandGroup& group : CommandsByTask(commands)) {
+    EXPECT_NE(group.title, "More");
+    listed += group.commands.size();
+  }
+  EXPECT_EQ(listed, commands.size());
+}
+
+TEST(HelpPage, EverydayOptionsFirstAllOnRequest) {
+  const ProgramResult help = RunProgramBinary({"generate", "--help"}),
+                      all = RunProgramBinary({"generate", "--help-all"});
+  EXPECT_EQ(help.exit_code, 0);
+  EXPECT_EQ(all.exit_code, 0);
+  EXPECT_THAT(help.out, HasSubstr("Usage: stablelm generate -m MODEL [PROMPT] [OPTIONS]\n"));
+  EXPECT_LT(help.out.find("Examples:"), help.out.find("Everyday options:"));
+  EXPECT_THAT(help.out, HasSubstr("  -n, --max-new-tokens N"));
+  EXPECT_THAT(help.out, Not(HasSubstr("--num-predict")));
+  EXPECT_THAT(help.out, HasSubstr(" --min-p "));  // named, not explained
+  EXPECT_THAT(all.out, HasSubstr("  -n, --max-new-tokens, --max-tokens, --n-predict, --predict, --num-predict N\n"));
+  EXPECT_THAT(all.out, HasSubstr("  --min-p N"));
+  EXPECT_THAT(RunProgramBinary({"quantize", "--help"}).out,
+              HasSubstr("Usage: stablelm quantize MODEL OUT [TYPE] [OPTIONS]"));
+}
+
+}  // namespace
+}  // namespace stablelm
