@@ -56,6 +56,12 @@ void Output::Json(const JsonValue& object) {
   Flush();  // a reader may act on each line as it arrives
 }
 
+void Output::Line(std::string_view json) {
+  const std::string line = std::string(json) + "\n";
+  if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size()) WriteFailed(errno);
+  Flush();
+}
+
 void Output::Flush() {
   if (std::fflush(stdout) != 0) WriteFailed(errno);
 }

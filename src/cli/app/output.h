@@ -26,6 +26,8 @@ class Output {
   void Text(std::string_view bytes);
   // Prints one object on one line. Only with --json. Invalid UTF-8 becomes U+FFFD; NaN and infinity become null.
   void Json(const JsonValue& object);
+  // Prints one line of a result that is JSON already, with and without --json.
+  void Line(std::string_view json);
   // Flushes stdout now, for streams of tokens.
   void Flush();
 

@@ -1,5 +1,7 @@
 #include "cli/generating/generate_many.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -30,6 +32,13 @@ const std::string& Rereadable(const std::string& path) {
   return path;
 }
 
+[[noreturn]] void FailEmpty(const std::string& input) {
+  throw Error({.where = input == "-" ? "standard input" : input,
+               .what = "there is nothing to generate",
+               .found = "no line",
+               .expected = "lines such as {\"prompt\": \"Once upon\"}"});
+}
+
 uint64_t CountPrompts(LineReader& file) {
   uint64_t count = 0;
   while (file.Next()) ++count;
@@ -43,12 +52,7 @@ class ManyFiles {
   ManyFiles(const ManyPrompts& files, const std::optional<uint64_t>& seed)
       : input_path_(files.input), output_path_(files.output), input_(Rereadable(files.input)), lines_(files.output) {
     prompts_ = CountPrompts(input_);
-    if (prompts_ == 0) {
-      throw Error({.where = files.input,
-                   .what = "there is nothing to generate",
-                   .found = "no line",
-                   .expected = "lines such as {\"prompt\": \"Once upon\"}"});
-    }
+    if (prompts_ == 0) FailEmpty(files.input);
     begun_ = ReadRunRecord(output_path_);
     if (!begun_ && !lines_.empty()) {
       throw Error({.where = files.output,
@@ -123,29 +127,37 @@ struct RunFacts {
   bool whole = true;  // not interrupted
 };
 
-bool GenerateRest(ManyFiles& many, PromptTasks& tasks, Engine& engine, int64_t parallel, RunFacts& facts, Output& out) {
-  const Stopwatch watch(facts.generate_s);
-  Progress progress("prompts", many.prompts(), Progress::Unit::kItems, out.show_progress(),
-                    {.already = facts.already, .also = "tokens"});
-  uint64_t index = facts.already;
+// Runs the prompts that `input` has left. `index` counts them.
+bool RunInput(LineReader& input, PromptTasks& tasks, Engine& engine, int64_t parallel, uint64_t index,
+              const std::function<void(std::string_view line)>& write, const std::function<void()>& on_token) {
   PromptRunHooks hooks;
   hooks.next = [&]() -> std::optional<std::variant<PromptTask, std::string>> {
-    const std::optional<FileLine> line = many.input().Next();
+    const std::optional<FileLine> line = input.Next();
     if (!line) return std::nullopt;
     const std::string place = "line " + std::to_string(line->number);
     if (!line->too_long) return tasks.Of(line->text, index++, place);
     return PromptTasks::ErrorLine(index++, place, "longer than " + HumanBytes(LineReader::kMostLineBytes));
   };
-  hooks.write = [&](std::string_view line) {
-    many.lines().Append(line);
-    progress.Add(1);
-  };
-  hooks.on_token = [&] {
-    ++facts.generated;
-    progress.AddAlso(1);
-  };
+  hooks.write = write;
+  hooks.on_token = on_token;
   hooks.cancel = &InterruptFlag();
-  const bool whole = RunPrompts(engine, {.parallel = parallel, .most_ahead = kAheadPerReply * parallel}, hooks);
+  return RunPrompts(engine, {.parallel = parallel, .most_ahead = kAheadPerReply * parallel}, hooks);
+}
+
+bool GenerateRest(ManyFiles& many, PromptTasks& tasks, Engine& engine, int64_t parallel, RunFacts& facts, Output& out) {
+  const Stopwatch watch(facts.generate_s);
+  Progress progress("prompts", many.prompts(), Progress::Unit::kItems, out.show_progress(),
+                    {.already = facts.already, .also = "tokens"});
+  const bool whole = RunInput(
+      many.input(), tasks, engine, parallel, facts.already,
+      [&](std::string_view line) {
+        many.lines().Append(line);
+        progress.Add(1);
+      },
+      [&] {
+        ++facts.generated;
+        progress.AddAlso(1);
+      });
   many.lines().Sync();
   return whole;
 }
@@ -181,20 +193,77 @@ void Report(const ManyPrompts& files, ManyFiles& many, const RunFacts& facts, co
   }
 }
 
+// Whether the lines come from or go to a stream, which has no place where an interrupted run could resume.
+bool IsStream(const ManyPrompts& files) {
+  if (files.output.empty() || files.output == "-" || files.input == "-") return true;
+  std::error_code error;
+  const fs::file_status status = fs::status(files.input, error);
+  return fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status);
+}
+
+int GenerateStream(const ManyPrompts& files, ManyRun& run, ModelOfCommand& model, const ModelDefaults& defaults,
+                   const CommonOptions& common, Output& out) {
+  PromptTasks tasks(run.tasks, model.config(), model.tokenizer(), defaults);
+  const uint64_t seed = run.seed ? *run.seed : RandomSeed();
+  tasks.SetSeed(seed);
+  LineReader input(files.input);
+  std::optional<RunLines> file;
+  if (!files.output.empty() && files.output != "-") {
+    file.emplace(files.output);
+    if (!file->empty()) {
+      throw Error({.where = files.output,
+                   .what = "file exists",
+                   .hint = "name another --output; a run whose prompts come from a pipe cannot be resumed"});
+    }
+  }
+  constexpr int64_t kUnknown = int64_t{1} << 32;
+  const EngineSettings settings = EngineSettingsFor(run.engine, common, model, model.config().max_positions, kUnknown,
+                                                    run.tasks.details.prompt_logprobs);
+  model.Load(ShapeOfEngine(settings, common.threads), run.check_weights);
+  if (files.input == "-" && isatty(STDIN_FILENO) == 1) out.Note("reading lines of JSON; end with Ctrl-D");
+  const InterruptGuard guard;
+  RunFacts facts;
+  uint64_t written = 0, failed = 0;
+  {
+    const Stopwatch watch(facts.generate_s);
+    Engine engine(model.model(), settings, model.pool());
+    facts.whole = RunInput(
+        input, tasks, engine, settings.max_running, 0,
+        [&](std::string_view line) {
+          if (file && written == 0) file->Begin();
+          failed += line.starts_with(RunLineHead(written++) + "\"error\"") ? 1 : 0;
+          file ? file->Append(line) : out.Line(line);
+        },
+        [&] { ++facts.generated; });
+  }
+  if (written == 0 && facts.whole) FailEmpty(files.input);
+  if (file && written > 0) file->Sync();
+  std::string note = std::to_string(written) + (written == 1 ? " prompt" : " prompts");
+  if (facts.generated > 0) {
+    note += ", " + std::to_string(facts.generated) + " tokens at " +
+            Rounded(static_cast<double>(facts.generated) / facts.generate_s, 1) + " tokens/s";
+  }
+  out.Note(note + "; seed " + std::to_string(seed));
+  if (failed > 0) out.Warning(std::to_string(failed) + " of them failed; their lines say why");
+  if (!facts.whole) return kExitInterrupted;
+  return failed > 0 ? kExitFailed : kExitOk;
+}
+
 }  // namespace
 
 void AddManyPrompts(CLI::App& app, ManyPrompts& files) {
   AddText(app, "--input", "FILE", files.input,
           "Many prompts: a line of JSON for each, with \"prompt\", \"ids\" or \"messages\", and settings by name that "
-          "count for more than the options");
-  AddText(app, "--output", "FILE", files.output,
-          "With --input: a line of JSON for each, in the same order. The same command goes on after an interruption; "
-          "FILE.run.json says with what the run began");
+          "override the options (- is standard input)");
+  AddText(
+      app, "--output", "FILE", files.output,
+      "With --input: a line of JSON for each prompt, in the same order (default, and with -: standard output). With "
+      "files on both sides, the same command resumes after an interruption, by FILE.run.json");
 }
 
 int GenerateMany(const ManyPrompts& files, ManyRun run, ModelOfCommand& model, const ModelDefaults& defaults,
                  const CommonOptions& common, Output& out) {
-  RequireGiven(!files.output.empty(), "--output", "--output FILE takes a line for each prompt of --input");
+  if (IsStream(files)) return GenerateStream(files, run, model, defaults, common, out);
   PromptTasks tasks(run.tasks, model.config(), model.tokenizer(), defaults);
   ManyFiles many(files, run.seed);
   tasks.SetSeed(many.seed());

@@ -1,4 +1,5 @@
-// generate --input: runs a file of prompts through the engine into a file of results. An interrupted run can resume.
+// generate --input: runs a file of prompts through the engine into a file of results. An interrupted run can resume,
+// unless its prompts come from a pipe or its results go to standard output.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@ namespace stablelm {
 
 struct ManyPrompts {
   std::string input;   // --input; empty: not given
-  std::string output;  // --output
+  std::string output;  // --output; empty or "-": standard output
 };
 void AddManyPrompts(CLI::App& app, ManyPrompts& files);
 

@@ -211,7 +211,7 @@ TEST_F(GenerateMany, OtherSettingsAreRefused) {
   refused({"--max-new-tokens", "2", "--temperature", "0.7", "--kv", "fp16"}, "kv \"fp16\"", "kv \"fp32\"");
   refused({"--max-new-tokens", "2", "--temperature", "0.7", "--compute", "fast"}, "compute \"fast\"",
           "compute \"exact\"");
-  refused({"--max-new-tokens", "2", "--temperature", "0.7", "--n", "2"}, "n 2", "n 1");
+  refused({"--max-new-tokens", "2", "--temperature", "0.7", "--samples", "2"}, "n 2", "n 1");
   refused({"--max-new-tokens", "2", "--temperature", "0.7", "--system", "x"}, "system \"x\"", "system none");
   refused({"--max-new-tokens", "2", "--temperature", "0.7", "--logit-bias", "5=-inf"}, "logit_bias {\"5\":\"-inf\"}",
           "logit_bias {}");
@@ -245,17 +245,18 @@ TEST_F(GenerateMany, ARandomSeedIsKept) {
 
 TEST_F(GenerateMany, SamplesAndDetails) {
   Prompts("{\"ids\": [5, 6, 7]}\n{\"prompt\": \"Once upon a time\", \"temperature\": 0}\n{\"prompt\": \"Once\"}\n");
-  const ProgramResult result = Run("out.jsonl", {"--n", "3", "--temperature", "1", "--max-new-tokens", "5", "--seed",
-                                                 "1", "--top-logprobs", "2", "--prompt-logprobs", "--echo"});
+  const ProgramResult result = Run("out.jsonl", {"--samples", "3", "--temperature", "1", "--max-new-tokens", "5",
+                                                 "--seed", "1", "--top-logprobs", "2", "--prompt-logprobs", "--echo"});
   EXPECT_EQ(result.exit_code, 1) << result.err;
   const std::vector<Json> lines = Lines("out.jsonl");
-  EXPECT_THAT(lines.at(1).at("error").get<std::string>(), HasSubstr("line 2: --n: every sample would be the same"));
+  EXPECT_THAT(lines.at(1).at("error").get<std::string>(),
+              HasSubstr("line 2: --samples: every sample would be the same"));
   EXPECT_EQ(lines.at(0).at("prompt_ids"), Json({5, 6, 7}));
   EXPECT_EQ(lines.at(0).at("prompt_logprobs").size(), 2u);
   EXPECT_EQ(lines.at(0).at("prompt_top_logprobs").at(1).size(), 2u);
   EXPECT_EQ(lines.at(2).at("choices").size(), 3u);
   const Json alone =
-      Alone({"Once", "--n", "3", "--temperature", "1", "--max-new-tokens", "5", "--top-logprobs", "2",
+      Alone({"Once", "--samples", "3", "--temperature", "1", "--max-new-tokens", "5", "--top-logprobs", "2",
              "--prompt-logprobs", "--echo", "--seed", std::to_string(lines.at(2).at("seed").get<uint64_t>())});
   for (const char* key : {"choices", "prompt_ids", "prompt_logprobs", "prompt_top_logprobs", "counts"}) {
     EXPECT_EQ(lines.at(2).at(key), alone.at(key)) << key;
@@ -303,7 +304,7 @@ TEST_F(GenerateMany, RefusesWithAClearError) {
     int exit_code;
     const char* says;
   } kCases[] = {
-      {{"--input", in}, 2, "--output: is needed and was not given"},
+      {{"--input", Path("empty.jsonl")}, 1, "there is nothing to generate"},
       {{"--output", out}, 2, "is for the results of --input"},
       {{"--input", in, "--output", out, "hello"}, 2, "the prompt is given twice"},
       {{"--input", in, "--output", out, "--user", "x"}, 2, "the prompt is given twice"},
@@ -312,7 +313,6 @@ TEST_F(GenerateMany, RefusesWithAClearError) {
       {{"--input", in, "--output", out, "--cache-tokens", "100"}, 1, "expected at least 256"},
       {{"--input", in, "--output", out, "--cache-tokens", "10000000000"}, 1, "memory: this run does not fit"},
       {{"--input", Path("nowhere"), "--output", out}, 1, "cannot open"},
-      {{"--input", "/dev/stdin", "--output", out}, 1, "is no regular file"},
       {{"--input", Path("empty.jsonl"), "--output", out}, 1, "there is nothing to generate"},
       {{"--input", in, "--output", Path("no/out.jsonl")}, 1, "create it first"},
       {{"--input", in, "--output", Path("other.txt")}, 1, "this is no line of a run"},
@@ -331,6 +331,29 @@ TEST_F(GenerateMany, RefusesWithAClearError) {
     EXPECT_FALSE(fs::exists(out));
   }
   EXPECT_EQ(ReadFile(Path("other.txt")), "my notes\n");
+}
+
+TEST_F(GenerateMany, StandardInputAndOutput) {
+  const std::string prompts = "{\"prompt\": \"a\"}\n{\"ids\": [1, 2], \"max_new_tokens\": 2}\n{\"prompt\": 1}\n";
+  Prompts(prompts);
+  const std::vector<std::string> settings = {"--max-new-tokens", "3", "--seed", "4", "--samples", "1"};
+  EXPECT_EQ(Run("file.jsonl", settings).exit_code, 1);  // a line is wrong
+  const std::string lines = ReadFile(Path("file.jsonl"));
+  EXPECT_EQ(JsonLines(lines).size(), 3u);
+  const auto stream = [&](std::vector<std::string> files, const std::string& standard_input) {
+    files.insert(files.begin(), {"generate", "-m", model_});
+    files.insert(files.end(), settings.begin(), settings.end());
+    const ProgramResult result = RunProgramBinary(files, {.standard_input = standard_input});
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_THAT(result.err, HasSubstr("1 of them failed"));
+    return result.out;
+  };
+  EXPECT_EQ(stream({"--input", Path("prompts.jsonl")}, ""), lines);
+  EXPECT_EQ(stream({"--input", Path("prompts.jsonl"), "--output", "-"}, ""), lines);
+  EXPECT_EQ(stream({"--input", "-"}, prompts), lines);
+  EXPECT_EQ(stream({"--input", "/dev/stdin", "-o", Path("piped.jsonl")}, prompts), "");
+  EXPECT_EQ(ReadFile(Path("piped.jsonl")), lines);
+  EXPECT_FALSE(fs::exists(Path("-")));
 }
 
 TEST_F(GenerateMany, JsonSaysHowItWent) {
