@@ -8,6 +8,7 @@
 #include "base/mapped_file.h"
 #include "base/temporary_paths.h"
 #include "cli/app/command.h"
+#include "cli/app/terminal_modes.h"
 
 namespace stablelm {
 namespace {
@@ -19,6 +20,7 @@ static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_alw
 
 // Ends the program by a signal that its default action would end it by, with no unfinished file left.
 void OnFatalSignal(int signal_number) {
+  RestoreTerminal();
   RemoveTemporaryPaths();
   signal(signal_number, SIG_DFL);
   raise(signal_number);
@@ -26,15 +28,16 @@ void OnFatalSignal(int signal_number) {
 
 void OnSignal(int signal_number) {
   if (guards.load() == 0) {
+    RestoreTerminal();
     RemoveTemporaryPaths();
     _exit(kExitInterrupted);
   }
+  if (interrupted.load()) {  // the second one kills the program
+    OnFatalSignal(signal_number);
+    return;
+  }
   interrupted_by.store(signal_number);
   interrupted.store(true);
-  // The second signal kills the program.
-  struct sigaction action {};
-  action.sa_handler = OnFatalSignal;
-  sigaction(signal_number, &action, nullptr);
 }
 
 void WriteAll(std::string_view text) {
@@ -48,6 +51,7 @@ void WriteAll(std::string_view text) {
 // A read behind the end of a mapped file: somebody cut it off, or its disk or network is gone.
 void OnBusError(int signal_number, siginfo_t* info, void*) {
   if (const char* path = MappedFile::PathAt(info->si_addr)) {
+    RestoreTerminal();
     RemoveTemporaryPaths();
     WriteAll("error: ");
     WriteAll(path);
@@ -95,8 +99,6 @@ InterruptGuard::~InterruptGuard() { --guards; }
 bool ForgetInterrupt() {
   if (!interrupted.load() || interrupted_by.load() != SIGINT) return false;
   interrupted.store(false);
-  const struct sigaction action = Handler();
-  sigaction(SIGINT, &action, nullptr);
   return true;
 }
 

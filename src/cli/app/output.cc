@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/json_value.h"
 #include "cli/app/setting_flags.h"
+#include "cli/app/visible_text.h"
 
 namespace stablelm {
 namespace {
@@ -22,36 +23,40 @@ namespace {
                .hint = error == ENOSPC ? "free some disk space" : ""});
 }
 
-// Colour only on a terminal, unless NO_COLOR is set (no-color.org) or TERM is dumb.
-bool ColorOn(int fd) {
-  const char* no_color = std::getenv("NO_COLOR");
-  const char* term = std::getenv("TERM");
-  return isatty(fd) == 1 && !(no_color && *no_color) && !(term && std::strcmp(term, "dumb") == 0);
-}
-
 void PrintLine(const char* color, std::string_view label, std::string_view text) {
   std::string line;
   const bool colored = ColorOn(STDERR_FILENO);
   if (colored) line += color;
   line += label;
   if (colored) line += "\033[0m";
-  line.append(" ").append(text).append("\n");
+  line.append(" ").append(isatty(STDERR_FILENO) == 1 ? Visible(text) : std::string(text)).append("\n");
   std::fwrite(line.data(), 1, line.size(), stderr);
   std::fflush(stderr);
 }
 
 }  // namespace
 
+// NO_COLOR: no-color.org.
+bool ColorOn(int fd) {
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* term = std::getenv("TERM");
+  return isatty(fd) == 1 && !(no_color && *no_color) && !(term && std::strcmp(term, "dumb") == 0);
+}
+
+Output::Output(bool json, bool quiet) : json_(json), quiet_(quiet), terminal_(isatty(STDOUT_FILENO) == 1) {}
+
 bool Output::color() const { return !json_ && ColorOn(STDOUT_FILENO); }
 
-void Output::Text(std::string_view bytes) {
+void Output::Text(std::string_view text) { terminal_ ? Styled(Visible(text)) : Styled(text); }
+
+void Output::Styled(std::string_view bytes) {
   STABLELM_CHECK(!json_);
   if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size()) WriteFailed(errno);
 }
 
 void Output::Json(const JsonValue& object) {
   STABLELM_CHECK(json_ && object.IsObject());
-  const std::string line = object.Dump() + "\n";
+  const std::string line = (terminal_ ? VisibleJson(object.Dump()) : object.Dump()) + "\n";
   if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size()) WriteFailed(errno);
   Flush();  // a reader may act on each line as it arrives
 }

@@ -1,22 +1,23 @@
 // The slash commands of a chat, which /help lists.
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
+#include <sstream>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/nearest.h"
 #include "base/system.h"
+#include "cli/app/visible_text.h"
+#include "cli/chat/chat_completion.h"
+#include "cli/chat/chat_paths.h"
 #include "cli/chat/chat_session.h"
 #include "cli/generating/conversation_input.h"
 #include "cli/generating/prompt_text.h"
-#include "cli/terminal/visible_text.h"
 
 namespace stablelm {
 namespace {
-
-// Names that /set accepts besides the generation settings.
-constexpr const char* kOwnSettings[] = {"seed", "preset", "reserve", "context_policy"};
 
 [[noreturn]] void Fail(const std::string& where, const std::string& what, const std::string& hint = {}) {
   throw Error({.where = where, .what = what, .hint = hint});
@@ -51,6 +52,7 @@ ContextPolicy ParseContextPolicy(const std::string& value, const std::string& wh
 
 struct ChatSession::CommandEntry {
   const char* name;
+  const char* others;  // other names, separated by spaces
   const char* arguments;
   const char* help;
   void (ChatSession::*run)(const std::string&);
@@ -58,56 +60,64 @@ struct ChatSession::CommandEntry {
 
 std::span<const ChatSession::CommandEntry> ChatSession::Table() {
   static constexpr CommandEntry kTable[] = {
-      {"/help", "", "show this list", &ChatSession::Help},
-      {"/reset", "", "forget the conversation; system text and settings stay", &ChatSession::Reset},
-      {"/system", "[TEXT|@FILE|none]", "show or change the system text; the conversation stays", &ChatSession::System},
-      {"/set", "[NAME [VALUE]]", "show or change a setting; \"default\" undoes a change", &ChatSession::Set},
-      {"/show", "", "what is in force, and where it comes from", &ChatSession::ShowAll},
-      {"/regen", "", "answer the last message anew", &ChatSession::Regenerate},
-      {"/undo", "", "take the last message and its answer back", &ChatSession::Undo},
-      {"/edit", "[TEXT]", "change the last message (no TEXT: in $EDITOR), answer it", &ChatSession::EditLast},
-      {"/save", "FILE", "write the conversation as JSON (OpenAI's messages)", &ChatSession::Save},
-      {"/load", "FILE", "go on with the conversation of a file", &ChatSession::LoadCommand},
-      {"/model", "[PATH]", "show the model, or go on with another one", &ChatSession::Model},
-      {"/tokens", "", "tokens of each message, and how many are left", &ChatSession::Tokens},
-      {"/prompt", "", "the prompt as the model sees it", &ChatSession::ShowPrompt},
-      {"/stats", "", "speed and memory", &ChatSession::Stats},
-      {"/exit", "", "leave (as Ctrl-D)", &ChatSession::Exit},
-      {"/quit", "", "leave", &ChatSession::Exit},
+      {"/help", "/?", "", "show this list", &ChatSession::Help},
+      {"/reset", "/clear", "", "forget the conversation; system text and settings stay", &ChatSession::Reset},
+      {"/system", "", "[TEXT|@FILE|none]", "show or change the system text; the conversation stays",
+       &ChatSession::System},
+      {"/set", "", "[NAME [VALUE]]", "show or change a setting; \"default\" undoes a change", &ChatSession::Set},
+      {"/show", "", "", "what is in force, and where it comes from", &ChatSession::ShowAll},
+      {"/regen", "", "", "answer the last message anew", &ChatSession::Regenerate},
+      {"/continue", "", "", "go on with a reply that was cut or stopped", &ChatSession::Continue},
+      {"/undo", "", "", "take the last message and its answer back", &ChatSession::Undo},
+      {"/edit", "", "[TEXT]", "change the last message (no TEXT: in $EDITOR), answer it", &ChatSession::EditLast},
+      {"/history", "", "", "show the whole conversation", &ChatSession::History},
+      {"/save", "", "FILE", "write the conversation as JSON (OpenAI's messages)", &ChatSession::Save},
+      {"/load", "", "FILE", "go on with the conversation of a file", &ChatSession::LoadCommand},
+      {"/model", "", "[PATH]", "show the model, or go on with another one", &ChatSession::Model},
+      {"/tokens", "", "", "tokens of each message, and how many are left", &ChatSession::Tokens},
+      {"/prompt", "", "", "the prompt as the model sees it", &ChatSession::ShowPrompt},
+      {"/stats", "", "", "speed and memory", &ChatSession::Stats},
+      {"/exit", "/quit /bye", "", "leave (as Ctrl-D)", &ChatSession::Exit},
   };
   return kTable;
 }
 
 std::vector<ChatCommandHelp> ChatSession::Commands() {
   std::vector<ChatCommandHelp> all;
-  for (const CommandEntry& entry : Table()) all.push_back({entry.name, entry.arguments, entry.help});
+  for (const CommandEntry& entry : Table()) {
+    std::string names = entry.name;
+    std::istringstream others(entry.others);
+    for (std::string other; others >> other;) names += ", " + other;
+    all.push_back({names, entry.arguments, entry.help});
+  }
   return all;
 }
 
-std::vector<std::string> ChatSession::Completions(const std::string& line) {
-  std::vector<std::string> found;
-  const auto add = [&](const std::string& whole) {
-    if (whole.starts_with(line)) found.push_back(whole);
-  };
-  for (const CommandEntry& entry : Table()) add(std::string(entry.name) + (*entry.arguments ? " " : ""));
-  for (const std::string& name : SettingNames()) add("/set " + name + " ");
-  for (const char* name : kOwnSettings) add("/set " + std::string(name) + " ");
-  add("/system none");
-  return found;
-}
-
-void ChatSession::RunCommand(const std::string& name, const std::string& arguments) {
+std::vector<std::string> ChatSession::CommandNames() {
   std::vector<std::string> names;
   for (const CommandEntry& entry : Table()) {
     names.emplace_back(entry.name);
-    if (name != entry.name) continue;
+    std::istringstream others(entry.others);
+    for (std::string other; others >> other;) names.push_back(other);
+  }
+  return names;
+}
+
+void ChatSession::RunCommand(const std::string& name, const std::string& arguments) {
+  for (const CommandEntry& entry : Table()) {
+    std::istringstream others(entry.others);
+    if (name != entry.name &&
+        std::find(std::istream_iterator<std::string>(others), {}, name) == std::istream_iterator<std::string>()) {
+      continue;
+    }
     if (!arguments.empty() && *entry.arguments == 0) {
       Fail(name, "takes nothing after it", "a message that begins with a slash is written with two: /" + name + " ...");
     }
     return (this->*entry.run)(arguments);
   }
   Fail(name, "unknown command",
-       DidYouMean(name, names, "/help lists the commands; a message that begins with a slash is written with two"));
+       DidYouMean(name, CommandNames(),
+                  "/help lists the commands; a message that begins with a slash is written with two"));
 }
 
 void ChatSession::Help(const std::string&) {
@@ -129,6 +139,7 @@ void ChatSession::Help(const std::string&) {
 
 void ChatSession::Reset(const std::string&) {
   turns_.clear();
+  reply_ids_.clear();
   told_dropped_ = 0;
   screen_.Note("the conversation is forgotten");
 }
@@ -141,7 +152,8 @@ void ChatSession::System(const std::string& arguments) {
   if (arguments == "none") {
     system_.reset();
   } else {
-    system_ = SystemTextOf(arguments, "/system", false);
+    const bool file = arguments.starts_with('@');
+    system_ = SystemTextOf(file ? "@" + ExpandHome(arguments.substr(1)) : arguments, "/system", false);
   }
   system_from_ = "/system";
   system_is_users_ = true;
@@ -158,7 +170,11 @@ void ChatSession::Set(const std::string& arguments) {
   GenerationOptions options = start_.options;
   const std::optional<SettingSpec> spec = FindSetting(name);
   if (name == "seed") {
-    if (!value.empty()) start_.seed = ParseUnsigned(value, where, 0, UINT64_MAX), replies_ = 0;
+    if (!value.empty()) {
+      start_.seed = ParseUnsigned(value, where, 0, UINT64_MAX);
+      replies_ = 0;
+      set_here_.insert(name);
+    }
     return screen_.Show("/set", Line("seed", std::to_string(start_.seed)));
   }
   if (name == "reserve") {
@@ -167,10 +183,14 @@ void ChatSession::Set(const std::string& arguments) {
     } else if (!value.empty()) {
       start_.reserve = ParseInteger(value, where, 0, start_.model.context - 1);
     }
+    if (!value.empty()) set_here_.insert(name);
     return screen_.Show("/set", Line("reserve", std::to_string(Limits().reserve)));
   }
   if (name == "context_policy") {
-    if (!value.empty()) start_.policy = ParseContextPolicy(value, where);
+    if (!value.empty()) {
+      start_.policy = ParseContextPolicy(value, where);
+      set_here_.insert(name);
+    }
     return screen_.Show("/set", Line("context_policy", NameOf(start_.policy)));
   }
   if (name == "preset") {
@@ -186,12 +206,15 @@ void ChatSession::Set(const std::string& arguments) {
       });
       options.greedy = false;
       PlanAgain(std::move(options));
+      std::erase_if(set_here_,
+                    [](const std::string& one) { return FindSetting(one) && FindSetting(one)->sampling_only; });
+      set_here_.insert(name);
     }
     return screen_.Show("/set", PlanText());
   }
   if (!spec) {
     std::vector<std::string> names = SettingNames();
-    names.insert(names.end(), std::begin(kOwnSettings), std::end(kOwnSettings));
+    names.insert(names.end(), std::begin(kChatSettings), std::end(kChatSettings));
     Fail("/set", "unknown setting " + Quoted(name), DidYouMean(name, names, "/show lists them"));
   }
   if (value == "default") {
@@ -201,21 +224,50 @@ void ChatSession::Set(const std::string& arguments) {
     if (spec->sampling_only) options.greedy = false;  // this setting overrides an earlier --greedy
   }
   PlanAgain(std::move(options));
+  if (!value.empty()) set_here_.insert(name);
   for (const ResolvedSetting& one : plan_.settings.list) {
-    if (one.name == name) return screen_.Show("/set", Line(name, ShownValue(*spec, one.value), one.from));
+    if (one.name == name) return screen_.Show("/set", Line(name, ShownValue(*spec, one.value), SourceOf(one)));
   }
   screen_.Show("/set", Line(name, "not set"));
 }
 
+std::string ChatSession::SourceOf(const ResolvedSetting& setting) const {
+  if (setting.from == "option") {
+    if (set_here_.contains(setting.name)) return "/set";
+    if (start_.options.settings.values.contains(setting.name)) {
+      std::string flag = "--" + setting.name;
+      std::replace(flag.begin(), flag.end(), '_', '-');
+      return flag;
+    }
+    return "implied by other settings";
+  }
+  constexpr std::string_view kPreset = "--preset";
+  if (setting.from.starts_with(kPreset) && set_here_.contains("preset")) {
+    return "/set preset" + setting.from.substr(kPreset.size());
+  }
+  return setting.from;
+}
+
 std::string ChatSession::PlanText() const {
+  const auto set_here = [&](const char* name) { return set_here_.contains(name) ? "/set; " : ""; };
   std::string text;
   for (const ResolvedSetting& one : plan_.settings.list) {
-    text += Line(one.name, ShownValue(*FindSetting(one.name), one.value), one.from);
+    text += Line(one.name, ShownValue(*FindSetting(one.name), one.value), SourceOf(one));
   }
-  text += Line("seed", std::to_string(start_.seed), "reply " + std::to_string(replies_) + " is next");
+  text +=
+      Line("seed", std::to_string(start_.seed), set_here("seed") + ("reply " + std::to_string(replies_)) + " is next");
   text += Line("context_policy", NameOf(start_.policy),
-               std::to_string(Limits().reserve) + " positions are kept for the reply");
+               std::string(set_here_.contains("context_policy") || set_here_.contains("reserve") ? "/set; " : "") +
+                   std::to_string(Limits().reserve) + " positions are kept for the reply");
   return text;
+}
+
+std::string ChatSession::Greeting() const {
+  std::string name = std::filesystem::path(start_.model.name).filename().string();
+  if (name.empty() || name == ".") name = start_.model.name;  // "models/"
+  return name + (start_.model.facts ? ": " + start_.model.facts() : "") + ", context " +
+         std::to_string(start_.model.context) + ", template " + NameOf(start_.model.setup.prompt_template) +
+         "; /help lists the commands";
 }
 
 std::string ChatSession::ModelText() const {
@@ -251,12 +303,17 @@ void ChatSession::Undo(const std::string&) {
   if (turns_.back().role == Role::kAssistant) turns_.pop_back();
   const std::string text = turns_.back().text;
   turns_.pop_back();
+  reply_ids_.clear();
   told_dropped_ = 0;
   screen_.Note("taken back: " + Quoted(text, 60));
 }
 
 void ChatSession::EditLast(const std::string& arguments) {
   if (turns_.empty()) Fail("/edit", "there is no message to change");
+  if (arguments.empty() && !screen_.has_editor() && screen_.has_input_line()) {
+    draft_ = "/edit " + (turns_.back().role == Role::kUser ? turns_.back() : turns_[turns_.size() - 2]).text;
+    return;
+  }
   const Conversation before = turns_;
   if (turns_.back().role == Role::kAssistant) turns_.pop_back();
   std::optional<std::string> text = arguments;
@@ -270,29 +327,31 @@ void ChatSession::EditLast(const std::string& arguments) {
 }
 
 void ChatSession::Save(const std::string& arguments) {
-  if (arguments.empty()) Fail("/save", "needs the name of a file");
+  const std::string path = ExpandHome(arguments);
+  if (path.empty()) Fail("/save", "needs the name of a file", "/save chat.json");
   if (turns_.empty()) Fail("/save", "there is nothing to save");
   // Do not overwrite the user's other files by mistake. Only this chat's own file may be rewritten.
-  if (arguments != file_ && std::filesystem::exists(arguments)) {
-    Fail(arguments, "exists already", "choose another name, or remove it first");
+  if (path != file_ && std::filesystem::exists(path)) {
+    Fail(path, "exists already", "choose another name, or remove it first");
   }
   JsonValue messages = JsonValue::Array();
   const Conversation all = WholeConversation();
   for (const Message& message : all) messages.push_back({{"role", NameOf(message.role)}, {"content", message.text}});
-  WriteTextFileAtomically(arguments, JsonValue{{"messages", messages}}.Dump(2) + "\n");
-  file_ = arguments;
-  screen_.Note("saved " + std::to_string(all.size()) + " messages to " + arguments);
+  WriteTextFileAtomically(path, JsonValue{{"messages", messages}}.Dump(2) + "\n");
+  file_ = path;
+  screen_.Note("saved " + std::to_string(all.size()) + " messages to " + path);
 }
 
 void ChatSession::LoadCommand(const std::string& arguments) {
-  if (arguments.empty()) Fail("/load", "needs the name of a file");
+  if (arguments.empty()) Fail("/load", "needs the name of a file", "/load chat.json");
   Load(arguments);
+  ShowLastTurns();
 }
 
 // Check everything about the new model before releasing the old one.
 void ChatSession::Model(const std::string& arguments) {
   if (arguments.empty()) return screen_.Show("/model", ModelText());
-  ChatModel next = start_.open(arguments);
+  ChatModel next = start_.open(ExpandHome(arguments));
   PromptBuilder builder(next.tokenizer, next.setup.prompt_template);
   GenerationPlan plan = PlanFor(next, start_.options);
   next.load();
@@ -303,6 +362,7 @@ void ChatSession::Model(const std::string& arguments) {
   builder_ = std::move(builder);
   plan_ = std::move(plan);
   start_.model = std::move(next);
+  reply_ids_.clear();  // of the other tokenizer
   told_dropped_ = 0;
   screen_.Note("the conversation goes on with " + start_.model.name + ", " + std::to_string(start_.model.context) +
                " positions");
@@ -354,6 +414,11 @@ void ChatSession::Stats(const std::string&) {
   const MemoryUse memory = ReadMemoryUse();
   text += Line("memory", HumanBytes(memory.resident), "at most " + HumanBytes(memory.peak_resident) + " so far");
   screen_.Show("/stats", text);
+}
+
+void ChatSession::History(const std::string&) {
+  if (turns_.empty()) Fail("/history", "there is no message yet");
+  screen_.ShowTurns("/history", turns_);
 }
 
 void ChatSession::Exit(const std::string&) { ended_ = true; }

@@ -58,15 +58,16 @@ void PipeScreen::Error(const std::string& text) { PrintError(text); }
 std::string EndNote(const ChatReply& reply, bool kept) {
   switch (reply.result.reason) {
     case FinishReason::kStop:
-      return reply.result.text.empty() ? "the reply is empty" : "";
+      return reply.result.text.empty() ? "the reply is empty; /regen tries again" : "";
     case FinishReason::kLength:
-      return "the reply was cut after max_new_tokens";
+      return "the reply was cut after max_new_tokens; /continue goes on with it";
     case FinishReason::kContext:
-      return "the reply was cut: the context is full";
+      return "the reply was cut: the context is full; /reset begins anew, /set context_policy shift lets replies go on";
     case FinishReason::kCancelled:
-      return kept ? "stopped; what has come is kept" : "stopped before the first word: your message is taken back";
+      return kept ? "stopped; what has come is kept, /continue goes on with it"
+                  : "stopped before the first word: your message is taken back";
     case FinishReason::kTime:
-      return "the reply was cut: its time is over";
+      return "the reply was cut: its time is over; /continue goes on with it";
   }
   STABLELM_CHECK(false);
 }

@@ -10,7 +10,8 @@ namespace stablelm {
 // slash commands goes to stdout too, everything else to stderr.
 class PipeScreen : public ChatScreen {
  public:
-  explicit PipeScreen(Output& out) : out_(out) {}
+  // `typed`: the lines come from a person at a keyboard, while stdout is a file or pipe.
+  explicit PipeScreen(Output& out, bool typed = false) : out_(out), typed_(typed) {}
   void ReplyText(std::string_view piece) override;
   void EndReply(const ChatReply& reply, bool kept) override;
   void AbandonReply() override;
@@ -18,13 +19,15 @@ class PipeScreen : public ChatScreen {
   void Note(const std::string& text) override { out_.Note(text); }
   void Warning(const std::string& text) override { out_.Warning(text); }
   void Error(const std::string& text) override;
+  bool has_input_line() const override { return typed_; }
 
  private:
   Output& out_;
+  const bool typed_;
   bool line_open_ = false;
 };
 
-// The text of a note about an unusual end of a reply; empty for a usual one.
+// The text of a note about an unusual end of a reply and what to do; empty for a usual one.
 std::string EndNote(const ChatReply& reply, bool kept);
 
 // Feeds the lines of standard input to the session until end of input, /exit or a signal that stops a reply. Refuses

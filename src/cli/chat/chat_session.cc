@@ -5,6 +5,8 @@
 
 #include "base/error.h"
 #include "cli/app/setting_flags.h"
+#include "cli/app/visible_text.h"
+#include "cli/chat/chat_paths.h"
 #include "cli/generating/conversation_input.h"
 
 namespace stablelm {
@@ -12,16 +14,25 @@ namespace {
 
 bool IsBlank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
 
-// Matches "/name" or "/name ..." with a name of lower-case letters only. A path such as /usr/bin is a message.
-bool SplitCommand(const std::string& input, std::string& name, std::string& arguments) {
-  if (!input.starts_with("/")) return false;
-  const size_t end = input.find_first_of(" \t\r\n");
-  name = input.substr(0, end);
-  if (name.size() < 2 || !std::all_of(name.begin() + 1, name.end(), [](char c) { return c >= 'a' && c <= 'z'; })) {
+std::string_view Trimmed(std::string_view text) {
+  const size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin == text.npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin);
+}
+
+// Matches "/name" or "/name ...", where the name begins with a letter or is "?". A path such as /usr/bin is a message.
+// Makes the name lower-case.
+bool SplitCommand(std::string_view input, std::string& name, std::string& arguments) {
+  input = Trimmed(input);
+  const size_t end = std::min(input.find_first_of(" \t\r\n"), input.size());
+  const std::string_view word = input.substr(0, end);
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  if (word.size() < 2 || word[0] != '/' || word.find('/', 1) != word.npos || !(is_letter(word[1]) || word == "/?")) {
     return false;
   }
-  const size_t begin = end == std::string::npos ? end : input.find_first_not_of(" \t\r\n", end);
-  arguments = begin == std::string::npos ? "" : input.substr(begin, input.find_last_not_of(" \t\r\n") + 1 - begin);
+  name = word;
+  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  arguments = Trimmed(input.substr(end));
   return true;
 }
 
@@ -43,6 +54,10 @@ bool ChatSession::Handle(const std::string& input) {
     if (SplitCommand(input, name, arguments)) {
       RunCommand(name, arguments);
     } else if (!IsBlank(input)) {
+      for (const auto& [word, command] : {std::pair("exit", "/exit leaves"), std::pair("quit", "/exit leaves"),
+                                          std::pair("help", "/help lists the commands")}) {
+        if (Trimmed(input) == word) screen_.Note(Quoted(word) + " goes to the model as a message; " + command);
+      }
       Ask(input.starts_with("//") ? input.substr(1) : input);
     }
   } catch (const Error& e) {
@@ -59,7 +74,8 @@ Conversation ChatSession::WholeConversation() const {
   return all;
 }
 
-void ChatSession::Load(const std::string& path) {
+void ChatSession::Load(const std::string& typed) {
+  const std::string path = ExpandHome(typed);
   Conversation loaded = ParseMessages(ReadFileOrPipe(path), path);
   const bool has_system = loaded.front().role == Role::kSystem;
   if (has_system && !start_.model.setup.system_forced) {
@@ -71,8 +87,27 @@ void ChatSession::Load(const std::string& path) {
   turns_ = std::move(loaded);
   told_dropped_ = 0;
   file_ = path;
+  reply_ids_.clear();
+  last_.reset();
   screen_.Note("going on with " + std::to_string(turns_.size()) + " messages of " + path);
   if (turns_.back().role == Role::kUser) screen_.Note("the last message is yours: /regen answers it");
+}
+
+void ChatSession::ShowLastTurns() {
+  constexpr size_t kShown = 4;
+  if (!screen_.has_input_line() || turns_.empty()) return;
+  const size_t shown = std::min(kShown, turns_.size());
+  screen_.ShowTurns("/history", std::span(turns_).last(shown));
+  if (shown < turns_.size()) {
+    screen_.Note("the last " + std::to_string(shown) + " of " + std::to_string(turns_.size()) +
+                 " messages; /history shows all");
+  }
+}
+
+void ChatScreen::ShowTurns(const std::string& command, std::span<const Message> turns) {
+  std::string text;
+  for (const Message& message : turns) text += std::string(NameOf(message.role)) + ": " + Visible(message.text) + "\n";
+  Show(command, text);
 }
 
 GenerationPlan ChatSession::PlanFor(const ChatModel& model, const GenerationOptions& options) const {
@@ -104,33 +139,79 @@ void ChatSession::AnswerAgain(Conversation otherwise) {
   }
 }
 
-bool ChatSession::Answer() {
-  const FittedPrompt fitted = FitPrompt(builder_, WholeConversation(), Limits());
+void ChatSession::WarnOfDropped(const FittedPrompt& fitted) {
   if (fitted.dropped_messages > told_dropped_) {
     screen_.Warning("the context is full: the model no longer sees the oldest " +
                     std::to_string(fitted.dropped_messages) + " messages (" + std::to_string(fitted.dropped_tokens) +
-                    " tokens)");
+                    " tokens); /reset begins anew");
   }
   told_dropped_ = fitted.dropped_messages;
+}
+
+bool ChatSession::Answer() {
+  const FittedPrompt fitted = FitPrompt(builder_, WholeConversation(), Limits());
+  WarnOfDropped(fitted);
+  reply_ids_.clear();
+  reply_sample_ = replies_++;
+  const bool kept = Generate(fitted, {}, reply_sample_);
+  if (kept) {
+    turns_.push_back({.role = Role::kAssistant, .text = last_->text});
+    reply_ids_ = last_->ids;
+  }
+  return kept;
+}
+
+// The prompt is the one of the reply, and the reply's own ids: what comes is what would have come without the cut.
+void ChatSession::Continue(const std::string&) {
+  if (turns_.empty() || turns_.back().role != Role::kAssistant) {
+    throw Error(
+        {.where = "/continue", .what = "there is no reply to continue", .hint = "/regen answers the last message"});
+  }
+  if (last_ && last_->reason == FinishReason::kStop && !reply_ids_.empty()) {
+    throw Error({.where = "/continue", .what = "the last reply is complete", .hint = "/regen answers anew"});
+  }
+  Message& reply = turns_.back();
+  const Tokenizer& tokenizer = start_.model.tokenizer;
+  if (reply_ids_.empty()) {  // of a file
+    reply_sample_ = replies_++;
+  }
+  if (reply_ids_.empty() || tokenizer.Decode(reply_ids_) != reply.text) reply_ids_ = tokenizer.Encode(reply.text);
+  Conversation question = WholeConversation();
+  question.pop_back();
+  // Older turns may make room for what the reply already has.
+  ContextLimits limits = Limits();
+  limits.context -= static_cast<int64_t>(reply_ids_.size());
+  const FittedPrompt fitted =
+      FitPrompt(builder_, question, limits,
+                "the conversation without the reply's " + std::to_string(reply_ids_.size()) + " tokens");
+  WarnOfDropped(fitted);
+  if (!Generate(fitted, reply_ids_, reply_sample_)) return;
+  reply.text += last_->text;
+  reply_ids_.insert(reply_ids_.end(), last_->ids.begin(), last_->ids.end());
+}
+
+bool ChatSession::Generate(const FittedPrompt& fitted, std::span<const int32_t> begun, uint64_t sample) {
   GenerateRequest request;
   plan_.Apply(start_.options.ignore_eos, request);
   request.prompt = fitted.prompt.ids;
+  request.prompt.insert(request.prompt.end(), begun.begin(), begun.end());
   request.keep_on_shift = KeepOnShift(fitted.prompt, start_.policy);
   request.seed = start_.seed;
-  request.sample = replies_++;
+  request.sample = sample;
   request.tokenizer = start_.model.tokenizer;
+  GenerateResult result;
   try {
-    last_ = start_.model.reply(request, [this](std::string_view piece) { screen_.ReplyText(piece); });
+    result = start_.model.reply(request, [this](std::string_view piece) { screen_.ReplyText(piece); });
   } catch (...) {
     screen_.AbandonReply();
     throw;
   }
+  last_ = std::move(result);
   last_prompt_ = static_cast<int64_t>(request.prompt.size());
   total_generated_ += static_cast<int64_t>(last_->ids.size());
   total_decode_s_ += last_->decode_s;
   // After Ctrl-C, keep the partial reply. If it is empty, remove the user's message, so that turns still alternate.
-  const bool kept = last_->reason != FinishReason::kCancelled || !last_->text.empty();
-  if (kept) turns_.push_back({.role = Role::kAssistant, .text = last_->text});
+  const bool kept = last_->reason != FinishReason::kCancelled || !last_->text.empty() || !begun.empty();
   screen_.EndReply({.result = *last_,
                     .seed = request.seed,
                     .sample = request.sample,

@@ -7,12 +7,15 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cli/generating/generation_options.h"
+#include "cli/terminal/completion.h"
 #include "generate/generator.h"
 #include "prompt/chat_setup.h"
 #include "prompt/context_policy.h"
@@ -46,6 +49,11 @@ class ChatScreen {
   virtual void Warning(const std::string& text) = 0;
   virtual void Error(const std::string& text) = 0;
   virtual bool color() const { return false; }
+  // Shows messages of the conversation, the system text left out, as output of a command.
+  virtual void ShowTurns(const std::string& command, std::span<const Message> turns);
+  // Whether a person edits lines of input, so that the session may leave a draft (ChatSession::TakeDraft).
+  virtual bool has_input_line() const { return false; }
+  virtual bool has_editor() const { return false; }
   // Lets the user edit a text in an editor. Returns no value when there is no editor or the user cancels.
   virtual std::optional<std::string> Edit(const std::string& text) {
     static_cast<void>(text);
@@ -66,6 +74,8 @@ struct ChatModel {
   ChatSetup setup = {};
   int64_t context = 0;              // context length of the chat (prompt and reply) in tokens, at most the model's
   std::function<void()> load = {};  // before the first reply; throws Error
+  // Of the loaded model: size, types, memory ("3.6 B parameters, Q4_K, 2.1 GB").
+  std::function<std::string()> facts = {};
   ReplyFunction reply = {};
 };
 
@@ -80,7 +90,7 @@ struct ChatStart {
 };
 
 struct ChatCommandHelp {
-  std::string name;       // "/set"
+  std::string name;       // "/set"; with its other names, "/exit, /quit"
   std::string arguments;  // "NAME VALUE"
   std::string help;
 };
@@ -92,24 +102,32 @@ class ChatSession {
 
   // Loads the model. Call once, before the first Handle; Load may be called earlier.
   void LoadModel() { start_.model.load(); }
+  // Says in one line what was loaded.
+  std::string Greeting() const;
 
-  // Handles one input: a message, or a command such as "/help" ("//" begins a message with one slash). Shows errors.
+  // Handles one input: a message, or a command such as "/help" ("//" begins a message with one slash). Whatever begins
+  // with a slash and a letter and is no path is a command, known or not. Shows errors.
   // Returns false when the chat is over.
   bool Handle(const std::string& input);
+  // What the next line of input begins with, for the user to change: /edit without an editor. Empty: nothing.
+  std::string TakeDraft() { return std::exchange(draft_, {}); }
   // Resumes the conversation of a file. Uses its system message unless a flag gave one. Throws Error.
-  void Load(const std::string& path);
+  void Load(const std::string& typed);
+  // Shows the end of the conversation to a person who resumes it.
+  void ShowLastTurns();
 
   bool failed() const { return failed_; }  // whether any input failed
   // Starts with the system message, if there is one.
   Conversation WholeConversation() const;
 
   static std::vector<ChatCommandHelp> Commands();
-  // Completions of `line`, the beginning of a command, as whole lines.
-  static std::vector<std::string> Completions(const std::string& line);
+  // Completions of the last word of `line`, the beginning of a command: names of commands, settings and files.
+  static Completion Complete(const std::string& line);
 
  private:
   struct CommandEntry;
   static std::span<const CommandEntry> Table();
+  static std::vector<std::string> CommandNames();
   void RunCommand(const std::string& name, const std::string& arguments);
   void Help(const std::string& arguments);
   void Reset(const std::string& arguments);
@@ -117,6 +135,7 @@ class ChatSession {
   void Set(const std::string& arguments);
   void ShowAll(const std::string& arguments);
   void Regenerate(const std::string& arguments);
+  void Continue(const std::string& arguments);
   void Undo(const std::string& arguments);
   void EditLast(const std::string& arguments);
   void Save(const std::string& arguments);
@@ -124,6 +143,7 @@ class ChatSession {
   void Model(const std::string& arguments);
   void Tokens(const std::string& arguments);
   void ShowPrompt(const std::string& arguments);
+  void History(const std::string& arguments);
   void Stats(const std::string& arguments);
   void Exit(const std::string& arguments);
 
@@ -131,6 +151,10 @@ class ChatSession {
   // Answers the last message, which is the user's. Returns false when no reply was kept; the turns are unchanged then.
   bool Answer();
   void AnswerAgain(Conversation otherwise);  // Answer; restores `otherwise` after an error or without a reply
+  // Generates from the prompt and `begun`, the ids of a reply to go on with. Returns whether there is a reply.
+  bool Generate(const FittedPrompt& fitted, std::span<const int32_t> begun, uint64_t sample);
+  void WarnOfDropped(const FittedPrompt& fitted);
+  std::string SourceOf(const ResolvedSetting& setting) const;  // as the user knows it
   GenerationPlan PlanFor(const ChatModel& model, const GenerationOptions& options) const;
   void PlanAgain(GenerationOptions options);
   ContextLimits Limits() const { return LimitsFor(start_.policy, start_.reserve, start_.model.context); }
@@ -149,7 +173,12 @@ class ChatSession {
   uint64_t replies_ = 0;     // replies requested so far; the next reply's sample number
   size_t told_dropped_ = 0;  // dropped messages already reported
   std::string file_;         // last file saved or loaded
+  std::string draft_;
+  std::set<std::string> set_here_;  // names that /set has changed
   std::optional<GenerateResult> last_;
+  // The last reply, as far as its ids and text are those of the last turn.
+  std::vector<int32_t> reply_ids_;
+  uint64_t reply_sample_ = 0;
   int64_t last_prompt_ = 0;
   int64_t total_generated_ = 0;
   double total_decode_s_ = 0;

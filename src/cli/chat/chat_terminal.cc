@@ -1,62 +1,109 @@
 #include "cli/chat/chat_terminal.h"
 
+#include <poll.h>
 #include <spawn.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
-#include "base/error.h"
+#include "base/system.h"
 #include "cli/app/interrupt.h"
-#include "cli/app/options.h"
+#include "cli/app/terminal_modes.h"
+#include "cli/app/visible_text.h"
 #include "cli/chat/chat_pipe.h"
+#include "cli/terminal/line_editor.h"
 #include "cli/terminal/markdown_rows.h"
-#include "cli/terminal/visible_text.h"
+#include "cli/terminal/message_lines.h"
 
 namespace stablelm {
 namespace {
 
-struct Window {
-  size_t columns = 80, rows = 24;
-};
+constexpr const char* kDim = "\033[2m";
+constexpr const char* kNormal = "\033[0m";
 
-Window WindowNow() {
-  winsize size = {};
-  Window window;
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0) {
-    window = {.columns = size.ws_col, .rows = size.ws_row};
+// Leave one column free: after writing the last column a terminal's cursor is between two rows.
+size_t TextWidth(const Window& window) { return std::max<size_t>(window.columns, 9) - 1; }
+
+// The prompt of a line. Only "> " is coloured; the cursor comes after the reset.
+std::string PromptFor(bool color, bool more) {
+  const std::string mark = more ? "." : ">";
+  return color ? (more ? "\033[32m" : "\033[1;32m") + mark + kNormal + " " : mark + " ";
+}
+
+// The same for LineEditor.
+std::string EditorPrompt(bool color, bool more) {
+  std::string prompt;
+  for (const char c : PromptFor(color, more)) {
+    if (c == '\033') prompt += '\1';
+    prompt += c;
+    if (c == 'm') prompt += '\1';
   }
-  return window;
+  return prompt;
+}
+
+std::string EditorCommand() {
+  for (const char* name : {"VISUAL", "EDITOR"}) {
+    if (const char* value = std::getenv(name); value && *value) return value;
+  }
+  return {};
 }
 
 std::string StatusLine(const ChatReply& reply) {
   const auto generated = static_cast<int64_t>(reply.result.ids.size());
-  char text[160];
-  const int n = std::snprintf(text, sizeof text, "[%lld of %lld positions, first token after %.2f s",
-                              static_cast<long long>(reply.prompt_tokens + generated - reply.result.shifted_tokens),
-                              static_cast<long long>(reply.context), reply.result.prefill_s);
-  std::string line(text, static_cast<size_t>(n));
+  std::string line = "context " + std::to_string(reply.prompt_tokens + generated - reply.result.shifted_tokens) +
+                     " of " + std::to_string(reply.context);
   if (generated > 1 && reply.result.decode_s > 0) {
-    std::snprintf(text, sizeof text, ", %.1f tokens/s", static_cast<double>(generated - 1) / reply.result.decode_s);
-    line += text;
+    line += ", " + Rounded(static_cast<double>(generated - 1) / reply.result.decode_s, 1) + " tokens/s";
   }
-  return line + "]";
+  return line;
+}
+
+// A message for standard error, wrapped by words beside `label` when that is a terminal.
+std::string BesideLabel(const std::string& text, std::string_view label) {
+  if (isatty(STDERR_FILENO) != 1) return text;
+  const std::string indent(label.size() + 1, ' ');
+  std::vector<std::string> rows;
+  for (size_t begin = 0; begin < text.size();) {  // a hint is a line of its own, with a label of its own
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const std::vector<std::string> more =
+        LayOutRows({{.text = Visible(text.substr(begin, end - begin)), .style = {}}},
+                   TextWidth(WindowOf(STDERR_FILENO)), begin == 0 ? indent : "", indent);
+    rows.insert(rows.end(), more.begin(), more.end());
+    begin = end + 1;
+  }
+  std::string all;
+  for (const std::string& row : rows) all += (all.empty() ? "" : "\n") + row;
+  return all.substr(std::min(all.size(), indent.size()));
+}
+
+// Waits a moment until the reader of stdout, such as tee, has taken what was written, so that the prompt comes after
+// it.
+void AwaitReader() {
+  constexpr int kSteps = 40, kStepMs = 5;
+  for (int i = 0; i < kSteps; ++i) {
+    int unread = 0;
+    if (ioctl(STDOUT_FILENO, FIONREAD, &unread) != 0) return;
+    poll(nullptr, 0, kStepMs);
+    if (unread == 0) return;
+  }
 }
 
 }  // namespace
 
 void TerminalScreen::Draw(std::vector<std::string> rows) {
-  out_.Text(rows_.Update(std::move(rows), WindowNow().rows));
+  out_.Styled(rows_.Update(std::move(rows), {.columns = columns_, .rows = WindowOf(STDOUT_FILENO).rows}));
   out_.Flush();
   drawn_ = true;
 }
 
 void TerminalScreen::EndRows() {
-  if (drawn_) out_.Text("\n");
+  if (drawn_) out_.Styled("\n");
   out_.Flush();
   rows_.Leave();
   typing_hidden_.reset();
@@ -64,37 +111,53 @@ void TerminalScreen::EndRows() {
   drawn_ = false;
 }
 
+std::vector<std::string> TerminalScreen::RowsOf(std::string_view text, size_t columns) const {
+  return MarkdownRows(Visible(text), TextWidth({.columns = columns}), color());
+}
+
+void TerminalScreen::Greet(const std::string& text) {
+  if (!style_.status) return;
+  for (const std::string& row :
+       LayOutRows({{.text = Visible(text), .style = {}}}, TextWidth(WindowOf(STDOUT_FILENO)))) {
+    out_.Styled(row + "\n");
+  }
+  out_.Flush();
+}
+
 void TerminalScreen::Wait() {
   typing_hidden_.emplace();
-  // Leave one column free: after writing the last column a terminal's cursor is between two rows.
-  width_ = std::max<size_t>(WindowNow().columns, 9) - 1;
-  if (!style_.plain) Draw({color() ? "\033[2m...\033[0m" : "..."});
+  columns_ = WindowOf(STDOUT_FILENO).columns;
+  out_.Styled("\n");
+  if (!style_.plain) Draw({color() ? std::string(kDim) + "..." + kNormal : "..."});
 }
 
 void TerminalScreen::ReplyText(std::string_view piece) {
   text_ += piece;
   if (style_.plain) {
-    out_.Text(Visible(piece));
+    out_.Text(piece);
     out_.Flush();
     drawn_ = true;
     return;
   }
-  const size_t width = std::max<size_t>(WindowNow().columns, 9) - 1;
-  if (width < width_) {  // the terminal has re-wrapped the rows; continue below them
-    out_.Text("\n");
+  const size_t columns = WindowOf(STDOUT_FILENO).columns;
+  const bool resumed = TakeResumed();
+  if (columns < columns_ || resumed) {  // the rows are no longer where they were; continue below them
+    if (!resumed) out_.Styled("\n");
     rows_.Leave();
-    width_ = width;
+    columns_ = columns;
   }
-  Draw(MarkdownRows(Visible(text_), width_, color()));
+  Draw(RowsOf(text_, columns_));
 }
 
 void TerminalScreen::EndReply(const ChatReply& reply, bool kept) {
-  if (!style_.plain && reply.result.text.empty()) Draw({""});
+  if (!style_.plain && text_.empty()) Draw({""});
   EndRows();
-  if (const std::string note = EndNote(reply, kept); !note.empty()) out_.Note(note);
-  if (!style_.status) return;
-  out_.Text((color() ? "\033[2m" : "") + StatusLine(reply) + (color() ? "\033[0m" : "") + "\n");
-  out_.Flush();
+  if (style_.status) {
+    const std::string status = StatusLine(reply);
+    out_.Styled(color() ? kDim + status + kNormal + "\n" : "[" + status + "]\n");
+    out_.Flush();
+  }
+  if (const std::string note = EndNote(reply, kept); !note.empty()) Note(note);
 }
 
 void TerminalScreen::AbandonReply() {
@@ -102,26 +165,54 @@ void TerminalScreen::AbandonReply() {
   EndRows();
 }
 
-void TerminalScreen::Show(const std::string&, const std::string& text) {
-  out_.Text(text);
+void TerminalScreen::Show(const std::string& command, const std::string& text) {
+  const Window window = WindowOf(STDOUT_FILENO);
+  if (command == "/system") {
+    for (const std::string& row :
+         LayOutRows({{.text = text.substr(0, text.size() - 1), .style = {}}}, TextWidth(window))) {
+      out_.Styled(row + "\n");
+    }
+  } else {
+    out_.Styled(command == "/prompt" ? text : WrappedLines(text, window.columns));
+  }
   out_.Flush();
 }
 
-void TerminalScreen::Note(const std::string& text) { out_.Note(Visible(text)); }
-void TerminalScreen::Warning(const std::string& text) { out_.Warning(Visible(text)); }
-void TerminalScreen::Error(const std::string& text) { PrintError(Visible(text)); }
+void TerminalScreen::ShowTurns(const std::string&, std::span<const Message> turns) {
+  const Window window = WindowOf(STDOUT_FILENO);
+  std::string out;
+  for (const Message& message : turns) {
+    out += "\n";
+    std::vector<std::string> rows;
+    if (message.role == Role::kUser) {
+      rows = LayOutRows({{.text = Visible(message.text), .style = {}}}, TextWidth(window), PromptFor(color(), false),
+                        "  ");
+    } else {
+      rows = style_.plain ? LayOutRows({{.text = Visible(message.text), .style = {}}}, TextWidth(window))
+                          : RowsOf(message.text, window.columns);
+    }
+    for (const std::string& row : rows) out += row + "\n";
+  }
+  out_.Styled(out);
+  out_.Flush();
+}
+
+void TerminalScreen::Note(const std::string& text) { out_.Note(BesideLabel(text, "note:")); }
+void TerminalScreen::Warning(const std::string& text) { out_.Warning(BesideLabel(text, "warning:")); }
+void TerminalScreen::Error(const std::string& text) { PrintError(BesideLabel(text, "error:")); }
+
+bool TerminalScreen::has_editor() const { return !EditorCommand().empty(); }
 
 std::optional<std::string> TerminalScreen::Edit(const std::string& text) {
-  const char* editor = std::getenv("VISUAL");
-  if (!editor || !*editor) editor = std::getenv("EDITOR");
-  if (!editor || !*editor) return std::nullopt;
+  const std::string editor = EditorCommand();
+  if (editor.empty()) return std::nullopt;
   std::string path = (std::filesystem::temp_directory_path() / "stablelm-message-XXXXXX.txt").string();
   const int fd = mkstemps(path.data(), 4);
   if (fd < 0) return std::nullopt;
   close(fd);
   std::ofstream(path, std::ios::binary) << text;
   // The variable may contain options ("code --wait"), so run it through the shell.
-  const std::string command = std::string(editor) + " \"$1\"";
+  const std::string command = editor + " \"$1\"";
   char* const arguments[] = {const_cast<char*>("sh"),
                              const_cast<char*>("-c"),
                              const_cast<char*>(command.c_str()),
@@ -130,8 +221,10 @@ std::optional<std::string> TerminalScreen::Edit(const std::string& text) {
                              nullptr};
   pid_t child = 0;
   int status = -1;
+  RestoreTerminal();
   const bool ran = posix_spawnp(&child, "sh", nullptr, nullptr, arguments, environ) == 0 &&
                    waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  ReenterTerminal();
   std::ifstream file(path, std::ios::binary);
   std::string edited((std::istreambuf_iterator<char>(file)), {});
   std::filesystem::remove(path);
@@ -157,16 +250,23 @@ std::string DefaultHistoryFile() {
   return failed ? std::string() : (folder / "chat_history").string();
 }
 
-bool RunTerminal(ChatSession& session, TerminalScreen& screen, const std::string& history_file) {
-  LineEditor editor({.history_file = history_file, .completions = &ChatSession::Completions});
-  // \1 encloses characters without width.
-  const std::string prompt = screen.color() ? "\1\033[1;32m\1> \1\033[0m\1" : "> ";
-  const std::string more = screen.color() ? "\1\033[32m\1. \1\033[0m\1" : ". ";
+bool RunTerminal(ChatSession& session, ChatScreen& screen, const TerminalInput& input) {
+  // Bracketed paste is on during replies too: what is pasted then is one message.
+  const TerminalModes modes(input.terminal, "\033[?2004h", "\033[?2004l");
+  LineEditor editor(
+      {.terminal = input.terminal, .history_file = input.history_file, .complete = &ChatSession::Complete});
+  const bool color = ColorOn(input.terminal);
+  const auto print = [&](std::string_view text) {
+    static_cast<void>(write(input.terminal, text.data(), text.size()) + 1);
+  };
   MessageLines message;
   bool may_leave = false;  // the last input was Ctrl-C
+  bool air = true;         // an empty row between turns
   for (;;) {
     std::string line;
-    const LineEditor::End end = editor.Read(message.open() ? more : prompt, line);
+    if (isatty(STDOUT_FILENO) != 1) AwaitReader();
+    if (std::exchange(air, false)) print("\n");
+    const LineEditor::End end = editor.Read(EditorPrompt(color, message.open()), line, session.TakeDraft());
     if (end == LineEditor::End::kEnd) return true;
     if (end == LineEditor::End::kInterrupted) {
       if (!ForgetInterrupt()) return false;
@@ -184,6 +284,7 @@ bool RunTerminal(ChatSession& session, TerminalScreen& screen, const std::string
     const bool go_on = session.Handle(text);
     if (Interrupted() && !ForgetInterrupt()) return false;
     if (!go_on) return true;
+    air = true;
   }
 }
 

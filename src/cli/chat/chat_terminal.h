@@ -4,7 +4,6 @@
 #include "cli/app/output.h"
 #include "cli/chat/chat_session.h"
 #include "cli/terminal/echo_off.h"
-#include "cli/terminal/line_editor.h"
 #include "cli/terminal/text_rows.h"
 
 namespace stablelm {
@@ -17,34 +16,45 @@ struct TerminalStyle {
 class TerminalScreen : public ChatScreen {
  public:
   TerminalScreen(Output& out, TerminalStyle style) : out_(out), style_(style) {}
+  // The line at the start.
+  void Greet(const std::string& text);
   // Shows that a reply is being computed before its first text.
   void Wait();
   void ReplyText(std::string_view piece) override;
   void EndReply(const ChatReply& reply, bool kept) override;
   void AbandonReply() override;
   void Show(const std::string& command, const std::string& text) override;
+  void ShowTurns(const std::string& command, std::span<const Message> turns) override;
   void Note(const std::string& text) override;
   void Warning(const std::string& text) override;
   void Error(const std::string& text) override;
   bool color() const override { return out_.color(); }
-  // Runs $VISUAL or $EDITOR.
+  bool has_input_line() const override { return true; }
+  // Whether $VISUAL or $EDITOR names one.
+  bool has_editor() const override;
   std::optional<std::string> Edit(const std::string& text) override;
 
  private:
   void Draw(std::vector<std::string> rows);
   void EndRows();
+  std::vector<std::string> RowsOf(std::string_view text, size_t columns) const;
   Output& out_;
   TerminalStyle style_;
   LiveRows rows_;
   std::optional<EchoOff> typing_hidden_;  // set while a reply is being generated
   std::string text_;                      // the current reply so far
   bool drawn_ = false;
-  size_t width_ = 0;
+  size_t columns_ = 0;  // of the window in which the rows were drawn
+};
+
+struct TerminalInput {
+  int terminal = 1;          // file descriptor of the terminal on which the prompt and the typed line are shown
+  std::string history_file;  // empty: none
 };
 
 // Reads and answers messages until the user leaves or another signal than Ctrl-C arrives. Returns false after such a
-// signal.
-bool RunTerminal(ChatSession& session, TerminalScreen& screen, const std::string& history_file);
+// signal. Leaves the terminal as it was.
+bool RunTerminal(ChatSession& session, ChatScreen& screen, const TerminalInput& input);
 
 // The default history file, in $XDG_STATE_HOME/stablelm or ~/.local/state/stablelm. Creates the folder if needed. Empty
 // when there is no such folder.

@@ -1,8 +1,10 @@
 // stablelm chat: a conversation in a terminal or through a pipe.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/system.h"
 #include "cli/app/commands.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/model_loading.h"
@@ -27,7 +29,7 @@ class ChatCommand : public Command {
            "  stablelm chat -m models/stablelm-tuned-3b --load yesterday.json\n"
            "  echo \"What's your mood today?\" | stablelm chat -m models/stablelm-tuned-3b\n"
            "\n"
-           "On a terminal: /help lists the commands, Ctrl-C stops a reply and keeps what has come, Ctrl-D leaves, "
+           "At a keyboard: /help lists the commands, Ctrl-C stops a reply and keeps what has come, Ctrl-D leaves, "
            "\"\"\"\n"
            "begins and ends a message of several lines, a \\ at the end of a line goes on. Otherwise every line of\n"
            "standard input is a message or a command and every reply goes to standard output, with --json as an "
@@ -71,6 +73,30 @@ class ChatCommand : public Command {
   bool check_weights_ = false, plain_ = false;
 };
 
+// The terminal that shows what is typed: that of stdout, of stderr, or else the controlling one.
+class Terminal {
+ public:
+  explicit Terminal(bool wanted) {
+    if (!wanted) return;
+    for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
+      if (isatty(fd) == 1) {
+        fd_ = fd;
+        return;
+      }
+    }
+    fd_ = opened_ = open("/dev/tty", O_RDWR | O_CLOEXEC);
+  }
+  ~Terminal() {
+    if (opened_ >= 0) close(opened_);
+  }
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+  int fd() const { return fd_; }  // -1: none
+
+ private:
+  int fd_ = -1, opened_ = -1;
+};
+
 // Everything needed to run a model.
 struct RunningModel {
   RunningModel(CommonOptions options, Output& out) : common(std::move(options)), model(common, out) {}
@@ -78,6 +104,21 @@ struct RunningModel {
   ModelOfCommand model;
   std::optional<SequenceGenerator> generator;
 };
+
+// "3.6 B parameters, Q4_K, Q6_K, 2.1 GB".
+std::string FactsOf(RunningModel& running, int64_t context) {
+  const auto parameters = static_cast<double>(running.model.config().NumParameters());
+  std::string text = parameters >= 1e9   ? Rounded(parameters / 1e9, 1) + " B"
+                     : parameters >= 1e6 ? Rounded(parameters / 1e6, 0) + " M"
+                                         : Rounded(parameters / 1e3, 0) + " k";
+  text += " parameters";
+  for (const auto& [type, bytes] : running.model.model().weights().MatrixBytes()) {
+    text += ", " + std::string(NameOf(type));
+  }
+  const MemoryPlan plan = PlanMemory(running.model.config(), running.model.PlannedWeights(),
+                                     ShapeOfGenerate(context, running.common.kv, running.common.threads));
+  return text + ", " + HumanBytes(plan.Total());
+}
 
 int64_t ChatCommand::ContextFor(const ModelConfig& config) const {
   if (!context_ || *context_ <= config.max_positions) return context_.value_or(config.max_positions);
@@ -110,6 +151,7 @@ ChatModel ChatCommand::Open(const std::string& path, const BeforeReply& before, 
                 running->model.Load(run, check);
                 running->generator.emplace(running->model.model(), run, running->model.pool());
               },
+          .facts = [running, context] { return FactsOf(*running, context); },
           .reply =
               [running, before](const GenerateRequest& request, const std::function<void(std::string_view)>& on_text) {
                 before();
@@ -119,12 +161,15 @@ ChatModel ChatCommand::Open(const std::string& path, const BeforeReply& before, 
 }
 
 int ChatCommand::Run(Output& out) {
-  // If stdin and stdout are terminals, a person is chatting; otherwise each line gets one reply.
-  const bool person = !out.json() && isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;
-  PipeScreen pipe(out);
+  // At a keyboard a person is chatting; otherwise each line gets one reply. When stdout is no terminal (chat | tee
+  // log), the prompt and the typed line are on the terminal all the same, and replies go to stdout as they are.
+  const bool whole = !out.json() && isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;
+  const Terminal keyboard(!out.json() && isatty(STDIN_FILENO) == 1);
+  const bool person = keyboard.fd() >= 0;
+  PipeScreen pipe(out, person);
   TerminalScreen terminal(out, {.plain = plain_, .status = out.show_progress()});
   const BeforeReply before = [&] {
-    if (person) terminal.Wait();
+    if (whole) terminal.Wait();
   };
   ChatStart start = {.model = Open(common.model, before, out),
                      .policy = conversation_.policy,
@@ -139,14 +184,17 @@ int ChatCommand::Run(Output& out) {
                        };
                        return next;
                      }};
-  const int64_t context = start.model.context;
-  ChatSession session(std::move(start), person ? static_cast<ChatScreen&>(terminal) : pipe);
+  ChatScreen& screen = whole ? static_cast<ChatScreen&>(terminal) : pipe;
+  ChatSession session(std::move(start), screen);
   if (load_) session.Load(*load_);  // report errors before loading anything large
   session.LoadModel();
 
   if (person) {
-    out.Note(common.model + ", " + std::to_string(context) + " positions; /help lists the commands, Ctrl-D leaves");
-    return RunTerminal(session, terminal, history_ ? *history_ : DefaultHistoryFile()) ? kExitOk : kExitInterrupted;
+    whole ? terminal.Greet(session.Greeting()) : pipe.Note(session.Greeting());
+    if (load_) session.ShowLastTurns();
+    const TerminalInput input = {.terminal = keyboard.fd(),
+                                 .history_file = history_ ? *history_ : DefaultHistoryFile()};
+    return RunTerminal(session, screen, input) ? kExitOk : kExitInterrupted;
   }
   const bool refused = RunPipe(session, pipe, conversation_.replace_invalid);
   if (Interrupted()) return kExitInterrupted;

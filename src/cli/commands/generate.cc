@@ -1,6 +1,4 @@
 // stablelm generate: continues a raw text or ids, or answers a conversation, and streams the output.
-#include <unistd.h>
-
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/random.h"
@@ -41,10 +39,9 @@ class Printer {
     if (has_text_) return Print(request.tokenizer->Decode(request.prompt));
     for (const int32_t id : request.prompt) AddId(id);
   }
+  // Ends the last line, as text tools expect it.
   void Finish() {
-    // On a terminal, end the line so that the shell prompt starts a new one. A pipe gets only the text.
-    const bool line_open = last_ != 0 && last_ != '\n';
-    if (!out_.json() && line_open && (!has_text_ || isatty(STDOUT_FILENO) == 1)) out_.Text("\n");
+    if (!out_.json() && last_ != 0 && last_ != '\n') out_.Text("\n");
   }
 
  private:
@@ -109,6 +106,8 @@ class GenerateCommand : public Command {
     AddReplyDetails(app, details_);
     AddFlag(app, "--show-config", show_config_,
             "Print the settings and stop ids in force and where each comes from, and end; no prompt is needed");
+    AddFlag(app, "--no-newline", no_newline_,
+            "Print exactly the reply's bytes (default: a line end is added when the text does not end with one)");
     AddCheckWeights(app, check_weights_);
   }
   int Run(Output& out) override;
@@ -135,7 +134,7 @@ class GenerateCommand : public Command {
   std::optional<uint64_t> seed_;
   std::optional<int64_t> context_;
   int64_t samples_ = 1;
-  bool parse_special_ = false, check_weights_ = false, show_config_ = false;
+  bool parse_special_ = false, check_weights_ = false, show_config_ = false, no_newline_ = false;
 };
 
 // Checks that the prompt is given exactly one way.
@@ -274,7 +273,7 @@ int GenerateCommand::GenerateOne(const OnePrompt& prompt, const GenerateRun& run
                                          {.on_token = [&](const ChosenToken& token) { printer.AddId(token.id); },
                                           .on_text = [&](std::string_view text) { printer.Print(text); }},
                                          &InterruptFlag());
-  printer.Finish();
+  if (!no_newline_) printer.Finish();
   if (result.shifts > 0) run.out.Warning(ShiftText(result));
   Report(prompt, result, run);
   return result.reason == FinishReason::kCancelled ? kExitInterrupted : kExitOk;

@@ -55,7 +55,7 @@ class PromptCommand : public Command {
       for (size_t i = part.begin; i < part.end; ++i) line += " " + std::to_string(prompt.ids[i]);
       ids += Painted(part, line, out.color()) + "\n";
     }
-    out.Text(PromptText(prompt, tokenizer, out.color()) + "\n\n" + ids);
+    out.Styled(PromptText(prompt, tokenizer, out.color()) + "\n\n" + ids);
     out.Flush();
     out.Note(std::to_string(prompt.ids.size()) + " of " + std::to_string(config.max_positions) +
              " positions; template " + NameOf(command.setup.prompt_template) + " (" + command.setup.template_from +

@@ -1,7 +1,7 @@
 #include "cli/generating/prompt_text.h"
 
 #include "base/error.h"
-#include "cli/terminal/visible_text.h"
+#include "cli/app/visible_text.h"
 
 namespace stablelm {
 namespace {

@@ -13,7 +13,7 @@ std::string PartBytes(const Prompt& prompt, const PromptPart& part, const Tokeni
 // `text` in the colour of the part's role; unchanged when `color` is false.
 std::string Painted(const PromptPart& part, const std::string& text, bool color);
 
-// The whole text, with control characters made visible (cli/terminal/visible_text.h).
+// The whole text, with control characters made visible (cli/app/visible_text.h).
 std::string PromptText(const Prompt& prompt, const Tokenizer& tokenizer, bool color);
 
 }  // namespace stablelm

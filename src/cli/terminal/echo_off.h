@@ -1,5 +1,5 @@
-// Turns terminal echo off while it lives, so that typing does not mix with a streamed reply. Typed input is not lost:
-// the next line read begins with it.
+// Lets the keyboard wait while it lives, so that typing does not mix with a streamed reply: no echo, keys are kept as
+// they are for the next line read, and Ctrl-C does not discard them.
 #pragma once
 
 #include <termios.h>

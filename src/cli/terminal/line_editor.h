@@ -5,18 +5,21 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <vector>
+
+#include "cli/terminal/completion.h"
 
 namespace stablelm {
 
 struct LineEditorOptions {
-  std::string history_file;  // read at the start, written by every Remember; empty: none
-  // Completions of a line's beginning, as whole lines.
-  std::function<std::vector<std::string>(const std::string& line)> completions;
+  int terminal = 1;          // the file descriptor to write to
+  std::string history_file;  // read at the start, appended to by every Remember; empty: none
+  // `line` ends at the cursor.
+  std::function<Completion(const std::string& line)> complete;
 };
 
-// One editor at a time; standard input and output must be terminals. Sets the process's locale to a UTF-8 one, which
-// libedit needs. Restores the terminal's modes between calls of Read.
+// One editor at a time; standard input and options.terminal must be the same terminal. Sets the process's locale to a
+// UTF-8 one, which libedit needs. Restores the terminal's modes between calls of Read. Reads bracketed pastes, which
+// the caller turns on (TerminalModes).
 class LineEditor {
  public:
   explicit LineEditor(LineEditorOptions options);
@@ -29,27 +32,15 @@ class LineEditor {
     kInterrupted,
     kEnd
   };  // kInterrupted: a signal (cli/app/interrupt.h); kEnd: Ctrl-D, or no input
-  // Reads one line without its line end; pasted text may contain several lines.
-  End Read(const std::string& prompt, std::string& line);
+  // Reads one line without its line end; pasted text may contain several lines. `\1` in the prompt encloses characters
+  // without width; libedit drops those after the last visible character. The line begins with `draft`.
+  End Read(const std::string& prompt, std::string& line, const std::string& draft = {});
   // Adds to the history. Ignores a history file that cannot be written.
   void Remember(const std::string& text);
 
  private:
   struct State;
   std::unique_ptr<State> state_;
-};
-
-// Joins lines into one message: """ begins and ends a multi-line text, a \ at the end of a line continues it.
-class MessageLines {
- public:
-  // Returns whether the message is complete; Take then returns it.
-  bool Add(const std::string& line);
-  bool open() const { return !text_.empty() || quoted_; }  // inside a message
-  std::string Take();                                      // returns the message and resets the state
-
- private:
-  std::string text_;
-  bool quoted_ = false;
 };
 
 }  // namespace stablelm

@@ -2,8 +2,13 @@
 
 #include <md4c.h>
 
+#include <algorithm>
 #include <limits>
+#include <optional>
+#include <utility>
 
+#include "cli/terminal/html_entity.h"
+#include "cli/terminal/markdown_table.h"
 #include "cli/terminal/text_rows.h"
 
 namespace stablelm {
@@ -16,18 +21,23 @@ class Renderer {
 
   void EnterBlock(MD_BLOCKTYPE type, void* detail) {
     switch (type) {
-      case MD_BLOCK_QUOTE:
+      case MD_BLOCK_QUOTE: {
         Flush();
-        prefixes_.push_back({.first = "| ", .rest = "| "});
+        const std::string mark = color_ ? "| " : "> ";
+        prefixes_.push_back({.first = mark, .rest = mark});
         break;
-      case MD_BLOCK_UL:
+      }
+      case MD_BLOCK_UL: {
         Flush();
-        lists_.push_back({.tight = static_cast<MD_BLOCK_UL_DETAIL*>(detail)->is_tight != 0});
+        const auto* list = static_cast<MD_BLOCK_UL_DETAIL*>(detail);
+        lists_.push_back({.tight = list->is_tight != 0, .mark = list->mark});
         break;
+      }
       case MD_BLOCK_OL: {
         Flush();
         const auto* list = static_cast<MD_BLOCK_OL_DETAIL*>(detail);
-        lists_.push_back({.ordered = true, .tight = list->is_tight != 0, .next = list->start});
+        lists_.push_back(
+            {.ordered = true, .tight = list->is_tight != 0, .next = list->start, .mark = list->mark_delimiter});
         break;
       }
       case MD_BLOCK_LI: {
@@ -35,7 +45,7 @@ class Renderer {
         List& list = lists_.back();
         if (!list.tight || (list.first && lists_.size() == 1)) Gap();
         list.first = false;
-        const std::string mark = list.ordered ? std::to_string(list.next++) + ". " : "- ";
+        const std::string mark = (list.ordered ? std::to_string(list.next++) : std::string()) + list.mark + " ";
         prefixes_.push_back({.first = mark, .rest = std::string(mark.size(), ' ')});
         break;
       }
@@ -46,10 +56,26 @@ class Renderer {
       case MD_BLOCK_H:
         Gap();
         heading_ = true;
+        if (!color_) Text(std::string(static_cast<MD_BLOCK_H_DETAIL*>(detail)->level, '#') + " ");
         break;
-      case MD_BLOCK_CODE:
+      case MD_BLOCK_CODE: {
         Gap();
+        const auto* code = static_cast<MD_BLOCK_CODE_DETAIL*>(detail);
+        fence_ = code->fence_char == 0 ? std::string() : std::string(3, code->fence_char);
+        if (!color_ && !fence_.empty()) rows_.push_back(Prefix() + fence_ + Of(code->info));
         code_block_ = true;
+        break;
+      }
+      case MD_BLOCK_TABLE:
+        Gap();
+        table_.emplace();
+        break;
+      case MD_BLOCK_TR:
+        table_->lines.emplace_back();
+        break;
+      case MD_BLOCK_TH:
+        heading_ = true;
+        table_->align.push_back(AlignOf(static_cast<MD_BLOCK_TD_DETAIL*>(detail)->align));
         break;
       case MD_BLOCK_P:
         if (lists_.empty() || !item_begins_) Gap();
@@ -61,8 +87,24 @@ class Renderer {
   }
 
   void LeaveBlock(MD_BLOCKTYPE type) {
-    if (type == MD_BLOCK_CODE && !texts_.empty() && texts_.back().text.ends_with('\n')) {
-      texts_.back().text.pop_back();
+    switch (type) {
+      case MD_BLOCK_CODE:
+        LeaveCode();
+        return;
+      case MD_BLOCK_TH:
+      case MD_BLOCK_TD:
+        heading_ = false;
+        table_->lines.back().push_back(std::exchange(texts_, {}));
+        return;
+      case MD_BLOCK_TABLE:
+        LeaveTable();
+        return;
+      case MD_BLOCK_THEAD:
+      case MD_BLOCK_TBODY:
+      case MD_BLOCK_TR:
+        return;
+      default:
+        break;
     }
     Flush();
     switch (type) {
@@ -77,15 +119,13 @@ class Renderer {
       case MD_BLOCK_H:
         heading_ = false;
         break;
-      case MD_BLOCK_CODE:
-        code_block_ = false;
-        break;
       default:
         break;
     }
   }
 
   void EnterSpan(MD_SPANTYPE type, void* detail) {
+    Mark(type);
     switch (type) {
       case MD_SPAN_EM:
         ++emphasis_;
@@ -97,15 +137,13 @@ class Renderer {
         code_ = true;
         break;
       case MD_SPAN_DEL:
-        Text("~~");
+        ++struck_;
         break;
       case MD_SPAN_A:
-        link_ = Of(static_cast<MD_SPAN_A_DETAIL*>(detail)->href);
-        link_text_.clear();
+        BeginLink(Of(static_cast<MD_SPAN_A_DETAIL*>(detail)->href), "[");
         break;
       case MD_SPAN_IMG:
-        link_ = Of(static_cast<MD_SPAN_IMG_DETAIL*>(detail)->src);
-        link_text_.clear();
+        BeginLink(Of(static_cast<MD_SPAN_IMG_DETAIL*>(detail)->src), "![");
         break;
       default:
         break;
@@ -124,15 +162,20 @@ class Renderer {
         code_ = false;
         break;
       case MD_SPAN_DEL:
-        Text("~~");
+        --struck_;
         break;
       case MD_SPAN_A:
       case MD_SPAN_IMG:
-        if (link_text_ != link_) Text(" (" + link_ + ")");
+        if (!color_) {
+          Text("](" + link_ + ")");
+        } else if (link_text_ != link_) {
+          Text(" (" + link_ + ")");
+        }
         break;
       default:
         break;
     }
+    Mark(type);
   }
 
   void Text(std::string_view text) {
@@ -150,12 +193,33 @@ class Renderer {
   struct List {
     bool ordered = false, tight = true, first = true;
     unsigned next = 1;
+    char mark = '-';  // of an ordered list: what follows the number
   };
   struct Indent {
     std::string first, rest;  // prefix of the first row inside, and of the others
   };
 
   static std::string Of(const MD_ATTRIBUTE& attribute) { return {attribute.text, attribute.size}; }
+  static CellAlign AlignOf(MD_ALIGN align) {
+    return align == MD_ALIGN_RIGHT    ? CellAlign::kRight
+           : align == MD_ALIGN_CENTER ? CellAlign::kCenter
+                                      : CellAlign::kLeft;
+  }
+
+  // Without colour the mark of a span stays.
+  void Mark(MD_SPANTYPE type) {
+    if (color_) return;
+    if (type == MD_SPAN_EM) Text("*");
+    if (type == MD_SPAN_STRONG) Text("**");
+    if (type == MD_SPAN_CODE) Text("`");
+    if (type == MD_SPAN_DEL) Text("~~");
+  }
+
+  void BeginLink(std::string target, const char* mark) {
+    link_ = std::move(target);
+    if (!color_) Text(mark);
+    link_text_.clear();
+  }
 
   std::string Style() const {
     if (!color_) return {};
@@ -163,6 +227,7 @@ class Renderer {
     const auto add = [&](const char* code) { codes += (codes.empty() ? "" : ";") + std::string(code); };
     if (heading_ || strong_ > 0) add("1");
     if (emphasis_ > 0) add("3");
+    if (struck_ > 0) add("9");
     if (code_ || code_block_) add("36");
     return codes.empty() ? "" : "\033[" + codes + "m";
   }
@@ -191,14 +256,41 @@ class Renderer {
     texts_.clear();
   }
 
+  // Each line of code is one row, as wide as it is, so that it can be copied.
+  void LeaveCode() {
+    std::string code;
+    for (const StyledText& one : texts_) code += one.text;
+    const std::string style = Style();
+    texts_.clear();
+    code_block_ = false;
+    for (size_t begin = 0; begin < code.size();) {
+      const size_t end = std::min(code.find('\n', begin), code.size());
+      const std::string line = code.substr(begin, end - begin);
+      rows_.push_back(Prefix() + (style.empty() || line.empty() ? line : style + line + "\033[0m"));
+      begin = end + 1;
+    }
+    if (!color_ && !fence_.empty()) rows_.push_back(Prefix() + fence_);
+  }
+
+  void LeaveTable() {
+    std::string prefix = Prefix();
+    const size_t indent = ColumnsOf(prefix);
+    for (const std::string& row : TableRows(*table_, width_ > indent ? width_ - indent : 1, !color_)) {
+      rows_.push_back(prefix + row);
+      prefix = Prefix();
+    }
+    table_.reset();
+  }
+
   size_t width_;
   bool color_;
   std::vector<std::string> rows_;
-  std::vector<StyledText> texts_;  // of the current block
+  std::vector<StyledText> texts_;  // of the current block, or cell of a table
   std::vector<Indent> prefixes_;
   std::vector<List> lists_;
-  std::string link_, link_text_;
-  int emphasis_ = 0, strong_ = 0;
+  std::optional<TextTable> table_;
+  std::string link_, link_text_, fence_;
+  int emphasis_ = 0, strong_ = 0, struck_ = 0;
   bool heading_ = false, code_ = false, code_block_ = false, item_begins_ = false;
 };
 
@@ -207,6 +299,8 @@ Renderer& Of(void* user) { return *static_cast<Renderer*>(user); }
 int OnText(MD_TEXTTYPE type, const MD_CHAR* text, MD_SIZE size, void* user) {
   if (type == MD_TEXT_BR || type == MD_TEXT_SOFTBR) {
     Of(user).Text("\n");
+  } else if (type == MD_TEXT_ENTITY) {
+    Of(user).Text(TextOfEntity({text, size}));
   } else {
     Of(user).Text({text, size});
   }
@@ -219,7 +313,7 @@ std::vector<std::string> MarkdownRows(std::string_view text, size_t width, bool 
   Renderer renderer(width, color);
   MD_PARSER parser = {};
   // Models do not indent to mark code, and what looks like HTML is text.
-  parser.flags = MD_FLAG_NOHTML | MD_FLAG_NOINDENTEDCODEBLOCKS | MD_FLAG_STRIKETHROUGH;
+  parser.flags = MD_FLAG_NOHTML | MD_FLAG_NOINDENTEDCODEBLOCKS | MD_FLAG_STRIKETHROUGH | MD_FLAG_TABLES;
   parser.enter_block = [](MD_BLOCKTYPE type, void* detail, void* user) { return Of(user).EnterBlock(type, detail), 0; };
   parser.leave_block = [](MD_BLOCKTYPE type, void*, void* user) { return Of(user).LeaveBlock(type), 0; };
   parser.enter_span = [](MD_SPANTYPE type, void* detail, void* user) { return Of(user).EnterSpan(type, detail), 0; };

@@ -1,9 +1,10 @@
 #include "cli/terminal/text_rows.h"
 
-#include <algorithm>
-#include <cwchar>
+#include <sys/ioctl.h>
 
-#include "base/utf8.h"
+#include <algorithm>
+
+#include "cli/terminal/graphemes.h"
 
 namespace stablelm {
 namespace {
@@ -14,23 +15,13 @@ constexpr const char* kPlain = "\033[0m";
 constexpr const char* kEraseRest = "\033[K";   // erases the rest of the row
 constexpr const char* kEraseBelow = "\033[J";  // erases the rest of the row and all rows below
 
-size_t WidthOf(char32_t c) {
-  const int width = wcwidth(static_cast<wchar_t>(c));
-  return width > 0 ? static_cast<size_t>(width) : 0;
-}
+constexpr size_t kTab = 8;
 
-size_t WidthWithoutEscapes(std::string_view text) {
-  size_t width = 0;
-  while (!text.empty()) {
-    if (text.starts_with("\033[")) {
-      text.remove_prefix(std::min(text.size(), text.find('m') + 1));
-      continue;
-    }
-    const utf8::Decoded one = utf8::DecodeOne(text);
-    width += WidthOf(one.code_point);
-    text.remove_prefix(one.bytes);
-  }
-  return width;
+// The length of the escape sequence that `text` begins with, 0 if it begins with none.
+size_t EscapeBytes(std::string_view text) {
+  if (!text.starts_with("\033[")) return 0;
+  const size_t end = text.find('m');
+  return end == text.npos ? text.size() : end + 1;
 }
 
 class RowBuilder {
@@ -41,10 +32,10 @@ class RowBuilder {
 
   void Add(const StyledText& piece) {
     for (std::string_view text = piece.text; !text.empty();) {
-      const utf8::Decoded one = utf8::DecodeOne(text);
+      const Grapheme one = NextGrapheme(text);
       const std::string_view bytes = text.substr(0, one.bytes);
       text.remove_prefix(one.bytes);
-      const size_t columns = WidthOf(one.code_point);
+      const size_t columns = one.columns;
       if (bytes == "\n") {
         EndWord();
         EndRow();
@@ -54,11 +45,11 @@ class RowBuilder {
         ++spaces_width_;
       } else {
         // A row may break before or after any wide character (Chinese, emoji).
-        if (columns == 2) EndWord();
+        if (columns >= 2) EndWord();
         if (word_width_ + columns > Room()) EndWord();  // longer than a row
         Append(bytes, piece.style, word_, word_style_);
         word_width_ += columns;
-        if (columns == 2) EndWord();
+        if (columns >= 2) EndWord();
       }
     }
   }
@@ -75,7 +66,7 @@ class RowBuilder {
 
   void Begin(const std::string& prefix) {
     row_ = prefix;
-    indent_ = column_ = WidthWithoutEscapes(prefix);
+    indent_ = column_ = ColumnsOf(prefix);
     style_.clear();
   }
   void EndRow() {
@@ -131,32 +122,119 @@ class RowBuilder {
 
 std::vector<std::string> LayOutRows(const std::vector<StyledText>& texts, size_t width, const std::string& first,
                                     const std::string& rest) {
-  RowBuilder builder(std::max<size_t>(width, 8), first, rest);
+  RowBuilder builder(std::max<size_t>(width, 1), first, rest);
   for (const StyledText& text : texts) builder.Add(text);
   return builder.Finish();
 }
 
-std::string LiveRows::Update(std::vector<std::string> rows, size_t height) {
+size_t ColumnsOf(std::string_view text) {
+  size_t columns = 0;
+  while (!text.empty()) {
+    if (const size_t escape = EscapeBytes(text); escape > 0) {
+      text.remove_prefix(escape);
+      continue;
+    }
+    const Grapheme one = NextGrapheme(text);
+    columns = text.front() == '\t' ? (columns / kTab + 1) * kTab : columns + one.columns;
+    text.remove_prefix(one.bytes);
+  }
+  return columns;
+}
+
+size_t ScreenRowsOf(std::string_view text, size_t columns) {
+  size_t rows = 1, column = 0;
+  while (!text.empty()) {
+    if (const size_t escape = EscapeBytes(text); escape > 0) {
+      text.remove_prefix(escape);
+      continue;
+    }
+    const Grapheme one = NextGrapheme(text);
+    if (text.front() == '\t') {
+      column = std::min((column / kTab + 1) * kTab, columns - 1);
+    } else {
+      if (column + one.columns > columns) ++rows, column = 0;
+      column += one.columns;
+    }
+    text.remove_prefix(one.bytes);
+  }
+  return rows;
+}
+
+Window WindowOf(int fd) {
+  winsize size = {};
+  if (ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0) return {};
+  return {.columns = size.ws_col, .rows = size.ws_row};
+}
+
+std::string WrappedLines(std::string_view text, size_t columns) {
+  std::string out;
+  // Leave one column free: after writing the last column a terminal's cursor is between two rows.
+  const size_t width = columns - 1;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view line = text.substr(begin, end - begin);
+    begin = end + 1;
+    if (ColumnsOf(line) <= width) {
+      out.append(line).append("\n");
+      continue;
+    }
+    const size_t words = std::min(line.find_first_not_of(' '), line.size());
+    const std::string indent(words < width / 2 ? words : 0, ' ');
+    const size_t gap = line.find("  ", words);
+    std::vector<std::string> rows =
+        LayOutRows({{.text = std::string(line.substr(words, gap - words)), .style = {}}}, width, indent, indent);
+    if (gap != line.npos) {
+      std::string rest;
+      for (const char c : line.substr(std::min(line.find_first_not_of(' ', gap), line.size()))) {
+        if (c != ' ' || !rest.ends_with("  ")) rest += c;
+      }
+      const std::vector<std::string> more =
+          LayOutRows({{.text = rest, .style = {}}}, width, indent + "    ", indent + "    ");
+      rows.insert(rows.end(), more.begin(), more.end());
+    }
+    for (const std::string& row : rows) out += row + "\n";
+  }
+  return out;
+}
+
+std::string LiveRows::Update(std::vector<std::string> rows, Window window) {
   std::string out;
   if (rows.empty()) rows.emplace_back();
-  if (rows_.empty()) {
-    rows_.emplace_back();  // the cursor's row
-  }
+  if (rows_.empty()) rows_.emplace_back();  // the cursor's row
   const size_t same = static_cast<size_t>(std::ranges::mismatch(rows_, rows).in1 - rows_.begin());
-  const size_t reachable = rows_.size() > height ? rows_.size() - height : 0;
-  size_t from = std::max(same, reachable);
   if (same == rows_.size() && same == rows.size()) return out;
+  const auto screen_rows = [&](const std::string& row) { return ScreenRowsOf(row, window.columns); };
   const size_t last = rows_.size() - 1;
+  size_t reachable = rows_.size(), on_screen = 0;  // the first row that is whole on the screen
+  while (reachable > 0 && on_screen + screen_rows(rows_[reachable - 1]) <= window.rows) {
+    on_screen += screen_rows(rows_[--reachable]);
+  }
+  size_t from = std::max(same, reachable);
+  size_t at = 0, old_end = 0;  // screen rows below the top of row 0
+  for (size_t i = 0; i <= last; ++i) old_end += screen_rows(rows_[i]);
+  const auto write = [&](const std::string& row, bool over_text) {
+    out += row;
+    at += screen_rows(row);
+    // A full row has nothing to erase, and the cursor waits on its last character.
+    const size_t columns = ColumnsOf(row);
+    if (over_text && (columns == 0 || columns % window.columns != 0)) out += kEraseRest;
+  };
   if (from >= last && rows.size() > last && rows[last].starts_with(rows_[last])) {
     out += rows[last].substr(rows_[last].size());  // the last row only grew
     from = last;
+    at = old_end - screen_rows(rows_[last]) + screen_rows(rows[last]);
   } else {
     from = std::min({from, last, rows.size() - 1});
-    if (last > from) out += "\033[" + std::to_string(last - from) + "A";
-    out += "\r" + rows[from] + kEraseRest;
+    for (size_t i = 0; i < from; ++i) at += screen_rows(rows_[i]);
+    if (old_end - at > 1) out += "\033[" + std::to_string(old_end - at - 1) + "A";
+    out += "\r";
+    write(rows[from], true);
   }
-  for (size_t i = from + 1; i < rows.size(); ++i) out += "\r\n" + rows[i] + (i <= last ? kEraseRest : "");
-  if (rows.size() <= last) out += kEraseBelow;
+  for (size_t i = from + 1; i < rows.size(); ++i) {
+    out += "\r\n";
+    write(rows[i], at < old_end);
+  }
+  if (at < old_end) out += kEraseBelow;
   rows_ = std::move(rows);
   return out;
 }

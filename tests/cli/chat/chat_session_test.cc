@@ -6,9 +6,9 @@
 
 #include <fstream>
 
+#include "cli/app/visible_text.h"
 #include "cli/chat/chat_pipe.h"
-#include "cli/terminal/line_editor.h"
-#include "cli/terminal/visible_text.h"
+#include "cli/terminal/message_lines.h"
 #include "prompt/prompt_testing.h"
 #include "temp_folder.h"
 
@@ -37,6 +37,10 @@ class TestScreen : public ChatScreen {
     return edit;
   }
 
+  bool has_input_line() const override { return input_line; }
+  bool has_editor() const override { return !input_line; }
+
+  bool input_line = false;
   std::string text, note, edited;
   std::vector<std::string> notes, warnings, errors;
   std::optional<std::string> edit;
@@ -70,7 +74,7 @@ class Chat : public testing::Test {
       result.text = answers.empty() ? "A" + std::to_string(requests.size()) : answers.at(requests.size() - 1);
       result.reason = reason;
       result.shifts = shifts;
-      result.ids = {1};
+      result.ids = TunedTokenizer().Encode(result.text);
       on_text(result.text);
       return result;
     };
@@ -117,8 +121,9 @@ TEST_F(Chat, KeepsTheConversationAndAsksWithAllOfIt) {
 
 TEST_F(Chat, KnowsCommandsFromMessages) {
   ChatSession session = Session();
-  for (const char* message : {"/usr/bin", "/ x", "/", "//help", "/2", " /help"}) session.Handle(message);
-  EXPECT_EQ(Texts(session), "S|/usr/bin|A1|/ x|A2|/|A3|/help|A4|/2|A5| /help|A6");
+  for (const char* message : {"/usr/bin", "/ x", "/", "//help", "/2", "exit"}) session.Handle(message);
+  EXPECT_EQ(Texts(session), "S|/usr/bin|A1|/ x|A2|/|A3|/help|A4|/2|A5|exit|A6");
+  EXPECT_THAT(screen.notes, ElementsAre(HasSubstr("\"exit\" goes to the model as a message; /exit leaves")));
   EXPECT_THAT(screen.errors, IsEmpty());
   for (const char* nothing : {"", "   ", "\t"}) session.Handle(nothing);
   EXPECT_EQ(requests.size(), 6u);
@@ -128,7 +133,125 @@ TEST_F(Chat, KnowsCommandsFromMessages) {
   EXPECT_THAT(screen.errors[0], HasSubstr("did you mean /reset?"));
   EXPECT_THAT(screen.errors[1], HasSubstr("//reset"));
   EXPECT_TRUE(session.failed());
+  // Whatever looks like a command does not reach the model.
+  for (const char* word : {"/think_hard", "/save,", "/notes.txt please", "/Rest"}) {
+    session.Handle(word);
+    EXPECT_THAT(screen.errors.back(), HasSubstr("unknown command")) << word;
+  }
+  EXPECT_EQ(requests.size(), 6u);
   EXPECT_FALSE(session.Handle("/exit"));
+}
+
+TEST_F(Chat, CommandsHaveOtherNamesAndAnyCase) {
+  ChatSession session = Session();
+  for (const char* help : {"/?", "/HELP", "  /help ", "/Help\n"}) {
+    screen.text.clear();
+    session.Handle(help);
+    EXPECT_THAT(screen.text, HasSubstr("/exit, /quit, /bye")) << help;
+  }
+  session.Handle("one");
+  session.Handle("/clear");
+  EXPECT_EQ(Texts(session), "S");
+  EXPECT_THAT(screen.errors, IsEmpty());
+  for (const char* leave : {"/bye", "/QUIT", "/exit"}) EXPECT_FALSE(Session().Handle(leave)) << leave;
+}
+
+TEST_F(Chat, ContinuesAReplyThatWasCut) {
+  ChatSession session = Session();
+  session.Handle("/continue");
+  EXPECT_THAT(screen.errors.back(), HasSubstr("there is no reply to continue"));
+  session.Handle("one");
+  session.Handle("/continue");
+  EXPECT_THAT(screen.errors.back(), HasSubstr("the last reply is complete"));
+  answers = {"A1", "half ", "a loaf", " of bread"};
+  reason = FinishReason::kLength;
+  session.Handle("two");
+  EXPECT_THAT(screen.note, HasSubstr("/continue goes on"));
+  session.Handle("/continue");
+  EXPECT_EQ(Texts(session), "S|one|A1|two|half a loaf");
+  std::vector<int32_t> begun = requests[1].prompt;
+  const std::vector<int32_t> half = TunedTokenizer().Encode("half ");
+  begun.insert(begun.end(), half.begin(), half.end());
+  EXPECT_EQ(requests[2].prompt, begun);
+  EXPECT_EQ(requests[2].sample, requests[1].sample);  // what would have come without the cut
+  reason = FinishReason::kCancelled;
+  session.Handle("/continue");
+  EXPECT_EQ(Texts(session), "S|one|A1|two|half a loaf of bread");
+  fails = true;
+  session.Handle("/continue");
+  EXPECT_EQ(Texts(session), "S|one|A1|two|half a loaf of bread");
+  fails = false;
+  session.Handle("/undo");
+  EXPECT_EQ(Texts(session), "S|one|A1");
+}
+
+TEST_F(Chat, SaysWhereASettingComesFrom) {
+  ChatStart start = Start();
+  start.options.settings.values["top_p"] = 0.5;
+  ChatSession session = Session(std::move(start));
+  session.Handle("/set temperature 0.2");
+  session.Handle("/set seed 5");
+  screen.text.clear();
+  session.Handle("/show");
+  const auto line = [&](const std::string& name) {
+    const size_t begin = screen.text.find("\n" + name + " ") + 1;
+    return screen.text.substr(begin, screen.text.find('\n', begin) - begin);
+  };
+  EXPECT_THAT(line("temperature"), testing::EndsWith(" /set"));
+  EXPECT_THAT(line("top_p"), testing::EndsWith(" --top-p"));
+  EXPECT_THAT(line("seed"), HasSubstr("/set; reply 0 is next"));
+  session.Handle("/set preset greedy");
+  screen.text.clear();
+  session.Handle("/show");
+  EXPECT_THAT(screen.text, HasSubstr("/set preset greedy"));
+  EXPECT_EQ(screen.text.find("--preset"), std::string::npos);
+}
+
+TEST_F(Chat, EditWithoutAnEditorLeavesADraft) {
+  screen.input_line = true;
+  ChatSession session = Session();
+  session.Handle("one\nline");
+  session.Handle("/edit");
+  EXPECT_EQ(session.TakeDraft(), "/edit one\nline");
+  EXPECT_EQ(session.TakeDraft(), "");
+  EXPECT_EQ(requests.size(), 1u);
+  session.Handle("/edit two\nlines");
+  EXPECT_EQ(Texts(session), "S|two\nlines|A2");
+}
+
+TEST_F(Chat, PathsMayBeginWithTheHomeFolder) {
+  const char* home = std::getenv("HOME");
+  const std::string before = home ? home : "";
+  setenv("HOME", temp_.path().c_str(), 1);
+  std::ofstream(temp_.path() / "s.txt") << "From home.";
+  ChatSession session = Session();
+  session.Handle("one");
+  session.Handle("/save ~/chat.json");
+  session.Handle("/system @~/s.txt");
+  session.Handle("/reset");
+  session.Handle("/load ~/chat.json");
+  EXPECT_THAT(ChatSession::Complete("/load ~/ch").words, ElementsAre("~/chat.json"));
+  setenv("HOME", before.c_str(), 1);
+  EXPECT_THAT(screen.errors, IsEmpty());
+  EXPECT_TRUE(std::filesystem::exists(temp_.path() / "chat.json"));
+  EXPECT_EQ(Texts(session), "S|one|A1");
+}
+
+TEST_F(Chat, ShowsTheLastTurnsToAPerson) {
+  const std::string file = (temp_.path() / "chat.json").string();
+  ChatSession session = Session();
+  for (const char* message : {"one", "two", "three"}) session.Handle(message);
+  session.Handle("/save " + file);
+  screen.text.clear();
+  session.Handle("/load " + file);
+  EXPECT_EQ(screen.text, "");  // through a pipe a program reads
+  screen.input_line = true;
+  session.Handle("/load " + file);
+  EXPECT_EQ(screen.text, "/history:\nuser: two\nassistant: A2\nuser: three\nassistant: A3\n");
+  EXPECT_THAT(screen.notes.back(), HasSubstr("the last 4 of 6 messages; /history shows all"));
+  screen.text.clear();
+  session.Handle("/history");
+  EXPECT_THAT(screen.text, testing::StartsWith("/history:\nuser: one\nassistant: A1\n"));
 }
 
 TEST_F(Chat, RegenUndoEditAndReset) {
@@ -395,10 +518,32 @@ TEST_F(Chat, ShowsWhatItIsAskedFor) {
   EXPECT_THAT(screen.text, HasSubstr("<|SYSTEM|>S<|USER|>Hi \\x1B[31m<|ASSISTANT|>A1"));
 }
 
-TEST(ChatCompletion, KnowsCommandsAndSettings) {
-  EXPECT_THAT(ChatSession::Completions("/re"), ElementsAre("/reset", "/regen"));
-  EXPECT_THAT(ChatSession::Completions("/set temp"), ElementsAre("/set temperature "));
-  EXPECT_THAT(ChatSession::Completions("/xyz"), IsEmpty());
+TEST(ChatCompletion, CompletesTheLastWord) {
+  EXPECT_THAT(ChatSession::Complete("/s").words, ElementsAre("/save ", "/set ", "/show ", "/stats ", "/system "));
+  const Completion setting = ChatSession::Complete("/set top-");
+  EXPECT_EQ(setting.from, 5u);
+  EXPECT_THAT(setting.words, ElementsAre("top_k ", "top_n_sigma ", "top_p "));
+  const Completion value = ChatSession::Complete("/set preset gr");
+  EXPECT_EQ(value.from, 12u);
+  EXPECT_THAT(value.words, ElementsAre("greedy "));
+  EXPECT_THAT(ChatSession::Complete("/set context-policy s").words, ElementsAre("shift ", "stop "));
+  EXPECT_THAT(ChatSession::Complete("/system n").words, ElementsAre("none "));
+  EXPECT_THAT(ChatSession::Complete("/xyz").words, IsEmpty());
+  EXPECT_THAT(ChatSession::Complete("/stats ").words, IsEmpty());
+}
+
+TEST(ChatCompletion, NamesFilesWhereFilesAreMeant) {
+  const TempFolder temp;
+  for (const char* name : {"one.json", "only.json", ".hidden"}) std::ofstream(temp.path() / name) << "x";
+  std::filesystem::create_directory(temp.path() / "other dir");
+  const std::string folder = temp.path().string() + "/";
+  const Completion load = ChatSession::Complete("/load " + folder + "o");
+  EXPECT_EQ(load.from, 6u);
+  EXPECT_THAT(load.words, ElementsAre(folder + "one.json", folder + "only.json", folder + "other dir/"));
+  EXPECT_THAT(ChatSession::Complete("/system @" + folder + "on").words,
+              ElementsAre(folder + "one.json", folder + "only.json"));
+  EXPECT_THAT(ChatSession::Complete("/model " + folder + ".").words, ElementsAre(folder + ".hidden"));
+  EXPECT_THAT(ChatSession::Complete("/save " + folder + "nothing").words, IsEmpty());
 }
 
 TEST(MessageLines, QuotesAndContinuations) {

@@ -57,7 +57,7 @@ TEST_F(ChatProgram, GoesOnAsFromScratch) {
   WriteFile(temp_.path() / "m.json", messages.dump());
   const ProgramResult fresh =
       RunProgramBinary({"generate", "-m", model_, "--messages", (temp_.path() / "m.json").string(), "--max-new-tokens",
-                        "9", "--greedy", "--quiet"});
+                        "9", "--greedy", "--quiet", "--no-newline"});
   ASSERT_EQ(fresh.exit_code, 0) << fresh.err;
   EXPECT_TRUE(first.out.ends_with(fresh.out + "\n")) << first.out << "\n---\n" << fresh.out;
   const ProgramResult loaded =
@@ -139,7 +139,7 @@ TEST_F(ChatProgram, AnotherModelGoesOnWithTheConversation) {
   WriteFile(temp_.path() / "m.json", messages.dump());
   const ProgramResult alone =
       RunProgramBinary({"generate", "-m", other, "--messages", (temp_.path() / "m.json").string(), "--max-new-tokens",
-                        "5", "--greedy", "--ignore-eos", "--quiet"});
+                        "5", "--greedy", "--ignore-eos", "--quiet", "--no-newline"});
   EXPECT_EQ(alone.out, answer) << alone.err;
 }
 

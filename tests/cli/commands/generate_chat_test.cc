@@ -172,6 +172,7 @@ TEST_F(GenerateChat, StopStringsEndTheTextAndAreNotShown) {
   EXPECT_EQ(got.at("finish_reason"), "stop");
   EXPECT_EQ(got.at("stop_string"), stop);
   EXPECT_FALSE(got.contains("stop_id"));
+  stopping.emplace_back("--no-newline");
   EXPECT_EQ(Run("generate", stopping).out, text.substr(0, text.find(stop)));
   EXPECT_EQ(Generate({"Once", "--ignore-eos", "--max-time", "0.001"}).at("finish_reason"), "time");
 }

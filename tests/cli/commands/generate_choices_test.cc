@@ -155,7 +155,7 @@ TEST_F(GenerateChoices, EchoPutsThePromptBeforeTheText) {
   EXPECT_EQ(echo.at("text"), "Once upon" + plain.at("text").get<std::string>());
   EXPECT_EQ(echo.at("ids"), plain.at("ids"));
   const ProgramResult text =
-      Generate({"-m", model_, "Once upon", "--max-new-tokens", "4", "--temperature", "0", "--echo"});
+      Generate({"-m", model_, "Once upon", "--max-new-tokens", "4", "--temperature", "0", "--echo", "--no-newline"});
   EXPECT_EQ(text.out, echo.at("text").get<std::string>());
   const ProgramResult ids = Generate({"-m", kParallel, "--ids", "1 2 3", "--max-new-tokens", "2", "--echo"});
   EXPECT_THAT(ids.out, testing::StartsWith("1 2 3 "));

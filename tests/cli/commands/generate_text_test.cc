@@ -58,8 +58,13 @@ TEST_F(GenerateText, StreamedTextIsWhatTheIdsDecodeTo) {
     const Json json = GenerateJson(arguments);
     const std::vector<int32_t> ids = json.at("ids");
     EXPECT_EQ(json.at("text"), tokenizer_.Decode(ids));
+    std::string text = tokenizer_.Decode(ids);
+    std::vector<std::string> exact = arguments;
+    exact.emplace_back("--no-newline");
+    EXPECT_EQ(Generate(exact).out, text);
+    if (!text.ends_with('\n')) text += '\n';
     const ProgramResult plain = Generate(arguments);
-    EXPECT_EQ(plain.out, tokenizer_.Decode(ids));  // a pipe gets only the text
+    EXPECT_EQ(plain.out, text);
     EXPECT_EQ(utf8::FirstInvalid(plain.out), utf8::kValid);
   }
 }
@@ -76,7 +81,7 @@ TEST_F(GenerateText, TheStopTokenIsInTheIdsAndNotInTheText) {
   EXPECT_EQ(ids.back(), free.at("ids").at(3));
   ids.pop_back();
   EXPECT_EQ(stopped.at("text"), tokenizer_.Decode(ids));
-  EXPECT_EQ(Generate({"Once", "--greedy"}).out, tokenizer_.Decode(ids));
+  EXPECT_EQ(Generate({"Once", "--greedy"}).out, tokenizer_.Decode(ids) + "\n");
 }
 
 TEST_F(GenerateText, InvalidUtf8IsRefusedOrReplaced) {

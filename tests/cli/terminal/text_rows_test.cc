@@ -90,64 +90,138 @@ TEST_F(Live, ShowsTheLastRowsGiven) {
                                             {"abX", "d", "", "g"},
                                             {""},
                                             {"end"}}) {
-    screen.Write(live.Update(rows, 10));
+    screen.Write(live.Update(rows, {.rows = 10}));
     EXPECT_EQ(screen.rows, rows);
   }
   live.Leave();
   screen.Write("\r\n");
-  screen.Write(live.Update({"new"}, 10));
+  screen.Write(live.Update({"new"}, {.rows = 10}));
   EXPECT_THAT(screen.rows, ElementsAre("end", "new"));
 }
 
 // tmux saves a screen that is erased from its first cell to its history, so its rows would appear twice.
 TEST_F(Live, WritesOverRowsAndErasesOnlyWhatIsTooMany) {
   LiveRows live;
-  live.Update({"one", "two", "three"}, 3);
-  EXPECT_EQ(live.Update({"ONE", "two", "three", "four"}, 3), "\033[2A\rONE\033[K\r\ntwo\033[K\r\nthree\033[K\r\nfour");
-  EXPECT_EQ(live.Update({"ONE", "two", "3"}, 4), "\033[1A\r3\033[K\033[J");
+  live.Update({"one", "two", "three"}, {.rows = 3});
+  EXPECT_EQ(live.Update({"ONE", "two", "three", "four"}, {.rows = 3}),
+            "\033[2A\rONE\033[K\r\ntwo\033[K\r\nthree\033[K\r\nfour");
+  EXPECT_EQ(live.Update({"ONE", "two", "3"}, {.rows = 4}), "\033[1A\r3\033[K\033[J");
 }
 
 TEST_F(Live, WritesLittleWhenTextGrows) {
   LiveRows live;
-  live.Update({"first", "second"}, 10);
-  EXPECT_EQ(live.Update({"first", "second row"}, 10), " row");
-  EXPECT_EQ(live.Update({"first", "second row"}, 10), "");
-  EXPECT_EQ(live.Update({"first", "second row", "x"}, 10), "\r\nx");
+  live.Update({"first", "second"}, {.rows = 10});
+  EXPECT_EQ(live.Update({"first", "second row"}, {.rows = 10}), " row");
+  EXPECT_EQ(live.Update({"first", "second row"}, {.rows = 10}), "");
+  EXPECT_EQ(live.Update({"first", "second row", "x"}, {.rows = 10}), "\r\nx");
 }
 
 TEST_F(Live, LeavesRowsThatAreGoneFromTheScreen) {
   Screen screen;
   LiveRows live;
   Rows rows(20, "row");
-  screen.Write(live.Update(rows, 5));
+  screen.Write(live.Update(rows, {.rows = 5}));
   rows[0] = "changed";
   rows[19] = "changed";
-  screen.Write(live.Update(rows, 5));
+  screen.Write(live.Update(rows, {.rows = 5}));
   EXPECT_EQ(screen.rows[0], "row");
   EXPECT_EQ(screen.rows[19], "changed");
   EXPECT_EQ(screen.rows.size(), 20u);
 }
 
-TEST_F(Markdown, BlocksBecomeRows) {
-  EXPECT_THAT(Plain("# Title\nText that\ngoes on.\n\nSecond."),
-              ElementsAre("Title", "", "Text that", "goes on.", "", "Second."));
-  EXPECT_THAT(Plain("Some:\n- one\n- two\n  - inner\n- three\n\nAfter."),
-              ElementsAre("Some:", "", "- one", "- two", "  - inner", "- three", "", "After."));
-  EXPECT_THAT(Plain("3. three\n4. four"), ElementsAre("3. three", "4. four"));
-  EXPECT_THAT(Plain("> quoted\n> more"), ElementsAre("| quoted", "| more"));
-  EXPECT_THAT(Plain("```c\nint a;\n\n  b();\n```\nx"), ElementsAre("int a;", "", "  b();", "", "x"));
-  EXPECT_THAT(Plain("- a long item of a list", 12), ElementsAre("- a long", "  item of a", "  list"));
+Rows Drawn(const std::string& text, size_t width = 40) {  // with colour, the escape sequences left out
+  Rows rows = MarkdownRows(text, width, true);
+  for (std::string& row : rows) {
+    for (size_t begin = 0; (begin = row.find("\033[")) != std::string::npos;) {
+      row.erase(begin, row.find('m', begin) + 1 - begin);
+    }
+  }
+  return rows;
 }
 
-TEST_F(Markdown, StylesAndWhatStaysAsItIs) {
-  EXPECT_THAT(MarkdownRows("a **b** *c* `d`", 40, true),
-              ElementsAre("a \033[1mb\033[0m \033[3mc\033[0m \033[36md\033[0m"));
-  EXPECT_THAT(Plain("a **b** *c* `d`"), ElementsAre("a b c d"));
-  EXPECT_THAT(Plain("<b>x</b> &amp; [text](http://x) <script>"),
-              ElementsAre("<b>x</b> &amp; text (http://x) <script>"));
-  EXPECT_THAT(Plain("2 * 3 * 4, a_b_c, **open"), ElementsAre("2 * 3 * 4, a_b_c, **open"));
-  EXPECT_THAT(Plain("    four spaces"), ElementsAre("four spaces"));
-  EXPECT_THAT(Plain("| a | b |\n|---|---|\n| 1 | 2 |"), ElementsAre("| a | b |", "|---|---|", "| 1 | 2 |"));
+TEST_F(TextRows, ACharacterKeepsItsMarks) {
+  EXPECT_THAT(Laid("e\u0301e\u0301e\u0301", 2), ElementsAre("e\u0301e\u0301", "e\u0301"));
+  const std::string family = "\U0001F468\u200D\U0001F469\u200D\U0001F467";  // one picture of two columns
+  EXPECT_THAT(Laid("a" + family + family, 3), ElementsAre("a" + family, family));
+  EXPECT_EQ(ColumnsOf("\033[1ma" + family + "\033[0m"), 3u);
+  EXPECT_EQ(ColumnsOf("a\tb"), 9u);
+}
+
+TEST_F(TextRows, ScreenRowsAreThoseOfATerminalThatWraps) {
+  EXPECT_EQ(ScreenRowsOf("", 10), 1u);
+  EXPECT_EQ(ScreenRowsOf("0123456789", 10), 1u);
+  EXPECT_EQ(ScreenRowsOf("\033[1m01234567890\033[0m", 10), 2u);
+  EXPECT_EQ(ScreenRowsOf("012345678\u4f60", 10), 2u);  // a wide character does not fit into the last column
+}
+
+TEST_F(TextRows, LinesOfATableAreWrappedBesideTheirFirstCell) {
+  EXPECT_EQ(WrappedLines("short  line\n", 40), "short  line\n");
+  EXPECT_EQ(WrappedLines("/system [TEXT]     show or change the system text\n", 30),
+            "/system [TEXT]\n    show or change the system\n    text\n");
+  EXPECT_EQ(WrappedLines("a sentence of many words without cells\n", 20), "a sentence of many\nwords without cells\n");
+}
+
+TEST_F(Live, RowsThatTheTerminalWrapsCountAsSeveral) {
+  LiveRows live;
+  const Window window = {.columns = 10, .rows = 24};
+  live.Update({"one", "a row of fifteen", "end"}, window);
+  EXPECT_EQ(live.Update({"one", "a row of sixteen.", "end"}, window), "\033[2A\ra row of sixteen.\033[K\r\nend\033[K");
+  EXPECT_EQ(live.Update({"one", "short", "end"}, window), "\033[2A\rshort\033[K\r\nend\033[K\033[J");
+}
+
+TEST_F(Markdown, BlocksBecomeRows) {
+  EXPECT_THAT(Drawn("# Title\nText that\ngoes on.\n\nSecond."),
+              ElementsAre("Title", "", "Text that", "goes on.", "", "Second."));
+  EXPECT_THAT(Drawn("Some:\n- one\n- two\n  - inner\n- three\n\nAfter."),
+              ElementsAre("Some:", "", "- one", "- two", "  - inner", "- three", "", "After."));
+  EXPECT_THAT(Drawn("3. three\n4. four"), ElementsAre("3. three", "4. four"));
+  EXPECT_THAT(Drawn("> quoted\n> more"), ElementsAre("| quoted", "| more"));
+  EXPECT_THAT(Drawn("```c\nint a;\n\n  b();\n```\nx"), ElementsAre("int a;", "", "  b();", "", "x"));
+  EXPECT_THAT(Drawn("- a long item of a list", 12), ElementsAre("- a long", "  item of a", "  list"));
+}
+
+TEST_F(Markdown, StylesTakeThePlaceOfMarks) {
+  EXPECT_THAT(MarkdownRows("a **b** *c* `d` ~~e~~", 40, true),
+              ElementsAre("a \033[1mb\033[0m \033[3mc\033[0m \033[36md\033[0m \033[9me\033[0m"));
+  EXPECT_THAT(Drawn("[text](http://x)"), ElementsAre("text (http://x)"));
+}
+
+TEST_F(Markdown, WithoutColourTheMarksStay) {
+  const std::string line = "a **b** *c* `d` ~~e~~ [f](g) ![h](i)";
+  EXPECT_THAT(Plain(line), ElementsAre(line));
+  EXPECT_THAT(Plain("## T\n\n> q\n\n* i\n\n1) j"), ElementsAre("## T", "", "> q", "", "* i", "", "1) j"));
+  EXPECT_THAT(Plain("```c\nint a;\n```"), ElementsAre("```c", "int a;", "```"));
+}
+
+TEST_F(Markdown, WhatStaysAsItIs) {
+  EXPECT_THAT(Drawn("<b>x</b> <script>"), ElementsAre("<b>x</b> <script>"));
+  EXPECT_THAT(Drawn("2 * 3 * 4, a_b_c, **open"), ElementsAre("2 * 3 * 4, a_b_c, **open"));
+  EXPECT_THAT(Drawn("    four spaces"), ElementsAre("four spaces"));
+}
+
+TEST_F(Markdown, EntitiesBecomeCharacters) {
+  EXPECT_THAT(Drawn("a &amp; b &lt;c&gt; &#65;&#x42; &mdash; &nosuch; `&amp;`"),
+              ElementsAre("a & b <c> AB \u2014 &nosuch; &amp;"));
+  EXPECT_THAT(Drawn("&#27;[2J &#x9b; &#0;"), ElementsAre("&#27;[2J &#x9b; &#0;"));  // never a control character
+}
+
+// What is copied from the screen is the code.
+TEST_F(Markdown, CodeIsNeverWrapped) {
+  const std::string line = "std::sort(values.begin(), values.end());\tx";
+  EXPECT_THAT(Plain("```\n" + line + "\n```", 12), ElementsAre("```", line, "```"));
+  EXPECT_THAT(MarkdownRows("```\n" + line + "\n```", 12, true), ElementsAre("\033[36m" + line + "\033[0m"));
+}
+
+TEST_F(Markdown, TablesAreAligned) {
+  const std::string table = "| name | n |\n|:--|--:|\n| one | 1 |\n| **eleven** | 11 |";
+  EXPECT_THAT(Plain(table),
+              ElementsAre("| name       |  n |", "|------------|---:|", "| one        |  1 |", "| **eleven** | 11 |"));
+  EXPECT_THAT(Drawn(table), ElementsAre("name     n", "------  --", "one      1", "eleven  11"));
+  const std::string wide = "| a | b |\n|---|---|\n| first | some words that are wrapped |";
+  EXPECT_THAT(Drawn(wide, 24),
+              ElementsAre("a      b", "-----  -----------------", "first  some words that", "       are wrapped"));
+  // Too narrow for columns.
+  EXPECT_THAT(Drawn(wide, 12), ElementsAre("a: first", "b: some", "  words that", "  are", "  wrapped"));
 }
 
 // Every prefix of a text, as in a stream: nothing fails, no row is too wide, and few rows are redrawn.
@@ -159,10 +233,10 @@ TEST_F(Markdown, EveryBeginningIsShown) {
   for (size_t n = 0; n <= text.size(); ++n) {
     const std::string beginning = utf8::ReplaceInvalid(text.substr(0, n));
     for (const size_t width : {8u, 20u, 80u}) {
-      for (const std::string& row : MarkdownRows(beginning, width, false)) {
-        size_t code_points = 0;
-        for (const char c : row) code_points += (c & 0xC0) != 0x80 ? 1 : 0;
-        EXPECT_LE(code_points, width) << row;
+      for (const bool color : {false, true}) {
+        for (const std::string& row : MarkdownRows(beginning, width, color)) {
+          EXPECT_LE(ColumnsOf(row), width) << row;
+        }
       }
     }
   }

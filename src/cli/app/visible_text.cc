@@ -1,4 +1,4 @@
-#include "cli/terminal/visible_text.h"
+#include "cli/app/visible_text.h"
 
 #include <cstdio>
 
@@ -6,7 +6,10 @@
 
 namespace stablelm {
 
-std::string Visible(std::string_view bytes) {
+namespace {
+
+// Writes control characters with `format`, which takes an unsigned.
+std::string Escaped(std::string_view bytes, const char* format) {
   const std::string text = utf8::ReplaceInvalid(bytes);
   std::string out;
   for (std::string_view rest = text; !rest.empty();) {
@@ -14,8 +17,8 @@ std::string Visible(std::string_view bytes) {
     const bool control = (one.code_point < 0x20 && one.code_point != '\n' && one.code_point != '\t') ||
                          (one.code_point >= 0x7F && one.code_point < 0xA0);
     if (control) {
-      char shown[8];
-      std::snprintf(shown, sizeof shown, "\\x%02X", static_cast<unsigned>(one.code_point));
+      char shown[16];
+      std::snprintf(shown, sizeof shown, format, static_cast<unsigned>(one.code_point));
       out += shown;
     } else {
       out += rest.substr(0, one.bytes);
@@ -24,5 +27,10 @@ std::string Visible(std::string_view bytes) {
   }
   return out;
 }
+
+}  // namespace
+
+std::string Visible(std::string_view bytes) { return Escaped(bytes, "\\x%02X"); }
+std::string VisibleJson(std::string_view json) { return Escaped(json, "\\u%04X"); }
 
 }  // namespace stablelm

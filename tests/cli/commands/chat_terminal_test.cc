@@ -1,0 +1,358 @@
+// stablelm chat on a terminal: the real program on a pseudo-terminal, and the raw bytes that it sends.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "golden_command.h"
+#include "terminal_program.h"
+
+namespace stablelm {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+using Json = nlohmann::json;
+
+const std::string kPrompt = "\033[1;32m>\033[0m ";  // only "> " is coloured
+
+std::string Pasted(const std::string& text) { return "\033[200~" + text + "\033[201~"; }
+
+class ChatOnTerminal : public testing::Test {
+ protected:
+  std::vector<std::string> Arguments(const std::vector<std::string>& more) const {
+    std::vector<std::string> arguments = {
+        "chat", "-m", model_, "--no-system", "--greedy", "--history", history_, "--context-policy", "shift"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  // A chat with short replies.
+  std::vector<std::string> Short() const { return Arguments({"--max-new-tokens", "2"}); }
+  std::vector<std::string> Endless() const { return Arguments({"--ignore-eos"}); }
+  TerminalSettings Settings() const {
+    return {.environment = {{"HOME", temp_.path().string()}, {"XDG_STATE_HOME", temp_.path().string()}}};
+  }
+  // Saves the chat and leaves it. Returns the user's messages.
+  std::vector<std::string> SaveAndLeave(TerminalProgram& chat) const {
+    const std::string file = (temp_.path() / "saved.json").string();
+    std::filesystem::remove(file);
+    chat.Type("/save " + file + "\r");
+    chat.Await("saved ");
+    chat.Await(kPrompt);
+    chat.Type("/exit\r");
+    EXPECT_EQ(chat.Exit(), 0);
+    std::vector<std::string> messages;
+    const Json saved = Json::parse(std::ifstream(file));
+    for (const Json& message : saved.at("messages")) {
+      if (message.at("role") == "user") messages.push_back(message.at("content"));
+    }
+    return messages;
+  }
+
+  const TempFolder temp_;
+  const std::string model_ = ModelWithTokenizer(temp_);
+  const std::string history_ = (temp_.path() / "history").string();
+};
+
+bool Same(const termios& a, const termios& b) {
+  return a.c_iflag == b.c_iflag && a.c_oflag == b.c_oflag && a.c_cflag == b.c_cflag && a.c_lflag == b.c_lflag &&
+         std::equal(std::begin(a.c_cc), std::end(a.c_cc), std::begin(b.c_cc));
+}
+
+TEST_F(ChatOnTerminal, OnlyThePromptIsColoured) {
+  TerminalProgram chat(Short(), Settings());
+  const std::string start = chat.Await(kPrompt);
+  EXPECT_THAT(start, HasSubstr("with_tokenizer: "));
+  EXPECT_THAT(start, HasSubstr("fp16"));
+  EXPECT_THAT(start, HasSubstr("context 256"));
+  EXPECT_THAT(start, HasSubstr("stablelm-tuned"));
+  chat.Type("hello");
+  EXPECT_EQ(chat.Await("hello"), "hello");
+  chat.Type("\r");
+  const std::string reply = chat.Await(kPrompt);
+  EXPECT_THAT(reply, HasSubstr("\033[2mcontext "));  // a short dim status
+  EXPECT_THAT(reply, HasSubstr(" of 256"));
+  EXPECT_THAT(reply, HasSubstr("/continue goes on with it"));
+  EXPECT_THAT(reply, testing::EndsWith("\r\n\r\n" + kPrompt));  // air between turns
+  chat.Type("/exit\r");
+  EXPECT_EQ(chat.Exit(), 0);
+  EXPECT_THAT(chat.rest(), testing::EndsWith("\033[?2004l"));
+}
+
+// On every way out: modes as before, bracketed paste off, no colour left on.
+TEST_F(ChatOnTerminal, LeavesTheTerminalAsItWas) {
+  enum class State { kTyping, kReply };
+  const struct {
+    const char* what;
+    State state;
+    std::string keys;
+    std::vector<int> signals;
+    int code;
+  } kWays[] = {{"/exit", State::kTyping, "/exit\r", {}, 0},
+               {"Ctrl-D", State::kTyping, "\x04", {}, 0},
+               {"Ctrl-C twice", State::kTyping, "\x03\x03", {}, 0},
+               {"SIGTERM", State::kTyping, "half a li", {SIGTERM}, 130},
+               {"SIGHUP", State::kTyping, "", {SIGHUP}, 130},
+               {"Ctrl-\\", State::kTyping, "\x1c", {}, 128 + SIGQUIT},
+               {"SIGTERM during a reply", State::kReply, "", {SIGTERM}, 130},
+               {"Ctrl-\\ during a reply", State::kReply, "\x1c", {}, 128 + SIGQUIT}};
+  for (const auto& way : kWays) {
+    SCOPED_TRACE(way.what);
+    TerminalProgram chat(Endless(), Settings());
+    const termios before = chat.Modes();
+    chat.Await(kPrompt);
+    if (way.state == State::kReply) {
+      chat.Type("Hi\r");
+      chat.Await("...");
+      chat.Await("\r");
+    }
+    if (std::string(way.what) == "Ctrl-C twice") {
+      chat.Type("\x03");
+      chat.Await("Ctrl-C again");
+      chat.Await(kPrompt);
+      chat.Type("\x03");
+    } else {
+      chat.Type(way.keys);
+    }
+    for (const int signal : way.signals) chat.Signal(signal);
+    EXPECT_EQ(chat.Exit(), way.code);
+    EXPECT_TRUE(Same(chat.Modes(), before));
+    const std::string& all = chat.all();
+    EXPECT_GT(all.rfind("\033[?2004l") + 1, all.rfind("\033[?2004h") + 1);
+    EXPECT_EQ(all.rfind("\033[1;32m") + 9, all.rfind("\033[0m", all.rfind("\033[1;32m") + 9) + 1);
+  }
+}
+
+TEST_F(ChatOnTerminal, PastedTextAndBadBytesArriveAsTheyAre) {
+  TerminalProgram chat(Short(), Settings());
+  const auto send = [&](const std::string& bytes) {
+    chat.Await(kPrompt);
+    chat.Type(bytes);
+    chat.Await("context ");
+  };
+  send(Pasted("a:\n\tb\tc") + "\r");
+  send(Pasted("one\r\ntwo\rthree\r\n") + "\r");
+  send("caf\xE9\r");  // Latin-1; Enter after it still sends
+  send("next\r");
+  send(Pasted("\033[31mred\x07") + "\r");
+  chat.Await(kPrompt);
+  EXPECT_THAT(SaveAndLeave(chat),
+              testing::ElementsAre("a:\n\tb\tc", "one\ntwo\nthree", "caf\uFFFD", "next", " [31mred "));
+}
+
+TEST_F(ChatOnTerminal, AGraphemeIsOneStep) {
+  TerminalProgram chat(Short(), Settings());
+  chat.Await(kPrompt);
+  const std::string family = "\U0001F468\u200D\U0001F469\u200D\U0001F467";
+  // The accent comes as a key of its own. Left, Backspace: the letter goes with its accent.
+  chat.Type("ae\u0301b\033[D\x7f");
+  chat.Type("\r");
+  chat.Await("context ");
+  chat.Await(kPrompt);
+  chat.Type("c" + family + "\U0001F1E9\U0001F1EA" + "d\033[D\x7f\x7f\r");
+  chat.Await("context ");
+  chat.Await(kPrompt);
+  chat.Type("x" + family + "\r");
+  chat.Await("x" + family);  // shown as it is
+  chat.Await("context ");
+  chat.Await(kPrompt);
+  EXPECT_THAT(SaveAndLeave(chat), testing::ElementsAre("ab", "cd", "x" + family));
+}
+
+TEST_F(ChatOnTerminal, KeysOfNoMeaningLeaveNothingBehind) {
+  TerminalProgram chat(Short(), Settings());
+  chat.Await(kPrompt);
+  chat.Type("one two\033[1;5D\033[15~\033[5;2~\033[200;3uX\033[HY\033[FZ\r");  // Ctrl-Left, F5, Shift-PageUp, Home, End
+  chat.Await("context ");
+  chat.Await(kPrompt);
+  EXPECT_THAT(SaveAndLeave(chat), testing::ElementsAre("Yone XtwoZ"));
+}
+
+TEST_F(ChatOnTerminal, CompletesWordsInColumns) {
+  TerminalProgram chat(Short(), Settings());
+  chat.Await(kPrompt);
+  chat.Type("/s\t");
+  EXPECT_THAT(chat.Await(kPrompt), HasSubstr("/save    /set     /show    /stats   /system\r\n"));
+  chat.Await("/s");
+  chat.Type("h\t\r");
+  chat.Await("temperature");
+  chat.Await(kPrompt);
+  WriteFile(temp_.path() / "only.json", R"([{"role": "user", "content": "x"}])");
+  chat.Type("/load " + (temp_.path() / "onl").string() + "\t\r");
+  chat.Await("going on with 1 messages");
+}
+
+TEST_F(ChatOnTerminal, WhatIsTypedDuringAReplyIsKept) {
+  for (const bool stop : {true, false}) {
+    TerminalProgram chat(stop ? Endless() : Arguments({"--ignore-eos", "--max-new-tokens", "300"}), Settings());
+    chat.Await(kPrompt);
+    chat.Type("Hi\r");
+    chat.Await("...");
+    chat.Await("\r");
+    chat.Type("next wor");
+    if (stop) chat.Type("\x03");
+    if (stop) chat.Await("stopped; what has come is kept");
+    chat.Await(kPrompt);
+    EXPECT_EQ(chat.Await("next wor"), "next wor");
+    chat.Type("\x15/exit\r");
+    EXPECT_EQ(chat.Exit(), 0);
+  }
+}
+
+// A shell is needed, which stops and continues jobs.
+TEST_F(ChatOnTerminal, CtrlZAndForeground) {
+  TerminalSettings settings = Settings();
+  settings.program = "/bin/sh";
+  settings.environment["PS1"] = "sh: ";
+  TerminalProgram shell({"-i"}, settings);
+  shell.Await("sh: ");
+  std::string command = kEmulator;
+  for (const std::string& word : std::vector<std::string>{kProgram}) command += " '" + word + "'";
+  for (const std::string& word : Short()) command += " '" + word + "'";
+  shell.Type(command + "\n");
+  shell.Await(kPrompt);
+  shell.Type("half");
+  shell.Await("half");
+  shell.Type("\x1a");
+  EXPECT_THAT(shell.Await("sh: "), HasSubstr("\033[?2004l"));
+  shell.Type("echo $((40 + 2))\n");
+  EXPECT_THAT(shell.Await("42\r\n"), HasSubstr("echo"));  // the terminal echoes again
+  shell.Await("sh: ");
+  shell.Type("fg\n");
+  EXPECT_THAT(shell.Await(kPrompt), HasSubstr("\033[?2004h"));
+  shell.Await("half");
+  shell.Type(" whole\r");
+  shell.Await("context ");
+  shell.Await(kPrompt);
+  const std::string file = (temp_.path() / "saved.json").string();
+  shell.Type("/save " + file + "\r");
+  shell.Await("saved ");
+  EXPECT_EQ(Json::parse(std::ifstream(file)).at("messages").at(0).at("content"), "half whole");
+}
+
+TEST_F(ChatOnTerminal, TwoChatsAppendToOneHistory) {
+  {
+    TerminalProgram one(Short(), Settings()), two(Short(), Settings());
+    for (TerminalProgram* chat : {&one, &two}) {
+      chat->Await(kPrompt);
+      chat->Type(chat == &one ? "/show\r" : "/tokens\r");
+      chat->Await(kPrompt);
+    }
+    for (TerminalProgram* chat : {&one, &two}) {
+      chat->Type(chat == &one ? "/exit\r" : "/bye\r");
+      EXPECT_EQ(chat->Exit(), 0);
+    }
+  }
+  struct stat status = {};
+  ASSERT_EQ(stat(history_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+  TerminalProgram chat(Short(), Settings());
+  chat.Await(kPrompt);
+  for (const char* entry : {"/bye", "/exit", "/tokens", "/show"}) {
+    chat.Type("\033[A");
+    chat.Await(std::string(entry).substr(1, 2));
+  }
+}
+
+TEST_F(ChatOnTerminal, EditPutsTheMessageOnTheInputLine) {
+  TerminalProgram chat(Short(), Settings());
+  chat.Await(kPrompt);
+  chat.Type("first\r");
+  chat.Await("context ");
+  chat.Await(kPrompt);
+  chat.Type("/edit\r");
+  chat.Await(kPrompt);
+  chat.Await("/edit first");
+  chat.Type(" and second\r");
+  chat.Await("context ");
+  chat.Await(kPrompt);
+  EXPECT_THAT(SaveAndLeave(chat), testing::ElementsAre("first and second"));
+}
+
+TEST_F(ChatOnTerminal, ALoadedChatShowsItsLastTurns) {
+  WriteFile(temp_.path() / "old.json",
+            R"([{"role": "user", "content": "early"}, {"role": "assistant", "content": "first"},
+                {"role": "user", "content": "What?"}, {"role": "assistant", "content": "A **bold** word."},
+                {"role": "user", "content": "And?"}, {"role": "assistant", "content": "\u001b[2Jno"}])");
+  TerminalProgram chat(Arguments({"--load", (temp_.path() / "old.json").string()}), Settings());
+  const std::string turns = chat.Await("/history shows all");
+  EXPECT_THAT(turns, HasSubstr(kPrompt + "What?\r\n\r\nA \033[1mbold\033[0m word.\r\n"));
+  EXPECT_THAT(turns, HasSubstr("\\x1B[2Jno"));
+  EXPECT_THAT(turns, Not(HasSubstr("early")));
+  chat.Await(kPrompt);
+  chat.Type("/history\r");
+  chat.Await("early");
+}
+
+TEST_F(ChatOnTerminal, EverythingIsWrappedToASmallWindow) {
+  TerminalSettings settings = Settings();
+  settings.columns = 40;
+  settings.rows = 10;
+  settings.environment["NO_COLOR"] = "1";
+  TerminalProgram chat(Short(), settings);
+  chat.Await("> ");
+  for (const char* command : {"/help", "/show", "/stats", "/nothing", "/model"}) {
+    chat.Type(std::string(command) + "\r");
+    const std::string text = chat.Await("\r\n\r\n> ");
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+      EXPECT_TRUE(line.size() <= 41u || line.find('\033') != std::string::npos) << line;  // 41: with the \r
+    }
+  }
+}
+
+// chat | tee log: the prompt and the typed line are on the terminal, the replies in the file.
+TEST_F(ChatOnTerminal, RepliesMayGoToAFile) {
+  TerminalSettings settings = Settings();
+  settings.stdout_path = (temp_.path() / "log").string();
+  TerminalProgram chat(Short(), settings);
+  chat.Await(kPrompt);
+  chat.Type("hellx\x7fo\r");
+  chat.Await(kPrompt);
+  chat.Type("/exit\r");
+  EXPECT_EQ(chat.Exit(), 0);
+  std::ifstream file(settings.stdout_path, std::ios::binary);
+  const std::string log((std::istreambuf_iterator<char>(file)), {});
+  const ProgramResult piped = RunProgramBinary(Short(), {.standard_input = "hello\n"});
+  EXPECT_EQ(log, piped.out);
+}
+
+// What models, files and keys hold never acts on a terminal; files and pipes get the bytes.
+class ControlCharacters : public testing::Test {
+ protected:
+  // Bytes that the program sends to its terminal.
+  std::string Screen(const std::vector<std::string>& arguments, TerminalSettings settings = {}) const {
+    settings.environment["NO_COLOR"] = "1";
+    TerminalProgram program(arguments, settings);
+    program.Exit();
+    return program.all();
+  }
+  const TempFolder temp_;
+  const std::string model_ = ModelWithTokenizer(temp_);
+};
+
+TEST_F(ControlCharacters, AreShownOnATerminalByEveryCommand) {
+  const std::string escape = Joined(Tokenizer::FromFile(kTokenizer, {.model_vocab_size = 1000}).Encode("\x1B"));
+  const std::vector<std::string> force = {"--greedy", "--max-new-tokens", "3",
+                                          "--quiet",  "--logit-bias",     escape + "=1000"};
+  const auto with = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), force.begin(), force.end());
+    return arguments;
+  };
+  WriteFile(temp_.path() / "in", "hello\n");
+  const std::string three = "\\x1B\\x1B\\x1B\r\n";
+  EXPECT_EQ(Screen(with({"generate", "-m", model_, "Hello"})), three);
+  EXPECT_EQ(Screen(with({"generate", "-m", model_, "--no-system", "--user", "Hello"})), three);
+  EXPECT_EQ(Screen(with({"chat", "-m", model_, "--no-system"}), {.stdin_path = (temp_.path() / "in").string()}), three);
+  EXPECT_EQ(Screen({"detokenize", "-m", model_, escape}), "\\x1B\r\n");
+  EXPECT_EQ(RunProgramBinary(with({"generate", "-m", model_, "Hello"})).out, "\x1B\x1B\x1B\n");
+  const std::string json = Screen(with({"generate", "-m", model_, "\u009B1m\x7F", "--json", "--echo"}));
+  EXPECT_THAT(json, HasSubstr("\\u009B1m\\u007F"));
+  EXPECT_THAT(Screen({"inspect", "/nowhere/\x1B]0;x\x07"}), HasSubstr("/nowhere/\\x1B]0;x\\x07"));
+  for (const std::string& screen : {json, Screen({"prompt", "-m", model_, "--user", "\x1B[2J"})}) {
+    EXPECT_EQ(screen.find('\x1B'), std::string::npos) << screen;
+  }
+  EXPECT_THAT(RunProgramBinary({"inspect", "/nowhere/\x1B]0;x\x07"}).err, HasSubstr("/nowhere/\x1B]0;x\x07"));
+}
+
+}  // namespace
+}  // namespace stablelm
