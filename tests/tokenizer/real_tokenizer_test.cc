@@ -37,7 +37,7 @@ std::string Nfc(std::string_view text) {
 }
 
 TEST_F(RealTokenizer, Vectors) {
-  const nlohmann::json vectors = ReadJson(TestData("stablelm_vectors.json"));
+  const nlohmann::json vectors = ReadJson(TokenizerData("stablelm_vectors.json"));
   ASSERT_EQ(vectors.size(), 83u);
   Encoder encoder(*tokenizer);
   for (const nlohmann::json& v : vectors) {

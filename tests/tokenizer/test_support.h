@@ -17,9 +17,7 @@
 
 namespace stablelm {
 
-inline std::filesystem::path TestData(const std::string& name) {
-  return std::filesystem::path(TestData()) / "tokenizer" / name;
-}
+inline std::string TokenizerData(const std::string& name) { return TestData("tokenizer/" + name); }
 
 inline nlohmann::json ReadJson(const std::filesystem::path& path) {
   std::ifstream file(path);

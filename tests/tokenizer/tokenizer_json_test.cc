@@ -63,7 +63,7 @@ TEST(TokenizerJson, MissingFileAndFolder) {
 }
 
 TEST(TokenizerJson, MergesAsPairsGiveTheSame) {
-  json j = ReadJson(TestData("tokenizer.json"));
+  json j = ReadJson(TokenizerData("tokenizer.json"));
   json strings = json::array(), pairs = json::array();
   for (const json& m : j["model"]["merges"]) {
     std::string left, right;

@@ -22,7 +22,7 @@ using Ids = std::vector<int32_t>;
 
 class TokenizerTest : public testing::Test {
  protected:
-  const Tokenizer tokenizer = Tokenizer::FromFile(TestData("tokenizer.json"));
+  const Tokenizer tokenizer = Tokenizer::FromFile(TokenizerData("tokenizer.json"));
   const EncodeOptions special{.parse_special = true};
 
   std::string Nfc(std::string_view text) const {
@@ -35,7 +35,7 @@ class TokenizerTest : public testing::Test {
 };
 
 TEST_F(TokenizerTest, Vectors) {
-  const nlohmann::json vectors = ReadJson(TestData("vectors.json"));
+  const nlohmann::json vectors = ReadJson(TokenizerData("vectors.json"));
   ASSERT_GT(vectors.size(), 400u);
   Encoder encoder(tokenizer);  // shared by all texts: its cache must not change results
   for (const nlohmann::json& v : vectors) {
@@ -56,7 +56,7 @@ TEST_F(TokenizerTest, Vectors) {
 // The library's ranges count code points. A token with a part of a code point gets the whole code point.
 TEST_F(TokenizerTest, OffsetsAgreeWhereNothingIsNormalized) {
   size_t compared = 0;
-  for (const nlohmann::json& v : ReadJson(TestData("vectors.json"))) {
+  for (const nlohmann::json& v : ReadJson(TokenizerData("vectors.json"))) {
     if (v.at("offsets").is_null()) continue;
     const std::string text = v.at("text");
     std::vector<size_t> code_point_at(text.size() + 1);  // index of the code point that holds each byte
@@ -124,7 +124,7 @@ TEST_F(TokenizerTest, OffsetsCoverRandomTextInOrder) {
 }
 
 TEST_F(TokenizerTest, DecodeOfIds) {
-  const nlohmann::json sequences = ReadJson(TestData("ids.json"));
+  const nlohmann::json sequences = ReadJson(TokenizerData("ids.json"));
   ASSERT_GT(sequences.size(), static_cast<size_t>(tokenizer.size()));
   for (const nlohmann::json& s : sequences) {
     const Ids ids = s.at("ids");
@@ -252,7 +252,7 @@ TEST_F(TokenizerTest, IdsOutsideTheTokenizer) {
   EXPECT_THAT(InfoOf([&] { tokenizer.Decode(Ids{n}); }), Names("tokenizer", std::to_string(n)));
   EXPECT_THAT(InfoOf([&] { tokenizer.Decode(Ids{-1}); }), Names("tokenizer", "-1"));
   EXPECT_THAT(InfoOf([&] { tokenizer.TokenBytes(-1); }), Names("tokenizer", "-1"));
-  const Tokenizer padded = Tokenizer::FromFile(TestData("tokenizer.json"), {.model_vocab_size = n + 10});
+  const Tokenizer padded = Tokenizer::FromFile(TokenizerData("tokenizer.json"), {.model_vocab_size = n + 10});
   const int32_t a = padded.TokenId("a").value();
   EXPECT_EQ(padded.Decode(Ids{a, n, n + 9, a}), "aa");
   EXPECT_EQ(padded.TokenBytes(n + 9), "");
@@ -307,7 +307,7 @@ TEST_F(TokenizerTest, LongInputs) {
 }
 
 TEST_F(TokenizerTest, WithoutNormalizer) {
-  nlohmann::json j = ReadJson(TestData("tokenizer.json"));
+  nlohmann::json j = ReadJson(TokenizerData("tokenizer.json"));
   j["normalizer"] = nullptr;
   const Tokenizer raw = Tokenizer::FromJson(j.dump(), "raw");
   EXPECT_EQ(raw.Decode(raw.Encode("e\xCC\x81")), "e\xCC\x81");
