@@ -43,7 +43,7 @@ struct SequenceGenerator::State {
 
   // Truncates the cache to the prefix in common with the next prompt, without the prompt's last token, which is
   // computed for its logits.
-  void GoOnWith(Reply next) {
+  void ContinueWith(Reply next) {
     if (reply) {
       const auto& old = reply->ids();
       const int64_t most = std::min({next.prompt() - 1, sequence.length(), exact.value_or(sequence.length())});
@@ -87,7 +87,7 @@ GenerateResult SequenceGenerator::Generate(const GenerateRequest& request, const
     next.End(next.limit().reason, callbacks);
     return std::move(next.result);
   }
-  state_->GoOnWith(std::move(next));
+  state_->ContinueWith(std::move(next));
   Reply& reply = *state_->reply;
   const std::function<bool()> leave = LeaveWhenSet(cancel);
   const auto take = [&](std::span<const float> logits) {

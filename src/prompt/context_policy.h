@@ -38,6 +38,12 @@ struct ContextLimits {
 // context.
 ContextLimits LimitsFor(ContextPolicy policy, std::optional<int64_t> reserve, int64_t context);
 
+// What a policy dropped from a conversation.
+struct DroppedTurns {
+  size_t messages = 0;
+  int64_t tokens = 0;
+};
+
 struct FittedPrompt {
   Prompt prompt;
   size_t dropped_messages = 0;

@@ -7,10 +7,10 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/error_text.h"
 #include "checkpoint/huggingface/hub_cache.h"
 #include "checkpoint/huggingface/shard_index.h"
 #include "checkpoint/tiny_model.h"
+#include "error_text.h"
 #include "temp_folder.h"
 
 namespace stablelm {

@@ -6,7 +6,7 @@
 
 #include <limits>
 
-#include "checkpoint/error_text.h"
+#include "error_text.h"
 
 namespace stablelm {
 namespace {

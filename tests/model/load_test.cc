@@ -6,9 +6,9 @@
 #include <cmath>
 #include <limits>
 
-#include "checkpoint/error_text.h"
 #include "checkpoint/tiny_model.h"
 #include "checkpoint/torch/torch_builder.h"
+#include "error_text.h"
 #include "ops/convert.h"
 #include "temp_folder.h"
 

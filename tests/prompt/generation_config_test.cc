@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "checkpoint/error_text.h"
+#include "error_text.h"
 
 namespace stablelm {
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/error_text.h"
+#include "error_text.h"
 #include "prompt/conversation.h"
 #include "prompt/prompt_builder.h"
 #include "test_paths.h"

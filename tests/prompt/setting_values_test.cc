@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "checkpoint/error_text.h"
+#include "error_text.h"
 #include "prompt/presets.h"
 
 namespace stablelm {

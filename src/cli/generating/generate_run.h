@@ -9,6 +9,7 @@
 #include "cli/app/model_loading.h"
 #include "cli/generating/reply_json.h"
 #include "generate/reply.h"
+#include "prompt/context_policy.h"
 
 namespace stablelm {
 
@@ -17,12 +18,8 @@ struct EngineOptions;
 // The single prompt of a command line, ready to run.
 struct OnePrompt {
   GenerateRequest request;
-  std::string where;  // names the prompt in errors
-  struct Dropped {
-    size_t messages = 0;
-    int64_t tokens = 0;
-  };
-  std::optional<Dropped> dropped;  // for a conversation
+  std::string where;                    // names the prompt in errors
+  std::optional<DroppedTurns> dropped;  // for a conversation
 };
 
 struct GenerateRun {
@@ -41,9 +38,10 @@ void AddRunFacts(const OnePrompt& prompt, const GenerateRun& run, size_t generat
 // Prints a reply under a line "--- TITLE (finish reason)": its text, or its ids without a tokenizer. Not with --json.
 void PrintReply(const std::string& title, const GenerateResult& result, const ReplyJson& reply, const GenerateRun& run);
 
-// --samples: generates several samples of one prompt, which share its prefill. Also serves --prompt-logprobs (with --samples 1).
-// Returns the exit code. Throws Error, also when greedy settings ask for several samples.
+// --samples: generates several samples of one prompt, which share its prefill. Also serves --prompt-logprobs (with
+// --samples 1). Returns the exit code. Throws Error, also as RequireSampling.
 int GenerateSamples(const OnePrompt& prompt, int64_t samples, const EngineOptions& engine, const GenerateRun& run);
-void RequireDraws(int64_t samples, const SamplingOptions& sampling);
+// Throws Error when greedy settings ask for several samples.
+void RequireSampling(int64_t samples, const SamplingOptions& sampling);
 
 }  // namespace stablelm

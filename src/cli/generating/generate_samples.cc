@@ -97,17 +97,17 @@ class Samples {
 
 }  // namespace
 
-void RequireDraws(int64_t samples, const SamplingOptions& sampling) {
+void RequireSampling(int64_t samples, const SamplingOptions& sampling) {
   if (samples == 1 || !sampling.Greedy()) return;
   throw Error({.where = "--samples",
                .what = "every sample would be the same: the most likely token is always taken",
                .found = std::to_string(samples),
-               .expected = "1 without draws",
-               .hint = "ask for draws, for instance --temperature 0.8"});
+               .expected = "1 without sampling",
+               .hint = "ask for sampling, for instance --temperature 0.8"});
 }
 
 int GenerateSamples(const OnePrompt& prompt, int64_t samples, const EngineOptions& options, const GenerateRun& run) {
-  RequireDraws(samples, prompt.request.sampling);
+  RequireSampling(samples, prompt.request.sampling);
   const ModelConfig& config = run.model.config();
   const int64_t longest =
       ShapeOfGenerate(config, prompt.request, run.common.kv, run.common.threads, prompt.where).context;

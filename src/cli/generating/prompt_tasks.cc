@@ -18,7 +18,7 @@ struct LineFacts {
   std::string place;
   uint64_t seed = 0;
   size_t prompt_tokens = 0;
-  std::optional<LineRequest::Dropped> dropped;
+  std::optional<DroppedTurns> dropped;
 };
 
 std::string LineOf(const LineFacts& facts, const ReplyDetails& details, const ReplyJson& reply,
@@ -86,7 +86,7 @@ PromptTask PromptTasks::Task(std::string_view text, uint64_t index, const std::s
   task.samples = requests_.options().samples;
   task.request = std::move(line.request);
   const GenerateRequest& request = task.request.generate;
-  RequireDraws(task.samples, request.sampling);
+  RequireSampling(task.samples, request.sampling);
   const LineFacts facts = {.index = index,
                            .place = place,
                            .seed = request.seed,

@@ -41,7 +41,7 @@ GenerationOptions WithLine(GenerationOptions options, const PromptLine& line) {
 struct LineRequests::EncodedPrompt {
   std::vector<int32_t> ids;
   std::optional<PromptTemplate> prompt_template;
-  std::optional<LineRequest::Dropped> dropped;
+  std::optional<DroppedTurns> dropped;
 };
 
 LineRequests::LineRequests(LineOptions options, const ModelConfig& config, const Tokenizer* tokenizer,

@@ -34,13 +34,8 @@ struct LineOptions {
 };
 
 struct LineRequest {
-  EngineRequest request;  // of the first sample
-  // What the context policy dropped from a conversation.
-  struct Dropped {
-    size_t messages = 0;
-    int64_t tokens = 0;
-  };
-  std::optional<Dropped> dropped;
+  EngineRequest request;                // of the first sample
+  std::optional<DroppedTurns> dropped;  // for a conversation
 };
 
 // One thread. Config, defaults and tokenizer (may be null) must outlive it.

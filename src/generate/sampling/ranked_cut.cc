@@ -24,15 +24,15 @@ float BinsPerUnit(float max, float lowest) {
 }  // namespace
 
 RankedCutFinder::RankedCutFinder(size_t most)
-    : bins_(most), found_(most + kCollectPadding), places_(most), scores_(most), sums_(kBins), order_(most) {}
+    : bins_(most), found_(most + kCollectPadding), indices_(most), scores_(most), sums_(kBins), order_(most) {}
 
 RankedCut RankedCutFinder::Find(const float* scores, const float* weights, size_t n, double mass) {
   STABLELM_CHECK(n >= 1 && n <= bins_.size());
   const float* left = scores;  // the entries that contain the answer
   double before = 0;           // sum of the weights before all of them
-  const auto place_of = [&](size_t i) { return left == scores ? static_cast<int32_t>(i) : places_[i]; };
+  const auto index_of = [&](size_t i) { return left == scores ? static_cast<int32_t>(i) : indices_[i]; };
   const auto weight_of = [&](size_t i) {
-    return weights ? static_cast<double>(weights[static_cast<size_t>(place_of(i))]) : 1.0;
+    return weights ? static_cast<double>(weights[static_cast<size_t>(index_of(i))]) : 1.0;
   };
   for (int level = 0; level < kMostLevels && n > kFew; ++level) {
     const float max = MaxOf(left, n), per_unit = BinsPerUnit(max, LowestOf(left, n));
@@ -42,16 +42,16 @@ RankedCut RankedCutFinder::Find(const float* scores, const float* weights, size_
     for (size_t i = 0; i < n; ++i) sums_[static_cast<size_t>(bins_[i])] += weight_of(i);
     size_t bin = 0;
     while (bin + 1 < kBins && before + sums_[bin] < mass) before += sums_[bin++];
-    n = PlacesOf(bins_.data(), n, static_cast<int32_t>(bin), found_.data());
+    n = IndicesOf(bins_.data(), n, static_cast<int32_t>(bin), found_.data());
     STABLELM_CHECK(n >= 1);
     for (size_t i = 0; i < n; ++i) {  // found_[i] >= i, so nothing is overwritten before it is read
       const size_t from = static_cast<size_t>(found_[i]);
-      places_[i] = place_of(from);
+      indices_[i] = index_of(from);
       scores_[i] = left[from];
     }
     left = scores_.data();
   }
-  for (size_t i = 0; i < n; ++i) order_[i] = {left[i], place_of(i)};
+  for (size_t i = 0; i < n; ++i) order_[i] = {left[i], index_of(i)};
   const auto end = order_.begin() + static_cast<std::ptrdiff_t>(n);
   const auto is_before = [](const Entry& a, const Entry& b) {
     return a.score != b.score ? a.score > b.score : a.place < b.place;

@@ -30,8 +30,8 @@ class RankedCutFinder {
     float score;
     int32_t place;
   };
-  std::vector<int32_t> bins_, found_, places_;
-  std::vector<float> scores_;  // of the entries in the refined bin; their indices are in places_
+  std::vector<int32_t> bins_, found_, indices_;
+  std::vector<float> scores_;  // of the entries in the refined bin; their indices are in indices_
   std::vector<double> sums_;
   std::vector<Entry> order_;
 };

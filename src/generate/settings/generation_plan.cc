@@ -32,7 +32,7 @@ GenerationPlan PlanGeneration(const GenerationOptions& options, const ModelConfi
   if (options.greedy) {
     if (AsksForSampling(settings.values) == true) {
       throw UsageError({.where = "`greedy`",
-                        .what = "contradicts `temperature`, `top_k` and the other settings that ask for draws",
+                        .what = "contradicts `temperature`, `top_k` and the other settings that ask for sampling",
                         .hint = "leave one of them out"});
     }
     settings.values["do_sample"] = 0;

@@ -7,7 +7,7 @@
 namespace stablelm {
 namespace {
 
-SettingLayer WithImpliedDraws(SettingLayer layer) {
+SettingLayer WithImpliedSampling(SettingLayer layer) {
   if (const std::optional<bool> draws = AsksForSampling(layer.values)) layer.values["do_sample"] = *draws ? 1 : 0;
   return layer;
 }
@@ -16,12 +16,12 @@ SettingLayer WithImpliedDraws(SettingLayer layer) {
 
 ResolvedSettings ResolveSettings(const SettingOptions& options, const ModelDefaults& defaults) {
   std::vector<SettingLayer> layers;
-  layers.push_back(WithImpliedDraws({.from = "option", .values = options.values}));
+  layers.push_back(WithImpliedSampling({.from = "option", .values = options.values}));
   if (options.preset) {
     layers.push_back({.from = "--preset " + std::string(NameOf(*options.preset)), .values = ValuesOf(*options.preset)});
   }
   for (const SettingLayer& layer : defaults.layers) {
-    layers.push_back(layer.from == defaults.record_from ? WithImpliedDraws(layer) : layer);
+    layers.push_back(layer.from == defaults.record_from ? WithImpliedSampling(layer) : layer);
   }
   const Preset standard = defaults.tuned ? Preset::kCard : Preset::kGreedy;
   layers.push_back({.from = "default preset " + std::string(NameOf(standard)), .values = ValuesOf(standard)});

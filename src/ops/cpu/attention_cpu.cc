@@ -24,13 +24,13 @@ HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
 
 // Prefetch distance, in pages. The hardware prefetcher stops at every 4 KiB, which is a page of 8-bit keys of one head.
-constexpr size_t kAhead = 8;
-static_assert(kAhead <= kChunk / kPage);  // never reaches the values of the next chunk
+constexpr size_t kPrefetchPages = 8;
+static_assert(kPrefetchPages <= kChunk / kPage);  // never reaches the values of the next chunk
 constexpr size_t kMostQueries = static_cast<size_t>(MaxAttentionQueries(1));
 
 // Larger blocks seldom wait for memory: the block of n queries from query q prefetches its share of a page, so that the
 // blocks of all `count` queries prefetch it once.
-HWY_INLINE void FetchPart(const std::byte* p, size_t q, size_t n, size_t count, size_t page_bytes) {
+HWY_INLINE void PrefetchPart(const std::byte* p, size_t q, size_t n, size_t count, size_t page_bytes) {
   const size_t lines = page_bytes / 64, end = lines * (q + n) / count;
   for (size_t line = lines * q / count; line < end; ++line) hwy::Prefetch(p + line * 64);
 }
@@ -168,8 +168,9 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
         if (next_page + p < all_pages) {
           // Few bytes, but without prefetching each would stall.
           const std::byte* next = page_at(next_page + p);
-          FetchLines<kPage * sizeof(float)>(reinterpret_cast<const std::byte*>(in.cache.layout.KeyScales(next, head)));
-          FetchLines<kPage * sizeof(float)>(
+          PrefetchLines<kPage * sizeof(float)>(
+              reinterpret_cast<const std::byte*>(in.cache.layout.KeyScales(next, head)));
+          PrefetchLines<kPage * sizeof(float)>(
               reinterpret_cast<const std::byte*>(in.cache.layout.ValueScales(next, head)));
         }
       }
@@ -177,7 +178,7 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
     // Prefetches pages in the order in which they are read: keys, values, keys of the next chunk.
     for (size_t p = 0; p < 2 * pages; ++p) {
       HeadPage& now = p < pages ? keys[p] : values[p - pages];
-      const size_t soon = p + kAhead, next = next_page + soon - 2 * pages;
+      const size_t soon = p + kPrefetchPages, next = next_page + soon - 2 * pages;
       if (soon < 2 * pages) {
         now.ahead = soon < pages ? keys[soon].elements : values[soon - pages].elements;
       } else {
@@ -192,8 +193,8 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
       ForBlocks(count, [&]<size_t N>(size_t q) HWY_ATTR {
         const size_t seen = (valid(q + N - 1) + kPage - 1) / kPage;
         if (seen <= p) return;
-        if constexpr (N > 2) FetchPart(keys[p].ahead, q, N, count, dims * kPage * sizeof(T));
-        ForPages<Pages::SideBySide(N)>(std::min(step, seen - p), [&]<size_t P>(size_t page) HWY_ATTR {
+        if constexpr (N > 2) PrefetchPart(keys[p].ahead, q, N, count, dims * kPage * sizeof(T));
+        ForPages<Pages::ParallelPages(N)>(std::min(step, seen - p), [&]<size_t P>(size_t page) HWY_ATTR {
           Pages::template Scores<N, P>(queries + q * dims, query_integers + q, dims, keys + p + page,
                                        scores + q * kChunk + (p + page) * kPage);
         });
@@ -210,7 +211,7 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
       ForBlocks(count, [&]<size_t N>(size_t q) HWY_ATTR {
         const size_t seen = valid(q + N - 1);
         if (seen <= p * kPage) return;
-        if constexpr (N > 2) FetchPart(values[p].ahead, q, N, count, dims * kPage * sizeof(T));
+        if constexpr (N > 2) PrefetchPart(values[p].ahead, q, N, count, dims * kPage * sizeof(T));
         Pages::template AddValues<N>(scores + q * kChunk + p * kPage, weight_integers[p] + q, kMostQueries, values + p,
                                      std::min(step * kPage, seen - p * kPage), dims, out + q * dims);
       });

@@ -53,7 +53,7 @@ struct HeadPage {
 // Prefetches kBytes from an aligned address into the L1 cache. Small blocks of queries, which are limited by memory,
 // spread the calls over their loops.
 template <size_t kBytes>
-HWY_INLINE void FetchLines(const std::byte* p) {
+HWY_INLINE void PrefetchLines(const std::byte* p) {
   for (size_t line = 0; line < kBytes; line += 64) hwy::Prefetch(p + line);
 }
 
@@ -79,14 +79,14 @@ struct FloatPages {
   using Element = T;
   static constexpr bool kScaled = false;
 
-  // KeyVectors: vectors of keys for which each of N queries holds sums at a time. SideBySide: pages that they come
+  // KeyVectors: vectors of keys for which each of N queries holds sums at a time. ParallelPages: pages that they come
   // from. Enough chains to hide the latency of two multiply-adds a cycle, few enough for 16 registers; large blocks
   // need 32.
   static constexpr size_t kSums = 8;
   static constexpr size_t KeyVectors(size_t n) {
     return std::clamp<size_t>((n > 4 ? 2 : 1) * kSums / n, 1, kPageVectors);
   }
-  static constexpr size_t SideBySide(size_t n) { return std::max<size_t>(1, kSums / (n * kPageVectors)); }
+  static constexpr size_t ParallelPages(size_t n) { return std::max<size_t>(1, kSums / (n * kPageVectors)); }
 
   // scores[q][p][j] = dot(queries[q], key j of page p) for all kPage slots of P pages; slots without a key give garbage
   // that is masked later. The scores of the pages are adjacent.
@@ -104,7 +104,7 @@ struct FloatPages {
       }
       for (size_t i = 0; i < dims; i += 2) {
         for (size_t p = 0; p < P; ++p) {
-          if constexpr (N <= 2) FetchLines<2 * kPage * sizeof(T)>(pages[p].ahead + i * kPage * sizeof(T));
+          if constexpr (N <= 2) PrefetchLines<2 * kPage * sizeof(T)>(pages[p].ahead + i * kPage * sizeof(T));
           for (size_t two = i; two < i + 2; ++two) {
             VF k[kVectors];
             for (size_t v = 0; v < kVectors; ++v) {
@@ -156,7 +156,7 @@ struct FloatPages {
     }
     for (size_t j = 0; j < count; ++j) {
       VF value[kVectors];
-      if constexpr (N <= 2) FetchLines<kVectors * kLanes * sizeof(T)>(values.ahead + (j * dims + i) * sizeof(T));
+      if constexpr (N <= 2) PrefetchLines<kVectors * kLanes * sizeof(T)>(values.ahead + (j * dims + i) * sizeof(T));
       for (size_t v = 0; v < kVectors; ++v) {
         value[v] = LoadFloats<T>(d, values.elements + (j * dims + i + v * kLanes) * sizeof(T));
       }
@@ -187,11 +187,11 @@ struct BytePages {
   static constexpr bool kScaled = true;
 
   // kSums: sums held in registers, with kPairs one register each, else two. Vectors: vectors of a line (16 tokens or
-  // dimensions) for which each of N queries holds sums at a time. SideBySide: pages that are read at the same time.
+  // dimensions) for which each of N queries holds sums at a time. ParallelPages: pages that are read at the same time.
   static constexpr size_t kSums = kWay == QuantMultiply::kPairs || kManyRegisters ? 8 : 4;
   static constexpr size_t kLineVectors = 16 / kLanes;
   static constexpr size_t Vectors(size_t n) { return std::clamp<size_t>(kSums / n, 1, kLineVectors); }
-  static constexpr size_t SideBySide(size_t n) { return std::max<size_t>(1, kSums / (n * kLineVectors)); }
+  static constexpr size_t ParallelPages(size_t n) { return std::max<size_t>(1, kSums / (n * kLineVectors)); }
 
   // Rounds x [n], n a multiple of 16, in place to integers of up to `levels` times the returned scale. NaN and infinity
   // make the scale NaN.
@@ -250,7 +250,7 @@ struct BytePages {
   static HWY_INLINE void AddValues(const float* HWY_RESTRICT weights, const Integers* HWY_RESTRICT integers,
                                    size_t stride, const HeadPage* HWY_RESTRICT pages, size_t count, size_t dims,
                                    float* HWY_RESTRICT out) {
-    ForPages<SideBySide(N)>((count + kPage - 1) / kPage, [&]<size_t P>(size_t p) HWY_ATTR {
+    ForPages<ParallelPages(N)>((count + kPage - 1) / kPage, [&]<size_t P>(size_t p) HWY_ATTR {
       AddPages<N, P>(weights + p * kPage, integers + p * stride, stride, pages + p, dims, out);
     });
   }

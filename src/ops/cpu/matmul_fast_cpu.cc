@@ -170,10 +170,10 @@ struct PieceAhead {
   size_t bytes;
 };
 constexpr size_t kLine = 64;
-constexpr size_t kAheadBytes = 2 * kLine;
+constexpr size_t kPrefetchBytes = 2 * kLine;
 
 // Multiplies MR rows of x with kTileWidth outputs, starting at `row`, over `pairs` pairs of columns. Adds to `sums`
-// (rows kPanelRows apart), or writes them for the first piece. `spread`: prefetches kAheadBytes of `next` at every
+// (rows kPanelRows apart), or writes them for the first piece. `spread`: prefetches kPrefetchBytes of `next` at every
 // pair, the bytes of a pair in a panel. The processor stalls when many lines are prefetched at once: with a whole piece
 // at once, 16 rows took twice as long. When many tiles share the piece, each prefetches its few lines before it begins.
 template <Form form, bool spread, size_t MR>
@@ -189,9 +189,9 @@ HWY_NOINLINE void Tile(const float* HWY_RESTRICT x, const std::byte* HWY_RESTRIC
   }
   for (size_t i = 0; i < pairs; ++i) {
     if constexpr (spread) {
-      const size_t at = kAheadBytes * i;
+      const size_t at = kPrefetchBytes * i;
       if (at < next.bytes) {
-        for (size_t b = 0; b < kAheadBytes; b += kLine) __builtin_prefetch(next.from + at + b, 0, 2);
+        for (size_t b = 0; b < kPrefetchBytes; b += kLine) __builtin_prefetch(next.from + at + b, 0, 2);
       }
     }
     AddPair<form>(x, StrideOf(form), w, i, row, acc);
@@ -254,7 +254,7 @@ void TiledBlock(const FastJob& job, size_t p_begin, size_t p_end, size_t m0, siz
                                                : job.w->panel(p + 1) + k0 / 2 * kPairBytes;
       const size_t next_pairs = last_panel ? (std::min(kMatMulPiece, k - k0 - kMatMulPiece) + 1) / 2 : pairs;
       const size_t next_bytes = more ? next_pairs * kPairBytes : 0;
-      const size_t share = (next_bytes / (tiles * kTilesAcross) + kAheadBytes - 1) / kAheadBytes * kAheadBytes;
+      const size_t share = (next_bytes / (tiles * kTilesAcross) + kPrefetchBytes - 1) / kPrefetchBytes * kPrefetchBytes;
       size_t fetched = 0;
       float* const panel_sums = sums + (p - p_begin) * kBlockRows * kPanelRows;
       for (size_t t = 0, m = 0; t < tiles; ++t) {

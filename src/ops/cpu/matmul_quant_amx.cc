@@ -289,7 +289,7 @@ void Stages(const Stage& s, size_t height, const std::byte* weights, size_t byte
       FoldSmall(stage, scratch, i % 2, scratch.products[i % 2], sums_of(stage));
     };
     for (size_t i = 0; i < 2 * tiles; ++i) {
-      FetchShare(weights, bytes, i, 2 * tiles);
+      PrefetchShare(weights, bytes, i, 2 * tiles);
       MultiplySmall<kType>(stage_of(i / 2), scratch, i % 2, scratch.products[i % 2]);
       if (i > 0) fold(i - 1);
     }
@@ -300,7 +300,7 @@ void Stages(const Stage& s, size_t height, const std::byte* weights, size_t byte
       FoldSuper<kType>(stage, scratch, scratch.products[t % 2], sums_of(stage));
     };
     for (size_t t = 0; t < tiles; ++t) {
-      FetchShare(weights, bytes, t, tiles);
+      PrefetchShare(weights, bytes, t, tiles);
       MultiplySuper<kType>(stage_of(t), scratch);
       if (t > 0) fold(t - 1);
       StoreSuper(scratch.products[t % 2]);

@@ -35,7 +35,7 @@ constexpr bool kSuperBlocks = PackedBlock<kType>::kElements == kSuperBlock;
 // Whether two panels are read at the same time (see above), for MR rows of x: where a block takes several passes, as on
 // Zen 3.
 template <DType kType, size_t MR>
-constexpr bool kSideBySide = kPasses > 1 && (!kSuperBlocks<kType> || MR == 1);
+constexpr bool kParallelPanels = kPasses > 1 && (!kSuperBlocks<kType> || MR == 1);
 
 // One row of x in one block.
 struct XBlock {
@@ -75,10 +75,10 @@ HWY_INLINE void SubBlock(const Words& words, const XBlock (&x)[MR], size_t first
   });
 }
 
-// Each pass over a block prefetches its share of what is read kAheadBytes later, spread over the pass: a burst of
+// Each pass over a block prefetches its share of what is read kPrefetchDistance later, spread over the pass: a burst of
 // prefetches in the first pass stalls the arithmetic and leaves memory idle in the others. A loop issues them
-// (FetchShare): processors do not follow a separate instruction for every line of a block. GB/s before -> after on two
-// threads of AMD Zen 3, where a pass takes half a block: over a burst, Q4_K 17 -> 26, Q6_K 17 -> 22; over many
+// (PrefetchShare): processors do not follow a separate instruction for every line of a block. GB/s before -> after on
+// two threads of AMD Zen 3, where a pass takes half a block: over a burst, Q4_K 17 -> 26, Q6_K 17 -> 22; over many
 // instructions, Q4_0 19 -> 24, Q8_0 20 -> 25. One thread of AMD Zen 5, over many instructions: Q6_K 27 -> 48, Q4_K 41
 // -> 57.
 
@@ -88,7 +88,7 @@ template <size_t kParts, size_t kBytes, class Body>
 HWY_INLINE void ForPartsAhead(const std::byte* block, size_t row, const Body& body) {
   for (size_t part = 0; part < kParts; ++part) {
     asm volatile("" : "+r"(part));  // hides the value: the compiler would copy the loop for each part
-    FetchShare(block, kBytes, row / kPassRows * kParts + part, kParts * kPasses);
+    PrefetchShare(block, kBytes, row / kPassRows * kParts + part, kParts * kPasses);
     Unroll<kParts>([&](auto p) STABLELM_INLINE_LAMBDA {
       if (part == p) body(p);
     });
@@ -105,7 +105,7 @@ struct Block<DType::kQ8_0, kWay, MR> {
     Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
       total[i / kVectors][i % kVectors] = SmallOffset<DType::kQ8_0, kWay>(x[i / kVectors].offsets);
     });
-    FetchShare(w, PackedBlock<DType::kQ8_0>::kBytes, row / kPassRows, kPasses);
+    PrefetchShare(w, PackedBlock<DType::kQ8_0>::kBytes, row / kPassRows, kPasses);
     const auto word = [&](auto i, auto v) STABLELM_INLINE_LAMBDA {
       return SmallQuants<kWay>(PackedWord(w + PackedBlock<DType::kQ8_0>::kQuants, i, row + v * kLanes));
     };
@@ -137,7 +137,7 @@ struct Block<DType::kQ4_0, kWay, MR> {
     Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
       total[i / kVectors][i % kVectors] = hn::Set(d, *x[i / kVectors].offsets);
     });
-    FetchShare(w, PackedBlock<DType::kQ4_0>::kBytes, row / kPassRows, kPasses);
+    PrefetchShare(w, PackedBlock<DType::kQ4_0>::kBytes, row / kPassRows, kPasses);
     SubBlock<kWay, 8, 8>(
         [&](auto i, auto v) STABLELM_INLINE_LAMBDA {
           const VI both = PackedWord(w + PackedBlock<DType::kQ4_0>::kQuants, i % 4, row + v * kLanes);
@@ -280,7 +280,7 @@ struct AffineSuper {
 
   static HWY_INLINE void Begin(const XBlock& x, SuperPanel& p) {
     const DI d;
-    FetchShare(p.block, Packed::kQuants, 0, 1);
+    PrefetchShare(p.block, Packed::kQuants, 0, 1);
     VI x_sums[4];
     Unroll<4>([&](auto i) STABLELM_INLINE_LAMBDA { x_sums[i] = hn::Set(d, x.offsets[i]); });
     for (size_t row = 0; row < kPanelRows; row += kLanes) {
@@ -306,7 +306,7 @@ struct AffineSuper {
       VI even[kPanelVectors], odd[kPanelVectors];
       Unroll<kPanelVectors>([&](auto v) STABLELM_INLINE_LAMBDA { even[v] = odd[v] = hn::Zero(d); });
       for (size_t i = 0; i < kGroup; ++i, words += kWordBytes, ++x_word) {
-        FetchShare(words, kWordBytes, 0, 1);
+        PrefetchShare(words, kWordBytes, 0, 1);
         const VI x_even = hn::Set(d, x_word[0]), x_odd = hn::Set(d, x_word[8]);
         Unroll<kPanelVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
           const VI both = PackedWord(words, 0, v * kLanes);
@@ -347,7 +347,7 @@ struct Super<DType::kQ6_K, kWay> {
 
   static HWY_INLINE void Begin(const XBlock& x, SuperPanel& p) {
     const DI d;
-    FetchShare(p.block, Packed::kLow, 0, 1);
+    PrefetchShare(p.block, Packed::kLow, 0, 1);
     for (size_t row = 0; row < kPanelRows; row += kLanes) {
       VI scaled = hn::Zero(d);
       if constexpr (kWay == QuantMultiply::kPairs) scaled = SumOfZeros(x, p.block, row);
@@ -365,7 +365,7 @@ struct Super<DType::kQ6_K, kWay> {
     const DI d;
     const std::byte* ahead = p.block + Packed::kLow + kPart * kPanelVectors * kAheadOfRows;
     for (size_t row = 0; row < kPanelRows; row += kLanes, ahead += kAheadOfRows) {
-      FetchShare(ahead, kAheadOfRows, 0, 1);
+      PrefetchShare(ahead, kAheadOfRows, 0, 1);
       VI scaled = hn::Load(d, p.scaled + row);
       Unroll<4 / kGroup>([&](auto group) STABLELM_INLINE_LAMBDA {
         VI sum[4];
@@ -455,7 +455,7 @@ void StreamedStep(const QuantJob& job, size_t step) {
     }
   };
   const size_t panels = job.w->panels();
-  if constexpr (kSideBySide<kType, MR>) {
+  if constexpr (kParallelPanels<kType, MR>) {
     const size_t second = step + QuantStreamedSteps(panels);
     second < panels ? side_by_side({step, second}) : side_by_side({step});
   } else {

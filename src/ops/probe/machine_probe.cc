@@ -22,7 +22,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 constexpr size_t kLine = 64;
 constexpr size_t kPiece = 2 * kLine;  // bytes of each stream in turn
 
-template <size_t kStreams, size_t kAhead>
+template <size_t kStreams, size_t kPrefetchDistance>
 uint64_t Read(const std::byte* data, size_t bytes) {
   const hn::ScalableTag<uint64_t> d;
   const size_t lanes = hn::Lanes(d);
@@ -35,9 +35,9 @@ uint64_t Read(const std::byte* data, size_t bytes) {
   for (size_t at = 0; at < share; at += kPiece) {
     for (size_t s = 0; s < kStreams; ++s) {
       const std::byte* from = data + s * stride + at;
-      if constexpr (kAhead > 0) {
-        hwy::Prefetch(from + kAhead);
-        hwy::Prefetch(from + kAhead + kLine);
+      if constexpr (kPrefetchDistance > 0) {
+        hwy::Prefetch(from + kPrefetchDistance);
+        hwy::Prefetch(from + kPrefetchDistance + kLine);
       }
       for (size_t k = 0; k < kPiece; k += 2 * step) {
         mix0 = hn::Xor(mix0, hn::Load(d, reinterpret_cast<const uint64_t*>(from + k)));

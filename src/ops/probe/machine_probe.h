@@ -14,7 +14,6 @@ enum class Prefetch : uint8_t { kNo, kNear, kFar };
 inline constexpr size_t kPrefetchNearBytes = 512;
 inline constexpr size_t kPrefetchFarBytes = 4096;
 
-inline constexpr size_t kMaxStreams = 8;
 // Bytes that ReadStreams may read past the end of `bytes`.
 inline constexpr size_t kReadSlack = 64 * 1024;
 

@@ -159,7 +159,7 @@ void Bins(const float* x, size_t n, float max, float per_unit, int32_t last_bin,
   }
 }
 
-size_t Places(const int32_t* bins, size_t n, int32_t bin, int32_t* places) {
+size_t Indices(const int32_t* bins, size_t n, int32_t bin, int32_t* indices) {
   const DI di;
   const size_t lanes = hn::Lanes(di);
   const auto wanted = hn::Set(di, bin);
@@ -167,11 +167,11 @@ size_t Places(const int32_t* bins, size_t n, int32_t bin, int32_t* places) {
   for (; i + lanes <= n; i += lanes) {
     const auto equal = hn::Eq(hn::LoadU(di, bins + i), wanted);
     if (hn::AllFalse(di, equal)) continue;
-    hn::StoreU(hn::Compress(hn::Iota(di, static_cast<int32_t>(i)), equal), di, places + count);
+    hn::StoreU(hn::Compress(hn::Iota(di, static_cast<int32_t>(i)), equal), di, indices + count);
     count += hn::CountTrue(di, equal);
   }
   for (; i < n; ++i) {
-    if (bins[i] == bin) places[count++] = static_cast<int32_t>(i);
+    if (bins[i] == bin) indices[count++] = static_cast<int32_t>(i);
   }
   return count;
 }
@@ -272,7 +272,7 @@ HWY_EXPORT(MaximaOfColumns);
 HWY_EXPORT(Collect);
 HWY_EXPORT(Count);
 HWY_EXPORT(Bins);
-HWY_EXPORT(Places);
+HWY_EXPORT(Indices);
 HWY_EXPORT(Remove);
 HWY_EXPORT(Weights);
 HWY_EXPORT(Sum);
@@ -293,8 +293,8 @@ size_t CountAtLeast(const float* x, size_t n, float least) { return HWY_DYNAMIC_
 void BinsBelow(const float* x, size_t n, float max, float per_unit, int32_t last_bin, int32_t* bins) {
   HWY_DYNAMIC_DISPATCH(Bins)(x, n, max, per_unit, last_bin, bins);
 }
-size_t PlacesOf(const int32_t* bins, size_t n, int32_t bin, int32_t* places) {
-  return HWY_DYNAMIC_DISPATCH(Places)(bins, n, bin, places);
+size_t IndicesOf(const int32_t* bins, size_t n, int32_t bin, int32_t* indices) {
+  return HWY_DYNAMIC_DISPATCH(Indices)(bins, n, bin, indices);
 }
 double RemoveBelow(const float* key, size_t n, float least, float* x, float* weights) {
   return HWY_DYNAMIC_DISPATCH(Remove)(key, n, least, x, weights);

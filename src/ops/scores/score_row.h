@@ -37,7 +37,7 @@ double RemoveBelow(const float* key, size_t n, float least, float* x, float* wei
 // finite and no entry is above it; 0 < per_unit, finite.
 void BinsBelow(const float* x, size_t n, float max, float per_unit, int32_t last_bin, int32_t* bins);
 // Indices of the entries that equal `bin`, in order; room for n + kCollectPadding. Returns how many.
-size_t PlacesOf(const int32_t* bins, size_t n, int32_t bin, int32_t* places);
+size_t IndicesOf(const int32_t* bins, size_t n, int32_t bin, int32_t* indices);
 
 // Grid of the weights below.
 inline constexpr double kWeightStep = 0x1p-36;

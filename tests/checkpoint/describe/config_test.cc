@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/describe/weight_table.h"
-#include "checkpoint/error_text.h"
+#include "error_text.h"
 
 namespace stablelm {
 namespace {

@@ -9,12 +9,12 @@
 
 #include "base/atomic_file.h"
 #include "base/mapped_file.h"
-#include "checkpoint/error_text.h"
 #include "checkpoint/gguf/gguf_testing.h"
 #include "checkpoint/gguf/gguf_tokenizer.h"
 #include "checkpoint/huggingface/tokenizer_writer.h"
 #include "checkpoint/tensor_values.h"
 #include "checkpoint/tiny_model.h"
+#include "error_text.h"
 #include "ops/convert.h"
 #include "temp_folder.h"
 #include "test_paths.h"

@@ -8,9 +8,9 @@
 #include <limits>
 
 #include "base/atomic_file.h"
-#include "checkpoint/error_text.h"
 #include "checkpoint/gguf/gguf_builder.h"
 #include "checkpoint/gguf/gguf_writer.h"
+#include "error_text.h"
 #include "temp_folder.h"
 
 namespace stablelm {

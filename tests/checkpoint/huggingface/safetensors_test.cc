@@ -7,8 +7,8 @@
 #include <cstring>
 
 #include "base/mapped_file.h"
-#include "checkpoint/error_text.h"
 #include "checkpoint/huggingface/safetensors_writer.h"
+#include "error_text.h"
 #include "temp_folder.h"
 
 namespace stablelm {

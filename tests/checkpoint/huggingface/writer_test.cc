@@ -8,10 +8,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/thread_pool.h"
-#include "checkpoint/error_text.h"
 #include "checkpoint/model_folder.h"
 #include "checkpoint/tensor_values.h"
 #include "checkpoint/tiny_model.h"
+#include "error_text.h"
 #include "temp_folder.h"
 
 namespace stablelm {

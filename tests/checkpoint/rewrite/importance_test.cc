@@ -5,8 +5,8 @@
 
 #include <limits>
 
-#include "checkpoint/error_text.h"
 #include "checkpoint/gguf/gguf_writer.h"
+#include "error_text.h"
 #include "temp_folder.h"
 
 namespace stablelm {

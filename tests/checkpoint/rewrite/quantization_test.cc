@@ -4,11 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "checkpoint/error_text.h"
 #include "checkpoint/gguf/gguf_keys.h"
 #include "checkpoint/rewrite/conversion.h"
 #include "checkpoint/rewrite/tensor_copy.h"
 #include "checkpoint/tiny_model.h"
+#include "error_text.h"
 #include "temp_folder.h"
 
 namespace stablelm {

@@ -7,9 +7,9 @@
 #include <limits>
 #include <mutex>
 
-#include "checkpoint/error_text.h"
 #include "checkpoint/rewrite/quant_mix.h"
 #include "checkpoint/tiny_model.h"
+#include "error_text.h"
 #include "ops/convert.h"
 #include "ops/quant/quant_row.h"
 #include "ops/random/random_normal.h"

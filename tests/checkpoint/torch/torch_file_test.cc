@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/mapped_file.h"
-#include "checkpoint/error_text.h"
 #include "checkpoint/torch/torch_builder.h"
+#include "error_text.h"
 #include "ops/convert.h"
 #include "test_paths.h"
 

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "checkpoint/error_text.h"
+#include "error_text.h"
 #include "generate/batch/prompt_run.h"
 #include "prompt/prompt_testing.h"
 

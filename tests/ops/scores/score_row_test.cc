@@ -135,15 +135,15 @@ TEST(ScoreRow, BinsFallWithTheScores) {
         SCOPED_TRACE(testing::Message() << n << " " << per_unit);
         const std::vector<float> x = Row(n, 29);
         const float max = std::max(MaxOf(x.data(), n), 0.0f);
-        std::vector<int32_t> bins(n + 1, -7), places(n + kCollectPadding), want;
+        std::vector<int32_t> bins(n + 1, -7), indices(n + kCollectPadding), want;
         BinsBelow(x.data(), n, max, per_unit, 99, bins.data());
         ASSERT_EQ(bins[n], -7);
         for (size_t i = 0; i < n; ++i) {
           ASSERT_EQ(bins[i], static_cast<int32_t>(std::min((max - x[i]) * per_unit, 99.0f))) << i;
           if (bins[i] == 99) want.push_back(static_cast<int32_t>(i));
         }
-        places.resize(PlacesOf(bins.data(), n, 99, places.data()));
-        EXPECT_EQ(places, want);
+        indices.resize(IndicesOf(bins.data(), n, 99, indices.data()));
+        EXPECT_EQ(indices, want);
       }
     }
   });
