@@ -37,7 +37,7 @@ struct ThreadPool::State {
   std::atomic<size_t> round{0};      // incremented by each RunOnAll
   std::atomic<size_t> remaining{0};  // helper threads still working in this round
   std::atomic<bool> stop{false};
-  const std::function<void(size_t)>* body = nullptr;
+  const FunctionRef<void(size_t)>* body = nullptr;
   std::exception_ptr error;
 
   // Sleeping threads. A thread announces that it sleeps before its last check of the condition. The waking thread
@@ -114,7 +114,7 @@ ThreadPool::~ThreadPool() {
 
 size_t ThreadPool::NumThreads() const { return state_->threads.size() + 1; }
 
-void ThreadPool::RunOnAll(const std::function<void(size_t)>& body) {
+void ThreadPool::RunOnAll(FunctionRef<void(size_t)> body) {
   State& s = *state_;
   if (s.threads.empty()) return body(0);
   s.body = &body;
@@ -129,7 +129,7 @@ void ThreadPool::RunOnAll(const std::function<void(size_t)>& body) {
   }
 }
 
-void ThreadPool::ForRanges(size_t n, size_t grain, const std::function<void(size_t, size_t)>& body) {
+void ThreadPool::ForRanges(size_t n, size_t grain, FunctionRef<void(size_t, size_t)> body) {
   if (n == 0) return;
   const size_t workers = NumThreads();
   const size_t grains = (n + grain - 1) / grain;
@@ -141,7 +141,7 @@ void ThreadPool::ForRanges(size_t n, size_t grain, const std::function<void(size
   });
 }
 
-void ThreadPool::ForSteps(size_t n, size_t grain, const std::function<void(size_t, size_t, size_t)>& body) {
+void ThreadPool::ForSteps(size_t n, size_t grain, FunctionRef<void(size_t, size_t, size_t)> body) {
   if (n == 0) return;
   const size_t workers = NumThreads(), steps = (n + grain - 1) / grain;
   const auto first = [&](size_t worker) { return steps * worker / workers; };
@@ -160,7 +160,7 @@ void ThreadPool::ForSteps(size_t n, size_t grain, const std::function<void(size_
   RunOnAll(drain);
 }
 
-void ThreadPool::ForEach(size_t n, const std::function<void(size_t, size_t)>& body) {
+void ThreadPool::ForEach(size_t n, FunctionRef<void(size_t, size_t)> body) {
   if (n == 0) return;
   std::atomic<size_t> next{0};
   const auto drain = [&](size_t worker) {

@@ -23,7 +23,10 @@ ForwardContext::ForwardContext(const ModelConfig& c, const RunShape& run, Thread
       mlp_hidden(Count(max_rows, c.intermediate_size), "MLP hidden layer"),
       mlp_out(Count(max_rows, c.hidden_size), "MLP output"),
       wanted(Count(max_logit_rows, c.hidden_size), "rows for logits"),
-      logits(Count(max_logit_rows, c.vocab_size), "logits") {}
+      logits(Count(max_logit_rows, c.vocab_size), "logits") {
+  sequences.reserve(static_cast<size_t>(max_rows));
+  logit_rows.reserve(static_cast<size_t>(max_rows));
+}
 
 BlockActivations ForwardContext::LayerActivations() {
   return {.x = x.data(),

@@ -3,13 +3,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "base/aligned_buffer.h"
 #include "base/thread_pool.h"
 #include "checkpoint/describe/config.h"
 #include "model/block.h"
 #include "model/run_shape.h"
+#include "ops/attention.h"
 #include "ops/execution_context.h"
+#include "ops/gather_rows.h"
 
 namespace stablelm {
 
@@ -37,6 +40,9 @@ class ForwardContext {
   AlignedBuffer<float> mlp_out;     // [T, C]
   AlignedBuffer<float> wanted;      // [W, C]     rows that need logits
   AlignedBuffer<float> logits;      // [W, V]
+
+  std::vector<AttentionSequence> sequences;  // of the batch; room for max_rows
+  std::vector<RowRange> logit_rows;          // of each sequence; room for max_rows
 
   // One set of buffers for all layers: each layer updates x in place, and the activation overwrites its input.
   BlockActivations LayerActivations();

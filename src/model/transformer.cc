@@ -7,23 +7,18 @@
 #include "ops/embedding.h"
 #include "ops/finite.h"
 #include "ops/gather_rows.h"
-#include "ops/layer_norm.h"
+#include "ops/prologue.h"
 
 namespace stablelm {
-
-struct Transformer::Placed {
-  std::vector<AttentionSequence> sequences;
-  std::vector<int64_t> starts;  // cache lengths before the pass
-  int64_t rows = 0;
-  int64_t logit_rows = 0;
-};
 
 Transformer::Transformer(std::shared_ptr<const ModelWeights> weights) : weights_(std::move(weights)) {
   STABLELM_CHECK(weights_);
 }
 
-Transformer::Placed Transformer::Place(std::span<const BatchSequence> batch, const ForwardContext& ctx) const {
-  Placed placed;
+Transformer::Rows Transformer::Place(std::span<const BatchSequence> batch, ForwardContext& ctx) const {
+  Rows rows;
+  ctx.sequences.clear();
+  ctx.logit_rows.clear();
   for (const BatchSequence& s : batch) {
     const int64_t n = static_cast<int64_t>(s.tokens.size());
     STABLELM_CHECK(n > 0 && s.cache && s.logits_from >= 0 && s.logits_from <= n);
@@ -43,38 +38,38 @@ Transformer::Placed Transformer::Place(std::span<const BatchSequence> batch, con
                    .expected = "at most " + std::to_string(config().max_positions),
                    .hint = "shorten the text"});
     }
-    placed.sequences.push_back({.row_begin = placed.rows, .rows = n, .start = start, .pages = {}});
-    placed.starts.push_back(start);
-    placed.rows += n;
-    placed.logit_rows += s.NumLogits();
+    ctx.sequences.push_back({.row_begin = rows.all, .rows = n, .start = start, .pages = {}});
+    ctx.logit_rows.push_back({.begin = rows.all + s.logits_from, .end = rows.all + n});
+    rows.all += n;
+    rows.logits += s.NumLogits();
   }
-  STABLELM_CHECK(placed.rows <= ctx.max_rows && placed.logit_rows <= ctx.max_logit_rows);
-  return placed;
+  STABLELM_CHECK(rows.all <= ctx.max_rows && rows.logits <= ctx.max_logit_rows);
+  return rows;
 }
 
 std::span<const float> Transformer::Forward(std::span<const BatchSequence> batch, ForwardContext& ctx,
                                             const PassHooks& hooks) const {
   if (batch.empty()) return {};
-  Placed placed = Place(batch, ctx);
+  const Rows rows = Place(batch, ctx);
   try {
     for (size_t i = 0; i < batch.size(); ++i) {
       batch[i].cache->Append(static_cast<int64_t>(batch[i].tokens.size()));
-      placed.sequences[i].pages = batch[i].cache->pages();
+      ctx.sequences[i].pages = batch[i].cache->pages();
     }
-    Run(batch, placed, ctx, hooks);
-    const size_t hidden = static_cast<size_t>(placed.rows * config().hidden_size);
-    const size_t logits = static_cast<size_t>(placed.logit_rows * config().vocab_size);
+    Run(batch, rows, ctx, hooks);
+    const size_t hidden = static_cast<size_t>(rows.all * config().hidden_size);
+    const size_t logits = static_cast<size_t>(rows.logits * config().vocab_size);
     if (!AllFinite(ctx.x.data(), hidden, ctx.exec) || !AllFinite(ctx.logits.data(), logits, ctx.exec)) {
-      ExplainNonFinite(batch, placed, ctx);
+      ExplainNonFinite(batch, rows, ctx);
     }
     return {ctx.logits.data(), logits};
   } catch (...) {
-    for (size_t i = 0; i < batch.size(); ++i) batch[i].cache->Truncate(placed.starts[i]);
+    for (size_t i = 0; i < batch.size(); ++i) batch[i].cache->Truncate(ctx.sequences[i].start);
     throw;
   }
 }
 
-void Transformer::Run(std::span<const BatchSequence> batch, const Placed& placed, ForwardContext& ctx,
+void Transformer::Run(std::span<const BatchSequence> batch, Rows rows, ForwardContext& ctx,
                       const PassHooks& hooks) const {
   const int64_t width = config().hidden_size;
   ForwardObserver* const observer = hooks.observer;
@@ -83,11 +78,11 @@ void Transformer::Run(std::span<const BatchSequence> batch, const Placed& placed
   };
 
   for (size_t i = 0; i < batch.size(); ++i) {
-    EmbedTokens(weights_->embedding, batch[i].tokens, ctx.x.data() + placed.sequences[i].row_begin * width, ctx.exec);
+    EmbedTokens(weights_->embedding, batch[i].tokens, ctx.x.data() + ctx.sequences[i].row_begin * width, ctx.exec);
   }
   if (observer) {
-    observer->OnStep(-1, "embed_in", ctx.x.data(), placed.rows, width);
-    observer->OnHidden(0, ctx.x.data(), placed.rows, width);
+    observer->OnStep(-1, "embed_in", ctx.x.data(), rows.all, width);
+    observer->OnHidden(0, ctx.x.data(), rows.all, width);
   }
   KvCache& cache = batch[0].cache->cache();
   for (int64_t i = 0; i < config().n_layers; ++i) {
@@ -95,51 +90,35 @@ void Transformer::Run(std::span<const BatchSequence> batch, const Placed& placed
     RunBlock(weights_->blocks[static_cast<size_t>(i)],
              {.config = config(),
               .layer = i,
-              .rows = placed.rows,
-              .sequences = placed.sequences,
+              .rows = rows.all,
+              .sequences = ctx.sequences,
               .cache = cache.Layer(i),
               .rotary = rotary(),
               .activations = ctx.LayerActivations(),
               .observer = observer},
              ctx.exec);
     if (!observer) continue;
-    observer->OnStep(i, "output", ctx.x.data(), placed.rows, width);
-    if (i + 1 < config().n_layers) observer->OnHidden(i + 1, ctx.x.data(), placed.rows, width);
+    observer->OnStep(i, "output", ctx.x.data(), rows.all, width);
+    if (i + 1 < config().n_layers) observer->OnHidden(i + 1, ctx.x.data(), rows.all, width);
   }
   leave_if_asked();
-  if (observer) ShowFinalNorm(placed.rows, ctx, *observer);
-  if (placed.logit_rows == 0) return;
-  std::vector<RowRange> wanted;
-  for (size_t i = 0; i < batch.size(); ++i) {
-    const AttentionSequence& s = placed.sequences[i];
-    wanted.push_back({.begin = s.row_begin + batch[i].logits_from, .end = s.row_begin + s.rows});
+  if (observer) {  // the output matrix applies the final norm to the rows that need logits only
+    ApplyPrologue({.x = ctx.x.data(), .rows = rows.all, .prologue = weights_->final_norm, .applied = ctx.normed.data()},
+                  static_cast<size_t>(width), ctx.exec);
+    observer->OnStep(-1, "final_layer_norm", ctx.normed.data(), rows.all, width);
+    observer->OnHidden(config().n_layers, ctx.normed.data(), rows.all, width);
   }
-  GatherRows(ctx.x.data(), static_cast<size_t>(width), wanted, ctx.wanted.data(), ctx.exec);
-  weights_->output.Apply({.x = ctx.wanted.data(),
-                          .rows = placed.logit_rows,
-                          .prologue = weights_->final_norm,
-                          .applied = ctx.wanted.data()},
-                         ctx.logits.data(), ctx.exec);
-  if (observer) observer->OnStep(-1, "embed_out", ctx.logits.data(), placed.logit_rows, config().vocab_size);
+  if (rows.logits == 0) return;
+  GatherRows(ctx.x.data(), static_cast<size_t>(width), ctx.logit_rows, ctx.wanted.data(), ctx.exec);
+  weights_->output.Apply(
+      {.x = ctx.wanted.data(), .rows = rows.logits, .prologue = weights_->final_norm, .applied = ctx.wanted.data()},
+      ctx.logits.data(), ctx.exec);
+  if (observer) observer->OnStep(-1, "embed_out", ctx.logits.data(), rows.logits, config().vocab_size);
 }
 
-// The output projection computes the final norm of the rows that need logits. An observer gets it for all rows.
-void Transformer::ShowFinalNorm(int64_t rows, ForwardContext& ctx, ForwardObserver& observer) const {
-  const int64_t width = config().hidden_size;
-  LayerNorm({.x = ctx.x.data(),
-             .rows = static_cast<size_t>(rows),
-             .width = static_cast<size_t>(width),
-             .norm = weights_->final_norm,
-             .y = ctx.normed.data()},
-            ctx.exec);
-  observer.OnStep(-1, "final_layer_norm", ctx.normed.data(), rows, width);
-  observer.OnHidden(config().n_layers, ctx.normed.data(), rows, width);
-}
-
-void Transformer::ExplainNonFinite(std::span<const BatchSequence> batch, const Placed& placed,
-                                   ForwardContext& ctx) const {
+void Transformer::ExplainNonFinite(std::span<const BatchSequence> batch, Rows rows, ForwardContext& ctx) const {
   NonFiniteFinder finder(config(), [this](const WeightEntry& entry) { return weights_->FirstNonFiniteValue(entry); });
-  Run(batch, placed, ctx, {.observer = &finder});  // writes the same keys and values again
+  Run(batch, rows, ctx, {.observer = &finder});  // writes the same keys and values again
   finder.Fail();
 }
 

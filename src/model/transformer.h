@@ -35,13 +35,14 @@ class Transformer {
                                  const PassHooks& hooks = {}) const;
 
  private:
-  struct Placed;  // the batch laid out in rows
-  Placed Place(std::span<const BatchSequence> batch, const ForwardContext& ctx) const;
-  void Run(std::span<const BatchSequence> batch, const Placed& placed, ForwardContext& ctx,
-           const PassHooks& hooks) const;
-  void ShowFinalNorm(int64_t rows, ForwardContext& ctx, ForwardObserver& observer) const;
-  [[noreturn]] void ExplainNonFinite(std::span<const BatchSequence> batch, const Placed& placed,
-                                     ForwardContext& ctx) const;
+  struct Rows {  // of a batch
+    int64_t all = 0;
+    int64_t logits = 0;  // that need logits
+  };
+  // Lays the batch out in rows: sets the sequences and logit_rows of the context.
+  Rows Place(std::span<const BatchSequence> batch, ForwardContext& ctx) const;
+  void Run(std::span<const BatchSequence> batch, Rows rows, ForwardContext& ctx, const PassHooks& hooks) const;
+  [[noreturn]] void ExplainNonFinite(std::span<const BatchSequence> batch, Rows rows, ForwardContext& ctx) const;
 
   std::shared_ptr<const ModelWeights> weights_;
 };

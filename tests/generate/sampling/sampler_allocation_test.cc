@@ -1,25 +1,9 @@
 // After the first token the sampler allocates nothing.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
+#include "count_allocations.h"
 #include "generate/sampling/row_testing.h"
 #include "generate/sampling/sampler.h"
-
-namespace {
-std::atomic<int64_t> allocations{0};
-}
-
-// Not inlined: otherwise g++ warns about mismatched new and free.
-[[gnu::noinline]] void* operator new(size_t bytes) {
-  ++allocations;
-  if (void* memory = std::malloc(bytes)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace stablelm {
 namespace {
