@@ -70,6 +70,13 @@ JsonValue& JsonValue::operator[](std::string_view name) {
   return items_.emplace_back();
 }
 
+void JsonValue::Append(std::string_view name, JsonValue value) {
+  if (kind_ == Kind::kNull) kind_ = Kind::kObject;
+  STABLELM_CHECK(kind_ == Kind::kObject);
+  names_.emplace_back(name);
+  items_.push_back(std::move(value));
+}
+
 bool JsonValue::Contains(std::string_view name) const {
   return std::find(names_.begin(), names_.end(), name) != names_.end();
 }

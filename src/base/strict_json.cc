@@ -138,8 +138,39 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
   return {};
 }
 
-std::string ShownJson(const nlohmann::json& value, size_t max_bytes) {
-  return Quoted(value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), max_bytes);
+std::string ShownJson(const nlohmann::json& value, size_t max_bytes) { return Quoted(JsonText(value), max_bytes); }
+
+std::string JsonText(const nlohmann::json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+JsonValue JsonValueOf(const nlohmann::json& value) {
+  switch (value.type()) {
+    case Json::value_t::boolean:
+      return value.get<bool>();
+    case Json::value_t::number_integer:
+      return value.get<int64_t>();
+    case Json::value_t::number_unsigned:
+      return value.get<uint64_t>();
+    case Json::value_t::number_float:
+      return value.get<double>();
+    case Json::value_t::string:
+      return value.get_ref<const std::string&>();
+    case Json::value_t::array: {
+      JsonValue array = JsonValue::Array();
+      for (const Json& item : value) array.push_back(JsonValueOf(item));
+      return array;
+    }
+    case Json::value_t::object: {
+      JsonValue object = JsonValue::Object();
+      for (const auto& [name, member] : value.get_ref<const Json::object_t&>()) {
+        object.Append(name, JsonValueOf(member));
+      }
+      return object;
+    }
+    default:
+      return nullptr;
+  }
 }
 
 }  // namespace stablelm

@@ -8,11 +8,18 @@
 #include <string>
 #include <string_view>
 
+#include "base/json_value.h"
+
 namespace stablelm {
 
 // `where` names the file in errors. Throws Error with line and column. Include <nlohmann/json.hpp> to use the result.
 nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, size_t max_depth = 64);
 // A value for an error message: quoted, truncated at max_bytes.
 std::string ShownJson(const nlohmann::json& value, size_t max_bytes = 60);
+
+// The value on one line, members sorted by name.
+std::string JsonText(const nlohmann::json& value);
+// A copy of the value to write, members sorted by name.
+JsonValue JsonValueOf(const nlohmann::json& value);
 
 }  // namespace stablelm

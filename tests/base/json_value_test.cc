@@ -36,6 +36,14 @@ TEST(JsonValue, KnowsObjectsFromArraysAsNlohmann) {
   EXPECT_EQ(JsonValue::Array().Dump(), "[]");
 }
 
+TEST(JsonValue, AppendsMembersWithNewNames) {
+  JsonValue value;
+  for (int i = 0; i < 3; ++i) value.Append(std::to_string(9 - i), i);
+  EXPECT_EQ(value.Dump(), R"({"9":0,"8":1,"7":2})");
+  value["8"] = "new";
+  EXPECT_EQ(value.Dump(), R"({"9":0,"8":"new","7":2})");
+}
+
 TEST(JsonValue, KeepsTheOrderOfMembers) {
   JsonValue value = {{"z", 1}, {"a", 2}};
   value["m"] = "new";

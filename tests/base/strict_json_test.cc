@@ -49,5 +49,14 @@ TEST(StrictJson, Refusals) {
   EXPECT_THAT(Problem(std::string(100, '[') + std::string(100, ']')), HasSubstr("nested too deeply"));
 }
 
+TEST(StrictJson, WritesWhatItReads) {
+  const char* const text =
+      R"({"array":[null,true,-9223372036854775808,18446744073709551615,0.1,"\u0001",[],{}],"z":{"a":1}})";
+  const nlohmann::json value = ParseStrictJson(text, "f");
+  EXPECT_EQ(JsonText(value), text);
+  EXPECT_EQ(JsonValueOf(value).Dump(), text);
+  EXPECT_EQ(JsonText(ParseStrictJson(R"({"b": 1, "a": 2})", "f")), R"({"a":2,"b":1})");
+}
+
 }  // namespace
 }  // namespace stablelm

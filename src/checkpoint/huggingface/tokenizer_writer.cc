@@ -1,12 +1,11 @@
 #include "checkpoint/huggingface/tokenizer_writer.h"
 
-#include <nlohmann/json.hpp>
+#include "base/json_value.h"
 
 namespace stablelm {
 
 std::string WriteTokenizerJson(const TokenizerSpec& spec) {
-  using Json = nlohmann::ordered_json;
-  Json added = Json::array();
+  JsonValue added = JsonValue::Array();
   for (const AddedToken& token : spec.added_tokens) {
     added.push_back({{"id", token.id},
                      {"content", token.content},
@@ -16,25 +15,21 @@ std::string WriteTokenizerJson(const TokenizerSpec& spec) {
                      {"normalized", token.normalized},
                      {"special", token.special}});
   }
-  Json vocab = Json::object();
-  // push_back, not operator[]: operator[] searches the whole object for the key, and the keys are unique.
-  auto& entries = vocab.get_ref<Json::object_t&>();
-  for (int32_t id = 0; id < spec.vocabulary.size(); ++id) {
-    entries.push_back({std::string(spec.vocabulary.Spelling(id)), Json(id)});
-  }
-  Json merges = Json::array();
+  JsonValue vocab = JsonValue::Object();
+  for (int32_t id = 0; id < spec.vocabulary.size(); ++id) vocab.Append(spec.vocabulary.Spelling(id), id);
+  JsonValue merges = JsonValue::Array();
   for (const BpeMerge& merge : spec.merges) {
     merges.push_back(std::string(spec.vocabulary.Spelling(merge.left)) + " " +
                      std::string(spec.vocabulary.Spelling(merge.right)));
   }
-  const Json byte_level = {
+  const JsonValue byte_level = {
       {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
-  Json root;
+  JsonValue root;
   root["version"] = "1.0";
   root["truncation"] = nullptr;
   root["padding"] = nullptr;
   root["added_tokens"] = std::move(added);
-  root["normalizer"] = spec.nfc ? Json{{"type", "NFC"}} : Json(nullptr);
+  root["normalizer"] = spec.nfc ? JsonValue{{"type", "NFC"}} : JsonValue();
   root["pre_tokenizer"] = byte_level;
   root["post_processor"] = byte_level;
   root["decoder"] = byte_level;
@@ -46,7 +41,7 @@ std::string WriteTokenizerJson(const TokenizerSpec& spec) {
                    {"fuse_unk", false},
                    {"vocab", std::move(vocab)},
                    {"merges", std::move(merges)}};
-  return root.dump(2) + "\n";
+  return root.Dump(2) + "\n";
 }
 
 }  // namespace stablelm

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/json_value.h"
+#include "base/strict_json.h"
 #include "base/system.h"
 #include "cli/app/commands.h"
 #include "cli/app/interrupt.h"
@@ -69,16 +70,23 @@ class BenchTokenizer : public Command {
 
  private:
   static std::vector<std::string> ReadList(const std::string& path) {
-    const std::string bytes = RequiredUtf8(ReadFileOrPipe(path), path);
-    const auto json = nlohmann::json::parse(bytes, nullptr, false);
+    const std::string bytes = RequiredUtf8(ReadFileOrPipe(path), path), hint = "--file takes a text as it is";
+    nlohmann::json json;
+    try {
+      json = ParseStrictJson(bytes, path);
+    } catch (const Error& error) {
+      ErrorInfo info = error.info();
+      info.hint = hint;
+      throw Error(info);
+    }
     const bool right = json.is_array() && !json.empty() &&
                        std::all_of(json.begin(), json.end(), [](const auto& text) { return text.is_string(); });
     if (!right) {
       throw Error({.where = path,
                    .what = "not a list of texts",
-                   .found = json.is_discarded() ? "no JSON" : json.type_name(),
+                   .found = ShownJson(json),
                    .expected = "[\"a text\", ...]",
-                   .hint = "--file takes a text as it is"});
+                   .hint = hint});
     }
     return json.get<std::vector<std::string>>();
   }

@@ -1,9 +1,9 @@
 #include "generate/batch/line_requests.h"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/utf8.h"
 #include "generate/batch/prompt_run.h"
 #include "generate/token_ids.h"
@@ -129,13 +129,12 @@ std::map<std::string, std::string> LineRequests::Parameters() const {
     out[one.name] = ShownValue(*FindSetting(one.name), one.value);
   }
   // With sorted keys, as in a record that was read back.
-  const auto add = [&](const char* name, const nlohmann::json& value) {
-    out[name] = value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  };
-  nlohmann::json biases = nlohmann::json::object(), stops = nlohmann::json::array();
+  const auto add = [&](const char* name, const JsonValue& value) { out[name] = value.Dump(); };
+  std::map<std::string, JsonValue> biases;
   for (const LogitBias& bias : generation.logit_bias) {
-    biases[std::to_string(bias.id)] = std::isinf(bias.bias) ? nlohmann::json("-inf") : nlohmann::json(bias.bias);
+    biases[std::to_string(bias.id)] = std::isinf(bias.bias) ? JsonValue("-inf") : JsonValue(bias.bias);
   }
+  JsonValue stops = JsonValue::Array();
   for (const StopId& stop : plan_.stop_ids) stops.push_back(stop.id);
   add("sampler_order", generation.sampler_order);
   add("logit_bias", biases);

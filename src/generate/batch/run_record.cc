@@ -5,6 +5,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/mapped_file.h"
 #include "base/sha256.h"
 #include "base/strict_json.h"
@@ -21,9 +22,9 @@ using Texts = std::map<std::string, std::string>;
 constexpr size_t kMaxBytes = size_t{16} << 20;
 constexpr size_t kMostShown = 6;  // differences listed in an error
 
-Json ParametersAsJson(const Texts& parameters) {
-  Json object = Json::object();
-  for (const auto& [name, value] : parameters) object[name] = Json::parse(value);
+JsonValue ParametersAsJson(const Texts& parameters) {
+  JsonValue object = JsonValue::Object();
+  for (const auto& [name, value] : parameters) object.Append(name, JsonValueOf(ParseStrictJson(value, name)));
   return object;
 }
 
@@ -47,7 +48,7 @@ class Reader {
   Texts Strings(const char* key) const {
     Texts texts;
     for (const auto& [name, value] : Object(key).items()) {
-      texts[name] = value.is_string() ? value.get<std::string>() : value.dump();
+      texts[name] = value.is_string() ? value.get<std::string>() : JsonText(value);
     }
     return texts;
   }
@@ -90,7 +91,9 @@ class Differences {
  private:
   static void Add(std::string& list, const std::string& name, const std::string& value) {
     constexpr size_t kMost = 60;
-    list += (list.empty() ? "" : ", ") + name + " " + (value.size() > kMost ? value.substr(0, kMost) + "..." : value);
+    if (!list.empty()) list += ", ";
+    list += name + " " + value.substr(0, kMost);
+    if (value.size() > kMost) list += "...";
   }
   std::string begun_, now_;
   size_t count_ = 0;
@@ -130,7 +133,7 @@ std::optional<RunRecord> ReadRunRecord(const fs::path& output) {
                     .Key(
                         "seed", [](const Json& value) { return value.is_number_unsigned(); }, "a whole number")
                     .get<uint64_t>();
-  for (const auto& [name, value] : reader.Object("parameters").items()) record.parameters[name] = value.dump();
+  for (const auto& [name, value] : reader.Object("parameters").items()) record.parameters[name] = JsonText(value);
   record.model = reader.Strings("model");
   record.input = reader
                      .Key(
@@ -141,12 +144,12 @@ std::optional<RunRecord> ReadRunRecord(const fs::path& output) {
 }
 
 void WriteRunRecord(const fs::path& output, const RunRecord& record) {
-  const nlohmann::ordered_json object = {{"seed", record.seed},
-                                         {"parameters", ParametersAsJson(record.parameters)},
-                                         {"model", record.model},
-                                         {"input", record.input},
-                                         {"program", record.program}};
-  WriteTextFileAtomically(RunRecordPath(output), object.dump(2) + "\n");
+  const JsonValue object = {{"seed", record.seed},
+                            {"parameters", ParametersAsJson(record.parameters)},
+                            {"model", record.model},
+                            {"input", record.input},
+                            {"program", record.program}};
+  WriteTextFileAtomically(RunRecordPath(output), object.Dump(2) + "\n");
 }
 
 void RequireSameRun(const RunRecord& begun, const RunRecord& now, const fs::path& output) {
