@@ -43,6 +43,10 @@ install(FILES ${PROJECT_BINARY_DIR}/package/stablelmConfig.cmake
         DESTINATION ${package_folder} COMPONENT library)
 
 # From the folder of the .pc file to the prefix, so that the file names no place of this machine.
+set(pc_libdir "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+  set(pc_libdir "${CMAKE_INSTALL_LIBDIR}")
+endif()
 file(RELATIVE_PATH to_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 configure_file(cmake/stablelm.pc.in ${PROJECT_BINARY_DIR}/package/stablelm.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/package/stablelm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT library)
