@@ -25,8 +25,9 @@ struct RequestEngineSettings {
 // prompt, settings and seed, not on the other requests; it is that of LanguageModel. Requests with the same beginning
 // compute it once.
 //
-// Threads: any thread, also a callback, may call Generate and Chat at any time; they return at once. Callbacks run on
-// the engine's thread: while one runs, all requests wait. Destroying needs the object alone, and not in a callback.
+// Threads: any thread, also a callback, may call Generate, Chat and Score at any time; they return at once. Callbacks
+// run on the engine's thread: while one runs, all requests wait. Destroying needs the object alone, and not in a
+// callback.
 //
 // The future gives the result, or rethrows what ended the request: ModelError, or what its callback threw. Mistakes in
 // a request (a setting, a prompt that is too long) are thrown by the call itself.
@@ -47,6 +48,10 @@ class RequestEngine {
                                    GenerationCallbacks callbacks = {});
   std::future<Generation> Chat(const std::vector<ChatMessage>& conversation, const ChatSettings& settings = {},
                                GenerationCallbacks callbacks = {});
+
+  // As LanguageModel::Score.
+  std::future<Scores> Score(std::string_view text, const ScoreSettings& settings = {});
+  std::future<Scores> Score(std::span<const int32_t> ids, const ScoreSettings& settings = {});
 
  private:
   struct Body;

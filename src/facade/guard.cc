@@ -25,6 +25,8 @@ namespace {
 void RethrowForCaller(ErrorKind standard) {
   try {
     throw;
+  } catch (const CallbackFailure& failure) {
+    std::rethrow_exception(failure.cause);
   } catch (const UsageError& error) {
     ThrowAs(ErrorKind::kUsage, error);
   } catch (const OutOfMemory& error) {

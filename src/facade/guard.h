@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -11,8 +12,21 @@
 
 namespace stablelm {
 
-// Call it in a catch block. Rethrows the exception as ModelError of the kind that its type says, else of `standard`.
-// What is not of this library, an exception of a callback, stays as it is.
+// What a callback of the caller threw, on its way back to the caller.
+struct CallbackFailure {
+  std::exception_ptr cause;
+};
+template <typename F>
+void CallBack(F&& callback) {
+  try {
+    callback();
+  } catch (...) {
+    throw CallbackFailure{std::current_exception()};
+  }
+}
+
+// Call it in a catch block. Rethrows the exception as ModelError of the kind that its type says, else of `standard`;
+// what a callback threw, as it was.
 [[noreturn]] void RethrowForCaller(ErrorKind standard);
 
 // body(), with its exceptions turned.

@@ -32,7 +32,7 @@ LanguageModel LanguageModel::Load(const std::string& model, const LoadSettings& 
     auto body = std::make_unique<Body>(plan.threads);
     const auto on_progress = [&](uint64_t done, uint64_t total) {
       if (settings.cancel.stop_requested()) throw Cancelled();
-      if (settings.on_progress) settings.on_progress({.done = done, .total = total});
+      if (settings.on_progress) CallBack([&] { settings.on_progress({.done = done, .total = total}); });
     };
     body->loaded = LoadOpened(opened, std::move(plan), settings.check_weights, on_progress, body->pool);
     return LanguageModel(std::move(body));
@@ -130,12 +130,7 @@ Scores LanguageModel::Score(std::span<const int32_t> ids, const ScoreSettings& s
     const int64_t vocab = loaded.model.config().vocab_size;
     const Turns::Turn turn(body_->turns);
     CheckTokenIds(ids, loaded.model.config(), "ids");
-    if (settings.top_logprobs < 0 || settings.top_logprobs > vocab) {
-      throw UsageError({.where = "top_logprobs",
-                        .what = "out of range",
-                        .found = std::to_string(settings.top_logprobs),
-                        .expected = "0 to " + std::to_string(vocab)});
-    }
+    loaded.CheckTopLogprobs(settings.top_logprobs);
     std::atomic<bool> cancel{false};
     const std::stop_callback cancels(settings.cancel, [&] { cancel = true; });
     const RunShape run = ShapeOfScore(static_cast<int64_t>(ids.size()), loaded.cache, loaded.threads);
@@ -143,9 +138,7 @@ Scores LanguageModel::Score(std::span<const int32_t> ids, const ScoreSettings& s
     Scorer scorer(loaded.model, run, body_->pool);
     if (settings.top_logprobs == 0) return Scores{.logprobs = scorer.Score(ids, {}, &cancel)};
     TopLogprobs finder(vocab);
-    const TopWanted top = {.finder = &finder,
-                           .wanted = settings.top_logprobs,
-                           .known_ids = loaded.tokenizer ? loaded.tokenizer->size() : 0};
+    const TopWanted top = {.finder = &finder, .wanted = settings.top_logprobs, .known_ids = loaded.KnownIds()};
     PromptLogprobs result;
     const auto add = [&](int64_t first, int64_t, std::span<const float> logits) {
       AddPromptLogprobs(ids, first, logits, vocab, top, result);

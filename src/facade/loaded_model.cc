@@ -121,7 +121,9 @@ LoadPlan PlanLoad(const OpenedModel& model, const LoadSettings& settings) {
     try {
       plan.types = TypesForLoading(model.folder(), *wanted.mix, &plan.warnings);
     } catch (const Error& error) {
-      throw UsageError(error.info());
+      ErrorInfo info = error.info();
+      info.hint = "WeightType::kStored runs the model as it is stored; or start from the original weights";
+      throw UsageError(info);
     }
   }
   return plan;
@@ -130,13 +132,23 @@ LoadPlan PlanLoad(const OpenedModel& model, const LoadSettings& settings) {
 const Tokenizer& LoadedModel::RequireTokenizer() const {
   if (tokenizer) return *tokenizer;
   throw Error({.where = info.path,
-               .what = "tokenizer.json is missing",
+               .what = "the model has no tokenizer",
                .expected = "a tokenizer, to turn text into ids and back",
-               .hint = "copy the model's tokenizer.json into the folder"});
+               .hint =
+                   "copy the model's tokenizer.json into its folder (and make a GGUF file again from there), or use "
+                   "the functions on ids"});
 }
 
 void LoadedModel::RequireRoom(const RunShape& run) const {
   RequireFits(PlanMemory(model.config(), {}, run), AvailableMemory());
+}
+
+void LoadedModel::CheckTopLogprobs(int64_t wanted) const {
+  if (wanted >= 0 && wanted <= model.config().vocab_size) return;
+  throw UsageError({.where = "top_logprobs",
+                    .what = "out of range",
+                    .found = std::to_string(wanted),
+                    .expected = "0 to " + std::to_string(model.config().vocab_size)});
 }
 
 GenerateRequest LoadedModel::WithoutPrompt(const GenerationSettings& settings,
@@ -144,12 +156,7 @@ GenerateRequest LoadedModel::WithoutPrompt(const GenerationSettings& settings,
   const GenerationOptions options = OptionsOf(settings);
   const GenerationPlan plan =
       PlanGeneration(options, model.config(), tokenizer ? &*tokenizer : nullptr, defaults, prompt_template);
-  if (settings.top_logprobs < 0 || settings.top_logprobs > model.config().vocab_size) {
-    throw UsageError({.where = "top_logprobs",
-                      .what = "out of range",
-                      .found = std::to_string(settings.top_logprobs),
-                      .expected = "0 to " + std::to_string(model.config().vocab_size)});
-  }
+  CheckTopLogprobs(settings.top_logprobs);
   GenerateRequest request;
   plan.Apply(options.ignore_eos, request);
   request.seed = settings.seed ? *settings.seed : RandomSeed();

@@ -66,6 +66,9 @@ struct LoadedModel {
   const Tokenizer& RequireTokenizer() const;
   // Checks that the memory of a call fits; the weights are there already.
   void RequireRoom(const RunShape& run) const;
+  void CheckTopLogprobs(int64_t wanted) const;  // throws UsageError
+  // Ids from here on are padding; 0: there is none.
+  int64_t KnownIds() const { return tokenizer ? tokenizer->size() : 0; }
   // The request of a prompt.
   GenerateRequest RequestOf(std::vector<int32_t> prompt, const GenerationSettings& settings) const;
   // The request of a conversation within a context of `context` tokens.

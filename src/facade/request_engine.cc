@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <stop_token>
 #include <thread>
@@ -14,22 +15,25 @@
 #include "facade/translate.h"
 #include "generate/engine.h"
 #include "generate/engine_memory.h"
+#include "model/pass_hooks.h"
 
 namespace stablelm {
 namespace {
 
-// A request that the engine runs: its promise, and what cancels it.
+// A request that the engine runs: what it becomes, and what cancels it.
+template <typename Result>
 class Running {
  public:
-  Running(ChatPrompt prompt, GenerationCallbacks callbacks, std::stop_token stop, Engine& engine)
-      : prompt_(std::move(prompt)),
-        callbacks_(std::move(callbacks)),
+  using ResultOf = std::function<Result(const EngineResult&)>;  // throws for a request without a result
+
+  Running(GenerationCallbacks callbacks, ResultOf result_of, std::stop_token stop, Engine& engine)
+      : callbacks_(std::move(callbacks)),
         calls_(CallsOf(callbacks_)),
+        result_of_(std::move(result_of)),
         stop_(std::move(stop)),
         engine_(engine) {}
 
-  std::future<Generation> Future() { return promise_.get_future(); }
-  const GenerateRequest& request() const { return prompt_.request; }
+  std::future<Result> Future() { return promise_.get_future(); }
 
   // After Engine::Submit, which may be after the request's end.
   void Begun(RequestId id) {
@@ -56,12 +60,6 @@ class Running {
     return calls;
   }
 
-  // For a request that was cancelled before it began.
-  void EndCancelled() {
-    GenerateResult none;
-    none.reason = FinishReason::kCancelled;
-    Finish(none);
-  }
   void End(const EngineResult& result) {
     std::unique_ptr<StopCallback> last;  // destroyed without the lock: a running callback ends first
     {
@@ -69,22 +67,19 @@ class Running {
       ended_ = true;
       last.swap(cancels_);
     }
-    if (failure_ || result.cause) {
-      promise_.set_exception(failure_ ? failure_ : ForCaller(result.cause));
-      return;
+    try {
+      promise_.set_value(Guarded(ErrorKind::kUsage, [&] {
+        if (failure_) std::rethrow_exception(failure_);
+        if (result.cause) std::rethrow_exception(result.cause);
+        return result_of_(result);
+      }));
+    } catch (...) {
+      promise_.set_exception(std::current_exception());
     }
-    Finish(result.generated);
   }
 
  private:
   using StopCallback = std::stop_callback<std::function<void()>>;
-
-  void Finish(const GenerateResult& result) {
-    Generation out = GenerationOf(result, prompt_.request);
-    out.dropped_messages = prompt_.dropped_messages;
-    out.dropped_tokens = prompt_.dropped_tokens;
-    promise_.set_value(std::move(out));
-  }
 
   // Before the next token, whether or not Begun has been called.
   void CancelIfStopped() {
@@ -106,27 +101,27 @@ class Running {
     }
   }
 
-  static std::exception_ptr ForCaller(const std::exception_ptr& cause) {
-    try {
-      Guarded(ErrorKind::kUsage, [&] { std::rethrow_exception(cause); });
-    } catch (...) {
-      return std::current_exception();
-    }
-    return cause;
-  }
-
-  const ChatPrompt prompt_;
   const GenerationCallbacks callbacks_;
   const ReplyCallbacks calls_;
+  const ResultOf result_of_;
   const std::stop_token stop_;
   Engine& engine_;
   std::atomic<RequestId> id_ = 0;
-  std::promise<Generation> promise_;
+  std::promise<Result> promise_;
   std::exception_ptr failure_;
   std::mutex mutex_;  // guards the members below
   bool ended_ = false;
   std::unique_ptr<StopCallback> cancels_;
 };
+
+Generation ReplyTo(const EngineResult& result, const ChatPrompt& prompt) {
+  Generation out = GenerationOf(result.generated, prompt.request);
+  out.dropped_messages = prompt.dropped_messages;
+  out.dropped_tokens = prompt.dropped_tokens;
+  return out;
+}
+
+constexpr int64_t kScoredRows = 64;  // prompt rows scored per step: 13 MB of logits for a vocabulary of 50,688
 
 EngineSettings SettingsFor(const LoadedModel& loaded, const RequestEngineSettings& settings) {
   const int64_t most = loaded.model.config().max_positions;
@@ -143,6 +138,7 @@ EngineSettings SettingsFor(const LoadedModel& loaded, const RequestEngineSetting
   EngineSettings out;
   out.kv_type = loaded.cache;
   out.max_running = settings.max_running;
+  out.max_logit_rows = kScoredRows;
   out.max_batch_rows = std::max(out.max_batch_rows, out.max_running);
   if (settings.cache_tokens != 0) {
     require("cache_tokens", settings.cache_tokens, longest, int64_t{1} << 40);
@@ -169,26 +165,63 @@ struct [[gnu::visibility("hidden")]] RequestEngine::Body {
     thread.join();
   }
 
-  // `make` gives the request; its exceptions go into the future.
-  template <typename F>
-  std::future<Generation> Submit(const std::stop_token& stop, GenerationCallbacks callbacks, F&& make) {
+  // A request, and what its result becomes.
+  template <typename Result>
+  struct Made {
+    EngineRequest request;
+    typename Running<Result>::ResultOf result_of;
+  };
+
+  // `make` gives a Made<Result>; its exceptions go into the future.
+  template <typename Result, typename F>
+  std::future<Result> Submit(const std::stop_token& stop, GenerationCallbacks callbacks, F&& make) {
     try {
-      auto running = std::make_shared<Running>(Guarded(ErrorKind::kUsage, make), std::move(callbacks), stop, engine);
-      std::future<Generation> future = running->Future();
+      Made<Result> made = Guarded(ErrorKind::kUsage, make);
+      auto running = std::make_shared<Running<Result>>(std::move(callbacks), std::move(made.result_of), stop, engine);
+      std::future<Result> future = running->Future();
       if (stop.stop_requested()) {
-        running->EndCancelled();
+        EngineResult none;
+        none.generated.reason = FinishReason::kCancelled;
+        running->End(none);
         return future;
       }
-      const RequestId id = engine.Submit(
-          {.generate = running->request()},
-          {.reply = running->Calls(), .on_end = [running](const EngineResult& result) { running->End(result); }});
-      running->Begun(id);
+      running->Begun(engine.Submit(
+          std::move(made.request),
+          {.reply = running->Calls(), .on_end = [running](const EngineResult& result) { running->End(result); }}));
       return future;
     } catch (...) {
-      std::promise<Generation> failed;
+      std::promise<Result> failed;
       failed.set_exception(std::current_exception());
       return failed.get_future();
     }
+  }
+
+  // `make` gives a ChatPrompt.
+  template <typename F>
+  std::future<Generation> Generate(const std::stop_token& stop, GenerationCallbacks callbacks, F&& make) {
+    return Submit<Generation>(stop, std::move(callbacks), [&] {
+      const auto prompt = std::make_shared<const ChatPrompt>(make());
+      return Made<Generation>{.request = {.generate = prompt->request},
+                              .result_of = [prompt](const EngineResult& result) { return ReplyTo(result, *prompt); }};
+    });
+  }
+
+  // `make` gives the ids.
+  template <typename F>
+  std::future<Scores> Score(const ScoreSettings& settings, F&& make) {
+    return Submit<Scores>(settings.cancel, {}, [&] {
+      loaded->CheckTopLogprobs(settings.top_logprobs);
+      EngineRequest request;
+      request.prompt_logprobs = true;
+      request.generate.prompt = make();
+      request.generate.max_new_tokens = 1;  // the engine has no shorter request
+      request.generate.top_logprobs = settings.top_logprobs;
+      request.generate.known_ids = loaded->KnownIds();
+      return Made<Scores>{.request = std::move(request), .result_of = [](const EngineResult& result) {
+                            if (result.generated.reason == FinishReason::kCancelled) throw Cancelled();
+                            return Scores{.logprobs = result.prompt.logprobs, .top = AlternativesOf(result.prompt.top)};
+                          }};
+    });
   }
 
   std::shared_ptr<const LoadedModel> loaded;
@@ -204,22 +237,30 @@ RequestEngine::~RequestEngine() = default;
 
 std::future<Generation> RequestEngine::Generate(std::string_view prompt, const GenerationSettings& settings,
                                                 GenerationCallbacks callbacks) {
-  return body_->Submit(settings.cancel, std::move(callbacks), [&] {
+  return body_->Generate(settings.cancel, std::move(callbacks), [&] {
     return ChatPrompt{.request = body_->loaded->RequestOf(body_->loaded->RequireTokenizer().Encode(prompt), settings)};
   });
 }
 
 std::future<Generation> RequestEngine::Generate(std::span<const int32_t> prompt, const GenerationSettings& settings,
                                                 GenerationCallbacks callbacks) {
-  return body_->Submit(settings.cancel, std::move(callbacks), [&] {
+  return body_->Generate(settings.cancel, std::move(callbacks), [&] {
     return ChatPrompt{.request = body_->loaded->RequestOf({prompt.begin(), prompt.end()}, settings)};
   });
 }
 
 std::future<Generation> RequestEngine::Chat(const std::vector<ChatMessage>& conversation, const ChatSettings& settings,
                                             GenerationCallbacks callbacks) {
-  return body_->Submit(settings.generation.cancel, std::move(callbacks),
-                       [&] { return body_->loaded->RequestOf(conversation, settings, body_->context); });
+  return body_->Generate(settings.generation.cancel, std::move(callbacks),
+                         [&] { return body_->loaded->RequestOf(conversation, settings, body_->context); });
+}
+
+std::future<Scores> RequestEngine::Score(std::string_view text, const ScoreSettings& settings) {
+  return body_->Score(settings, [&] { return body_->loaded->RequireTokenizer().Encode(text); });
+}
+
+std::future<Scores> RequestEngine::Score(std::span<const int32_t> ids, const ScoreSettings& settings) {
+  return body_->Score(settings, [&] { return std::vector<int32_t>(ids.begin(), ids.end()); });
 }
 
 }  // namespace stablelm

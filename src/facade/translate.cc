@@ -1,6 +1,7 @@
 #include "facade/translate.h"
 
 #include "base/error.h"
+#include "facade/guard.h"
 #include "prompt/setting_values.h"
 
 namespace stablelm {
@@ -269,11 +270,11 @@ ReplyCallbacks CallsOf(const GenerationCallbacks& callbacks) {
   if (callbacks.on_token) {
     calls.on_token = [&callbacks](const ChosenToken& token) {
       const std::vector<Alternative> alternatives = AlternativesOf(token.top);
-      callbacks.on_token({.id = token.id, .logprob = token.logprob, .alternatives = alternatives});
+      CallBack([&] { callbacks.on_token({.id = token.id, .logprob = token.logprob, .alternatives = alternatives}); });
     };
   }
   if (callbacks.on_text) {
-    calls.on_text = [&callbacks](std::string_view text) { callbacks.on_text(text); };
+    calls.on_text = [&callbacks](std::string_view text) { CallBack([&] { callbacks.on_text(text); }); };
   }
   return calls;
 }

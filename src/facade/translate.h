@@ -46,6 +46,7 @@ std::vector<Alternative> AlternativesOf(std::span<const TokenLogprob> top);
 std::vector<std::vector<Alternative>> AlternativesOf(const std::vector<std::vector<TokenLogprob>>& tops);
 // `request`: the one that gave the result.
 Generation GenerationOf(const GenerateResult& result, const GenerateRequest& request);
-ReplyCallbacks CallsOf(const GenerationCallbacks& callbacks);  // valid as long as `callbacks`
+// Valid as long as `callbacks`; throws CallbackFailure.
+ReplyCallbacks CallsOf(const GenerationCallbacks& callbacks);
 
 }  // namespace stablelm

@@ -3,9 +3,11 @@
 
 #include <cmath>
 #include <fstream>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
+#include <system_error>
 
 #include "base/system.h"
 #include "checkpoint/rewrite/quantize_on_load.h"
@@ -227,6 +229,10 @@ TEST_F(LanguageModelText, ExceptionsOfCallbacksPassThrough) {
   const Generation whole = generate({});
   EXPECT_THROW(generate({.on_token = [](const NewToken&) { throw std::out_of_range("mine"); }}), std::out_of_range);
   EXPECT_THROW(generate({.on_token = [](const NewToken&) { throw 7; }}), int);
+  // Also those that the library would turn if they were its own.
+  EXPECT_THROW(generate({.on_text = [](std::string_view) { throw std::bad_alloc(); }}), std::bad_alloc);
+  EXPECT_THROW(generate({.on_text = [](std::string_view) { throw std::system_error(std::error_code()); }}),
+               std::system_error);
   EXPECT_EQ(generate({}).logprobs, whole.logprobs);  // usable as before
 }
 

@@ -61,6 +61,37 @@ TEST_F(RequestEngineTest, GivesTheBitsOfTheModelAlone) {
   ExpectSame(engine.Generate(ids, settings(0)).get(), model.Generate(ids, settings(0)));
 }
 
+TEST_F(RequestEngineTest, ScoresAsTheModelDoes) {
+  LanguageModel model = Load();
+  RequestEngine engine(model);
+  const std::vector<std::string> texts = {"Hello, world", "x", "Hello, you and all the others", "Hello, world"};
+  std::vector<std::future<Scores>> got;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    got.push_back(engine.Score(texts[i], {.top_logprobs = static_cast<int64_t>(i)}));
+  }
+  std::future<Generation> reply = engine.Generate("Hello", {.max_new_tokens = 9, .seed = 1});  // beside them
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const Scores have = got[i].get();
+    const Scores want = model.Score(texts[i], {.top_logprobs = static_cast<int64_t>(i)});
+    EXPECT_EQ(have.logprobs, want.logprobs);
+    ASSERT_EQ(have.top.size(), want.top.size());
+    for (size_t k = 0; k < have.top.size(); ++k) {
+      ASSERT_EQ(have.top[k].size(), i);
+      EXPECT_EQ(have.top[k].back().id, want.top[k].back().id);
+      EXPECT_EQ(have.top[k].back().logprob, want.top[k].back().logprob);
+    }
+  }
+  EXPECT_EQ(reply.get().logprobs, model.Generate("Hello", {.max_new_tokens = 9, .seed = 1}).logprobs);
+  const std::vector<int32_t> most(256, 7), more(257, 7);  // no room for a token
+  EXPECT_EQ(engine.Score(most).get().logprobs, model.Score(most).logprobs);
+  EXPECT_THAT(PartsOf([&] { engine.Score(more).get(); }), IsError(ErrorKind::kPromptTooLong, "prompt", "257 tokens"));
+  EXPECT_THAT(PartsOf([&] { engine.Score("x", {.top_logprobs = -1}).get(); }),
+              IsError(ErrorKind::kUsage, "top_logprobs", "-1"));
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ(KindOf([&] { engine.Score("x", {.cancel = stop.get_token()}).get(); }), ErrorKind::kCancelled);
+}
+
 TEST_F(RequestEngineTest, ChatsAsTheModelDoes) {
   LanguageModel model = Load({.chat_context = 64});
   RequestEngine engine(model, {.context = 64});
