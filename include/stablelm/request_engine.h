@@ -15,7 +15,7 @@ namespace stablelm {
 
 struct RequestEngineSettings {
   int64_t max_running = 16;  // requests that are computed at the same time; the others wait
-  int64_t context = 0;       // tokens of the longest prompt and reply; 0: the model's context
+  int64_t context = 0;       // tokens of prompt and reply of one request, at most; 0: the model's context
   // Tokens in the cache of all requests together, at least `context`. 0: whole contexts for max_running requests, as
   // far as half of the free memory allows. With fewer, some requests are computed later.
   int64_t cache_tokens = 0;
@@ -23,14 +23,14 @@ struct RequestEngineSettings {
 
 // Runs the requests of any number of threads on a thread of its own. A request's result depends bit for bit only on its
 // prompt, settings and seed, not on the other requests; it is that of LanguageModel. Requests with the same beginning
-// compute it once.
+// compute it once. The seconds of a request count from its call (max_time_s).
 //
 // Threads: any thread, also a callback, may call Generate, Chat and Score at any time; they return at once. Callbacks
 // run on the engine's thread: while one runs, all requests wait. Destroying needs the object alone, and not in a
 // callback.
 //
-// The future gives the result, or rethrows what ended the request: ModelError, or what its callback threw. Mistakes in
-// a request (a setting, a prompt that is too long) are thrown by the call itself.
+// The future gives the result, or rethrows what is wrong with the request: ModelError, or what its callback threw. The
+// calls themselves throw nothing.
 class RequestEngine {
  public:
   // Shares the weights and settings of `model`, which may be destroyed before the engine.

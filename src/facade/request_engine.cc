@@ -8,13 +8,14 @@
 #include <stop_token>
 #include <thread>
 
-#include "base/error.h"
+#include "base/error_kinds.h"
 #include "base/system.h"
 #include "base/thread_pool.h"
 #include "facade/language_model_body.h"
 #include "facade/translate.h"
 #include "generate/engine.h"
 #include "generate/engine_memory.h"
+#include "generate/token_ids.h"
 #include "model/pass_hooks.h"
 
 namespace stablelm {
@@ -114,8 +115,25 @@ class Running {
   std::unique_ptr<StopCallback> cancels_;
 };
 
-Generation ReplyTo(const EngineResult& result, const ChatPrompt& prompt) {
+// Limits a request to `context` tokens, as a SequenceGenerator of that context does. Returns whether the context is
+// what limits it. Throws Error when the prompt does not fit.
+bool LimitToContext(int64_t context, GenerateRequest& request) {
+  const int64_t prompt = static_cast<int64_t>(request.prompt.size()), room = context - prompt;
+  if (room < 0) {
+    throw PromptTooLong({.where = "prompt",
+                         .what = "longer than the engine's context",
+                         .found = std::to_string(prompt) + " tokens",
+                         .expected = "at most " + std::to_string(context),
+                         .hint = "shorten it, or raise RequestEngineSettings::context"});
+  }
+  if (request.max_new_tokens.value_or(room + 1) <= room) return false;
+  request.max_new_tokens = room;
+  return true;
+}
+
+Generation ReplyTo(const EngineResult& result, const ChatPrompt& prompt, bool limited_by_context) {
   Generation out = GenerationOf(result.generated, prompt.request);
+  if (limited_by_context && out.reason == EndReason::kLength) out.reason = EndReason::kContext;
   out.dropped_messages = prompt.dropped_messages;
   out.dropped_tokens = prompt.dropped_tokens;
   return out;
@@ -169,6 +187,7 @@ struct [[gnu::visibility("hidden")]] RequestEngine::Body {
   template <typename Result>
   struct Made {
     EngineRequest request;
+    std::optional<FinishReason> ends = {};  // before it begins
     typename Running<Result>::ResultOf result_of;
   };
 
@@ -179,9 +198,10 @@ struct [[gnu::visibility("hidden")]] RequestEngine::Body {
       Made<Result> made = Guarded(ErrorKind::kUsage, make);
       auto running = std::make_shared<Running<Result>>(std::move(callbacks), std::move(made.result_of), stop, engine);
       std::future<Result> future = running->Future();
-      if (stop.stop_requested()) {
+      if (stop.stop_requested()) made.ends = FinishReason::kCancelled;
+      if (made.ends) {
         EngineResult none;
-        none.generated.reason = FinishReason::kCancelled;
+        none.generated.reason = *made.ends;
         running->End(none);
         return future;
       }
@@ -200,9 +220,13 @@ struct [[gnu::visibility("hidden")]] RequestEngine::Body {
   template <typename F>
   std::future<Generation> Generate(const std::stop_token& stop, GenerationCallbacks callbacks, F&& make) {
     return Submit<Generation>(stop, std::move(callbacks), [&] {
-      const auto prompt = std::make_shared<const ChatPrompt>(make());
-      return Made<Generation>{.request = {.generate = prompt->request},
-                              .result_of = [prompt](const EngineResult& result) { return ReplyTo(result, *prompt); }};
+      const auto prompt = std::make_shared<ChatPrompt>(make());
+      CheckTokenIds(prompt->request.prompt, loaded->model.config(), "prompt");
+      const bool limited = LimitToContext(context, prompt->request);
+      return Made<Generation>{
+          .request = {.generate = prompt->request},
+          .ends = prompt->request.max_new_tokens == 0 ? std::optional(FinishReason::kContext) : std::nullopt,
+          .result_of = [prompt, limited](const EngineResult& result) { return ReplyTo(result, *prompt, limited); }};
     });
   }
 

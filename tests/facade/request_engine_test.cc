@@ -106,6 +106,23 @@ TEST_F(RequestEngineTest, ChatsAsTheModelDoes) {
   }
 }
 
+// As Chat of a model with such a chat_context.
+TEST_F(RequestEngineTest, EndsAtItsContext) {
+  LanguageModel model = Load({.chat_context = 64});
+  RequestEngine engine(model, {.context = 64, .cache_tokens = 256});
+  const ChatSettings endless = {.no_system = true, .generation = {.seed = 4, .ignore_end = true}};
+  const Generation want = model.Chat({User("Hi")}, endless);
+  ASSERT_EQ(want.reason, EndReason::kContext);
+  ExpectSame(engine.Chat({User("Hi")}, endless).get(), want);
+  const std::vector<int32_t> full(64, 1), more(65, 1), most(63, 1);
+  const Generation none = engine.Generate(full).get();
+  EXPECT_EQ(none.reason, EndReason::kContext);
+  EXPECT_TRUE(none.ids.empty());
+  EXPECT_EQ(engine.Generate(most, {.max_new_tokens = 1, .ignore_end = true}).get().reason, EndReason::kLength);
+  EXPECT_EQ(engine.Generate(most, {.max_new_tokens = 2, .ignore_end = true}).get().reason, EndReason::kContext);
+  EXPECT_THAT(PartsOf([&] { engine.Generate(more).get(); }), IsError(ErrorKind::kPromptTooLong, "prompt", "65 tokens"));
+}
+
 TEST_F(RequestEngineTest, OutlivesTheModelAndMayBeUsedByItsCallbacks) {
   std::optional<LanguageModel> model = Load();
   RequestEngine engine(*model);
