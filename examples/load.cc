@@ -9,8 +9,10 @@ int main(int argc, char** argv) try {
     return 2;
   }
   const stablelm::ModelInfo info = stablelm::LanguageModel::Inspect(argv[1]);
-  std::cout << info.name << ": " << info.parameters << " parameters, " << info.stored_types << ", context "
-            << info.context_length << ", licence " << (info.licence.empty() ? "not said" : info.licence) << "\n";
+  std::cout << info.name << ": " << info.parameters << " parameters";
+  for (const std::string& type : info.stored_types) std::cout << ", " << type;
+  std::cout << ", context " << info.context_length;
+  std::cout << ", licence " << (info.licence.empty() ? "not said" : info.licence) << "\n";
   if (info.prompt_template) std::cout << "template " << NameOf(*info.prompt_template) << "\n";
 
   stablelm::LoadSettings settings = {.weights = stablelm::WeightType::kQ4_K_M};

@@ -56,14 +56,14 @@ struct LoadSettings {
 
 // What is known of a model without loading its weights.
 struct ModelInfo {
-  std::string path = {};          // the folder or file
-  std::string name = {};          // "general.name" of a GGUF file; else the hub id's or the folder's name
-  std::string licence = {};       // as the model's README.md or GGUF file names it, "cc-by-sa-4.0"; empty: not said
-  int64_t parameters = 0;         // number of weights
-  uint64_t stored_bytes = 0;      // of the weights
-  std::string stored_types = {};  // "fp16", "Q4_K and Q6_K"
-  int64_t vocab_size = 0;         // including rows without a token
-  int64_t context_length = 0;     // tokens of prompt and reply
+  std::string path = {};      // the folder or file
+  std::string name = {};      // "general.name" of a GGUF file; else the hub id's or the folder's name
+  std::string licence = {};   // as the model's README.md or GGUF file names it, "cc-by-sa-4.0"; empty: not said
+  int64_t parameters = 0;     // number of weights
+  uint64_t stored_bytes = 0;  // of the weights
+  std::vector<std::string> stored_types = {};  // "fp16"; "Q4_K", "fp32", "Q6_K"
+  int64_t vocab_size = 0;                      // including rows without a token
+  int64_t context_length = 0;                  // tokens of prompt and reply
   int64_t layers = 0, width = 0, heads = 0;
   bool has_tokenizer = false;                        // without one only the functions on ids work
   std::optional<ChatTemplate> prompt_template = {};  // the model's own; empty: Chat needs one in its settings

@@ -23,8 +23,8 @@ std::shared_ptr<const ModelSource> OpenSource(const std::string& name) {
   try {
     return ModelSource::Open(name);
   } catch (const Error& error) {
-    std::error_code ignored;
-    if (fs::exists(name, ignored)) throw;
+    std::error_code ignored;  // of a folder that may not be looked into, for instance: then it is not known
+    if (fs::status(name, ignored).type() != fs::file_type::not_found) throw;
     const ErrorInfo& info = error.info();
     throw ModelError({.kind = ErrorKind::kNotFound,
                       .where = info.where,
@@ -58,15 +58,15 @@ std::string Licence(const ModelSource& source) {
   return readme ? LicenceOfReadme(readme->text) : std::string();
 }
 
-// "fp16", "fp16 and fp32", in the order of the table.
-std::string StoredTypes(const ModelFolder& folder) {
+// In the order of the table.
+std::vector<std::string> StoredTypes(const ModelFolder& folder) {
   std::vector<std::string> types;
   for (size_t i = 0; i < folder.table().size(); ++i) {
     const StoredTensor& tensor = folder.TensorOf(i);
     std::string type = tensor.dtype ? std::string(NameOf(*tensor.dtype)) : tensor.stored_as;
     if (std::ranges::find(types, type) == types.end()) types.push_back(std::move(type));
   }
-  return Joined(types, " and ");
+  return types;
 }
 
 }  // namespace

@@ -25,6 +25,8 @@ TEST_F(Loading, ErrorsHaveAKind) {
               IsError(ErrorKind::kNotFound, HasSubstr("no/such/folder")));
   EXPECT_EQ(KindOf([] { LanguageModel::Load("nobody/nothing"); }), ErrorKind::kNotFound);
   EXPECT_EQ(KindOf([] { LanguageModel::Load(""); }), ErrorKind::kNotFound);
+  fs::create_symlink("nowhere", temp_.path() / "link");
+  EXPECT_EQ(KindOf([&] { LanguageModel::Load((temp_.path() / "link").string()); }), ErrorKind::kNotFound);
   EXPECT_EQ(KindOf([&] { LanguageModel::Inspect((temp_.path() / "x.gguf").string()); }), ErrorKind::kNotFound);
   EXPECT_THAT(PartsOf([&] { LanguageModel::Load(temp_.path().string()); }),
               IsError(ErrorKind::kInvalidModel, temp_.path().string()));
@@ -59,7 +61,7 @@ TEST_F(Loading, QuantizedFiles) {
   const ModelInfo info = LanguageModel::Inspect(file.string());
   EXPECT_EQ(info.name, "model");  // of the folder that it was made from
   EXPECT_EQ(info.licence, "apache-2.0");
-  EXPECT_EQ(info.stored_types, "Q8_0 and fp32");
+  EXPECT_THAT(info.stored_types, testing::ElementsAre("Q8_0", "fp32"));
   EXPECT_EQ(info.prompt_template, ChatTemplate::kStableLmTuned);
   const std::vector<int32_t> ids = {1, 2, 3};
   EXPECT_NEAR(LanguageModel::Load(file.string()).Score(ids).logprobs[0],
@@ -126,7 +128,7 @@ TEST_F(Loading, InformationOfAFolder) {
   EXPECT_EQ(LanguageModel::Inspect(folder_.string() + "/").name, "model");
   EXPECT_EQ(info.licence, "cc-by-nc-sa-4.0");
   EXPECT_EQ(info.parameters, below->config().NumParameters());
-  EXPECT_EQ(info.stored_types, "fp16");
+  EXPECT_THAT(info.stored_types, testing::ElementsAre("fp16"));
   EXPECT_EQ(info.stored_bytes, 2 * static_cast<uint64_t>(info.parameters));
   EXPECT_EQ(info.vocab_size, below->config().vocab_size);
   EXPECT_EQ(info.context_length, 256);
