@@ -285,6 +285,13 @@ TEST(Engine, ABadRequestFailsAlone) {
     EXPECT_THAT(outcomes[i].result.error, HasSubstr(fields[i]));
   }
   EXPECT_THAT(throws.result.error, HasSubstr("the line is gone"));
+  ASSERT_TRUE(throws.result.cause);
+  try {
+    std::rethrow_exception(throws.result.cause);
+  } catch (const std::exception& cause) {
+    EXPECT_EQ(throws.result.error, cause.what());
+  }
+  EXPECT_FALSE(good.result.cause);
   EXPECT_EQ(good.result.error, "");
   ExpectSame(good.result.generated, Solo(model, Alone({1, 2}, 3)));
   ExpectNothingLeft(engine);
