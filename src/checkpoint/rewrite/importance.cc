@@ -4,8 +4,11 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/mapped_file.h"
 #include "checkpoint/gguf/gguf.h"
+#include "checkpoint/gguf/gguf_locate.h"
 #include "checkpoint/gguf/gguf_writer.h"
+#include "checkpoint/huggingface/lfs_pointer.h"
 
 namespace stablelm {
 namespace {
@@ -33,9 +36,91 @@ std::vector<float> Floats(const GgufFile& file, const StoredTensor& tensor) {
   return values;
 }
 
+// Reads a .dat file from its beginning to its end.
+class DatReader {
+ public:
+  explicit DatReader(const MappedFile& file) : file_(file) {}
+
+  ImportanceMatrix Read() {
+    const int32_t matrices = Count("the number of matrices", 1, kMaxMatrices);
+    ImportanceMatrix out;
+    for (int32_t i = 0; i < matrices; ++i) ReadMatrix(i, out);
+    if (out.columns.empty()) Fail("the matrices", "none of them was used");
+    if (left() > 0) Count("the number of chunks", 0, INT32_MAX);
+    if (left() > 0) Bytes("the name of the text", Count("the name of the text", 0, kMaxNameBytes));
+    if (left() > 0) {
+      Fail("the end", "more bytes than an importance matrix has", std::to_string(left()) + " bytes left over");
+    }
+    return out;
+  }
+
+ private:
+  static constexpr int32_t kMaxMatrices = 100'000, kMaxNameBytes = 4096;
+
+  size_t left() const { return file_.size() - at_; }
+
+  [[noreturn]] void Fail(const std::string& field, const std::string& what, const std::string& found = {},
+                         const std::string& expected = {}) const {
+    throw Error(
+        {.where = file_.path().string() + ": " + field + " (byte " + std::to_string(at_) + ")",
+         .what = what,
+         .found = found,
+         .expected = expected,
+         .hint = "an importance matrix is a GGUF file of `stablelm imatrix` or llama.cpp's, or its older .dat"});
+  }
+
+  std::string_view Bytes(const std::string& field, int64_t bytes) {
+    if (static_cast<uint64_t>(bytes) > left()) {
+      Fail(field, "reaches past the end of the file: truncated, or no importance matrix",
+           "a file of " + std::to_string(file_.size()) + " bytes",
+           "at least " + std::to_string(at_ + static_cast<uint64_t>(bytes)));
+    }
+    const std::string_view read = file_.text().substr(at_, static_cast<size_t>(bytes));
+    at_ += read.size();
+    return read;
+  }
+
+  int32_t Count(const std::string& field, int32_t min, int32_t max) {
+    const std::string_view bytes = Bytes(field, sizeof(int32_t));
+    int32_t value;
+    std::memcpy(&value, bytes.data(), sizeof value);
+    if (value >= min && value <= max) return value;
+    at_ -= sizeof value;
+    Fail(field, "no importance matrix, or damaged", std::to_string(value),
+         std::to_string(min) + " to " + std::to_string(max));
+  }
+
+  void ReadMatrix(int32_t index, ImportanceMatrix& out) {
+    const std::string numbered = "matrix " + std::to_string(index);
+    const std::string name(Bytes(numbered, Count(numbered, 1, kMaxNameBytes)));
+    const std::string field = "matrix " + Quoted(name);
+    const int32_t calls = Count(field, 0, INT32_MAX);
+    const int32_t columns = Count(field, 0, INT32_MAX);
+    const std::string_view bytes = Bytes(field, int64_t{columns} * static_cast<int64_t>(sizeof(float)));
+    std::vector<float> sums(static_cast<size_t>(columns));
+    if (!sums.empty()) std::memcpy(sums.data(), bytes.data(), bytes.size());
+    for (size_t i = 0; i < sums.size(); ++i) {
+      if (!std::isfinite(sums[i]) || sums[i] < 0) {
+        Fail(field, "value " + std::to_string(i) + " is not a finite number of at least 0", std::to_string(sums[i]));
+      }
+      if (calls > 0) sums[i] /= static_cast<float>(calls);
+    }
+    if (calls == 0) return;  // the calibration text never used this matrix
+    if (!out.columns.emplace(name, std::move(sums)).second) Fail(field, "appears twice");
+  }
+
+  const MappedFile& file_;
+  size_t at_ = 0;
+};
+
 }  // namespace
 
 ImportanceMatrix ReadImportance(const std::filesystem::path& path) {
+  if (!HasGgufMagic(path)) {
+    const MappedFile dat(path);
+    RefuseLfsPointer(path, dat.text());
+    return DatReader(dat).Read();
+  }
   const GgufFile file(path);
   const GgufHeader& header = file.header();
   const auto type = header.Text("general.type");

@@ -2,8 +2,9 @@
 // column's input activation over a calibration text.
 //
 // The file is GGUF as written by llama.cpp's imatrix (general.type "imatrix"): for each matrix NAME (its GGUF name) the
-// sums NAME.in_sum2 [columns] and the number of tokens NAME.counts [1], both fp32. (Older .dat files are not
-// supported.)
+// sums NAME.in_sum2 [columns] and the number of tokens NAME.counts [1], both fp32. The .dat files that it wrote until
+// mid-2025 are read too: number of matrices; for each its name, the number of calls that the sums are of, and the sums;
+// then, optionally, the number of chunks and the name of the text. Numbers are int32, the sums fp32.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,8 @@ struct ImportanceMatrix {
   std::map<std::string, std::vector<float>> columns;  // by the matrix's GGUF name: mean squares, finite, >= 0
 };
 
-// Throws Error: not an imatrix file, sums without counts or of another length, values negative or not finite.
+// Throws Error: not an imatrix file, sums without counts or of another length, values negative or not finite, a .dat
+// file that is truncated or has bytes left over.
 ImportanceMatrix ReadImportance(const std::filesystem::path& path);
 
 // Result of a calibration run for one matrix.

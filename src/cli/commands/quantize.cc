@@ -46,7 +46,7 @@ class Quantize : public Command {
            "Norms and biases stay fp32. With Q5_K, Q4_K and Q4_0 the output matrix gets Q6_K. Patterns of --tensor\n"
            "are matched against the whole name of a matrix, as in Hugging Face's files or in GGUF; * is any text, ?\n"
            "one character; a later rule overrides an earlier one. An importance matrix is a file of stablelm imatrix\n"
-           "or of llama.cpp's (GGUF). The file does not depend on the machine or the number of threads.";
+           "or of llama.cpp's (GGUF or .dat). The file does not depend on the machine or the number of threads.";
   }
   unsigned Takes() const override { return kTakesModelFirst | kTakesThreads; }
   void AddOptions(CLI::App& app) override {

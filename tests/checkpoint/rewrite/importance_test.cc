@@ -5,7 +5,9 @@
 
 #include <limits>
 
+#include "base/atomic_file.h"
 #include "checkpoint/gguf/gguf_writer.h"
+#include "error_info.h"
 #include "error_text.h"
 #include "temp_folder.h"
 
@@ -64,6 +66,62 @@ TEST_F(ImportanceTest, BrokenFilesAreNamed) {
     EXPECT_THAT(Fails({{"a.counts", {bad}}, {"a.in_sum2", {1}}}), HasSubstr("a.counts"));
   }
   EXPECT_THAT(ErrorText([&] { ReadImportance(temp_.path() / "none.gguf"); }), HasSubstr("none.gguf"));
+}
+
+// The format of llama.cpp's imatrix until mid-2025.
+class DatTest : public ImportanceTest {
+ protected:
+  static std::string Matrix(const std::string& name, int32_t calls, const std::vector<float>& sums) {
+    std::string bytes =
+        Int(static_cast<int32_t>(name.size())) + name + Int(calls) + Int(static_cast<int32_t>(sums.size()));
+    return bytes.append(reinterpret_cast<const char*>(sums.data()), sums.size() * sizeof(float));
+  }
+  static std::string Int(int32_t value) { return {reinterpret_cast<const char*>(&value), sizeof value}; }
+  ImportanceMatrix Read(const std::string& bytes) const {
+    WriteTextFileAtomically(File(), bytes);
+    return ReadImportance(File());
+  }
+  ErrorInfo Refusal(const std::string& bytes) const {
+    return InfoOf([&] { Read(bytes); });
+  }
+  std::filesystem::path File() const { return temp_.path() / "imatrix.dat"; }
+  std::string At(const std::string& field, size_t byte) const {
+    return File().string() + ": " + field + " (byte " + std::to_string(byte) + ")";
+  }
+  const std::string two_ = Int(2) + Matrix("blk.0.ffn_up.weight", 4, {2, 0, 6}) + Matrix("output.weight", 0, {0, 0});
+};
+
+TEST_F(DatTest, MeansOfSquares) {
+  for (const std::string& end : {std::string(), Int(7), Int(7) + Int(8) + "wiki.txt"}) {
+    const ImportanceMatrix matrix = Read(two_ + end);
+    ASSERT_EQ(matrix.columns.size(), 1u);
+    EXPECT_THAT(matrix.columns.at("blk.0.ffn_up.weight"), ElementsAre(0.5f, 0.0f, 1.5f));
+  }
+}
+
+TEST_F(DatTest, CutAnywhereIsRefused) {
+  for (size_t bytes = 0; bytes < two_.size(); ++bytes) {
+    EXPECT_THAT(Refusal(two_.substr(0, bytes)),
+                Names(HasSubstr(File().string()), "a file of " + std::to_string(bytes) + " bytes"));
+  }
+}
+
+TEST_F(DatTest, BrokenFilesAreNamed) {
+  EXPECT_THAT(Refusal("{\"no\": 1}"), Names(At("the number of matrices", 0), std::to_string(0x6F6E227B)));
+  EXPECT_THAT(Refusal(Int(0)), Names(At("the number of matrices", 0), "0"));
+  EXPECT_THAT(Refusal(Int(1) + Int(-1)), Names(At("matrix 0", 4), "-1"));
+  EXPECT_THAT(Refusal(Int(1) + Int(1) + "a" + Int(-2)), Names(At("matrix \"a\"", 9), "-2"));
+  EXPECT_THAT(Refusal(Int(1) + Int(1) + "a" + Int(1) + Int(INT32_MAX)),
+              Names(At("matrix \"a\"", 17), "a file of 17 bytes"));
+  const std::string one = Matrix("a", 1, {1, 2});
+  EXPECT_THAT(Refusal(Int(2) + one + one), Names(HasSubstr("matrix \"a\"")));
+  EXPECT_THAT(Refusal(Int(1) + Matrix("a", 0, {1})), Names(HasSubstr("the matrices")));
+  EXPECT_THAT(Refusal(Int(1) + one + Int(7) + Int(1) + "x" + "y"), Names(HasSubstr("the end"), "1 bytes left over"));
+  for (const float bad : {-1.0f, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    EXPECT_THAT(Refusal(Int(1) + Matrix("a", 1, {1, bad})), Names(HasSubstr("matrix \"a\""), std::to_string(bad)));
+  }
+  // A model from before GGUF is named as such, not as a broken importance matrix.
+  EXPECT_THAT(Refusal("lmgg" + Int(1)), Names(HasSubstr("the magic"), "\"lmgg\""));
 }
 
 TEST_F(ImportanceTest, WhatIsWrittenIsReadBack) {
