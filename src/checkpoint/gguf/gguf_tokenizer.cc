@@ -140,6 +140,7 @@ void InferAddedTokens(const GgufHeader& header, TokenizerSpec& spec) {
   for (const BpeMerge& merge : spec.merges) is_made[static_cast<size_t>(merge.product)] = true;
   const std::set<int64_t> of_keys = SpecialIdsOfKeys(header);
   size_t inferred = 0;
+  bool spaces = false;
   for (int32_t id = 0; id < spec.vocabulary.size(); ++id) {
     const std::string_view spelling = spec.vocabulary.Spelling(id);
     const bool symbols = HasOnlySymbols(spelling);
@@ -149,10 +150,14 @@ void InferAddedTokens(const GgufHeader& header, TokenizerSpec& spec) {
     if (!special && symbols) continue;
     AddToken(header, static_cast<size_t>(id), spelling, special, spec);
     ++inferred;
+    spaces |= !special;
   }
   spec.warnings.push_back(header.where + ": the types of the tokens are unknown (no key " + Quoted(kTypes) +
                           ", or all are normal); " + std::to_string(inferred) +
-                          " tokens that no merge makes are taken for special tokens and runs of spaces");
+                          " tokens that no merge makes are taken for special tokens and runs of spaces" +
+                          (spaces ? ""
+                                  : ", but no runs of spaces are in the list: indented text gets other ids than the "
+                                    "model was trained with; use the tokenizer.json of the original model"));
 }
 
 void ReadMerges(const GgufHeader& header, TokenizerSpec& spec) {
