@@ -1,13 +1,15 @@
 // Parses any bytes as a GGUF file, and its tokenizer: it is read or refused with an Error; all byte ranges of the
-// result are inside the file.
+// result are inside the file, and its blocks can be decoded.
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/error.h"
 #include "checkpoint/gguf/gguf.h"
 #include "checkpoint/gguf/gguf_tokenizer.h"
 #include "checkpoint/gguf/gguf_writer.h"
+#include "ops/quant/quant_row.h"
 
 namespace {
 
@@ -41,7 +43,11 @@ void Use(const GgufHeader& header, std::span<const std::byte> file) {
     STABLELM_CHECK(tensor.offset >= header.data_begin && tensor.offset % header.alignment == 0);
     STABLELM_CHECK(tensor.offset <= file.size() && tensor.bytes <= file.size() - tensor.offset);
     sum += Sum(file.subspan(tensor.offset, tensor.bytes));
-    if (tensor.dtype) STABLELM_CHECK(BytesOf(*tensor.dtype, tensor.shape.NumElements()) == tensor.bytes);
+    if (!tensor.dtype) continue;
+    STABLELM_CHECK(BytesOf(*tensor.dtype, tensor.shape.NumElements()) == tensor.bytes);
+    if (!IsQuantized(*tensor.dtype)) continue;
+    std::vector<float> values(static_cast<size_t>(tensor.shape.NumElements()));
+    DecodeRow(*tensor.dtype, file.data() + tensor.offset, values);
   }
   STABLELM_CHECK(header.entries.size() >= 100 || metadata.entries().size() == header.entries.size());
   volatile uint64_t keep = sum;

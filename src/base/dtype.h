@@ -26,6 +26,14 @@ enum class DType : uint8_t {
   kQ4_K,
   kQ5_K,
   kQ6_K,
+  // Quantized types that are only decoded (IsDecodeOnly).
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ2_K,
+  kQ3_K,
+  kIQ4_NL,
+  kIQ4_XS,
 };
 
 // Storage of IEEE binary16 and bfloat16: bits only, no arithmetic.
@@ -38,6 +46,8 @@ struct BF16 {
 static_assert(sizeof(F16) == 2 && sizeof(BF16) == 2);
 
 bool IsQuantized(DType type);
+// Quantized types with which nothing is computed, and as which nothing is encoded: loading a model decodes them.
+bool IsDecodeOnly(DType type);
 size_t BytesOf(DType type);  // of one element; the type must not be quantized
 // Size of a block in elements and in bytes; 1 and BytesOf(type) if the type is not quantized.
 int64_t BlockElements(DType type);

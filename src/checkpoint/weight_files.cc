@@ -243,12 +243,16 @@ void CheckTensor(const WeightFile& file, const StoredTensor& tensor, const Weigh
   const DType type = tensor.dtype.value_or(DType::kBool);
   const bool quantized = gguf && entry.IsMatrix() && IsQuantized(type);
   if (type != DType::kF32 && type != DType::kF16 && type != DType::kBF16 && type != DType::kF64 && !quantized) {
-    throw Error({.where = where,
-                 .what = "unsupported type of weights",
-                 .found = tensor.stored_as,
-                 .expected = !gguf              ? "fp32, fp16, bf16 or fp64"
-                             : entry.IsMatrix() ? "F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q4_K or Q4_0"
-                                                : "F32, F16 or BF16"});
+    throw Error(
+        {.where = where,
+         .what = "unsupported type of weights",
+         .found = tensor.stored_as,
+         .expected = !gguf ? "fp32, fp16, bf16 or fp64"
+                     : entry.IsMatrix()
+                         ? "F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q4_K, Q4_0, or a type that is decoded while loading: "
+                           "Q5_1, Q5_0, Q4_1, Q3_K, Q2_K, IQ4_NL, IQ4_XS"
+                         : "F32, F16 or BF16",
+         .hint = gguf ? "take a file of another type, or quantize the original weights: stablelm quantize" : ""});
   }
 }
 

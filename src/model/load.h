@@ -1,8 +1,9 @@
 // Loads the weights of an opened model into memory, tensor by tensor of the weight table.
 //
 // Matrices of linear layers are packed panel by panel, the embedding stays in the mapped file where possible, vectors
-// become aligned fp32 (rules in model/weight_placement.h). File pages are released once they are read, so peak memory
-// is the result, a small buffer per thread, and one tensor at a time that a .bin file stores with strides.
+// become aligned fp32 (rules in model/weight_placement.h). Types that IsDecodeOnly become another type. File pages are
+// released once they are read, so peak memory is the result, a small buffer per thread, and one tensor at a time that a
+// .bin file stores with strides.
 #pragma once
 
 #include <cstdint>

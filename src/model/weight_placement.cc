@@ -22,7 +22,7 @@ WeightPlacement PlaceWeight(size_t i, const WeightEntry& entry, DType stored, bo
   if (!entry.IsMatrix()) {
     placed.bytes = BytesOf(DType::kF32, n);
   } else {
-    const DType plain = stored == DType::kF64 ? DType::kF32 : stored;
+    const DType plain = stored == DType::kF64 ? DType::kF32 : IsDecodeOnly(stored) ? DType::kQ8_0 : stored;
     const DType type = wanted.types.empty() ? wanted.dtype.value_or(plain) : wanted.types[i];
     if (entry.kind == WeightKind::kEmbedding) {
       placed = {.where = type == stored && contiguous ? Where::kMapped : Where::kCopied,

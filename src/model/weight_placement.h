@@ -14,7 +14,8 @@ namespace stablelm {
 
 // The types that a caller requests for the weights.
 struct WeightTypes {
-  std::optional<DType> dtype = {};    // kF32, kF16 or kBF16 for matrices; empty: as stored, fp64 as fp32
+  std::optional<DType> dtype = {};    // kF32, kF16 or kBF16 for matrices; empty: as stored, fp64 as fp32,
+                                      // types that IsDecodeOnly as Q8_0
   std::span<const DType> types = {};  // [table] or empty: type of each matrix instead of dtype, may be quantized
   Compute compute = Compute::kExact;  // of linear layers, not the embedding; kFast rounds their float matrices to bf16
 };

@@ -18,7 +18,8 @@ namespace stablelm {
 void RefuseQuantizeBesideDtype(const CommonOptions& common);  // throws UsageError
 
 // The types that --quantize gives to a model's matrices (LoadOptions::types); empty without --quantize. Prints
-// warnings. Throws UsageError when --dtype is given too, Error for a model that is quantized already.
+// warnings, and a note when stored types have to be decoded. Throws UsageError when --dtype is given too, Error for a
+// model that is quantized already.
 std::vector<DType> TypesInMemory(const CommonOptions& common, const ModelFolder& model, Output& out);
 
 // The model of -m. The constructor reads only the headers, so that a command can check its input before Load reads the

@@ -8,6 +8,7 @@
 #include "base/sha256.h"
 #include "base/system.h"
 #include "checkpoint/model_folder.h"
+#include "checkpoint/rewrite/quantize_on_load.h"
 #include "checkpoint/torch/torch_file.h"
 #include "cli/app/commands.h"
 #include "cli/app/options.h"
@@ -256,6 +257,11 @@ class Inspect : public Command {
     if (const GgufFile* gguf = model.source().gguf()) PrintKeys(gguf->header(), line);
     line("parameters", Grouped(static_cast<uint64_t>(c.NumParameters())) + ", " + HumanBytes(WeightBytes(model)) +
                            " as " + TypesOf(model));
+    if (const std::vector<DType> types = DecodeOnlyTypes(model); !types.empty()) {
+      std::vector<std::string> names;
+      for (const DType type : types) names.emplace_back(NameOf(type));
+      line("in memory", "decoded while loading: " + Joined(names) + " (into Q8_0, or as --dtype or --quantize says)");
+    }
     line("shape", std::to_string(c.n_layers) + " layers, width " + std::to_string(c.hidden_size) + ", " +
                       std::to_string(c.n_heads) + " heads of " + std::to_string(c.head_dim()) + ", MLP " +
                       std::to_string(c.intermediate_size) + ", vocabulary " + std::to_string(c.vocab_size));

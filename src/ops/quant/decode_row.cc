@@ -121,6 +121,7 @@ HWY_EXPORT(DecodeRowTarget);
 void DecodeRow(DType type, const std::byte* row, std::span<float> out) {
   const auto length = static_cast<size_t>(BlockElements(type));
   STABLELM_CHECK(IsQuantized(type) && out.size() % length == 0);
+  if (IsDecodeOnly(type)) return DecodeOnlyRow(type, row, out);
   HWY_DYNAMIC_DISPATCH(DecodeRowTarget)(type, row, out.data(), out.size() / length);
 }
 

@@ -1,4 +1,5 @@
-// Encodes rows of weights as quantized blocks and decodes them: Q8_0, Q4_0, Q4_K, Q5_K, Q6_K (ops/quant/blocks.h).
+// Encodes rows of weights as quantized blocks and decodes them: Q8_0, Q4_0, Q4_K, Q5_K, Q6_K (ops/quant/blocks.h), and
+// only decodes the types of ops/quant/decode_only_blocks.h.
 //
 // A row has a whole number of blocks; its bytes may start at any address. All functions may run on many threads at
 // once. Decoding is defined by the formats and gives the same bits on every SIMD target. So does encoding, because
@@ -18,6 +19,8 @@ namespace stablelm {
 // when these are infinite or NaN.
 void DecodeRow(DType type, const std::byte* row, std::span<float> out);
 void DecodeRowRef(DType type, const std::byte* row, std::span<float> out);
+// The body of both for types that IsDecodeOnly.
+void DecodeOnlyRow(DType type, const std::byte* row, std::span<float> out);
 
 // Encoders keep the squared error of the decoded row small, each error weighted by `weights[i]` (without weights: 1).
 //   Q8_0   the format's own rule: d = max |x| / 127, q = x / d rounded to nearest, halves away from zero

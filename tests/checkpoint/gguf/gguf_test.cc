@@ -92,7 +92,7 @@ TEST(Gguf, ReadsTensorsOfEveryKindOfBlock) {
   file.alignment = 64;
   file.tensors = {GgufTensorBytes{.name = "q", .dims = {512, 3}, .type = 12, .offset = 64}.Encoded(),
                   GgufTensorBytes{.name = "f", .dims = {4}, .type = 0, .offset = 0}.Encoded(),
-                  GgufTensorBytes{.name = "old", .dims = {32}, .type = 3, .offset = 1024}.Encoded(),
+                  GgufTensorBytes{.name = "old", .dims = {32}, .type = 9, .offset = 1024}.Encoded(),
                   GgufTensorBytes{.name = "one", .dims = {}, .type = 30, .offset = 1088}.Encoded(),
                   GgufTensorBytes{.name = "none", .dims = {0, 5}, .type = 1, .offset = 1088}.Encoded()};
   file.data_bytes = 1090;
@@ -107,22 +107,27 @@ TEST(Gguf, ReadsTensorsOfEveryKindOfBlock) {
   EXPECT_EQ(header.tensors[0].offset, header.data_begin + 64);
   EXPECT_EQ(header.tensors[1].dtype, DType::kF32);
   EXPECT_FALSE(header.tensors[2].dtype);
-  EXPECT_EQ(header.tensors[2].stored_as, "Q4_1");
-  EXPECT_EQ(header.tensors[2].bytes, 20u);
+  EXPECT_EQ(header.tensors[2].stored_as, "Q8_1");
+  EXPECT_EQ(header.tensors[2].bytes, 36u);
   EXPECT_EQ(header.tensors[3].shape.rank(), 0u);
   EXPECT_EQ(header.tensors[3].bytes, 2u);
   EXPECT_EQ(header.tensors[4].bytes, 0u);
 }
 
 TEST(Gguf, BlocksOfOurTypesAreThoseOfTheFormat) {
-  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64, DType::kI64, DType::kI32, DType::kI16,
-                           DType::kI8, DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K}) {
+  for (const DType type :
+       {DType::kF32,  DType::kF16,  DType::kBF16, DType::kF64,  DType::kI64,    DType::kI32,   DType::kI16,
+        DType::kI8,   DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ5_K,   DType::kQ6_K,  DType::kQ4_1,
+        DType::kQ5_0, DType::kQ5_1, DType::kQ2_K, DType::kQ3_K, DType::kIQ4_NL, DType::kIQ4_XS}) {
     SCOPED_TRACE(NameOf(type));
     const GgufTensorType* found = FindGgufTensorType(type);
     ASSERT_NE(found, nullptr);
     EXPECT_EQ(found->block_elements, BlockElements(type));
     EXPECT_EQ(found->block_bytes, BlockBytes(type));
     EXPECT_EQ(FindGgufTensorType(found->number), found);
+    if (IsQuantized(type)) {
+      EXPECT_EQ(found->name, NameOf(type));
+    }
   }
   EXPECT_EQ(FindGgufTensorType(DType::kBool), nullptr);
 }

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "base/error.h"
@@ -68,6 +69,44 @@ TEST(DecodeRow, VectorsOfGgml) {
     ExpectSameBits(plain, want);
     ForEachSimdTarget([&] { ExpectSameBits(Decoded(*type, block), want); });
   }
+}
+
+// Blocks of the types that are only decoded, and what the Python package of ggml's authors decodes them to
+// (scripts/make_decode_only_vectors.py). A row of two blocks at any address has the same values.
+TEST(DecodeRow, VectorsOfTypesThatAreOnlyDecoded) {
+  const nlohmann::json vectors = nlohmann::json::parse(ReadData("decode_only_vectors.json"));
+  std::set<DType> seen;
+  for (const auto& vector : vectors) {
+    constexpr DType kDecodeOnly[] = {DType::kQ4_1, DType::kQ5_0,   DType::kQ5_1,  DType::kQ2_K,
+                                     DType::kQ3_K, DType::kIQ4_NL, DType::kIQ4_XS};
+    const auto found =
+        std::ranges::find(kDecodeOnly, vector["type"].get<std::string>(), [](DType t) { return NameOf(t); });
+    ASSERT_NE(found, std::end(kDecodeOnly));
+    const DType type = *found;
+    seen.insert(type);
+    SCOPED_TRACE(NameOf(type));
+    EXPECT_TRUE(IsDecodeOnly(type) && IsQuantized(type));
+    const std::vector<std::byte> block = FromHex(vector["block_hex"]);
+    ASSERT_EQ(block.size(), BlockBytes(type));
+    const std::vector<std::byte> bits = FromHex(vector["decoded_f32_hex"]);
+    std::vector<float> want(bits.size() / 4);
+    ASSERT_EQ(want.size(), static_cast<size_t>(BlockElements(type)));
+    std::memcpy(want.data(), bits.data(), bits.size());
+    const std::vector<float> once = want;
+    want.insert(want.end(), once.begin(), once.end());
+    std::vector<std::byte> row(1);  // at an odd address
+    row.insert(row.end(), block.begin(), block.end());
+    row.insert(row.end(), block.begin(), block.end());
+    GuardedFloats plain(want.size()), fast(want.size());
+    DecodeRowRef(type, row.data() + 1, plain.span());
+    ExpectSameBits(plain.span(), want);
+    DecodeRow(type, row.data() + 1, fast.span());
+    ExpectSameBits(fast.span(), want);
+    plain.Check();
+    fast.Check();
+  }
+  EXPECT_EQ(seen.size(), 7u);
+  for (const DType type : kTypes) EXPECT_FALSE(IsDecodeOnly(type)) << NameOf(type);
 }
 
 // A second implementation of the formulas of the formats, from their description: value i of one block.
