@@ -5,6 +5,7 @@
 #include <bit>
 #include <charconv>
 #include <cstring>
+#include <limits>
 #include <numeric>
 #include <set>
 
@@ -23,6 +24,7 @@ constexpr uint64_t kMaxKeyBytes = 65535;
 constexpr uint64_t kMaxNameBytes = 64;
 constexpr uint32_t kMaxDims = 4;
 constexpr int kMaxNesting = 4;
+constexpr uint64_t kAnyLength = std::numeric_limits<uint64_t>::max();  // of a string inside the file
 // Minimum size in the file of a key with its value, and of a tensor description.
 constexpr uint64_t kLeastKeyBytes = 8 + 1 + 4 + 1;
 constexpr uint64_t kLeastTensorBytes = 8 + 1 + 4 + 4 + 8;
@@ -134,7 +136,7 @@ class Cursor {
     }
     switch (array.type) {
       case GgufType::kString:
-        for (uint64_t i = 0; i < array.size; ++i) String(field, remaining());
+        for (uint64_t i = 0; i < array.size; ++i) String(field, kAnyLength);
         break;
       case GgufType::kArray:
         for (uint64_t i = 0; i < array.size; ++i) Array(field, depth + 1);
@@ -168,7 +170,7 @@ class Cursor {
       case GgufType::kBool:
         return Bool(field);
       case GgufType::kString:
-        return String(field, remaining());
+        return String(field, kAnyLength);
       case GgufType::kArray:
         return Array(field, 1);
       case GgufType::kU64:

@@ -327,6 +327,14 @@ TEST(GgufBroken, DataPastTheEnd) {
   }
   EXPECT_THAT(RefusedTensor({.offset = ~uint64_t{31}}, 47), HasSubstr("damaged"));
 }
+TEST(GgufBroken, AFileThatEndsInAValueIsTruncated) {
+  GgufBytes file;
+  file.keys = {GgufKey("tokenizer.huggingface.json", 8, GgufString(std::string(5000, ' ')))};
+  const std::string cut = file.Encoded().substr(0, 1000);
+  EXPECT_THAT(Refusal(cut), AllOf(HasSubstr("key \"tokenizer.huggingface.json\""), HasSubstr("truncated"),
+                                  HasSubstr("found a file of 1000 bytes, expected at least " +
+                                            std::to_string(24 + file.keys[0].size()))));
+}
 // The size that the whole file must have, not that of the first tensor that is cut off.
 TEST(GgufBroken, ATruncatedFileSaysWhatIsMissing) {
   GgufBytes file;
