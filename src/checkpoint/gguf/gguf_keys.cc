@@ -149,6 +149,16 @@ int64_t VocabularySize(std::span<const GgufFile> parts) {
   return Size(header, Key("vocab_size"), kMaxVocabulary);
 }
 
+// llama.cpp's converter stacks the rows of QKV since May 2024. It writes "tokenizer.ggml.pre" since a month before
+// that, so files without this key may have them grouped by head, and nothing in a file tells.
+void WarnOfOldQkvOrder(const GgufHeader& header, std::vector<std::string>* warnings) {
+  if (!warnings || !header.Find("tokenizer.ggml.tokens") || header.Find("tokenizer.ggml.pre")) return;
+  warnings->push_back(
+      header.where +
+      ": no key \"tokenizer.ggml.pre\", so the file may be from before May 2024, when converters left the "
+      "query-key-value rows in another order: if the text makes no sense, convert the original model again");
+}
+
 void WarnOfUnknownKeys(const GgufHeader& header, std::vector<std::string>* warnings) {
   constexpr std::string_view kKnown[] = {"attention.head_count",
                                          "attention.head_count_kv",
@@ -298,6 +308,7 @@ ModelConfig ReadGgufConfig(std::span<const GgufFile> parts, std::vector<std::str
   config.bos_id = ReadTokenId(header, "tokenizer.ggml.bos_token_id", config.vocab_size, 0);
   config.eos_ids = {ReadTokenId(header, "tokenizer.ggml.eos_token_id", config.vocab_size, 0)};
   WarnOfUnknownKeys(header, warnings);
+  if (!header.Find("stablelm.config")) WarnOfOldQkvOrder(header, warnings);
   if (const auto json = header.Text("stablelm.config")) {
     config = AgreedConfig(header, config, *json, warnings);
     AddEndIds(header, config);

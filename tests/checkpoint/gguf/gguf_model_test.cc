@@ -199,6 +199,26 @@ TEST_F(GgufModel, KeysAndTheCarriedConfigMustAgree) {
   EXPECT_THAT(with([](GgufMetadata& m) { m.SetText("stablelm.config", "{"); }), HasSubstr("\"stablelm.config\""));
 }
 
+// Converters stack the rows of QKV since May 2024; a file does not say when it was made.
+TEST_F(GgufModel, FilesThatMayHaveTheOldOrderOfQkvAreReported) {
+  const auto warnings = [&](const std::function<void(GgufMetadata&)>& change) {
+    WriteGgufOf(Tiny(), File(), [&](GgufMetadata& m) {
+      m.SetTexts("tokenizer.ggml.tokens", std::vector<std::string>(10, "a"));
+      change(m);
+    });
+    return ModelFolder::Open(File().string())->warnings();
+  };
+  const auto old = warnings([](GgufMetadata& m) { m.Remove("stablelm.config"); });
+  ASSERT_EQ(old.size(), 1u);
+  EXPECT_THAT(old[0], AllOf(HasSubstr("tokenizer.ggml.pre"), HasSubstr("another order")));
+  EXPECT_THAT(warnings([](GgufMetadata& m) {
+                m.Remove("stablelm.config");
+                m.SetText("tokenizer.ggml.pre", "olmo");
+              }),
+              testing::IsEmpty());
+  EXPECT_THAT(warnings([](GgufMetadata&) {}), testing::IsEmpty());  // written here
+}
+
 TEST_F(GgufModel, TokensThatEndATurnEndAReply) {
   for (const bool carried : {false, true}) {
     WriteGgufOf(Tiny(), File(), [&](GgufMetadata& m) {
