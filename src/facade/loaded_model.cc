@@ -117,6 +117,8 @@ LoadPlan PlanLoad(const OpenedModel& model, const LoadSettings& settings) {
                    .compute = settings.compute == ComputeMode::kFast ? Compute::kFast : Compute::kExact};
   const WeightsWanted wanted = WeightsOf(settings.weights);
   plan.dtype = wanted.dtype;
+  const std::string_view into = wanted.mix ? wanted.mix->name : NameOf(wanted.dtype.value_or(DType::kQ8_0));
+  if (std::string note = DecodingNote(model.folder(), into); !note.empty()) plan.warnings.push_back(std::move(note));
   if (wanted.mix) {
     try {
       plan.types = TypesForLoading(model.folder(), *wanted.mix, &plan.warnings);

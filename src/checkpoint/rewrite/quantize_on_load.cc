@@ -15,6 +15,13 @@ std::vector<DType> DecodeOnlyTypes(const ModelFolder& model) {
   return types;
 }
 
+std::string DecodingNote(const ModelFolder& model, std::string_view into) {
+  std::vector<std::string> stored;
+  for (const DType type : DecodeOnlyTypes(model)) stored.emplace_back(NameOf(type));
+  if (stored.empty()) return {};
+  return "weights stored as " + Joined(stored, " and ") + " are decoded while loading, into " + std::string(into);
+}
+
 std::vector<DType> TypesForLoading(const ModelFolder& model, const QuantMix& mix, std::vector<std::string>* warnings) {
   const bool decodes = !DecodeOnlyTypes(model).empty();
   for (size_t i = 0; i < model.table().size() && !decodes; ++i) {

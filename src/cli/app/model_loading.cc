@@ -20,23 +20,12 @@ void RefuseQuantizeBesideDtype(const CommonOptions& common) {
                     .hint = "leave one of them out"});
 }
 
-namespace {
-
-// Says what becomes of types that nothing is computed with.
-void NoteDecodedTypes(const CommonOptions& common, const ModelFolder& model, Output& out) {
-  std::vector<std::string> stored;
-  for (const DType type : DecodeOnlyTypes(model)) stored.emplace_back(NameOf(type));
-  if (stored.empty()) return;
-  const std::string_view into = common.quantize ? common.quantize->name : NameOf(common.dtype.value_or(DType::kQ8_0));
-  out.Note("weights stored as " + Joined(stored, " and ") + " are decoded while loading, into " + std::string(into) +
-           (common.quantize || common.dtype ? "" : " (--dtype fp16 or --quantize TYPE: into another type)"));
-}
-
-}  // namespace
-
 std::vector<DType> TypesInMemory(const CommonOptions& common, const ModelFolder& model, Output& out) {
   RefuseQuantizeBesideDtype(common);
-  NoteDecodedTypes(common, model, out);
+  const std::string_view into = common.quantize ? common.quantize->name : NameOf(common.dtype.value_or(DType::kQ8_0));
+  if (const std::string note = DecodingNote(model, into); !note.empty()) {
+    out.Note(note + (common.quantize || common.dtype ? "" : " (--dtype fp16 or --quantize TYPE: into another type)"));
+  }
   if (!common.quantize) return {};
   std::vector<std::string> warnings;
   std::vector<DType> types = TypesForLoading(model, *common.quantize, &warnings);
