@@ -1,11 +1,14 @@
 // stablelm fit: the memory that a run needs, part by part, and whether this machine has it.
 #include <cstdio>
+#include <memory>
 
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/system.h"
+#include "checkpoint/describe/weight_table.h"
 #include "checkpoint/model_folder.h"
 #include "checkpoint/rewrite/quant_mix.h"
+#include "checkpoint/rewrite/quantize_on_load.h"
 #include "cli/app/commands.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"
@@ -25,6 +28,7 @@ class Fit : public Command {
            "  stablelm fit models/stablelm-3b-fp32 --compute fast\n"
            "  stablelm fit --shape 7b --dtype fp16 --kv fp16 --context 4096 --batch 4 --json\n"
            "\n"
+           "The first line says whether the run fits; when it does not, what would follows, and the exit code is 1.\n"
            "The numbers are those by which generate (context: prompt and new tokens) and score (--for score; context:\n"
            "the longest sequence) refuse a run that does not fit. Pages of mapped weight files count: without room\n"
            "for them every token would read the file again.";
@@ -43,74 +47,201 @@ class Fit : public Command {
   int Run(Output& out) override;
 
  private:
-  RunShape Shape(const ModelConfig& config) const;
+  // What a run may change to need less.
+  struct Wish {
+    DType kv = DType::kF32;
+    int64_t context = 0;
+    int64_t batch = 1;
+    const QuantMix* quantize = nullptr;
+  };
+  struct Cure {
+    std::string options;
+    uint64_t bytes = 0;
+  };
+  void OpenModel(Output& out);
+  // No value when the weights cannot have these types: they are quantized already.
+  std::optional<MemoryPlan> Plan(const Wish& wish) const;
+  std::vector<Cure> CuresOf(const Wish& wish, uint64_t available) const;
+  void PrintText(const MemoryPlan& plan, const MemoryLimit& available, const std::vector<Cure>& cures,
+                 Output& out) const;
+  void PrintJson(const MemoryPlan& plan, const MemoryLimit& available, const std::vector<Cure>& cures,
+                 Output& out) const;
 
   std::string shape_;
   std::optional<int64_t> context_;
   int64_t batch_ = 1;
   bool for_score_ = false;
+  std::shared_ptr<const ModelFolder> folder_;  // null with --shape
+  ModelConfig config_;
 };
 
-RunShape Fit::Shape(const ModelConfig& config) const {
-  const int64_t context = context_.value_or(config.max_positions);
-  if (context > config.max_positions) {
-    throw Error({.where = "--context",
-                 .what = "longer than the model's context",
-                 .found = std::to_string(context),
-                 .expected = "at most " + std::to_string(config.max_positions)});
-  }
-  RunShape run = for_score_ ? ShapeOfScore(context, common.kv, common.threads)
-                            : ShapeOfGenerate(context, common.kv, common.threads);
-  run.sequences = batch_;
-  if (batch_ > 1) {  // one row per sequence in each pass
-    run.max_rows = std::max(run.max_rows, batch_);
-    run.max_logit_rows = std::max(run.max_logit_rows, batch_);
-  }
-  return run;
-}
-
-int Fit::Run(Output& out) {
+void Fit::OpenModel(Output& out) {
   if (common.model.empty() == shape_.empty()) {
     throw UsageError({.where = "fit",
                       .what = shape_.empty() ? "no model was given" : "the model is given twice",
                       .expected = "MODEL (or -m MODEL) or --shape 3b|7b"});
   }
-  ModelConfig config;
-  WeightBytes weights;
   if (shape_.empty()) {
-    const auto folder = ModelFolder::Open(common.model);
-    for (const std::string& warning : folder->warnings()) out.Warning(warning);
-    config = folder->config();
-    const std::vector<DType> types = TypesInMemory(common, *folder, out);
-    weights = PlanWeights(*folder, {.dtype = common.dtype, .types = types, .compute = common.compute});
+    folder_ = ModelFolder::Open(common.model);
+    for (const std::string& warning : folder_->warnings()) out.Warning(warning);
+    config_ = folder_->config();
+    TypesInMemory(common, *folder_, out);  // for its warnings and errors
   } else {
-    config = *ModelConfig::FromShapeName(shape_);
+    config_ = *ModelConfig::FromShapeName(shape_);
     RefuseQuantizeBesideDtype(common);
-    std::vector<DType> types;
-    if (common.quantize) types = ChooseTypes(*common.quantize, {}, WeightTable(config), nullptr);
-    weights = PlanWeights(config, common.dtype.value_or(DType::kF16), {.types = types, .compute = common.compute});
   }
-  const MemoryPlan plan = PlanMemory(config, weights, Shape(config));
-  const MemoryLimit available = AvailableMemory();
-  const bool fits = plan.Total() <= available.bytes;
+  if (context_.value_or(0) > config_.max_positions) {
+    throw Error({.where = "--context",
+                 .what = "longer than the model's context",
+                 .found = std::to_string(*context_),
+                 .expected = "at most " + std::to_string(config_.max_positions)});
+  }
+}
 
-  if (out.json()) {
-    JsonValue parts = JsonValue::Array();
-    for (const MemoryPart& part : plan.parts) {
-      parts.push_back({{"name", part.name}, {"bytes", part.bytes}, {"file_pages", part.file_pages}});
-    }
-    JsonValue object = {
-        {"parts", parts}, {"total_bytes", plan.Total()}, {"anonymous_bytes", plan.Anonymous()}, {"fits", fits}};
-    if (available.known()) {
-      object["available_bytes"] = available.bytes;
-      object["available_by"] = available.by;
-    }
-    if (const MemoryLimit machine = TotalMemory(); machine.known()) object["machine_bytes"] = machine.bytes;
-    if (common.quantize) object["quantize"] = common.quantize->name;
-    object["compute"] = NameOf(common.compute);
-    out.Json(object);
-    return kExitOk;
+std::optional<MemoryPlan> Fit::Plan(const Wish& wish) const {
+  RunShape run = for_score_ ? ShapeOfScore(wish.context, wish.kv, common.threads)
+                            : ShapeOfGenerate(wish.context, wish.kv, common.threads);
+  run.sequences = wish.batch;
+  if (wish.batch > 1) {  // one row per sequence in each pass
+    run.max_rows = std::max(run.max_rows, wish.batch);
+    run.max_logit_rows = std::max(run.max_logit_rows, wish.batch);
   }
+  std::vector<DType> chosen;
+  // --quantize and --dtype exclude each other.
+  WeightTypes types = {.dtype = wish.quantize ? std::nullopt : common.dtype, .types = {}, .compute = common.compute};
+  if (!folder_) {
+    if (wish.quantize) chosen = ChooseTypes(*wish.quantize, {}, WeightTable(config_), nullptr);
+    types.types = chosen;
+    return PlanMemory(config_, PlanWeights(config_, common.dtype.value_or(DType::kF16), types), run);
+  }
+  try {
+    std::vector<std::string> ignored;
+    if (wish.quantize) chosen = TypesForLoading(*folder_, *wish.quantize, &ignored);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+  types.types = chosen;
+  return PlanMemory(config_, PlanWeights(*folder_, types), run);
+}
+
+std::vector<Fit::Cure> Fit::CuresOf(const Wish& wish, uint64_t available) const {
+  std::vector<Cure> cures;
+  const auto try_it = [&](const std::string& options, const Wish& other) {
+    const std::optional<MemoryPlan> plan = Plan(other);
+    if (!plan || plan->Total() > available) return false;
+    cures.push_back({.options = options, .bytes = plan->Total()});
+    return true;
+  };
+  // What is free changes by itself: a largest number keeps a distance.
+  const uint64_t sure = available - available / 16;
+  // The largest number from `least` to `most` with which the run fits, a multiple of `least`; 0 when there is none.
+  const auto largest = [&](int64_t least, int64_t most, const Wish& from, int64_t Wish::*field) {
+    int64_t low = 0, high = most / least;
+    while (low < high) {
+      const int64_t middle = low + (high - low + 1) / 2;
+      Wish other = from;
+      other.*field = middle * least;
+      const std::optional<MemoryPlan> plan = Plan(other);
+      plan && plan->Total() <= sure ? low = middle : high = middle - 1;
+    }
+    return low * least;
+  };
+  constexpr int64_t kUsefulContext = 256;
+  for (const auto& [type, name] : {std::pair{DType::kF16, "fp16"}, std::pair{DType::kI8, "q8"}}) {
+    Wish other = wish;
+    other.kv = type;
+    if (wish.kv == DType::kF32 || (wish.kv == DType::kF16 && type == DType::kI8)) {
+      if (try_it(std::string("--kv ") + name, other)) break;
+    }
+  }
+  for (const char* name : {"Q8_0", "Q4_K_M"}) {
+    Wish other = wish;
+    other.quantize = &QuantMixByName(name, "--quantize");
+    if (!wish.quantize && try_it(std::string("--quantize ") + name, other)) break;
+  }
+  if (const int64_t batch = largest(1, wish.batch - 1, wish, &Wish::batch); batch > 0) {
+    Wish other = wish;
+    other.batch = batch;
+    try_it("--batch " + std::to_string(batch), other);
+  }
+  if (const int64_t context = largest(kUsefulContext, wish.context, wish, &Wish::context); context > 0) {
+    Wish other = wish;
+    other.context = context;
+    try_it("--context " + std::to_string(context), other);
+  }
+  if (!cures.empty()) return cures;
+  // Everything at once.
+  Wish least = wish;
+  least.kv = DType::kI8;
+  least.batch = 1;
+  std::string options = "--kv q8";
+  if (!wish.quantize) {
+    least.quantize = &QuantMixByName("Q4_K_M", "--quantize");
+    if (Plan(least)) {
+      options = "--quantize Q4_K_M " + options;
+    } else {
+      least.quantize = nullptr;
+    }
+  }
+  if (wish.batch > 1) options += " --batch 1";
+  if (!try_it(options, least)) {
+    least.context = largest(kUsefulContext, wish.context, least, &Wish::context);
+    if (least.context > 0) try_it(options + " --context " + std::to_string(least.context), least);
+  }
+  return cures;
+}
+
+int Fit::Run(Output& out) {
+  OpenModel(out);
+  const Wish wish = {.kv = common.kv,
+                     .context = context_.value_or(config_.max_positions),
+                     .batch = batch_,
+                     .quantize = common.quantize};
+  const std::optional<MemoryPlan> plan = Plan(wish);
+  STABLELM_CHECK(plan);  // TypesInMemory has refused what cannot be
+  const MemoryLimit available = AvailableMemory();
+  const bool fits = plan->Total() <= available.bytes;
+  const std::vector<Cure> cures = fits ? std::vector<Cure>() : CuresOf(wish, available.bytes);
+  out.json() ? PrintJson(*plan, available, cures, out) : PrintText(*plan, available, cures, out);
+  return fits ? kExitOk : kExitFailed;
+}
+
+void Fit::PrintJson(const MemoryPlan& plan, const MemoryLimit& available, const std::vector<Cure>& cures,
+                    Output& out) const {
+  JsonValue parts = JsonValue::Array();
+  for (const MemoryPart& part : plan.parts) {
+    parts.push_back({{"name", part.name}, {"bytes", part.bytes}, {"file_pages", part.file_pages}});
+  }
+  const bool fits = plan.Total() <= available.bytes;
+  JsonValue object = {
+      {"parts", parts}, {"total_bytes", plan.Total()}, {"anonymous_bytes", plan.Anonymous()}, {"fits", fits}};
+  if (!fits) {
+    JsonValue list = JsonValue::Array();
+    for (const Cure& cure : cures) list.push_back({{"options", cure.options}, {"total_bytes", cure.bytes}});
+    object["would_fit"] = list;
+  }
+  if (available.known()) {
+    object["available_bytes"] = available.bytes;
+    object["available_by"] = available.by;
+  }
+  if (const MemoryLimit machine = TotalMemory(); machine.known()) object["machine_bytes"] = machine.bytes;
+  if (common.quantize) object["quantize"] = common.quantize->name;
+  object["compute"] = NameOf(common.compute);
+  out.Json(object);
+}
+
+void Fit::PrintText(const MemoryPlan& plan, const MemoryLimit& available, const std::vector<Cure>& cures,
+                    Output& out) const {
+  const bool fits = plan.Total() <= available.bytes;
+  const std::string of = available.known()
+                             ? " of " + HumanBytes(available.bytes) + ", which " + available.by + " has free"
+                             : "; how much is free is unknown";
+  out.Text((fits ? "fits: " : "does not fit: ") + HumanBytes(plan.Total()) + of + "\n");
+  if (!fits) {
+    for (const Cure& cure : cures) out.Text("  would fit with " + cure.options + ": " + HumanBytes(cure.bytes) + "\n");
+    if (cures.empty()) out.Text("  no type of weights or cache and no context makes it fit; a smaller model may\n");
+  }
+  out.Text("\n");
   const auto line = [&](const std::string& name, uint64_t bytes) {
     char text[160];
     std::snprintf(text, sizeof text, "%-40s %12s  %16llu bytes\n", name.c_str(), HumanBytes(bytes).c_str(),
@@ -119,14 +250,6 @@ int Fit::Run(Output& out) {
   };
   for (const MemoryPart& part : plan.parts) line(part.name, part.bytes);
   line("total", plan.Total());
-  if (available.known()) {
-    line("available here", available.bytes);
-    out.Text("limited by " + available.by + "\n");
-  } else {
-    out.Text("available here: unknown\n");
-  }
-  out.Text(fits ? "fits\n" : "does not fit\n");
-  return kExitOk;
 }
 
 }  // namespace
