@@ -53,7 +53,11 @@ class BenchCompute : public Command {
                            {"min", speed.fp32_gflops.min},
                            {"max", speed.fp32_gflops.max},
                            {"bf16_gflops", speed.bf16_gflops.median},
-                           {"int8_gops", speed.int8_gops.median}});
+                           {"bf16_min", speed.bf16_gflops.min},
+                           {"bf16_max", speed.bf16_gflops.max},
+                           {"int8_gops", speed.int8_gops.median},
+                           {"int8_min", speed.int8_gops.min},
+                           {"int8_max", speed.int8_gops.max}});
         if (speed.in_use) used = &speed;
       }
       out.Json({{"bench", "compute"},

@@ -9,9 +9,9 @@
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"
 #include "cli/commands/bench_text.h"
+#include "cli/commands/machine_peaks.h"
 #include "eval/model_speed.h"
 #include "ops/kv_layout.h"
-#include "ops/probe/machine_speed.h"
 #include "ops/simd.h"
 
 namespace stablelm {
@@ -72,8 +72,9 @@ class BenchModel : public Command {
            "Tokens are random. A prompt is computed with the logits of its last row; decoding takes a token of each\n"
            "sequence in every step, and its tokens/s are those of all sequences together. Decoding of one sequence is\n"
            "judged by the bytes that have to be read (weights, one row of the embedding, keys and values) against\n"
-           "`bench memory`, the rest by its arithmetic against `bench compute`: both are measured first. Milliseconds\n"
-           "by operation are those of a whole prompt, or of a step.";
+           "`bench memory`, the rest by its arithmetic against `bench compute`: both are measured afterwards, which\n"
+           "takes some seconds; --machine FILE keeps the result, --no-machine leaves the shares out. Milliseconds by\n"
+           "operation are those of a whole prompt, or of a step.";
   }
   unsigned Takes() const override {
     return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation;
@@ -86,8 +87,11 @@ class BenchModel : public Command {
               "Positions that each sequence has before it decodes (default: 128)");
     AddNumber(app, "--samples", samples_, Limits<uint64_t>{1, 1000},
               "Samples of each, after one that warms up; the median counts (default: 3)");
+    AddText(app, "--machine", "FILE", machine_file_,
+            "Reuse the machine's peaks from FILE; measure and write them there when it does not exist");
+    AddFlag(app, "--no-machine", no_machine_, "Do not measure the machine: speeds without their share of its peaks");
     AddFlag(app, "--md", markdown_, "Print Markdown tables");
-    AddFlag(app, "--csv", csv_, "Print comma-separated values, a line for each case");
+    AddFlag(app, "--csv", csv_, "Print comma-separated values, a line for each case: numbers and their units apart");
   }
 
   int Run(Output& out) override {
@@ -95,21 +99,27 @@ class BenchModel : public Command {
       throw UsageError(
           {.where = "--md, --csv, --json", .what = "one format at a time", .hint = "leave out all but one"});
     }
+    if (no_machine_ && machine_file_) {
+      throw UsageError({.where = "--no-machine", .what = "contradicts --machine", .hint = "leave one of them out"});
+    }
     ModelOfCommand model(common, out);
     const std::vector<SpeedCase> cases = Cases(model.config());
-    ThreadPool pool(common.threads);
-    const ProbeOptions probe = {
-        .samples = 5, .show_progress = out.show_progress(), .before_sample = ThrowIfInterrupted};
-    memory_ = MeasureMemory(pool, uint64_t{1} << 29, probe);
-    compute_ = MeasureComputeInUse(pool, probe);
-    model.Load(ModelSpeed::ShapeOf(common.kv, cases, pool.NumThreads()), false);
+    model.Load(ModelSpeed::ShapeOf(common.kv, cases, common.threads), false);
     ModelSpeed speed(model.model(), common.kv, cases, model.pool());
     std::vector<CaseSpeed> speeds;
     for (const SpeedCase& of : cases) {
       out.Note(of.Name() + " ...");
       speeds.push_back(speed.Measure(of, samples_));
     }
-    out.json() ? PrintJson(model, speeds, out) : Print(model, speeds, out);
+    // The peak of the model, without the buffer by which the memory is measured.
+    peak_bytes_ = ReadMemoryUse().peak_resident;
+    const ProbeOptions probe = {
+        .samples = 5, .show_progress = out.show_progress(), .before_sample = ThrowIfInterrupted};
+    if (!no_machine_) {
+      peaks_ =
+          machine_file_ ? PeaksOfFile(*machine_file_, model.pool(), probe, out) : MeasurePeaks(model.pool(), probe);
+    }
+    out.json() ? PrintJson(model, speeds, out) : csv_ ? PrintCsv(model, speeds, out) : Print(model, speeds, out);
     return kExitOk;
   }
 
@@ -147,19 +157,16 @@ class BenchModel : public Command {
   }
 
   Share ShareOf(const CaseSpeed& speed, bool quantized) const {
-    if (speed.of.sequences == 1) {
-      const double best = memory_.ways[memory_.best].gb_per_s.median;
-      return {speed.gb_per_s / best, speed.gb_per_s, "GB/s", "memory"};
-    }
+    const auto share = [](double reached, double peak) {
+      return peak > 0 ? reached / peak : std::numeric_limits<double>::quiet_NaN();
+    };
+    const MachinePeaks peaks = peaks_.value_or(MachinePeaks());
+    if (speed.of.sequences == 1)
+      return {share(speed.gb_per_s, peaks.memory_gb_per_s), speed.gb_per_s, "GB/s", "memory"};
     // Without a bf16 instruction, fast products use fp32 multiply-adds.
-    const bool bf16 = common.compute == Compute::kFast && compute_.bf16_gflops.median > 0;
-    const double peak = quantized ? compute_.int8_gops.median
-                        : bf16    ? compute_.bf16_gflops.median
-                                  : compute_.fp32_gflops.median;
-    return {peak > 0 ? speed.gflops / peak : std::numeric_limits<double>::quiet_NaN(), speed.gflops, "Gop/s",
-            quantized ? "int8"
-            : bf16    ? "bf16"
-                      : "fp32"};
+    const bool bf16 = common.compute == Compute::kFast && peaks.bf16_gflops > 0;
+    const double peak = quantized ? peaks.int8_gops : bf16 ? peaks.bf16_gflops : peaks.fp32_gflops;
+    return {share(speed.gflops, peak), speed.gflops, "Gop/s", quantized ? "int8" : bf16 ? "bf16" : "fp32"};
   }
 
   // Whether more than half of the matrices' bytes are quantized.
@@ -180,21 +187,13 @@ class BenchModel : public Command {
   void Print(ModelOfCommand& model, const std::vector<CaseSpeed>& speeds, Output& out) const {
     const auto matrices = model.model().weights().MatrixBytes();
     const bool quantized = MostlyQuantized(matrices);
-    const Format format = markdown_ ? Format::kMarkdown : csv_ ? Format::kCsv : Format::kText;
+    const Format format = markdown_ ? Format::kMarkdown : Format::kText;
     std::vector<std::vector<std::string>> rows = {{"test", "tokens/s", "lowest", "highest", "reached", "share"}};
     for (const CaseSpeed& speed : speeds) {
       const Share share = ShareOf(speed, quantized);
       const Samples& s = speed.tokens_per_s;
       rows.push_back({speed.of.Name(), Rounded(s.median, 2), Rounded(s.min, 2), Rounded(s.max, 2),
                       Rounded(share.reached, 1) + " " + share.unit, PercentOf(share)});
-    }
-    if (csv_) {
-      for (size_t i = 0; i < rows.size(); ++i) {
-        for (const char* name : OperationNames()) {
-          rows[i].push_back(i == 0 ? "ms " + std::string(name) : Milliseconds(speeds[i - 1], name));
-        }
-      }
-      return out.Text(Table(rows, format));
     }
     const std::string gap = markdown_ ? "\n\n" : "\n";
     std::string weights;
@@ -203,12 +202,8 @@ class BenchModel : public Command {
     }
     out.Text(common.model + ": matrices " + weights + ", " + std::string(NameOf(common.compute)) + "; cache " +
              std::string(KvTypeName(common.kv)) + ", " + std::to_string(depth_) + " positions before decoding" + gap);
-    out.Text(CpuModelName() + ", " + compute_.target + ", " + ThreadsText(common.threads) + ": memory " +
-             Rounded(memory_.ways[memory_.best].gb_per_s.median, 1) + " GB/s, fp32 " +
-             Rounded(compute_.fp32_gflops.median, 0) + " Gflop/s, " +
-             (compute_.bf16_gflops.median > 0 ? "bf16 " + Rounded(compute_.bf16_gflops.median, 0) + " Gflop/s, " : "") +
-             "int8 " + Rounded(compute_.int8_gops.median, 0) + " Gop/s; medians of " + std::to_string(samples_) +
-             "\n\n");
+    out.Text(CpuModelName() + ", " + SimdTargetInUse() + ", " + ThreadsText(common.threads) + ": " + PeaksText() +
+             "medians of " + std::to_string(samples_) + "\n\n");
     out.Text(Table(rows, format) + "\n");
     rows = {{"ms"}};
     for (const CaseSpeed& speed : speeds) rows[0].push_back(speed.of.Name());
@@ -217,6 +212,62 @@ class BenchModel : public Command {
       for (const CaseSpeed& speed : speeds) rows.back().push_back(Milliseconds(speed, name));
     }
     out.Text(Table(rows, format));
+  }
+
+  std::string PeaksText() const {
+    if (!peaks_) return "";
+    return "memory " + Rounded(peaks_->memory_gb_per_s, 1) + " GB/s, fp32 " + Rounded(peaks_->fp32_gflops, 0) +
+           " Gflop/s, " + (peaks_->bf16_gflops > 0 ? "bf16 " + Rounded(peaks_->bf16_gflops, 0) + " Gflop/s, " : "") +
+           "int8 " + Rounded(peaks_->int8_gops, 0) + " Gop/s; ";
+  }
+
+  // A line for each case, which can be read alone: numbers without units, the model, the machine and the cache.
+  void PrintCsv(ModelOfCommand& model, const std::vector<CaseSpeed>& speeds, Output& out) const {
+    const bool quantized = MostlyQuantized(model.model().weights().MatrixBytes());
+    std::vector<std::string> head = {
+        "test",    "tokens",       "sequences", "depth",   "tokens_per_s", "tokens_per_s_min", "tokens_per_s_max",
+        "reached", "reached_unit", "share",     "share_of"};
+    for (const char* name : OperationNames()) head.push_back("ms " + std::string(name));
+    for (const char* name : {"model", "dtype", "kv", "compute", "cpu", "simd", "threads", "samples", "memory_gb_per_s",
+                             "fp32_gflops", "bf16_gflops", "int8_gops", "peak_bytes"}) {
+      head.emplace_back(name);
+    }
+    std::vector<std::vector<std::string>> rows = {head};
+    const auto peak = [&](double MachinePeaks::*field) { return peaks_ ? Rounded((*peaks_).*field, 2) : ""; };
+    for (const CaseSpeed& speed : speeds) {
+      const Share share = ShareOf(speed, quantized);
+      const Samples& s = speed.tokens_per_s;
+      const bool known = share.value == share.value;
+      std::vector<std::string> row = {speed.of.Prompt() ? "prompt" : "decode",
+                                      std::to_string(speed.of.tokens),
+                                      std::to_string(speed.of.Prompt() ? 1 : speed.of.sequences),
+                                      std::to_string(speed.of.depth),
+                                      Rounded(s.median, 4),
+                                      Rounded(s.min, 4),
+                                      Rounded(s.max, 4),
+                                      Rounded(share.reached, 4),
+                                      share.unit,
+                                      known ? Rounded(share.value, 4) : "",
+                                      known ? share.of : ""};
+      for (const char* name : OperationNames()) row.push_back(Milliseconds(speed, name));
+      row.insert(
+          row.end(),
+          {common.model, TypesText(model), std::string(KvTypeName(common.kv)), std::string(NameOf(common.compute)),
+           CpuModelName(), SimdTargetInUse(), std::to_string(common.threads), std::to_string(samples_),
+           peak(&MachinePeaks::memory_gb_per_s), peak(&MachinePeaks::fp32_gflops), peak(&MachinePeaks::bf16_gflops),
+           peak(&MachinePeaks::int8_gops), std::to_string(peak_bytes_)});
+      rows.push_back(std::move(row));
+    }
+    out.Text(Table(rows, Format::kCsv));
+  }
+
+  // "Q4_K+Q6_K"
+  static std::string TypesText(ModelOfCommand& model) {
+    std::string text;
+    for (const auto& [type, bytes] : model.model().weights().MatrixBytes()) {
+      text += (text.empty() ? "" : "+") + std::string(NameOf(type));
+    }
+    return text;
   }
 
   static std::string Milliseconds(const CaseSpeed& speed, const char* name) {
@@ -242,21 +293,23 @@ class BenchModel : public Command {
                   {"ms", speed.ms}});
       results.push_back(row);
     }
+    // Without a measurement: null.
+    const auto peak = [&](double MachinePeaks::*field) { return peaks_ ? JsonValue((*peaks_).*field) : JsonValue(); };
     out.Json({{"bench", "model"},
               {"model", common.model},
               {"matrix_bytes", weights},
               {"compute", NameOf(common.compute)},
               {"kv", KvTypeName(common.kv)},
               {"cpu", CpuModelName()},
-              {"simd", compute_.target},
+              {"simd", SimdTargetInUse()},
               {"threads", common.threads},
               {"samples", samples_},
-              {"memory_gb_per_s", memory_.ways[memory_.best].gb_per_s.median},
-              {"fp32_gflops", compute_.fp32_gflops.median},
-              {"bf16_gflops", compute_.bf16_gflops.median},
-              {"int8_gops", compute_.int8_gops.median},
+              {"memory_gb_per_s", peak(&MachinePeaks::memory_gb_per_s)},
+              {"fp32_gflops", peak(&MachinePeaks::fp32_gflops)},
+              {"bf16_gflops", peak(&MachinePeaks::bf16_gflops)},
+              {"int8_gops", peak(&MachinePeaks::int8_gops)},
               {"load_s", model.load_seconds()},
-              {"peak_bytes", ReadMemoryUse().peak_resident},
+              {"peak_bytes", peak_bytes_},
               {"results", results}});
   }
 
@@ -264,8 +317,10 @@ class BenchModel : public Command {
   int64_t steps_ = 32, depth_ = 128;
   uint64_t samples_ = 3;
   bool markdown_ = false, csv_ = false;
-  MemorySpeed memory_;
-  ComputeSpeed compute_;
+  std::optional<std::string> machine_file_;
+  bool no_machine_ = false;
+  std::optional<MachinePeaks> peaks_;  // empty with --no-machine
+  uint64_t peak_bytes_ = 0;
 };
 
 }  // namespace

@@ -46,7 +46,8 @@ class BenchTokenizer : public Command {
     const Tokenizer tokenizer = LoadTokenizer(common.model, tokenizer_file_, out);
     std::vector<TimedTexts> all;
     for (const std::string& path : files_) {
-      all.push_back({.name = path, .texts = {RequiredUtf8(ReadFileOrPipe(path), path)}});
+      const std::string name = path == "-" ? "standard input" : path;
+      all.push_back({.name = name, .texts = {RequiredUtf8(ReadFileOrPipe(path), name)}});
     }
     for (const std::string& path : lists_) all.push_back({.name = path, .texts = ReadList(path)});
     if (all.empty()) all.push_back(TextOfTokens(tokenizer));

@@ -43,6 +43,11 @@ TEST(BenchCompute, PrintsEveryTarget) {
   for (const auto& row : json.at("results")) {
     const bool bytes = row.at("simd") != "sse4" && row.at("simd") != "scalar";
     EXPECT_EQ(row.at("int8_gops") > 0, bytes) << row;
+    for (const char* kind : {"int8", "bf16"}) {
+      const double median = row.at(kind + std::string(*kind == 'i' ? "_gops" : "_gflops"));
+      EXPECT_LE(row.at(kind + std::string("_min")).get<double>(), median);
+      EXPECT_GE(row.at(kind + std::string("_max")).get<double>(), median);
+    }
     EXPECT_EQ(row.at("bf16_gflops") > 0, row.at("simd") == "avx3_bf16" || row.at("simd") == "avx3_amx") << row;
   }
 }
@@ -54,6 +59,7 @@ class BenchModel : public testing::Test {
                                          "--samples", "2", "--quiet"});
     return RunProgramBinary(arguments);
   }
+  const TempFolder temp_;
 };
 
 TEST_F(BenchModel, TellsOfEveryCase) {
@@ -91,6 +97,35 @@ TEST_F(BenchModel, PrintsTables) {
   ASSERT_EQ(csv.exit_code, 0) << csv.err;
   EXPECT_EQ(std::ranges::count(csv.out, '\n'), 2);
   EXPECT_THAT(csv.out, HasSubstr("\"ms query, key, value\""));
+  // Numbers without units, and what they were measured with.
+  for (const char* column : {",reached,reached_unit,share,share_of,", ",model,", ",kv,", ",cpu,simd,threads,"}) {
+    EXPECT_THAT(csv.out, HasSubstr(column));
+  }
+  EXPECT_THAT(csv.out, HasSubstr("\nprompt,8,1,0,"));
+  EXPECT_THAT(csv.out, HasSubstr(",Gop/s,"));
+}
+
+TEST_F(BenchModel, TheMachineIsMeasuredOnceOrNotAtAll) {
+  const std::string file = (temp_.path() / "machine.json").string();
+  const auto json = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"-p", "8", "-b", "0", "--json"});
+    const ProgramResult result = Run(more);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return nlohmann::json::parse(result.out);
+  };
+  const auto none = json({"--no-machine"});
+  EXPECT_TRUE(none.at("memory_gb_per_s").is_null());
+  EXPECT_TRUE(none.at("results").at(0).at("share").is_null());
+  EXPECT_GT(none.at("results").at(0).at("tokens_per_s"), 0);
+  const auto first = json({"--machine", file}), second = json({"--machine", file});
+  EXPECT_GT(first.at("memory_gb_per_s"), 0);
+  EXPECT_EQ(second.at("memory_gb_per_s"), first.at("memory_gb_per_s"));
+  EXPECT_EQ(second.at("int8_gops"), first.at("int8_gops"));
+  // The buffer of the measurement, 512 MiB, is not the model's.
+  EXPECT_LT(first.at("peak_bytes").get<uint64_t>(), uint64_t{400} << 20);
+  std::ofstream(file) << "{}";
+  EXPECT_EQ(Run({"--machine", file, "-p", "8", "-b", "0"}).exit_code, 1);
+  EXPECT_EQ(Run({"--machine", file, "--no-machine"}).exit_code, 2);
 }
 
 TEST_F(BenchModel, WrongUsage) {

@@ -1,0 +1,24 @@
+// The machine's peaks, by which `bench model` judges a model: measured, or read from a file of an earlier measurement.
+#pragma once
+
+#include <string>
+
+#include "base/thread_pool.h"
+#include "cli/app/output.h"
+#include "ops/probe/machine_speed.h"
+
+namespace stablelm {
+
+// Medians; 0 where the machine has no such instruction.
+struct MachinePeaks {
+  double memory_gb_per_s = 0;
+  double fp32_gflops = 0, bf16_gflops = 0, int8_gops = 0;
+};
+
+MachinePeaks MeasurePeaks(ThreadPool& pool, const ProbeOptions& options);
+
+// Reads the peaks from `file`, a line of JSON. Without such a file, or when it is of another processor, SIMD target or
+// number of threads, measures them and writes the file. Throws Error for a file with other contents.
+MachinePeaks PeaksOfFile(const std::string& file, ThreadPool& pool, const ProbeOptions& options, Output& out);
+
+}  // namespace stablelm
