@@ -1,11 +1,28 @@
 #include "cli/app/version.h"
 
+#include <string>
+#include <vector>
+
+#include "base/error.h"
 #include "base/json_value.h"
 #include "base/version_info.h"
+#include "checkpoint/rewrite/quant_mix.h"
 #include "ops/simd.h"
 #include "tokenizer/tokenizer.h"
 
 namespace stablelm {
+namespace {
+
+// The types of weights that products are computed with.
+std::vector<std::string> WeightTypes() {
+  std::vector<std::string> names = {"fp32", "fp16", "bf16"};
+  for (const QuantMix& mix : QuantMixes()) {
+    if (IsQuantized(mix.base)) names.emplace_back(mix.name);
+  }
+  return names;
+}
+
+}  // namespace
 
 JsonValue VersionInfo() {
   return {{"version", STABLELM_VERSION},
@@ -14,7 +31,9 @@ JsonValue VersionInfo() {
           {"build_type", STABLELM_BUILD_TYPE},
           {"simd", {{"built", BuiltSimdTargets()}, {"usable", UsableSimdTargets()}, {"in_use", SimdTargetInUse()}}},
           {"unicode", TokenizerUnicodeVersion()},
-          {"parts", {{"cuda", false}, {"mpi", false}, {"server", false}, {"training", false}}}};
+          {"reads", {"Hugging Face folders (safetensors, PyTorch .bin)", "GGUF"}},
+          {"weights", WeightTypes()},
+          {"cache", {"fp32", "fp16", "q8"}}};
 }
 
 std::string VersionText() {
@@ -26,13 +45,12 @@ std::string VersionText() {
   for (const std::string& target : BuiltSimdTargets()) built += (built.empty() ? "" : ", ") + target;
   out += "simd      " + SimdTargetInUse() + " in use; built: " + built + "\n";
   out += "unicode   " + text("unicode") + "\n";
-  out += "parts     ";
-  std::string parts;
-  const JsonValue& all = info.At("parts");
-  for (size_t i = 0; i < all.size(); ++i) {
-    parts += (parts.empty() ? "" : ", ") + all.names()[i] + ": " + (all.items()[i].Bool() ? "built" : "not built");
-  }
-  return out + parts + "\n";
+  const auto list = [&](const char* label, const char* key) {
+    std::vector<std::string> words;
+    for (const JsonValue& word : info.At(key).items()) words.push_back(word.Text());
+    return std::string(label) + Joined(words) + "\n";
+  };
+  return out + list("reads     ", "reads") + list("weights   ", "weights") + list("cache     ", "cache");
 }
 
 }  // namespace stablelm

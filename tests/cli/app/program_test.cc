@@ -15,13 +15,15 @@ using testing::HasSubstr;
 TEST(Program, Version) {
   const ProgramResult text = RunProgramBinary({"--version"});
   EXPECT_EQ(text.exit_code, 0);
-  for (const char* word : {"stablelm 0.", "commit", "compiler", "unicode", "cuda: not built"}) {
+  for (const char* word : {"stablelm 0.", "commit", "compiler", "unicode", "GGUF", "Q4_K_M", "q8"}) {
     EXPECT_THAT(text.out, HasSubstr(word));
   }
   EXPECT_EQ(text.err, "");
   const ProgramResult json = RunProgramBinary({"--version", "--json"});
   EXPECT_EQ(json.exit_code, 0);
-  EXPECT_EQ(nlohmann::json::parse(json.out).at("parts").at("cuda"), false);
+  const auto info = nlohmann::json::parse(json.out);
+  EXPECT_THAT(info.at("weights"), testing::IsSupersetOf({"fp16", "Q8_0"}));
+  EXPECT_THAT(text.out, Not(HasSubstr("not built")));
   EXPECT_THAT(RunProgramBinary({"--version", "x"}), Fails(2, "--version", {"\"x\""}));
 }
 
