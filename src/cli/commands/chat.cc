@@ -139,6 +139,7 @@ ChatModel ChatCommand::Open(const std::string& path, const BeforeReply& before, 
   const int64_t context = ContextFor(model.config());
   ChatSetup setup = ResolveChatSetup(ChatOptionsOf(conversation_), defaults.record, defaults.record_from,
                                      defaults.template_by_tokens);
+  if (!load_) RequireRoomForMessage(setup, tokenizer, LimitsOf(conversation_, context));
   return {.name = path,
           .config = model.config(),
           .tokenizer = tokenizer,

@@ -1,4 +1,8 @@
 // stablelm convert: converts a model between file formats with the same weights.
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/json_value.h"
@@ -54,6 +58,7 @@ class Convert : public Command {
     RequireGiven(!common.model.empty(), "MODEL", "stablelm convert MODEL OUT");
     RequireGiven(!out_path_.empty(), "OUT", "stablelm convert MODEL model.gguf");
     const bool to_gguf = IsGgufPath(out_path_);
+    RefuseOtherFiles();
     if (!to_gguf && (name_ || licence_)) {
       throw UsageError({.where = name_ ? "--name" : "--license",
                         .what = "goes into a GGUF file, but OUT is a folder",
@@ -72,6 +77,22 @@ class Convert : public Command {
   }
 
  private:
+  // A name like that of a file which is not written: a slip, not the name of a folder.
+  void RefuseOtherFiles() const {
+    std::string ending = fs::path(out_path_).extension().string();
+    std::ranges::transform(ending, ending.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    constexpr std::string_view kFiles[] = {".onnx", ".bin", ".pt",  ".pth", ".ckpt", ".safetensors", ".ggml",
+                                           ".json", ".txt", ".zip", ".tar", ".gz",   ".gguf",        ".mlx"};
+    const bool slip =
+        out_path_ == "-" || (!IsGgufPath(out_path_) && std::ranges::find(kFiles, ending) != std::end(kFiles));
+    if (!slip) return;
+    throw UsageError(
+        {.where = "OUT",
+         .what = out_path_ == "-" ? "a model is not written to standard output" : "files of this kind are not written",
+         .found = Quoted(out_path_),
+         .expected = "a name that ends in .gguf, or the name of a folder"});
+  }
+
   void CopyAll(const ModelFolder& model, const std::vector<DType>& types, QkvOrder order, const TensorSink& sink,
                Output& out) const {
     ThreadPool pool(common.threads);

@@ -1,6 +1,8 @@
 // stablelm detokenize: decodes ids into text.
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/json_value.h"
 #include "cli/app/commands.h"
@@ -36,6 +38,12 @@ class Detokenize : public Command {
     const Tokenizer tokenizer = LoadTokenizer(common.model, tokenizer_file_, out, input_.text.value_or(""));
     const std::vector<int32_t> ids = ParseIds(ReadRawInput(input_, out), "");
     const std::string text = tokenizer.Decode(ids, decode_);
+    const auto silent = std::ranges::count_if(ids, [&](int32_t id) { return tokenizer.TokenBytes(id).empty(); });
+    if (silent > 0) {
+      const auto first = std::ranges::find_if(ids, [&](int32_t id) { return tokenizer.TokenBytes(id).empty(); });
+      out.Warning(std::to_string(silent) + (silent == 1 ? " id has" : " ids have") + " no text, the first is " +
+                  std::to_string(*first) + ": padding of the vocabulary");
+    }
     if (out.json()) {
       out.Json({{"ids", ids}, {"text", text}});
     } else {

@@ -85,11 +85,12 @@ class GenerateCommand : public Command {
   void AddOptions(CLI::App& app) override {
     BeginGroup(app, "The prompt");
     AddTextInput(app, input_, "PROMPT");
-    AddText(app, "--ids", "IDS", ids_, "Token ids instead of text: \"1 2 3\"; needs no tokenizer");
+    AddText(app, "--ids", "IDS", ids_,
+            "Token ids instead of text: \"1 2 3\", or - for standard input; needs no tokenizer");
     AddConversationInput(app, conversation_);
     AddFlag(app, "--parse-special", parse_special_,
             "Recognise special tokens such as <|USER|> in the prompt's text (default: they are text)");
-    AddGenerationOptions(app, generation_);
+    AddGenerationOptions(app, generation_, &details_.no_reply);
     AddNumber(app, "--seed", seed_, Limits<uint64_t>{},
               "Seed of the random choices (default, and with -1 or random: a random one, which is reported)");
     BeginGroup(app, "Several replies");
@@ -181,6 +182,13 @@ void GenerateCommand::CheckKind(bool json) const {
     if (details_.top_logprobs > 0) refuse("--top-logprobs", "is not told of beams", "leave it out");
     if (details_.prompt_logprobs) refuse("--prompt-logprobs", "is not told of beams", "leave it out");
   }
+  if (details_.no_reply && (Many() || !details_.prompt_logprobs)) {
+    throw UsageError({.where = "--max-new-tokens",
+                      .what = "number out of range",
+                      .found = "\"0\"",
+                      .expected = "at least 1; 0 with --prompt-logprobs alone",
+                      .hint = "stablelm score gives the log-probabilities of many texts"});
+  }
   const char* detail = DetailOnlyInJson(details_);
   if (detail && !Many() && !json) refuse(detail, "shows in JSON alone", "give --json");
   if (!Many() && samples_ == 1) {
@@ -215,7 +223,7 @@ OnePrompt GenerateCommand::ReadPrompt(const GenerationPlan& plan, ModelOfCommand
   prompt.where = ids_ ? "--ids" : "the prompt";
   request.keep_on_shift = KeepOnShift({}, conversation_.policy);
   request.prompt =
-      ids_ ? ParseIds(*ids_, "--ids")
+      ids_ ? ParseIds(*ids_ == "-" ? ReadFileOrPipe("-") : *ids_, "--ids")
            : model.RequireTokenizer(instead).Encode(ReadTextInput(input_, out), {.parse_special = parse_special_});
   CheckTokenIds(request.prompt, model.config(), prompt.where);
   RequireContext(static_cast<int64_t>(request.prompt.size()), LimitsOf(conversation_, context), prompt.where);
@@ -233,6 +241,7 @@ int GenerateCommand::Run(Output& out) {
   std::optional<PromptTemplate> prompt_template = conversation_.prompt_template;
   if (!prompt_template && conversation_.Given() && defaults.record) prompt_template = defaults.record->prompt_template;
   GenerationOptions generation = generation_;
+  if (details_.no_reply) generation.settings.values["max_new_tokens"] = 1;
   if (beams_.Wanted()) generation.greedy = true;
   const GenerationPlan plan = PlanGeneration(generation, model.config(), tokenizer, defaults, prompt_template);
   if (show_config_) {

@@ -57,6 +57,12 @@ void Imatrix::CheckUsage() const {
   const char* usage = "stablelm imatrix MODEL --file TEXT -o OUT.gguf";
   RequireGiven(!text_.empty(), "--file", usage);
   RequireGiven(!out_path_.empty(), "-o, --out", usage);
+  if (out_path_ == "-") {
+    throw UsageError({.where = "--out",
+                      .what = "an importance matrix is not written to standard output",
+                      .found = Quoted(out_path_),
+                      .expected = "a name that ends in .gguf"});
+  }
   if (fs::path(out_path_).extension() == ".dat") {
     throw UsageError({.where = "--out",
                       .what = "llama.cpp's older kind of file is not written",

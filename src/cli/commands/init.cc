@@ -44,6 +44,12 @@ class Init : public Command {
 
   int Run(Output& out) override {
     RequireGiven(!out_folder_.empty(), "OUT", "stablelm init --shape 3b my-3b");
+    if (out_folder_ == "-") {
+      throw UsageError({.where = "OUT",
+                        .what = "a model is not written to standard output",
+                        .found = Quoted(out_folder_),
+                        .expected = "the name of a folder"});
+    }
     RequireGiven(!shape_.empty(), "--shape", "3b, 7b or a config.json");
     const ModelConfig config = ReadShape();
 

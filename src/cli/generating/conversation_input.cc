@@ -83,6 +83,20 @@ ChatOptions ChatOptionsOf(const ConversationInput& input) {
   return options;
 }
 
+void RequireRoomForMessage(const ChatSetup& setup, const Tokenizer& tokenizer, const ContextLimits& limits) {
+  ChatSetup alone = setup;
+  try {
+    FitConversation({{.role = Role::kUser, .text = "?"}}, alone, tokenizer, limits, "the system text");
+  } catch (const Error& error) {
+    if (error.info().where != "the system text") throw;
+    throw Error({.where = "the system text (" + setup.system_from + ")",
+                 .what = "leaves no room for a message",
+                 .found = error.info().found,
+                 .expected = error.info().expected,
+                 .hint = "a shorter --system, --no-system, a longer --context or a smaller --reserve"});
+  }
+}
+
 PromptOfCommand PromptFor(const ConversationInput& input, const Tokenizer& tokenizer, const ModelDefaults& defaults,
                           int64_t context, Output& out) {
   if (input.user && input.messages) {

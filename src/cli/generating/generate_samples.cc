@@ -31,6 +31,7 @@ class Samples {
       request.prompt_logprobs = run_.details.prompt_logprobs && i == 0;
       ids.push_back(engine.Submit(std::move(request), {.on_end = [this, i](const EngineResult& result) {
                                     results_[i] = result;
+                                    if (run_.details.no_reply) DropReply(results_[i].generated);
                                     ended_[i] = true;
                                   }}));
     }
@@ -79,6 +80,16 @@ class Samples {
   }
 
  private:
+  // One token is always generated; its logits come with the prompt's.
+  static void DropReply(GenerateResult& result) {
+    result.ids.clear();
+    result.logprobs.clear();
+    result.top.clear();
+    result.text.clear();
+    result.stop = {};
+    if (result.reason == FinishReason::kStop) result.reason = FinishReason::kLength;
+  }
+
   void Print(size_t i) const {
     const EngineResult& result = results_[i];
     if (!result.error.empty()) throw Error({.what = result.error});

@@ -17,12 +17,15 @@ std::string OptionOf(std::string_view setting) {
 }
 
 // Adds the option for a setting.
-void AddSetting(CLI::App& app, std::string_view setting, SettingValues& values, const std::string& more_help = {}) {
+void AddSetting(CLI::App& app, std::string_view setting, SettingValues& values, const std::string& more_help = {},
+                bool* zero = nullptr) {
   const std::optional<SettingSpec> spec = FindSetting(setting);
   STABLELM_CHECK(spec);
   const std::string option = OptionOf(setting);
   AddValue(app, option, spec->kind == SettingKind::kFlag ? "true|false" : "N", std::string(spec->help) + more_help,
-           [&values, spec = *spec, option](const std::string& text) {
+           [&values, spec = *spec, option, zero](const std::string& text) {
+             if (zero) *zero = text == "0";
+             if (zero && *zero) return;
              values[std::string(spec.name)] = ParseSettingValue(spec, text, option);
            });
 }
@@ -54,10 +57,11 @@ double ParseSettingValue(const SettingSpec& spec, const std::string& text, const
   throw UsageError({.where = where, .what = "not a flag", .found = Quoted(text), .expected = "true or false"});
 }
 
-void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
+void AddGenerationOptions(CLI::App& app, GenerationOptions& options, bool* no_reply) {
   SettingValues& values = options.settings.values;
   BeginGroup(app, "How tokens are chosen");
-  AddSetting(app, "max_new_tokens", values, " (default: the model's own limit; -1: up to the end of the context)");
+  AddSetting(app, "max_new_tokens", values, " (default: the model's own limit; -1: up to the end of the context)",
+             no_reply);
   AddSetting(app, "do_sample", values, " (default: as the model's files or the settings below ask)");
   for (const auto& [name, field] : SamplingFields()) {
     std::string more_help;

@@ -8,7 +8,8 @@
 
 namespace stablelm {
 
-void AddGenerationOptions(CLI::App& app, GenerationOptions& options);
+// With `no_reply`, --max-new-tokens 0 sets it; otherwise 0 is refused.
+void AddGenerationOptions(CLI::App& app, GenerationOptions& options, bool* no_reply = nullptr);
 
 // Parses a setting's value: a number, or true or false for a flag. Throws UsageError that names `where`.
 double ParseSettingValue(const SettingSpec& spec, const std::string& text, const std::string& where);

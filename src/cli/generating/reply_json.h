@@ -17,6 +17,7 @@ struct ReplyDetails {
   int64_t top_logprobs = 0;      // --top-logprobs K
   bool prompt_logprobs = false;  // --prompt-logprobs
   bool echo = false;             // --echo
+  bool no_reply = false;         // --max-new-tokens 0: only the prompt is wanted
 };
 void AddReplyDetails(CLI::App& app, ReplyDetails& details);
 // The first given option that takes effect only in JSON; null when there is none.

@@ -156,6 +156,63 @@ TEST_F(ModelArgument, ScoreTakesATextAndPiecesOfIt) {
   EXPECT_EQ(pieces, ids);
 }
 
+TEST_F(ModelArgument, StandardInputIsReadWhenAsked) {
+  const auto ids = [&](Words words, const std::string& standard_input) {
+    words.insert(words.begin(), {"generate", "-m", model_, "--json", "--greedy", "-n", "1"});
+    const ProgramResult result = Run(words, {.standard_input = standard_input});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return Json::parse(result.out).at("prompt_ids");
+  };
+  EXPECT_EQ(ids({"-"}, "Once upon"), ids({"Once upon"}, ""));
+  EXPECT_EQ(ids({"--file", "-"}, "Once upon"), ids({"Once upon"}, ""));
+  EXPECT_EQ(ids({}, "Once upon"), ids({"Once upon"}, ""));
+  EXPECT_EQ(ids({"--ids", "-"}, "1 2 3\n"), ids({"--ids", "1 2 3"}, ""));
+  const Words user = {"--template", "none", "--user", "Sum up:"};
+  const auto with = [&](const std::string& word) {
+    Words words = user;
+    words.push_back(word);
+    return words;
+  };
+  EXPECT_EQ(ids(with("-"), "a b"), ids({"--template", "none", "--user", "Sum up:\n\na b"}, ""));
+  // In a loop `while read line`, what the loop reads is left alone.
+  for (const Words& words : {user, Words{"--ids", "1 2"}, Words{"-p", "Once"}}) {
+    std::string command = std::string(kProgram) + " generate -m " + model_ + " --quiet -n 1";
+    for (const std::string& word : words) command += " '" + word + "'";
+    const ProgramResult left =
+        Run({"-c", command + " > /dev/null; cat"}, {.standard_input = "rest", .program = "/bin/sh"});
+    EXPECT_EQ(left.out, "rest") << left.err;
+  }
+  EXPECT_THAT(Run({"generate", "-m", model_, "--user", "a", "b"}), Fails(2, "--user"));
+}
+
+TEST_F(ModelArgument, NoReplyWhereThePromptIsWanted) {
+  const Words prompt = {"generate", "-m", model_, "Once upon", "--prompt-logprobs", "--json", "--max-new-tokens"};
+  Words zero = prompt, one = prompt;
+  zero.emplace_back("0");
+  one.emplace_back("1");
+  const Json without = Json::parse(Run(zero).out), with = Json::parse(Run(one).out);
+  EXPECT_EQ(without.at("prompt_logprobs"), with.at("prompt_logprobs"));
+  EXPECT_EQ(without.at("ids"), Json::array());
+  EXPECT_EQ(without.at("text"), "");
+  EXPECT_EQ(with.at("ids").size(), 1u);
+  EXPECT_THAT(Run({"generate", "-m", model_, "Once", "-n", "0"}), Fails(2, "--max-new-tokens", {"\"0\""}));
+}
+
+TEST_F(ModelArgument, IdsWithoutTextAreNamed) {
+  const ProgramResult result = Run({"detokenize", "-m", model_, "41 999 998"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.err, AllOf(HasSubstr("2 ids"), HasSubstr("999")));
+  EXPECT_EQ(Run({"detokenize", "-m", model_, "41"}).err, "");
+}
+
+TEST_F(ModelArgument, AChatSaysAtOnceThatItsSystemTextDoesNotFit) {
+  const std::string system(4000, 'x');
+  const ProgramResult chat =
+      Run({"chat", model_, "--system", system, "--template", "none"}, {.standard_input = "hi\n"});
+  EXPECT_THAT(chat, Fails(1, "the system text (--system)", {"256", "--no-system"}));
+  EXPECT_EQ(chat.out, "");
+}
+
 TEST_F(ModelArgument, LaterCommandsSaySoInOneLine) {
   for (const char* command : {"serve", "pull", "prepare", "finetune", "evaluate"}) {
     EXPECT_THAT(Run({command, "-m", "x"}), Fails(2, command, {"later version"}));
