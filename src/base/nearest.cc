@@ -29,10 +29,11 @@ std::string NearestName(std::string_view typed, std::span<const std::string> kno
   std::string best;
   size_t best_edits = 0;
   for (const std::string& name : known) {
-    // A name that starts with the typed text counts as near: "--max-new" for "--max-new-tokens".
+    // A name that starts with the typed text is nearer than any typing error ("--max-new" for "--max-new-tokens"), the
+    // shortest of them first.
     const bool continues = typed.size() >= 3 && name.starts_with(typed);
-    const size_t edits = continues ? 1 : EditDistance(typed, name);
-    if (best.empty() || edits < best_edits) {
+    const size_t edits = continues ? 0 : EditDistance(typed, name);
+    if (best.empty() || edits < best_edits || (continues && best_edits == 0 && name.size() < best.size())) {
       best = name;
       best_edits = edits;
     }

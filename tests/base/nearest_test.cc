@@ -21,6 +21,8 @@ TEST(NearestName, FindsSlipsAndNothingElse) {
   EXPECT_EQ(NearestName("gnerate", known), "generate");
   EXPECT_EQ(NearestName("--max-new", known), "--max-new-tokens");
   EXPECT_EQ(NearestName("--topk", known), "--top-k");
+  // A prefix is nearer than a typing error, and the shortest continuation is the nearest.
+  EXPECT_EQ(NearestName("--top", std::vector<std::string>{"--stop", "--top-n-sigma", "--top-k"}), "--top-k");
   EXPECT_EQ(NearestName("zebra", known), "");
   EXPECT_EQ(NearestName("", known), "");
   EXPECT_EQ(NearestName("x", {}), "");

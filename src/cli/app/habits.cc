@@ -25,6 +25,8 @@ constexpr HabitValue kCacheTypes[] = {{"f32", "fp32"}, {"f16", "fp16"}, {"q8_0",
 constexpr HabitValue kOnTheCpu[] = {{"0", ""}, {"cpu", ""}, {"none", ""}};
 
 constexpr std::string_view kOnCpus = "this build runs on CPUs; leave the option out";
+constexpr std::string_view kOwnMemory =
+    "weights are in the process's own memory, but for the embedding, which is mapped";
 constexpr std::string_view kSpeaking = "generate chat run";
 
 constexpr auto kHabits = std::to_array<Habit>({
@@ -96,6 +98,7 @@ constexpr auto kHabits = std::to_array<Habit>({
      .takes = kOptionalWord,
      .reason = "attention never stores the score matrix"},
     {.kind = kAlreadySo, .name = "--no-display-prompt", .reason = "the prompt is shown with --echo only"},
+    {.kind = kAlreadySo, .name = "--verbose", .reason = "notes on standard error are on unless --quiet is given"},
     {.kind = kAlreadySo, .name = "--no-warmup", .reason = "there is no warm-up"},
     {.kind = kAlreadySo, .name = "-cnv", .reason = "a chat is a conversation", .commands = "chat run"},
     {.kind = kAlreadySo, .name = "--conversation", .reason = "a chat is a conversation", .commands = "chat run"},
@@ -142,7 +145,9 @@ constexpr auto kHabits = std::to_array<Habit>({
     {.kind = kNotHere, .name = "--lora", .takes = kValue, .reason = "adapters come with a later version"},
     {.kind = kNotHere, .name = "--grammar", .takes = kValue, .reason = "grammars come with a later version"},
     {.kind = kNotHere, .name = "--json-schema", .takes = kValue, .reason = "grammars come with a later version"},
-    {.kind = kNotHere, .name = "--verbose", .reason = "notes on standard error are on unless --quiet is given"},
+    {.kind = kNotHere, .name = "--mlock", .reason = kOwnMemory},
+    {.kind = kNotHere, .name = "--no-mmap", .reason = kOwnMemory},
+    {.kind = kNotHere, .name = "--log-disable", .reason = "--quiet hides notes and progress"},
 });
 
 constexpr struct {

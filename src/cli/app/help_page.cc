@@ -9,7 +9,7 @@
 namespace stablelm {
 namespace {
 
-constexpr size_t kFewOptions = 16;  // a command with no more shows them all in --help
+constexpr size_t kFewOptions = 20;  // a command with no more shows them all in --help
 
 constexpr auto kEveryday = std::to_array<std::string_view>(
     {"--model", "--file", "--user", "--system", "--load", "--max-new-tokens", "--temperature", "--top-p", "--seed",
@@ -29,19 +29,60 @@ constexpr auto kTasks = std::to_array<Task>({
 
 bool IsEveryday(const OptionText& option) { return std::ranges::find(kEveryday, option.LongName()) != kEveryday.end(); }
 
+// Wraps text that begins at `column` of a line; later lines are indented as far.
+std::string WrappedFrom(size_t column, const std::string& text, size_t width) {
+  return Wrapped(std::string(column, '\1') + text, width, column).substr(column);
+}
+
+// A line of a table with two columns, wrapped in its second column.
+std::string WrappedRow(const std::string& line, size_t width) {
+  const size_t begin = std::min(line.find_first_not_of(' '), line.size());
+  const size_t gap = line.find("  ", begin);
+  const size_t column = gap == std::string::npos ? begin : line.find_first_not_of(' ', gap);
+  if (column == std::string::npos || line.size() <= width) return line;
+  return line.substr(0, column) + WrappedFrom(column, line.substr(column), width);
+}
+
+// Commands: a long one goes on in the next line, behind a backslash, so that a copy of it still runs.
+std::string WrappedCommands(const std::string& examples, size_t width) {
+  std::string out;
+  for (size_t begin = 0; begin < examples.size();) {
+    const size_t end = std::min(examples.find('\n', begin), examples.size());
+    std::string line = examples.substr(begin, end - begin);
+    begin = end + 1;
+    // Not inside quotes.
+    while (line.size() > width) {
+      size_t cut = 0;
+      char quote = 0;
+      for (size_t i = 4; i + 2 < width; ++i) {
+        if (quote == 0 && (line[i] == '"' || line[i] == '\'')) {
+          quote = line[i];
+        } else if (line[i] == quote) {
+          quote = 0;
+        }
+        if (quote == 0 && line[i] == ' ') cut = i;
+      }
+      if (cut == 0 || line.find_first_not_of(' ') > cut) break;
+      out += line.substr(0, cut) + " \\\n";
+      line = "      " + line.substr(cut + 1);
+    }
+    out += line + "\n";
+  }
+  return out;
+}
+
 // One line per row: the left side, and the text beside it, or below it where the left side is long.
 std::string Row(const std::string& left, const std::string& text, size_t column, size_t width) {
   std::string line = "  " + Wrapped(left, width - 2, 6);
   if (width < column + 24) {  // a narrow window: the text below
-    return line + "\n      " + Wrapped(text, width, 6) + "\n";
+    return line + "\n      " + WrappedFrom(6, text, width) + "\n";
   }
   if (line.size() + 2 > column) {
     line += "\n" + std::string(column, ' ');
   } else {
     line.resize(column, ' ');
   }
-  // Wrapped counts columns from the left edge for lines after the first only.
-  return line + Wrapped(std::string(column, '\1') + text, width, column).substr(column) + "\n";
+  return line + WrappedFrom(column, text, width) + "\n";
 }
 
 std::string NamesOf(const OptionText& option, bool all) {
@@ -74,7 +115,7 @@ std::string Paragraphs(const std::string& notes, size_t width) {
     begin = end + 1;
     if (line.empty() || line[0] == ' ') {
       flush();
-      out += line + "\n";
+      out += WrappedRow(line, width) + "\n";
     } else {
       paragraph += (paragraph.empty() ? "" : " ") + line;
       if (line.ends_with(":")) flush();
@@ -190,7 +231,7 @@ std::string UsageOf(const CommandText& command) {
 
 std::string CommandHelp(const CommandText& command, bool all, size_t width) {
   std::string out = Wrapped(command.summary, width, 0) + "\n\n" + Wrapped("Usage: " + UsageOf(command), width, 7) +
-                    "\n\nExamples:\n" + command.examples;
+                    "\n\nExamples:\n" + WrappedCommands(command.examples, width);
   std::vector<std::string> groups;
   for (const OptionText& option : command.options) {
     const std::string group = option.Positional() ? "Arguments" : option.group;

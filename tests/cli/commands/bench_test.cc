@@ -89,11 +89,11 @@ TEST_F(BenchModel, TellsOfEveryCase) {
 }
 
 TEST_F(BenchModel, PrintsTables) {
-  const ProgramResult markdown = Run({"-p", "8", "-b", "1", "-n", "2", "--depth", "4", "--md"});
+  const ProgramResult markdown = Run({"-p", "8", "-b", "1", "-n", "2", "--depth", "4", "--md", "--no-machine"});
   ASSERT_EQ(markdown.exit_code, 0) << markdown.err;
   EXPECT_THAT(markdown.out, HasSubstr("| prompt 8 | "));
   EXPECT_THAT(markdown.out, HasSubstr("|---|---:|"));
-  const ProgramResult csv = Run({"-p", "8", "-b", "0", "--csv"});
+  const ProgramResult csv = Run({"-p", "8", "-b", "0", "--csv", "--no-machine"});
   ASSERT_EQ(csv.exit_code, 0) << csv.err;
   EXPECT_EQ(std::ranges::count(csv.out, '\n'), 2);
   EXPECT_THAT(csv.out, HasSubstr("\"ms query, key, value\""));
