@@ -59,7 +59,7 @@ constexpr Outside kVariables[] = {
 };
 constexpr Outside kFiles[] = {
     {"~/.cache/huggingface/hub", "Models that are named by their hub id (org/name)", "model"},
-    {"~/.local/state/stablelm/history", "What was typed in chats; --history names another file", "chat"},
+    {"~/.local/state/stablelm/chat_history", "What was typed in chats; --history names another file", "chat"},
     {"OUT.run.json", "Settings of a run over a file of prompts, with which it resumes", "generate"},
 };
 

@@ -79,15 +79,17 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options, bool* no_re
               if (!lists.bad_words) lists.bad_words.emplace();
               lists.bad_words->push_back(ParseIds(text, "--bad-words-ids"));
             });
-  AddValue(app, "--suppress-tokens", "IDS", "Never produce these token ids; in place of the model's list",
-           [&lists = options.token_lists](const std::string& text) {
-             lists.suppress = ParseIds(text, "--suppress-tokens");
-           });
-  AddValue(app, "--begin-suppress-tokens", "IDS",
-           "Never produce these token ids as the first one; in place of the model's list",
-           [&lists = options.token_lists](const std::string& text) {
-             lists.begin_suppress = ParseIds(text, "--begin-suppress-tokens");
-           });
+  const auto add_ids = [&app](const char* name, std::optional<std::vector<int32_t>>& list, const std::string& help) {
+    AddValues(app, name, "IDS", help, [name, &list](const std::string& text) {
+      if (!list) list.emplace();
+      const std::vector<int32_t> ids = ParseIds(text, name);
+      list->insert(list->end(), ids.begin(), ids.end());
+    });
+  };
+  add_ids("--suppress-tokens", options.token_lists.suppress,
+          "Never produce these token ids; in place of the model's list");
+  add_ids("--begin-suppress-tokens", options.token_lists.begin_suppress,
+          "Never produce these token ids as the first one; in place of the model's list");
   AddFlag(app, "--greedy", options.greedy, "Always the most likely token, the lowest id among equals");
   AddChoice(app, "--preset", PresetNames(),
             "Settings of the model card, of Stability AI's notebook or chat Space, or none",
