@@ -75,6 +75,8 @@ void Output::Note(std::string_view text) {
   if (!quiet_) PrintLine("\033[36m", "note:", text);
 }
 
+void Output::Answer(std::string_view text) { PrintLine("\033[36m", "note:", text); }
+
 void Output::Warning(std::string_view text) { PrintLine("\033[33m", "warning:", text); }
 
 void PrintError(std::string_view text) { PrintLine("\033[1;31m", "error:", WithFlags(text)); }

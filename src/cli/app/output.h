@@ -38,6 +38,8 @@ class Output {
   // Print one line to stderr; --quiet hides notes. Control characters are shown on a terminal.
   void Note(std::string_view text);
   void Warning(std::string_view text);
+  // A note that was asked for: shown with --quiet too.
+  void Answer(std::string_view text);
 
  private:
   bool json_;

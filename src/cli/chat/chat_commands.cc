@@ -141,7 +141,7 @@ void ChatSession::Reset(const std::string&) {
   turns_.clear();
   reply_ids_.clear();
   told_dropped_ = 0;
-  screen_.Note("the conversation is forgotten");
+  screen_.Answer("the conversation is forgotten");
 }
 
 void ChatSession::System(const std::string& arguments) {
@@ -157,7 +157,7 @@ void ChatSession::System(const std::string& arguments) {
   }
   system_from_ = "/system";
   system_is_users_ = true;
-  screen_.Note(system_ ? "the system text is changed" : "no system text from now on");
+  screen_.Answer(system_ ? "the system text is changed" : "no system text from now on");
 }
 
 void ChatSession::Set(const std::string& arguments) {
@@ -305,7 +305,7 @@ void ChatSession::Undo(const std::string&) {
   turns_.pop_back();
   reply_ids_.clear();
   told_dropped_ = 0;
-  screen_.Note("taken back: " + Quoted(text, 60));
+  screen_.Answer("taken back: " + Quoted(text, 60));
 }
 
 void ChatSession::EditLast(const std::string& arguments) {
@@ -339,7 +339,7 @@ void ChatSession::Save(const std::string& arguments) {
   for (const Message& message : all) messages.push_back({{"role", NameOf(message.role)}, {"content", message.text}});
   WriteTextFileAtomically(path, JsonValue{{"messages", messages}}.Dump(2) + "\n");
   file_ = path;
-  screen_.Note("saved " + std::to_string(all.size()) + " messages to " + path);
+  screen_.Answer("saved " + std::to_string(all.size()) + " messages to " + path);
 }
 
 void ChatSession::LoadCommand(const std::string& arguments) {
@@ -364,7 +364,7 @@ void ChatSession::Model(const std::string& arguments) {
   start_.model = std::move(next);
   reply_ids_.clear();  // of the other tokenizer
   told_dropped_ = 0;
-  screen_.Note("the conversation goes on with " + start_.model.name + ", " + std::to_string(start_.model.context) +
+  screen_.Answer("the conversation goes on with " + start_.model.name + ", " + std::to_string(start_.model.context) +
                " positions");
 }
 

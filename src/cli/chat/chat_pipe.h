@@ -17,6 +17,7 @@ class PipeScreen : public ChatScreen {
   void AbandonReply() override;
   void Show(const std::string& command, const std::string& text) override;
   void Note(const std::string& text) override { out_.Note(text); }
+  void Answer(const std::string& text) override { out_.Answer(text); }
   void Warning(const std::string& text) override { out_.Warning(text); }
   void Error(const std::string& text) override;
   bool has_input_line() const override { return typed_; }

@@ -46,6 +46,8 @@ class ChatScreen {
   // Shows the output of a command, in whole lines. `text` is safe to print and may contain colours.
   virtual void Show(const std::string& command, const std::string& text) = 0;
   virtual void Note(const std::string& text) = 0;
+  // A note that answers a command: --quiet does not hide it.
+  virtual void Answer(const std::string& text) { Note(text); }
   virtual void Warning(const std::string& text) = 0;
   virtual void Error(const std::string& text) = 0;
   virtual bool color() const { return false; }

@@ -198,6 +198,7 @@ void TerminalScreen::ShowTurns(const std::string&, std::span<const Message> turn
 }
 
 void TerminalScreen::Note(const std::string& text) { out_.Note(BesideLabel(text, "note:")); }
+void TerminalScreen::Answer(const std::string& text) { out_.Answer(BesideLabel(text, "note:")); }
 void TerminalScreen::Warning(const std::string& text) { out_.Warning(BesideLabel(text, "warning:")); }
 void TerminalScreen::Error(const std::string& text) { PrintError(BesideLabel(text, "error:")); }
 

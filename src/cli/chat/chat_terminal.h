@@ -26,6 +26,7 @@ class TerminalScreen : public ChatScreen {
   void Show(const std::string& command, const std::string& text) override;
   void ShowTurns(const std::string& command, std::span<const Message> turns) override;
   void Note(const std::string& text) override;
+  void Answer(const std::string& text) override;
   void Warning(const std::string& text) override;
   void Error(const std::string& text) override;
   bool color() const override { return out_.color(); }

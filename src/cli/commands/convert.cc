@@ -82,7 +82,7 @@ class Convert : public Command {
     std::string ending = fs::path(out_path_).extension().string();
     std::ranges::transform(ending, ending.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     constexpr std::string_view kFiles[] = {".onnx", ".bin", ".pt",  ".pth", ".ckpt", ".safetensors", ".ggml",
-                                           ".json", ".txt", ".zip", ".tar", ".gz",   ".gguf",        ".mlx"};
+                                           ".json", ".txt", ".zip", ".tar", ".gz",   ".mlx"};
     const bool slip =
         out_path_ == "-" || (!IsGgufPath(out_path_) && std::ranges::find(kFiles, ending) != std::end(kFiles));
     if (!slip) return;

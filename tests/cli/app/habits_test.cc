@@ -136,6 +136,17 @@ TEST_F(HabitTable, SequencesAreBeamsOrSamples) {
   EXPECT_EQ(*Read("generate", {"--num_beams", "1", "--num_return_sequences", "3"}).ValueOf("--samples"), "3");
 }
 
+TEST_F(HabitTable, ListsAddUpAndSingleValuesDoNot) {
+  const CommandText& generate = Command("generate");
+  for (const char* name : {"--stop", "--stop-id", "--logit-bias", "--bad-words-ids", "--suppress-tokens"}) {
+    EXPECT_TRUE(Find(generate, name)->repeats) << name;
+  }
+  EXPECT_TRUE(Find(Command("quantize"), "--tensor")->repeats);
+  for (const char* name : {"--seed", "--model", "--max-new-tokens", "--json", "--system"}) {
+    EXPECT_FALSE(Find(generate, name)->repeats) << name;
+  }
+}
+
 TEST_F(HabitTable, CommandsOfOthers) {
   EXPECT_EQ(CommandOfHabit("show"), "inspect");
   EXPECT_EQ(CommandOfHabit("perplexity"), "score");

@@ -66,6 +66,17 @@ TEST_F(ChatProgram, GoesOnAsFromScratch) {
   EXPECT_EQ(loaded.out, fresh.out + "\n") << loaded.err;
 }
 
+TEST_F(ChatProgram, QuietHidesNotesAndKeepsAnswers) {
+  const std::string saved = (temp_.path() / "quiet.json").string();
+  const ProgramResult quiet = Chat("/system Be brief\nHi\n/save " + saved + "\n/undo\n/reset\n",
+                                   {"--max-new-tokens", "2", "--greedy", "--quiet"});
+  EXPECT_EQ(quiet.exit_code, 0);
+  for (const char* answer : {"system text", "saved ", "taken back", "forgotten"}) {
+    EXPECT_THAT(quiet.err, testing::HasSubstr(answer));
+  }
+  EXPECT_THAT(quiet.err, testing::Not(testing::HasSubstr("max_new_tokens")));  // the note about the reply's end
+}
+
 TEST_F(ChatProgram, BadLinesFailAloneAndAreSeenInTheExitCode) {
   const ProgramResult result =
       Chat("Hi\n\xFF\n/nosuch\n\r\nBye\r\n/exit\nnever\n", {"--max-new-tokens", "3", "--json"});
