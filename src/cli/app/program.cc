@@ -122,7 +122,7 @@ void RefuseMoreArguments(const Command& command, const CommandText& text, const 
 
 int Dispatch(const std::vector<std::string>& arguments, const Commands& commands);
 
-int RunCommand(Command& command, std::span<const std::string> words, const Commands& commands) {
+int RunCommandUnhinted(Command& command, std::span<const std::string> words, const Commands& commands) {
   CLI::App app;
   BuildApp(command, app);
   const CommandText text = Describe(command, app);
@@ -152,6 +152,18 @@ int RunCommand(Command& command, std::span<const std::string> words, const Comma
   const int code = command.Run(out);
   out.Flush();
   return code;
+}
+
+// Every error about usage ends with a next step.
+int RunCommand(Command& command, std::span<const std::string> words, const Commands& commands) {
+  try {
+    return RunCommandUnhinted(command, words, commands);
+  } catch (const UsageError& error) {
+    if (!error.info().hint.empty()) throw;
+    ErrorInfo info = error.info();
+    info.hint = "stablelm " + command.Name() + " --help shows the options";
+    throw UsageError(info);
+  }
 }
 
 int Dispatch(const std::vector<std::string>& arguments, const Commands& commands) {

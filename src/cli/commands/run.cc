@@ -20,8 +20,8 @@ class RunModel : public Command {
            "  stablelm run stablelm-3b-q4.gguf \"What's your mood today?\"\n"
            "  stablelm run stablelm-3b-q4.gguf \"Summarize this:\" - < notes.txt\n"
            "\n"
-           "Without TEXT this is stablelm chat, with TEXT it is stablelm generate --user TEXT, and every option of\n"
-           "theirs is accepted here. A - behind TEXT appends standard input to the message, after a blank line.";
+           "Without TEXT this is stablelm chat, with TEXT it is stablelm generate --user TEXT; the options are those\n"
+           "that both have. A - behind TEXT appends standard input to the message, after a blank line.";
   }
   unsigned Takes() const override {
     return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation;

@@ -130,6 +130,7 @@ TEST(Command, WrongUsageIsRefusedWithTheNextStep) {
     EXPECT_EQ(result.out, "");
     EXPECT_THAT(result.err, HasSubstr("error: "));
     EXPECT_THAT(result.err, HasSubstr(c.message));
+    EXPECT_THAT(result.err, HasSubstr("\nhint:  "));  // there is always a next step
   }
 }
 
