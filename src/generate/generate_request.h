@@ -13,6 +13,8 @@ namespace stablelm {
 
 struct GenerateRequest {
   std::vector<int32_t> prompt;            // at least one id
+  int64_t begun = 0;                      // ids at the end of the prompt that begin the reply, which goes on as it
+                                          // would have without a cut; max_new_tokens does not count them
   std::optional<int64_t> max_new_tokens;  // >= 1; empty: the rest of the context
   SamplingOptions sampling;
   uint64_t seed = 0;

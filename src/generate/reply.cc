@@ -26,6 +26,7 @@ SamplerSetup SetupOf(const GenerateRequest& request) {
   return {.options = request.sampling,
           .seed = request.seed,
           .sample = request.sample,
+          .begun = request.begun,
           .stop_ids = request.stop_ids,
           .banned_ids = request.banned_ids,
           .known_ids = request.known_ids,
@@ -46,6 +47,7 @@ TokenLimit LimitOf(const GenerateRequest& request, int64_t room) {
 Reply::Reply(const GenerateRequest& request, int64_t room, int64_t vocab_size)
     : ids_(request.prompt),
       prompt_(static_cast<int64_t>(request.prompt.size())),
+      begun_(request.begun),
       limit_(LimitOf(request, room)),
       lists_top_(request.top_logprobs > 0),
       sampler_(SetupOf(request), vocab_size),
@@ -53,6 +55,9 @@ Reply::Reply(const GenerateRequest& request, int64_t room, int64_t vocab_size)
   const auto refuse = [](const char* where, std::string found, const char* expected) {
     throw Error({.where = where, .what = "out of range", .found = std::move(found), .expected = expected});
   };
+  if (request.begun < 0 || request.begun > prompt_) {
+    refuse("begun", std::to_string(request.begun), "at most the prompt");
+  }
   if (request.max_new_tokens && *request.max_new_tokens < 1) {
     refuse("max_new_tokens", std::to_string(*request.max_new_tokens), "at least 1");
   }
@@ -68,7 +73,7 @@ Reply::Reply(const GenerateRequest& request, int64_t room, int64_t vocab_size)
 
 void Reply::Take(std::span<const float> logits, SamplerWorkspace& workspace, const ReplyCallbacks& callbacks) {
   STABLELM_CHECK(!ended_ && generated() < limit_.tokens);
-  const ChosenToken token = sampler_.Choose(logits, ids_, generated(), workspace);
+  const ChosenToken token = sampler_.Choose(logits, ids_, begun_ + generated(), workspace);
   ids_.push_back(token.id);
   result.ids.push_back(token.id);
   result.logprobs.push_back(token.logprob);

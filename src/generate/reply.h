@@ -86,6 +86,7 @@ class Reply {
   void Show(const std::string& text, const ReplyCallbacks& callbacks);
   std::vector<int32_t> ids_;
   int64_t prompt_;
+  int64_t begun_;  // ids of the reply that are in the prompt
   TokenLimit limit_;
   bool lists_top_;
   Sampler sampler_;

@@ -9,9 +9,9 @@
 #include "base/json_value.h"
 #include "base/nearest.h"
 #include "base/system.h"
+#include "cli/app/home_folder.h"
 #include "cli/app/visible_text.h"
 #include "cli/chat/chat_completion.h"
-#include "cli/chat/chat_paths.h"
 #include "cli/chat/chat_session.h"
 #include "cli/generating/conversation_input.h"
 #include "cli/generating/prompt_text.h"
@@ -131,9 +131,9 @@ void ChatSession::Help(const std::string&) {
     text += one.help + "\n";
   }
   text +=
-      "Anything else is a message. On a terminal: \"\"\" begins and ends one of several\n"
-      "lines, a \\ at the end of a line goes on, Ctrl-C stops a reply and keeps what has\n"
-      "come, Ctrl-D leaves.\n";
+      "\nAnything else is a message. On a terminal: \"\"\" begins and ends one of several lines, a \\ at the end of a "
+      "line "
+      "goes on, Ctrl-C stops a reply and keeps what has come, Ctrl-D leaves.\n";
   screen_.Show("/help", text);
 }
 
@@ -152,8 +152,7 @@ void ChatSession::System(const std::string& arguments) {
   if (arguments == "none") {
     system_.reset();
   } else {
-    const bool file = arguments.starts_with('@');
-    system_ = SystemTextOf(file ? "@" + ExpandHome(arguments.substr(1)) : arguments, "/system", false);
+    system_ = SystemTextOf(arguments, "/system", false);
   }
   system_from_ = "/system";
   system_is_users_ = true;

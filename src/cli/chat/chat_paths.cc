@@ -1,23 +1,11 @@
 #include "cli/chat/chat_paths.h"
 
-#include <pwd.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 
-namespace stablelm {
+#include "cli/app/home_folder.h"
 
-std::string ExpandHome(const std::string& path) {
-  if (path != "~" && !path.starts_with("~/")) return path;
-  const char* home = std::getenv("HOME");
-  if (!home || !*home) {
-    const passwd* user = getpwuid(getuid());
-    home = user ? user->pw_dir : nullptr;
-  }
-  return home ? home + path.substr(1) : path;
-}
+namespace stablelm {
 
 std::vector<std::string> CompleteFile(const std::string& path) {
   if (path == "~") return {"~/"};

@@ -6,9 +6,6 @@
 
 namespace stablelm {
 
-// Replaces "~" and "~/" at the beginning by the home folder, as a shell does.
-std::string ExpandHome(const std::string& path);
-
 // Paths that begin with `path`, sorted; a folder ends with "/". Hidden files only when the name begins with a dot.
 std::vector<std::string> CompleteFile(const std::string& path);
 

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "base/error.h"
+#include "cli/app/home_folder.h"
 #include "cli/app/setting_flags.h"
 #include "cli/app/visible_text.h"
-#include "cli/chat/chat_paths.h"
 #include "cli/generating/conversation_input.h"
 
 namespace stablelm {
@@ -186,8 +186,12 @@ void ChatSession::Continue(const std::string&) {
                 "the conversation without the reply's " + std::to_string(reply_ids_.size()) + " tokens");
   WarnOfDropped(fitted);
   if (!Generate(fitted, reply_ids_, reply_sample_)) return;
-  reply.text += last_->text;
   reply_ids_.insert(reply_ids_.end(), last_->ids.begin(), last_->ids.end());
+  if (last_->stop.string) {
+    reply.text += last_->text;
+  } else {  // a character that the cut had torn is whole again
+    reply.text = tokenizer.Decode(std::span(reply_ids_).first(reply_ids_.size() - (last_->stop.id ? 1 : 0)));
+  }
 }
 
 bool ChatSession::Generate(const FittedPrompt& fitted, std::span<const int32_t> begun, uint64_t sample) {
@@ -195,6 +199,7 @@ bool ChatSession::Generate(const FittedPrompt& fitted, std::span<const int32_t> 
   plan_.Apply(start_.options.ignore_eos, request);
   request.prompt = fitted.prompt.ids;
   request.prompt.insert(request.prompt.end(), begun.begin(), begun.end());
+  request.begun = static_cast<int64_t>(begun.size());
   request.keep_on_shift = KeepOnShift(fitted.prompt, start_.policy);
   request.seed = start_.seed;
   request.sample = sample;

@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "base/system.h"
 #include "cli/app/commands.h"
+#include "cli/app/home_folder.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"
@@ -194,7 +195,7 @@ int ChatCommand::Run(Output& out) {
     whole ? terminal.Greet(session.Greeting()) : pipe.Note(session.Greeting());
     if (load_) session.ShowLastTurns();
     const TerminalInput input = {.terminal = keyboard.fd(),
-                                 .history_file = history_ ? *history_ : DefaultHistoryFile()};
+                                 .history_file = history_ ? ExpandHome(*history_) : DefaultHistoryFile()};
     return RunTerminal(session, screen, input) ? kExitOk : kExitInterrupted;
   }
   const bool refused = RunPipe(session, pipe, conversation_.replace_invalid);

@@ -1,5 +1,7 @@
 #include "cli/generating/conversation_input.h"
 
+#include "cli/app/home_folder.h"
+
 #include "base/error.h"
 #include "base/json_value.h"
 
@@ -70,7 +72,7 @@ ContextLimits LimitsOf(const ConversationInput& input, int64_t context) {
 
 std::string SystemTextOf(const std::string& given, const std::string& where, bool replace_invalid) {
   if (!given.starts_with("@")) return CheckedUtf8(given, where, replace_invalid);
-  const std::string file = given.substr(1);
+  const std::string file = ExpandHome(given.substr(1));
   RequireGiven(!file.empty(), where + " @FILE", "name the file behind the @");
   return CheckedUtf8(ReadFileOrPipe(file), file, replace_invalid);
 }

@@ -16,6 +16,7 @@ constexpr const char* kEraseRest = "\033[K";   // erases the rest of the row
 constexpr const char* kEraseBelow = "\033[J";  // erases the rest of the row and all rows below
 
 constexpr size_t kTab = 8;
+constexpr size_t kNarrowestCell = 24;  // columns that are left for the further cells of a line
 
 // The length of the escape sequence that `text` begins with, 0 if it begins with none.
 size_t EscapeBytes(std::string_view text) {
@@ -179,18 +180,25 @@ std::string WrappedLines(std::string_view text, size_t columns) {
       continue;
     }
     const size_t words = std::min(line.find_first_not_of(' '), line.size());
-    const std::string indent(words < width / 2 ? words : 0, ' ');
     const size_t gap = line.find("  ", words);
-    std::vector<std::string> rows =
-        LayOutRows({{.text = std::string(line.substr(words, gap - words)), .style = {}}}, width, indent, indent);
-    if (gap != line.npos) {
-      std::string rest;
-      for (const char c : line.substr(std::min(line.find_first_not_of(' ', gap), line.size()))) {
-        if (c != ' ' || !rest.ends_with("  ")) rest += c;
+    const size_t cell = std::min(line.find_first_not_of(' ', gap), line.size());  // the second one
+    std::string rest;                                                             // the further cells, two spaces apart
+    for (const char c : line.substr(cell)) {
+      if (c != ' ' || !rest.ends_with("  ")) rest += c;
+    }
+    std::vector<std::string> rows;
+    if (const size_t column = ColumnsOf(line.substr(0, cell)); gap != line.npos && column + kNarrowestCell <= width) {
+      rows =
+          LayOutRows({{.text = rest, .style = {}}}, width, std::string(line.substr(0, cell)), std::string(column, ' '));
+    } else {
+      const std::string indent(words < width / 2 ? words : 0, ' ');
+      const std::string deeper = indent + "    ", first(line.substr(words, gap - words));
+      const bool fits = ColumnsOf(indent + first + "  " + rest) <= width;  // without the alignment
+      rows = LayOutRows({{.text = fits ? first + "  " + rest : first, .style = {}}}, width, indent, indent);
+      if (!fits && !rest.empty()) {
+        const std::vector<std::string> more = LayOutRows({{.text = rest, .style = {}}}, width, deeper, deeper);
+        rows.insert(rows.end(), more.begin(), more.end());
       }
-      const std::vector<std::string> more =
-          LayOutRows({{.text = rest, .style = {}}}, width, indent + "    ", indent + "    ");
-      rows.insert(rows.end(), more.begin(), more.end());
     }
     for (const std::string& row : rows) out += row + "\n";
   }

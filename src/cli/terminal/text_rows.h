@@ -30,8 +30,8 @@ struct Window {
 // The window of the terminal at `fd`; 80 x 24 when it does not say.
 Window WindowOf(int fd);
 
-// Wraps the lines of `text` by words for a window of `columns`. The second cell of a line of a table (after two spaces
-// or more) and what follows it go to rows of their own, indented, when the line is too long.
+// Wraps the lines of `text` by words for a window of `columns`. The further cells of a line of a table (after two
+// spaces or more) are wrapped beside the first, or below it when little room is left there.
 std::string WrappedLines(std::string_view text, size_t columns);
 
 // Redraws changing rows at the bottom of a terminal. Writes only what has changed.

@@ -51,7 +51,8 @@ Sampler::Sampler(SamplerSetup setup, int64_t vocab_size)
       !setup_.plain && std::all_of(first_filter, steps_.end(), [&](S step) { return IsFast(step, setup_.options); });
   if (setup_.options.mirostat == 2 && !greedy()) {
     mirostat_mu_.reserve(4096);
-    mirostat_mu_.push_back(2 * setup_.options.mirostat_tau);
+    // A resumed sample starts anew here: the surprises of its tokens are not known.
+    mirostat_mu_.assign(static_cast<size_t>(std::max<int64_t>(setup_.begun, 0)) + 1, 2 * setup_.options.mirostat_tau);
   }
 }
 

@@ -40,6 +40,7 @@ struct SamplerSetup {
   SamplingOptions options = {};
   uint64_t seed = 0;
   uint64_t sample = 0;                               // index of this sample within its request
+  int64_t begun = 0;                                 // tokens of this sample that were generated before (resumed)
   std::vector<int32_t> stop_ids = {};                // used by min_length, min_new_tokens and the length decay
   std::vector<int32_t> banned_ids = {};              // never chosen
   int64_t known_ids = 0;                             // ids >= this are padding: never chosen or listed; 0: no padding

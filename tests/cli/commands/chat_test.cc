@@ -77,6 +77,25 @@ TEST_F(ChatProgram, QuietHidesNotesAndKeepsAnswers) {
   EXPECT_THAT(quiet.err, testing::Not(testing::HasSubstr("max_new_tokens")));  // the note about the reply's end
 }
 
+// What /continue adds to a reply that was cut is what would have come without the cut, also when a token is drawn and
+// when the cut is within a character.
+TEST_F(ChatProgram, ContinueGivesWhatWouldHaveCome) {
+  const auto answer = [&](const std::string& length, int times) {
+    const std::string saved = (temp_.path() / ("cut_at_" + length)).string();
+    std::string lines = "Hi\n";
+    for (int i = 0; i < times; ++i) lines += "/continue\n";
+    const ProgramResult result =
+        Chat(lines + "/save " + saved + "\n", {"--max-new-tokens", length, "--temperature", "1", "--ignore-eos"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return Json::parse(std::ifstream(saved)).at("messages").back().at("content").get<std::string>();
+  };
+  const std::string whole = answer("60", 0);
+  EXPECT_EQ(answer("20", 2), whole);
+  EXPECT_EQ(answer("1", 59), whole);
+  const ProgramResult mirostat = Chat("Hi\n/continue\n", {"--max-new-tokens", "9", "--mirostat", "2"});
+  EXPECT_EQ(mirostat.exit_code, 0) << mirostat.err;
+}
+
 TEST_F(ChatProgram, BadLinesFailAloneAndAreSeenInTheExitCode) {
   const ProgramResult result =
       Chat("Hi\n\xFF\n/nosuch\n\r\nBye\r\n/exit\nnever\n", {"--max-new-tokens", "3", "--json"});

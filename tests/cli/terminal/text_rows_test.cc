@@ -158,6 +158,9 @@ TEST_F(TextRows, LinesOfATableAreWrappedBesideTheirFirstCell) {
   EXPECT_EQ(WrappedLines("short  line\n", 40), "short  line\n");
   EXPECT_EQ(WrappedLines("/system [TEXT]     show or change the system text\n", 30),
             "/system [TEXT]\n    show or change the system\n    text\n");
+  EXPECT_EQ(WrappedLines("name                1.0                     from a file\n", 30), "name  1.0  from a file\n");
+  EXPECT_EQ(WrappedLines("/set NAME   show or change what is set\n", 38),
+            "/set NAME   show or change what is\n            set\n");
   EXPECT_EQ(WrappedLines("a sentence of many words without cells\n", 20), "a sentence of many\nwords without cells\n");
 }
 
