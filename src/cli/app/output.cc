@@ -40,7 +40,7 @@ void PrintLine(const char* color, std::string_view label, std::string_view text)
 bool ColorOn(int fd) {
   const char* no_color = std::getenv("NO_COLOR");
   const char* term = std::getenv("TERM");
-  return isatty(fd) == 1 && !(no_color && *no_color) && !(term && std::strcmp(term, "dumb") == 0);
+  return isatty(fd) == 1 && !(no_color && *no_color) && term && *term && std::strcmp(term, "dumb") != 0;
 }
 
 Output::Output(bool json, bool quiet) : json_(json), quiet_(quiet), terminal_(isatty(STDOUT_FILENO) == 1) {}

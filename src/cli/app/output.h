@@ -47,7 +47,7 @@ class Output {
   bool terminal_;  // stdout
 };
 
-// Whether to colour what is written to `fd`: a terminal, unless NO_COLOR is set or TERM is dumb.
+// Whether to colour what is written to `fd`: a terminal, unless NO_COLOR is set or TERM is dumb or unset.
 bool ColorOn(int fd);
 
 // Prints "error: ...", in red on a terminal, control characters shown. `text` may have a second line with a hint. Shows

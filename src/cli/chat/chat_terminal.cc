@@ -96,6 +96,11 @@ void AwaitReader() {
 
 }  // namespace
 
+bool IsDumbTerminal() {
+  const char* term = std::getenv("TERM");
+  return !term || !*term || std::string_view(term) == "dumb";
+}
+
 void TerminalScreen::Draw(std::vector<std::string> rows) {
   out_.Styled(rows_.Update(std::move(rows), {.columns = columns_, .rows = WindowOf(STDOUT_FILENO).rows}));
   out_.Flush();
@@ -253,7 +258,8 @@ std::string DefaultHistoryFile() {
 
 bool RunTerminal(ChatSession& session, ChatScreen& screen, const TerminalInput& input) {
   // Bracketed paste is on during replies too: what is pasted then is one message.
-  const TerminalModes modes(input.terminal, "\033[?2004h", "\033[?2004l");
+  const bool dumb = IsDumbTerminal();
+  const TerminalModes modes(input.terminal, dumb ? "" : "\033[?2004h", dumb ? "" : "\033[?2004l");
   LineEditor editor(
       {.terminal = input.terminal, .history_file = input.history_file, .complete = &ChatSession::Complete});
   const bool color = ColorOn(input.terminal);

@@ -8,6 +8,9 @@
 
 namespace stablelm {
 
+// Whether the terminal understands no escape sequences, as TERM says.
+bool IsDumbTerminal();
+
 struct TerminalStyle {
   bool plain = false;   // raw text: no Markdown, no word wrap
   bool status = false;  // print context use and speed after each reply

@@ -169,7 +169,7 @@ int ChatCommand::Run(Output& out) {
   const Terminal keyboard(!out.json() && isatty(STDIN_FILENO) == 1);
   const bool person = keyboard.fd() >= 0;
   PipeScreen pipe(out, person);
-  TerminalScreen terminal(out, {.plain = plain_, .status = out.show_progress()});
+  TerminalScreen terminal(out, {.plain = plain_ || IsDumbTerminal(), .status = out.show_progress()});
   const BeforeReply before = [&] {
     if (whole) terminal.Wait();
   };

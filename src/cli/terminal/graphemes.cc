@@ -31,6 +31,10 @@ bool IsRegional(char32_t c) { return c >= 0x1F1E6 && c <= 0x1F1FF; }
 
 Grapheme NextGrapheme(std::string_view text) {
   if (text.empty()) return {};
+  const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+  if (is_ascii(text[0]) && (text.size() == 1 || is_ascii(text[1]))) {
+    return {.bytes = 1, .columns = text[0] >= ' ' && text[0] < 0x7F ? size_t{1} : 0};
+  }
   utf8::Decoded last = utf8::DecodeOne(text);
   Grapheme grapheme = {.bytes = last.bytes, .columns = Columns(last.code_point)};
   utf8proc_int32_t state = 0;

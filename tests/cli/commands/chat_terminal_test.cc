@@ -300,6 +300,19 @@ TEST_F(ChatOnTerminal, EverythingIsWrappedToASmallWindow) {
   }
 }
 
+TEST_F(ChatOnTerminal, ATerminalWithoutEscapeSequencesGetsNone) {
+  TerminalSettings settings = Settings();
+  settings.environment["TERM"] = "dumb";
+  TerminalProgram chat(Short(), settings);
+  chat.Await("> ");
+  chat.Type("Hi\r");
+  chat.Await("[context ");
+  chat.Await("> ");
+  chat.Type("/exit\r");
+  EXPECT_EQ(chat.Exit(), 0);
+  EXPECT_EQ(chat.all().find('\033'), std::string::npos) << chat.all();
+}
+
 // chat | tee log: the prompt and the typed line are on the terminal, the replies in the file.
 TEST_F(ChatOnTerminal, RepliesMayGoToAFile) {
   TerminalSettings settings = Settings();

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <sstream>
 #include <thread>
 
 #include "golden_command.h"
@@ -228,6 +229,25 @@ TEST_F(ChatProgram, RefusesWithAClearError) {
   EXPECT_THAT(run({model_, "--temperature", "-1"}), Fails(2, "--temperature", {"\"-1\""}));
   const std::string none = (temp_.path() / "none.json").string();
   EXPECT_THAT(run({model_, "--load", none}), Fails(1, none));
+}
+
+// docs/chat.md lists every command, with all its names.
+TEST_F(ChatProgram, ThePageListsEveryCommand) {
+  std::ifstream file(TestData("../../docs/chat.md"));
+  const std::string page((std::istreambuf_iterator<char>(file)), {});
+  const ProgramResult help = Chat("/help\n");
+  size_t commands = 0;
+  std::istringstream words(help.out.substr(0, help.out.find("\n\n")));
+  for (std::string line; std::getline(words, line);) {
+    std::istringstream names(line.substr(0, line.find("  ")));
+    for (std::string name; names >> name;) {
+      if (!name.starts_with('/')) continue;
+      if (name.ends_with(',')) name.pop_back();
+      EXPECT_TRUE(page.find("`" + name + "`") != page.npos || page.find("`" + name + " ") != page.npos) << name;
+      ++commands;
+    }
+  }
+  EXPECT_GT(commands, 15u);
 }
 
 // A signal ends a chat in a pipe and keeps the partial reply. The test sends it during an endless reply, well after the
