@@ -62,7 +62,7 @@ void OnStop(int signal_number) {
   RaiseByDefault(signal_number);
   // SIGCONT arrived.
   Handle(signal_number, OnStop);
-  if (known) tcsetattr(STDIN_FILENO, TCSADRAIN, &now);
+  if (known) tcsetattr(STDIN_FILENO, TCSANOW, &now);
   Write(saved.enter);
   resumed.store(true);
   errno = error;
@@ -94,7 +94,7 @@ TerminalModes::~TerminalModes() {
 
 void RestoreTerminal() {
   if (!active.load()) return;
-  if (saved.is_terminal) tcsetattr(STDIN_FILENO, TCSADRAIN, &saved.before);
+  if (saved.is_terminal) tcsetattr(STDIN_FILENO, TCSANOW, &saved.before);
   Write(saved.leave);
 }
 

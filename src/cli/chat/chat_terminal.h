@@ -48,7 +48,7 @@ class TerminalScreen : public ChatScreen {
   std::optional<EchoOff> typing_hidden_;  // set while a reply is being generated
   std::string text_;                      // the current reply so far
   bool drawn_ = false;
-  size_t columns_ = 0;  // of the window in which the rows were drawn
+  size_t columns_ = 80;  // of the window in which the rows were drawn
 };
 
 struct TerminalInput {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "cli/terminal/graphemes.h"
 
 namespace stablelm {
@@ -206,6 +207,7 @@ std::string WrappedLines(std::string_view text, size_t columns) {
 }
 
 std::string LiveRows::Update(std::vector<std::string> rows, Window window) {
+  STABLELM_CHECK(window.columns > 0);
   std::string out;
   if (rows.empty()) rows.emplace_back();
   if (rows_.empty()) rows_.emplace_back();  // the cursor's row

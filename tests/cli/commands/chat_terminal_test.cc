@@ -268,6 +268,20 @@ TEST_F(ChatOnTerminal, EditPutsTheMessageOnTheInputLine) {
   EXPECT_THAT(SaveAndLeave(chat), testing::ElementsAre("first and second"));
 }
 
+TEST_F(ChatOnTerminal, AnEditorChangesTheMessage) {
+  TerminalSettings settings = Settings();
+  settings.environment["EDITOR"] = "sed -i s/first/second/";
+  TerminalProgram chat(Short(), settings);
+  chat.Await(kPrompt);
+  chat.Type("the first\r");
+  chat.Await("context ");
+  chat.Await(kPrompt);
+  chat.Type("/edit\r");
+  EXPECT_THAT(chat.Await("context "), HasSubstr("\033[?2004l\033[?2004h"));  // the editor gets the terminal as it was
+  chat.Await(kPrompt);
+  EXPECT_THAT(SaveAndLeave(chat), testing::ElementsAre("the second"));
+}
+
 TEST_F(ChatOnTerminal, ALoadedChatShowsItsLastTurns) {
   WriteFile(temp_.path() / "old.json",
             R"([{"role": "user", "content": "early"}, {"role": "assistant", "content": "first"},
