@@ -17,7 +17,8 @@ inline constexpr std::string_view kQualityKeys = "stablelm.check.";
 // For a folder: the keys of gguf_keys.h and gguf_tokenizer.h, the small files, "general.name", "general.license" (from
 // the front matter of README.md), "general.source.url" and "general.source.huggingface.repository" (from a hub id). For
 // a GGUF file: its own keys. Excludes keys that describe one file's tensors (file type, quantization version,
-// alignment, splitting, results of a quality check). Throws Error if the tokenizer cannot be read or does not fit the model.
+// alignment, splitting, results of a quality check). Throws Error if the tokenizer cannot be read or does not fit the
+// model.
 GgufMetadata GgufMetadataOf(const ModelFolder& model);
 
 // The tensor list of a GGUF file of the model. `types` is [table].

@@ -364,7 +364,7 @@ void ChatSession::Model(const std::string& arguments) {
   reply_ids_.clear();  // of the other tokenizer
   told_dropped_ = 0;
   screen_.Answer("the conversation goes on with " + start_.model.name + ", " + std::to_string(start_.model.context) +
-               " positions");
+                 " positions");
 }
 
 Prompt ChatSession::PromptNow() const {
