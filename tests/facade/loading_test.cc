@@ -18,7 +18,23 @@ using testing::HasSubstr;
 
 const fs::path kParallel = TestData("golden/parallel");
 
-class Loading : public TunedModel {};
+class Loading : public TunedModel {
+ protected:
+  // A GGUF file whose matrices are blocks of this type, all of them zero.
+  fs::path ZeroFile(DType type) const {
+    const auto source = ModelFolder::Open(folder_.string());
+    std::vector<DType> types;
+    for (const WeightEntry& entry : source->table()) types.push_back(entry.IsMatrix() ? type : DType::kF32);
+    const fs::path file = temp_.path() / "zero.gguf";
+    fs::remove(file);
+    GgufMetadata metadata = GgufMetadataOf(*source);
+    SetLicence("apache-2.0", metadata);
+    GgufWriter writer(file, metadata, GgufTensors(*source, types));
+    for (size_t i = 0; i < types.size(); ++i) writer.WriteAt(i, 0, std::vector<std::byte>(writer.TensorBytes(i)));
+    writer.Commit();
+    return file;
+  }
+};
 
 TEST_F(Loading, ErrorsHaveAKind) {
   EXPECT_THAT(PartsOf([] { LanguageModel::Load("no/such/folder"); }),
@@ -47,17 +63,8 @@ TEST_F(Loading, SettingsAreCheckedBeforeTheWeightsAreRead) {
   EXPECT_EQ(Load({.chat_context = 256}).info().context_length, 256);  // all of them
 }
 
-// A file of 8-bit blocks, all of them zero.
 TEST_F(Loading, QuantizedFiles) {
-  const auto source = ModelFolder::Open(folder_.string());
-  std::vector<DType> types;
-  for (const WeightEntry& entry : source->table()) types.push_back(entry.IsMatrix() ? DType::kQ8_0 : DType::kF32);
-  const fs::path file = temp_.path() / "zero.gguf";
-  GgufMetadata metadata = GgufMetadataOf(*source);
-  SetLicence("apache-2.0", metadata);
-  GgufWriter writer(file, metadata, GgufTensors(*source, types));
-  for (size_t i = 0; i < types.size(); ++i) writer.WriteAt(i, 0, std::vector<std::byte>(writer.TensorBytes(i)));
-  writer.Commit();
+  const fs::path file = ZeroFile(DType::kQ8_0);
   const ModelInfo info = LanguageModel::Inspect(file.string());
   EXPECT_EQ(info.name, "model");  // of the folder that it was made from
   EXPECT_EQ(info.licence, "apache-2.0");
@@ -68,6 +75,20 @@ TEST_F(Loading, QuantizedFiles) {
               -std::log(static_cast<double>(info.vocab_size)), 1e-6);
   EXPECT_THAT(PartsOf([&] { LanguageModel::Load(file.string(), {.weights = WeightType::kQ4_0}); }),
               IsError(ErrorKind::kUsage, HasSubstr("zero.gguf: tensor"), testing::_));
+}
+
+// Types that nothing is computed with.
+TEST_F(Loading, FilesThatAreDecodedSayIntoWhat) {
+  const std::string file = ZeroFile(DType::kQ5_1).string();
+  for (const auto& [weights, into] : {std::pair(WeightType::kStored, "into Q8_0"),
+                                      {WeightType::kFp16, "into fp16"},
+                                      {WeightType::kQ4_0, "into Q4_0"}}) {
+    const LanguageModel model = LanguageModel::Load(file, {.weights = weights});
+    EXPECT_THAT(model.info().warnings, testing::Contains(testing::AllOf(HasSubstr("Q5_1"), HasSubstr(into))));
+    EXPECT_EQ(model.info().stored_types, "Q5_1 and fp32");
+  }
+  const uint64_t total = LanguageModel::EstimateMemory(file).total;
+  EXPECT_EQ(total, LanguageModel::EstimateMemory(ZeroFile(DType::kQ8_0).string()).total);
 }
 
 TEST_F(Loading, RefusesDamagedWeightsWhenAsked) {
