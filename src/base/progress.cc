@@ -1,10 +1,12 @@
 #include "base/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 
+#include "base/progress_line.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
 
@@ -15,6 +17,11 @@ std::string Duration(double seconds) {
   if (seconds < 120) return Rounded(seconds, 0) + " s";
   if (seconds < 7200) return Rounded(seconds / 60, 0) + " min";
   return Rounded(seconds / 3600, 1) + " h";
+}
+
+size_t TerminalColumns() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 }  // namespace
@@ -76,16 +83,9 @@ void Progress::Draw(double now, bool last) {
   const double share = total_ ? std::min(1.0, static_cast<double>(all) / static_cast<double>(total_)) : 0;
   const double seconds = std::max(now, 1e-9);
   const auto amount = [&](uint64_t n) { return unit_ == Unit::kBytes ? HumanBytes(n) : std::to_string(n); };
-  std::string line = label_ + " ";
-  if (terminal_) {
-    constexpr int kWidth = 24;
-    const int full = static_cast<int>(share * kWidth);
-    for (int i = 0; i < kWidth; ++i) line += i < full ? "━" : "─";
-    line += " ";
-  }
   char percent[16];
   std::snprintf(percent, sizeof percent, "%3.0f %%", share * 100);
-  line += std::string(percent) + "  " + amount(all) + " of " + amount(total_) + ", ";
+  std::string line = std::string(percent) + "  " + amount(all) + " of " + amount(total_) + ", ";
   if (more_.also.empty()) {
     line += amount(static_cast<uint64_t>(static_cast<double>(done) / seconds)) + "/s";
   } else {
@@ -98,6 +98,7 @@ void Progress::Draw(double now, bool last) {
     const uint64_t rest = total_ > all ? total_ - all : 0;
     line += ", " + Duration(seconds / static_cast<double>(done) * static_cast<double>(rest)) + " left";
   }
+  line = terminal_ ? ProgressLine(label_, share, line, TerminalColumns()) : label_ + " " + line;
   std::fprintf(stderr, terminal_ ? "\r%s\033[K%s" : "%s%s", line.c_str(), terminal_ && !last ? "" : "\n");
   std::fflush(stderr);
 }
