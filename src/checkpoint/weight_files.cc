@@ -8,6 +8,7 @@
 #include "base/broken_link.h"
 #include "base/error.h"
 #include "checkpoint/gguf/gguf_keys.h"
+#include "checkpoint/gguf/gguf_locate.h"
 #include "checkpoint/huggingface/lfs_pointer.h"
 #include "checkpoint/huggingface/safetensors.h"
 #include "checkpoint/huggingface/shard_index.h"
@@ -128,6 +129,7 @@ std::string DeepSpeedStateIn(const fs::path& folder) {
                  .hint = "run `python zero_to_fp32.py . .` in that folder (DeepSpeed puts the script there): it writes "
                          "the weights"});
   }
+  FindGgufModel(folder, true);  // throws if there are several
   throw Error({.where = folder.string(),
                .what = "no weights in this folder",
                .found = others.empty() ? "" : "only " + Listed(others),

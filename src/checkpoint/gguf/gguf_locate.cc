@@ -62,7 +62,7 @@ bool HasGgufMagic(const fs::path& file) {
   return found == "GGUF" || !OldGgmlKind(found).empty();
 }
 
-std::optional<fs::path> FindGgufModel(const fs::path& folder) {
+std::optional<fs::path> FindGgufModel(const fs::path& folder, bool needed) {
   std::error_code ignored;
   const bool has_config = fs::exists(folder / "config.json", ignored);
   std::vector<fs::path> files = SortedFiles(folder, IsGgufPath);
@@ -78,7 +78,7 @@ std::optional<fs::path> FindGgufModel(const fs::path& folder) {
   }
   const auto& [models, parts, others] = of_kind;
   if (models.size() == 1) return models[0];
-  if (has_config) return std::nullopt;
+  if (has_config && !needed) return std::nullopt;
   if (models.size() > 1) {
     throw Error({.where = folder.string(),
                  .what = "several GGUF files of models",

@@ -13,7 +13,8 @@ bool HasGgufMagic(const std::filesystem::path& file);
 // The GGUF file of the model in a folder (of a split model its first part): the only one, or the only one that is a
 // model and not an importance matrix, an adapter, a vocabulary or a later part. Files that end in .gguf are looked at,
 // and in a folder that has neither these nor a config.json all others. nullopt: there is none. Throws an Error that
-// names the models if there are several; in a folder with a config.json, nullopt.
-std::optional<std::filesystem::path> FindGgufModel(const std::filesystem::path& folder);
+// names the models if there are several, or the files if none is a model; in a folder with a config.json, whose weights
+// may come, it does so only if they are `needed`.
+std::optional<std::filesystem::path> FindGgufModel(const std::filesystem::path& folder, bool needed = false);
 
 }  // namespace stablelm

@@ -108,8 +108,10 @@ TEST_F(LocateGguf, SeveralModelsAreNamed) {
   Add("c.gguf");
   EXPECT_THAT(Refusal(), AllOf(Names(folder_.string(), "b.gguf, broken.gguf, c.gguf"),
                                testing::Field(&ErrorInfo::hint, HasSubstr((folder_ / "b.gguf").string()))));
+  // A folder with a config.json may be used without weights; who needs these is told the same.
   fs::copy_file(tiny_ / "config.json", folder_ / "config.json");
   EXPECT_EQ(FindGgufModel(folder_), std::nullopt);
+  EXPECT_THAT(Refusal(), Names(folder_.string(), "b.gguf, broken.gguf, c.gguf"));
 }
 
 TEST_F(LocateGguf, AFolderWithoutAModelSaysWhatItHas) {
