@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "checkpoint/huggingface/hub_cache.h"
 
 namespace stablelm {
 namespace {
@@ -14,11 +15,25 @@ Tokenizer WithWarnings(Tokenizer tokenizer, Output& out) {
 
 }  // namespace
 
+bool NamesModel(const std::string& text) {
+  constexpr size_t kLongestPath = 4096;
+  if (text.empty() || text.size() > kLongestPath || text == "-") return false;
+  std::error_code error;
+  if (text.ends_with(".gguf") || std::filesystem::exists(text, error)) return true;
+  const std::optional<HubId> id = ParseHubId(text);
+  if (!id) return false;
+  try {
+    FindInHubCache(HubCacheFolder(), *id);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 Tokenizer LoadTokenizer(const std::string& model, const std::string& tokenizer_file, Output& out,
                         const std::string& text) {
   if (model.empty() == tokenizer_file.empty()) {
-    std::error_code error;
-    const bool names_model = !text.empty() && text.size() < 4096 && std::filesystem::exists(text, error);
+    const bool names_model = NamesModel(text);
     throw UsageError({.where = "-m, --tokenizer",
                       .what = model.empty() ? "no tokenizer is named" : "two tokenizers are named",
                       .expected = "a model (-m DIR) or a file (--tokenizer tokenizer.json)",

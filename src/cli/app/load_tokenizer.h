@@ -12,6 +12,10 @@ namespace stablelm {
 // Reads a tokenizer.json (`tokenizer_file`), or the tokenizer of `model`, which ModelSource::Open opens. The model's
 // configuration, if there is one, gives the number of ids. Needs no weights. Throws UsageError when both or neither are
 // given, Error when there is no tokenizer or it cannot be read. Prints the tokenizer's warnings.
+// Whether a text names a model: a path that exists, a .gguf file, or a hub id in the Hugging Face cache. For hints
+// only; whether a text is the model is never guessed.
+bool NamesModel(const std::string& text);
+
 // `text` is the command's text argument: a hint when it names a model.
 Tokenizer LoadTokenizer(const std::string& model, const std::string& tokenizer_file, Output& out,
                         const std::string& text = {});

@@ -1,13 +1,13 @@
 #include "cli/app/model_loading.h"
 
 #include <algorithm>
-#include <filesystem>
 
 #include "base/error.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
 #include "checkpoint/rewrite/quantize_on_load.h"
 #include "checkpoint/rewrite/tensor_copy.h"
+#include "cli/app/load_tokenizer.h"
 #include "cli/app/options.h"
 #include "model/load.h"
 
@@ -35,9 +35,7 @@ std::vector<DType> TypesInMemory(const CommonOptions& common, const ModelFolder&
 
 void RequireModel(const CommonOptions& common, const std::string& given) {
   if (!common.model.empty()) return;
-  std::error_code error;
-  const bool names_model =
-      given.size() < 4096 && !given.empty() && (given.ends_with(".gguf") || std::filesystem::exists(given, error));
+  const bool names_model = NamesModel(given);
   throw UsageError({.where = "--model",
                     .what = "no model was named",
                     .found = names_model ? Quoted(given) + " as the text" : "",

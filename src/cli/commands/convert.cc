@@ -107,7 +107,7 @@ class Convert : public Command {
     std::error_code error;
     if (fs::exists(out_path_, error)) {
       throw Error({.where = out_path_,
-                   .what = "there is something of this name",
+                   .what = "file exists",
                    .hint = "choose another name, or remove it first"});
     }
     GgufMetadata metadata = MetadataInGguf(model, types);

@@ -72,7 +72,7 @@ void Imatrix::CheckUsage() const {
   std::error_code error;
   if (fs::exists(out_path_, error)) {
     throw Error({.where = out_path_,
-                 .what = "there is something of this name",
+                 .what = "file exists",
                  .hint = "choose another name, or remove it first"});
   }
 }

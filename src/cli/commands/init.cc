@@ -21,7 +21,7 @@ namespace {
 class Init : public Command {
  public:
   std::string Name() const override { return "init"; }
-  std::string Summary() const override { return "Make a model folder with freshly drawn weights"; }
+  std::string Summary() const override { return "Make a model folder with random weights"; }
   std::string Examples() const override {
     return "  stablelm init --shape 3b --dtype fp16 --seed 1 my-3b\n"
            "  stablelm init --shape config.json --tokenizer tokenizer.json --max-shard-size 2GB my-model";

@@ -37,7 +37,7 @@ int ManCommand::Run(Output& out) {
   const auto refuse = [](const char* where, const char* what) {
     throw UsageError({.where = where, .what = what, .hint = "leave one of them out"});
   };
-  if (out.json()) refuse("--json", "a manual page is no JSON");
+  if (out.json()) refuse("--json", "not supported: the output is a manual page");
   if (command_ && folder_) refuse("--folder", "writes all pages, and one command was named");
   const std::string version = VersionInfo().At("version").Text();
   const std::vector<CommandText> commands = DescribeCommands(AllCommands());

@@ -93,7 +93,7 @@ class Quantize : public Command {
     std::error_code error;
     if (!plan_only_ && fs::exists(out_path_, error)) {
       throw Error({.where = out_path_,
-                   .what = "there is something of this name",
+                   .what = "file exists",
                    .hint = "choose another name, or remove it first"});
     }
     const auto model = ModelFolder::Open(common.model);

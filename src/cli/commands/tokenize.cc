@@ -13,7 +13,7 @@ namespace {
 class Tokenize : public Command {
  public:
   std::string Name() const override { return "tokenize"; }
-  std::string Summary() const override { return "Show the tokens of a text: ids, pieces, places"; }
+  std::string Summary() const override { return "Show the tokens of a text: ids, pieces, offsets"; }
   std::string Examples() const override {
     return "  stablelm tokenize -m DIR \"Hello, world!\"\n"
            "  stablelm tokenize --tokenizer tokenizer.json --ids --file notes.txt\n"

@@ -75,6 +75,13 @@ TEST_F(ModelArgument, IsNotGuessedFromText) {
     EXPECT_THAT(Run({command, "Once upon"}), AllOf(Fails(2, "--model", {"STABLELM_MODEL"}))) << command;
   }
   EXPECT_THAT(Run({"tokenize", model_}), Fails(2, "-m, --tokenizer", {"-m " + model_}));
+  // A hub id is a model when the cache has it.
+  std::filesystem::create_directories(Path("hub/models--org--tiny/snapshots/a"));
+  std::filesystem::create_directories(Path("hub/models--org--tiny/refs"));
+  WriteFile(Path("hub/models--org--tiny/refs/main"), "a");
+  const std::map<std::string, std::string> cache = {{"HF_HUB_CACHE", Path("hub")}};
+  EXPECT_THAT(Run({"score", "org/tiny"}, {.environment = cache}), Fails(2, "--model", {"-m org/tiny"}));
+  EXPECT_THAT(Run({"score", "and/or"}, {.environment = cache}), Fails(2, "--model", {"STABLELM_MODEL"}));
   // The folder exists, and yet it is the text.
   EXPECT_THAT(WithModel({"tokenize", "--ids", "tests"}).out, Not(HasSubstr("error")));
 }
@@ -183,6 +190,13 @@ TEST_F(ModelArgument, StandardInputIsReadWhenAsked) {
     EXPECT_EQ(left.out, "rest") << left.err;
   }
   EXPECT_THAT(Run({"generate", "-m", model_, "--user", "a", "b"}), Fails(2, "--user"));
+}
+
+TEST_F(ModelArgument, FilesAreNotWrittenToStandardOutput) {
+  EXPECT_THAT(Run({"score", "-m", model_, "a b", "--save-logits", "-"}), Fails(2, "--save-logits", {"\"-\""}));
+  EXPECT_THAT(Run({"init", "--shape", "3b", "-"}), Fails(2, "OUT", {"\"-\""}));
+  EXPECT_THAT(Run({"imatrix", model_, "--file", kTokenizer, "-o", "-"}), Fails(2, "--out", {"\"-\""}));
+  EXPECT_THAT(Run({"quantize", model_, "-"}), Fails(2, "OUT", {"\"-\""}));
 }
 
 TEST_F(ModelArgument, NoReplyWhereThePromptIsWanted) {
