@@ -11,6 +11,7 @@ constexpr struct {
 } kFlags[] = {{"cache", "--kv"},
               {"check_weights", "--check-weights"},
               {"context_policy", "--context-policy", true},
+              {"do_sample", "--do-sample", true},
               {"greedy", "--greedy"},
               {"imatrix", "--imatrix"},
               {"invalid_utf8", "--invalid-utf8"},

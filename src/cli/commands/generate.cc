@@ -176,8 +176,11 @@ void GenerateCommand::CheckKind(bool json) const {
     if (generation_.settings.preset && *generation_.settings.preset != Preset::kGreedy) {
       refuse("--preset", "contradicts --beams, which draws nothing", "leave one of them out");
     }
-    if (AsksForSampling(generation_.settings.values) == true) {
-      refuse("--beams", "draws nothing, and --temperature or another option asks for draws", "leave one of them out");
+    const SettingValues& values = generation_.settings.values;
+    const auto do_sample = values.find("do_sample");
+    if (do_sample == values.end() ? AsksForSampling(values) == true : do_sample->second != 0) {
+      refuse("--beams", "draws nothing, and --do-sample, --temperature or another option asks for draws",
+             "leave one of them out");
     }
     if (details_.top_logprobs > 0) refuse("--top-logprobs", "is not told of beams", "leave it out");
     if (details_.prompt_logprobs) refuse("--prompt-logprobs", "is not told of beams", "leave it out");

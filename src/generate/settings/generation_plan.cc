@@ -30,10 +30,12 @@ GenerationPlan PlanGeneration(const GenerationOptions& options, const ModelConfi
                               const ModelDefaults& defaults, std::optional<PromptTemplate> prompt_template) {
   SettingOptions settings = options.settings;
   if (options.greedy) {
-    if (AsksForSampling(settings.values) == true) {
-      throw UsageError({.where = "`greedy`",
-                        .what = "contradicts `temperature`, `top_k` and the other settings that ask for sampling",
-                        .hint = "leave one of them out"});
+    const auto do_sample = settings.values.find("do_sample");
+    if (do_sample == settings.values.end() ? AsksForSampling(settings.values) == true : do_sample->second != 0) {
+      throw UsageError(
+          {.where = "`greedy`",
+           .what = "contradicts `temperature`, `top_k`, `do_sample` and the other settings that ask for sampling",
+           .hint = "leave one of them out"});
     }
     settings.values["do_sample"] = 0;
   }

@@ -122,6 +122,9 @@ TEST_F(ModelArgument, ValuesOfOthers) {
             generate({"Once upon", "--seed", "random", "-n1", "--temp", "1"}).at("seed"));
   EXPECT_EQ(generate({"Once upon", "--do-sample", "false", "-n", "3"}).at("ids"),
             generate({"Once upon", "--greedy", "-n", "3"}).at("ids"));
+  EXPECT_THAT(Run({"generate", "-m", model_, "Once", "--greedy", "--do-sample"}),
+              Fails(2, "--greedy", {"--do-sample"}));
+  EXPECT_THAT(Run({"generate", "-m", model_, "Once", "--beams", "2", "--do-sample"}), Fails(2, "--beams"));
   EXPECT_EQ(generate({"Once upon", "--num-beams", "3", "--num-return-sequences", "2", "-n2"}).at("choices").size(), 2u);
   const ProgramResult n = Run({"generate", "-m", model_, "Once", "--n", "2", "-n", "1", "--temp", "1"});
   EXPECT_EQ(n.exit_code, 0);
