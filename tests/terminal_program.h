@@ -128,7 +128,7 @@ class TerminalProgram {
   std::string rest() const { return all_.substr(seen_); }
 
  private:
-  static constexpr std::chrono::seconds kPatience{60};  // much longer than any of it takes
+  static constexpr std::chrono::seconds kPatience{20};  // much longer than any of it takes
 
   // Reads what comes next. Returns false at the end of the program or the deadline.
   bool Read(std::chrono::steady_clock::time_point deadline) {

@@ -82,7 +82,7 @@ TerminalModes::TerminalModes(int fd, const char* enter, const char* leave) {
   active.store(true);
   HandleUnlessIgnored(SIGTSTP, OnStop);
   HandleUnlessIgnored(SIGQUIT, OnQuit);
-  ReenterTerminal();
+  Write(saved.enter);
 }
 
 TerminalModes::~TerminalModes() {
@@ -98,8 +98,16 @@ void RestoreTerminal() {
   Write(saved.leave);
 }
 
-void ReenterTerminal() {
-  if (active.load()) Write(saved.enter);
+TerminalLoan::TerminalLoan() {
+  termios now = {};
+  if (tcgetattr(STDIN_FILENO, &now) == 0) before_ = now;
+  RestoreTerminal();
+}
+
+TerminalLoan::~TerminalLoan() {
+  if (!active.load()) return;
+  if (before_) tcsetattr(STDIN_FILENO, TCSADRAIN, &*before_);
+  Write(saved.enter);
 }
 
 bool TakeResumed() { return resumed.exchange(false); }

@@ -3,6 +3,10 @@
 // Signal handlers can reach only globals, so the modes to restore are in one.
 #pragma once
 
+#include <termios.h>
+
+#include <optional>
+
 namespace stablelm {
 
 // At most one at a time. Remembers the modes of the terminal at standard input. `fd` is the terminal to write to;
@@ -16,10 +20,20 @@ class TerminalModes {
   TerminalModes& operator=(const TerminalModes&) = delete;
 };
 
-// Restores the terminal if there is a TerminalModes: before another program uses it, and in signal handlers.
+// For signal handlers: restores the terminal if there is a TerminalModes.
 void RestoreTerminal();
-// Turns the features of the TerminalModes on again.
-void ReenterTerminal();
+
+// While it lives, another program such as an editor has the terminal, in the modes in which it was found.
+class TerminalLoan {
+ public:
+  TerminalLoan();
+  ~TerminalLoan();
+  TerminalLoan(const TerminalLoan&) = delete;
+  TerminalLoan& operator=(const TerminalLoan&) = delete;
+
+ private:
+  std::optional<termios> before_;
+};
 
 // Whether the process was stopped and continued since the last call: what was on the screen must be drawn again.
 bool TakeResumed();

@@ -17,6 +17,7 @@
 #include "cli/app/terminal_modes.h"
 #include "cli/app/visible_text.h"
 #include "cli/chat/chat_pipe.h"
+#include "cli/terminal/echo_off.h"
 #include "cli/terminal/line_editor.h"
 #include "cli/terminal/markdown_rows.h"
 #include "cli/terminal/message_lines.h"
@@ -111,7 +112,6 @@ void TerminalScreen::EndRows() {
   if (drawn_) out_.Styled("\n");
   out_.Flush();
   rows_.Leave();
-  typing_hidden_.reset();
   text_.clear();
   drawn_ = false;
 }
@@ -130,7 +130,6 @@ void TerminalScreen::Greet(const std::string& text) {
 }
 
 void TerminalScreen::Wait() {
-  typing_hidden_.emplace();
   columns_ = WindowOf(STDOUT_FILENO).columns;
   out_.Styled("\n");
   if (!style_.plain) Draw({color() ? std::string(kDim) + "..." + kNormal : "..."});
@@ -227,10 +226,10 @@ std::optional<std::string> TerminalScreen::Edit(const std::string& text) {
                              nullptr};
   pid_t child = 0;
   int status = -1;
-  RestoreTerminal();
+  std::optional<TerminalLoan> lent(std::in_place);
   const bool ran = posix_spawnp(&child, "sh", nullptr, nullptr, arguments, environ) == 0 &&
                    waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-  ReenterTerminal();
+  lent.reset();
   std::ifstream file(path, std::ios::binary);
   std::string edited((std::istreambuf_iterator<char>(file)), {});
   std::filesystem::remove(path);
@@ -262,6 +261,8 @@ bool RunTerminal(ChatSession& session, ChatScreen& screen, const TerminalInput& 
   const TerminalModes modes(input.terminal, dumb ? "" : "\033[?2004h", dumb ? "" : "\033[?2004l");
   LineEditor editor(
       {.terminal = input.terminal, .history_file = input.history_file, .complete = &ChatSession::Complete});
+  // Between its reads, so that no key is lost or shown in the wrong place. (It sets modes of its own when it is made.)
+  const EchoOff quiet;
   const bool color = ColorOn(input.terminal);
   const auto print = [&](std::string_view text) {
     static_cast<void>(write(input.terminal, text.data(), text.size()) + 1);

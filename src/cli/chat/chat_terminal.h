@@ -3,7 +3,6 @@
 
 #include "cli/app/output.h"
 #include "cli/chat/chat_session.h"
-#include "cli/terminal/echo_off.h"
 #include "cli/terminal/text_rows.h"
 
 namespace stablelm {
@@ -45,8 +44,7 @@ class TerminalScreen : public ChatScreen {
   Output& out_;
   TerminalStyle style_;
   LiveRows rows_;
-  std::optional<EchoOff> typing_hidden_;  // set while a reply is being generated
-  std::string text_;                      // the current reply so far
+  std::string text_;  // the current reply so far
   bool drawn_ = false;
   size_t columns_ = 80;  // of the window in which the rows were drawn
 };

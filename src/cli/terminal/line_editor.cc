@@ -3,6 +3,7 @@
 #include <histedit.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -242,8 +243,8 @@ LineEditor::LineEditor(LineEditorOptions options) : state_(std::make_unique<Stat
   el_wset(editor, EL_ADDFN, L"join-grapheme", L"add a mark to the character before", &State::Join);
   el_wset(editor, EL_ADDFN, L"insert-draft", L"insert the text that the line begins with", &State::Draft);
   el_wset(editor, EL_ADDFN, L"complete-word", L"complete a command of the chat", &State::Complete);
-  // Otherwise a pasted CR LF arrives as two line ends.
-  el_wset(editor, EL_SETTY, L"-d", L"-icrnl", L"-inlcr", nullptr);
+  // A pasted CR LF must not arrive as two line ends, and Ctrl-C discards no key.
+  el_wset(editor, EL_SETTY, L"-d", L"-icrnl", L"-inlcr", L"+noflsh", nullptr);
   el_wset(editor, EL_BIND, L"^W", L"ed-delete-prev-word", nullptr);
   el_source(editor, nullptr);
   // After ~/.editrc, which may choose other maps; -a: the map of vi's commands.
@@ -271,8 +272,12 @@ LineEditor::End LineEditor::Read(const std::string& prompt, std::string& line, c
     state.draft = draft;
     state.keys.insert(0, 1, kDraft);
   }
+  termios before = {};
+  const bool known = tcgetattr(STDIN_FILENO, &before) == 0;
+  el_wset(state.editor, EL_PREP_TERM, 1);  // el_wgets does so only after the prompt; a key before that would be lost
   int count = 0;
   const wchar_t* text = el_wgets(state.editor, &count);
+  if (known) tcsetattr(STDIN_FILENO, TCSADRAIN, &before);  // el_wgets leaves modes of its own
   if (!text || count <= 0) {
     state.Print("\n");
     return state.interrupted ? End::kInterrupted : End::kEnd;
