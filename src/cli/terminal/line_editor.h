@@ -18,9 +18,8 @@ struct LineEditorOptions {
 };
 
 // One editor at a time; standard input and options.terminal must be the same terminal. Sets the process's locale to a
-// UTF-8 one, which libedit needs. The constructor changes the terminal's modes, Read restores
-// those it finds. Reads bracketed pastes, which
-// the caller turns on (TerminalModes).
+// UTF-8 one, which libedit needs. The constructor changes the terminal's modes; Read restores those it finds. Reads
+// bracketed pastes, which the caller turns on (TerminalModes).
 class LineEditor {
  public:
   explicit LineEditor(LineEditorOptions options);
