@@ -157,6 +157,7 @@ void ChatSession::System(const std::string& arguments) {
   system_from_ = "/system";
   system_is_users_ = true;
   screen_.Answer(system_ ? "the system text is changed" : "no system text from now on");
+  WarnOfSystemText();
 }
 
 void ChatSession::Set(const std::string& arguments) {

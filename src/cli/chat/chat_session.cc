@@ -67,6 +67,24 @@ bool ChatSession::Handle(const std::string& input) {
   return !ended_;
 }
 
+void ChatSession::LoadModel() {
+  WarnOfSystemText();
+  start_.model.load();
+}
+
+void ChatSession::WarnOfSystemText() {
+  if (!system_) return;
+  const Conversation shortest = {{.role = Role::kSystem, .text = *system_}, {.role = Role::kUser, .text = "?"}};
+  const auto tokens = static_cast<int64_t>(builder_.BuildPrompt(shortest).ids.size());
+  const ContextLimits limits = Limits();
+  if (tokens + limits.reserve <= limits.context) return;
+  screen_.Warning("the system text leaves no room for a message: with the shortest one it takes " +
+                  std::to_string(tokens) + " tokens, of " + std::to_string(limits.context) + " of which " +
+                  std::to_string(limits.reserve) +
+                  " are kept for the reply; /system TEXT replaces it, /set reserve N "
+                  "keeps fewer");
+}
+
 Conversation ChatSession::WholeConversation() const {
   Conversation all;
   if (system_) all.push_back({.role = Role::kSystem, .text = *system_});

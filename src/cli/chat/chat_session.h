@@ -102,8 +102,9 @@ class ChatSession {
   // Throws Error like PromptBuilder and PlanGeneration. `screen` must outlive the session.
   ChatSession(ChatStart start, ChatScreen& screen);
 
-  // Loads the model. Call once, before the first Handle; Load may be called earlier.
-  void LoadModel() { start_.model.load(); }
+  // Loads the model. Call once, before the first Handle; Load may be called earlier. Warns of a system text that leaves
+  // no room for a message.
+  void LoadModel();
   // Says in one line what was loaded.
   std::string Greeting() const;
 
@@ -155,6 +156,7 @@ class ChatSession {
   void AnswerAgain(Conversation otherwise);  // Answer; restores `otherwise` after an error or without a reply
   // Generates from the prompt and `begun`, the ids of a reply to go on with. Returns whether there is a reply.
   bool Generate(const FittedPrompt& fitted, std::span<const int32_t> begun, uint64_t sample);
+  void WarnOfSystemText();
   void WarnOfDropped(const FittedPrompt& fitted);
   std::string SourceOf(const ResolvedSetting& setting) const;  // as the user knows it
   GenerationPlan PlanFor(const ChatModel& model, const GenerationOptions& options) const;

@@ -347,6 +347,22 @@ TEST_F(Chat, SystemTextChanges) {
   EXPECT_EQ(Texts(session), "one|A1");
 }
 
+TEST_F(Chat, SaysAtOnceThatASystemTextLeavesNoRoom) {
+  ChatStart start = Start();
+  start.model.load = [] {};
+  ChatSession(start, screen).LoadModel();
+  EXPECT_THAT(screen.warnings, IsEmpty());
+  start.model.setup.system = std::string(400, 's');
+  ChatSession session(start, screen);
+  session.LoadModel();
+  ASSERT_EQ(screen.warnings.size(), 1u);
+  EXPECT_THAT(screen.warnings[0], AllOf(HasSubstr("tokens, of 64 of which 8"), HasSubstr("/system TEXT")));
+  session.Handle("/system Be kind.");
+  EXPECT_EQ(screen.warnings.size(), 1u);
+  session.Handle("/system " + std::string(400, 't'));
+  EXPECT_EQ(screen.warnings.size(), 2u);
+}
+
 TEST_F(Chat, SettingsChange) {
   ChatSession session = Session();
   session.Handle("/set temperature 0.2");
