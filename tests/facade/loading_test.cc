@@ -85,7 +85,7 @@ TEST_F(Loading, FilesThatAreDecodedSayIntoWhat) {
                                       {WeightType::kQ4_0, "into Q4_0"}}) {
     const LanguageModel model = LanguageModel::Load(file, {.weights = weights});
     EXPECT_THAT(model.info().warnings, testing::Contains(testing::AllOf(HasSubstr("Q5_1"), HasSubstr(into))));
-    EXPECT_EQ(model.info().stored_types, "Q5_1 and fp32");
+    EXPECT_THAT(model.info().stored_types, testing::ElementsAre("Q5_1", "fp32"));
   }
   const uint64_t total = LanguageModel::EstimateMemory(file).total;
   EXPECT_EQ(total, LanguageModel::EstimateMemory(ZeroFile(DType::kQ8_0).string()).total);

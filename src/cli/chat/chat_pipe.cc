@@ -6,6 +6,7 @@
 #include "base/json_value.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
+#include "cli/chat/chat_notes.h"
 #include "cli/generating/conversation_input.h"
 
 namespace stablelm {
@@ -44,7 +45,7 @@ void PipeScreen::EndReply(const ChatReply& reply, bool kept) {
   out_.Text("\n");
   out_.Flush();
   line_open_ = false;
-  if (const std::string note = EndNote(reply, kept); !note.empty()) out_.Note(note);
+  if (const std::string note = EndNote(reply, kept); !note.empty()) Note(note);
 }
 
 void PipeScreen::Show(const std::string& command, const std::string& text) {
@@ -53,7 +54,25 @@ void PipeScreen::Show(const std::string& command, const std::string& text) {
   out_.Flush();
 }
 
-void PipeScreen::Error(const std::string& text) { PrintError(text); }
+void PipeScreen::Note(const std::string& text) {
+  if (typed_) AwaitReader();
+  out_.Note(BesideLabel(text, "note:"));
+}
+
+void PipeScreen::Answer(const std::string& text) {
+  if (typed_) AwaitReader();
+  out_.Answer(BesideLabel(text, "note:"));
+}
+
+void PipeScreen::Warning(const std::string& text) {
+  if (typed_) AwaitReader();
+  out_.Warning(BesideLabel(text, "warning:"));
+}
+
+void PipeScreen::Error(const std::string& text) {
+  if (typed_) AwaitReader();
+  PrintError(BesideLabel(text, "error:"));
+}
 
 std::string EndNote(const ChatReply& reply, bool kept) {
   switch (reply.result.reason) {

@@ -16,9 +16,9 @@ class PipeScreen : public ChatScreen {
   void EndReply(const ChatReply& reply, bool kept) override;
   void AbandonReply() override;
   void Show(const std::string& command, const std::string& text) override;
-  void Note(const std::string& text) override { out_.Note(text); }
-  void Answer(const std::string& text) override { out_.Answer(text); }
-  void Warning(const std::string& text) override { out_.Warning(text); }
+  void Note(const std::string& text) override;
+  void Answer(const std::string& text) override;
+  void Warning(const std::string& text) override;
   void Error(const std::string& text) override;
   bool has_input_line() const override { return typed_; }
 

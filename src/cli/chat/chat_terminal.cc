@@ -1,8 +1,6 @@
 #include "cli/chat/chat_terminal.h"
 
-#include <poll.h>
 #include <spawn.h>
-#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +14,7 @@
 #include "cli/app/interrupt.h"
 #include "cli/app/terminal_modes.h"
 #include "cli/app/visible_text.h"
+#include "cli/chat/chat_notes.h"
 #include "cli/chat/chat_pipe.h"
 #include "cli/terminal/echo_off.h"
 #include "cli/terminal/line_editor.h"
@@ -27,9 +26,6 @@ namespace {
 
 constexpr const char* kDim = "\033[2m";
 constexpr const char* kNormal = "\033[0m";
-
-// Leave one column free: after writing the last column a terminal's cursor is between two rows.
-size_t TextWidth(const Window& window) { return std::max<size_t>(window.columns, 9) - 1; }
 
 // The prompt of a line. Only "> " is coloured; the cursor comes after the reset.
 std::string PromptFor(bool color, bool more) {
@@ -63,36 +59,6 @@ std::string StatusLine(const ChatReply& reply) {
     line += ", " + Rounded(static_cast<double>(generated - 1) / reply.result.decode_s, 1) + " tokens/s";
   }
   return line;
-}
-
-// A message for standard error, wrapped by words beside `label` when that is a terminal.
-std::string BesideLabel(const std::string& text, std::string_view label) {
-  if (isatty(STDERR_FILENO) != 1) return text;
-  const std::string indent(label.size() + 1, ' ');
-  std::vector<std::string> rows;
-  for (size_t begin = 0; begin < text.size();) {  // a hint is a line of its own, with a label of its own
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    const std::vector<std::string> more =
-        LayOutRows({{.text = Visible(text.substr(begin, end - begin)), .style = {}}},
-                   TextWidth(WindowOf(STDERR_FILENO)), begin == 0 ? indent : "", indent);
-    rows.insert(rows.end(), more.begin(), more.end());
-    begin = end + 1;
-  }
-  std::string all;
-  for (const std::string& row : rows) all += (all.empty() ? "" : "\n") + row;
-  return all.substr(std::min(all.size(), indent.size()));
-}
-
-// Waits a moment until the reader of stdout, such as tee, has taken what was written, so that the prompt comes after
-// it.
-void AwaitReader() {
-  constexpr int kSteps = 40, kStepMs = 5;
-  for (int i = 0; i < kSteps; ++i) {
-    int unread = 0;
-    if (ioctl(STDOUT_FILENO, FIONREAD, &unread) != 0) return;
-    poll(nullptr, 0, kStepMs);
-    if (unread == 0) return;
-  }
 }
 
 }  // namespace
