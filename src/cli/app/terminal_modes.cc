@@ -68,11 +68,6 @@ void OnStop(int signal_number) {
   errno = error;
 }
 
-void OnQuit(int signal_number) {
-  RestoreTerminal();
-  RaiseByDefault(signal_number);
-}
-
 }  // namespace
 
 TerminalModes::TerminalModes(int fd, const char* enter, const char* leave) {
@@ -81,7 +76,6 @@ TerminalModes::TerminalModes(int fd, const char* enter, const char* leave) {
   saved.is_terminal = tcgetattr(STDIN_FILENO, &saved.before) == 0;
   active.store(true);
   HandleUnlessIgnored(SIGTSTP, OnStop);
-  HandleUnlessIgnored(SIGQUIT, OnQuit);
   Write(saved.enter);
 }
 
@@ -89,7 +83,6 @@ TerminalModes::~TerminalModes() {
   RestoreTerminal();
   active.store(false);
   HandleUnlessIgnored(SIGTSTP, SIG_DFL);
-  HandleUnlessIgnored(SIGQUIT, SIG_DFL);
 }
 
 void RestoreTerminal() {

@@ -20,7 +20,7 @@ class TerminalModes {
   TerminalModes& operator=(const TerminalModes&) = delete;
 };
 
-// For signal handlers: restores the terminal if there is a TerminalModes.
+// For the handlers of fatal signals (interrupt.h): restores the terminal if there is a TerminalModes.
 void RestoreTerminal();
 
 // While it lives, another program such as an editor has the terminal, in the modes in which it was found.
