@@ -23,7 +23,8 @@ class CompletionCommand : public Command {
   int Run(Output& out) override {
     RequireGiven(shell_.has_value(), "the shell", "stablelm completion bash, zsh or fish");
     if (out.json()) {
-      throw UsageError({.where = "--json", .what = "not supported: the output is a shell script", .hint = "leave it out"});
+      throw UsageError(
+          {.where = "--json", .what = "not supported: the output is a shell script", .hint = "leave it out"});
     }
     const std::vector<CommandText> commands = DescribeCommands(AllCommands());
     out.Text(*shell_ == 0   ? BashCompletion(commands)

@@ -106,9 +106,7 @@ class Convert : public Command {
   uint64_t WriteGguf(const ModelFolder& model, const std::vector<DType>& types, Output& out) const {
     std::error_code error;
     if (fs::exists(out_path_, error)) {
-      throw Error({.where = out_path_,
-                   .what = "file exists",
-                   .hint = "choose another name, or remove it first"});
+      throw Error({.where = out_path_, .what = "file exists", .hint = "choose another name, or remove it first"});
     }
     GgufMetadata metadata = MetadataInGguf(model, types);
     if (name_) metadata.SetText("general.name", *name_);

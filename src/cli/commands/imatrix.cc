@@ -71,9 +71,7 @@ void Imatrix::CheckUsage() const {
   }
   std::error_code error;
   if (fs::exists(out_path_, error)) {
-    throw Error({.where = out_path_,
-                 .what = "file exists",
-                 .hint = "choose another name, or remove it first"});
+    throw Error({.where = out_path_, .what = "file exists", .hint = "choose another name, or remove it first"});
   }
 }
 

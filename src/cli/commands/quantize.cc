@@ -92,9 +92,7 @@ class Quantize : public Command {
     const QuantMix& mix = QuantMixByName(type, type_argument_.empty() ? "--type" : "TYPE");
     std::error_code error;
     if (!plan_only_ && fs::exists(out_path_, error)) {
-      throw Error({.where = out_path_,
-                   .what = "file exists",
-                   .hint = "choose another name, or remove it first"});
+      throw Error({.where = out_path_, .what = "file exists", .hint = "choose another name, or remove it first"});
     }
     const auto model = ModelFolder::Open(common.model);
     for (const std::string& warning : model->warnings()) out.Warning(warning);
