@@ -29,8 +29,8 @@ bool Exists(const std::filesystem::path& path) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(const std::filesystem::path& path, uint64_t preallocate)
-    : path_(path), replaces_(Exists(path)), file_(path, TemporaryPath::Kind::kFile) {
+AtomicFile::AtomicFile(const std::filesystem::path& path, uint64_t preallocate, std::optional<bool> replace)
+    : path_(path), replaces_(replace.value_or(Exists(path))), file_(path, TemporaryPath::Kind::kFile) {
   const mode_t mask = umask(0);
   umask(mask);
   fchmod(file_.fd(), 0666 & ~mask);
@@ -67,11 +67,11 @@ void AtomicFile::Commit() {
   const int error = file_.MoveTo(path_, replaces_);
   if (error == EEXIST) {
     // Nothing of either is lost: the finished file goes beside the one that came meanwhile.
-    const std::filesystem::path beside = path_.string() + ".new";
-    const bool moved = file_.MoveTo(beside, false) == 0;
-    throw Error({.where = path_.string(),
-                 .what = "a file of this name appeared while this one was written; it is not replaced",
-                 .hint = moved ? "the finished file is " + beside.string() : "choose another name and run again"});
+    const std::filesystem::path beside = file_.MoveBeside(path_);
+    throw Error(
+        {.where = path_.string(),
+         .what = "there is a file of this name, which is not replaced",
+         .hint = beside.empty() ? "choose another name and run again" : "what was written is " + beside.string()});
   }
   if (error != 0) Fail(path_, "cannot move the finished file into place", error);
   const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -18,7 +19,8 @@ namespace stablelm {
 class AtomicFile {
  public:
   // preallocate: the final size if known, so that a full disk fails before the work starts; 0 = unknown.
-  explicit AtomicFile(const std::filesystem::path& path, uint64_t preallocate = 0);
+  // replace: whether a file of this name may be replaced; empty: if there is one now.
+  explicit AtomicFile(const std::filesystem::path& path, uint64_t preallocate = 0, std::optional<bool> replace = {});
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
@@ -27,8 +29,8 @@ class AtomicFile {
   void WriteAt(uint64_t offset, std::span<const std::byte> bytes);
   // Path of the temporary file that holds the bytes until Commit, for checking what was written.
   const std::filesystem::path& temporary() const { return file_.path(); }
-  // Flushes (fsync), renames to `path`, flushes the folder. Replaces what had that name when this object was made; a
-  // file that came since is an error, and the finished one is then PATH.new.
+  // Flushes (fsync), renames to `path`, flushes the folder. A file that may not be replaced is an error, and the
+  // finished one is then PATH.new, or PATH.new2, ...
   void Commit();
 
  private:

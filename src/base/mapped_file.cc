@@ -30,7 +30,7 @@ namespace {
 
 // Opens a regular file for reading and gets its size.
 int OpenRegular(const std::filesystem::path& path, size_t& size) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // never waits for the writer of a pipe
   if (fd < 0) {
     const int error = errno;
     RefuseBrokenLink(path);

@@ -23,8 +23,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kMiddle = ".stablelm.tmp.";
-constexpr size_t kRandom = 6;  // the X of mkstemp
+constexpr const char* kMiddle = ".stablelm.tmp.";  // 14 bytes
+constexpr size_t kRandom = 6;                      // the X of mkstemp
 
 [[noreturn]] void Fail(const fs::path& path, const std::string& what, int error) {
   std::string hint;
@@ -39,17 +39,29 @@ constexpr size_t kRandom = 6;  // the X of mkstemp
   throw Error({.where = path.string(), .what = what + ": " + std::strerror(error), .hint = hint});
 }
 
-// Whether the lock could be taken, which means that no process owns the path any more. File systems without locks: no.
-bool Unowned(const fs::path& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return false;
-  const bool free = flock(fd, LOCK_EX | LOCK_NB) == 0;
+// The beginning of the names of a target's temporary paths. Names of files have at most 255 bytes: long ones lose their
+// end.
+std::string TemporaryName(const fs::path& target) {
+  constexpr size_t kMaxStem = 255 - 14 - kRandom;
+  std::string stem = target.filename().string();
+  if (stem.size() > kMaxStem) stem.resize(kMaxStem);
+  const fs::path folder = target.parent_path();
+  return ((folder.empty() ? fs::path(".") : folder) / stem).string() + kMiddle;
+}
+
+// Removes the path if its lock can be taken, which means that no process owns it any more, and while it is held: an
+// owner that has just made the path waits for the lock and sees that it is gone. File systems without locks: nothing is
+// removed.
+void RemoveUnowned(const fs::path& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0) return;
+  std::error_code ignored;
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0) fs::remove_all(path, ignored);
   close(fd);
-  return free;
 }
 
 void RemoveWhatKilledRunsLeft(const fs::path& target) {
-  const std::string prefix = target.filename().string() + kMiddle;
+  const std::string prefix = fs::path(TemporaryName(target)).filename().string();
   std::vector<fs::path> left;
   std::error_code ignored;
   for (const auto& entry :
@@ -57,9 +69,7 @@ void RemoveWhatKilledRunsLeft(const fs::path& target) {
     const std::string name = entry.path().filename().string();
     if (name.size() == prefix.size() + kRandom && name.starts_with(prefix)) left.push_back(entry.path());
   }
-  for (const fs::path& path : left) {
-    if (Unowned(path)) fs::remove_all(path, ignored);
-  }
+  for (const fs::path& path : left) RemoveUnowned(path);
 }
 
 // The folder's files, then the folder, by system calls alone: malloc may be what a signal interrupted.
@@ -119,7 +129,7 @@ std::atomic<TemporaryPath::Slot*> TemporaryPath::Slot::first{nullptr};
 TemporaryPath::TemporaryPath(const fs::path& target, Kind kind) : folder_(kind == Kind::kFolder) {
   RemoveWhatKilledRunsLeft(target);
   for (;;) {
-    std::string name = target.string() + kMiddle + std::string(kRandom, 'X');
+    std::string name = TemporaryName(target) + std::string(kRandom, 'X');
     if (folder_) {
       if (!mkdtemp(name.data())) Fail(target, "cannot create", errno);
       fd_ = open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -129,10 +139,10 @@ TemporaryPath::TemporaryPath(const fs::path& target, Kind kind) : folder_(kind =
     }
     path_ = name;
     if (fd_ < 0) break;  // a folder that cannot be read: stays without a lock
-    flock(fd_, LOCK_EX | LOCK_NB);
-    // Another run may have taken it for one that was left, in the moment before the lock.
-    struct stat info {};
-    if (fstat(fd_, &info) != 0 || info.st_nlink > 0) break;
+    while (flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
+    }
+    // Another run may have taken it for one that was left, in the moment before the lock, and removed it.
+    if (access(name.c_str(), F_OK) == 0) break;
     close(fd_);
   }
   slot_ = Slot::Take(path_, folder_);
@@ -186,6 +196,16 @@ int TemporaryPath::MoveTo(const fs::path& target, bool replace) {
   }
   if (error == 0) Close();
   return error;
+}
+
+fs::path TemporaryPath::MoveBeside(const fs::path& target) {
+  for (int i = 1; i < 1000; ++i) {
+    const fs::path beside = target.string() + ".new" + (i == 1 ? "" : std::to_string(i));
+    const int error = MoveTo(beside, false);
+    if (error == 0) return beside;
+    if (error != EEXIST) break;
+  }
+  return {};
 }
 
 void RemoveTemporaryPaths() {

@@ -29,6 +29,8 @@ class TemporaryPath {
   // Moves it to `target`, whose files must be complete, and closes it. An existing file, or empty folder, of that name
   // is replaced if `replace`; otherwise the call fails with EEXIST. Returns 0 or the errno of the failure.
   int MoveTo(const std::filesystem::path& target, bool replace);
+  // Moves it to the first free of TARGET.new, TARGET.new2, ... and returns that name; empty if it cannot be moved.
+  std::filesystem::path MoveBeside(const std::filesystem::path& target);
 
  private:
   struct Slot;

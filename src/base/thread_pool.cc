@@ -5,6 +5,8 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -92,6 +94,12 @@ struct ThreadPool::State {
     }
   }
 
+  void Stop() {
+    stop.store(true, std::memory_order_release);
+    StartRound();
+    for (std::thread& t : threads) t.join();
+  }
+
   void StartRound() {
     round.fetch_add(1);
     if (sleepers.load() == 0) return;
@@ -103,14 +111,20 @@ struct ThreadPool::State {
 ThreadPool::ThreadPool(size_t threads) : state_(std::make_unique<State>()) {
   STABLELM_CHECK(threads >= 1);
   state_->cursors = std::vector<State::Cursor>(threads);
-  for (size_t i = 1; i < threads; ++i) state_->threads.emplace_back([this, i] { state_->Loop(i); });
+  try {
+    for (size_t i = 1; i < threads; ++i) state_->threads.emplace_back([state = state_.get(), i] { state->Loop(i); });
+  } catch (const std::system_error& e) {
+    const std::string started = std::to_string(state_->threads.size() + 1);
+    state_->Stop();
+    throw Error({.where = "threads",
+                 .what = "the system allows no more threads: " + e.code().message(),
+                 .found = started + " threads",
+                 .expected = std::to_string(threads),
+                 .hint = "`threads=" + started + "` can be started; `ulimit -u` and the control group set the limit"});
+  }
 }
 
-ThreadPool::~ThreadPool() {
-  state_->stop.store(true, std::memory_order_release);
-  state_->StartRound();
-  for (std::thread& t : state_->threads) t.join();
-}
+ThreadPool::~ThreadPool() { state_->Stop(); }
 
 size_t ThreadPool::NumThreads() const { return state_->threads.size() + 1; }
 

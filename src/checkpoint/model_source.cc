@@ -58,8 +58,10 @@ fs::path Resolve(const std::string& path_or_hub_id) {
   if (error && error != std::errc::no_such_file_or_directory) {
     Fail(path, "cannot look at it: " + error.message(), {}, {}, {});
   }
+  const std::optional<HubId> id = ParseHubId(path_or_hub_id);
+  if (id && !id->file.empty()) return FindInHubCache(HubCacheFolder(), *id) / id->file;
   if (IsGgufPath(path)) Fail(path, "no such file", {}, {}, "check the path");
-  if (const std::optional<HubId> id = ParseHubId(path_or_hub_id)) return FindInHubCache(HubCacheFolder(), *id);
+  if (id) return FindInHubCache(HubCacheFolder(), *id);
   Fail(path, "no such folder", {}, "a folder, a .gguf file or a hub id (org/name)", "check the path");
 }
 
@@ -96,7 +98,13 @@ ModelConfig ModelSource::ReadConfig(std::vector<std::string>* warnings) const {
   if (gguf()) return ReadGgufConfig(gguf_, warnings);
   const fs::path file = path_ / "config.json";
   RefuseBrokenLink(file);
-  if (!HasConfig()) FailNoConfig(path_);
+  std::error_code error;
+  if (!fs::exists(file, error)) {
+    if (error && error != std::errc::no_such_file_or_directory) {
+      Fail(file, "cannot look at it: " + error.message(), {}, {}, "check the permissions of the folder");
+    }
+    FailNoConfig(path_);
+  }
   const std::string text = ReadTextFile(file, kMaxConfigBytes);
   RefuseLfsPointer(file, text);
   return ParseConfig(text, file.string(), warnings);

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -88,6 +89,25 @@ TEST(AtomicFile, WhatAppearsMeanwhileIsNotReplaced) {
   EXPECT_THAT(InfoOf([&] { file.Commit(); }), Names(path.string()));
   EXPECT_EQ(ReadTextFile(path, 100), "yours");
   EXPECT_EQ(ReadTextFile(folder.path() / "a.new", 100), "mine");
+  AtomicFile again(folder.path() / "a", 0, false);  // a new file, whatever is there at the start
+  again.Write("mine again");
+  EXPECT_THAT(InfoOf([&] { again.Commit(); }).hint, testing::HasSubstr("a.new2"));
+  EXPECT_EQ(ReadTextFile(folder.path() / "a.new2", 100), "mine again");
+}
+
+// A file's name may have 255 bytes; that of the temporary one is longer.
+TEST(AtomicFile, LongNames) {
+  const TempFolder folder;
+  const auto path = folder.path() / std::string(255, 'n');
+  WriteTextFileAtomically(path, "x");
+  EXPECT_EQ(ReadTextFile(path, 10), "x");
+}
+
+TEST(MappedFile, APipeIsNotWaitedFor) {
+  const TempFolder folder;
+  const auto path = folder.path() / "pipe";
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  EXPECT_THAT(InfoOf([&] { MappedFile file(path); }), Names(path.string(), "a device, pipe or socket"));
 }
 
 // File systems that refuse shared maps.

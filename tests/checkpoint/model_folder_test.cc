@@ -173,6 +173,8 @@ TEST_F(ModelFolderTest, LinksWithoutTarget) {
   }
   fs::create_symlink("gone", model_ / "tokenizer.json");
   EXPECT_THAT(ErrorText([&] { ModelFolder::Open(model_.string())->source().HasTokenizer(); }), HasSubstr("\"gone\""));
+  fs::create_symlink("loop", temp_.path() / "loop");
+  EXPECT_THAT(Refusal(temp_.path() / "loop"), HasSubstr("leads back to itself"));
   fs::create_symlink("nowhere", temp_.path() / "link");
   EXPECT_THAT(Refusal(temp_.path() / "link"), HasSubstr("\"nowhere\""));
 }
@@ -330,6 +332,8 @@ TEST(HubIdTest, Forms) {
     EXPECT_EQ(ParseHubId(url)->org + "/" + ParseHubId(url)->name + "@" + ParseHubId(url)->revision, "a/b@main") << url;
   }
   EXPECT_EQ(ParseHubId("https://huggingface.co/a/b/resolve/v2/model.safetensors")->revision, "v2");
+  EXPECT_EQ(ParseHubId("https://huggingface.co/a/b/blob/main/q/m.gguf")->file, "q/m.gguf");
+  EXPECT_EQ(ParseHubId("https://huggingface.co/a/b/blob/main/../m.gguf")->file, "");
   EXPECT_FALSE(ParseHubId("https://huggingface.co/a"));
   EXPECT_FALSE(ParseHubId("https://example.org/a/b"));
   EXPECT_FALSE(ParseHubId("a/" + std::string(97, 'b')));

@@ -78,7 +78,14 @@ void CheckArchitecture(const GgufHeader& header) {
 
 void ReadRotary(const GgufHeader& header, ModelConfig& config) {
   const std::string dims = Key("rope.dimension_count"), scaling = Key("rope.scaling.type");
-  if (const auto type = header.Text(scaling); type && *type != "none") {
+  // A factor of 1 changes nothing, and 0 stands for none. The second name is that of files from 2023.
+  for (const char* name : {"rope.scaling.factor", "rope.scale_linear"}) {
+    const std::optional<double> factor = header.Real(Key(name));
+    if (factor && *factor != 0 && *factor != 1) {
+      header.Fail(Key(name), "unsupported rotary scaling", std::to_string(*factor), "1");
+    }
+  }
+  if (const auto type = header.Text(scaling); type && *type != "none" && *type != "linear") {
     header.Fail(scaling, "unsupported rotary scaling", Quoted(*type), "\"none\"");
   }
   config.rotary_dims = Size(header, dims, config.head_dim());
@@ -96,7 +103,7 @@ void ReadRotary(const GgufHeader& header, ModelConfig& config) {
 
 int32_t ReadTokenId(const GgufHeader& header, const std::string& key, int64_t vocab_size, int32_t fallback) {
   const std::optional<int64_t> id = header.Integer(key);
-  if (!id) return fallback;
+  if (!id || *id == 0xFFFFFFFF || *id == -1) return fallback;  // -1 in 32 bits: none
   if (*id < 0 || *id >= vocab_size) {
     header.Fail(key, "not a token of the vocabulary", std::to_string(*id),
                 "an integer from 0 to " + std::to_string(vocab_size - 1));
@@ -171,6 +178,8 @@ void WarnOfUnknownKeys(const GgufHeader& header, std::vector<std::string>* warni
                                          "feed_forward_length",
                                          "rope.dimension_count",
                                          "rope.freq_base",
+                                         "rope.scale_linear",
+                                         "rope.scaling.factor",
                                          "rope.scaling.type",
                                          "use_parallel_residual",
                                          "vocab_size",

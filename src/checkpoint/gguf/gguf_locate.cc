@@ -45,7 +45,12 @@ Candidate Describe(const fs::path& path) {
       found = {Kind::kOther, found.name + " (no weights)"};
     }
   } catch (const Error&) {
-    // It may be the model that is meant: when it is named, or is the only one, the error is shown.
+    // It may be the model that is meant: when it is named, or is the only one, the error is shown. One that is named as
+    // a later part is none, whatever is wrong with it.
+    const size_t of = found.name.rfind("-of-");
+    if (of != std::string::npos && of >= 6 && found.name[of - 6] == '-' && found.name.substr(of - 5, 5) != "00001") {
+      found.kind = Kind::kLaterPart;
+    }
   }
   return found;
 }

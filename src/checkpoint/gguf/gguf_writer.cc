@@ -127,7 +127,7 @@ GgufWriter::GgufWriter(const std::filesystem::path& path, const GgufMetadata& me
     : tensors_(std::move(tensors)) {
   const std::string head = Head(metadata);
   data_begin_ = head.size();
-  file_ = std::make_unique<AtomicFile>(path, file_bytes_);
+  file_ = std::make_unique<AtomicFile>(path, file_bytes_, false);
   file_->WriteAt(0, std::as_bytes(std::span(head)));
   // Unwritten padding between tensors reads as zeros. Write the padding after the last tensor, so that it exists.
   if (!places_.empty()) {

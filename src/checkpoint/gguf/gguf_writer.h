@@ -65,8 +65,8 @@ struct GgufTensorEntry {
 
 class GgufWriter {
  public:
-  // Writes everything before the tensor data and reserves the disk space. The data follow in the order of `tensors`.
-  // Uses the alignment of "general.alignment" if the metadata has it. Throws Error.
+  // A new file: never replaces one. Writes everything before the tensor data and reserves the disk space. The data
+  // follow in the order of `tensors`. Uses the alignment of "general.alignment" if the metadata has it. Throws Error.
   GgufWriter(const std::filesystem::path& path, const GgufMetadata& metadata, std::vector<GgufTensorEntry> tensors);
 
   uint64_t TensorBytes(size_t tensor) const { return places_[tensor].bytes; }

@@ -120,13 +120,17 @@ std::optional<HubId> ParseHubId(std::string_view text) {
     const size_t verb = name == std::string_view::npos ? name : path->find('/', name + 1);
     if (verb == std::string_view::npos) return ParseHubId(*path);
     const std::string_view shown = path->substr(verb + 1);
-    std::string id(path->substr(0, verb));
+    std::string id(path->substr(0, verb)), file;
     for (const std::string_view kind : {"tree/", "blob/", "resolve/"}) {
       if (!shown.starts_with(kind)) continue;
       const std::string_view rest = shown.substr(kind.size());
-      id.append("@").append(rest.substr(0, rest.find('/')));
+      const size_t slash = rest.find('/');
+      id.append("@").append(rest.substr(0, slash));
+      if (slash != std::string_view::npos && rest.ends_with(".gguf")) file = rest.substr(slash + 1);
     }
-    return ParseHubId(id);
+    std::optional<HubId> found = ParseHubId(id);
+    if (found && file.find("..") == std::string::npos) found->file = file;
+    return found;
   }
   HubId id;
   id.revision = "main";

@@ -14,6 +14,7 @@ namespace stablelm {
 
 struct HubId {
   std::string org, name, revision;  // revision defaults to "main"
+  std::string file = {};            // when a page's address shows a .gguf file
 };
 // "org/name", "org/name@revision" or the address of a page of the model ("https://huggingface.co/org/name/tree/main");
 // nullopt for anything else (absolute and relative paths, other characters).

@@ -119,7 +119,9 @@ void FolderWriter::Commit() {
   for (const auto& shard : shards_) shard->Commit();
   // Renaming over an empty folder is atomic; over anything else it fails.
   if (const int error = work_->folder.MoveTo(out_, true); error != 0) {
-    Fail(out_, std::string("cannot move the finished folder into place: ") + std::strerror(error));
+    const fs::path beside = work_->folder.MoveBeside(out_);
+    Fail(out_, std::string("cannot move the finished folder into place: ") + std::strerror(error),
+         beside.empty() ? "choose another name and run again" : "what was written is " + beside.string());
   }
   const fs::path parent = out_.has_parent_path() ? out_.parent_path() : fs::path(".");
   if (const int dir = open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); dir >= 0) {

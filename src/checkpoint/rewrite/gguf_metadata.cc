@@ -1,8 +1,10 @@
 #include "checkpoint/rewrite/gguf_metadata.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/strict_json.h"
 #include "checkpoint/gguf/gguf_keys.h"
 #include "checkpoint/gguf/gguf_parts.h"
 #include "checkpoint/gguf/gguf_tokenizer.h"
@@ -67,6 +69,10 @@ GgufMetadata OfFolder(const ModelFolder& model) {
   for (const CarriedFile& file : CarriedFiles()) {
     const auto text = source.ReadText(file.name, kMaxCarriedBytes);
     if (!text) continue;
+    // A file that no reader of the result could read is refused before it is written.
+    if (file.name == "stablelm_chat.json" || file.name == "generation_config.json") {
+      ParseStrictJson(text->text, text->where);
+    }
     metadata.SetText(file.key, text->text);
     if (file.name == "README.md") {
       if (const std::string licence = LicenceOfReadme(text->text); !licence.empty()) {
