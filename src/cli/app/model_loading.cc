@@ -13,12 +13,16 @@
 
 namespace stablelm {
 
+namespace {
+
 void RefuseQuantizeBesideDtype(const CommonOptions& common) {
   if (!common.quantize || !common.dtype) return;
   throw UsageError({.where = "--quantize",
                     .what = "contradicts --dtype: both say what the weights are in memory",
                     .hint = "leave one of them out"});
 }
+
+}  // namespace
 
 std::vector<DType> TypesInMemory(const CommonOptions& common, const ModelFolder& model, Output& out) {
   RefuseQuantizeBesideDtype(common);

@@ -15,8 +15,6 @@
 
 namespace stablelm {
 
-void RefuseQuantizeBesideDtype(const CommonOptions& common);  // throws UsageError
-
 // The types that --quantize gives to a model's matrices (LoadOptions::types); empty without --quantize. Prints
 // warnings, and a note when stored types have to be decoded. Throws UsageError when --dtype is given too, Error for a
 // model that is quantized already.

@@ -56,6 +56,7 @@ class Fit : public Command {
   };
   struct Cure {
     std::string options;
+    bool in_place_of_dtype = false;  // a stored model has its --dtype or its --quantize
     uint64_t bytes = 0;
   };
   void OpenModel(Output& out);
@@ -88,7 +89,6 @@ void Fit::OpenModel(Output& out) {
     TypesInMemory(common, *folder_, out);  // for its warnings and errors
   } else {
     config_ = *ModelConfig::FromShapeName(shape_);
-    RefuseQuantizeBesideDtype(common);
   }
   if (context_.value_or(0) > config_.max_positions) {
     throw Error({.where = "--context",
@@ -107,7 +107,7 @@ std::optional<MemoryPlan> Fit::Plan(const Wish& wish) const {
     run.max_logit_rows = std::max(run.max_logit_rows, wish.batch);
   }
   std::vector<DType> chosen;
-  // --quantize and --dtype exclude each other.
+  // With --shape, --dtype is the stored type, which --quantize leaves.
   WeightTypes types = {.dtype = wish.quantize ? std::nullopt : common.dtype, .types = {}, .compute = common.compute};
   if (!folder_) {
     if (wish.quantize) chosen = ChooseTypes(*wish.quantize, {}, WeightTable(config_), nullptr);
@@ -129,7 +129,8 @@ std::vector<Fit::Cure> Fit::CuresOf(const Wish& wish, uint64_t available) const 
   const auto try_it = [&](const std::string& options, const Wish& other) {
     const std::optional<MemoryPlan> plan = Plan(other);
     if (!plan || plan->Total() > available) return false;
-    cures.push_back({.options = options, .bytes = plan->Total()});
+    cures.push_back(
+        {.options = options, .in_place_of_dtype = folder_ && common.dtype && other.quantize, .bytes = plan->Total()});
     return true;
   };
   // What is free changes by itself: a largest number keeps a distance.
@@ -172,22 +173,28 @@ std::vector<Fit::Cure> Fit::CuresOf(const Wish& wish, uint64_t available) const 
   if (!cures.empty()) return cures;
   // Everything at once.
   Wish least = wish;
-  least.kv = DType::kI8;
-  least.batch = 1;
-  std::string options = "--kv q8";
+  std::vector<std::string> options;
   if (!wish.quantize) {
     least.quantize = &QuantMixByName("Q4_K_M", "--quantize");
     if (Plan(least)) {
-      options = "--quantize Q4_K_M " + options;
+      options.emplace_back("--quantize Q4_K_M");
     } else {
       least.quantize = nullptr;
     }
   }
-  if (wish.batch > 1) options += " --batch 1";
-  if (!try_it(options, least)) {
-    least.context = largest(kUsefulContext, wish.context, least, &Wish::context);
-    if (least.context > 0) try_it(options + " --context " + std::to_string(least.context), least);
+  if (wish.kv != DType::kI8) {
+    least.kv = DType::kI8;
+    options.emplace_back("--kv q8");
   }
+  if (try_it(Joined(options, " "), least)) return cures;
+  if (wish.batch > 1) {
+    least.batch = std::max<int64_t>(1, largest(1, wish.batch - 1, least, &Wish::batch));
+    options.push_back("--batch " + std::to_string(least.batch));
+    if (try_it(Joined(options, " "), least)) return cures;
+  }
+  least.context = largest(kUsefulContext, wish.context, least, &Wish::context);
+  options.push_back("--context " + std::to_string(least.context));
+  if (least.context > 0) try_it(Joined(options, " "), least);
   return cures;
 }
 
@@ -217,7 +224,11 @@ void Fit::PrintJson(const MemoryPlan& plan, const MemoryLimit& available, const 
       {"parts", parts}, {"total_bytes", plan.Total()}, {"anonymous_bytes", plan.Anonymous()}, {"fits", fits}};
   if (!fits) {
     JsonValue list = JsonValue::Array();
-    for (const Cure& cure : cures) list.push_back({{"options", cure.options}, {"total_bytes", cure.bytes}});
+    for (const Cure& cure : cures) {
+      JsonValue one = {{"options", cure.options}, {"total_bytes", cure.bytes}};
+      if (cure.in_place_of_dtype) one["in_place_of"] = "--dtype";
+      list.push_back(one);
+    }
     object["would_fit"] = list;
   }
   if (available.known()) {
@@ -238,7 +249,10 @@ void Fit::PrintText(const MemoryPlan& plan, const MemoryLimit& available, const 
                              : "; how much is free is unknown";
   out.Text((fits ? "fits: " : "does not fit: ") + HumanBytes(plan.Total()) + of + "\n");
   if (!fits) {
-    for (const Cure& cure : cures) out.Text("  would fit with " + cure.options + ": " + HumanBytes(cure.bytes) + "\n");
+    for (const Cure& cure : cures) {
+      out.Text("  would fit with " + cure.options + (cure.in_place_of_dtype ? " in place of --dtype" : "") + ": " +
+               HumanBytes(cure.bytes) + "\n");
+    }
     if (cures.empty()) out.Text("  no type of weights or cache and no context makes it fit; a smaller model may\n");
   }
   out.Text("\n");

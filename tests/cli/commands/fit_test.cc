@@ -63,6 +63,34 @@ TEST(FitCommand, FoldersArePlannedByWhatIsInThem) {
   EXPECT_THAT(table.out, testing::StartsWith("fits: "));
 }
 
+// With --shape, --dtype is the stored type: --quantize goes with it, and the batch stays where it can.
+TEST(FitCommand, WhatWouldFitIsAccepted) {
+  const Json quantized = Fit({"--shape", "7b", "--dtype", "fp32", "--quantize", "Q4_K_M"});
+  EXPECT_EQ(Part(quantized, "weights (packed"),
+            Part(Fit({"--shape", "7b", "--quantize", "Q4_K_M"}), "weights (packed"));
+  const uint64_t available = quantized.at("available_bytes");
+  const auto total = [](int64_t batch, bool small) {
+    std::vector<std::string> words = {"--shape", "7b", "--dtype", "fp32", "--batch", std::to_string(batch)};
+    if (small) words.insert(words.end(), {"--quantize", "Q4_K_M", "--kv", "q8"});
+    return Fit(words).at("total_bytes").get<uint64_t>();
+  };
+  // The largest batch of powers of two for which quantized weights and cache suffice.
+  int64_t batch = 1;
+  while (batch < 4096 && total(2 * batch, true) <= available - available / 8) batch *= 2;
+  if (total(batch, true) > available || total(batch, false) <= available) GTEST_SKIP() << "no such batch here";
+  const Json fit = Fit({"--shape", "7b", "--dtype", "fp32", "--batch", std::to_string(batch)});
+  ASSERT_FALSE(fit.at("would_fit").empty());
+  for (const Json& cure : fit.at("would_fit")) {
+    std::vector<std::string> words = {"--shape", "7b", "--dtype", "fp32", "--batch", std::to_string(batch)};
+    std::istringstream options(cure.at("options").get<std::string>());
+    for (std::string word; options >> word;) words.push_back(word);
+    EXPECT_EQ(Fit(words).at("total_bytes"), cure.at("total_bytes")) << cure;
+    if (fit.at("would_fit").size() == 1 && words.size() > 8) {
+      EXPECT_EQ(cure.at("options").get<std::string>().find("--batch"), std::string::npos) << cure;
+    }
+  }
+}
+
 TEST(FitCommand, RefusesWrongUsage) {
   EXPECT_THAT(RunProgramBinary({"fit"}), Fails(2, "fit", {"-m", "--shape"}));
   EXPECT_THAT(RunProgramBinary({"fit", "-m", kParallel, "--shape", "3b"}), Fails(2, "fit", {"-m", "--shape", "twice"}));

@@ -125,7 +125,7 @@ TEST_F(QuantizeOnLoad, RefusesWhatMakesNoSense) {
   EXPECT_THAT(run({"-m", kWide, "--quantize", "Q4_KM"}), Fails(2, "--quantize", {"\"Q4_KM\"", "Q4_K_M?"}));
   EXPECT_THAT(run({"-m", kWide, "--quantize", "F16"}), Fails(2, "--quantize", {"\"F16\"", "--dtype"}));
   EXPECT_THAT(run({"-m", kWide, "--quantize", "Q8_0", "--dtype", "fp16"}), Fails(2, "--quantize", {"--dtype"}));
-  EXPECT_THAT(RunProgramBinary({"fit", "--shape", "3b", "--quantize", "Q8_0", "--dtype", "fp16"}),
+  EXPECT_THAT(RunProgramBinary({"fit", kWide, "--quantize", "Q8_0", "--dtype", "fp16"}),
               Fails(2, "--quantize", {"--dtype"}));
 }
 
