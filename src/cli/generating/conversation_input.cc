@@ -108,8 +108,14 @@ PromptOfCommand PromptFor(const ConversationInput& input, const Tokenizer& token
   prompt.where = input.user ? "--user" : *input.messages == "-" ? "standard input" : *input.messages;
   prompt.setup =
       ResolveChatSetup(ChatOptionsOf(input), defaults.record, defaults.record_from, defaults.template_by_tokens);
-  prompt.fitted =
-      FitConversation(ReadConversation(input), prompt.setup, tokenizer, LimitsOf(input, context), prompt.where);
+  Conversation conversation = ReadConversation(input);
+  const ContextLimits limits = LimitsOf(input, context);
+  try {
+    prompt.fitted = FitConversation(std::move(conversation), prompt.setup, tokenizer, limits, prompt.where);
+  } catch (const Error& error) {  // it may be the system text that is too long
+    if (error.info().where == prompt.where) RequireRoomForMessage(prompt.setup, tokenizer, limits);
+    throw;
+  }
   if (prompt.fitted.dropped_messages > 0) {
     out.Warning("the conversation does not fit the context: its " + std::to_string(prompt.fitted.dropped_messages) +
                 " oldest messages (" + std::to_string(prompt.fitted.dropped_tokens) + " tokens) were dropped");

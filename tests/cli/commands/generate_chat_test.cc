@@ -4,6 +4,7 @@
 
 #include "base/utf8.h"
 #include "golden_command.h"
+#include "program_error.h"
 #include "tokenizer/tokenizer.h"
 
 namespace stablelm {
@@ -36,6 +37,16 @@ class GenerateChat : public testing::Test {
   const std::string model_ = ModelWithTokenizer(temp_);  // tuned: the tokenizer has the role tokens
   const Tokenizer tokenizer_ = Tokenizer::FromFile(kTokenizer, {.model_vocab_size = 1000});
 };
+
+TEST_F(GenerateChat, BlamesTheSystemTextThatLeavesNoRoom) {
+  std::string system;
+  for (int i = 0; i < 300; ++i) system += "word ";
+  for (const char* policy : {"error", "drop-oldest-turns"}) {
+    EXPECT_THAT(Run("generate", {"--user", "hi", "--system", system, "--context-policy", policy}),
+                Fails(1, "the system text (--system)", {"--no-system"}));
+  }
+  EXPECT_THAT(Run("generate", {"--user", system, "--system", "S"}), Fails(1, "--user", {"shorten it"}));
+}
 
 TEST_F(GenerateChat, SeesWhatThePromptCommandShows) {
   const std::vector<std::string> user = {"--user", "Hi <|USER|>", "--system", "S"};
