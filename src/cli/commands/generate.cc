@@ -147,7 +147,7 @@ void GenerateCommand::CheckInput() const {
   if (Many() && (ids_ || text || conversation_.Given())) {
     refuse("--input", "the prompt is given twice, in a file of prompts and by itself");
   }
-  if (Many()) return;
+  if (Many()) return RequireOtherOutput(files_);
   if (!files_.output.empty()) refuse("--output", "is for the results of --input, which was not given");
   if (ids_ && text) refuse("--ids", "the prompt is given twice, as ids and as text");
   if (!conversation_.Given()) return conversation_.RequireNoConversationOptions();

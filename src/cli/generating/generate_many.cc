@@ -261,6 +261,18 @@ void AddManyPrompts(CLI::App& app, ManyPrompts& files) {
       "files on both sides, the same command resumes after an interruption, by FILE.run.json");
 }
 
+void RequireOtherOutput(const ManyPrompts& files) {
+  std::error_code error;
+  if (files.output.empty() || !fs::equivalent(files.input, files.output, error) || !fs::is_regular_file(files.input)) {
+    return;
+  }
+  throw UsageError({.where = "--output",
+                    .what = "is the file of --input, which is only read",
+                    .found = Quoted(files.output),
+                    .expected = "another file",
+                    .hint = "name another --output, or leave it out for standard output"});
+}
+
 int GenerateMany(const ManyPrompts& files, ManyRun run, ModelOfCommand& model, const ModelDefaults& defaults,
                  const CommonOptions& common, Output& out) {
   if (IsStream(files)) return GenerateStream(files, run, model, defaults, common, out);

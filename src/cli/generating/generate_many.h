@@ -25,6 +25,9 @@ struct ManyRun {
   bool check_weights = false;
 };
 
+// Throws UsageError when the results would go into the file of prompts.
+void RequireOtherOutput(const ManyPrompts& files);
+
 // Returns the exit code: 0, 1 when a line failed, 130. Throws UsageError and Error.
 int GenerateMany(const ManyPrompts& files, ManyRun run, ModelOfCommand& model, const ModelDefaults& defaults,
                  const CommonOptions& common, Output& out);

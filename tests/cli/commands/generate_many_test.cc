@@ -6,6 +6,7 @@
 #include <random>
 
 #include "golden_command.h"
+#include "program_error.h"
 
 namespace stablelm {
 namespace {
@@ -75,6 +76,14 @@ std::string FiveHundredPrompts() {
 }
 
 // The main test: killed repeatedly and resumed with other --parallel and --threads, the run writes the same file.
+TEST_F(GenerateMany, NeverWritesOverItsPrompts) {
+  Prompts("{\"prompt\": \"Once\"}\n");
+  EXPECT_THAT(Run("prompts.jsonl", {}), Fails(2, "--output", {"--input", "another --output"}));
+  fs::create_symlink("prompts.jsonl", Path("link.jsonl"));
+  EXPECT_THAT(Run("link.jsonl", {}), Fails(2, "--output", {"another --output"}));
+  EXPECT_EQ(ReadFile(Path("prompts.jsonl")), "{\"prompt\": \"Once\"}\n");
+}
+
 TEST_F(GenerateMany, KilledAndResumedGivesTheSameBytes) {
   Prompts(FiveHundredPrompts());
   const std::vector<std::string> settings = {"--seed", "11", "--logprobs", "--no-system"};
