@@ -20,6 +20,12 @@ bool IsNumber(std::string_view text) {
 // Whether a word is an option: a dash and anything but a digit ("-5" is text). A lone "-" is standard input.
 bool IsOption(const std::string& word) { return word.size() > 1 && word[0] == '-' && !IsDigit(word[1]); }
 
+// "-n" of "-n50", "-ngl" of "-ngl99": a short option without a glued number.
+std::string WithoutNumber(const std::string& word) {
+  if (word.size() < 2 || word[1] == '-') return word;
+  return word.substr(0, word.find_first_of("-0123456789", 2));
+}
+
 std::string WithDashes(std::string name) {
   if (name.starts_with("--")) std::ranges::replace(name, '_', '-');
   return name;
@@ -44,6 +50,7 @@ class Reader {
       }
     }
     ResolveBeside();
+    RequireSameParts();
     return std::move(out_);
   }
 
@@ -60,7 +67,8 @@ class Reader {
     }
     return nullptr;
   }
-  // The command's option that a row stands for; null when the command has none. -p and --prompt stand for the text.
+  // The command's option that a row stands for; null when the command has none. -p and --prompt stand for the text, -o
+  // for OUT.
   const OptionText* OptionOf(std::string_view name) const { return name == "TEXT" ? FindText() : Find(name); }
   const Habit* FindRow(std::string_view name) const {
     return FindHabit(name, command_.name, [this](std::string_view option) { return OptionOf(option) != nullptr; });
@@ -75,9 +83,10 @@ class Reader {
       glued_ = word.substr(equals + 1);
       if (Take(typed_)) return;
     }
-    if (word[1] != '-' && IsNumber(std::string_view(word).substr(2))) {
-      typed_ = word.substr(0, 2);
-      glued_ = word.substr(2);
+    const std::string name = WithoutNumber(word);
+    if (IsNumber(std::string_view(word).substr(name.size()))) {
+      typed_ = name;
+      glued_ = word.substr(name.size());
       if (Take(typed_)) return;
     }
     FailUnknown(word.substr(0, word.find('=')));
@@ -118,6 +127,14 @@ class Reader {
       typed = Next(option);
     }
     const std::optional<std::string> value = row ? HabitValueOf(*row, typed) : typed;
+    if (row && row->option == "OUT") {
+      out_.out = value;
+      return;
+    }
+    if (row && row->part != 0) {
+      std::erase_if(parts_, [&](const Part& part) { return part.of == row->part; });
+      parts_.push_back({.of = row->part, .typed = typed_, .value = value.value_or(typed)});
+    }
     if (option.Positional()) {
       if (out_.text) throw UsageError({.where = typed_, .what = "the text is given twice", .found = Quoted(typed)});
       out_.text = value;
@@ -126,6 +143,18 @@ class Reader {
     if (row && !row->reason.empty()) out_.notes.emplace_back(row->reason);
     if (row && !row->beside.empty()) beside_.push_back({row, value});
     Set(option, value ? std::optional<GivenOption>({.name = option.LongName(), .value = value}) : std::nullopt);
+  }
+
+  // Keys and values of the cache have one type here.
+  void RequireSameParts() const {
+    for (const Part& part : parts_) {
+      const Part& first = parts_.front();
+      if (part.value == first.value) continue;
+      throw UsageError({.where = part.typed,
+                        .what = "differs from " + first.typed + ", and keys and values have one type here",
+                        .found = Quoted(part.value) + " and " + Quoted(first.value),
+                        .hint = "give both the same type, or --kv alone"});
+    }
   }
 
   std::string Next(const OptionText& option) {
@@ -172,6 +201,17 @@ class Reader {
   [[noreturn]] void FailUnknown(const std::string& typed) const {
     const std::string see = "stablelm " + command_.name + " --help shows the options";
     const std::string what = "unknown option " + Quoted(typed);
+    const std::string name = WithoutNumber(typed);
+    if (typed[1] != '-' && name.size() > 2) {  // "-temp", "-ngl=x"
+      const std::string longer = "-" + name;
+      const Habit* row = FindRow(longer);
+      const OptionText* option = Find(longer)                             ? Find(longer)
+                                 : row && row->kind == HabitKind::kOption ? OptionOf(row->option)
+                                                                          : nullptr;
+      if (option && !option->Positional()) {
+        throw UsageError({.where = command_.name, .what = what, .hint = "did you mean " + option->LongName() + "?"});
+      }
+    }
     if (const Habit* row = FindHabit(WithDashes(typed)); row && row->kind == HabitKind::kOption) {
       throw UsageError({.where = command_.name,
                         .what = what,
@@ -189,8 +229,8 @@ class Reader {
     if (typed.size() <= 2) throw UsageError({.where = command_.name, .what = what, .hint = otherwise});
     std::vector<std::string> names;
     for (const OptionText& option : command_.options) {
-      for (const std::string& name : option.names) {
-        if (name.starts_with("--")) names.push_back(name);
+      for (const std::string& one : option.names) {
+        if (one.starts_with("--")) names.push_back(one);
       }
     }
     for (const Habit& row : Habits()) {
@@ -208,12 +248,17 @@ class Reader {
     const Habit* row;
     std::optional<std::string> value;
   };
+  struct Part {
+    char of;
+    std::string typed, value;
+  };
   std::span<const std::string> words_;
   const CommandText& command_;
   size_t at_ = 0;
   std::string typed_;                 // the option as it was typed, without a glued value
   std::optional<std::string> glued_;  // the value in the same word
   std::vector<Beside> beside_;
+  std::vector<Part> parts_;
   Arguments out_;
 };
 

@@ -26,6 +26,7 @@ struct Arguments {
   std::vector<GivenOption> options;
   std::vector<std::string> positionals;
   std::optional<std::string> text;  // from -p or --prompt: the text argument, behind the positionals
+  std::optional<std::string> out;   // from -o or --outfile: the argument OUT, behind the model (PlaceModel)
   std::vector<std::string> notes;   // about names that mislead
   bool help = false, help_all = false;
 

@@ -70,7 +70,7 @@ CommandText Describe(const Command& command, const CLI::App& app) {
   for (const CLI::Option* option : app.get_options()) text.options.push_back(TextOf(*option));
   for (OptionText& option : text.options) {
     for (const Habit& habit : Habits()) {
-      const bool same = option.IsText() ? habit.option == "TEXT" : habit.option == option.LongName();
+      const bool same = habit.option == (option.IsText() ? "TEXT" : option.LongName());
       const auto has = [&](std::string_view) { return same; };
       if (!same || habit.kind != HabitKind::kOption || FindHabit(habit.name, text.name, has) != &habit) continue;
       const auto names = [&](const OptionText& other) {

@@ -10,7 +10,8 @@ using enum HabitKind;
 using enum HabitTakes;
 
 // max_new_tokens has no value for "no limit", and a model's files may set one: its largest value ends at the context.
-constexpr HabitValue kToTheEnd[] = {{"-1", "2147483648"}, {"-2", "2147483648"}};
+constexpr HabitValue kToTheEnd[] = {{"-1", "2147483648", "to the end of the context"},
+                                    {"-2", "2147483648", "to the end of the context"}};
 constexpr HabitValue kDefaultForZero[] = {{"0", ""}};
 constexpr HabitValue kDefaultForMinusOne[] = {{"-1", ""}};
 constexpr HabitValue kRandomSeed[] = {{"-1", ""}, {"random", ""}};
@@ -20,6 +21,7 @@ constexpr HabitValue kFloats[] = {
     {"auto", "stored"},        {"float32", "fp32"},        {"float", "fp32"},        {"f32", "fp32"},
     {"float16", "fp16"},       {"half", "fp16"},           {"f16", "fp16"},          {"bfloat16", "bf16"},
     {"torch.float16", "fp16"}, {"torch.bfloat16", "bf16"}, {"torch.float32", "fp32"}};
+constexpr HabitValue kFileTypes[] = {{"f32", "F32"}, {"f16", "F16"}, {"bf16", "BF16"}, {"q8_0", "Q8_0"}};
 constexpr HabitValue kCacheTypes[] = {{"f32", "fp32"}, {"f16", "fp16"}, {"q8_0", "q8"}};
 
 constexpr HabitValue kOnTheCpu[] = {{"0", ""}, {"cpu", ""}, {"none", ""}};
@@ -28,6 +30,9 @@ constexpr std::string_view kOnCpus = "this build runs on CPUs; leave the option 
 constexpr std::string_view kOwnMemory =
     "weights are in the process's own memory, but for the embedding, which is mapped";
 constexpr std::string_view kSpeaking = "generate chat run";
+constexpr std::string_view kWriting = "convert quantize";
+constexpr std::string_view kOneAnswer = "stablelm run MODEL TEXT answers one message";
+constexpr std::string_view kAppends = "stablelm run MODEL TEXT - < FILE appends a file to the message";
 
 constexpr auto kHabits = std::to_array<Habit>({
     // What to continue
@@ -79,10 +84,11 @@ constexpr auto kHabits = std::to_array<Habit>({
     {.name = "--torch-dtype", .option = "--dtype", .values = kFloats},
     {.name = "--dtype", .option = "--dtype", .values = kFloats},
     {.name = "--outtype", .option = "--dtype", .values = kFloats},
-    {.name = "-ctk", .option = "--kv", .values = kCacheTypes},
-    {.name = "-ctv", .option = "--kv", .values = kCacheTypes},
-    {.name = "--cache-type-k", .option = "--kv", .values = kCacheTypes},
-    {.name = "--cache-type-v", .option = "--kv", .values = kCacheTypes},
+    {.name = "--outtype", .option = "--type", .values = kFileTypes, .commands = "quantize"},
+    {.name = "-ctk", .option = "--kv", .values = kCacheTypes, .part = 'k'},
+    {.name = "-ctv", .option = "--kv", .values = kCacheTypes, .part = 'v'},
+    {.name = "--cache-type-k", .option = "--kv", .values = kCacheTypes, .part = 'k'},
+    {.name = "--cache-type-v", .option = "--kv", .values = kCacheTypes, .part = 'v'},
     {.name = "--kv-cache-dtype", .option = "--kv", .values = kCacheTypes},
     {.name = "--kv", .option = "--kv", .values = kCacheTypes},
     // Files that are written
@@ -91,6 +97,10 @@ constexpr auto kHabits = std::to_array<Habit>({
     {.name = "--output", .option = "--out"},
     {.name = "--output-file", .option = "--out"},
     {.name = "--outfile", .option = "--out"},
+    {.name = "-o", .option = "OUT", .commands = kWriting},
+    {.name = "--out", .option = "OUT", .commands = kWriting},
+    {.name = "--output", .option = "OUT", .commands = kWriting},
+    {.name = "--outfile", .option = "OUT", .commands = kWriting},
     // What the program does anyway
     {.kind = kAlreadySo, .name = "-fa", .takes = kOptionalWord, .reason = "attention never stores the score matrix"},
     {.kind = kAlreadySo,
@@ -115,6 +125,10 @@ constexpr auto kHabits = std::to_array<Habit>({
     {.kind = kNotHere, .name = "-cnv", .reason = "stablelm chat -m MODEL is a conversation"},
     {.kind = kNotHere, .name = "--conversation", .reason = "stablelm chat -m MODEL is a conversation"},
     {.kind = kNotHere, .name = "-i", .reason = "stablelm chat -m MODEL is interactive"},
+    {.kind = kNotHere, .name = "-p", .takes = kValue, .reason = kOneAnswer, .commands = "chat"},
+    {.kind = kNotHere, .name = "--prompt", .takes = kValue, .reason = kOneAnswer, .commands = "chat"},
+    {.kind = kNotHere, .name = "-f", .takes = kValue, .reason = kAppends, .commands = "chat run"},
+    {.kind = kNotHere, .name = "--file", .takes = kValue, .reason = kAppends, .commands = "chat run"},
     {.kind = kNotHere, .name = "-st", .reason = "stablelm run MODEL TEXT answers one message"},
     {.kind = kNotHere, .name = "--single-turn", .reason = "stablelm run MODEL TEXT answers one message"},
     {.kind = kNotHere, .name = "-no-cnv", .reason = "stablelm generate -m MODEL PROMPT continues a text as it is"},

@@ -16,7 +16,8 @@ namespace stablelm {
 // A value as another program writes it, and as it is written here.
 struct HabitValue {
   std::string_view typed;
-  std::string_view means;  // empty: as if the option were not given
+  std::string_view means;       // empty: as if the option were not given
+  std::string_view about = {};  // `means` in words, where it says little
 };
 
 enum class HabitKind : uint8_t {
@@ -30,12 +31,13 @@ enum class HabitTakes : uint8_t { kNothing, kValue, kOptionalWord };
 struct Habit {
   HabitKind kind = HabitKind::kOption;
   std::string_view name;         // with its dashes: "-n", "--num-predict"
-  std::string_view option = {};  // our long name; "TEXT": the command's text argument
+  std::string_view option = {};  // our long name; "TEXT": the command's text argument; "OUT": the file that it writes
   std::span<const HabitValue> values = {};
   HabitTakes takes = HabitTakes::kNothing;
   std::string_view reason = {};    // kAlreadySo, kNotHere: why; kOption: a note for whoever uses the name
   std::string_view commands = {};  // "generate chat": only in these commands; empty: in all
   std::string_view beside = {};    // "--beams --num-return": the option when another one is given
+  char part = 0;                   // 'k', 'v': rows that set parts of one option, which must agree
 };
 
 std::span<const Habit> Habits();

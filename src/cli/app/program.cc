@@ -18,6 +18,7 @@
 #include "cli/app/habits.h"
 #include "cli/app/help_page.h"
 #include "cli/app/interrupt.h"
+#include "cli/app/load_tokenizer.h"
 #include "cli/app/output.h"
 #include "cli/app/version.h"
 #include "ops/simd.h"
@@ -83,9 +84,13 @@ std::string ModelOfEnvironment(const Command& command) {
 // With kTakesModelFirst: makes the model the first positional argument, from -m, or from STABLELM_MODEL when there are
 // no more arguments than the command needs besides the model (without any, RunCommand sets it). Returns whether it came
 // from the environment.
+// OUT of -o comes behind it.
 bool PlaceModel(const Command& command, Arguments& arguments) {
   if ((command.Takes() & kTakesModelFirst) != kTakesModelFirst) return false;
   std::vector<std::string>& words = arguments.positionals;
+  if (arguments.out) {
+    words.insert(words.begin() + (arguments.ValueOf("--model") || words.empty() ? 0 : 1), *arguments.out);
+  }
   if (const std::string* model = arguments.ValueOf("--model")) {
     words.insert(words.begin(), *model);
     arguments.Remove("--model");
@@ -113,6 +118,11 @@ void RefuseMoreArguments(const Command& command, const CommandText& text, const 
                       .what = "the model is given twice, by -m and as an argument",
                       .found = Quoted(words[0]) + " and " + Quoted(words[1]),
                       .hint = "leave one of them out"});
+  }
+  if ((command.Takes() & kTakesModelFirst) == kTakesModel && !arguments.ValueOf("--model") && NamesModel(words[0])) {
+    throw UsageError({.where = command.Name(),
+                      .what = "unexpected argument " + Quoted(words[most]),
+                      .hint = "a model is named by -m here: -m " + words[0]});
   }
   throw UsageError(
       {.where = command.Name(),
@@ -154,14 +164,23 @@ int RunCommandUnhinted(Command& command, std::span<const std::string> words, con
   return code;
 }
 
+// ", or -1 or random": what a number's option takes besides numbers in range.
+std::string ValuesOfHabits(const std::string& option, const std::string& command) {
+  const Habit* habit = FindHabit(option, command, [](std::string_view) { return true; });
+  if (!habit || habit->option != option) return "";
+  std::vector<std::string> values;
+  for (const HabitValue& value : habit->values) values.emplace_back(value.typed);
+  return values.empty() ? "" : ", or " + Joined(values, " or ");
+}
+
 // Every error about usage ends with a next step.
 int RunCommand(Command& command, std::span<const std::string> words, const Commands& commands) {
   try {
     return RunCommandUnhinted(command, words, commands);
   } catch (const UsageError& error) {
-    if (!error.info().hint.empty()) throw;
     ErrorInfo info = error.info();
-    info.hint = "stablelm " + command.Name() + " --help shows the options";
+    if (info.expected.starts_with("a whole number")) info.expected += ValuesOfHabits(info.where, command.Name());
+    if (info.hint.empty()) info.hint = "stablelm " + command.Name() + " --help shows the options";
     throw UsageError(info);
   }
 }

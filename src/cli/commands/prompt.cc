@@ -16,15 +16,15 @@ class PromptCommand : public Command {
   std::string Name() const override { return "prompt"; }
   std::string Summary() const override { return "Show the prompt that a conversation becomes, as text and ids"; }
   std::string Examples() const override {
-    return "  stablelm prompt -m models/stablelm-tuned-3b --user \"What's your mood today?\"\n"
-           "  stablelm prompt -m models/stablelm-tuned-3b --messages chat.json --system @system.txt --json\n"
-           "  stablelm prompt -m models/stablelm-3b --user \"Name a colour\" --template alpaca\n"
+    return "  stablelm prompt models/stablelm-tuned-3b --user \"What's your mood today?\"\n"
+           "  stablelm prompt models/stablelm-tuned-3b --messages chat.json --system @system.txt --json\n"
+           "  stablelm prompt models/stablelm-3b --user \"Name a colour\" --template alpaca\n"
            "The text as the model will see it, then a line per part: whose turn, the index of its first id, its kind\n"
            "(control: a token placed by id; marker: text of the template; text: of a message), its ids. On a terminal\n"
            "each role has its colour and control tokens are reversed. Only config.json, tokenizer.json and the chat\n"
            "record are read, not the weights.";
   }
-  unsigned Takes() const override { return kTakesModel; }
+  unsigned Takes() const override { return kTakesModelFirst; }
   void AddOptions(CLI::App& app) override {
     AddConversationInput(app, input_);
     AddContextOptions(app, input_);

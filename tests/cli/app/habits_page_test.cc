@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
@@ -18,7 +19,7 @@ std::string Values(const Habit& habit) {
   std::string text;
   for (const HabitValue& value : habit.values) {
     text += (text.empty() ? "" : ", ") + Code(value.typed) + (value.means.empty() ? ": the default" : "");
-    if (!value.means.empty()) text += ": " + Code(value.means);
+    if (!value.means.empty()) text += ": " + (value.about.empty() ? Code(value.means) : std::string(value.about));
   }
   return text;
 }
@@ -27,6 +28,7 @@ std::string Meaning(const Habit& habit) {
   switch (habit.kind) {
     case HabitKind::kOption:
       if (habit.option == "TEXT") return "the text argument";
+      if (habit.option == "OUT") return "the argument OUT";
       return habit.option == habit.name ? "the same" : Code(habit.option);
     case HabitKind::kAlreadySo:
       return "always so";
@@ -41,6 +43,9 @@ std::string Table() {
   for (const Habit& habit : Habits()) {
     std::string note(habit.reason);
     if (!habit.commands.empty()) note += (note.empty() ? "" : "; ") + std::string("in ") + std::string(habit.commands);
+    const bool earlier = std::any_of(Habits().data(), &habit, [&](const Habit& row) { return row.name == habit.name; });
+    if (habit.commands.empty() && earlier) note += (note.empty() ? "" : "; ") + std::string("in other commands");
+    if (habit.part != 0) note += "keys and values have one type";
     if (!habit.beside.empty()) {
       const std::string_view with = habit.beside.substr(0, habit.beside.find(' '));
       const std::string_view then = habit.beside.substr(with.size() + 1);

@@ -75,6 +75,7 @@ TEST_F(HabitTable, EveryRowMeansWhatItSays) {
       const auto value_of = [&](const std::vector<std::string>& words) -> std::optional<std::string> {
         const Arguments read = ReadArguments(words, command);
         EXPECT_THAT(read.positionals, IsEmpty());
+        if (habit.option == "OUT") return read.out;
         if (option.Positional()) return read.text;
         const std::string* value = read.ValueOf(option.LongName());
         EXPECT_LE(read.options.size(), 1u);
@@ -113,6 +114,30 @@ TEST_F(HabitTable, ShortNamesOfSeveralLettersComeFirst) {
   EXPECT_EQ(*Read("generate", {"-np", "4"}).ValueOf("--parallel"), "4");
   EXPECT_EQ(*Read("generate", {"-ctk", "q8_0", "-ctv", "q8_0"}).ValueOf("--kv"), "q8");
   EXPECT_THAT(Read("chat", {"-cnv", "-fa", "on"}).options, IsEmpty());
+  EXPECT_THAT(InfoOf<UsageError>([&] { Read("generate", {"-ngl99"}); }), Names("-ngl", "\"99\""));
+  EXPECT_EQ(*Read("generate", {"-np4"}).ValueOf("--parallel"), "4");
+  for (const char* typed : {"-temp", "-temp0.5"}) {
+    EXPECT_THAT(InfoOf<UsageError>([&] { Read("generate", {typed, "0.5"}); }).hint, HasSubstr("--temperature?"));
+  }
+}
+
+TEST_F(HabitTable, KeysAndValuesHaveOneType) {
+  EXPECT_EQ(*Read("generate", {"-ctk", "f16", "-ctv", "q8_0", "-ctk", "q8"}).ValueOf("--kv"), "q8");
+  const ErrorInfo info = InfoOf<UsageError>([&] { Read("generate", {"-ctk", "q8_0", "--cache-type-v", "f16"}); });
+  EXPECT_EQ(info.where, "--cache-type-v");
+  EXPECT_THAT(info.what, HasSubstr("-ctk"));
+  EXPECT_THAT(info.hint, HasSubstr("--kv"));
+}
+
+TEST_F(HabitTable, FilesToWriteAreArguments) {
+  EXPECT_EQ(Read("convert", {"small", "--outfile", "c.gguf"}).out, "c.gguf");
+  EXPECT_EQ(Read("quantize", {"-o", "c.gguf", "small"}).out, "c.gguf");
+  EXPECT_EQ(*Read("quantize", {"small", "c.gguf", "--outtype", "f16"}).ValueOf("--type"), "F16");
+  EXPECT_THAT(InfoOf<UsageError>([&] { Read("chat", {"m", "-p", "hi"}); }), Names("-p", "\"hi\""));
+  EXPECT_THAT(InfoOf<UsageError>([&] {
+                Read("run", {"m", "-f", "x"});
+              }).hint,
+              HasSubstr("stablelm run MODEL TEXT - <"));
 }
 
 TEST_F(HabitTable, BenchKeepsItsOwnNames) {

@@ -45,6 +45,30 @@ TEST_F(ModelArgument, ComesFirstWhereTheArgumentIsNotText) {
   }
 }
 
+TEST_F(ModelArgument, IsNamedByAnOptionBesideText) {
+  for (const char* command : {"generate", "score", "tokenize"}) {
+    EXPECT_THAT(Run({command, model_, "hi"}), Fails(2, command, {"\"hi\"", "-m " + model_})) << command;
+  }
+  EXPECT_THAT(Run({"generate", "one", "two"}), Fails(2, "generate", {"quotes"}));
+  EXPECT_EQ(Run({"prompt", model_, "--user", "hi"}).out, Run({"prompt", "-m", model_, "--user", "hi"}).out);
+}
+
+TEST_F(ModelArgument, IsBeforeTheFileThatIsWritten) {
+  EXPECT_EQ(Run({"convert", model_, "--outfile", Path("a.gguf")}).exit_code, 0);
+  EXPECT_EQ(Run({"convert", "-o", Path("b.gguf"), "-m", model_}).exit_code, 0);
+  EXPECT_EQ(WithModel({"convert", "--outfile=" + Path("c.gguf")}).exit_code, 0);
+  EXPECT_EQ(Run({"quantize", model_, "Q8_0", "-o", Path("d.gguf")}).exit_code, 0);
+  EXPECT_EQ(Run({"quantize", model_, "-o", Path("e.gguf"), "--outtype", "f16"}).exit_code, 0);
+  for (const char* name : {"a.gguf", "b.gguf", "c.gguf", "d.gguf", "e.gguf"}) {
+    EXPECT_EQ(Run({"inspect", Path(name)}).exit_code, 0) << name;
+  }
+}
+
+TEST_F(ModelArgument, NumbersThatAreRefusedNameTheOtherValues) {
+  EXPECT_THAT(Run({"generate", "-m", model_, "hi", "--seed", "-2"}), Fails(2, "--seed", {"\"-2\"", "-1 or random"}));
+  EXPECT_THAT(Run({"chat", model_, "-n", "-5"}), Fails(2, "--max-new-tokens", {"\"-5\"", "or -1"}));
+}
+
 TEST_F(ModelArgument, IsNotGivenTwice) {
   for (const char* command : {"inspect", "chat", "fit", "imatrix"}) {
     EXPECT_THAT(Run({command, "-m", model_, "other"}), Fails(2, "--model", {model_, "other", "twice"})) << command;
