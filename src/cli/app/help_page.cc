@@ -27,7 +27,10 @@ constexpr auto kTasks = std::to_array<Task>({
     {"Set up the shell", "completion,man"},
 });
 
-bool IsEveryday(const OptionText& option) { return std::ranges::find(kEveryday, option.LongName()) != kEveryday.end(); }
+// Also one with a letter of its own in the command: `bench model -p`.
+bool IsEveryday(const OptionText& option) {
+  return option.names.size() > 1 || std::ranges::find(kEveryday, option.LongName()) != kEveryday.end();
+}
 
 // Wraps text that begins at `column` of a line; later lines are indented as far.
 std::string WrappedFrom(size_t column, const std::string& text, size_t width) {
@@ -43,7 +46,8 @@ std::string WrappedRow(const std::string& line, size_t width) {
   return line.substr(0, column) + WrappedFrom(column, line.substr(column), width);
 }
 
-// Commands: a long one goes on in the next line, behind a backslash, so that a copy of it still runs.
+// Commands: a long one goes on in the next line, behind a backslash, so that a copy of it still runs. An option keeps
+// its value beside it where it can.
 std::string WrappedCommands(const std::string& examples, size_t width) {
   std::string out;
   for (size_t begin = 0; begin < examples.size();) {
@@ -52,7 +56,7 @@ std::string WrappedCommands(const std::string& examples, size_t width) {
     begin = end + 1;
     // Not inside quotes.
     while (line.size() > width) {
-      size_t cut = 0;
+      size_t cut = 0, before_option = 0;
       char quote = 0;
       for (size_t i = 4; i + 2 < width; ++i) {
         if (quote == 0 && (line[i] == '"' || line[i] == '\'')) {
@@ -60,8 +64,11 @@ std::string WrappedCommands(const std::string& examples, size_t width) {
         } else if (line[i] == quote) {
           quote = 0;
         }
-        if (quote == 0 && line[i] == ' ') cut = i;
+        if (quote != 0 || line[i] != ' ') continue;
+        cut = i;
+        if (line[i + 1] == '-') before_option = i;
       }
+      if (before_option > width / 2) cut = before_option;
       if (cut == 0 || line.find_first_not_of(' ') > cut) break;
       out += line.substr(0, cut) + " \\\n";
       line = "      " + line.substr(cut + 1);

@@ -50,8 +50,8 @@ struct Outside {
 };
 constexpr Outside kVariables[] = {
     {"STABLELM_MODEL", "The model when a command names none: a folder, a .gguf file or a hub id", "model"},
-    {"HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME", "Where the Hugging Face cache is (default: ~/.cache/huggingface/hub)",
-     "model"},
+    {"HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, HOME",
+     "Where the Hugging Face cache is (default: ~/.cache/huggingface/hub)", "model"},
     {"STABLELM_SIMD", "Forces an instruction set; stablelm --version lists those built", "all"},
     {"NO_COLOR, TERM", "No colour when NO_COLOR is set or TERM is dumb", "all"},
     {"VISUAL, EDITOR", "The editor of /edit", "chat"},
@@ -60,6 +60,7 @@ constexpr Outside kVariables[] = {
 constexpr Outside kFiles[] = {
     {"~/.cache/huggingface/hub", "Models that are named by their hub id (org/name)", "model"},
     {"~/.local/state/stablelm/chat_history", "What was typed in chats; --history names another file", "chat"},
+    {"~/.editrc", "Keys of the line editor (editrc(5))", "chat"},
     {"OUT.run.json", "Settings of a run over a file of prompts, with which it resumes", "generate"},
 };
 
@@ -95,6 +96,17 @@ std::string ManPageName(const std::string& command) {
   std::string name = command.empty() ? "stablelm" : "stablelm-" + command;
   std::ranges::replace(name, ' ', '-');
   return name;
+}
+
+std::string GroupManPage(const std::string& name, std::span<const CommandText> commands, const std::string& version) {
+  std::string rows;
+  for (const CommandText& command : commands) {
+    if (!command.name.starts_with(name + " ")) continue;
+    rows += ".TP\n.BR " + Roff(ManPageName(command.name)) + " (1)\n" + Roff(command.summary) + ".\n";
+  }
+  if (rows.empty()) return "";
+  return Head(name, "a group of commands", version) + ".SH SYNOPSIS\n.B " + Roff("stablelm " + name) +
+         "\n.I COMMAND\n[\\fIOPTIONS\\fR]\n.SH COMMANDS\n" + rows + kExit + ".SH SEE ALSO\n.BR stablelm (1)\n";
 }
 
 std::string ProgramManPage(std::span<const CommandText> commands, const std::string& version) {

@@ -147,8 +147,7 @@ void AddCommonOptions(CLI::App& app, unsigned takes, CommonOptions& common) {
   }
   if (takes & kTakesThreads) {
     AddNumber(app, "--threads", common.threads, Limits<uint64_t>{1, 1024},
-              "Threads to compute with (default: physical cores, here " + std::to_string(common.threads) +
-                  "). Results are the same with any number");
+              "Threads to compute with (default: the machine's physical cores). Results are the same with any number");
   }
   if (takes & kTakesDtype) {
     AddChoice(app, "--dtype", {"stored", "fp32", "fp16", "bf16"}, "Type of the weights in memory (default: stored)",

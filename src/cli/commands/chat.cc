@@ -50,8 +50,10 @@ class ChatCommand : public Command {
               "Positions of the chat, prompt and reply together: the cache is made for so many (default: the model's)");
     AddContextOptions(app, conversation_);
     AddGenerationOptions(app, generation_);
+    BeginGroup(app, "How tokens are chosen");
     AddNumber(app, "--seed", seed_, Limits<uint64_t>{},
               "Seed of the draws (default: random, shown by /show); replies are numbered under it");
+    BeginGroup(app, "Text and files");
     AddInvalidUtf8(app, conversation_.replace_invalid);
     AddFlag(app, "--plain", plain_, "On a terminal: text as it comes, no Markdown and no word wrap");
     AddText(app, "--history", "FILE", history_,

@@ -12,9 +12,11 @@ class CompletionCommand : public Command {
   std::string Name() const override { return "completion"; }
   std::string Summary() const override { return "Print a completion script for bash, zsh or fish"; }
   std::string Examples() const override {
-    return "  source <(stablelm completion bash)          # for this shell; in ~/.bashrc for all\n"
+    return "  source <(stablelm completion bash)\n"
            "  stablelm completion zsh > ~/.zfunc/_stablelm\n"
-           "  stablelm completion fish > ~/.config/fish/completions/stablelm.fish";
+           "  stablelm completion fish > ~/.config/fish/completions/stablelm.fish\n"
+           "\n"
+           "The first line is for the shell that reads it; in ~/.bashrc it is for all.";
   }
   unsigned Takes() const override { return 0; }
   void AddOptions(CLI::App& app) override {

@@ -29,8 +29,9 @@ class Fit : public Command {
            "  stablelm fit --shape 7b --dtype fp16 --kv fp16 --context 4096 --batch 4 --json\n"
            "\n"
            "The first line says whether the run fits; when it does not, what would follows, and the exit code is 1.\n"
-           "The numbers are those by which generate (context: prompt and new tokens) and score (--for score; context:\n"
-           "the longest sequence) refuse a run that does not fit. Pages of mapped weight files count: without room\n"
+           "The numbers are those by which generate (context: prompt and new tokens) and score (--for score;\n"
+           "context: the longest sequence) refuse a run that does not fit. Pages of mapped weight files count: without "
+           "room\n"
            "for them every token would read the file again.";
   }
   unsigned Takes() const override { return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesKv; }

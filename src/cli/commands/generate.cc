@@ -91,6 +91,7 @@ class GenerateCommand : public Command {
     AddFlag(app, "--parse-special", parse_special_,
             "Recognise special tokens such as <|USER|> in the prompt's text (default: they are text)");
     AddGenerationOptions(app, generation_, &details_.no_reply);
+    BeginGroup(app, "How tokens are chosen");
     AddNumber(app, "--seed", seed_, Limits<uint64_t>{},
               "Seed of the random choices (default, and with -1 or random: a random one, which is reported)");
     BeginGroup(app, "Several replies");

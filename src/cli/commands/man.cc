@@ -6,6 +6,7 @@
 #include "base/json_value.h"
 #include "base/nearest.h"
 #include "cli/app/commands.h"
+#include "cli/app/habits.h"
 #include "cli/app/man_page.h"
 #include "cli/app/options.h"
 #include "cli/app/version.h"
@@ -55,11 +56,16 @@ int ManCommand::Run(Output& out) {
     out.Text(ProgramManPage(commands, version));
     return kExitOk;
   }
+  const std::string name(CommandOfHabit(*command_));  // "show" is inspect
   std::vector<std::string> names;
   for (const CommandText& command : commands) {
     names.push_back(command.name);
-    if (command.name != *command_) continue;
+    if (command.name != name) continue;
     out.Text(CommandManPage(command, version));
+    return kExitOk;
+  }
+  if (const std::string page = GroupManPage(name, commands, version); !page.empty()) {
+    out.Text(page);
     return kExitOk;
   }
   throw UsageError({.where = "man",

@@ -31,10 +31,12 @@ class RunModel : public Command {
     AddText(app, "STDIN", "STDIN", input_, "- appends standard input to the message");
     AddPromptOptions(app, conversation_);
     AddGenerationOptions(app, generation_);
+    BeginGroup(app, "How tokens are chosen");
     AddNumber(app, "--seed", seed_, Limits<uint64_t>{}, "Seed of the random choices (default: a random one)");
     BeginGroup(app, "The context");
     AddContext(app, context_, "Most tokens of the conversation");
     AddContextOptions(app, conversation_);
+    BeginGroup(app, "Text and files");
     AddInvalidUtf8(app, conversation_.replace_invalid);
     AddCheckWeights(app, check_weights_);
   }

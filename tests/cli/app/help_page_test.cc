@@ -51,6 +51,12 @@ TEST(HelpPage, LongExamplesStayCommands) {
               HasSubstr("\n  stablelm x --name \"a text that is long\" \\\n      --other 5\n"));
   EXPECT_THAT(CommandHelp(command, false, 40),
               HasSubstr("\n  stablelm x --name \\\n      \"a text that is long\" --other 5\n"));
+  // An option keeps its value.
+  command.examples = "  stablelm x one two --return 2 --output out.jsonl\n";
+  EXPECT_THAT(CommandHelp(command, false, 36),
+              HasSubstr("\n  stablelm x one two --return 2 \\\n      --output out.jsonl\n"));
+  EXPECT_THAT(CommandHelp(command, false, 31),
+              HasSubstr("\n  stablelm x one two \\\n      --return 2 \\\n      --output out.jsonl\n"));
   EXPECT_THAT(CommandHelp(command, false, 24), HasSubstr("\n  AA   some long words\n       about it\n"));
 }
 
@@ -76,6 +82,12 @@ TEST(HelpPage, EverydayOptionsFirstAllOnRequest) {
   EXPECT_THAT(help.out, HasSubstr(" --min-p "));  // named, not explained
   EXPECT_THAT(all.out, HasSubstr("  -n, --max-new-tokens, --max-tokens, --n-predict, --predict, --num-predict N\n"));
   EXPECT_THAT(all.out, HasSubstr("  --min-p N"));
+  for (const char* option : {"-p, --prompt N", "-n, --steps N", "-b, --batch N"}) {
+    EXPECT_THAT(RunProgramBinary({"bench", "model", "--help"}).out, HasSubstr("  " + std::string(option))) << option;
+  }
+  const std::string chat = RunProgramBinary({"chat", "--help"}).out;
+  EXPECT_THAT(chat, HasSubstr("Text and files: --invalid-utf8 --plain --history --check-weights\n"));
+  EXPECT_THAT(RunProgramBinary({"fit", "--help"}).out, HasSubstr("context: the longest sequence"));
   EXPECT_THAT(RunProgramBinary({"quantize", "--help"}).out,
               HasSubstr("Usage: stablelm quantize MODEL OUT [TYPE] [OPTIONS]"));
 }

@@ -48,6 +48,19 @@ class ManPages : public testing::Test {
   std::vector<std::filesystem::path> files_;
 };
 
+TEST(ManCommand, KnowsGroupsAndTheNamesOfOthers) {
+  const std::string group = RunProgramBinary({"man", "bench"}).out;
+  EXPECT_THAT(group, HasSubstr(".TH \"STABLELM-BENCH\" 1"));
+  EXPECT_THAT(group, HasSubstr(".BR stablelm\\-bench\\-memory (1)\n"));
+  EXPECT_EQ(RunProgramBinary({"man", "show"}).out, RunProgramBinary({"man", "inspect"}).out);
+  EXPECT_EQ(RunProgramBinary({"man", "perplexity"}).out, RunProgramBinary({"man", "score"}).out);
+  EXPECT_THAT(RunProgramBinary({"man", "benc"}), Fails(2, "man", {"\"benc\""}));
+  const std::string chat = RunProgramBinary({"man", "chat"}).out;
+  EXPECT_THAT(chat, HasSubstr("HUGGINGFACE_HUB_CACHE"));
+  EXPECT_THAT(chat, HasSubstr("~/.editrc"));
+  EXPECT_THAT(chat, testing::Not(HasSubstr("cores, here")));  // nothing of the machine that printed it
+}
+
 TEST_F(ManPages, OneForEveryCommand) {
   EXPECT_GE(files_.size(), 13u);
   EXPECT_EQ(Read(folder_ / "stablelm-chat.1"), RunProgramBinary({"man", "chat"}).out);
