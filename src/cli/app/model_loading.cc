@@ -58,7 +58,8 @@ ModelOfCommand::ModelOfCommand(const CommonOptions& common, Output& out, std::op
     throw Error({.where = "--context",
                  .what = "longer than the model's context",
                  .found = std::to_string(*context),
-                 .expected = "at most " + std::to_string(config_.max_positions)});
+                 .expected = "at most " + std::to_string(config_.max_positions),
+                 .hint = "a shorter one, or leave it out for the model's whole context"});
   }
   config_.max_positions = context.value_or(config_.max_positions);
   for (const std::string& warning : folder_->warnings()) out.Warning(warning);

@@ -128,7 +128,8 @@ int64_t ChatCommand::ContextFor(const ModelConfig& config) const {
   throw Error({.where = "--context",
                .what = "more positions than the model has",
                .found = std::to_string(*context_),
-               .expected = "at most " + std::to_string(config.max_positions)});
+               .expected = "at most " + std::to_string(config.max_positions),
+               .hint = "a shorter one, or leave it out for the model's whole context"});
 }
 
 ChatModel ChatCommand::Open(const std::string& path, const BeforeReply& before, Output& out) const {

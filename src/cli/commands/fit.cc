@@ -95,7 +95,8 @@ void Fit::OpenModel(Output& out) {
     throw Error({.where = "--context",
                  .what = "longer than the model's context",
                  .found = std::to_string(*context_),
-                 .expected = "at most " + std::to_string(config_.max_positions)});
+                 .expected = "at most " + std::to_string(config_.max_positions),
+                 .hint = "a shorter one, or leave it out for the model's whole context"});
   }
 }
 

@@ -229,6 +229,14 @@ OnePrompt GenerateCommand::ReadPrompt(const GenerationPlan& plan, ModelOfCommand
   request.prompt =
       ids_ ? ParseIds(*ids_ == "-" ? ReadFileOrPipe("-") : *ids_, "--ids")
            : model.RequireTokenizer(instead).Encode(ReadTextInput(input_, out), {.parse_special = parse_special_});
+  const int64_t whole = context_ ? model.source().ReadConfig().max_positions : context;
+  if (context<whole&& static_cast<int64_t>(request.prompt.size())> context) {
+    throw Error({.where = prompt.where,
+                 .what = "longer than --context",
+                 .found = std::to_string(request.prompt.size()) + " tokens",
+                 .expected = "at most " + std::to_string(context),
+                 .hint = "shorten it, or a longer --context (the model has " + std::to_string(whole) + ")"});
+  }
   CheckTokenIds(request.prompt, model.config(), prompt.where);
   RequireContext(static_cast<int64_t>(request.prompt.size()), LimitsOf(conversation_, context), prompt.where);
   return prompt;

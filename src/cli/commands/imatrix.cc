@@ -127,8 +127,8 @@ int Imatrix::Run(Output& out) {
               {"seconds", seconds}});
   } else {
     out.Text(out_path_ + ": " + std::to_string(sums.size()) + " matrices over " + std::to_string(tokens) +
-             " tokens in " + std::to_string(windows.size()) + " windows, " + HumanBytes(bytes) + " in " +
-             Rounded(seconds, 1) + " s\n");
+             " tokens in " + std::to_string(windows.size()) + (windows.size() == 1 ? " window, " : " windows, ") +
+             HumanBytes(bytes) + " in " + Rounded(seconds, 1) + " s\n");
   }
   return kExitOk;
 }

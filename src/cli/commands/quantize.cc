@@ -136,8 +136,8 @@ class Quantize : public Command {
     std::string text;
     for (const auto& [type, line] : size.types) {
       char row[128];
-      std::snprintf(row, sizeof row, "  %-5s %4zu tensors  %10s\n", std::string(GgufNameOf(type)).c_str(), line.tensors,
-                    HumanBytes(line.bytes).c_str());
+      std::snprintf(row, sizeof row, "  %-5s %4zu %-7s  %10s\n", std::string(GgufNameOf(type)).c_str(), line.tensors,
+                    line.tensors == 1 ? "tensor" : "tensors", HumanBytes(line.bytes).c_str());
       text += row;
     }
     return text;
@@ -159,9 +159,9 @@ class Quantize : public Command {
   static void WarnOfSecondLoss(const ModelFolder& model, const std::vector<DType>& types, Output& out) {
     const size_t again = CountRequantized(model, types);
     if (again > 0) {
-      out.Warning(std::to_string(again) +
-                  " tensors are quantized already and are quantized anew: their errors add up; start from the original "
-                  "weights where you can");
+      out.Warning((again == 1 ? std::string("1 tensor is quantized already and is")
+                              : std::to_string(again) + " tensors are quantized already and are") +
+                  " quantized anew: errors add up; start from the original weights where you can");
     }
   }
 

@@ -244,7 +244,8 @@ int GenerateStream(const ManyPrompts& files, ManyRun& run, ModelOfCommand& model
             Rounded(static_cast<double>(facts.generated) / facts.generate_s, 1) + " tokens/s";
   }
   out.Note(note + "; seed " + std::to_string(seed));
-  if (failed > 0) out.Warning(std::to_string(failed) + " of them failed; their lines say why");
+  if (failed == 1) out.Warning("1 prompt failed; its line says why");
+  if (failed > 1) out.Warning(std::to_string(failed) + " prompts failed; their lines say why");
   if (!facts.whole) return kExitInterrupted;
   return failed > 0 ? kExitFailed : kExitOk;
 }

@@ -1,6 +1,7 @@
 #include "cli/generating/generation_options.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "base/error.h"
@@ -118,6 +119,9 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options, bool* no_re
 void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Tokenizer* tokenizer,
                const ModelDefaults& defaults, Output& out) {
   const int64_t padding = plan.known_ids > 0 ? config.vocab_size - plan.known_ids : 0;
+  const auto unused = [greedy = plan.settings.sampling.Greedy()](const ResolvedSetting& one) {
+    return greedy && FindSetting(one.name)->sampling_only;
+  };
   const auto spelling = [&](int32_t id) {
     return tokenizer ? std::string(tokenizer->TokenSpelling(id)) : std::string();
   };
@@ -125,16 +129,24 @@ void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Toke
     JsonValue settings = JsonValue::Object(), stops = JsonValue::Array();
     for (const ResolvedSetting& one : plan.settings.list) {
       settings[one.name] = {{"value", SettingJson(*FindSetting(one.name), one.value)}, {"from", one.from}};
+      if (unused(one)) settings[one.name]["unused"] = "greedy";
     }
     for (const StopId& stop : plan.stop_ids) {
       stops.push_back({{"id", stop.id}, {"token", spelling(stop.id)}, {"from", stop.from}});
+    }
+    JsonValue biases = JsonValue::Array();
+    for (const LogitBias& one : plan.settings.sampling.logit_bias) {
+      JsonValue bias = {{"id", one.id}, {"token", spelling(one.id)}, {"bias", nullptr}};
+      if (std::isfinite(one.bias)) bias["bias"] = one.bias;  // null: banned
+      biases.push_back(bias);
     }
     JsonValue lists = JsonValue::Object();
     for (const ResolvedTokenList& one : plan.token_lists) {
       lists[one.name] = {{"entries", one.entries}, {"from", one.from}};
     }
     JsonValue object = {{"settings", settings}, {"token_lists", lists},
-                        {"stop_ids", stops},    {"banned_padding_ids", padding},
+                        {"stop_ids", stops},    {"stop_strings", plan.stop_strings},
+                        {"logit_bias", biases}, {"banned_padding_ids", padding},
                         {"template", nullptr},  {"template_from", defaults.record_from}};
     if (defaults.record) object["template"] = NameOf(defaults.record->prompt_template);
     out.Json(object);
@@ -146,7 +158,7 @@ void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Toke
     out.Text(name + value + from + "\n");
   };
   for (const ResolvedSetting& one : plan.settings.list) {
-    line(one.name, ShownValue(*FindSetting(one.name), one.value), one.from);
+    line(one.name, ShownValue(*FindSetting(one.name), one.value), one.from + (unused(one) ? " (unused: greedy)" : ""));
   }
   for (const ResolvedTokenList& one : plan.token_lists) {
     line(one.name, std::to_string(one.entries) + (one.entries == 1 ? " entry" : " entries"), one.from);
@@ -154,6 +166,12 @@ void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Toke
   for (const StopId& stop : plan.stop_ids) {
     const std::string token = spelling(stop.id);
     line("stop id", std::to_string(stop.id) + (token.empty() ? "" : " " + Quoted(token)), Joined(stop.from));
+  }
+  for (const std::string& text : plan.stop_strings) line("stop", Quoted(text), "option");
+  for (const LogitBias& one : plan.settings.sampling.logit_bias) {
+    const std::string token = spelling(one.id);
+    const std::string bias = std::isfinite(one.bias) ? JsonValue(one.bias).Dump() : "-inf";
+    line("logit bias", std::to_string(one.id) + (token.empty() ? "" : " " + Quoted(token)) + " " + bias, "option");
   }
   if (padding > 0) {
     line("never produced", std::to_string(plan.known_ids) + "-" + std::to_string(config.vocab_size - 1),

@@ -95,7 +95,17 @@ TEST_F(GenerateChat, ShowConfigSaysWhatHoldsAndFromWhere) {
   std::vector<int32_t> stops;
   for (const Json& stop : all.at("stop_ids")) stops.push_back(stop.at("id"));
   EXPECT_THAT(stops, testing::ElementsAre(0, 1, 2, 5, 6, 723, 724, 725));
+  const Json asked = Config({"--stop", "END", "--logit-bias", "5=-2.5", "--logit-bias", "6=-inf", "--greedy"});
+  EXPECT_EQ(asked.at("stop_strings"), Json({"END"}));
+  EXPECT_EQ(asked.at("logit_bias").at(0).at("bias"), -2.5);
+  EXPECT_EQ(asked.at("logit_bias").at(1).at("bias"), nullptr);
+  EXPECT_EQ(asked.at("settings").at("temperature").at("unused"), "greedy");
+  const std::string shown =
+      Run("generate", {"--show-config", "--stop", "END", "--logit-bias", "5=-2.5", "--greedy"}).out;
+  EXPECT_THAT(shown,
+              AllOf(HasSubstr("\"END\""), HasSubstr("-2.5"), HasSubstr("generation_config.json (unused: greedy)")));
   const ProgramResult text = Run("generate", {"--show-config"});
+  EXPECT_THAT(text.out, testing::Not(HasSubstr("unused")));
   EXPECT_EQ(text.exit_code, 0);
   EXPECT_THAT(text.out, AllOf(HasSubstr("top_p               0.6                     stablelm_chat.json\n"),
                               HasSubstr("723 \"<|SYSTEM|>\""), HasSubstr("726-999")));

@@ -354,7 +354,7 @@ TEST_F(GenerateMany, StandardInputAndOutput) {
     files.insert(files.end(), settings.begin(), settings.end());
     const ProgramResult result = RunProgramBinary(files, {.standard_input = standard_input});
     EXPECT_EQ(result.exit_code, 1);
-    EXPECT_THAT(result.err, HasSubstr("1 of them failed"));
+    EXPECT_THAT(result.err, HasSubstr("1 prompt failed"));
     return result.out;
   };
   EXPECT_EQ(stream({"--input", Path("prompts.jsonl")}, ""), lines);

@@ -69,6 +69,12 @@ TEST_F(ModelArgument, NumbersThatAreRefusedNameTheOtherValues) {
   EXPECT_THAT(Run({"chat", model_, "-n", "-5"}), Fails(2, "--max-new-tokens", {"\"-5\"", "or -1"}));
 }
 
+TEST_F(ModelArgument, IsNotTooShortWhereTheContextIs) {
+  const ProgramResult result = Run({"generate", "-m", model_, "hi there you", "-c", "2"});
+  EXPECT_THAT(result, Fails(1, "the prompt", {"--context", "at most 2", "a longer --context", "256"}));
+  EXPECT_THAT(Run({"generate", "-m", model_, "hi", "-c", "300"}), Fails(1, "--context", {"256", "\nhint: "}));
+}
+
 TEST_F(ModelArgument, IsNotGivenTwice) {
   for (const char* command : {"inspect", "chat", "fit", "imatrix"}) {
     EXPECT_THAT(Run({command, "-m", model_, "other"}), Fails(2, "--model", {model_, "other", "twice"})) << command;
