@@ -105,9 +105,9 @@ std::vector<int32_t> ParseIds(std::string_view text, const std::string& where) {
   std::vector<int32_t> ids;
   for (size_t at = text.find_first_not_of(kBetween); at != std::string_view::npos;) {
     const size_t end = std::min(text.find_first_of(kBetween, at), text.size());
-    const std::string place = "index " + std::to_string(ids.size());
-    ids.push_back(static_cast<int32_t>(
-        ParseInteger(text.substr(at, end - at), where.empty() ? place : where + ": " + place, INT32_MIN, INT32_MAX)));
+    const std::string place =
+        where.empty() ? "id " + std::to_string(ids.size() + 1) : where + ": index " + std::to_string(ids.size());
+    ids.push_back(static_cast<int32_t>(ParseInteger(text.substr(at, end - at), place, INT32_MIN, INT32_MAX)));
     at = text.find_first_not_of(kBetween, end);
   }
   return ids;

@@ -32,7 +32,7 @@ int64_t ParseInteger(std::string_view text, const std::string& where, int64_t mi
 uint64_t ParseUnsigned(std::string_view text, const std::string& where, uint64_t min, uint64_t max);
 double ParseReal(std::string_view text, const std::string& where, double min, double max);
 // Parses token ids separated by white space or commas, with or without brackets: "1 2 3", "[1, 2, 3]". The caller
-// checks their range. `where` names the list in errors and may be empty.
+// checks their range. `where` names the list in errors; when it is empty, they count the ids from 1.
 std::vector<int32_t> ParseIds(std::string_view text, const std::string& where);
 
 inline void ParseNumber(std::string_view text, const std::string& where, int64_t min, int64_t max, int64_t& out) {

@@ -153,9 +153,9 @@ TEST(Detokenize, FormsOfIds) {
 }
 
 TEST(Detokenize, BadIds) {
-  EXPECT_THAT(Detokenize({"67 x9 69"}), Fails(2, "index 1", {"\"x9\""}));
-  EXPECT_THAT(Detokenize({"67 6.5"}), Fails(2, "index 1", {"\"6.5\""}));
-  EXPECT_THAT(Detokenize({"99999999999"}), Fails(2, "index 0", {"\"99999999999\""}));
+  EXPECT_THAT(Detokenize({"67 x9 69"}), Fails(2, "id 2", {"\"x9\""}));
+  EXPECT_THAT(Detokenize({"67 6.5"}), Fails(2, "id 2", {"\"6.5\""}));
+  EXPECT_THAT(Detokenize({"99999999999"}), Fails(2, "id 1", {"\"99999999999\""}));
   EXPECT_THAT(Detokenize({"100000"}), Fails(1, "tokenizer", {"found 100000"}));
   EXPECT_THAT(Detokenize({"[-1]"}), Fails(1, "tokenizer", {"found -1"}));
 }
