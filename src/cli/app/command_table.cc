@@ -71,7 +71,11 @@ CommandText Describe(const Command& command, const CLI::App& app) {
   for (OptionText& option : text.options) {
     for (const Habit& habit : Habits()) {
       const bool same = habit.option == (option.IsText() ? "TEXT" : option.LongName());
-      const auto has = [&](std::string_view) { return same; };
+      const auto has = [&](std::string_view name) {
+        return std::ranges::any_of(text.options, [&](const OptionText& other) {
+          return name == (other.IsText() ? "TEXT" : other.LongName());
+        });
+      };
       if (!same || habit.kind != HabitKind::kOption || FindHabit(habit.name, text.name, has) != &habit) continue;
       const auto names = [&](const OptionText& other) {
         return std::ranges::find(other.names, habit.name) != other.names.end();

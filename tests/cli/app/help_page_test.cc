@@ -87,6 +87,7 @@ TEST(HelpPage, EverydayOptionsFirstAllOnRequest) {
   }
   const std::string chat = RunProgramBinary({"chat", "--help"}).out;
   EXPECT_THAT(chat, HasSubstr("Text and files: --invalid-utf8 --plain --history --check-weights\n"));
+  EXPECT_THAT(RunProgramBinary({"convert", "--help-all"}).out, HasSubstr("  OUT, -o, --out, --output, --outfile"));
   EXPECT_THAT(RunProgramBinary({"fit", "--help"}).out, HasSubstr("context: the longest sequence"));
   EXPECT_THAT(RunProgramBinary({"quantize", "--help"}).out,
               HasSubstr("Usage: stablelm quantize MODEL OUT [TYPE] [OPTIONS]"));
