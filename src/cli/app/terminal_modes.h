@@ -11,7 +11,7 @@ namespace stablelm {
 
 // At most one at a time. Remembers the modes of the terminal at standard input. `fd` is the terminal to write to;
 // `enter` and `leave` are sequences that turn features on and off again and must be string literals. Ctrl-Z restores
-// and `fg` sets them again, whatever modes were set meanwhile.
+// and `fg` sets them again, whatever modes were set meanwhile; what was typed before it is kept for TakeTyped.
 class TerminalModes {
  public:
   TerminalModes(int fd, const char* enter, const char* leave);
@@ -20,8 +20,15 @@ class TerminalModes {
   TerminalModes& operator=(const TerminalModes&) = delete;
 };
 
-// For the handlers of fatal signals (interrupt.h): restores the terminal if there is a TerminalModes.
+// For the handlers of fatal signals (interrupt.h): restores the terminal if there is a TerminalModes, and discards what
+// was typed.
 void RestoreTerminal();
+
+// Discards what was typed for this program and not read, so that the shell does not run it. For an end by a signal.
+void DiscardTyped();
+
+// The next byte that was typed before Ctrl-Z and comes before what the terminal holds now. One thread.
+std::optional<char> TakeTyped();
 
 // While it lives, another program such as an editor has the terminal, in the modes in which it was found.
 class TerminalLoan {

@@ -243,7 +243,7 @@ bool RunTerminal(ChatSession& session, ChatScreen& screen, const TerminalInput& 
     const LineEditor::End end = editor.Read(EditorPrompt(color, message.open()), line, session.TakeDraft());
     if (end == LineEditor::End::kEnd) return true;
     if (end == LineEditor::End::kInterrupted) {
-      if (!ForgetInterrupt()) return false;
+      if (!ForgetInterrupt()) return DiscardTyped(), false;
       if (may_leave) return true;
       message.Take();
       screen.Note("Ctrl-C again, Ctrl-D or /exit leaves");
@@ -256,7 +256,7 @@ bool RunTerminal(ChatSession& session, ChatScreen& screen, const TerminalInput& 
     if (text.find_first_not_of(" \t\n") == std::string::npos) continue;
     editor.Remember(text);
     const bool go_on = session.Handle(text);
-    if (Interrupted() && !ForgetInterrupt()) return false;
+    if (Interrupted() && !ForgetInterrupt()) return DiscardTyped(), false;
     if (!go_on) return true;
     air = true;
   }

@@ -78,6 +78,13 @@ struct LineEditor::State {
     std::fflush(stream);
   }
 
+  // Gives the decoder what was typed before Ctrl-Z. Returns whether there was anything.
+  bool AddTyped() {
+    bool any = false;
+    for (; const std::optional<char> byte = TakeTyped(); any = true) decoder.Add(*byte);
+    return any;
+  }
+
   // Waits for a byte and gives it to the decoder. Returns 1, 0 at end of input, -1 after an interrupt, or 2 when no
   // byte came for a while.
   int Wait() {
@@ -90,11 +97,14 @@ struct LineEditor::State {
         Print("\r\033[J");
         el_wset(editor, EL_REFRESH);
       }
+      if (AddTyped()) return 1;
       pollfd wait = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
       const int ready = poll(&wait, 1, decoder.pending() ? kEscapeMs : kPollMs);
+      if (AddTyped()) return 1;  // Ctrl-Z came during the poll and has left nothing to read
       if (ready > 0) {
         char byte = 0;
         if (read(STDIN_FILENO, &byte, 1) != 1) return 0;
+        AddTyped();
         decoder.Add(byte);
         return 1;
       }

@@ -58,6 +58,19 @@ bool Same(const termios& a, const termios& b) {
          std::equal(std::begin(a.c_cc), std::end(a.c_cc), std::begin(b.c_cc));
 }
 
+// Settings and command line of a shell, which stops and continues jobs.
+TerminalSettings ForShell(TerminalSettings settings) {
+  settings.program = "/bin/sh";
+  settings.environment["PS1"] = "sh: ";
+  return settings;
+}
+
+std::string ShellCommand(const std::vector<std::string>& arguments) {
+  std::string command = std::string(kEmulator) + " '" + kProgram + "'";
+  for (const std::string& word : arguments) command += " '" + word + "'";
+  return command + "\n";
+}
+
 TEST_F(ChatOnTerminal, OnlyThePromptIsColoured) {
   TerminalProgram chat(Short(), Settings());
   const std::string start = chat.Await(kPrompt);
@@ -120,6 +133,20 @@ TEST_F(ChatOnTerminal, LeavesTheTerminalAsItWas) {
     EXPECT_GT(all.rfind("\033[?2004l") + 1, all.rfind("\033[?2004h") + 1);
     EXPECT_EQ(all.rfind("\033[1;32m") + 9, all.rfind("\033[0m", all.rfind("\033[1;32m") + 9) + 1);
   }
+}
+
+TEST_F(ChatOnTerminal, ASignalThatEndsItDiscardsWhatWasTyped) {
+  TerminalProgram shell({"-i"}, ForShell(Settings()));
+  shell.Await("sh: ");
+  shell.Type(ShellCommand(Endless()));
+  shell.Await(kPrompt);
+  shell.Type("Hi\r");
+  shell.Await("...");
+  shell.Await("\r");
+  shell.Type("echo $((40 + 2))\r\x1c");  // Ctrl-\ is SIGQUIT
+  shell.Await("sh: ");
+  shell.Type("echo $((40 + 3))\n");
+  EXPECT_EQ(shell.Await("43\r\n").find("42\r\n"), std::string::npos);
 }
 
 TEST_F(ChatOnTerminal, PastedTextAndBadBytesArriveAsTheyAre) {
@@ -198,17 +225,48 @@ TEST_F(ChatOnTerminal, WhatIsTypedDuringAReplyIsKept) {
   }
 }
 
-// A shell is needed, which stops and continues jobs.
-TEST_F(ChatOnTerminal, CtrlZAndForeground) {
-  TerminalSettings settings = Settings();
-  settings.program = "/bin/sh";
-  settings.environment["PS1"] = "sh: ";
-  TerminalProgram shell({"-i"}, settings);
+// It is the chat's next message, not the shell's next command.
+TEST_F(ChatOnTerminal, WhatIsTypedBeforeCtrlZStaysWithTheChat) {
+  TerminalProgram shell({"-i"}, ForShell(Settings()));
   shell.Await("sh: ");
-  std::string command = kEmulator;
-  for (const std::string& word : std::vector<std::string>{kProgram}) command += " '" + word + "'";
-  for (const std::string& word : Short()) command += " '" + word + "'";
-  shell.Type(command + "\n");
+  shell.Type(ShellCommand(Endless()));
+  shell.Await(kPrompt);
+  shell.Type("echo $((40 + 1))\x1a");  // at the prompt
+  shell.Await("sh: ");
+  shell.Type("fg\n");
+  shell.Await(kPrompt);
+  shell.Await("echo $((40 + 1))");
+  shell.Type("\r");
+  shell.Await("...");
+  shell.Await("\r");
+  shell.Type("echo $((40 + 2))\r\x1a");  // during a reply
+  shell.Await("sh: ");
+  shell.Type("echo $((40 + 3))\n");
+  shell.Await("43\r\n");
+  shell.Await("sh: ");
+  shell.Type("fg\n");
+  shell.Await("\033[?2004h");
+  shell.Type("\x03");
+  shell.Await("stopped");
+  shell.Await("...");  // the answer to what was typed
+  shell.Await("\r");
+  shell.Type("\x03");
+  shell.Await("stopped");
+  shell.Await(kPrompt);
+  const std::string file = (temp_.path() / "saved.json").string();
+  shell.Type("/save " + file + "\r");
+  shell.Await("saved ");
+  const Json messages = Json::parse(std::ifstream(file)).at("messages");
+  EXPECT_EQ(messages.at(0).at("content"), "echo $((40 + 1))");
+  EXPECT_EQ(messages.at(2).at("content"), "echo $((40 + 2))");
+  EXPECT_EQ(shell.all().find("42\r\n"), std::string::npos);
+  EXPECT_EQ(shell.all().find("41\r\n"), std::string::npos);
+}
+
+TEST_F(ChatOnTerminal, CtrlZAndForeground) {
+  TerminalProgram shell({"-i"}, ForShell(Settings()));
+  shell.Await("sh: ");
+  shell.Type(ShellCommand(Short()));
   shell.Await(kPrompt);
   shell.Type("half");
   shell.Await("half");
