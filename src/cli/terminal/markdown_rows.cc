@@ -3,6 +3,7 @@
 #include <md4c.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -17,7 +18,7 @@ namespace {
 // Handles md4c's callbacks; lays out each block as rows when it ends.
 class Renderer {
  public:
-  Renderer(size_t width, bool color) : width_(width), color_(color) {}
+  Renderer(std::string_view source, size_t width, bool color) : source_(source), width_(width), color_(color) {}
 
   void EnterBlock(MD_BLOCKTYPE type, void* detail) {
     switch (type) {
@@ -184,6 +185,24 @@ class Renderer {
     texts_.push_back({.text = std::string(text), .style = Style()});
   }
 
+  // A part of the source, or spaces in place of the blanks that a line of code begins with: those are as they were.
+  void Piece(std::string_view text) {
+    const bool of_source =
+        !std::less<>()(text.data(), source_.data()) && std::less<>()(text.data(), source_.data() + source_.size());
+    if (!code_block_) return Text(text);
+    if (text == "\n") {
+      Text(std::string(std::exchange(indent_, 0), ' '));
+      return Text(text);
+    }
+    if (!of_source) {
+      indent_ += text.size();
+      return;
+    }
+    const std::string_view before = source_.substr(0, static_cast<size_t>(text.data() - source_.data()));
+    Text(Blanks(before.substr(before.find_last_of('\n') + 1), std::exchange(indent_, 0)));
+    Text(text);
+  }
+
   std::vector<std::string> Finish() {
     Flush();
     return std::move(rows_);
@@ -204,6 +223,21 @@ class Renderer {
     return align == MD_ALIGN_RIGHT    ? CellAlign::kRight
            : align == MD_ALIGN_CENTER ? CellAlign::kCenter
                                       : CellAlign::kLeft;
+  }
+
+  // The blanks at the end of `line` that take `columns`, with the stops of a tab that Markdown has; spaces if there are
+  // none.
+  static std::string Blanks(std::string_view line, size_t columns) {
+    if (columns == 0) return {};
+    constexpr size_t kMarkdownTab = 4;
+    size_t end = 0;  // column
+    for (const char c : line) end = c == '\t' ? (end / kMarkdownTab + 1) * kMarkdownTab : end + 1;
+    size_t column = 0;
+    for (size_t i = 0; i < line.size(); ++i) {
+      if (column + columns == end && line.find_first_not_of(" \t", i) == line.npos) return std::string(line.substr(i));
+      column = line[i] == '\t' ? (column / kMarkdownTab + 1) * kMarkdownTab : column + 1;
+    }
+    return std::string(columns, ' ');
   }
 
   // Without colour the mark of a span stays.
@@ -282,8 +316,10 @@ class Renderer {
     table_.reset();
   }
 
+  std::string_view source_;
   size_t width_;
   bool color_;
+  size_t indent_ = 0;  // columns before the next text of a line of code
   std::vector<std::string> rows_;
   std::vector<StyledText> texts_;  // of the current block, or cell of a table
   std::vector<Indent> prefixes_;
@@ -302,7 +338,7 @@ int OnText(MD_TEXTTYPE type, const MD_CHAR* text, MD_SIZE size, void* user) {
   } else if (type == MD_TEXT_ENTITY) {
     Of(user).Text(TextOfEntity({text, size}));
   } else {
-    Of(user).Text({text, size});
+    Of(user).Piece({text, size});
   }
   return 0;
 }
@@ -310,7 +346,7 @@ int OnText(MD_TEXTTYPE type, const MD_CHAR* text, MD_SIZE size, void* user) {
 }  // namespace
 
 std::vector<std::string> MarkdownRows(std::string_view text, size_t width, bool color) {
-  Renderer renderer(width, color);
+  Renderer renderer(text, width, color);
   MD_PARSER parser = {};
   // Models do not indent to mark code, and what looks like HTML is text.
   parser.flags = MD_FLAG_NOHTML | MD_FLAG_NOINDENTEDCODEBLOCKS | MD_FLAG_STRIKETHROUGH | MD_FLAG_TABLES;

@@ -223,7 +223,10 @@ std::string LiveRows::Update(std::vector<std::string> rows, Window window) {
   size_t at = 0, old_end = 0;  // screen rows below the top of row 0
   for (size_t i = 0; i <= last; ++i) old_end += screen_rows(rows_[i]);
   const auto write = [&](const std::string& row, bool over_text) {
-    out += row;
+    for (const char c : row) {
+      if (c == '\t' && over_text) out += kEraseRest;  // a tab erases nothing
+      out += c;
+    }
     at += screen_rows(row);
     // A full row has nothing to erase, and the cursor waits on its last character.
     const size_t columns = ColumnsOf(row);

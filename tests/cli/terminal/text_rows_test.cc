@@ -108,6 +108,14 @@ TEST_F(Live, WritesOverRowsAndErasesOnlyWhatIsTooMany) {
   EXPECT_EQ(live.Update({"ONE", "two", "3"}, {.rows = 4}), "\033[1A\r3\033[K\033[J");
 }
 
+// The cursor passes over what a tab leaves out.
+TEST_F(Live, ErasesWhatIsUnderATab) {
+  LiveRows live;
+  live.Update({"long text"}, {.rows = 5});
+  EXPECT_EQ(live.Update({"\ta"}, {.rows = 5}), "\r\033[K\ta\033[K");
+  EXPECT_EQ(live.Update({"\ta", "\tb"}, {.rows = 5}), "\r\n\tb");
+}
+
 TEST_F(Live, WritesLittleWhenTextGrows) {
   LiveRows live;
   live.Update({"first", "second"}, {.rows = 10});
@@ -213,6 +221,14 @@ TEST_F(Markdown, CodeIsNeverWrapped) {
   const std::string line = "std::sort(values.begin(), values.end());\tx";
   EXPECT_THAT(Plain("```\n" + line + "\n```", 12), ElementsAre("```", line, "```"));
   EXPECT_THAT(MarkdownRows("```\n" + line + "\n```", 12, true), ElementsAre("\033[36m" + line + "\033[0m"));
+}
+
+TEST_F(Markdown, TabsOfCodeStayTabs) {
+  EXPECT_THAT(Plain("```make\nall: a\n\tcc a.c\n\t\tx\n  y\n \tz\n\n```\n\tend"),
+              ElementsAre("```make", "all: a", "\tcc a.c", "\t\tx", "  y", " \tz", "", "```", "", "end"));
+  // The indent of the list is not the code's.
+  EXPECT_THAT(Plain("- ```\n  a:\n  \tb\n    c\n  ```"),
+              ElementsAre("- ```", "  a:", testing::AnyOf("  \tb", "    b"), "    c", "  ```"));
 }
 
 TEST_F(Markdown, TablesAreAligned) {
