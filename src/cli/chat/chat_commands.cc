@@ -103,7 +103,8 @@ std::vector<std::string> ChatSession::CommandNames() {
   return names;
 }
 
-void ChatSession::RunCommand(const std::string& name, const std::string& arguments) {
+// `typed`: the name in the user's upper and lower case, for errors.
+void ChatSession::RunCommand(const std::string& name, const std::string& arguments, const std::string& typed) {
   for (const CommandEntry& entry : Table()) {
     std::istringstream others(entry.others);
     if (name != entry.name &&
@@ -111,11 +112,12 @@ void ChatSession::RunCommand(const std::string& name, const std::string& argumen
       continue;
     }
     if (!arguments.empty() && *entry.arguments == 0) {
-      Fail(name, "takes nothing after it", "a message that begins with a slash is written with two: /" + name + " ...");
+      Fail(typed, "takes nothing after it",
+           "a message that begins with a slash is written with two: /" + typed + " ...");
     }
     return (this->*entry.run)(arguments);
   }
-  Fail(name, "unknown command",
+  Fail(typed, "unknown command",
        DidYouMean(name, CommandNames(),
                   "/help lists the commands; a message that begins with a slash is written with two"));
 }
@@ -258,7 +260,7 @@ std::string ChatSession::PlanText() const {
       Line("seed", std::to_string(start_.seed), set_here("seed") + ("reply " + std::to_string(replies_)) + " is next");
   text += Line("context_policy", NameOf(start_.policy),
                std::string(set_here_.contains("context_policy") || set_here_.contains("reserve") ? "/set; " : "") +
-                   std::to_string(Limits().reserve) + " positions are kept for the reply");
+                   std::to_string(Limits().reserve) + " positions for the reply");
   return text;
 }
 

@@ -20,8 +20,22 @@ std::string_view Trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin);
 }
 
+std::string LowerCase(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return lower;
+}
+
+// Words that are commands of other programs, and here a message.
+constexpr std::pair<std::string_view, std::string_view> kBareWords[] = {{"exit", "/exit leaves"},
+                                                                        {"quit", "/exit leaves"},
+                                                                        {"bye", "/exit leaves"},
+                                                                        {"q", "/exit leaves"},
+                                                                        {":q", "/exit leaves"},
+                                                                        {"clear", "/clear forgets the conversation"},
+                                                                        {"help", "/help lists the commands"}};
+
 // Matches "/name" or "/name ...", where the name begins with a letter or is "?". A path such as /usr/bin is a message.
-// Makes the name lower-case.
 bool SplitCommand(std::string_view input, std::string& name, std::string& arguments) {
   input = Trimmed(input);
   const size_t end = std::min(input.find_first_of(" \t\r\n"), input.size());
@@ -31,7 +45,6 @@ bool SplitCommand(std::string_view input, std::string& name, std::string& argume
     return false;
   }
   name = word;
-  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   arguments = Trimmed(input.substr(end));
   return true;
 }
@@ -52,11 +65,11 @@ bool ChatSession::Handle(const std::string& input) {
   try {
     std::string name, arguments;
     if (SplitCommand(input, name, arguments)) {
-      RunCommand(name, arguments);
+      RunCommand(LowerCase(name), arguments, name);
     } else if (!IsBlank(input)) {
-      for (const auto& [word, command] : {std::pair("exit", "/exit leaves"), std::pair("quit", "/exit leaves"),
-                                          std::pair("help", "/help lists the commands")}) {
-        if (Trimmed(input) == word) screen_.Note(Quoted(word) + " goes to the model as a message; " + command);
+      for (const auto& [word, command] : kBareWords) {
+        if (LowerCase(Trimmed(input)) != word) continue;
+        screen_.Note(Quoted(Trimmed(input)) + " goes to the model as a message; " + std::string(command));
       }
       Ask(input.starts_with("//") ? input.substr(1) : input);
     }

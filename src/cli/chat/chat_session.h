@@ -131,7 +131,7 @@ class ChatSession {
   struct CommandEntry;
   static std::span<const CommandEntry> Table();
   static std::vector<std::string> CommandNames();
-  void RunCommand(const std::string& name, const std::string& arguments);
+  void RunCommand(const std::string& name, const std::string& arguments, const std::string& typed);
   void Help(const std::string& arguments);
   void Reset(const std::string& arguments);
   void System(const std::string& arguments);

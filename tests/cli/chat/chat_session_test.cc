@@ -138,8 +138,22 @@ TEST_F(Chat, KnowsCommandsFromMessages) {
     session.Handle(word);
     EXPECT_THAT(screen.errors.back(), HasSubstr("unknown command")) << word;
   }
+  EXPECT_THAT(screen.errors.back(), testing::StartsWith("/Rest: "));  // as it was typed
   EXPECT_EQ(requests.size(), 6u);
   EXPECT_FALSE(session.Handle("/exit"));
+}
+
+TEST_F(Chat, WarnsOfWordsThatAreCommandsElsewhere) {
+  for (const char* word : {"EXIT", "Quit", "bye", "q", ":q", " clear ", "Help"}) {
+    screen.notes.clear();
+    ChatSession session = Session();
+    session.Handle(word);
+    ASSERT_EQ(screen.notes.size(), 1u) << word;
+    EXPECT_THAT(screen.notes[0], HasSubstr("goes to the model as a message; /")) << word;
+  }
+  screen.notes.clear();
+  Session().Handle("bye now");
+  EXPECT_THAT(screen.notes, IsEmpty());
 }
 
 TEST_F(Chat, CommandsHaveOtherNamesAndAnyCase) {
