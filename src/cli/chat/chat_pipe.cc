@@ -75,13 +75,16 @@ void PipeScreen::Error(const std::string& text) {
 }
 
 std::string EndNote(const ChatReply& reply, bool kept) {
+  if (reply.full && reply.result.reason != FinishReason::kStop) {
+    return "the reply was cut: the context is full; /reset begins anew, /set context_policy shift lets replies go on";
+  }
   switch (reply.result.reason) {
     case FinishReason::kStop:
       return reply.result.text.empty() ? "the reply is empty; /regen tries again" : "";
     case FinishReason::kLength:
       return "the reply was cut after max_new_tokens; /continue goes on with it";
     case FinishReason::kContext:
-      return "the reply was cut: the context is full; /reset begins anew, /set context_policy shift lets replies go on";
+      return "the reply was cut: nothing of the context can be dropped; /reset begins anew";
     case FinishReason::kCancelled:
       return kept ? "stopped; what has come is kept, /continue goes on with it"
                   : "stopped before the first word: your message is taken back";

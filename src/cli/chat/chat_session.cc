@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/error_kinds.h"
 #include "cli/app/home_folder.h"
 #include "cli/app/setting_flags.h"
 #include "cli/app/visible_text.h"
@@ -192,6 +193,48 @@ bool ChatSession::Answer() {
   return kept;
 }
 
+namespace {
+
+// The ids of the prompt and a reply that outgrew the context with them, less those that its context shifts dropped.
+std::vector<int32_t> WithoutShifted(std::span<const int32_t> all, size_t keep, size_t context) {
+  std::vector<int32_t> ids;
+  for (const int32_t id : all) {
+    if (ids.size() == context) {
+      const auto first = ids.begin() + static_cast<std::ptrdiff_t>(keep);
+      ids.erase(first, first + static_cast<std::ptrdiff_t>((context - keep) / 2));
+    }
+    ids.push_back(id);
+  }
+  return ids;
+}
+
+}  // namespace
+
+// The prompt of the reply as it was asked for, where the reply can go on behind it; else one of fewer turns.
+FittedPrompt ChatSession::FitBegun(const Conversation& question) const {
+  ContextLimits limits = Limits();
+  const auto begun = static_cast<int64_t>(reply_ids_.size());
+  const auto taken = [&](const FittedPrompt& one) { return static_cast<int64_t>(one.prompt.ids.size()) + begun; };
+  FittedPrompt fitted = FitPrompt(builder_, question, limits);
+  const std::optional<int64_t> keep = KeepOnShift(fitted.prompt, limits.policy);
+  const int64_t needed = taken(fitted), context = limits.context;
+  if (needed < context || (keep && context - *keep >= 2)) return fitted;
+  limits.context -= begun;
+  for (const int64_t reserve : {std::max<int64_t>(limits.reserve, 1), int64_t{1}}) {
+    limits.reserve = reserve;
+    try {
+      fitted = FitPrompt(builder_, question, limits);
+      if (taken(fitted) < context) return fitted;
+    } catch (const PromptTooLong&) {  // even without its older turns
+    }
+  }
+  throw Error({.where = "/continue",
+               .what = "the context is full",
+               .found = std::to_string(needed) + " tokens",
+               .expected = "less than " + std::to_string(context),
+               .hint = "/reset begins anew, `context_policy=shift` lets it go on"});
+}
+
 // The prompt is the one of the reply, and the reply's own ids: what comes is what would have come without the cut.
 void ChatSession::Continue(const std::string&) {
   if (turns_.empty() || turns_.back().role != Role::kAssistant) {
@@ -209,12 +252,7 @@ void ChatSession::Continue(const std::string&) {
   if (reply_ids_.empty() || tokenizer.Decode(reply_ids_) != reply.text) reply_ids_ = tokenizer.Encode(reply.text);
   Conversation question = WholeConversation();
   question.pop_back();
-  // Older turns may make room for what the reply already has.
-  ContextLimits limits = Limits();
-  limits.context -= static_cast<int64_t>(reply_ids_.size());
-  const FittedPrompt fitted =
-      FitPrompt(builder_, question, limits,
-                "the conversation without the reply's " + std::to_string(reply_ids_.size()) + " tokens");
+  const FittedPrompt fitted = FitBegun(question);
   WarnOfDropped(fitted);
   if (!Generate(fitted, reply_ids_, reply_sample_)) return;
   reply_ids_.insert(reply_ids_.end(), last_->ids.begin(), last_->ids.end());
@@ -230,8 +268,16 @@ bool ChatSession::Generate(const FittedPrompt& fitted, std::span<const int32_t> 
   plan_.Apply(start_.options.ignore_eos, request);
   request.prompt = fitted.prompt.ids;
   request.prompt.insert(request.prompt.end(), begun.begin(), begun.end());
-  request.begun = static_cast<int64_t>(begun.size());
   request.keep_on_shift = KeepOnShift(fitted.prompt, start_.policy);
+  if (const auto context = static_cast<size_t>(start_.model.context);
+      request.keep_on_shift && request.prompt.size() > context) {
+    const size_t all = request.prompt.size();
+    request.prompt = WithoutShifted(request.prompt, static_cast<size_t>(*request.keep_on_shift), context);
+    screen_.Warning("the context is full: the oldest " + std::to_string(all - request.prompt.size()) +
+                    " tokens behind the first " + std::to_string(*request.keep_on_shift) +
+                    " are dropped, and what comes is approximate");
+  }
+  request.begun = static_cast<int64_t>(std::min(begun.size(), request.prompt.size()));
   request.seed = start_.seed;
   request.sample = sample;
   request.tokenizer = start_.model.tokenizer;
@@ -248,11 +294,14 @@ bool ChatSession::Generate(const FittedPrompt& fitted, std::span<const int32_t> 
   total_decode_s_ += last_->decode_s;
   // After Ctrl-C, keep the partial reply. If it is empty, remove the user's message, so that turns still alternate.
   const bool kept = last_->reason != FinishReason::kCancelled || !last_->text.empty() || !begun.empty();
+  const int64_t used =
+      last_prompt_ + static_cast<int64_t>(last_->ids.size()) - last_->shifted_tokens;  // of the context
   screen_.EndReply({.result = *last_,
                     .seed = request.seed,
                     .sample = request.sample,
                     .prompt_tokens = last_prompt_,
                     .context = start_.model.context,
+                    .full = start_.policy != ContextPolicy::kShift && used >= start_.model.context,
                     .dropped_messages = fitted.dropped_messages,
                     .dropped_tokens = fitted.dropped_tokens},
                    kept);

@@ -30,6 +30,7 @@ struct ChatReply {
   uint64_t seed = 0, sample = 0;
   int64_t prompt_tokens = 0;
   int64_t context = 0;  // context length of the chat, in tokens
+  bool full = false;    // the reply cannot go on: nothing of the context is left
   size_t dropped_messages = 0;
   int64_t dropped_tokens = 0;
 };
@@ -154,6 +155,7 @@ class ChatSession {
   // Answers the last message, which is the user's. Returns false when no reply was kept; the turns are unchanged then.
   bool Answer();
   void AnswerAgain(Conversation otherwise);  // Answer; restores `otherwise` after an error or without a reply
+  FittedPrompt FitBegun(const Conversation& question) const;  // of a reply to go on with, of reply_ids_
   // Generates from the prompt and `begun`, the ids of a reply to go on with. Returns whether there is a reply.
   bool Generate(const FittedPrompt& fitted, std::span<const int32_t> begun, uint64_t sample);
   void WarnOfSystemText();

@@ -199,6 +199,72 @@ TEST_F(Chat, ContinuesAReplyThatWasCut) {
   EXPECT_EQ(Texts(session), "S|one|A1");
 }
 
+// The reserve is for a new reply: one that was cut goes on as long as anything of the context is left.
+TEST_F(Chat, ContinuesUntilTheContextIsFull) {
+  const auto tokens = [](const std::string& text) { return TunedTokenizer().Encode(text).size(); };
+  // An answer that leaves `left` tokens of the context after the question "Hi".
+  const auto leaving = [&](size_t left) {
+    const size_t want = 64 - left - Prompt({System("S"), User("Hi")}).size();
+    std::string text;
+    while (tokens(text) < want) text += text.empty() ? "x" : "\nx";
+    while (tokens(text) > want) text.pop_back();
+    return text;
+  };
+  ASSERT_EQ(tokens(leaving(3)) + Prompt({System("S"), User("Hi")}).size(), 61u);
+  answers = {leaving(3), "yz", "w"};
+  reason = FinishReason::kLength;
+  {
+    ChatSession session = Session();
+    session.Handle("Hi");
+    EXPECT_THAT(screen.note, HasSubstr("/continue goes on"));
+    session.Handle("/continue");
+    EXPECT_THAT(screen.errors, IsEmpty());
+    ASSERT_EQ(requests.size(), 2u);
+    EXPECT_EQ(requests[1].prompt.size(), 61u);
+    EXPECT_TRUE(std::equal(requests[0].prompt.begin(), requests[0].prompt.end(), requests[1].prompt.begin()));
+  }
+  requests.clear();
+  answers = {leaving(0), "yz", "w"};
+  ChatSession session = Session();
+  session.Handle("Hi");
+  EXPECT_THAT(screen.note, AllOf(HasSubstr("the context is full"), testing::Not(HasSubstr("/continue"))));
+  session.Handle("/continue");
+  EXPECT_THAT(screen.errors.back(), AllOf(testing::StartsWith("/continue: the context is full"), HasSubstr("64 tokens"),
+                                          HasSubstr("/set context_policy shift lets it go on")));
+  ASSERT_EQ(requests.size(), 1u);
+  session.Handle("/set context_policy shift");
+  session.Handle("/continue");
+  session.Handle("/continue");  // what shifts dropped stays dropped
+  ASSERT_EQ(requests.size(), 3u);
+  EXPECT_EQ(requests[1].prompt.size(), 64u);
+  EXPECT_LE(requests[2].prompt.size(), 64u);
+  EXPECT_TRUE(std::equal(requests[2].prompt.begin(), requests[2].prompt.begin() + 4, requests[0].prompt.begin()));
+  EXPECT_EQ(requests[2].prompt.back(), TunedTokenizer().Encode("yz").back());
+  EXPECT_THAT(screen.warnings, ElementsAre(HasSubstr("tokens behind the first 4 are dropped")));
+}
+
+TEST_F(Chat, OlderTurnsMakeRoomForAReplyToGoOn) {
+  ChatSession session = Session();
+  session.Handle("one");
+  reason = FinishReason::kLength;
+  answers = {"A1", "", "more"};
+  while (Prompt({System("S"), User("one"), Assistant("A1"), User("two")}).size() +
+             TunedTokenizer().Encode(answers[1]).size() <
+         64) {
+    answers[1] += answers[1].empty() ? "x" : "\nx";
+  }
+  session.Handle("two");
+  EXPECT_TRUE(screen.warnings.empty());
+  session.Handle("/continue");
+  EXPECT_THAT(screen.errors, IsEmpty());
+  ASSERT_EQ(requests.size(), 3u);
+  std::vector<int32_t> begun = Prompt({System("S"), User("two")});
+  const std::vector<int32_t> reply = TunedTokenizer().Encode(answers[1]);
+  begun.insert(begun.end(), reply.begin(), reply.end());
+  EXPECT_EQ(requests[2].prompt, begun);
+  EXPECT_THAT(screen.warnings, ElementsAre(HasSubstr("no longer sees the oldest 2 messages")));
+}
+
 TEST_F(Chat, SaysWhereASettingComesFrom) {
   ChatStart start = Start();
   start.options.settings.values["top_p"] = 0.5;
