@@ -8,7 +8,9 @@
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/nearest.h"
+#include "base/random.h"
 #include "base/system.h"
+#include "cli/app/habits.h"
 #include "cli/app/home_folder.h"
 #include "cli/app/visible_text.h"
 #include "cli/chat/chat_completion.h"
@@ -46,6 +48,53 @@ std::string WithUnderscores(std::string name) {
 ContextPolicy ParseContextPolicy(const std::string& value, const std::string& where) {
   if (const std::optional<ContextPolicy> policy = ContextPolicyOf(value)) return *policy;
   Fail(where, "unknown context policy " + Quoted(value), "one of " + Joined(ContextPolicyNames()));
+}
+
+// "top_k" of "--top-k".
+std::string SettingOf(std::string_view option) {
+  return WithUnderscores(std::string(option.substr(std::min(option.find_first_not_of('-'), option.size()))));
+}
+
+bool CanSet(std::string_view option) {
+  const std::string name = SettingOf(option);
+  return FindSetting(name) || std::ranges::find(kChatSettings, name) != std::end(kChatSettings);
+}
+
+// What to do about a name that /set does not have. `option`: the name as an option, "--num-ctx".
+std::string HintForName(const std::string& option) {
+  // Those of chat's options that hold for the whole of it.
+  constexpr const char* kAtTheStart[] = {"--context",    "--template", "--stop",       "--stop-id",       "--max-time",
+                                         "--ignore-eos", "--threads",  "--dtype",      "--quantize",      "--compute",
+                                         "--kv",         "--history",  "--logit-bias", "--sampler-order", "--plain"};
+  const Habit* habit = FindHabit(option, "chat", [](std::string_view) { return true; });
+  if (habit && habit->kind != HabitKind::kOption) return std::string(habit->reason);
+  const std::string ours(habit ? habit->option : option);
+  if (ours == "--system") return "/system TEXT changes it";
+  if (ours == "--greedy") return "/set preset greedy";
+  if (ours == "--model") return "/model PATH goes on with another one";
+  if (std::ranges::find(kAtTheStart, ours) != std::end(kAtTheStart))
+    return "stablelm chat " + ours + " sets it at the start";
+  std::vector<std::string> names = SettingNames();
+  names.insert(names.end(), std::begin(kChatSettings), std::end(kChatSettings));
+  return DidYouMean(SettingOf(option), names, "/show lists them");
+}
+
+// Of "NAME VALUE" or "NAME=VALUE": our name of the setting, and the value as we write it. The names and values of other
+// programs' options hold here too. Throws Error for another name.
+std::pair<std::string, std::string> NameAndValue(std::string_view words) {
+  if (words.starts_with("parameter ")) words.remove_prefix(words.find_first_not_of(' ', words.find(' ')));  // Ollama's
+  const size_t space = words.find_first_of(" \t=");
+  const std::string typed(words.substr(0, space));
+  const size_t begin = space == words.npos ? space : words.find_first_not_of(" \t=", space);
+  const std::string value(begin == words.npos ? "" : words.substr(begin));
+  std::string option = typed;
+  std::ranges::replace(option, '_', '-');
+  if (!option.starts_with('-')) option.insert(0, "--");
+  const Habit* habit = FindHabit(option, "chat", CanSet);
+  if (habit && habit->kind != HabitKind::kOption) habit = nullptr;
+  if (!CanSet(option) && !habit) Fail("/set", "unknown setting " + Quoted(typed), HintForName(option));
+  const std::string name = SettingOf(CanSet(option) ? std::string_view(option) : habit->option);
+  return {name, habit && !value.empty() ? HabitValueOf(*habit, value).value_or("default") : value};
 }
 
 }  // namespace
@@ -164,16 +213,13 @@ void ChatSession::System(const std::string& arguments) {
 
 void ChatSession::Set(const std::string& arguments) {
   if (arguments.empty()) return screen_.Show("/set", PlanText());
-  const size_t space = arguments.find_first_of(" \t=");
-  const std::string name = WithUnderscores(arguments.substr(0, space));
-  const size_t begin = space == std::string::npos ? space : arguments.find_first_not_of(" \t=", space);
-  const std::string value = begin == std::string::npos ? "" : arguments.substr(begin);
+  const auto [name, value] = NameAndValue(arguments);
   const std::string where = "/set " + name;
   GenerationOptions options = start_.options;
   const std::optional<SettingSpec> spec = FindSetting(name);
   if (name == "seed") {
     if (!value.empty()) {
-      start_.seed = ParseUnsigned(value, where, 0, UINT64_MAX);
+      start_.seed = value == "default" ? RandomSeed() : ParseUnsigned(value, where, 0, UINT64_MAX);
       replies_ = 0;
       set_here_.insert(name);
     }
@@ -213,11 +259,6 @@ void ChatSession::Set(const std::string& arguments) {
       set_here_.insert(name);
     }
     return screen_.Show("/set", PlanText());
-  }
-  if (!spec) {
-    std::vector<std::string> names = SettingNames();
-    names.insert(names.end(), std::begin(kChatSettings), std::end(kChatSettings));
-    Fail("/set", "unknown setting " + Quoted(name), DidYouMean(name, names, "/show lists them"));
   }
   if (value == "default") {
     options.settings.values.erase(name);

@@ -479,6 +479,40 @@ TEST_F(Chat, SettingsChange) {
   EXPECT_THAT(screen.text, testing::EndsWith("reserve             32\n"));  // half of 64
 }
 
+// As the options do.
+TEST_F(Chat, SetTakesNamesAndValuesOfOtherPrograms) {
+  ChatSession session = Session();
+  for (const char* line : {"/set repeat_penalty 1.5", "/set num-predict 5", "/set parameter temp 0.25",
+                           "/set --top-k 7", "/set seed random"}) {
+    session.Handle(line);
+  }
+  EXPECT_THAT(screen.errors, IsEmpty());
+  EXPECT_THAT(screen.text, HasSubstr("repetition_penalty  1.5"));
+  session.Handle("Hi");
+  EXPECT_EQ(requests[0].sampling.temperature, 0.25);
+  EXPECT_EQ(requests[0].sampling.top_k, 7);
+  EXPECT_EQ(requests[0].max_new_tokens, 5);
+  EXPECT_NE(requests[0].seed, 7u);
+  session.Handle("/set seed 7");
+  session.Handle("/set seed -1");
+  session.Handle("/set max-new-tokens -1");
+  session.Handle("Hi");
+  EXPECT_THAT(screen.errors, IsEmpty());
+  EXPECT_NE(requests[1].seed, 7u);
+  EXPECT_EQ(requests[1].max_new_tokens, int64_t{1} << 31);
+  const std::pair<const char*, const char*> hints[] = {
+      {"/set num_ctx 64", "stablelm chat --context sets it at the start"},
+      {"/set parameter stop x", "stablelm chat --stop sets it at the start"},
+      {"/set system You are", "/system TEXT changes it"},
+      {"/set num_gpu 99", "this build runs on CPUs"},
+      {"/set -", "/show lists them"},
+      {"/set temprature 1", "did you mean temperature?"}};
+  for (const auto& [line, hint] : hints) {
+    session.Handle(line);
+    EXPECT_THAT(screen.errors.back(), HasSubstr(hint)) << line;
+  }
+}
+
 TEST_F(Chat, SavesAndLoads) {
   const std::string file = (temp_.path() / "chat.json").string();
   ChatSession session = Session();
