@@ -10,6 +10,7 @@
 #include <fstream>
 #include <utility>
 
+#include "base/error.h"
 #include "base/system.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/terminal_modes.h"
@@ -255,7 +256,17 @@ bool RunTerminal(ChatSession& session, ChatScreen& screen, const TerminalInput& 
     const std::string text = message.Take();
     if (text.find_first_not_of(" \t\n") == std::string::npos) continue;
     editor.Remember(text);
-    const bool go_on = session.Handle(text);
+    bool go_on = false;
+    try {
+      go_on = session.Handle(text);
+    } catch (const BrokenPipe&) {
+      print("\n");  // the reply that stands there has no end
+      screen.Error(stablelm::Error({.where = "standard output",
+                                    .what = "the program that read it has ended",
+                                    .hint = "after \"| tee -i FILE\" Ctrl-C only stops the reply"})
+                       .what());
+      throw;
+    }
     if (Interrupted() && !ForgetInterrupt()) return DiscardTyped(), false;
     if (!go_on) return true;
     air = true;

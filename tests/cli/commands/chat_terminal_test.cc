@@ -401,6 +401,18 @@ TEST_F(ChatOnTerminal, RepliesMayGoToAFile) {
   EXPECT_EQ(log, piped.out);
 }
 
+TEST_F(ChatOnTerminal, SaysThatTheReaderOfItsRepliesHasEnded) {
+  std::string command = ShellCommand(Endless());
+  command.back() = ' ';
+  TerminalSettings settings = Settings();
+  settings.program = "/bin/sh";
+  TerminalProgram shell({"-c", command + "| head -c 1"}, settings);
+  shell.Await(kPrompt);
+  shell.Type("Hi\r");
+  EXPECT_THAT(shell.Await("tee -i FILE"), HasSubstr("\r\n\033[1;31merror:"));
+  shell.Exit();
+}
+
 // What models, files and keys hold never acts on a terminal; files and pipes get the bytes.
 class ControlCharacters : public testing::Test {
  protected:
