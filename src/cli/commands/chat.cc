@@ -143,7 +143,9 @@ ChatModel ChatCommand::Open(const std::string& path, const BeforeReply& before, 
   const int64_t context = ContextFor(model.config());
   ChatSetup setup = ResolveChatSetup(ChatOptionsOf(conversation_), defaults.record, defaults.record_from,
                                      defaults.template_by_tokens);
-  if (!load_) RequireRoomForMessage(setup, tokenizer, LimitsOf(conversation_, context));
+  if (!load_) {
+    RequireRoomForMessage(setup, tokenizer, LimitsOf(conversation_, context), model.config().max_positions);
+  }
   return {.name = path,
           .config = model.config(),
           .tokenizer = tokenizer,

@@ -85,17 +85,20 @@ ChatOptions ChatOptionsOf(const ConversationInput& input) {
   return options;
 }
 
-void RequireRoomForMessage(const ChatSetup& setup, const Tokenizer& tokenizer, const ContextLimits& limits) {
+void RequireRoomForMessage(const ChatSetup& setup, const Tokenizer& tokenizer, const ContextLimits& limits,
+                           std::optional<int64_t> longest) {
   ChatSetup alone = setup;
   try {
     FitConversation({{.role = Role::kUser, .text = "?"}}, alone, tokenizer, limits, "the system text");
   } catch (const Error& error) {
     if (error.info().where != "the system text") throw;
     throw Error({.where = "the system text (" + setup.system_from + ")",
-                 .what = "leaves no room for a message",
+                 .what = "no room is left for a message",
                  .found = error.info().found,
                  .expected = error.info().expected,
-                 .hint = "a shorter --system, --no-system, a longer --context or a smaller --reserve"});
+                 .hint = "a shorter --system, --no-system" +
+                         std::string(limits.context == longest ? "" : ", a longer --context") +
+                         " or a smaller --reserve"});
   }
 }
 

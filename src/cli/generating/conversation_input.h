@@ -46,8 +46,10 @@ ChatOptions ChatOptionsOf(const ConversationInput& input);
 // The text of --system TEXT or @FILE. `where` names the option in errors.
 std::string SystemTextOf(const std::string& given, const std::string& where, bool replace_invalid);
 
-// Throws Error when the system text alone leaves no room for a message and its reply.
-void RequireRoomForMessage(const ChatSetup& setup, const Tokenizer& tokenizer, const ContextLimits& limits);
+// Throws Error when the system text alone leaves no room for a message and its reply. `longest`: the context that the
+// model has, if known.
+void RequireRoomForMessage(const ChatSetup& setup, const Tokenizer& tokenizer, const ContextLimits& limits,
+                           std::optional<int64_t> longest = {});
 
 struct PromptOfCommand {
   ChatSetup setup;

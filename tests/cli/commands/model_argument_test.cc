@@ -258,6 +258,10 @@ TEST_F(ModelArgument, AChatSaysAtOnceThatItsSystemTextDoesNotFit) {
       Run({"chat", model_, "--system", system, "--template", "none"}, {.standard_input = "hi\n"});
   EXPECT_THAT(chat, Fails(1, "the system text (--system)", {"256", "--no-system"}));
   EXPECT_EQ(chat.out, "");
+  // A longer context is the next step only where the model has one.
+  EXPECT_THAT(chat.err, testing::Not(HasSubstr("--context")));
+  const ProgramResult shortened = Run({"chat", model_, "--system", system, "--template", "none", "--context", "128"});
+  EXPECT_THAT(shortened, Fails(1, "the system text (--system)", {"128", "a longer --context"}));
 }
 
 TEST_F(ModelArgument, LaterCommandsSaySoInOneLine) {
