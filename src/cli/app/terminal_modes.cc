@@ -67,8 +67,10 @@ bool OwnsTyped(const termios& now) {
   return !lent.load() && (now.c_lflag & ICANON) == 0 && tcgetpgrp(STDIN_FILENO) == getpgrp();
 }
 
-// Else the shell would read it next, and run it.
-void KeepTyped() {
+// Else the shell would read it next, and run it. `now`: the terminal's modes.
+void KeepTyped(const termios& now) {
+  // The signal may come before the keys typed before it can be read; setting modes waits until they can.
+  tcsetattr(STDIN_FILENO, TCSANOW, &now);
   for (;;) {
     pollfd waiting = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
     const size_t written = typed_written.load();
@@ -95,7 +97,7 @@ void OnStop(int signal_number) {
   const int error = errno;
   termios now = {};
   const bool known = saved.is_terminal && tcgetattr(STDIN_FILENO, &now) == 0;
-  if (known && OwnsTyped(now)) KeepTyped();
+  if (known && OwnsTyped(now)) KeepTyped(now);
   Restore();
   RaiseByDefault(signal_number);
   // SIGCONT arrived.
