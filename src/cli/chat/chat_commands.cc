@@ -166,6 +166,12 @@ void ChatSession::RunCommand(const std::string& name, const std::string& argumen
     }
     return (this->*entry.run)(arguments);
   }
+  // Other programs' names.
+  constexpr std::pair<std::string_view, std::string_view> kElsewhere[] = {
+      {"/regenerate", "/regen"}, {"/retry", "/regen"}, {"/redo", "/regen"}, {"/new", "/reset"}, {"/forget", "/reset"}};
+  for (const auto& [other, ours] : kElsewhere) {
+    if (name == other) Fail(typed, "unknown command", "did you mean " + std::string(ours) + "?");
+  }
   Fail(typed, "unknown command",
        DidYouMean(name, CommandNames(),
                   "/help lists the commands; a message that begins with a slash is written with two"));

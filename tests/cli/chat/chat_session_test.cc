@@ -133,6 +133,10 @@ TEST_F(Chat, KnowsCommandsFromMessages) {
   EXPECT_THAT(screen.errors[0], HasSubstr("did you mean /reset?"));
   EXPECT_THAT(screen.errors[1], HasSubstr("//reset"));
   EXPECT_TRUE(session.failed());
+  session.Handle("/Regenerate");
+  EXPECT_THAT(screen.errors.back(), AllOf(HasSubstr("/Regenerate"), HasSubstr("did you mean /regen?")));
+  session.Handle("/new");
+  EXPECT_THAT(screen.errors.back(), HasSubstr("did you mean /reset?"));
   // Whatever looks like a command does not reach the model.
   for (const char* word : {"/think_hard", "/save,", "/notes.txt please", "/Rest"}) {
     session.Handle(word);
