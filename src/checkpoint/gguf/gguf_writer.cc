@@ -123,11 +123,11 @@ std::string GgufWriter::Head(const GgufMetadata& metadata) {
 }
 
 GgufWriter::GgufWriter(const std::filesystem::path& path, const GgufMetadata& metadata,
-                       std::vector<GgufTensorEntry> tensors)
+                       std::vector<GgufTensorEntry> tensors, std::optional<bool> replace)
     : tensors_(std::move(tensors)) {
   const std::string head = Head(metadata);
   data_begin_ = head.size();
-  file_ = std::make_unique<AtomicFile>(path, file_bytes_, false);
+  file_ = std::make_unique<AtomicFile>(path, file_bytes_, replace);
   file_->WriteAt(0, std::as_bytes(std::span(head)));
   // Unwritten padding between tensors reads as zeros. Write the padding after the last tensor, so that it exists.
   if (!places_.empty()) {

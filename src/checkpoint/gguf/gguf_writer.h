@@ -65,9 +65,11 @@ struct GgufTensorEntry {
 
 class GgufWriter {
  public:
-  // A new file: never replaces one. Writes everything before the tensor data and reserves the disk space. The data
+  // Writes everything before the tensor data and reserves the disk space. The data
   // follow in the order of `tensors`. Uses the alignment of "general.alignment" if the metadata has it. Throws Error.
-  GgufWriter(const std::filesystem::path& path, const GgufMetadata& metadata, std::vector<GgufTensorEntry> tensors);
+  // `replace` as for AtomicFile.
+  GgufWriter(const std::filesystem::path& path, const GgufMetadata& metadata, std::vector<GgufTensorEntry> tensors,
+             std::optional<bool> replace = {});
 
   uint64_t TensorBytes(size_t tensor) const { return places_[tensor].bytes; }
   uint64_t FileBytes() const { return file_bytes_; }

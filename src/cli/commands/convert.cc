@@ -111,7 +111,7 @@ class Convert : public Command {
     GgufMetadata metadata = MetadataInGguf(model, types);
     if (name_) metadata.SetText("general.name", *name_);
     if (licence_) SetLicence(*licence_, metadata);
-    GgufWriter writer(out_path_, metadata, GgufTensors(model, types));
+    GgufWriter writer(out_path_, metadata, GgufTensors(model, types), false);
     CopyAll(
         model, types, QkvOrder::kStacked,
         [&](size_t entry, uint64_t offset, std::span<const std::byte> bytes) { writer.WriteAt(entry, offset, bytes); },

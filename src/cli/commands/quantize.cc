@@ -184,7 +184,7 @@ class Quantize : public Command {
     if (gate_.Asked()) gate_.SetKeys(metadata);
 
     const auto start = Clock::now();
-    GgufWriter writer(out_path_, metadata, GgufTensors(model, types));
+    GgufWriter writer(out_path_, metadata, GgufTensors(model, types), false);
     ThreadPool pool(common.threads);
     Progress progress("quantizing", SourceBytes(model), Progress::Unit::kBytes, out.show_progress());
     CopyTensors(

@@ -136,7 +136,8 @@ TEST_F(DecodeOnly, FitCountsWhatTheyBecome) {
     const ProgramResult run = RunProgramBinary(more);
     EXPECT_EQ(run.exit_code, 0) << run.err;
     uint64_t bytes = 0;
-    for (const Json& part : Json::parse(run.out).at("parts")) {
+    const Json fit = Json::parse(run.out);
+    for (const Json& part : fit.at("parts")) {
       if (part.at("name").get<std::string>().starts_with("weights")) bytes += part.at("bytes").get<uint64_t>();
     }
     return bytes;

@@ -171,7 +171,8 @@ TEST_F(ModelArgument, TheContextMayBeShorter) {
   const Json one = generate({"--greedy", "--ignore-eos"});
   EXPECT_EQ(one.at("ids").size(), 7u);
   EXPECT_EQ(one.at("finish_reason"), "context");
-  for (const Json& choice : generate({"--temp", "1", "--samples", "2", "--ignore-eos"}).at("choices")) {
+  const Json two = generate({"--temp", "1", "--samples", "2", "--ignore-eos"});
+  for (const Json& choice : two.at("choices")) {
     EXPECT_EQ(choice.at("ids").size(), 7u);
   }
   EXPECT_LE(generate({"--beams", "2"}).at("choices").at(0).at("ids").size(), 7u);
