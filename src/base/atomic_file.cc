@@ -6,21 +6,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <string>
 
 #include "base/error.h"
+#include "base/write_error.h"
 
 namespace stablelm {
 namespace {
-
-[[noreturn]] void Fail(const std::filesystem::path& path, const std::string& what, int error) {
-  std::string hint;
-  if (error == EROFS || error == EACCES) hint = "choose a folder that you may write to";
-  if (error == ENOSPC || error == EDQUOT) hint = "free some disk space or choose another folder";
-  if (error == EFBIG) hint = "files may not be that large here: see `ulimit -f` and the file system";
-  throw Error({.where = path.string(), .what = what + ": " + std::strerror(error), .hint = hint});
-}
 
 bool Exists(const std::filesystem::path& path) {
   std::error_code ignored;
@@ -37,7 +29,7 @@ AtomicFile::AtomicFile(const std::filesystem::path& path, uint64_t preallocate, 
   if (preallocate > 0) {
     const int error = posix_fallocate(file_.fd(), 0, static_cast<off_t>(preallocate));
     if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
-      Fail(path_, "no room for " + std::to_string(preallocate) + " bytes", error);
+      FailToWrite(path_, "no room for " + std::to_string(preallocate) + " bytes", error);
     }
   }
 }
@@ -55,7 +47,7 @@ void AtomicFile::WriteAt(uint64_t offset, std::span<const std::byte> bytes) {
     const size_t chunk = std::min(bytes.size(), size_t{1} << 30);
     const ssize_t n = pwrite(file_.fd(), bytes.data(), chunk, static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) Fail(path_, "cannot write", errno);
+    if (n < 0) FailToWrite(path_, "cannot write", errno);
     offset += static_cast<uint64_t>(n);
     bytes = bytes.subspan(static_cast<size_t>(n));
   }
@@ -63,7 +55,7 @@ void AtomicFile::WriteAt(uint64_t offset, std::span<const std::byte> bytes) {
 
 void AtomicFile::Commit() {
   STABLELM_CHECK(file_.fd() >= 0);
-  if (fsync(file_.fd()) != 0) Fail(path_, "cannot flush to disk", errno);
+  if (fsync(file_.fd()) != 0) FailToWrite(path_, "cannot flush to disk", errno);
   const int error = file_.MoveTo(path_, replaces_);
   if (error == EEXIST) {
     // Nothing of either is lost: the finished file goes beside the one that came meanwhile.
@@ -73,7 +65,7 @@ void AtomicFile::Commit() {
          .what = "there is a file of this name, which is not replaced",
          .hint = beside.empty() ? "choose another name and run again" : "what was written is " + beside.string()});
   }
-  if (error != 0) Fail(path_, "cannot move the finished file into place", error);
+  if (error != 0) FailToWrite(path_, "cannot move the finished file into place", error);
   const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
   if (const int dir = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); dir >= 0) {
     fsync(dir);

@@ -13,40 +13,28 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "base/error.h"
+#include "base/write_error.h"
 
 namespace stablelm {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kMiddle = ".stablelm.tmp.";  // 14 bytes
-constexpr size_t kRandom = 6;                      // the X of mkstemp
-
-[[noreturn]] void Fail(const fs::path& path, const std::string& what, int error) {
-  std::string hint;
-  if (error == EROFS || error == EACCES) hint = "choose a folder that you may write to";
-  if (error == ENOSPC || error == EDQUOT) hint = "free some disk space or choose another folder";
-  if (error == ENOENT) {  // folders like /proc return it too
-    std::error_code ignored;
-    hint = fs::is_directory(fs::absolute(path, ignored).parent_path(), ignored)
-               ? "files cannot be created in that folder: choose another"
-               : "the folder does not exist: create it first";
-  }
-  throw Error({.where = path.string(), .what = what + ": " + std::strerror(error), .hint = hint});
-}
+constexpr std::string_view kMiddle = ".stablelm.tmp.";
+constexpr size_t kRandom = 6;  // the X of mkstemp
 
 // The beginning of the names of a target's temporary paths. Names of files have at most 255 bytes: long ones lose their
 // end.
 std::string TemporaryName(const fs::path& target) {
-  constexpr size_t kMaxStem = 255 - 14 - kRandom;
+  constexpr size_t kMaxStem = 255 - kMiddle.size() - kRandom;
   std::string stem = target.filename().string();
   if (stem.size() > kMaxStem) stem.resize(kMaxStem);
   const fs::path folder = target.parent_path();
-  return ((folder.empty() ? fs::path(".") : folder) / stem).string() + kMiddle;
+  return ((folder.empty() ? fs::path(".") : folder) / stem).string().append(kMiddle);
 }
 
 // Removes the path if its lock can be taken, which means that no process owns it any more, and while it is held: an
@@ -131,11 +119,11 @@ TemporaryPath::TemporaryPath(const fs::path& target, Kind kind) : folder_(kind =
   for (;;) {
     std::string name = TemporaryName(target) + std::string(kRandom, 'X');
     if (folder_) {
-      if (!mkdtemp(name.data())) Fail(target, "cannot create", errno);
+      if (!mkdtemp(name.data())) FailToWrite(target, "cannot create", errno);
       fd_ = open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     } else {
       fd_ = mkostemp(name.data(), O_CLOEXEC);
-      if (fd_ < 0) Fail(target, "cannot create", errno);
+      if (fd_ < 0) FailToWrite(target, "cannot create", errno);
     }
     path_ = name;
     if (fd_ < 0) break;  // a folder that cannot be read: stays without a lock

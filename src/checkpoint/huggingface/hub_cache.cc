@@ -1,14 +1,12 @@
 #include "checkpoint/huggingface/hub_cache.h"
 
-#include <pwd.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
 #include <vector>
 
 #include "base/error.h"
+#include "base/home_folder.h"
 #include "base/mapped_file.h"
 
 namespace stablelm {
@@ -36,22 +34,10 @@ std::string Environment(const std::string& name) {
   return value ? value : "";
 }
 
-// HOME, else what the system knows of the user; empty if it knows nothing.
-std::string HomeFolder() {
-  if (std::string home = Environment("HOME"); !home.empty()) return home;
-  struct passwd entry {};
-  struct passwd* found = nullptr;
-  std::vector<char> room(16384);
-  if (getpwuid_r(getuid(), &entry, room.data(), room.size(), &found) != 0 || !found || !found->pw_dir) return {};
-  return found->pw_dir;
-}
-
 // "~" or "~/..." with the home folder, then $NAME and ${NAME} with their values: what huggingface_hub does with the
 // values of its variables (os.path.expanduser, os.path.expandvars). Names that are not set stay as they are.
 std::string Expanded(std::string text) {
-  if (text == "~" || text.starts_with("~/")) {
-    if (const std::string home = HomeFolder(); !home.empty()) text.replace(0, 1, home);
-  }
+  text = ExpandHome(text);
   const auto is_name = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; };
   std::string out;
   for (size_t i = 0; i < text.size();) {

@@ -6,12 +6,12 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/home_folder.h"
 #include "base/json_value.h"
 #include "base/nearest.h"
 #include "base/random.h"
 #include "base/system.h"
 #include "cli/app/habits.h"
-#include "cli/app/home_folder.h"
 #include "cli/app/visible_text.h"
 #include "cli/chat/chat_completion.h"
 #include "cli/chat/chat_session.h"

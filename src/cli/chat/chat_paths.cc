@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "cli/app/home_folder.h"
+#include "base/home_folder.h"
 
 namespace stablelm {
 

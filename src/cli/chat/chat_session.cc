@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/error_kinds.h"
-#include "cli/app/home_folder.h"
+#include "base/home_folder.h"
 #include "cli/app/setting_flags.h"
 #include "cli/app/visible_text.h"
 #include "cli/generating/conversation_input.h"

@@ -3,10 +3,10 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/home_folder.h"
 #include "base/random.h"
 #include "base/system.h"
 #include "cli/app/commands.h"
-#include "cli/app/home_folder.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"

@@ -1,8 +1,7 @@
 #include "cli/generating/conversation_input.h"
 
-#include "cli/app/home_folder.h"
-
 #include "base/error.h"
+#include "base/home_folder.h"
 #include "base/json_value.h"
 
 namespace stablelm {

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "ops/quant/decode_only_blocks.h"
 #include "ops/quant/quant_row.h"
+#include "ops/ref/decode_blocks.h"
 
 namespace stablelm {
 namespace {
@@ -81,10 +82,8 @@ void DecodeBlock(const BlockIQ4_XS& block, float* out) {
 }
 
 template <typename Block>
-void DecodeBlocks(const std::byte* row, std::span<float> out) {
-  const size_t length = static_cast<size_t>(BlockElements(kDTypeOf<Block>));
-  STABLELM_CHECK(out.size() % length == 0);
-  for (size_t i = 0; i * length < out.size(); ++i) DecodeBlock(LoadBlock<Block>(row, i), out.data() + i * length);
+void DecodeAll(const std::byte* row, std::span<float> out) {
+  DecodeBlocks<Block>(row, out, [](const Block& block, float* to) { DecodeBlock(block, to); });
 }
 
 }  // namespace
@@ -92,19 +91,19 @@ void DecodeBlocks(const std::byte* row, std::span<float> out) {
 void DecodeOnlyRow(DType type, const std::byte* row, std::span<float> out) {
   switch (type) {
     case DType::kQ4_1:
-      return DecodeBlocks<BlockQ4_1>(row, out);
+      return DecodeAll<BlockQ4_1>(row, out);
     case DType::kQ5_0:
-      return DecodeBlocks<BlockQ5_0>(row, out);
+      return DecodeAll<BlockQ5_0>(row, out);
     case DType::kQ5_1:
-      return DecodeBlocks<BlockQ5_1>(row, out);
+      return DecodeAll<BlockQ5_1>(row, out);
     case DType::kQ2_K:
-      return DecodeBlocks<BlockQ2_K>(row, out);
+      return DecodeAll<BlockQ2_K>(row, out);
     case DType::kQ3_K:
-      return DecodeBlocks<BlockQ3_K>(row, out);
+      return DecodeAll<BlockQ3_K>(row, out);
     case DType::kIQ4_NL:
-      return DecodeBlocks<BlockIQ4_NL>(row, out);
+      return DecodeAll<BlockIQ4_NL>(row, out);
     case DType::kIQ4_XS:
-      return DecodeBlocks<BlockIQ4_XS>(row, out);
+      return DecodeAll<BlockIQ4_XS>(row, out);
     default:
       STABLELM_CHECK(false);
   }

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "ops/quant/blocks.h"
 #include "ops/quant/quant_row.h"
+#include "ops/ref/decode_blocks.h"
 
 namespace stablelm {
 namespace {
@@ -59,10 +60,8 @@ void DecodeBlock(const BlockQ6_K& block, float* out) {
 }
 
 template <typename Block>
-void DecodeBlocks(const std::byte* row, std::span<float> out) {
-  const size_t length = static_cast<size_t>(BlockElements(kDTypeOf<Block>));
-  STABLELM_CHECK(out.size() % length == 0);
-  for (size_t i = 0; i * length < out.size(); ++i) DecodeBlock(LoadBlock<Block>(row, i), out.data() + i * length);
+void DecodeAll(const std::byte* row, std::span<float> out) {
+  DecodeBlocks<Block>(row, out, [](const Block& block, float* to) { DecodeBlock(block, to); });
 }
 
 }  // namespace
@@ -70,15 +69,15 @@ void DecodeBlocks(const std::byte* row, std::span<float> out) {
 void DecodeRowRef(DType type, const std::byte* row, std::span<float> out) {
   switch (type) {
     case DType::kQ8_0:
-      return DecodeBlocks<BlockQ8_0>(row, out);
+      return DecodeAll<BlockQ8_0>(row, out);
     case DType::kQ4_0:
-      return DecodeBlocks<BlockQ4_0>(row, out);
+      return DecodeAll<BlockQ4_0>(row, out);
     case DType::kQ4_K:
-      return DecodeBlocks<BlockQ4_K>(row, out);
+      return DecodeAll<BlockQ4_K>(row, out);
     case DType::kQ5_K:
-      return DecodeBlocks<BlockQ5_K>(row, out);
+      return DecodeAll<BlockQ5_K>(row, out);
     case DType::kQ6_K:
-      return DecodeBlocks<BlockQ6_K>(row, out);
+      return DecodeAll<BlockQ6_K>(row, out);
     default:
       return DecodeOnlyRow(type, row, out);
   }

@@ -1,0 +1,26 @@
+#include "base/write_error.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace stablelm {
+
+namespace fs = std::filesystem;
+
+void FailToWrite(const fs::path& path, const std::string& what, int error) {
+  std::string hint;
+  if (error == EROFS || error == EACCES) hint = "choose a folder that you may write to";
+  if (error == ENOSPC || error == EDQUOT) hint = "free some disk space or choose another folder";
+  if (error == EFBIG) hint = "files may not be that large here: see `ulimit -f` and the file system";
+  if (error == ENOENT) {  // folders like /proc return it too
+    std::error_code ignored;
+    hint = fs::is_directory(fs::absolute(path, ignored).parent_path(), ignored)
+               ? "files cannot be created in that folder: choose another"
+               : "the folder does not exist: create it first";
+  }
+  throw Error({.where = path.string(), .what = what + ": " + std::strerror(error), .hint = hint});
+}
+
+}  // namespace stablelm
