@@ -9,6 +9,7 @@
 
 #include "base/system.h"
 #include "ops/attention.h"
+#include "ops/attention_backward.h"
 #include "ops/matmul.h"
 #include "ops/quant/quant_row.h"
 #include "ops/simd.h"
@@ -90,6 +91,36 @@ void BM_Attention(benchmark::State& state, DType type) {
   state.counters["GB/s"] = benchmark::Counter(bytes * 1e-9, benchmark::Counter::kIsRate);
 }
 
+// One document of range(0) tokens, on one thread. Counts the five products of the backward pass of causal attention,
+// without what blocks on the diagonal compute in vain.
+void BM_AttentionBackward(benchmark::State& state) {
+  const int64_t rows = state.range(0), dims = state.range(1), heads = 4;
+  ThreadPool pool(1);
+  ExecutionContext exec(pool, 1, 1);
+  const RotaryTable rotary(dims / 4, 10000, rows);
+  const std::vector<float> qkv(static_cast<size_t>(rows * 3 * heads * dims), 0.1f),
+      out(static_cast<size_t>(rows * heads * dims), 0.1f), log_sum_exp(static_cast<size_t>(rows * heads), 8.0f);
+  std::vector<float> d_qkv(qkv.size());
+  const AttentionSequence document = {.row_begin = 0, .rows = rows, .start = 0, .pages = {}};
+  for (auto _ : state) {
+    AttentionBackward({.qkv = qkv.data(),
+                       .qkv_layout = QkvLayout::PerHead(dims),
+                       .out = out.data(),
+                       .log_sum_exp = log_sum_exp.data(),
+                       .d_out = out.data(),
+                       .d_qkv = d_qkv.data(),
+                       .n_heads = heads,
+                       .head_dim = dims,
+                       .sequences = {&document, 1},
+                       .rotary = &rotary},
+                      exec);
+    benchmark::DoNotOptimize(d_qkv.data());
+  }
+  const double multiply_adds = 5 * static_cast<double>(heads * dims * rows * (rows + 1) / 2);
+  state.counters["Gflop/s"] =
+      benchmark::Counter(static_cast<double>(state.iterations()) * 2e-9 * multiply_adds, benchmark::Counter::kIsRate);
+}
+
 void Register() {
   struct Matrix {
     const char* name;
@@ -114,6 +145,11 @@ void Register() {
         ->UseRealTime()
         ->Unit(benchmark::kMillisecond);
   }
+  auto* bench = benchmark::RegisterBenchmark("AttentionBackward", BM_AttentionBackward);
+  for (const int64_t dims : {64, 128}) {
+    for (const int64_t rows : {64, 256, 512, 4096}) bench->Args({rows, dims});
+  }
+  bench->UseRealTime()->Unit(benchmark::kMillisecond);
 }
 
 }  // namespace

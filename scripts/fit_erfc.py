@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fits the polynomial of the erfc in src/ops/cpu/gelu.cc.
+"""Fits the polynomial of the erfc in src/ops/cpu/erfc-inl.h.
 
 Needs mpmath from PyPI. Usage: fit_erfc.py
 erfc(a) = t Q(t) exp(-a^2) for a >= 0 with t = 1 / (1 + p a): erfc's own exponential decay is left to exp, and what

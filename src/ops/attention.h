@@ -83,7 +83,8 @@ struct QkvLayout {
 struct AttentionInput {
   float* qkv = nullptr;  // [rows of the batch, 3 * H * D]
   QkvLayout qkv_layout;
-  float* out = nullptr;  // [rows of the batch, H * D]
+  float* out = nullptr;          // [rows of the batch, H * D]
+  float* log_sum_exp = nullptr;  // [rows of the batch, H], or null: Attend writes max + log(sum of exp(score - max))
   std::span<const AttentionSequence> sequences;
   KvLayerPages cache;
   const RotaryTable* rotary = nullptr;

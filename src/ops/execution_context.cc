@@ -6,22 +6,18 @@
 #include "ops/cpu/matmul_amx.h"
 
 namespace stablelm {
-namespace {
 
-size_t PreparedFloats(size_t rows, size_t k) {
+size_t ExecutionContext::PreparedFloats(size_t rows, size_t k) {
   const size_t floats = CutRowsFloats(rows, k);
   return AmxUsable() ? std::max(floats, AmxCutFloats(rows, k)) : floats;
 }
 
-}  // namespace
-
 ExecutionContext::ExecutionContext(ThreadPool& pool, size_t max_rows, size_t max_k)
-    : pool_(pool),
-      prepared_(PreparedFloats(max_rows, max_k), "activations prepared for products"),
-      workers_(pool.NumThreads() * kWorkerFloats, "kernel scratch") {}
+    : ExecutionContext(pool, PreparedFloats(max_rows, max_k)) {}
 
-size_t ExecutionContext::Bytes(size_t threads, size_t max_rows, size_t max_k) {
-  return sizeof(float) * (PreparedFloats(max_rows, max_k) + threads * kWorkerFloats);
-}
+ExecutionContext::ExecutionContext(ThreadPool& pool, size_t prepared_floats)
+    : pool_(pool),
+      prepared_(prepared_floats, "activations prepared for products"),
+      workers_(pool.NumThreads() * kWorkerFloats, "kernel scratch") {}
 
 }  // namespace stablelm

@@ -16,8 +16,17 @@ class ExecutionContext {
   // For products of at most `max_rows` rows with matrices of at most `max_k` columns; other operations need no more.
   // Throws Error when there is not enough memory.
   ExecutionContext(ThreadPool& pool, size_t max_rows, size_t max_k);
+  // With this number of prepared floats: for training, whose products need more (ops/matmul_backward.h).
+  ExecutionContext(ThreadPool& pool, size_t prepared_floats);
+  // Floats that products of `rows` rows with matrices of `k` columns prepare.
+  static size_t PreparedFloats(size_t rows, size_t k);
   // Bytes that a context allocates, for the memory plan.
-  static size_t Bytes(size_t threads, size_t max_rows, size_t max_k);
+  static size_t Bytes(size_t threads, size_t max_rows, size_t max_k) {
+    return Bytes(threads, PreparedFloats(max_rows, max_k));
+  }
+  static size_t Bytes(size_t threads, size_t prepared_floats) {
+    return sizeof(float) * (prepared_floats + threads * kWorkerFloats);
+  }
 
   ThreadPool& pool() const { return pool_; }
   // The left matrix of a product in its kernel's format: split into pieces, rounded, or quantized.

@@ -16,4 +16,9 @@ struct RowRange {
 // y = the rows of x [rows, width] in `ranges`, one range after the other. y must not overlap x.
 void GatherRows(const float* x, size_t width, std::span<const RowRange> ranges, float* y, ExecutionContext& exec);
 
+// The same with single rows: y [indices, width].
+void GatherRows(const float* x, size_t width, std::span<const int64_t> indices, float* y, ExecutionContext& exec);
+// The reverse: row indices[i] of y becomes row i of x. Indices are distinct.
+void ScatterRows(const float* x, size_t width, std::span<const int64_t> indices, float* y, ExecutionContext& exec);
+
 }  // namespace stablelm

@@ -19,10 +19,9 @@ void QuantMatMul(const MatMulInput& in, ExecutionContext& exec) {
   const QuantJob job = {.x = QuantizedRows::In(exec.prepared_rows(), m, k, w.type()),
                         .rows = m,
                         .w = &w,
-                        .bias = in.bias,
-                        .y = in.y,
+                        .out = OutputOf(in),
                         .dots = ByteDotsInUse()};
-  TakeRows(in, exec, [&](size_t i, const float* x) { job.x.Set(i, x); });
+  TakeRows(in.rows(), k, in.rows_as, exec, [&](size_t i, const float* x) { job.x.Set(i, x); });
   // In order, so that a panel prefetches what its thread reads next.
   if (m >= kMinAmxRows && TilesInUse()) {
     exec.pool().ForSteps(w.panels(), 1, [&](size_t begin, size_t end, size_t worker) {
@@ -42,8 +41,12 @@ void ExactMatMul(const MatMulInput& in, ExecutionContext& exec) {
   const PackedMatrix& w = *in.w;
   const size_t m = static_cast<size_t>(in.m), k = w.columns();
   STABLELM_CHECK(CutRowsFloats(m, k) <= exec.prepared_capacity());
-  MatMulJob job = {.x = in.x, .rows = m, .w = &w, .bias = in.bias, .y = in.y};
+  MatMulJob job = {.x = in.x, .rows = m, .w = &w, .out = OutputOf(in)};
   if (m <= kMaxStreamedRows) {
+    if (in.rows_as != DType::kF32) {
+      for (size_t i = 0; i < m; ++i) RoundRow(in.x + i * k, k, in.rows_as, exec.prepared_rows() + i * k);
+      job.x = exec.prepared_rows();
+    }
     const size_t tasks = (w.panels() + kStreamedTaskPanels - 1) / kStreamedTaskPanels;
     exec.pool().ForEach(tasks, [&](size_t index, size_t) {
       const size_t begin = index * kStreamedTaskPanels;
@@ -52,7 +55,7 @@ void ExactMatMul(const MatMulInput& in, ExecutionContext& exec) {
     return;
   }
   float* const cut = exec.prepared_rows();
-  TakeRows(in, exec, [&](size_t i, const float* x) { CutRow(x, i, m, k, cut); });
+  TakeRows(in.rows(), k, in.rows_as, exec, [&](size_t i, const float* x) { CutRow(x, i, m, k, cut); });
   job.cut = cut;
   const size_t panels = TiledTaskPanels(w.panels(), exec.pool().NumThreads());
   exec.pool().ForEach((w.panels() + panels - 1) / panels, [&](size_t index, size_t worker) {
@@ -73,9 +76,8 @@ void MatMul(const MatMulInput& in, ExecutionContext& exec) {
   const PackedMatrix& w = *in.w;
   const size_t m = static_cast<size_t>(in.m), k = w.columns();
   if (m == 0 || w.rows() == 0) return;
-  const ProductRows rows = {.x = in.x, .rows = in.m, .prologue = in.prologue, .applied = in.applied};
-  if (rows.has_prologue() && !AppliesPrologue(m, k)) {
-    ApplyPrologue(rows, k, exec);
+  if (in.rows().has_prologue() && !AppliesPrologue(m, k)) {
+    ApplyPrologue(in.rows(), k, exec);
     MatMulInput plain = in;
     plain.x = in.applied, plain.prologue = {};
     return MatMul(plain, exec);

@@ -58,6 +58,12 @@ struct MatMulInput {
   // See ops/prologue.h. `applied` [m, K] must not overlap y.
   Prologue prologue = {};
   float* applied = nullptr;
+  bool add = false;  // y += x Wᵀ + b
+  // Rounds the rows of prologue(x) to this type first: kF32 (not at all), kBF16 or kF16. Compute::kFast rounds to bf16
+  // anyway.
+  DType rows_as = DType::kF32;
+
+  ProductRows rows() const { return {.x = x, .rows = m, .prologue = prologue, .applied = applied}; }
 };
 
 void MatMul(const MatMulInput& in, ExecutionContext& exec);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <vector>
 
 #include "base/error.h"
 #include "ops/convert.h"
@@ -135,6 +134,12 @@ constexpr BlockField kQ6_K[] = {{offsetof(BlockQ6_K, d), 2, 1},
 
 constexpr size_t kPairBytes = 2 * sizeof(BF16);
 
+// n elements of one row of a panel.
+void CopyStrided(const std::byte* from, size_t element, size_t n, std::byte* out) {
+  for (size_t i = 0; i < n && element == 2; ++i) std::memcpy(out + i * 2, from + i * kPanelRows * 2, 2);
+  for (size_t i = 0; i < n && element == 4; ++i) std::memcpy(out + i * 4, from + i * kPanelRows * 4, 4);
+}
+
 size_t PanelBytes(DType type, int64_t columns, Compute compute) {
   const size_t row =
       compute == Compute::kFast ? static_cast<size_t>(columns + 1) / 2 * kPairBytes : BytesOf(type, columns);
@@ -206,25 +211,39 @@ size_t PackedMatrix::RowsOf(size_t p) const {
   return std::min(kPanelRows, rows_ - p * kPanelRows);
 }
 
+void PackedMatrix::PackPanel(DType type, Compute compute, size_t count, size_t columns, const std::byte* rows,
+                             std::byte* panel) {
+  const size_t row_bytes = columns * BytesOf(type);
+  if (compute == Compute::kExact) {
+    HWY_DYNAMIC_DISPATCH(TransposeField)(rows, row_bytes, count, BytesOf(type), columns, panel);
+    return;
+  }
+  const size_t pairs = columns / 2;
+  HWY_DYNAMIC_DISPATCH(TransposeField)(rows, row_bytes, count, kPairBytes, pairs, panel);
+  if (columns % 2 == 0) return;
+  std::byte* const last = panel + pairs * kPanelRows * kPairBytes;
+  std::memset(last, 0, kPanelRows * kPairBytes);
+  for (size_t r = 0; r < count; ++r) {
+    std::memcpy(last + r * kPairBytes, rows + r * row_bytes + pairs * kPairBytes, sizeof(BF16));
+  }
+}
+
+void RoundToPairs(const float* packed, size_t columns, size_t begin, size_t end, BF16* pairs) {
+  STABLELM_CHECK(begin % kPanelRows == 0 && end % kPanelRows == 0);
+  for (size_t at = begin; at < end; at += kPanelRows) {
+    const size_t panel = at / kPanelRows / columns, k = at / kPanelRows % columns;
+    BF16* const to = pairs + (panel * ((columns + 1) / 2) + k / 2) * 2 * kPanelRows + k % 2;
+    BF16 rounded[kPanelRows];
+    ConvertFromFloat(packed + at, kPanelRows, DType::kBF16, reinterpret_cast<std::byte*>(rounded));
+    for (size_t r = 0; r < kPanelRows; ++r) to[2 * r] = rounded[r];
+  }
+}
+
 void PackedMatrix::Pack(size_t p, const std::byte* rows) {
   STABLELM_CHECK(own_.size() > 0);
   std::byte* out = own_.data() + p * panel_bytes();
   const size_t count = RowsOf(p);
-  if (compute_ == Compute::kFast) {
-    const size_t pairs = columns_ / 2;
-    HWY_DYNAMIC_DISPATCH(TransposeField)(rows, row_bytes(), count, kPairBytes, pairs, out);
-    if (columns_ % 2 == 0) return;
-    out += pairs * kPanelRows * kPairBytes;
-    std::memset(out, 0, kPanelRows * kPairBytes);
-    for (size_t r = 0; r < count; ++r) {
-      std::memcpy(out + r * kPairBytes, rows + r * row_bytes() + pairs * kPairBytes, sizeof(BF16));
-    }
-    return;
-  }
-  if (!IsQuantized(type_)) {
-    HWY_DYNAMIC_DISPATCH(TransposeField)(rows, row_bytes(), count, BytesOf(type_), columns_, out);
-    return;
-  }
+  if (!IsQuantized(type_)) return PackPanel(type_, compute_, count, columns_, rows, out);
   const size_t blocks = columns_ / static_cast<size_t>(BlockElements(type_));
   for (size_t b = 0; b < blocks; ++b) {
     const std::byte* const block = rows + b * BlockBytes(type_);
@@ -235,34 +254,49 @@ void PackedMatrix::Pack(size_t p, const std::byte* rows) {
   }
 }
 
-void PackedMatrix::StoredRow(size_t n, std::byte* out) const {
-  STABLELM_CHECK(n < rows_);
-  const std::byte* from = panel(n / kPanelRows);
-  const size_t row = n % kPanelRows, block_bytes = BlockBytes(type_);
+void PackedMatrix::StoredPart(size_t n, size_t begin, size_t end, std::byte* out) const {
+  const size_t row = n % kPanelRows;
   if (compute_ == Compute::kFast) {
-    for (size_t k = 0; k < columns_; k += 2) {
-      std::memcpy(out + k * sizeof(BF16), from + (k / 2 * kPanelRows + row) * kPairBytes,
-                  std::min(size_t{2}, columns_ - k) * sizeof(BF16));
+    const std::byte* const from = panel(n / kPanelRows) + row * kPairBytes;
+    for (size_t k = begin; k < end; k += 2) {
+      std::memcpy(out + (k - begin) * sizeof(BF16), from + k / 2 * kPanelRows * kPairBytes,
+                  std::min(size_t{2}, end - k) * sizeof(BF16));
     }
     return;
   }
-  for (size_t at = 0; at < row_bytes(); at += block_bytes) {  // a block of one element when not quantized
+  const size_t block_bytes = BlockBytes(type_), block = static_cast<size_t>(BlockElements(type_));
+  const std::byte* from = panel(n / kPanelRows) + begin / block * kPanelRows * block_bytes;
+  if (!IsQuantized(type_)) {
+    CopyStrided(from + row * block_bytes, block_bytes, end - begin, out);
+    return;
+  }
+  for (size_t k = begin; k < end; k += block, out += block_bytes) {
     for (const BlockField& field : PackedFields(type_)) {
       for (size_t i = 0; i < field.count; ++i) {
-        std::memcpy(out + at + field.offset + i * field.unit, from + (i * kPanelRows + row) * field.unit, field.unit);
+        std::memcpy(out + field.offset + i * field.unit, from + (i * kPanelRows + row) * field.unit, field.unit);
       }
       from += kPanelRows * field.unit * field.count;
     }
   }
 }
 
+void PackedMatrix::StoredRow(size_t n, std::byte* out) const {
+  STABLELM_CHECK(n < rows_);
+  StoredPart(n, 0, columns_, out);
+}
+
 void PackedMatrix::UnpackRow(size_t n, float* out) const {
-  std::vector<std::byte> stored(row_bytes());
-  StoredRow(n, stored.data());
-  if (IsQuantized(type_)) {
-    DecodeRow(type_, stored.data(), {out, columns_});
-  } else {
-    ConvertToFloat(type_, stored.data(), columns_, out);
+  STABLELM_CHECK(n < rows_);
+  constexpr size_t kPart = 256;  // columns: whole blocks of every type
+  std::byte stored[kPart * sizeof(float)];
+  for (size_t begin = 0; begin < columns_; begin += kPart) {
+    const size_t end = std::min(begin + kPart, columns_);
+    StoredPart(n, begin, end, stored);
+    if (IsQuantized(type_)) {
+      DecodeRow(type_, stored, {out + begin, end - begin});
+    } else {
+      ConvertToFloat(type_, stored, end - begin, out + begin);
+    }
   }
 }
 

@@ -64,17 +64,27 @@ class PackedMatrix {
   // Packs panel p from its rows as stored: row-major, of the same type, at any byte address. Threads may pack different
   // panels concurrently. Not for views.
   void Pack(size_t p, const std::byte* rows);
+  // The same for a panel in the caller's memory: `count` rows of `columns` elements, not quantized.
+  static void PackPanel(DType type, Compute compute, size_t count, size_t columns, const std::byte* rows,
+                        std::byte* panel);
   // Row n as it was stored, row_bytes().
   void StoredRow(size_t n, std::byte* out) const;
-  // Row n as fp32 [columns], decoded when it is quantized.
+  // Row n as fp32 [columns], decoded when it is quantized. Allocates nothing.
   void UnpackRow(size_t n, float* out) const;
 
  private:
+  // Columns [begin, end) of row n as stored; begin is even, and whole blocks of a quantized type.
+  void StoredPart(size_t n, size_t begin, size_t end, std::byte* out) const;
+
   DType type_ = DType::kF32;
   Compute compute_ = Compute::kExact;
   size_t rows_ = 0, columns_ = 0, panel_bytes_ = 0;
   AlignedBuffer<std::byte> own_;  // empty: a view
   const std::byte* data_ = nullptr;
 };
+
+// Rounds elements [begin, end) of a packed fp32 matrix, multiples of kPanelRows, into the matrix packed as bf16 for
+// Compute::kFast. Threads may round disjoint ranges concurrently.
+void RoundToPairs(const float* packed, size_t columns, size_t begin, size_t end, BF16* pairs);
 
 }  // namespace stablelm

@@ -57,11 +57,20 @@ TEST(Attention, FastBodyHoldsToTheReference) {
         ExecutionContext exec(pool, 1, 1);
         GuardedFloats out(rows * static_cast<size_t>(heads * dims));
         std::vector<float> want(rows * static_cast<size_t>(heads * dims));
-        const AttentionInput in = scene.Input(scene.qkv.data(), out.data(), scene.all);
+        GuardedFloats lse(rows * static_cast<size_t>(heads));
+        std::vector<float> want_lse(lse.span().size());
+        AttentionInput in = scene.Input(scene.qkv.data(), out.data(), scene.all);
         ASSERT_TRUE(StoreKeysValues(in, exec));
         Attend(in, exec);
-        AttendRef(scene.Input(scene.qkv.data(), want.data(), scene.all));
+        const std::vector<float> without(out.span().begin(), out.span().end());
+        in.log_sum_exp = lse.data();
+        Attend(in, exec);
+        ASSERT_EQ(std::memcmp(out.data(), without.data(), without.size() * sizeof(float)), 0);
+        AttentionInput plain = scene.Input(scene.qkv.data(), want.data(), scene.all);
+        plain.log_sum_exp = want_lse.data();
+        AttendRef(plain);
         out.Check();
+        lse.Check();
         // Scores are chains over D of products of normals (|q||k| <= ~2 D): off by at most D eps * 2 D / sqrt(D); that
         // is the relative error of each weight. Values are below 6; the output chain adds 530 eps of them at most. With
         // 8-bit keys and values (below 6 as well), queries and weights are rounded, by what Q8ScoreError and
@@ -73,6 +82,13 @@ TEST(Attention, FastBodyHoldsToTheReference) {
         }
         for (size_t i = 0; i < want.size(); ++i) {
           ASSERT_TRUE(Near(out.span()[i], want[i], bound)) << i << ": " << out.span()[i] << " " << want[i];
+        }
+        // The log-sum-exp moves by at most what a score moves. The sum of up to 530 exponentials, each off by 4
+        // roundings at most, adds 540 eps; rounding a maximum and the result, below 2 sqrt(D) + 7, adds the rest.
+        double lse_bound = 2 * d * std::sqrt(d) * kEps + 540 * kEps + 2 * (2 * std::sqrt(d) + 7) * kEps;
+        if (type == DType::kI8) lse_bound += Q8ScoreError(scene.layout, 6.0 / 127, 0, 6);
+        for (size_t i = 0; i < want_lse.size(); ++i) {
+          ASSERT_TRUE(Near(lse.span()[i], want_lse[i], lse_bound)) << i << ": " << lse.span()[i] << " " << want_lse[i];
         }
       }
     }

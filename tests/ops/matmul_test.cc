@@ -148,7 +148,7 @@ TEST(MatMul, TargetsWithFmaGiveTheRecordedBits) {
 TEST(PackedMatrix, KeepsEveryElementOnEveryTarget) {
   ForEachSimdTarget([] {
     for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
-      for (const size_t k : std::initializer_list<size_t>{1, 7, 8, 20}) {
+      for (const size_t k : std::initializer_list<size_t>{1, 7, 8, 20, 515}) {
         const size_t n = 67;
         const auto w = RandomNormals(n * k, 9);
         const StoredFloats stored(w, type, Shape{67, static_cast<int64_t>(k)}, 1);

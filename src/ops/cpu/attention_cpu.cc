@@ -221,6 +221,9 @@ void AttendQueriesOf(const AttentionInput& in, const AttentionSequence& s, int64
     const float inverse = 1.0f / softmax[q].sum;
     float* to = in.out + ((row0 + q) * n_heads + static_cast<size_t>(head)) * head_dim;
     for (size_t i = 0; i < head_dim; ++i) to[i] = out[q * dims + i] * inverse;
+    if (in.log_sum_exp != nullptr) {
+      in.log_sum_exp[(row0 + q) * n_heads + static_cast<size_t>(head)] = softmax[q].max + std::log(softmax[q].sum);
+    }
   }
 }
 

@@ -15,4 +15,10 @@ void EmbedTokens(const TensorView& table, std::span<const int32_t> ids, float* y
   });
 }
 
+void EmbedTokens(const PackedMatrix& table, std::span<const int32_t> ids, float* y, ExecutionContext& exec) {
+  exec.pool().ForRanges(ids.size(), 1, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) table.UnpackRow(static_cast<size_t>(ids[i]), y + i * table.columns());
+  });
+}
+
 }  // namespace stablelm

@@ -11,29 +11,17 @@
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
+#include "ops/cpu/erfc-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-using DF = hn::ScalableTag<float>;
-using VF = hn::Vec<DF>;
-
-// erfc(a) for a >= 0: t Q(t) exp(-a^2), t = 1 / (1 + 0.3 a). Q is a minimax fit of degree 8 with a relative error of
-// 2.0e-8 up to a = 9.6, where erfc leaves the range of fp32 (scripts/fit_erfc.py).
-HWY_INLINE VF Erfc(DF d, VF a) {
-  const VF one = hn::Set(d, 1.0f);
-  const VF t = hn::Div(one, hn::MulAdd(a, hn::Set(d, 0.3f), one));
-  VF q = hn::Set(d, -0.129457875f);
-  for (const float c : {0.485221576f, -0.511508584f, 0.54675084f, -0.0939052916f, 0.214568092f, 0.148443822f,
-                        0.170698222f, 0.16918918f}) {
-    q = hn::MulAdd(q, t, hn::Set(d, c));
-  }
-  return hn::Mul(hn::Mul(t, q), hn::Exp(d, hn::Neg(hn::Mul(a, a))));
-}
 
 // Written with erfc of |z|, so that neither tail cancels: z < 0: 0.5 z erfc(|z|/sqrt 2); z >= 0: z - 0.5 z erfc(z/sqrt
 // 2).
 HWY_INLINE VF GeluErf(DF d, VF z) {
-  const VF e = Erfc(d, hn::Mul(hn::Abs(z), hn::Set(d, static_cast<float>(std::numbers::sqrt2 / 2))));
+  VF exp;
+  const VF e = Erfc(d, hn::Mul(hn::Abs(z), hn::Set(d, static_cast<float>(std::numbers::sqrt2 / 2))), exp);
   const VF tail = hn::Mul(hn::Mul(z, hn::Set(d, 0.5f)), e);
   return hn::IfThenElse(hn::Lt(z, hn::Zero(d)), tail, hn::Sub(z, tail));
 }

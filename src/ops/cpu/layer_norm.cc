@@ -1,11 +1,11 @@
 #include "ops/layer_norm.h"
 
-#include <cmath>
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/layer_norm.cc"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+
+#include "ops/cpu/layer_norm-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
@@ -19,26 +19,10 @@ void NormRows(const LayerNormInput& in, size_t begin, size_t end) {
   for (size_t r = begin; r < end; ++r) {
     const float* x = in.x + r * n;
     float* y = in.y + r * n;
-    auto sum = hn::Zero(d);
-    for (size_t i = 0; i < whole; i += lanes) sum = hn::Add(sum, hn::LoadU(d, x + i));
-    double total = static_cast<double>(hn::GetLane(hn::SumOfLanes(d, sum)));
-    for (size_t i = whole; i < n; ++i) total += static_cast<double>(x[i]);
-    const float mean = static_cast<float>(total / static_cast<double>(n));
+    const RowMoments moments = MomentsOf(x, n, in.norm.eps);
+    const float mean = moments.mean, scale = moments.scale;
 
-    const auto mean_v = hn::Set(d, mean);
-    auto squares = hn::Zero(d);
-    for (size_t i = 0; i < whole; i += lanes) {
-      const auto c = hn::Sub(hn::LoadU(d, x + i), mean_v);
-      squares = hn::MulAdd(c, c, squares);
-    }
-    total = static_cast<double>(hn::GetLane(hn::SumOfLanes(d, squares)));
-    for (size_t i = whole; i < n; ++i) {
-      const double c = static_cast<double>(x[i] - mean);
-      total += c * c;
-    }
-    const float scale = static_cast<float>(1.0 / std::sqrt(total / static_cast<double>(n) + in.norm.eps));
-
-    const auto scale_v = hn::Set(d, scale);
+    const auto mean_v = hn::Set(d, mean), scale_v = hn::Set(d, scale);
     for (size_t i = 0; i < whole; i += lanes) {
       const auto c = hn::Mul(hn::Sub(hn::LoadU(d, x + i), mean_v), scale_v);
       hn::StoreU(hn::MulAdd(c, hn::LoadU(d, in.norm.weight + i), hn::LoadU(d, in.norm.bias + i)), d, y + i);

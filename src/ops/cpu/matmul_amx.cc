@@ -32,8 +32,7 @@ struct AmxJob {
   size_t rows = 0;             // M, of this part of x
   size_t x_parts = 0;
   const PackedMatrix* w = nullptr;
-  const float* bias = nullptr;
-  float* y = nullptr;  // of this part of x
+  ProductOutput out;  // of this part of x
 
   size_t Height() const { return AmxHeight(rows, x_parts); }
 };
@@ -191,14 +190,14 @@ void StoreSums(const AmxJob& job, size_t m_begin, size_t m_end, size_t panel, co
   HWY_ALIGN float total[kPanelRows];
   for (size_t m = m_begin; m < m_end; ++m, sums += job.x_parts) {
     if (job.x_parts == 1) {
-      StoreRow(job, m, panel, *sums);
+      StoreRow(job.out, m, panel, *sums);
       continue;
     }
     for (size_t row = 0; row < kPanelRows; row += kLanes) {
       const VF rest = hn::Add(hn::Load(d, sums[2] + row), hn::Load(d, sums[1] + row));
       hn::Store(hn::Add(rest, hn::Load(d, sums[0] + row)), d, total + row);
     }
-    StoreRow(job, m, panel, total);
+    StoreRow(job.out, m, panel, total);
   }
 }
 
@@ -321,8 +320,9 @@ void AmxMatMulRows(const MatMulInput& in, ExecutionContext& exec) {
   const PackedMatrix& w = *in.w;
   const size_t m = static_cast<size_t>(in.m), panels = w.panels();
   const AmxJob job = {
-      .cut = exec.prepared_rows(), .rows = m, .x_parts = AmxXParts(w.compute()), .w = &w, .bias = in.bias, .y = in.y};
-  TakeRows(in, exec, [&](size_t i, const float* x) { CutAmxRow(job, x, i, exec.prepared_rows()); });
+      .cut = exec.prepared_rows(), .rows = m, .x_parts = AmxXParts(w.compute()), .w = &w, .out = OutputOf(in)};
+  TakeRows(in.rows(), w.columns(), in.rows_as, exec,
+           [&](size_t i, const float* x) { CutAmxRow(job, x, i, exec.prepared_rows()); });
   exec.pool().ForSteps(panels, TiledTaskPanels(panels, exec.pool().NumThreads()),
                        [&](size_t begin, size_t end, size_t worker) {
                          HWY_DYNAMIC_DISPATCH(Amx)(job, begin, end, exec.worker_scratch(worker));

@@ -18,7 +18,7 @@
 
 #include "base/error.h"
 #include "ops/cpu/load_float-inl.h"
-#include "ops/cpu/store_row.h"
+#include "ops/cpu/transpose-inl.h"
 #include "ops/cpu/unroll.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -83,7 +83,7 @@ HWY_INLINE void StreamedPanels(const MatMulJob& job, const size_t (&panels)[NP])
     }
   }
   for (size_t p = 0; p < NP; ++p) {
-    for (size_t m = 0; m < MR; ++m) StoreRow(job, m, panels[p], totals[p][m]);
+    for (size_t m = 0; m < MR; ++m) StoreRow(job.out, m, panels[p], totals[p][m]);
   }
 }
 
@@ -162,10 +162,45 @@ TileBody TileOfRows(size_t rows) {
   return TileOfRows<T>(rows, std::make_index_sequence<kTileRows>());
 }
 
+// The weights of a tiled product: `columns()` is the dimension that is summed over. Piece() gives columns [k0, k0 +
+// width) of panel p: as stored, or widened or transposed into `buffer` [kMatMulPiece, kPanelRows]. Stored pieces are
+// prefetched.
 template <typename T>
-void TiledOfType(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
-  const DF d;
-  const size_t k = job.w->columns();
+struct PanelsAsStored {
+  using Stored = T;
+  const PackedMatrix& w;
+  size_t columns() const { return w.columns(); }
+  const std::byte* StoredPiece(size_t p, size_t k0) const { return w.panel(p) + k0 * kPanelRows * sizeof(T); }
+  // A few tiles read the weights as stored; for more tiles the weights are widened once.
+  static bool Copies(size_t tiles) { return tiles > 3 && !std::is_same_v<T, float>; }
+  void Copy(size_t p, size_t k0, size_t width, float* buffer) const {
+    const DF d;
+    const std::byte* const from = StoredPiece(p, k0);
+    for (size_t i = 0; i < width * kPanelRows; i += kLanes) {
+      hn::Store(LoadFloats<T>(d, from + i * sizeof(T)), d, buffer + i);
+    }
+  }
+};
+template <typename T>
+struct PanelsOfTranspose {
+  using Stored = float;
+  const PackedMatrix& w;
+  size_t columns() const { return w.rows(); }
+  const std::byte* StoredPiece(size_t, size_t) const { return nullptr; }
+  static bool Copies(size_t) { return true; }
+  void Copy(size_t p, size_t k0, size_t width, float* buffer) const {
+    const size_t first = p * kPanelRows, count = std::min(kPanelRows, w.columns() - first);
+    for (size_t n = 0; n < width; n += kPanelRows) {
+      TransposeBlock<T>(w.panel((k0 + n) / kPanelRows) + first * kPanelRows * sizeof(T), count,
+                        buffer + n * kPanelRows);
+    }
+  }
+};
+
+template <class Weights>
+void TiledOf(const Weights& weights, const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
+  using T = typename Weights::Stored;
+  const size_t k = weights.columns();
   float* const piece = scratch;                             // [kMatMulPiece, kPanelRows]
   float* const sums = scratch + kMatMulPiece * kPanelRows;  // [panel][row of the block][kPanelRows]
   constexpr size_t kPieceBytes = kMatMulPiece * kPanelRows * sizeof(T);
@@ -177,29 +212,25 @@ void TiledOfType(const MatMulJob& job, size_t p_begin, size_t p_end, float* scra
       const size_t width = std::min(kMatMulPiece, k - k0);
       const float* const x_piece = job.cut + (k0 / kMatMulPiece * job.rows + m0) * kMatMulStride;
       for (size_t p = p_begin; p < p_end; ++p) {
-        const std::byte* const from = job.w->panel(p) + k0 * kPanelRows * sizeof(T);
-        // A few tiles read the weights as stored; for more tiles the weights are widened once.
-        const bool widen = tiles > 3 && !std::is_same_v<T, float>;
-        const std::byte* const w = widen ? reinterpret_cast<const std::byte*>(piece) : from;
-        const size_t element = widen ? sizeof(float) : sizeof(T);
-        if (widen) {
-          for (size_t i = 0; i < width * kPanelRows; i += kLanes) {
-            hn::Store(LoadFloats<T>(d, from + i * sizeof(T)), d, piece + i);
-          }
-        }
+        const bool copy = Weights::Copies(tiles);
+        const std::byte* const w = copy ? reinterpret_cast<const std::byte*>(piece) : weights.StoredPiece(p, k0);
+        const size_t element = copy ? sizeof(float) : sizeof(T);
+        if (copy) weights.Copy(p, k0, width, piece);
         // Prefetches the same piece of the next panel, or the next piece of the first panel.
         const bool last_panel = p + 1 == p_end;
         const bool more = !last_panel || k0 + kMatMulPiece < k;
-        const std::byte* const next = last_panel ? job.w->panel(p_begin) + (k0 + kMatMulPiece) * kPanelRows * sizeof(T)
-                                                 : job.w->panel(p + 1) + k0 * kPanelRows * sizeof(T);
+        const std::byte* const next =
+            last_panel ? weights.StoredPiece(p_begin, k0 + kMatMulPiece) : weights.StoredPiece(p + 1, k0);
         const size_t next_bytes =
-            !more ? 0 : std::min(kPieceBytes, (last_panel ? k - k0 - kMatMulPiece : width) * kPanelRows * sizeof(T));
+            !more || !next
+                ? 0
+                : std::min(kPieceBytes, (last_panel ? k - k0 - kMatMulPiece : width) * kPanelRows * sizeof(T));
         const size_t lines = (next_bytes + kLine - 1) / kLine, calls = tiles * (kPanelRows / kTileWidth);
         size_t asked = 0;
         float* const panel_sums = sums + (p - p_begin) * kBlockRows * kPanelRows;
         for (size_t t = 0, m = 0; t < tiles; ++t) {
           const size_t rows = (block - m + (tiles - t) - 1) / (tiles - t);
-          const TileBody body = widen ? TileOfRows<float>(rows) : TileOfRows<T>(rows);
+          const TileBody body = copy ? TileOfRows<float>(rows) : TileOfRows<T>(rows);
           for (size_t c = 0; c < kPanelRows; c += kTileWidth) {
             const size_t more_lines = std::min((lines + calls - 1) / calls, lines - asked);
             body(x_piece + m * kMatMulStride, w + c * element, width, k0 == 0, panel_sums + m * kPanelRows + c,
@@ -212,19 +243,34 @@ void TiledOfType(const MatMulJob& job, size_t p_begin, size_t p_end, float* scra
     }
     for (size_t p = p_begin; p < p_end; ++p) {
       const float* const panel_sums = sums + (p - p_begin) * kBlockRows * kPanelRows;
-      for (size_t m = 0; m < block; ++m) StoreRow(job, m0 + m, p, panel_sums + m * kPanelRows);
+      for (size_t m = 0; m < block; ++m) StoreRow(job.out, m0 + m, p, panel_sums + m * kPanelRows);
     }
   }
 }
 
 void Tiled(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
-  switch (job.w->type()) {
+  const PackedMatrix& w = *job.w;
+  switch (w.type()) {
     case DType::kF32:
-      return TiledOfType<float>(job, p_begin, p_end, scratch);
+      return TiledOf(PanelsAsStored<float>{w}, job, p_begin, p_end, scratch);
     case DType::kF16:
-      return TiledOfType<F16>(job, p_begin, p_end, scratch);
+      return TiledOf(PanelsAsStored<F16>{w}, job, p_begin, p_end, scratch);
     case DType::kBF16:
-      return TiledOfType<BF16>(job, p_begin, p_end, scratch);
+      return TiledOf(PanelsAsStored<BF16>{w}, job, p_begin, p_end, scratch);
+    default:
+      STABLELM_CHECK(false);
+  }
+}
+
+void TiledTransposed(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
+  const PackedMatrix& w = *job.w;
+  switch (w.type()) {
+    case DType::kF32:
+      return TiledOf(PanelsOfTranspose<float>{w}, job, p_begin, p_end, scratch);
+    case DType::kF16:
+      return TiledOf(PanelsOfTranspose<F16>{w}, job, p_begin, p_end, scratch);
+    case DType::kBF16:
+      return TiledOf(PanelsOfTranspose<BF16>{w}, job, p_begin, p_end, scratch);
     default:
       STABLELM_CHECK(false);
   }
@@ -238,7 +284,19 @@ namespace stablelm {
 namespace {
 HWY_EXPORT(Streamed);
 HWY_EXPORT(Tiled);
+HWY_EXPORT(TiledTransposed);
 }  // namespace
+
+const float* RoundRow(const float* x, size_t k, DType as, float* y) {
+  constexpr size_t kBlock = 512;
+  std::byte rounded[kBlock * sizeof(uint16_t)];
+  for (size_t i = 0; i < k; i += kBlock) {
+    const size_t n = std::min(kBlock, k - i);
+    ConvertFromFloat(x + i, n, as, rounded);
+    ConvertToFloat(as, rounded, n, y + i);
+  }
+  return y;
+}
 
 void CutRow(const float* x, size_t m, size_t rows, size_t k, float* cut) {
   for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {
@@ -253,6 +311,10 @@ void MatMulStreamed(const MatMulJob& job, size_t p_begin, size_t p_end) {
 
 void MatMulTiled(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
   HWY_DYNAMIC_DISPATCH(Tiled)(job, p_begin, p_end, scratch);
+}
+
+void MatMulTiledTransposed(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
+  HWY_DYNAMIC_DISPATCH(TiledTransposed)(job, p_begin, p_end, scratch);
 }
 
 }  // namespace stablelm

@@ -5,6 +5,8 @@
 #include <cstddef>
 
 #include "base/error.h"
+#include "ops/convert.h"
+#include "ops/cpu/store_row.h"
 #include "ops/matmul.h"
 
 namespace stablelm {
@@ -18,6 +20,8 @@ constexpr size_t PiecesOf(size_t k) { return (k + kMatMulPiece - 1) / kMatMulPie
 inline constexpr size_t kMatMulPairStride = kMatMulPiece / 2 + 16;
 constexpr size_t CutRowsFloats(size_t rows, size_t k) { return PiecesOf(k) * rows * kMatMulStride; }
 
+// y [k] = x [k] rounded to fp16 or bf16; may be x. Returns y.
+const float* RoundRow(const float* x, size_t k, DType as, float* y);
 // Splits x [k], row m of `rows`, into pieces.
 void CutRow(const float* x, size_t m, size_t rows, size_t k, float* cut);
 
@@ -25,10 +29,12 @@ struct MatMulJob {
   const float* x = nullptr;  // [M, K]
   size_t rows = 0;           // M
   const PackedMatrix* w = nullptr;
-  const float* bias = nullptr;
-  float* y = nullptr;          // [M, N]
+  ProductOutput out;
   const float* cut = nullptr;  // x as split by CutRow, for MatMulTiled
 };
+inline ProductOutput OutputOf(const MatMulInput& in) {
+  return {.y = in.y, .width = in.w->rows(), .bias = in.bias, .add = in.add};
+}
 
 // Maximum rows for which the weights are streamed straight from memory (decoding); products of more rows are tiled.
 inline constexpr size_t kMaxStreamedRows = 4;
@@ -37,19 +43,24 @@ inline constexpr size_t kMaxStreamedRows = 4;
 inline constexpr size_t kStreamedTaskPanels = 4;
 // Below this many elements of x, one thread prepares it: waking the others would cost more than it saves.
 inline constexpr size_t kSmallWork = size_t{1} << 16;
-// Calls take(i, row) for every row of x after its prologue, on one thread or all (kSmallWork). With a prologue the row
-// is in the worker's scratch, and K is at most ExecutionContext::kWorkerFloats.
+// Row i of the rows after their prologue and rounded to `as`: in place, or in `scratch` [k].
+inline const float* TakeRow(const ProductRows& rows, size_t i, size_t k, DType as, float* scratch) {
+  const float* const row = ApplyPrologueToRow(rows.prologue, rows.x + i * k, k, scratch);
+  return as == DType::kF32 ? row : RoundRow(row, k, as, scratch);
+}
+// Calls take(i, row) for every row of the left matrix [rows, k] after its prologue, rounded to `as`, on one thread or
+// all (kSmallWork). A row that changes is in the worker's scratch, and k is then at most
+// ExecutionContext::kWorkerFloats.
 template <class Take>
-void TakeRows(const MatMulInput& in, ExecutionContext& exec, const Take& take) {
-  const size_t m = static_cast<size_t>(in.m), k = in.w->columns();
-  const auto rows = [&](size_t begin, size_t end, size_t worker) {
-    for (size_t i = begin; i < end; ++i)
-      take(i, ApplyPrologueToRow(in.prologue, in.x + i * k, k, exec.worker_scratch(worker)));
+void TakeRows(const ProductRows& rows, size_t k, DType as, ExecutionContext& exec, const Take& take) {
+  const size_t m = static_cast<size_t>(rows.rows);
+  const auto some = [&](size_t begin, size_t end, size_t worker) {
+    for (size_t i = begin; i < end; ++i) take(i, TakeRow(rows, i, k, as, exec.worker_scratch(worker)));
   };
   if (m * k < kSmallWork) {
-    rows(0, m, 0);
+    some(0, m, 0);
   } else {
-    exec.pool().ForSteps(m, 1, rows);
+    exec.pool().ForSteps(m, 1, some);
   }
 }
 // Calls body.operator()<M>(), where M is the number of rows of a streamed product.
@@ -93,5 +104,7 @@ constexpr size_t TiledTaskPanels(size_t panels, size_t threads) {
   return std::clamp<size_t>(panels / (8 * threads), 1, kMaxTaskPanels);
 }
 void MatMulTiled(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch);
+// The same with Wᵀ: sums over the rows of W, and panels are of its columns. W is transposed piece by piece.
+void MatMulTiledTransposed(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch);
 
 }  // namespace stablelm

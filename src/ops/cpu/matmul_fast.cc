@@ -13,8 +13,8 @@ void FastMatMul(const MatMulInput& in, ExecutionContext& exec) {
   const size_t m = static_cast<size_t>(in.m), k = w.columns(), panels = w.panels();
   STABLELM_CHECK(CutRowsFloats(m, k) <= exec.prepared_capacity());
   float* const cut = exec.prepared_rows();
-  const FastJob job = {.rows = m, .w = &w, .bias = in.bias, .y = in.y, .cut = cut, .bf16 = Bf16InUse()};
-  TakeRows(in, exec, [&](size_t i, const float* x) { CutFastRow(x, i, m, k, job.bf16, cut); });
+  const FastJob job = {.rows = m, .w = &w, .out = OutputOf(in), .cut = cut, .bf16 = Bf16InUse()};
+  TakeRows(in.rows(), k, DType::kF32, exec, [&](size_t i, const float* x) { CutFastRow(x, i, m, k, job.bf16, cut); });
   const bool streamed = m <= kMaxStreamedRows;
   const size_t each = streamed ? kStreamedTaskPanels : TiledTaskPanels(panels, exec.pool().NumThreads());
   exec.pool().ForEach((panels + each - 1) / each, [&](size_t index, size_t worker) {

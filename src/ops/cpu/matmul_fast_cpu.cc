@@ -22,6 +22,7 @@
 #include "ops/convert.h"
 #include "ops/cpu/flush_denormals.h"
 #include "ops/cpu/store_row.h"
+#include "ops/cpu/transpose-inl.h"
 #include "ops/cpu/unroll.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -142,7 +143,7 @@ HWY_INLINE void StreamedPanels(const FastJob& job, const size_t (&panels)[NP]) {
     }
   }
   for (size_t p = 0; p < NP; ++p) {
-    for (size_t m = 0; m < MR; ++m) StoreRow(job, m, panels[p], totals[p][m]);
+    for (size_t m = 0; m < MR; ++m) StoreRow(job.out, m, panels[p], totals[p][m]);
   }
 }
 
@@ -273,7 +274,92 @@ void TiledBlock(const FastJob& job, size_t p_begin, size_t p_end, size_t m0, siz
   }
   for (size_t p = p_begin; p < p_end; ++p) {
     const float* const panel_sums = sums + (p - p_begin) * kBlockRows * kPanelRows;
-    for (size_t m = 0; m < block; ++m) StoreRow(job, m0 + m, p, panel_sums + m * kPanelRows);
+    for (size_t m = 0; m < block; ++m) StoreRow(job.out, m0 + m, p, panel_sums + m * kPanelRows);
+  }
+}
+
+// The rows of two matrices of bf16 values as words: the value of `low` in the lower half.
+HWY_INLINE void JoinHalves(const float* HWY_RESTRICT low, const float* HWY_RESTRICT high, float* HWY_RESTRICT words) {
+  for (size_t i = 0; i < kPanelRows; i += kLanes) {
+    const VU lower = hn::ShiftRight<16>(hn::BitCast(DU(), hn::LoadU(DF(), low + i)));
+    const VU upper = hn::BitCast(DU(), hn::LoadU(DF(), high + i));
+    hn::StoreU(hn::BitCast(DF(), hn::Or(lower, upper)), DF(), words + i);
+  }
+}
+
+// Columns [first, first + kPanelRows) of rows [n0, n0 + rows) of W, transposed, in the order of the chain: as words for
+// the bf16 instruction, else as fp32 values. scratch: [2 * kPanelRows, kPanelRows].
+template <Form form>
+void TransposePiece(const PackedMatrix& w, size_t first, size_t n0, size_t rows, float* HWY_RESTRICT scratch,
+                    float* HWY_RESTRICT to) {
+  const DF d;
+  const size_t columns = std::min(kPanelRows, w.columns() - first), pairs = (columns + 1) / 2;
+  float* const block = scratch;                             // columns as stored, one after another
+  float* const turned = scratch + kPanelRows * kPanelRows;  // its transpose
+  for (size_t n = 0; n < rows; n += kPanelRows) {
+    const std::byte* const from = w.panel((n0 + n) / kPanelRows) + first / 2 * kPanelRows * kWordBytes;
+    for (size_t i = 0; i < pairs; ++i) {
+      for (size_t row = 0; row < kPanelRows; row += kLanes) {
+        hn::StoreU(LoadHalf<Form::kHalves>(from, i, 0, row), d, block + (2 * i + 1) * kPanelRows + row);
+        hn::StoreU(LoadHalf<Form::kHalves>(from, i, 1, row), d, block + 2 * i * kPanelRows + row);
+      }
+    }
+    TransposeFloats(block, columns, turned);
+    for (size_t r = 0; r < kPanelRows; r += 2) {
+      const float *const low = turned + r * kPanelRows, *const high = low + kPanelRows;
+      if constexpr (form == Form::kDot) {
+        JoinHalves(low, high, to + (n + r) / 2 * kPanelRows);
+      } else {
+        std::memcpy(to + (n + r) * kPanelRows, high, kPanelRows * sizeof(float));
+        std::memcpy(to + (n + r + 1) * kPanelRows, low, kPanelRows * sizeof(float));
+      }
+    }
+  }
+}
+
+// Panels [p_begin, p_end) of the columns of W with rows [m0, m0 + block) of the left matrix, summed over the rows of W.
+template <Form form>
+void TransposedBlock(const FastJob& job, size_t p_begin, size_t p_end, size_t m0, size_t block, float* scratch) {
+  constexpr Form kTile = form == Form::kDot ? Form::kDot : Form::kWide;
+  const PackedMatrix& w = *job.w;
+  float* const piece = scratch;                                 // [kMatMulPiece, kPanelRows]
+  float* const temporary = piece + kMatMulPiece * kPanelRows;   // [2 * kPanelRows, kPanelRows]
+  float* const sums = temporary + 2 * kPanelRows * kPanelRows;  // [panel][row of the block][kPanelRows]
+  static_assert((kMatMulPiece + 2 * kPanelRows + kBlockRows * kMaxTaskPanels) * kPanelRows <=
+                ExecutionContext::kWorkerFloats);
+  const size_t tiles = (block + kTileRows - 1) / kTileRows;
+  for (size_t k0 = 0; k0 < w.rows(); k0 += kMatMulPiece) {
+    const size_t width = std::min(kMatMulPiece, w.rows() - k0), pairs = (width + 1) / 2;
+    const float* const x_piece = job.cut + (k0 / kMatMulPiece * job.rows + m0) * StrideOf(kTile);
+    for (size_t p = p_begin; p < p_end; ++p) {
+      TransposePiece<kTile>(w, p * kPanelRows, k0, width, temporary, piece);
+      float* const panel_sums = sums + (p - p_begin) * kBlockRows * kPanelRows;
+      for (size_t t = 0, m = 0; t < tiles; ++t) {
+        const size_t rows = (block - m + (tiles - t) - 1) / (tiles - t);
+        for (size_t row = 0; row < kPanelRows; row += kTileWidth) {
+          TileOfRows<kTile>(rows, false)(x_piece + m * StrideOf(kTile), reinterpret_cast<const std::byte*>(piece), row,
+                                         pairs, k0 == 0, panel_sums + m * kPanelRows, {nullptr, 0});
+        }
+        m += rows;
+      }
+    }
+  }
+  for (size_t p = p_begin; p < p_end; ++p) {
+    const float* const panel_sums = sums + (p - p_begin) * kBlockRows * kPanelRows;
+    for (size_t m = 0; m < block; ++m) StoreRow(job.out, m0 + m, p, panel_sums + m * kPanelRows);
+  }
+}
+
+void TiledTransposed(const FastJob& job, size_t p_begin, size_t p_end, float* scratch) {
+  for (size_t m0 = 0; m0 < job.rows; m0 += kBlockRows) {
+    const size_t block = std::min(kBlockRows, job.rows - m0);
+#if HWY_TARGET <= HWY_AVX3
+    if (job.bf16) {
+      TransposedBlock<Form::kDot>(job, p_begin, p_end, m0, block, scratch);
+      continue;
+    }
+#endif
+    TransposedBlock<Form::kHalves>(job, p_begin, p_end, m0, block, scratch);
   }
 }
 
@@ -298,6 +384,7 @@ namespace stablelm {
 namespace {
 HWY_EXPORT(Streamed);
 HWY_EXPORT(Tiled);
+HWY_EXPORT(TiledTransposed);
 
 // Rounds `width` columns of a row to bf16 and stores them as a row of a piece.
 void CutFastPiece(const float* x, size_t width, bool bf16, float* to) {
@@ -325,6 +412,11 @@ void CutFastRow(const float* x, size_t m, size_t rows, size_t k, bool bf16, floa
 void FastMatMulStreamed(const FastJob& job, size_t p_begin, size_t p_end) {
   const FlushDenormals flush;
   HWY_DYNAMIC_DISPATCH(Streamed)(job, p_begin, p_end);
+}
+
+void FastMatMulTiledTransposed(const FastJob& job, size_t p_begin, size_t p_end, float* scratch) {
+  const FlushDenormals flush;
+  HWY_DYNAMIC_DISPATCH(TiledTransposed)(job, p_begin, p_end, scratch);
 }
 
 void FastMatMulTiled(const FastJob& job, size_t p_begin, size_t p_end, float* scratch) {

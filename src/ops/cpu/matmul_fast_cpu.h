@@ -12,8 +12,7 @@ namespace stablelm {
 struct FastJob {
   size_t rows = 0;  // M
   const PackedMatrix* w = nullptr;
-  const float* bias = nullptr;
-  float* y = nullptr;          // [M, N]
+  ProductOutput out;
   const float* cut = nullptr;  // x as split by CutFastRow; as large as CutRow's
   bool bf16 = false;           // Bf16InUse(): selects the form
 };
@@ -27,5 +26,7 @@ void CutFastRow(const float* x, size_t m, size_t rows, size_t k, bool bf16, floa
 // As MatMulStreamed and MatMulTiled.
 void FastMatMulStreamed(const FastJob& job, size_t p_begin, size_t p_end);
 void FastMatMulTiled(const FastJob& job, size_t p_begin, size_t p_end, float* scratch);
+// As MatMulTiledTransposed.
+void FastMatMulTiledTransposed(const FastJob& job, size_t p_begin, size_t p_end, float* scratch);
 
 }  // namespace stablelm

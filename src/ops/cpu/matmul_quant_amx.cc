@@ -330,7 +330,7 @@ void AmxOfType(const QuantJob& job, size_t p_begin, size_t p_end, float* memory)
         Stages<kType>({.x = &job.x, .block = b, .blocks = run, .row = m0, .rows = rows, .done = 0}, height, from,
                       run * kBytes, scratch, sums);
       }
-      for (size_t m = 0; m < height; ++m) StoreRow(job, m0 + m, p, sums + m * kPanelRows);
+      for (size_t m = 0; m < height; ++m) StoreRow(job.out, m0 + m, p, sums + m * kPanelRows);
     }
   }
 }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ops/cpu/store_row.h"
 #include "ops/packed_matrix.h"
 #include "ops/quantized_rows.h"
 
@@ -20,9 +21,8 @@ struct QuantJob {
   QuantizedRows x;  // for weights of the matrix's type
   size_t rows = 0;  // M
   const PackedMatrix* w = nullptr;
-  const float* bias = nullptr;  // [N] or null
-  float* y = nullptr;           // [M, N]
-  bool dots = false;            // ByteDotsInUse()
+  ProductOutput out;
+  bool dots = false;  // ByteDotsInUse()
 };
 
 // Maximum rows of streamed products, which decode weights in registers as they arrive from memory (decoding). Products

@@ -411,7 +411,7 @@ HWY_NOINLINE void StreamedSuperPanels(const QuantJob& job, const size_t (&panels
     });
     for (SuperPanel& p : all) Type::End(x, p);
   }
-  for (size_t p = 0; p < kPanels; ++p) StoreRow(job, 0, panels[p], all[p].sums);
+  for (size_t p = 0; p < kPanels; ++p) StoreRow(job.out, 0, panels[p], all[p].sums);
 }
 
 // ------------------------------------------------------------------------------------------------------------ steps
@@ -439,7 +439,7 @@ HWY_NOINLINE void StreamedPanels(const QuantJob& job, const size_t (&panels)[kPa
     }
   }
   for (size_t p = 0; p < kPanels; ++p) {
-    for (size_t m = 0; m < MR; ++m) StoreRow(job, m, panels[p], sums[p][m]);
+    for (size_t m = 0; m < MR; ++m) StoreRow(job.out, m, panels[p], sums[p][m]);
   }
 }
 

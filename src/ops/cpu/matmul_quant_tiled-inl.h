@@ -325,7 +325,7 @@ void TiledOfType(const QuantJob& job, size_t p_begin, size_t p_end, float* scrat
           m += rows;
         }
       }
-      for (size_t m = 0; m < height; ++m) StoreRow(job, m0 + m, p, sums + m * kPanelRows);
+      for (size_t m = 0; m < height; ++m) StoreRow(job.out, m0 + m, p, sums + m * kPanelRows);
     }
   }
 }

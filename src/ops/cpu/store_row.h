@@ -10,14 +10,28 @@
 
 namespace stablelm {
 
-// Job has w, the packed matrix [N, K]; bias [N] or null; y [M, N]. `sums` [kPanelRows] are of row m and panel `panel`.
-template <class Job>
-void StoreRow(const Job& job, size_t m, size_t panel, const float* sums) {
-  const size_t n = panel * kPanelRows, n_out = job.w->rows();
-  const size_t count = std::min(kPanelRows, n_out - n);
-  float* const y = job.y + m * n_out + n;
-  if (job.bias) {
-    for (size_t i = 0; i < count; ++i) y[i] = sums[i] + job.bias[n + i];
+// Where a product of M rows goes.
+struct ProductOutput {
+  float* y = nullptr;           // [M, N]; or, with packed_rows, a packed fp32 matrix [N, M]
+  size_t width = 0;             // N
+  const float* bias = nullptr;  // [N] or null
+  bool add = false;             // y += instead of y =
+  size_t packed_rows = 0;       // M when y is packed, else 0
+};
+
+// `sums` [kPanelRows] are of row m and panel `panel`.
+inline void StoreRow(const ProductOutput& out, size_t m, size_t panel, const float* sums) {
+  if (out.packed_rows > 0) {
+    float* const y = out.y + (panel * out.packed_rows + m) * kPanelRows;
+    for (size_t i = 0; i < kPanelRows; ++i) y[i] = out.add ? y[i] + sums[i] : sums[i];
+    return;
+  }
+  const size_t n = panel * kPanelRows, count = std::min(kPanelRows, out.width - n);
+  float* const y = out.y + m * out.width + n;
+  if (out.add) {
+    for (size_t i = 0; i < count; ++i) y[i] += out.bias ? sums[i] + out.bias[n + i] : sums[i];
+  } else if (out.bias) {
+    for (size_t i = 0; i < count; ++i) y[i] = sums[i] + out.bias[n + i];
   } else {
     std::memcpy(y, sums, count * sizeof(float));
   }

@@ -34,6 +34,9 @@ void AttendRef(const AttentionInput& in) {
           max = std::max(max, p[static_cast<size_t>(j)]);
         }
         for (double& value : p) sum += value = std::exp(value - max);
+        if (in.log_sum_exp != nullptr) {
+          in.log_sum_exp[(s.row_begin + r) * heads + h] = static_cast<float>(max + std::log(sum));
+        }
         for (int64_t j = 0; j < seen; ++j) {
           for (int64_t i = 0; i < dims; ++i) {
             out[static_cast<size_t>(i)] +=

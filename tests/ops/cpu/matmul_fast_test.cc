@@ -237,7 +237,7 @@ TEST(FastMatMul, StaysWithinItsBound) {
 
 TEST(FastMatMul, PackedPairsKeepEveryElementOnEveryTarget) {
   ForEachSimdTarget([] {
-    for (const size_t k : std::initializer_list<size_t>{1, 2, 7, 8, 9, 21, 32}) {
+    for (const size_t k : std::initializer_list<size_t>{1, 2, 7, 8, 9, 21, 32, 515}) {
       const size_t n = 67;
       const StoredFloats stored(RandomNormals(n * k, 9), DType::kBF16, Shape{67, static_cast<int64_t>(k)}, 1);
       const PackedMatrix packed = Packed(stored.view());

@@ -1,0 +1,77 @@
+// Transposes blocks of packed weights. Included once per SIMD target.
+#if defined(STABLELM_OPS_TRANSPOSE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef STABLELM_OPS_TRANSPOSE_INL_H_
+#undef STABLELM_OPS_TRANSPOSE_INL_H_
+#else
+#define STABLELM_OPS_TRANSPOSE_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <type_traits>
+
+#include "ops/cpu/load_float-inl.h"
+#include "ops/packed_matrix.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace stablelm::HWY_NAMESPACE {
+
+#if HWY_TARGET != HWY_SCALAR
+// 4 x 4: rows of `in` are in_stride apart, of `out` out_stride.
+HWY_INLINE void Transpose4(const float* HWY_RESTRICT in, size_t in_stride, float* HWY_RESTRICT out, size_t out_stride) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::Full128<float> d;
+  const hn::Full128<uint64_t> d64;
+  const auto a = hn::LoadU(d, in), b = hn::LoadU(d, in + in_stride);
+  const auto c = hn::LoadU(d, in + 2 * in_stride), e = hn::LoadU(d, in + 3 * in_stride);
+  const auto ac_low = hn::BitCast(d64, hn::InterleaveLower(d, a, b)),
+             ac_high = hn::BitCast(d64, hn::InterleaveUpper(d, a, b));
+  const auto ce_low = hn::BitCast(d64, hn::InterleaveLower(d, c, e)),
+             ce_high = hn::BitCast(d64, hn::InterleaveUpper(d, c, e));
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(d64, ac_low, ce_low)), d, out);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(d64, ac_low, ce_low)), d, out + out_stride);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(d64, ac_high, ce_high)), d, out + 2 * out_stride);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(d64, ac_high, ce_high)), d, out + 3 * out_stride);
+}
+#endif
+
+// out [kPanelRows, kPanelRows] = the transpose of `columns` columns of a panel, [columns, kPanelRows] as fp32; zeros
+// for those up to kPanelRows.
+HWY_INLINE void TransposeFloats(const float* HWY_RESTRICT in, size_t columns, float* HWY_RESTRICT out) {
+  size_t k = 0;
+#if HWY_TARGET != HWY_SCALAR
+  for (; k + 4 <= columns; k += 4) {
+    for (size_t r = 0; r < kPanelRows; r += 4) {
+      Transpose4(in + k * kPanelRows + r, kPanelRows, out + r * kPanelRows + k, kPanelRows);
+    }
+  }
+#endif
+  for (; k < columns; ++k) {
+    for (size_t r = 0; r < kPanelRows; ++r) out[r * kPanelRows + k] = in[k * kPanelRows + r];
+  }
+  if (columns == kPanelRows) return;
+  for (size_t r = 0; r < kPanelRows; ++r) std::fill(out + r * kPanelRows + columns, out + (r + 1) * kPanelRows, 0.0f);
+}
+
+// The same from values of type T (float, F16, BF16).
+template <typename T>
+HWY_INLINE void TransposeBlock(const std::byte* HWY_RESTRICT in, size_t columns, float* HWY_RESTRICT out) {
+  if constexpr (std::is_same_v<T, float>) {
+    TransposeFloats(reinterpret_cast<const float*>(in), columns, out);
+  } else {
+    namespace hn = hwy::HWY_NAMESPACE;
+    const hn::ScalableTag<float> d;
+    HWY_ALIGN float wide[kPanelRows * kPanelRows];
+    for (size_t i = 0; i < columns * kPanelRows; i += hn::Lanes(d)) {
+      hn::Store(LoadFloats<T>(d, in + i * sizeof(T)), d, wide + i);
+    }
+    TransposeFloats(wide, columns, out);
+  }
+}
+
+}  // namespace stablelm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // include guard

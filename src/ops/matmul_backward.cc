@@ -1,0 +1,180 @@
+#include "ops/matmul_backward.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "ops/cpu/cut_columns.h"
+#include "ops/cpu/matmul_fast_cpu.h"
+#include "ops/simd.h"
+
+namespace stablelm {
+namespace {
+
+// Calls body(begin, end, worker) for groups of panels, as many tasks as a product of that many panels has.
+template <class Body>
+void ForPanels(size_t panels, ExecutionContext& exec, const Body& body) {
+  const size_t each = TiledTaskPanels(panels, exec.pool().NumThreads());
+  exec.pool().ForEach((panels + each - 1) / each, [&](size_t task, size_t worker) {
+    body(task * each, std::min(panels, (task + 1) * each), worker);
+  });
+}
+
+size_t PanelsOf(size_t n) { return (n + kPanelRows - 1) / kPanelRows; }
+
+// The operands of dW = dyᵀ x for the products of ops/cpu: the rows of xᵀ, split into pieces along the rows of the
+// batch, and dyᵀ as a packed matrix [N, M]. A line is a row of the batch; with Compute::kFast, dy's lines and, for the
+// bf16 instruction, x's are pairs of rows as words of two bf16 values.
+struct Columns {
+  bool fast = false, bf16 = false;
+  size_t m = 0, n = 0, k = 0;
+  size_t x_lines = 0, dy_lines = 0;
+  float* x = nullptr;   // line i of column c: (i / piece * k + c) * stride + i % piece
+  float* dy = nullptr;  // line i of panel p: (p * dy_lines + i) * kPanelRows
+
+  Columns(const WeightGradient& in, float* memory)
+      : fast(in.compute == Compute::kFast),
+        bf16(fast && Bf16InUse()),
+        m(static_cast<size_t>(in.x.rows)),
+        n(static_cast<size_t>(in.n)),
+        k(static_cast<size_t>(in.k)) {
+    const size_t pairs = (m + 1) / 2;
+    x_lines = bf16 ? pairs : fast ? 2 * pairs : m;
+    dy_lines = fast ? pairs : m;
+    dy = memory;
+    x = dy + PanelsOf(n) * dy_lines * kPanelRows;
+  }
+  size_t Piece() const { return bf16 ? kMatMulPiece / 2 : kMatMulPiece; }
+  size_t Stride() const { return bf16 ? kMatMulPairStride : kMatMulStride; }
+
+  void SetDy(size_t line, const float* row) const {
+    for (size_t p = 0; p < PanelsOf(n); ++p) {
+      float* const to = dy + (p * dy_lines + line) * kPanelRows;
+      const size_t count = std::min(kPanelRows, n - p * kPanelRows);
+      std::copy_n(row + p * kPanelRows, count, to);
+      std::fill(to + count, to + kPanelRows, 0.0f);
+    }
+  }
+  // `count` lines from `line` on, all in one piece.
+  void SetX(size_t line, const float* const* rows, size_t count) const {
+    CutColumns(rows, count, k, Stride(), x + line / Piece() * k * Stride() + line % Piece());
+  }
+};
+
+// Rows that are turned into columns together: a line of the processor's cache, or fewer where rows are long.
+constexpr size_t kGroup = 16;
+size_t GroupOf(size_t width) {
+  size_t group = kGroup;
+  while (group > 2 && (group + 1) * width > ExecutionContext::kWorkerFloats) group /= 2;
+  return group;
+}
+
+void PrepareX(const WeightGradient& in, const Columns& to, ExecutionContext& exec) {
+  const size_t group = GroupOf(to.k);
+  STABLELM_CHECK((group + 1) * to.k <= ExecutionContext::kWorkerFloats);
+  const DType as = to.fast ? DType::kBF16 : in.rows_as;
+  exec.pool().ForSteps((to.m + group - 1) / group, 1, [&](size_t begin, size_t end, size_t worker) {
+    float* const scratch = exec.worker_scratch(worker);
+    float* const zeros = scratch + group * to.k;
+    for (size_t g = begin; g < end; ++g) {
+      const size_t first = g * group, count = std::min(group, to.m - first);
+      const float* rows[kGroup] = {};
+      for (size_t i = 0; i < count; ++i) rows[i] = TakeRow(in.x, first + i, to.k, as, scratch + i * to.k);
+      if (!to.fast) {
+        to.SetX(first, rows, count);
+        continue;
+      }
+      if (count % 2 == 1) std::fill_n(zeros, to.k, 0.0f), rows[count] = zeros;
+      if (to.bf16) {
+        const float* words[kGroup / 2] = {};
+        for (size_t i = 0; i < count; i += 2) {
+          float* const low = scratch + i * to.k;
+          JoinRows(low, rows[i + 1], to.k, low);
+          words[i / 2] = low;
+        }
+        to.SetX(first / 2, words, (count + 1) / 2);
+      } else {  // in the order of the chain
+        for (size_t i = 0; i < count; i += 2) std::swap(rows[i], rows[i + 1]);
+        to.SetX(first, rows, (count + 1) / 2 * 2);
+      }
+    }
+  });
+}
+
+void PrepareDy(const WeightGradient& in, const Columns& to, ExecutionContext& exec) {
+  const ProductRows rows = {.x = in.dy, .rows = in.x.rows};
+  const DType as = to.fast ? DType::kBF16 : in.rows_as;
+  STABLELM_CHECK(as == DType::kF32 || 2 * to.n <= ExecutionContext::kWorkerFloats);
+  exec.pool().ForSteps(to.dy_lines, 1, [&](size_t begin, size_t end, size_t worker) {
+    float* const scratch = exec.worker_scratch(worker);
+    for (size_t line = begin; line < end; ++line) {
+      if (!to.fast) {
+        to.SetDy(line, TakeRow(rows, line, to.n, as, scratch));
+        continue;
+      }
+      const float* const high = 2 * line + 1 < to.m ? TakeRow(rows, 2 * line + 1, to.n, as, scratch + to.n) : nullptr;
+      TakeRow(rows, 2 * line, to.n, as, scratch);
+      JoinRows(scratch, high, to.n, scratch);
+      to.SetDy(line, scratch);
+    }
+  });
+}
+
+}  // namespace
+
+size_t MatMulBackwardFloats(int64_t m, int64_t n, int64_t k) {
+  const size_t rows = static_cast<size_t>((m + 1) / 2 * 2), outputs = static_cast<size_t>(n);
+  const size_t of_dw = PanelsOf(outputs) * rows * kPanelRows + CutRowsFloats(static_cast<size_t>(k), rows);
+  return std::max(of_dw, CutRowsFloats(rows, outputs));
+}
+
+void MatMulInputGradient(const InputGradient& in, ExecutionContext& exec) {
+  const PackedMatrix& w = *in.w;
+  STABLELM_CHECK(!IsQuantized(w.type()));
+  const size_t m = static_cast<size_t>(in.m), n = w.rows();
+  if (m == 0) return;
+  STABLELM_CHECK(CutRowsFloats(m, n) <= exec.prepared_capacity());
+  const ProductRows rows = {.x = in.dy, .rows = in.m};
+  const ProductOutput out = {.y = in.dx, .width = w.columns(), .add = in.add};
+  float* const cut = exec.prepared_rows();
+  if (w.compute() == Compute::kFast) {
+    const FastJob job = {.rows = m, .w = &w, .out = out, .cut = cut, .bf16 = Bf16InUse()};
+    TakeRows(rows, n, DType::kF32, exec, [&](size_t i, const float* row) { CutFastRow(row, i, m, n, job.bf16, cut); });
+    ForPanels(PanelsOf(w.columns()), exec, [&](size_t begin, size_t end, size_t worker) {
+      FastMatMulTiledTransposed(job, begin, end, exec.worker_scratch(worker));
+    });
+    return;
+  }
+  TakeRows(rows, n, in.rows_as, exec, [&](size_t i, const float* row) { CutRow(row, i, m, n, cut); });
+  const MatMulJob job = {.rows = m, .w = &w, .out = out, .cut = cut};
+  ForPanels(PanelsOf(w.columns()), exec, [&](size_t begin, size_t end, size_t worker) {
+    MatMulTiledTransposed(job, begin, end, exec.worker_scratch(worker));
+  });
+}
+
+void MatMulWeightGradient(const WeightGradient& in, ExecutionContext& exec) {
+  const size_t n = static_cast<size_t>(in.n), k = static_cast<size_t>(in.k);
+  if (in.x.rows == 0) {
+    if (!in.add) std::fill_n(in.dw, PanelsOf(n) * k * kPanelRows, 0.0f);
+    return;
+  }
+  STABLELM_CHECK(MatMulBackwardFloats(in.x.rows, in.n, in.k) <= exec.prepared_capacity());
+  const Columns columns(in, exec.prepared_rows());
+  PrepareX(in, columns, exec);
+  PrepareDy(in, columns, exec);
+  const PackedMatrix dy = PackedMatrix::View(columns.fast ? DType::kBF16 : DType::kF32, in.n, in.x.rows, in.compute,
+                                             reinterpret_cast<const std::byte*>(columns.dy));
+  const ProductOutput out = {.y = in.dw, .width = n, .add = in.add, .packed_rows = k};
+  if (columns.fast) {
+    const FastJob job = {.rows = k, .w = &dy, .out = out, .cut = columns.x, .bf16 = columns.bf16};
+    ForPanels(PanelsOf(n), exec, [&](size_t begin, size_t end, size_t worker) {
+      FastMatMulTiled(job, begin, end, exec.worker_scratch(worker));
+    });
+    return;
+  }
+  const MatMulJob job = {.rows = k, .w = &dy, .out = out, .cut = columns.x};
+  ForPanels(PanelsOf(n), exec, [&](size_t begin, size_t end, size_t worker) {
+    MatMulTiled(job, begin, end, exec.worker_scratch(worker));
+  });
+}
+
+}  // namespace stablelm

@@ -1,0 +1,94 @@
+#include "ops/embedding.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "ops/embedding_gradient.h"
+#include "ops/op_testing.h"
+
+namespace stablelm {
+namespace {
+
+TEST(EmbedTokens, APackedMatrixGivesTheValuesOfItsRows) {
+  struct Packing {
+    DType type;
+    Compute compute;
+  };
+  for (const size_t threads : {1, 3}) {
+    ThreadPool pool(threads);
+    ExecutionContext exec(pool, 1, 1);
+    for (const Packing& packing : {Packing{DType::kF32, Compute::kExact}, Packing{DType::kF16, Compute::kExact},
+                                   Packing{DType::kBF16, Compute::kExact}, Packing{DType::kBF16, Compute::kFast}}) {
+      for (const int64_t width : {1, 21, 256, 515}) {
+        SCOPED_TRACE(testing::Message() << NameOf(packing.type) << " " << width);
+        const int64_t vocab_size = 67;
+        const StoredFloats stored(RandomNormals(static_cast<size_t>(vocab_size * width), 21), packing.type,
+                                  Shape{vocab_size, width}, 1);
+        PackedMatrix packed(packing.type, vocab_size, width, "table", packing.compute);
+        PackRows(packed, stored.view().data);
+        const std::vector<int32_t> ids = {66, 0, 31, 32, 66, 5, 64, 63};
+        GuardedFloats y(ids.size() * static_cast<size_t>(width));
+        std::vector<float> want(y.span().size());
+        EmbedTokens(packed, ids, y.data(), exec);
+        EmbedTokens(stored.view(), ids, want.data(), exec);
+        y.Check();
+        EXPECT_EQ(std::memcmp(y.data(), want.data(), want.size() * sizeof(float)), 0);
+      }
+    }
+  }
+}
+
+// Sums of thirds, whose bits show their order.
+TEST(EmbeddingGradient, AddsTheRowsOfAnIdInOrder) {
+  for (const size_t rows : {1, 5, 16, 17, 200}) {
+    for (const int64_t vocab_size : {1, 7, 515}) {
+      const size_t width = 21;
+      std::vector<int32_t> ids(rows);
+      for (size_t r = 0; r < rows; ++r) ids[r] = static_cast<int32_t>(r * r * 37 % static_cast<size_t>(vocab_size));
+      auto dy = RandomNormals(rows * width, 22, 1.0 / 3);
+      const auto before = RandomNormals(static_cast<size_t>(vocab_size) * width, 23);
+      auto want = before;
+      for (size_t r = 0; r < rows; ++r) {
+        for (size_t c = 0; c < width; ++c) want[static_cast<size_t>(ids[r]) * width + c] += dy[r * width + c];
+      }
+      for (const size_t threads : {1, 2, 3, 4}) {
+        for (const bool packed : {false, true}) {
+          SCOPED_TRACE(testing::Message()
+                       << rows << " rows of " << vocab_size << (packed ? ", packed" : "") << ", threads " << threads);
+          ThreadPool pool(threads);
+          ExecutionContext exec(pool, 1, 1);
+          const size_t elements = PackedMatrix::Bytes(DType::kF32, vocab_size, width) / sizeof(float);
+          GuardedFloats d_table(packed ? elements : before.size());
+          std::fill_n(d_table.data(), d_table.span().size(), 0.0f);
+          const auto place = [&](size_t id, size_t c) {
+            if (!packed) return id * width + c;
+            return PackedMatrix::OffsetOf(DType::kF32, width, Compute::kExact, static_cast<int64_t>(id),
+                                          static_cast<int64_t>(c)) /
+                   sizeof(float);
+          };
+          for (size_t i = 0; i < before.size(); ++i) d_table.data()[place(i / width, i % width)] = before[i];
+          std::vector<int32_t> order(rows);
+          EmbeddingGradient({.ids = ids,
+                             .dy = dy.data(),
+                             .width = static_cast<int64_t>(width),
+                             .d_table = d_table.data(),
+                             .packed = packed,
+                             .order = order},
+                            exec);
+          d_table.Check();
+          for (size_t i = 0; i < before.size(); ++i) {
+            ASSERT_EQ(d_table.data()[place(i / width, i % width)], want[i]) << i / width << ", " << i % width;
+          }
+          float padding = 0;  // of the last panel: stays zero
+          for (size_t i = before.size(); packed && i < elements; ++i) {
+            padding += std::abs(d_table.data()[place(i / width, i % width)]);
+          }
+          EXPECT_EQ(padding, 0);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace stablelm
