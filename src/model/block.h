@@ -26,13 +26,16 @@ struct BlockWeights {
 // The activation buffers of one layer. A step overwrites none of its inputs, unless the caller gives the same buffer
 // twice, as generation does because it keeps no activations.
 struct BlockActivations {
-  const float* x = nullptr;     // [T, C]   input of the layer
-  float* y = nullptr;           // [T, C]   its output; may be x
-  float* qkv = nullptr;         // [T, 3C]  in the layout of the weights; queries are rotated in place
-  float* attended = nullptr;    // [T, C]   heads side by side
-  float* attn_out = nullptr;    // [T, C]
-  float* mlp_hidden = nullptr;  // [T, F]   before the activation
-  float* mlp_out = nullptr;     // [T, C]
+  const float* x = nullptr;  // [T, C]   input of the layer
+  float* y = nullptr;        // [T, C]   its output; may be x
+  // [T, C]: x + attn(ln1(x)) of the sequential form; may be y. Not used by the parallel form.
+  float* middle = nullptr;
+  float* qkv = nullptr;          // [T, 3C]  in the layout of the weights; queries are rotated in place
+  float* attended = nullptr;     // [T, C]   heads side by side
+  float* log_sum_exp = nullptr;  // [T, H]   of the attention scores, or null: not wanted (ops/attention.h)
+  float* attn_out = nullptr;     // [T, C]
+  float* mlp_hidden = nullptr;   // [T, F]   before the activation
+  float* mlp_out = nullptr;      // [T, C]
   // Buffers for prologues that a product does not fuse (ops/prologue.h).
   float* normed = nullptr;     // [T, C]
   float* activated = nullptr;  // [T, F]; may be mlp_hidden

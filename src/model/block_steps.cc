@@ -26,10 +26,11 @@ void BlockSteps::Product(const Operand& operand, const Linear& linear, float* y,
   Show(module, y, linear.rows());
 }
 
-void BlockSteps::Attention(const QkvLayout& layout, float* qkv, float* attended) const {
+void BlockSteps::Attention(const QkvLayout& layout, float* qkv, float* attended, float* log_sum_exp) const {
   const AttentionInput attention = {.qkv = qkv,
                                     .qkv_layout = layout,
                                     .out = attended,
+                                    .log_sum_exp = log_sum_exp,
                                     .sequences = in_.sequences,
                                     .cache = in_.cache,
                                     .rotary = &in_.rotary};

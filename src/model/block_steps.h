@@ -29,8 +29,8 @@ class BlockSteps {
   // y = linear(operand)
   void Product(const Operand& operand, const Linear& linear, float* y, const char* module) const;
   // Rotates queries and keys, stores keys and values in the cache, and attends to it. Throws Error when a key or value
-  // overflows the cache's type.
-  void Attention(const QkvLayout& layout, float* qkv, float* attended) const;
+  // overflows the cache's type. log_sum_exp may be null.
+  void Attention(const QkvLayout& layout, float* qkv, float* attended, float* log_sum_exp) const;
   // y = a + x and y = (m + a) + x, [T, C]
   void Add(const float* a, const float* x, float* y) const;
   void AddPair(const float* m, const float* a, const float* x, float* y) const;

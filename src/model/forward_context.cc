@@ -31,6 +31,7 @@ ForwardContext::ForwardContext(const ModelConfig& c, const RunShape& run, Thread
 BlockActivations ForwardContext::LayerActivations() {
   return {.x = x.data(),
           .y = x.data(),
+          .middle = x.data(),
           .qkv = qkv.data(),
           .attended = attended.data(),
           .attn_out = attn_out.data(),

@@ -17,12 +17,17 @@ class Linear {
   Linear() = default;
   // bias [rows] or null
   Linear(PackedMatrix weight, const float* bias) : weight_(std::move(weight)), bias_(bias) {}
+  // Rows of x are rounded to rows_as (MatMulInput::rows_as): training in fp16.
+  Linear(PackedMatrix weight, const float* bias, DType rows_as)
+      : weight_(std::move(weight)), bias_(bias), rows_as_(rows_as) {}
 
   int64_t rows() const { return static_cast<int64_t>(weight_.rows()); }
   int64_t columns() const { return static_cast<int64_t>(weight_.columns()); }
   DType type() const { return weight_.type(); }
   size_t bytes() const { return weight_.bytes(); }
+  const PackedMatrix& weight() const { return weight_; }
   const float* bias() const { return bias_; }
+  DType rows_as() const { return rows_as_; }
   // Row n of W as fp32 [columns()].
   void ReadRow(int64_t n, float* out) const { weight_.UnpackRow(static_cast<size_t>(n), out); }
 
@@ -33,6 +38,7 @@ class Linear {
  private:
   PackedMatrix weight_;
   const float* bias_ = nullptr;
+  DType rows_as_ = DType::kF32;
 };
 
 }  // namespace stablelm

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "ops/convert.h"
+#include "ops/embedding.h"
 #include "ops/finite.h"
 
 namespace stablelm {
@@ -54,6 +55,10 @@ Stored Find(const ModelWeights& weights, const WeightEntry& entry) {
 
 }  // namespace
 
+void ModelWeights::Embed(std::span<const int32_t> ids, float* y, ExecutionContext& exec) const {
+  embedding.data ? EmbedTokens(embedding, ids, y, exec) : EmbedTokens(output.weight(), ids, y, exec);
+}
+
 std::map<DType, uint64_t> ModelWeights::MatrixBytes() const {
   std::map<DType, uint64_t> bytes;
   for (const BlockWeights& block : blocks) {
@@ -72,6 +77,7 @@ void ModelWeights::ReadRow(const WeightEntry& entry, int64_t row, float* out) co
     std::copy_n(stored.vector, entry.shape[0], out);
     return;
   }
+  if (!embedding.data) return output.ReadRow(row, out);
   ConvertValues(embedding.data + static_cast<size_t>(row) * EmbeddingRowBytes(), embedding.dtype,
                 reinterpret_cast<std::byte*>(out), DType::kF32, static_cast<size_t>(embedding.shape[1]));
 }

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/tensor.h"
@@ -21,17 +22,23 @@ namespace stablelm {
 
 struct ModelWeights {
   ModelConfig config;
-  TensorView embedding;  // [V, C], in any type, at any byte address
+  // [V, C], in any type, at any byte address. Without data: the rows of `output` (tied weights that are being trained).
+  TensorView embedding;
   std::vector<BlockWeights> blocks;
   LayerNormWeights final_norm;
   Linear output;  // [V, C]
   RotaryTable rotary;
   std::shared_ptr<const void> storage;  // owns the memory behind the views: mapped files, copies
 
+  // y [ids, C]: the embeddings of tokens; every id is in [0, V).
+  void Embed(std::span<const int32_t> ids, float* y, ExecutionContext& exec) const;
+
   // Bytes of the packed matrices by type. Every forward pass reads them once, however many rows it has.
   std::map<DType, uint64_t> MatrixBytes() const;
   // Bytes of the embedding that one token reads.
-  uint64_t EmbeddingRowBytes() const { return BytesOf(embedding.dtype, embedding.shape[1]); }
+  uint64_t EmbeddingRowBytes() const {
+    return embedding.data ? BytesOf(embedding.dtype, embedding.shape[1]) : output.weight().row_bytes();
+  }
 
   // Row `row` of a tensor of the weight table as fp32, [columns] of a matrix; a vector is one row. QKV rows are in file
   // order (BlockWeights::qkv_layout).

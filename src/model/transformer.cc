@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "model/non_finite.h"
-#include "ops/embedding.h"
 #include "ops/finite.h"
 #include "ops/gather_rows.h"
 #include "ops/prologue.h"
@@ -78,7 +77,7 @@ void Transformer::Run(std::span<const BatchSequence> batch, Rows rows, ForwardCo
   };
 
   for (size_t i = 0; i < batch.size(); ++i) {
-    EmbedTokens(weights_->embedding, batch[i].tokens, ctx.x.data() + ctx.sequences[i].row_begin * width, ctx.exec);
+    weights_->Embed(batch[i].tokens, ctx.x.data() + ctx.sequences[i].row_begin * width, ctx.exec);
   }
   if (observer) {
     observer->OnStep(-1, "embed_in", ctx.x.data(), rows.all, width);
