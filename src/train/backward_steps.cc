@@ -1,0 +1,99 @@
+#include "train/backward_steps.h"
+
+#include "ops/attention_backward.h"
+#include "ops/column_sums.h"
+#include "ops/gelu_backward.h"
+#include "ops/layer_norm_backward.h"
+#include "ops/matmul_backward.h"
+
+namespace stablelm {
+
+void LinearBackward(const LinearBackwardInput& in, ExecutionContext& exec) {
+  const PackedMatrix& w = in.linear->weight();
+  if (in.gradients.weight) {
+    MatMulWeightGradient({.dy = in.dy,
+                          .x = in.x,
+                          .n = in.linear->rows(),
+                          .k = in.linear->columns(),
+                          .dw = in.gradients.weight,
+                          .add = in.add,
+                          .rows_as = RowsAs(in.precision),
+                          .compute = ComputeOf(in.precision)},
+                         exec);
+  }
+  if (in.gradients.bias) {
+    ColumnSums({.x = in.dy,
+                .rows = static_cast<size_t>(in.x.rows),
+                .width = w.rows(),
+                .sums = in.gradients.bias,
+                .add = in.add},
+               exec);
+  }
+  if (in.d_rows) {
+    MatMulInputGradient({.dy = in.dy, .m = in.x.rows, .w = &w, .dx = in.d_rows, .rows_as = RowsAs(in.precision)}, exec);
+  }
+}
+
+ProductRows BackwardSteps::Norm(const LayerNormWeights& norm, const float* x) const {
+  return {.x = x, .rows = in_.rows, .prologue = norm, .applied = in_.activations.normed};
+}
+
+ProductRows BackwardSteps::Gelu(const float* hidden) const {
+  return {.x = hidden, .rows = in_.rows, .prologue = Form(), .applied = in_.activations.activated};
+}
+
+void BackwardSteps::Product(const float* dy, const ProductRows& operand, const Linear& linear,
+                            const LinearGradients& gradients, float* d_operand, const char* module) const {
+  LinearBackward({.dy = dy,
+                  .x = operand,
+                  .linear = &linear,
+                  .gradients = gradients,
+                  .d_rows = d_operand,
+                  .add = in_.add,
+                  .precision = in_.precision},
+                 exec_);
+  Show(module, d_operand, linear.columns());
+}
+
+void BackwardSteps::GeluBackward(const float* hidden, float* d_hidden) const {
+  const size_t n = static_cast<size_t>(in_.rows * in_.config.intermediate_size);
+  stablelm::GeluBackward(Form(), hidden, d_hidden, n, d_hidden, exec_);
+  Show("mlp.act", d_hidden, in_.config.intermediate_size);
+}
+
+void BackwardSteps::NormBackward(const LayerNormWeights& norm, const float* x, const float* dy, const float* residual,
+                                 float* dx, const NormGradients& gradients, const char* module) const {
+  LayerNormBackward({.x = x,
+                     .dy = dy,
+                     .rows = static_cast<size_t>(in_.rows),
+                     .width = static_cast<size_t>(in_.config.hidden_size),
+                     .norm = norm,
+                     .residual = residual,
+                     .dx = dx,
+                     .d_weight = gradients.weight,
+                     .d_bias = gradients.bias,
+                     .add = in_.add},
+                    exec_);
+  Show(module, dx, in_.config.hidden_size);
+}
+
+void BackwardSteps::Attention(const QkvLayout& layout, const float* d_attended, float* d_qkv) const {
+  AttentionBackward({.qkv = in_.activations.qkv,
+                     .qkv_layout = layout,
+                     .out = in_.activations.attended,
+                     .log_sum_exp = in_.activations.log_sum_exp,
+                     .d_out = d_attended,
+                     .d_qkv = d_qkv,
+                     .n_heads = in_.config.n_heads,
+                     .head_dim = in_.config.head_dim(),
+                     .sequences = in_.sequences,
+                     .rotary = &in_.rotary},
+                    exec_);
+  Show("attention", d_qkv, 3 * in_.config.hidden_size);
+}
+
+void BackwardSteps::Show(const char* module, const float* d, int64_t width) const {
+  if (in_.observer) in_.observer->OnGradient(in_.layer, module, d, in_.rows, width);
+}
+
+}  // namespace stablelm

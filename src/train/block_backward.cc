@@ -1,0 +1,37 @@
+#include "train/block_backward.h"
+
+#include "train/backward_steps.h"
+
+namespace stablelm {
+
+// The gradient of the residual stream runs past both branches: each adds to it.
+// Parallel residual:    y = x + attn(ln1(x)) + mlp(ln2(x))
+// Sequential residual:  middle = x + attn(ln1(x));  y = middle + mlp(ln2(middle))
+void BlockBackward(const BlockWeights& w, const BlockBackwardInput& in, ExecutionContext& exec) {
+  const BlockActivations& a = in.activations;
+  const BackwardBuffers& d = in.buffers;
+  const BlockGradients& g = in.gradients;
+  const bool parallel = in.config.parallel_residual;
+  const BackwardSteps back(in, exec);
+
+  // y = [middle or x] + mlp_out
+  const float* const mlp_in = parallel ? a.x : a.middle;
+  // mlp_out = gelu(mlp_hidden) W_downᵀ + b
+  back.Product(in.d_y, back.Gelu(a.mlp_hidden), w.mlp_down, g.mlp_down, d.d_hidden, "mlp.dense_4h_to_h");
+  back.GeluBackward(a.mlp_hidden, d.d_hidden);
+  // mlp_hidden = ln2(mlp_in) W_upᵀ + b
+  back.Product(d.d_hidden, back.Norm(w.mlp_norm, mlp_in), w.mlp_up, g.mlp_up, d.d_normed, "mlp.dense_h_to_4h");
+  back.NormBackward(w.mlp_norm, mlp_in, d.d_normed, in.d_y, in.d_x, g.mlp_norm, "post_attention_layernorm");
+
+  // [y or middle] = x + attn_out
+  const float* const d_attn_out = parallel ? in.d_y : in.d_x;
+  // attn_out = attended W_outᵀ + b
+  back.Product(d_attn_out, back.Rows(a.attended), w.attn_out, g.attn_out, d.d_attended, "attention.dense");
+  // attended = attention(qkv)
+  back.Attention(w.qkv_layout, d.d_attended, d.d_qkv);
+  // qkv = ln1(x) W_qkvᵀ + b
+  back.Product(d.d_qkv, back.Norm(w.attn_norm, a.x), w.qkv, g.qkv, d.d_normed, "attention.query_key_value");
+  back.NormBackward(w.attn_norm, a.x, d.d_normed, in.d_x, in.d_x, g.attn_norm, "input_layernorm");
+}
+
+}  // namespace stablelm

@@ -1,0 +1,64 @@
+#include "train/load_parameters.h"
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "checkpoint/convert_rows.h"
+#include "checkpoint/rewrite/initial_weights.h"
+#include "ops/gradient_norm.h"
+#include "ops/packed_matrix.h"
+
+namespace stablelm {
+namespace {
+
+std::span<const float> AsFloats(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const float*>(bytes.data()), bytes.size() / sizeof(float)};
+}
+
+void RoundAll(Parameters& parameters, ThreadPool& pool) {
+  pool.ForRanges(parameters.table().trained_size(), kNormChunk,
+                 [&](size_t begin, size_t end) { parameters.RoundWeights(begin, end); });
+}
+
+}  // namespace
+
+void RequireTrainable(const ModelFolder& folder) {
+  for (size_t i = 0; i < folder.table().size(); ++i) {
+    const StoredTensor& tensor = folder.TensorOf(i);
+    if (!IsQuantized(*tensor.dtype)) continue;
+    throw Error({.where = folder.path().string() + ": tensor " + Quoted(folder.table()[i].name),
+                 .what = "a model with quantized matrices cannot be trained",
+                 .found = std::string(NameOf(*tensor.dtype)),
+                 .expected = "fp32, fp16 or bf16",
+                 .hint = "train the model that it was quantized from, or make one of floats: `stablelm convert MODEL "
+                         "FOLDER --dtype bf16`"});
+  }
+}
+
+void LoadParameters(const ModelFolder& folder, Parameters& parameters, ThreadPool& pool, bool show_progress) {
+  RequireTrainable(folder);
+  STABLELM_CHECK(folder.table().size() == parameters.table().entries().size());
+  STABLELM_CHECK(folder.qkv_order() == parameters.qkv_order());
+  uint64_t work = 0;
+  for (size_t i = 0; i < folder.table().size(); ++i) work += folder.TensorOf(i).bytes;
+  Progress progress("Loading weights", work, Progress::Unit::kBytes, show_progress);
+  for (size_t i = 0; i < folder.table().size(); ++i) {
+    const StoredRows stored(folder.FileOf(i), folder.TensorOf(i));
+    RowConversion conversion = {
+        .type = DType::kF32, .non_finite = NonFinite::kRefuse, .pool = &pool, .progress = &progress};
+    if (folder.table()[i].IsMatrix()) conversion.group = static_cast<int64_t>(kPanelRows);
+    ConvertRows(stored.source(), conversion,
+                [&](int64_t first, std::span<const std::byte> rows) { parameters.SetRows(i, first, AsFloats(rows)); });
+  }
+  progress.Finish();
+  RoundAll(parameters, pool);
+}
+
+void DrawParameters(uint64_t seed, Parameters& parameters, ThreadPool& pool) {
+  DrawInitialWeights(parameters.config(), {.seed = seed, .pool = &pool},
+                     [&](size_t entry, uint64_t offset, std::span<const std::byte> bytes) {
+                       parameters.Set(entry, offset / sizeof(float), AsFloats(bytes));
+                     });
+  RoundAll(parameters, pool);
+}
+
+}  // namespace stablelm

@@ -1,0 +1,73 @@
+#include "train/loss_scale.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <string>
+
+#include "base/error.h"
+
+namespace stablelm {
+namespace {
+
+std::string Number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.9g", value);
+  return text;
+}
+
+void Require(bool good, const char* where, const std::string& found, const std::string& expected) {
+  if (!good) throw Error({.where = where, .what = "cannot be used", .found = found, .expected = expected});
+}
+
+}  // namespace
+
+LossScaler::LossScaler(const LossScaleOptions& options)
+    : options_(options), state_({.scale = options.initial, .hysteresis = options.hysteresis}) {
+  const LossScaleOptions& o = options_;
+  Require(std::isfinite(o.min) && o.min > 0, "smallest loss scale", Number(o.min), "a positive number");
+  Require(std::isfinite(o.max) && o.max >= o.min, "largest loss scale", Number(o.max), "at least " + Number(o.min));
+  Require(o.initial >= o.min && o.initial <= o.max, "loss scale", Number(o.initial),
+          Number(o.min) + " to " + Number(o.max));
+  Require(o.window >= 1, "window of the loss scale", std::to_string(o.window), "at least 1 step");
+  Require(o.hysteresis >= 1, "hysteresis of the loss scale", std::to_string(o.hysteresis), "at least 1");
+}
+
+void LossScaler::Restore(const LossScaleState& s) {
+  const LossScaleOptions& o = options_;
+  Require(s.scale >= o.min && s.scale <= o.max, "checkpoint: loss scale", Number(s.scale),
+          Number(o.min) + " to " + Number(o.max));
+  Require(s.hysteresis >= 1 && s.hysteresis <= o.hysteresis, "checkpoint: hysteresis of the loss scale",
+          std::to_string(s.hysteresis), "1 to " + std::to_string(o.hysteresis));
+  Require(s.steps >= 0, "checkpoint: steps of the loss scale", std::to_string(s.steps), "at least 0");
+  Require(s.last_overflow >= -1 && s.last_overflow < std::max<int64_t>(s.steps, 1),
+          "checkpoint: last overflow of the loss scale", std::to_string(s.last_overflow),
+          "-1, or a step before this one");
+  state_ = s;
+}
+
+void LossScaler::Update(bool overflow) {
+  LossScaleState& s = state_;
+  if (overflow) {
+    if (s.hysteresis == 1) {
+      if (s.scale <= options_.min) {
+        throw Error({.where = "loss scale",
+                     .what = "gradients overflow at the smallest scale, so it cannot be decreased",
+                     .found = Number(s.scale) + " at step " + std::to_string(s.steps),
+                     .hint = "training has diverged: go back to an earlier checkpoint with a lower rate or a longer "
+                             "warm-up, or train in bf16, which needs no loss scale"});
+      }
+      s.scale = std::max(s.scale / 2, options_.min);
+    } else {
+      --s.hysteresis;
+    }
+    s.last_overflow = s.steps;
+  } else {
+    const bool window = (s.steps - s.last_overflow) % options_.window == 0;
+    if (window || options_.consecutive_hysteresis) s.hysteresis = options_.hysteresis;
+    if (window) s.scale = std::min(s.scale * 2, options_.max);
+  }
+  ++s.steps;
+}
+
+}  // namespace stablelm
