@@ -98,6 +98,11 @@ std::string ManPageName(const std::string& command) {
   return name;
 }
 
+std::string GroupOf(const std::string& command) {
+  const size_t space = command.find(' ');
+  return space == std::string::npos ? "" : command.substr(0, space);
+}
+
 std::string GroupManPage(const std::string& name, std::span<const CommandText> commands, const std::string& version) {
   std::string rows;
   for (const CommandText& command : commands) {
@@ -125,7 +130,13 @@ std::string ProgramManPage(std::span<const CommandText> commands, const std::str
       ".SH COMMANDS\n";
   for (const CommandGroup& group : CommandsByTask(commands)) {
     out += ".SS " + Roff(group.title) + "\n";
+    std::string named;  // the group of commands that has its row
     for (const CommandText* command : group.commands) {
+      if (const std::string name = GroupOf(command->name); name != named) {
+        named = name;
+        if (!name.empty())
+          out += ".TP\n.BR " + Roff(ManPageName(name)) + " (1)\nThe commands that begin with " + name + ".\n";
+      }
       out += ".TP\n.BR " + Roff(ManPageName(command->name)) + " (1)\n" + Roff(command->summary) + ".\n";
     }
   }
@@ -150,8 +161,9 @@ std::string CommandManPage(const CommandText& command, const std::string& versio
     out += "\n" + Roff(option.help) + (option.help.ends_with(".") ? "\n" : ".\n");
   }
   out += ".SH EXAMPLES\n" + AsItIs(command.examples) + kExit;
+  const std::string group = GroupOf(command.name);
   return out + Section("ENVIRONMENT", kVariables, &command) + Section("FILES", kFiles, &command) +
-         ".SH SEE ALSO\n.BR stablelm (1)\n";
+         ".SH SEE ALSO\n.BR stablelm (1)\n" + (group.empty() ? "" : ".BR " + Roff(ManPageName(group)) + " (1)\n");
 }
 
 }  // namespace stablelm

@@ -1,5 +1,6 @@
 // stablelm man: prints manual pages or writes them into a folder.
 #include <filesystem>
+#include <set>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -48,8 +49,13 @@ int ManCommand::Run(Output& out) {
       WriteTextFileAtomically(std::filesystem::path(*folder_) / (ManPageName(name) + ".1"), page);
     };
     write("", ProgramManPage(commands, version));
-    for (const CommandText& command : commands) write(command.name, CommandManPage(command, version));
-    out.Note(std::to_string(commands.size() + 1) + " pages written to " + *folder_);
+    std::set<std::string> groups;
+    for (const CommandText& command : commands) {
+      write(command.name, CommandManPage(command, version));
+      if (const std::string group = GroupOf(command.name); !group.empty()) groups.insert(group);
+    }
+    for (const std::string& group : groups) write(group, GroupManPage(group, commands, version));
+    out.Note(std::to_string(commands.size() + groups.size() + 1) + " pages written to " + *folder_);
     return kExitOk;
   }
   if (!command_) {

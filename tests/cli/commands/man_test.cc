@@ -65,6 +65,8 @@ TEST_F(ManPages, OneForEveryCommand) {
   EXPECT_GE(files_.size(), 13u);
   EXPECT_EQ(Read(folder_ / "stablelm-chat.1"), RunProgramBinary({"man", "chat"}).out);
   EXPECT_EQ(Read(folder_ / "stablelm-bench-memory.1"), RunProgramBinary({"man", "bench memory"}).out);
+  EXPECT_EQ(Read(folder_ / "stablelm-bench.1"), RunProgramBinary({"man", "bench"}).out);
+  EXPECT_THAT(Read(folder_ / "stablelm-bench-memory.1"), testing::EndsWith(".BR stablelm\\-bench (1)\n"));
   const std::string program = RunProgramBinary({"man"}).out;
   EXPECT_EQ(Read(folder_ / "stablelm.1"), program);
   for (const auto& file : files_) {
