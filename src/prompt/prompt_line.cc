@@ -5,7 +5,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "base/error.h"
+#include "base/error_kinds.h"
 #include "base/nearest.h"
 #include "base/strict_json.h"
 
@@ -109,10 +109,11 @@ bool ReadKey(const std::string& key, const Json& value, PromptLine& line) {
   known.insert(known.end(), settings.begin(), settings.end());
   std::string typed = key;
   std::replace(typed.begin(), typed.end(), '-', '_');  // accept the spelling of options in the suggestion
-  throw Error({.what = "unknown key " + Quoted(key),
-               .found = ShownJson(value),
-               .expected = "prompt, ids or messages, and names of settings",
-               .hint = DidYouMeanKey(typed, known)});
+  throw UnknownKey({.what = "unknown key " + Quoted(key),
+                    .found = ShownJson(value),
+                    .expected = "prompt, ids or messages, and names of settings",
+                    .hint = DidYouMeanKey(typed, known)},
+                   key, known);
 }
 
 }  // namespace

@@ -1,8 +1,11 @@
 #include "cli/generating/prompt_tasks.h"
 
-#include "base/error.h"
+#include <algorithm>
+
+#include "base/error_kinds.h"
 #include "base/json_value.h"
 #include "checkpoint/rewrite/quant_mix.h"
+#include "cli/app/habits.h"
 #include "cli/app/setting_flags.h"
 #include "cli/generating/generate_run.h"
 #include "ops/kv_layout.h"
@@ -56,6 +59,26 @@ LineOptions LineOptionsOf(const PromptTaskOptions& options) {
           .prompt_logprobs = options.details.prompt_logprobs};
 }
 
+// The error with what another program's key is here, if that is known.
+Error WithHintOfHabits(const UnknownKey& error) {
+  std::string name = "--" + error.key();
+  std::ranges::replace(name, '_', '-');
+  const Habit* row = FindHabit(name);
+  if (!row) return error;
+  ErrorInfo info = error.info();
+  if (row->kind != HabitKind::kOption) {
+    info.hint = row->reason;
+    return Error(std::move(info));
+  }
+  std::string key =
+      row->option == "TEXT" ? "prompt" : std::string(row->option.substr(row->option.find_first_not_of('-')));
+  std::ranges::replace(key, '-', '_');
+  const bool known = std::ranges::find(error.known(), key) != error.known().end();
+  info.hint = known ? "did you mean " + Quoted(key) + "?"
+                    : "that is the option " + std::string(row->option) + ", which holds for all lines";
+  return Error(std::move(info));
+}
+
 }  // namespace
 
 PromptTasks::PromptTasks(const PromptTaskOptions& options, const ModelConfig& config, const Tokenizer* tokenizer,
@@ -75,6 +98,8 @@ std::string PromptTasks::ErrorLine(uint64_t index, const std::string& place, std
 std::variant<PromptTask, std::string> PromptTasks::Of(std::string_view line, uint64_t index, const std::string& place) {
   try {
     return Task(line, index, place);
+  } catch (const UnknownKey& e) {
+    return ErrorLine(index, place, WithHintOfHabits(e).what());
   } catch (const Error& e) {
     return ErrorLine(index, place, e.what());
   }

@@ -204,6 +204,21 @@ TEST_F(GenerateMany, BadLinesBecomeErrorsAndTheRestGoesOn) {
   EXPECT_EQ(lines.back().at("counts").at("generated"), 2);
 }
 
+TEST_F(GenerateMany, KeysOfOtherProgramsGetAHint) {
+  Prompts(
+      "{\"prompt\": \"a\", \"max_tokens\": 3}\n{\"prompt\": \"a\", \"n_predict\": 3}\n"
+      "{\"prompt\": \"a\", \"repeat_penalty\": 1}\n{\"prompt\": \"a\", \"n\": 2}\n{\"prompt\": \"a\", \"grammar\": "
+      "\"x\"}\n");
+  EXPECT_EQ(Run("out.jsonl", {}).exit_code, 1);
+  const std::vector<Json> lines = Lines("out.jsonl");
+  const char* hints[] = {"did you mean \"max_new_tokens\"?", "did you mean \"max_new_tokens\"?",
+                         "did you mean \"repetition_penalty\"?", "--samples", "grammars"};
+  ASSERT_EQ(lines.size(), std::size(hints));
+  for (size_t i = 0; i < std::size(hints); ++i) {
+    EXPECT_THAT(lines[i].at("error").get<std::string>(), HasSubstr(hints[i]));
+  }
+}
+
 TEST_F(GenerateMany, OtherSettingsAreRefused) {
   Prompts("{\"prompt\": \"a\"}\n{\"prompt\": \"b\"}\n");
   EXPECT_EQ(Run("out.jsonl", {"--max-new-tokens", "2", "--temperature", "0.7", "--seed", "3"}).exit_code, 0);
