@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/json_value.h"
-#include "cli/app/commands.h"
+#include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"
@@ -50,7 +50,8 @@ class Score : public Command {
   unsigned Takes() const override { return kTakesModel | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation; }
   void AddOptions(CLI::App& app) override {
     AddText(app, "TEXT", "TEXT", input_.text, "A text, scored as one sequence (- is standard input)");
-    AddText(app, "--ids-file", "FILE", input_.ids_file, "A JSON list of lists of ids: [[1, 2, 3], [4, 5]]");
+    AddText(app, "--ids-file", "FILE", input_.ids_file,
+            "Token ids: [[1, 2, 3], [4, 5]], one list [1, 2, 3], or a line of numbers for each list");
     AddText(app, "--file", "FILE", input_.text_file, "A text, scored as one sequence (- is standard input)");
     AddText(app, "--jsonl", "FILE", input_.lines_file, "One JSON object per line, with \"text\" or \"ids\"");
     AddChoice(app, "--invalid-utf8", {"error", "replace"},

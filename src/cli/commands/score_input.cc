@@ -16,17 +16,38 @@ using Json = nlohmann::json;
 
 std::string NameOfSource(const std::string& path) { return path == "-" ? "standard input" : path; }
 
+// Calls add(ids, where) for every line that is not blank.
+template <typename Add>
+void ReadIdLines(std::string_view text, const std::string& where, const Add& add) {
+  for (size_t number = 1; !text.empty(); ++number) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const std::string place = where + ": line " + std::to_string(number);
+    std::vector<int32_t> ids;
+    try {
+      ids = ParseIds(text.substr(0, end), place);
+    } catch (const UsageError& error) {  // the file is at fault, not the command line
+      throw Error(error.info());
+    }
+    if (!ids.empty()) add(std::move(ids), place);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+}
+
 // Calls add(ids, where) for every list.
 template <typename Add>
 void ReadIdsFile(const std::string& path, const Add& add) {
   const std::string where = NameOfSource(path);
-  const Json lists = ParseStrictJson(ReadFileOrPipe(path), where);
+  const std::string text = ReadFileOrPipe(path);
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  if (first != text.npos && text[first] >= '0' && text[first] <= '9') return ReadIdLines(text, where, add);
+  const Json lists = ParseStrictJson(text, where);
   if (!lists.is_array()) {
     throw Error({.where = where,
                  .what = "not a list of lists of token ids",
                  .found = lists.type_name(),
-                 .expected = "[[1, 2, 3], [4, 5]]"});
+                 .expected = "[[1, 2, 3], [4, 5]], [1, 2, 3] or lines of ids"});
   }
+  if (!lists.empty() && lists[0].is_number()) return add(IdsFromJson(lists, where), where);
   size_t n = 0;
   for (const Json& list : lists) {
     const std::string place = where + ": list " + std::to_string(n++);

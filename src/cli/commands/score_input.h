@@ -11,7 +11,7 @@
 namespace stablelm {
 
 struct ScoreInput {
-  std::string ids_file;             // --ids-file: a JSON list of lists of ids
+  std::string ids_file;             // --ids-file: a JSON list of lists of ids, one list, or lines of ids
   std::optional<std::string> text;  // TEXT; "-" is standard input
   std::string text_file;            // --file: one text
   std::string lines_file;           // --jsonl: one JSON object per line, with "text" or "ids"; skips blank lines

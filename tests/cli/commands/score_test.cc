@@ -90,6 +90,20 @@ TEST(ScoreCommand, EqualsTheReferenceOnEveryFolder) {
   EXPECT_GT(checked, 0);
 }
 
+TEST(ScoreCommand, IdsAreListsOneListOrLines) {
+  const auto logprobs = [](const std::string& ids) {
+    const ProgramResult result = Score({"-m", kParallel, "--ids-file", "-", "--json"}, {.standard_input = ids});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    std::vector<Json> all;
+    for (const Json& line : JsonLines(result.out)) all.push_back(line.at("logprobs"));
+    return all;
+  };
+  const std::vector<Json> one = logprobs("[[5, 9, 5, 17]]"), two = logprobs("[[5, 9, 5, 17], [8, 3]]");
+  EXPECT_EQ(logprobs("[5, 9, 5, 17]"), one);
+  EXPECT_EQ(logprobs("5 9 5 17"), one);
+  EXPECT_EQ(logprobs("5, 9, 5, 17\n\n8 3\n"), two);
+}
+
 TEST(ScoreCommand, KeysAndTheirRelations) {
   const ProgramResult result =
       Score({"-m", kParallel, "--ids-file", "-", "--json"}, {.standard_input = "[[5, 9, 5, 17, 3], [8]]"});
@@ -162,8 +176,9 @@ TEST(ScoreCommand, RefusesWithAClearError) {
       {{"--ids-file", "-"}, "", 1, "standard input"},
       {{"--ids-file", "-"}, "[[1, 2], [3", 1, "standard input"},
       {{"--ids-file", "-"}, "{}", 1, "list of lists"},
+      {{"--ids-file", "-"}, "5 9\n3 x", 1, "line 2: index 1"},
       {{"--ids-file", "-"}, "[]", 1, "nothing to score"},
-      {{"--ids-file", "-"}, "[1, 2]", 1, "list 0"},
+      {{"--ids-file", "-"}, "[[1], 2]", 1, "list 1"},
       {{"--ids-file", "-"}, "[[1], []]", 1, "list 1: empty"},
       {{"--ids-file", "-"}, "[[1], [2, 1.5]]", 1, "list 1: index 1"},
       {{"--ids-file", "-"}, "[[1], [2, true]]", 1, "list 1: index 1"},
