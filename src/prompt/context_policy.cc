@@ -26,11 +26,14 @@ bool Fits(int64_t tokens, const ContextLimits& limits) { return tokens <= limits
   const int64_t reserve = Reserve(limits);
   std::string found = std::to_string(tokens) + " tokens";
   if (reserve > 0) found += " and " + std::to_string(reserve) + " reserved for the reply";
-  throw PromptTooLong({.where = where,
-                       .what = what,
-                       .found = found,
-                       .expected = "at most " + std::to_string(limits.context) + (reserve > 0 ? " together" : ""),
-                       .hint = hint});
+  const bool shortened = limits.context < limits.longest;
+  throw PromptTooLong(
+      {.where = where,
+       .what = what + (shortened ? "longer than `context`" : "longer than the model's context"),
+       .found = found,
+       .expected = "at most " + std::to_string(limits.context) + (reserve > 0 ? " together" : ""),
+       .hint =
+           hint + (shortened ? ", or a longer `context` (the model has " + std::to_string(limits.longest) + ")" : "")});
 }
 
 // The conversation without its `turns` oldest turns.
@@ -71,9 +74,9 @@ std::optional<ContextPolicy> ContextPolicyOf(std::string_view name) {
   return std::nullopt;
 }
 
-ContextLimits LimitsFor(ContextPolicy policy, std::optional<int64_t> reserve, int64_t context) {
+ContextLimits LimitsFor(ContextPolicy policy, std::optional<int64_t> reserve, int64_t context, int64_t longest) {
   const int64_t standard = DropsTurns(policy) ? std::min<int64_t>(512, context / 2) : 0;
-  return {.context = context, .reserve = reserve.value_or(standard), .policy = policy};
+  return {.context = context, .longest = longest, .reserve = reserve.value_or(standard), .policy = policy};
 }
 
 FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& conversation, const ContextLimits& limits,
@@ -90,8 +93,7 @@ FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& convers
   if (Fits(whole, limits)) return out;
   const std::string place = where.empty() ? "the conversation" : where;
   if (!DropsTurns(limits.policy)) {
-    FailToFit(whole, limits, "longer than the model's context", "shorten it, or `context_policy=drop-oldest-turns`",
-              place);
+    FailToFit(whole, limits, "", "shorten it, or `context_policy=drop-oldest-turns`", place);
   }
   // Turns before the last user message. Fewer turns give a shorter prompt, so binary search finds the smallest number
   // to drop: dropping `low` is not enough, dropping `high` is.
@@ -103,8 +105,7 @@ FittedPrompt FitPrompt(const PromptBuilder& builder, const Conversation& convers
   size_t low = 0, high = turns;
   if (turns > 0) out.prompt = build(turns);
   if (!Fits(Length(out.prompt), limits)) {
-    FailToFit(Length(out.prompt), limits, "the last turn alone is longer than the model's context", "shorten it",
-              place);
+    FailToFit(Length(out.prompt), limits, "the last turn alone is ", "shorten it", place);
   }
   while (high - low > 1) {
     const size_t middle = low + (high - low) / 2;
@@ -141,7 +142,7 @@ std::optional<int64_t> KeepOnShift(const Prompt& prompt, ContextPolicy policy) {
 void RequireContext(int64_t tokens, ContextLimits limits, const std::string& where) {
   if (limits.policy == ContextPolicy::kShift) limits.reserve = 0;  // the reply shifts the context when needed
   if (Fits(tokens, limits)) return;
-  FailToFit(tokens, limits, "longer than the model's context", "shorten it", where);
+  FailToFit(tokens, limits, "", "shorten it", where);
 }
 
 }  // namespace stablelm

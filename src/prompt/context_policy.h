@@ -29,14 +29,16 @@ std::vector<std::string> ContextPolicyNames();
 std::optional<ContextPolicy> ContextPolicyOf(std::string_view name);
 
 struct ContextLimits {
-  int64_t context = 0;  // tokens that the model's context holds
+  int64_t context = 0;  // tokens that the context holds
+  int64_t longest =
+      0;  // tokens that the model's context could hold; more than `context` if a shorter one was asked for
   int64_t reserve = 0;  // tokens reserved for the reply
   ContextPolicy policy = ContextPolicy::kError;
 };
 
 // The limits of a request. Default reserve: 0; for policies that drop turns the smaller of 512 tokens and half the
-// context.
-ContextLimits LimitsFor(ContextPolicy policy, std::optional<int64_t> reserve, int64_t context);
+// context. `longest`: as in ContextLimits; 0: not known.
+ContextLimits LimitsFor(ContextPolicy policy, std::optional<int64_t> reserve, int64_t context, int64_t longest = 0);
 
 // What a policy dropped from a conversation.
 struct DroppedTurns {

@@ -145,5 +145,13 @@ TEST(RawContextTest, RawPromptsHaveNothingToDrop) {
   EXPECT_THAT(ErrorText([&] { RequireContext(11, shift, "p"); }), HasSubstr("found 11 tokens, expected at most 10"));
 }
 
+TEST(ContextPolicy, NamesAContextThatTheUserShortened) {
+  const ContextLimits asked = LimitsFor(ContextPolicy::kError, {}, 10, 64);
+  EXPECT_THAT(ErrorText([&] { RequireContext(11, asked, "p"); }),
+              testing::AllOf(HasSubstr("longer than `context`"), HasSubstr("the model has 64")));
+  EXPECT_THAT(ErrorText([&] { RequireContext(11, LimitsFor(ContextPolicy::kError, {}, 10, 10), "p"); }),
+              testing::AllOf(HasSubstr("the model's context"), testing::Not(HasSubstr("`context`"))));
+}
+
 }  // namespace
 }  // namespace stablelm

@@ -29,6 +29,8 @@ class ModelOfCommand {
   ModelOfCommand(const CommonOptions& common, Output& out, std::optional<int64_t> context = std::nullopt);
 
   const ModelConfig& config() const { return config_; }
+  // The model's own context, whatever --context is.
+  int64_t longest_context() const { return folder_->config().max_positions; }
   const ModelSource& source() const { return folder_->source(); }
   const ModelFolder& opened() const { return *folder_; }
   // Bytes that Load will map and allocate.

@@ -10,6 +10,7 @@ constexpr struct {
   bool set_in_chat = false;  // /set accepts it
 } kFlags[] = {{"cache", "--kv"},
               {"check_weights", "--check-weights"},
+              {"context", "--context"},
               {"context_policy", "--context-policy", true},
               {"do_sample", "--do-sample", true},
               {"greedy", "--greedy"},

@@ -163,7 +163,9 @@ class ChatSession {
   std::string SourceOf(const ResolvedSetting& setting) const;  // as the user knows it
   GenerationPlan PlanFor(const ChatModel& model, const GenerationOptions& options) const;
   void PlanAgain(GenerationOptions options);
-  ContextLimits Limits() const { return LimitsFor(start_.policy, start_.reserve, start_.model.context); }
+  ContextLimits Limits() const {
+    return LimitsFor(start_.policy, start_.reserve, start_.model.context, start_.model.config.max_positions);
+  }
   Prompt PromptNow() const;
   std::string PlanText() const;
   std::string ModelText() const;

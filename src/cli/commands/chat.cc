@@ -6,7 +6,7 @@
 #include "base/home_folder.h"
 #include "base/random.h"
 #include "base/system.h"
-#include "cli/app/commands.h"
+#include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"
@@ -144,7 +144,7 @@ ChatModel ChatCommand::Open(const std::string& path, const BeforeReply& before, 
   ChatSetup setup = ResolveChatSetup(ChatOptionsOf(conversation_), defaults.record, defaults.record_from,
                                      defaults.template_by_tokens);
   if (!load_) {
-    RequireRoomForMessage(setup, tokenizer, LimitsOf(conversation_, context), model.config().max_positions);
+    RequireRoomForMessage(setup, tokenizer, LimitsOf(conversation_, context, model.config().max_positions));
   }
   return {.name = path,
           .config = model.config(),

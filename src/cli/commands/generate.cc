@@ -3,7 +3,7 @@
 #include "base/json_value.h"
 #include "base/random.h"
 #include "base/system.h"
-#include "cli/app/commands.h"
+#include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"
@@ -211,13 +211,13 @@ OnePrompt GenerateCommand::ReadPrompt(const GenerationPlan& plan, ModelOfCommand
   request.top_logprobs = details_.top_logprobs;
   if (model.tokenizer()) request.tokenizer = *model.tokenizer();
   if (!request.stop_strings.empty()) model.RequireTokenizer("--stop-id 5");
-  const int64_t context = model.config().max_positions;  // or --context
+  const ContextLimits limits = LimitsOf(conversation_, model.config().max_positions, model.longest_context());
   const char* instead = "--ids \"1 2 3\"";
   if (conversation_.Given()) {
     ConversationInput given = conversation_;
     given.replace_invalid = input_.replace_invalid;
-    if (AppendsInput()) given.user = *given.user + "\n\n" + ReadTextInput(input_, out);
-    PromptOfCommand conversation = PromptFor(given, model.RequireTokenizer(instead), defaults, context, out);
+    if (AppendsInput()) given.user = WithStandardInput(*given.user, input_.replace_invalid, out);
+    PromptOfCommand conversation = PromptFor(given, model.RequireTokenizer(instead), defaults, limits, out);
     request.keep_on_shift = KeepOnShift(conversation.fitted.prompt, conversation_.policy);
     request.prompt = std::move(conversation.fitted.prompt.ids);
     prompt.where = conversation.where;
@@ -229,16 +229,8 @@ OnePrompt GenerateCommand::ReadPrompt(const GenerationPlan& plan, ModelOfCommand
   request.prompt =
       ids_ ? ParseIds(*ids_ == "-" ? ReadFileOrPipe("-") : *ids_, "--ids")
            : model.RequireTokenizer(instead).Encode(ReadTextInput(input_, out), {.parse_special = parse_special_});
-  const int64_t whole = context_ ? model.source().ReadConfig().max_positions : context;
-  if (context<whole&& static_cast<int64_t>(request.prompt.size())> context) {
-    throw Error({.where = prompt.where,
-                 .what = "longer than --context",
-                 .found = std::to_string(request.prompt.size()) + " tokens",
-                 .expected = "at most " + std::to_string(context),
-                 .hint = "shorten it, or a longer --context (the model has " + std::to_string(whole) + ")"});
-  }
+  RequireContext(static_cast<int64_t>(request.prompt.size()), limits, prompt.where);
   CheckTokenIds(request.prompt, model.config(), prompt.where);
-  RequireContext(static_cast<int64_t>(request.prompt.size()), LimitsOf(conversation_, context), prompt.where);
   return prompt;
 }
 

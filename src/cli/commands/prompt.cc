@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "base/json_value.h"
-#include "cli/app/commands.h"
+#include "cli/app/command.h"
 #include "cli/app/load_tokenizer.h"
 #include "cli/app/model_loading.h"
 #include "cli/generating/conversation_input.h"
@@ -19,6 +19,7 @@ class PromptCommand : public Command {
     return "  stablelm prompt models/stablelm-tuned-3b --user \"What's your mood today?\"\n"
            "  stablelm prompt models/stablelm-tuned-3b --messages chat.json --system @system.txt --json\n"
            "  stablelm prompt models/stablelm-3b --user \"Name a colour\" --template alpaca\n"
+           "  stablelm prompt models/stablelm-tuned-3b --user \"Summarize this:\" - < notes.txt\n"
            "The text as the model will see it, then a line per part: whose turn, the index of its first id, its kind\n"
            "(control: a token placed by id; marker: text of the template; text: of a message), its ids. On a terminal\n"
            "each role has its colour and control tokens are reversed. Only config.json, tokenizer.json and the chat\n"
@@ -26,19 +27,32 @@ class PromptCommand : public Command {
   }
   unsigned Takes() const override { return kTakesModelFirst; }
   void AddOptions(CLI::App& app) override {
+    AddText(app, "STDIN", "STDIN", stdin_, "- appends standard input to the message of --user");
     AddConversationInput(app, input_);
     AddContextOptions(app, input_);
     AddInvalidUtf8(app, input_.replace_invalid);
   }
 
+  size_t NeededAfterModel(std::span<const std::string> positionals) const override {
+    return !positionals.empty() && positionals.back() == "-" ? 1 : 0;
+  }
+
   int Run(Output& out) override {
     RequireModel(common);
+    if (stdin_ && (*stdin_ != "-" || !input_.user)) {
+      throw UsageError({.where = Name(),
+                        .what = "unexpected argument " + Quoted(*stdin_),
+                        .expected = "--user TEXT -, which appends standard input to the message",
+                        .hint = "--user TEXT or --messages FILE gives the conversation"});
+    }
     RequireGiven(input_.Given(), "--user or --messages", "they give the conversation");
     const auto source = ModelSource::Open(common.model);
     const ModelConfig config = source->ReadConfig();
     const Tokenizer tokenizer = LoadTokenizer(*source, out);
     const ModelDefaults defaults = ReadModelDefaults(*source, config, &tokenizer);
-    const PromptOfCommand prompt = PromptFor(input_, tokenizer, defaults, config.max_positions, out);
+    if (stdin_) input_.user = WithStandardInput(*input_.user, input_.replace_invalid, out);
+    const PromptOfCommand prompt =
+        PromptFor(input_, tokenizer, defaults, LimitsOf(input_, config.max_positions, config.max_positions), out);
     out.json() ? PrintJson(prompt, tokenizer, config, out) : PrintText(prompt, tokenizer, config, out);
     return kExitOk;
   }
@@ -84,6 +98,7 @@ class PromptCommand : public Command {
   }
 
   ConversationInput input_;
+  std::optional<std::string> stdin_;
 };
 
 }  // namespace

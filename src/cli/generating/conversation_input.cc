@@ -65,8 +65,8 @@ JsonValue ShiftJson(const GenerateResult& result) {
           {"approximate", result.shifts > 0}};
 }
 
-ContextLimits LimitsOf(const ConversationInput& input, int64_t context) {
-  return LimitsFor(input.policy, input.reserve, context);
+ContextLimits LimitsOf(const ConversationInput& input, int64_t context, int64_t longest) {
+  return LimitsFor(input.policy, input.reserve, context, longest);
 }
 
 std::string SystemTextOf(const std::string& given, const std::string& where, bool replace_invalid) {
@@ -74,6 +74,10 @@ std::string SystemTextOf(const std::string& given, const std::string& where, boo
   const std::string file = ExpandHome(given.substr(1));
   RequireGiven(!file.empty(), where + " @FILE", "name the file behind the @");
   return CheckedUtf8(ReadFileOrPipe(file), file, replace_invalid);
+}
+
+std::string WithStandardInput(const std::string& message, bool replace_invalid, Output& out) {
+  return message + "\n\n" + ReadTextInput({.text = "-", .file = {}, .replace_invalid = replace_invalid}, out);
 }
 
 ChatOptions ChatOptionsOf(const ConversationInput& input) {
@@ -84,8 +88,7 @@ ChatOptions ChatOptionsOf(const ConversationInput& input) {
   return options;
 }
 
-void RequireRoomForMessage(const ChatSetup& setup, const Tokenizer& tokenizer, const ContextLimits& limits,
-                           std::optional<int64_t> longest) {
+void RequireRoomForMessage(const ChatSetup& setup, const Tokenizer& tokenizer, const ContextLimits& limits) {
   ChatSetup alone = setup;
   try {
     FitConversation({{.role = Role::kUser, .text = "?"}}, alone, tokenizer, limits, "the system text");
@@ -96,13 +99,13 @@ void RequireRoomForMessage(const ChatSetup& setup, const Tokenizer& tokenizer, c
                  .found = error.info().found,
                  .expected = error.info().expected,
                  .hint = "a shorter --system, --no-system" +
-                         std::string(limits.context == longest ? "" : ", a longer --context") +
+                         std::string(limits.context < limits.longest ? ", a longer --context" : "") +
                          " or a smaller --reserve"});
   }
 }
 
 PromptOfCommand PromptFor(const ConversationInput& input, const Tokenizer& tokenizer, const ModelDefaults& defaults,
-                          int64_t context, Output& out) {
+                          const ContextLimits& limits, Output& out) {
   if (input.user && input.messages) {
     FailUsage("--messages", "the conversation is given twice, by --user and by --messages", "leave one of them out");
   }
@@ -111,7 +114,6 @@ PromptOfCommand PromptFor(const ConversationInput& input, const Tokenizer& token
   prompt.setup =
       ResolveChatSetup(ChatOptionsOf(input), defaults.record, defaults.record_from, defaults.template_by_tokens);
   Conversation conversation = ReadConversation(input);
-  const ContextLimits limits = LimitsOf(input, context);
   try {
     prompt.fitted = FitConversation(std::move(conversation), prompt.setup, tokenizer, limits, prompt.where);
   } catch (const Error& error) {  // it may be the system text that is too long

@@ -39,17 +39,19 @@ void AddContextOptions(CLI::App& app, ConversationInput& input);
 std::string ShiftText(const GenerateResult& result);
 JsonValue ShiftJson(const GenerateResult& result);
 
-ContextLimits LimitsOf(const ConversationInput& input, int64_t context);
+// `longest`: the context that the model has (ContextLimits).
+ContextLimits LimitsOf(const ConversationInput& input, int64_t context, int64_t longest);
+
+// `--user TEXT -`: the message, a blank line, standard input.
+std::string WithStandardInput(const std::string& message, bool replace_invalid, Output& out);
 
 // The chat options given by --system, --no-system and --template. Throws UsageError and Error.
 ChatOptions ChatOptionsOf(const ConversationInput& input);
 // The text of --system TEXT or @FILE. `where` names the option in errors.
 std::string SystemTextOf(const std::string& given, const std::string& where, bool replace_invalid);
 
-// Throws Error when the system text alone leaves no room for a message and its reply. `longest`: the context that the
-// model has, if known.
-void RequireRoomForMessage(const ChatSetup& setup, const Tokenizer& tokenizer, const ContextLimits& limits,
-                           std::optional<int64_t> longest = {});
+// Throws Error when the system text alone leaves no room for a message and its reply.
+void RequireRoomForMessage(const ChatSetup& setup, const Tokenizer& tokenizer, const ContextLimits& limits);
 
 struct PromptOfCommand {
   ChatSetup setup;
@@ -59,6 +61,6 @@ struct PromptOfCommand {
 // Reads and checks the conversation, builds its prompt and fits it into the context. Warns about dropped messages.
 // Requires input.Given(). Throws UsageError and Error.
 PromptOfCommand PromptFor(const ConversationInput& input, const Tokenizer& tokenizer, const ModelDefaults& defaults,
-                          int64_t context, Output& out);
+                          const ContextLimits& limits, Output& out);
 
 }  // namespace stablelm

@@ -46,6 +46,12 @@ TEST_F(GenerateChat, BlamesTheSystemTextThatLeavesNoRoom) {
                 Fails(1, "the system text (--system)", {"--no-system"}));
   }
   EXPECT_THAT(Run("generate", {"--user", system, "--system", "S"}), Fails(1, "--user", {"shorten it"}));
+  // With a shorter context than the model's, a longer one is a way out.
+  EXPECT_THAT(Run("generate", {"--user", system, "--system", "S", "-c", "128"}),
+              Fails(1, "--user", {"longer than --context", "the model has 256"}));
+  EXPECT_THAT(Run("generate", {"--user", "hi", "--system", system, "-c", "128"}),
+              Fails(1, "the system text (--system)", {"a longer --context"}));
+  EXPECT_THAT(Run("generate", {"--user", "hi", "--system", system}).err, testing::Not(HasSubstr("a longer --context")));
 }
 
 TEST_F(GenerateChat, SeesWhatThePromptCommandShows) {

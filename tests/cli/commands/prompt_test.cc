@@ -76,6 +76,13 @@ TEST_F(PromptCommand, ReadsMessagesFromAFileOrAPipe) {
             "<|USER|>a<|ASSISTANT|>b<|USER|>c<|ASSISTANT|>");
 }
 
+TEST_F(PromptCommand, AppendsStandardInputToTheMessage) {
+  const Json got = RunJson({"--user", "Sum up:", "-", "--no-system"}, {.standard_input = "notes"});
+  EXPECT_EQ(got.at("ids"), RunJson({"--user", "Sum up:\n\nnotes", "--no-system"}).at("ids"));
+  EXPECT_THAT(Run({"--messages", "x.json", "-"}), Fails(2, "prompt", {"\"-\""}));
+  EXPECT_THAT(Run({"--user", "a", "b"}), Fails(2, "prompt", {"\"b\""}));
+}
+
 TEST_F(PromptCommand, SystemTextComesFromFlagFileRecordOrCard) {
   const std::string file = File("system.txt", " from a file\n\n");
   EXPECT_EQ(RunJson({"--user", "u", "--system", "@" + file}).at("text"),
