@@ -116,7 +116,7 @@ std::span<const ChatSession::CommandEntry> ChatSession::Table() {
       {"/set", "", "[NAME [VALUE]]", "show or change a setting; \"default\" undoes a change", &ChatSession::Set},
       {"/show", "", "", "what is in force, and where it comes from", &ChatSession::ShowAll},
       {"/regen", "", "", "answer the last message anew", &ChatSession::Regenerate},
-      {"/continue", "", "", "go on with a reply that was cut or stopped", &ChatSession::Continue},
+      {"/continue", "", "", "continue a reply that was cut or stopped", &ChatSession::Continue},
       {"/undo", "", "", "take the last message and its answer back", &ChatSession::Undo},
       {"/edit", "", "[TEXT]", "change the last message (no TEXT: in $EDITOR), answer it", &ChatSession::EditLast},
       {"/history", "", "", "show the whole conversation", &ChatSession::History},

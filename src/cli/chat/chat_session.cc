@@ -93,10 +93,9 @@ void ChatSession::WarnOfSystemText() {
   const ContextLimits limits = Limits();
   if (tokens + limits.reserve <= limits.context) return;
   screen_.Warning("the system text leaves no room for a message: with the shortest one it takes " +
-                  std::to_string(tokens) + " tokens, of " + std::to_string(limits.context) + " of which " +
+                  std::to_string(tokens) + " tokens; the context has " + std::to_string(limits.context) + ", and " +
                   std::to_string(limits.reserve) +
-                  " are kept for the reply; /system TEXT replaces it, /set reserve N "
-                  "keeps fewer");
+                  " of them are kept for the reply. /system TEXT replaces it, /set reserve N keeps fewer");
 }
 
 Conversation ChatSession::WholeConversation() const {
@@ -121,7 +120,8 @@ void ChatSession::Load(const std::string& typed) {
   file_ = path;
   reply_ids_.clear();
   last_.reset();
-  screen_.Note("going on with " + std::to_string(turns_.size()) + " messages of " + path);
+  screen_.Note("going on with " + std::to_string(turns_.size()) +
+               (turns_.size() == 1 ? " message of " : " messages of ") + path);
   if (turns_.back().role == Role::kUser) screen_.Note("the last message is yours: /regen answers it");
 }
 

@@ -440,7 +440,8 @@ TEST_F(Chat, SaysAtOnceThatASystemTextLeavesNoRoom) {
   ChatSession session(start, screen);
   session.LoadModel();
   ASSERT_EQ(screen.warnings.size(), 1u);
-  EXPECT_THAT(screen.warnings[0], AllOf(HasSubstr("tokens, of 64 of which 8"), HasSubstr("/system TEXT")));
+  EXPECT_THAT(screen.warnings[0],
+              AllOf(HasSubstr("tokens; the context has 64, and 8 of them are kept"), HasSubstr("/system TEXT")));
   session.Handle("/system Be kind.");
   EXPECT_EQ(screen.warnings.size(), 1u);
   session.Handle("/system " + std::string(400, 't'));

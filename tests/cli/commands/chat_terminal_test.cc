@@ -205,7 +205,7 @@ TEST_F(ChatOnTerminal, CompletesWordsInColumns) {
   chat.Await(kPrompt);
   WriteFile(temp_.path() / "only.json", R"([{"role": "user", "content": "x"}])");
   chat.Type("/load " + (temp_.path() / "onl").string() + "\t\r");
-  chat.Await("going on with 1 messages");
+  chat.Await("going on with 1 message of");
 }
 
 TEST_F(ChatOnTerminal, WhatIsTypedDuringAReplyIsKept) {
