@@ -77,7 +77,7 @@ void Output::Note(std::string_view text) {
 
 void Output::Answer(std::string_view text) { PrintLine("\033[36m", "note:", text); }
 
-void Output::Warning(std::string_view text) { PrintLine("\033[33m", "warning:", text); }
+void Output::Warning(std::string_view text) { PrintLine("\033[35m", "warning:", text); }
 
 void PrintError(std::string_view text) { PrintLine("\033[1;31m", "error:", WithFlags(text)); }
 

@@ -11,7 +11,7 @@ constexpr const char* kPlain = "\033[0m";
 const char* ColorOf(Role role) {
   switch (role) {
     case Role::kSystem:
-      return "\033[33m";  // yellow
+      return "\033[35m";  // magenta: yellow is hard to read on white
     case Role::kUser:
       return "\033[32m";  // green
     case Role::kAssistant:
