@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/home_folder.h"
 #include "base/system.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/terminal_modes.h"
@@ -207,11 +208,11 @@ std::optional<std::string> TerminalScreen::Edit(const std::string& text) {
 
 std::string DefaultHistoryFile() {
   const char* state = std::getenv("XDG_STATE_HOME");
-  const char* home = std::getenv("HOME");
+  const std::string home = HomeFolder();
   std::filesystem::path folder;
   if (state && *state == '/') {
     folder = state;
-  } else if (home && *home == '/') {
+  } else if (home.starts_with('/')) {
     folder = std::filesystem::path(home) / ".local" / "state";
   } else {
     return {};

@@ -4,7 +4,7 @@
 #include "base/json_value.h"
 #include "base/system.h"
 #include "base/thread_pool.h"
-#include "cli/app/commands.h"
+#include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
 #include "cli/commands/bench_text.h"

@@ -6,7 +6,7 @@
 #include "base/system.h"
 #include "base/thread_pool.h"
 #include "checkpoint/huggingface/writer.h"
-#include "cli/app/commands.h"
+#include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
 #include "cli/commands/bench_text.h"

@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/system.h"
-#include "cli/app/commands.h"
+#include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"

@@ -6,7 +6,7 @@
 #include "base/json_value.h"
 #include "base/strict_json.h"
 #include "base/system.h"
-#include "cli/app/commands.h"
+#include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/load_tokenizer.h"
 #include "cli/app/options.h"

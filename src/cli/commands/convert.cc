@@ -14,7 +14,7 @@
 #include "checkpoint/rewrite/conversion.h"
 #include "checkpoint/rewrite/gguf_metadata.h"
 #include "checkpoint/rewrite/tensor_copy.h"
-#include "cli/app/commands.h"
+#include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
 

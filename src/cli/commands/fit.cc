@@ -9,7 +9,7 @@
 #include "checkpoint/model_folder.h"
 #include "checkpoint/rewrite/quant_mix.h"
 #include "checkpoint/rewrite/quantize_on_load.h"
-#include "cli/app/commands.h"
+#include "cli/app/command.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"
 #include "generate/generator.h"

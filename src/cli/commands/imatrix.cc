@@ -8,7 +8,7 @@
 #include "base/progress.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
-#include "cli/app/commands.h"
+#include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"

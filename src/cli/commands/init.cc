@@ -11,7 +11,7 @@
 #include "checkpoint/describe/config.h"
 #include "checkpoint/huggingface/writer.h"
 #include "checkpoint/rewrite/initial_weights.h"
-#include "cli/app/commands.h"
+#include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
 

@@ -10,7 +10,7 @@
 #include "checkpoint/model_folder.h"
 #include "checkpoint/rewrite/quantize_on_load.h"
 #include "checkpoint/torch/torch_file.h"
-#include "cli/app/commands.h"
+#include "cli/app/command.h"
 #include "cli/app/options.h"
 #include "eval/quality.h"
 #include "generate/settings/model_defaults.h"

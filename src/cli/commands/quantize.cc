@@ -13,7 +13,7 @@
 #include "checkpoint/rewrite/quant_mix.h"
 #include "checkpoint/rewrite/quantization.h"
 #include "checkpoint/rewrite/tensor_copy.h"
-#include "cli/app/commands.h"
+#include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
 #include "cli/commands/quality_options.h"

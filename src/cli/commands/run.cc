@@ -1,7 +1,7 @@
 // stablelm run MODEL [TEXT]: a chat, or one answer. Stands for `chat` and `generate --user`.
 #include "base/error.h"
 #include "cli/app/arguments.h"
-#include "cli/app/commands.h"
+#include "cli/app/command.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"
 #include "cli/generating/conversation_input.h"

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/utf8.h"
-#include "cli/app/commands.h"
+#include "cli/app/command.h"
 #include "cli/app/load_tokenizer.h"
 #include "cli/app/options.h"
 
