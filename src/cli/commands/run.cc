@@ -21,7 +21,8 @@ class RunModel : public Command {
            "  stablelm run stablelm-3b-q4.gguf \"Summarize this:\" - < notes.txt\n"
            "\n"
            "Without TEXT this is stablelm chat, with TEXT it is stablelm generate --user TEXT; the options are those\n"
-           "that both have. A - behind TEXT appends standard input to the message, after a blank line.";
+           "that both have. What one of them alone has, such as --history of chat or --samples of generate, is given\n"
+           "to that command. A - behind TEXT appends standard input to the message, after a blank line.";
   }
   unsigned Takes() const override {
     return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation;
