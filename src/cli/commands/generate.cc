@@ -256,6 +256,7 @@ int GenerateCommand::Run(Output& out) {
     ManyRun run = {.tasks = {.generation = generation_,
                              .conversation = conversation_,
                              .details = details_,
+                             .longest_context = model.longest_context(),
                              .samples = samples_,
                              .parse_special = parse_special_},
                    .seed = seed_,

@@ -51,6 +51,7 @@ LineOptions LineOptionsOf(const PromptTaskOptions& options) {
   return {.generation = options.generation,
           .chat = ChatOptionsOf(options.conversation),
           .context_policy = options.conversation.policy,
+          .longest_context = options.longest_context,
           .reserve = options.conversation.reserve,
           .replace_invalid = options.conversation.replace_invalid,
           .parse_special = options.parse_special,

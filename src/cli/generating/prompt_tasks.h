@@ -19,8 +19,9 @@ struct PromptTaskOptions {
   GenerationOptions generation;
   ConversationInput conversation;  // template and system text, and the policy for long conversations
   ReplyDetails details;
-  int64_t samples = 1;         // --samples
-  bool parse_special = false;  // in the text of "prompt"
+  int64_t longest_context = 0;  // the model's, where --context is shorter
+  int64_t samples = 1;          // --samples
+  bool parse_special = false;   // in the text of "prompt"
 };
 
 // One thread. Config, defaults and tokenizer (may be null) must outlive it.

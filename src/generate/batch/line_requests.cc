@@ -68,11 +68,12 @@ void LineRequests::CheckStopIds(const PromptLine& line) const {
 LineRequests::EncodedPrompt LineRequests::Encode(const PromptLine& line) {
   EncodedPrompt prompt;
   prompt.prompt_template = options_.chat.prompt_template;
-  const ContextLimits limits = LimitsFor(options_.context_policy, options_.reserve, config_.max_positions);
+  const ContextLimits limits =
+      LimitsFor(options_.context_policy, options_.reserve, config_.max_positions, options_.longest_context);
   if (line.ids) {
     prompt.ids = *line.ids;
-    CheckTokenIds(prompt.ids, config_, "ids");
     RequireContext(static_cast<int64_t>(prompt.ids.size()), limits, "ids");
+    CheckTokenIds(prompt.ids, config_, "ids");
     return prompt;
   }
   if (!tokenizer_) {
@@ -83,8 +84,8 @@ LineRequests::EncodedPrompt LineRequests::Encode(const PromptLine& line) {
   }
   if (line.prompt) {
     encoder_->Encode(*line.prompt, {.parse_special = options_.parse_special}, prompt.ids);
-    CheckTokenIds(prompt.ids, config_, "prompt");
     RequireContext(static_cast<int64_t>(prompt.ids.size()), limits, "prompt");
+    CheckTokenIds(prompt.ids, config_, "prompt");
     return prompt;
   }
   if (!prompt.prompt_template && defaults_.record) prompt.prompt_template = defaults_.record->prompt_template;

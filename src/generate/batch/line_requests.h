@@ -24,6 +24,7 @@ struct LineOptions {
   GenerationOptions generation;
   ChatOptions chat;  // of lines with "messages"
   ContextPolicy context_policy = ContextPolicy::kError;
+  int64_t longest_context = 0;     // of the model, where a shorter one is asked for (ContextLimits); 0: not known
   std::optional<int64_t> reserve;  // tokens of context reserved for the reply (LimitsFor)
   bool replace_invalid = false;    // replace invalid UTF-8 by U+FFFD; else it is an error
   bool parse_special = false;      // in "prompt"

@@ -219,6 +219,13 @@ TEST_F(GenerateMany, KeysOfOtherProgramsGetAHint) {
   }
 }
 
+TEST_F(GenerateMany, NamesAContextThatWasAskedFor) {
+  Prompts("{\"prompt\": \"" + std::string(2000, 'x') + "\"}\n");
+  EXPECT_EQ(Run("out.jsonl", {"-c", "64"}).exit_code, 1);
+  EXPECT_THAT(Lines("out.jsonl").at(0).at("error").get<std::string>(),
+              AllOf(HasSubstr("prompt: longer than --context"), HasSubstr("the model has 256")));
+}
+
 TEST_F(GenerateMany, OtherSettingsAreRefused) {
   Prompts("{\"prompt\": \"a\"}\n{\"prompt\": \"b\"}\n");
   EXPECT_EQ(Run("out.jsonl", {"--max-new-tokens", "2", "--temperature", "0.7", "--seed", "3"}).exit_code, 0);
