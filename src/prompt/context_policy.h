@@ -30,8 +30,7 @@ std::optional<ContextPolicy> ContextPolicyOf(std::string_view name);
 
 struct ContextLimits {
   int64_t context = 0;  // tokens that the context holds
-  int64_t longest =
-      0;  // tokens that the model's context could hold; more than `context` if a shorter one was asked for
+  int64_t longest = 0;  // tokens of the model's own context, where `context` may be a shorter one; 0: not known
   int64_t reserve = 0;  // tokens reserved for the reply
   ContextPolicy policy = ContextPolicy::kError;
 };
