@@ -11,6 +11,7 @@ namespace stablelm {
 void LinearBackward(const LinearBackwardInput& in, ExecutionContext& exec) {
   const PackedMatrix& w = in.linear->weight();
   if (in.gradients.weight) {
+    const StepTimer::Span span(in.timer, StepPart::kWeightGradients);
     MatMulWeightGradient({.dy = in.dy,
                           .x = in.x,
                           .n = in.linear->rows(),
@@ -22,6 +23,7 @@ void LinearBackward(const LinearBackwardInput& in, ExecutionContext& exec) {
                          exec);
   }
   if (in.gradients.bias) {
+    const StepTimer::Span span(in.timer, StepPart::kWeightGradients);
     ColumnSums({.x = in.dy,
                 .rows = static_cast<size_t>(in.x.rows),
                 .width = w.rows(),
@@ -30,6 +32,7 @@ void LinearBackward(const LinearBackwardInput& in, ExecutionContext& exec) {
                exec);
   }
   if (in.d_rows) {
+    const StepTimer::Span span(in.timer, StepPart::kInputGradients);
     MatMulInputGradient({.dy = in.dy, .m = in.x.rows, .w = &w, .dx = in.d_rows, .rows_as = RowsAs(in.precision)}, exec);
   }
 }
@@ -50,7 +53,8 @@ void BackwardSteps::Product(const float* dy, const ProductRows& operand, const L
                   .gradients = gradients,
                   .d_rows = d_operand,
                   .add = in_.add,
-                  .precision = in_.precision},
+                  .precision = in_.precision,
+                  .timer = in_.timer},
                  exec_);
   Show(module, d_operand, linear.columns());
 }
@@ -78,6 +82,7 @@ void BackwardSteps::NormBackward(const LayerNormWeights& norm, const float* x, c
 }
 
 void BackwardSteps::Attention(const QkvLayout& layout, const float* d_attended, float* d_qkv) const {
+  const StepTimer::Span span(in_.timer, StepPart::kAttentionBackward);
   AttentionBackward({.qkv = in_.activations.qkv,
                      .qkv_layout = layout,
                      .out = in_.activations.attended,

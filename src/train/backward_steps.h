@@ -17,6 +17,7 @@ struct LinearBackwardInput {
   float* d_rows = nullptr;  // [T, K] = dy W
   bool add = false;         // to the gradients of parameters
   Precision precision = Precision::kF32;
+  StepTimer* timer = nullptr;
 };
 void LinearBackward(const LinearBackwardInput& in, ExecutionContext& exec);
 

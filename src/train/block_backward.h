@@ -7,6 +7,7 @@
 #include "model/block.h"
 #include "train/gradient_observer.h"
 #include "train/precision.h"
+#include "train/step_timer.h"
 
 namespace stablelm {
 
@@ -46,6 +47,7 @@ struct BlockBackwardInput {
   bool add = false;  // parameter gradients += instead of =
   Precision precision = Precision::kF32;
   GradientObserver* observer = nullptr;  // may be null
+  StepTimer* timer = nullptr;            // may be null
 };
 
 void BlockBackward(const BlockWeights& w, const BlockBackwardInput& in, ExecutionContext& exec);

@@ -71,7 +71,8 @@ BlockInput GradientPass::LayerInput(int64_t layer, ForwardObserver* observer) {
           .observer = observer};
 }
 
-void GradientPass::Forward(TrainBatch batch, const PassHooks& hooks) {
+void GradientPass::Forward(TrainBatch batch, const PassHooks& hooks, StepTimer* timer) {
+  const StepTimer::Span span(timer, StepPart::kForward);
   Place(batch);
   const ModelWeights& weights = *parameters_.weights();
   weights.Embed(ids_, store_.Input(0), exec_);
@@ -84,7 +85,8 @@ void GradientPass::Forward(TrainBatch batch, const PassHooks& hooks) {
   if (hooks.leave && hooks.leave()) throw Cancelled();
 }
 
-void GradientPass::Recompute(int64_t layer) {
+void GradientPass::Recompute(int64_t layer, StepTimer* timer) {
+  const StepTimer::Span span(timer, StepPart::kForward);
   const BlockWeights& w = parameters_.weights()->blocks[static_cast<size_t>(layer)];
   if (shape_.recompute == stablelm::Recompute::kLayer) return RunBlock(w, LayerInput(layer, nullptr), exec_);
   if (shape_.recompute == stablelm::Recompute::kNone) return;
@@ -111,7 +113,7 @@ void GradientPass::Backward(const GradientPassInput& in) {
   int64_t from = 1, to = 0;
   for (int64_t i = config_.n_layers - 1; i >= std::max<int64_t>(0, table.lowest_trained_layer()); --i) {
     if (in.hooks.leave && in.hooks.leave()) throw Cancelled();
-    Recompute(i);
+    Recompute(i, in.timer);
     std::swap(from, to);
     BlockBackward(weights.blocks[static_cast<size_t>(i)],
                   {.config = config_,
@@ -129,7 +131,8 @@ void GradientPass::Backward(const GradientPassInput& in) {
                    .gradients = GradientsOf(static_cast<int32_t>(i)),
                    .add = in.add,
                    .precision = shape_.precision,
-                   .observer = in.gradient_observer},
+                   .observer = in.gradient_observer,
+                   .timer = in.timer},
                   exec_);
   }
   const Parameter& embedding = table.Find(WeightKind::kEmbedding, -1);
@@ -154,23 +157,27 @@ std::span<const double> GradientPass::Run(const GradientPassInput& in) {
     if (!in.add) std::ranges::fill(parameters_.gradients(), 0.0f);
     return {};
   }
-  Forward(in.batch, in.hooks);
-  const bool tied = config_.tie_word_embeddings;
-  const std::span<const double> losses =
-      loss_.Run(*parameters_.weights(),
-                {.batch = in.batch,
-                 .x = store_.Output(),
-                 .d_x = store_.d_stream(0),
-                 .scale = in.scale,
-                 .final_norm = {parameters_.GradientOf(WeightKind::kFinalNormWeight, -1),
-                                parameters_.GradientOf(WeightKind::kFinalNormBias, -1)},
-                 .output = parameters_.GradientOf(tied ? WeightKind::kEmbedding : WeightKind::kOutput, -1),
-                 .add = in.add,
-                 .precision = shape_.precision,
-                 .observer = in.gradient_observer},
-                exec_);
+  Forward(in.batch, in.hooks, in.timer);
+  const std::span<const double> losses = Loss(in);
   Backward(in);
   return losses;
+}
+
+std::span<const double> GradientPass::Loss(const GradientPassInput& in) {
+  const StepTimer::Span span(in.timer, StepPart::kLoss);
+  const bool tied = config_.tie_word_embeddings;
+  return loss_.Run(*parameters_.weights(),
+                   {.batch = in.batch,
+                    .x = store_.Output(),
+                    .d_x = store_.d_stream(0),
+                    .scale = in.scale,
+                    .final_norm = {parameters_.GradientOf(WeightKind::kFinalNormWeight, -1),
+                                   parameters_.GradientOf(WeightKind::kFinalNormBias, -1)},
+                    .output = parameters_.GradientOf(tied ? WeightKind::kEmbedding : WeightKind::kOutput, -1),
+                    .add = in.add,
+                    .precision = shape_.precision,
+                    .observer = in.gradient_observer},
+                   exec_);
 }
 
 std::span<const double> GradientPass::Losses(TrainBatch batch, const PassHooks& hooks) {
@@ -178,7 +185,7 @@ std::span<const double> GradientPass::Losses(TrainBatch batch, const PassHooks& 
     CheckBatch(config_, batch, shape_.max_tokens, shape_.documents());
     return {};
   }
-  Forward(batch, hooks);
+  Forward(batch, hooks, nullptr);
   LossInput in;
   in.batch = batch;
   in.x = store_.Output();

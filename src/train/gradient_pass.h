@@ -29,6 +29,7 @@ struct GradientPassInput {
   // observer sees the steps of the forward pass; leave is called before each layer, both ways.
   PassHooks hooks = {};
   GradientObserver* gradient_observer = nullptr;
+  StepTimer* timer = nullptr;
 };
 
 // All buffers are allocated by the constructor; a pass allocates nothing. Parameters and pool outlive it. One thread at
@@ -60,10 +61,11 @@ class GradientPass {
 
  private:
   void Place(TrainBatch batch);
-  void Forward(TrainBatch batch, const PassHooks& hooks);
+  void Forward(TrainBatch batch, const PassHooks& hooks, StepTimer* timer);
   BlockInput LayerInput(int64_t layer, ForwardObserver* observer);
   // Computes again what the recompute policy did not keep of a layer.
-  void Recompute(int64_t layer);
+  void Recompute(int64_t layer, StepTimer* timer);
+  std::span<const double> Loss(const GradientPassInput& in);
   void Backward(const GradientPassInput& in);
   BlockGradients GradientsOf(int32_t layer);
 

@@ -16,7 +16,8 @@ TrainingStep::TrainingStep(Parameters& parameters, const TrainShape& shape, cons
       optimizer_(parameters, optimizer),
       loss_scale_(loss_scale) {}
 
-StepResult TrainingStep::Run(std::span<const TrainBatch> micro_batches, double rate, const PassHooks& hooks) {
+StepResult TrainingStep::Run(std::span<const TrainBatch> micro_batches, double rate, const PassHooks& hooks,
+                             StepTimer* timer) {
   const bool scaled = parameters_.precision() == Precision::kF16;
   StepResult result;
   result.loss_scale = scaled ? loss_scale_.scale() : 1;
@@ -28,12 +29,13 @@ StepResult TrainingStep::Run(std::span<const TrainBatch> micro_batches, double r
   document_losses_.clear();
   for (size_t i = 0; i < micro_batches.size(); ++i) {
     const std::span<const double> losses =
-        pass_.Run({.batch = micro_batches[i], .scale = scale, .add = i > 0, .hooks = hooks});
+        pass_.Run({.batch = micro_batches[i], .scale = scale, .add = i > 0, .hooks = hooks, .timer = timer});
     AddDocumentLosses(micro_batches[i], losses);
   }
   for (const double loss : document_losses_) result.loss += loss;
   result.loss /= static_cast<double>(std::max<int64_t>(1, result.loss_tokens));
   result.document_losses = document_losses_;
+  const StepTimer::Span span(timer, StepPart::kUpdate);
   result.gradient_norm = optimizer_.GradientNorm(pass_.exec()) / result.loss_scale;
 
   const bool finite = std::isfinite(result.gradient_norm) && std::isfinite(result.loss);

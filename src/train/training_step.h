@@ -39,7 +39,8 @@ class TrainingStep {
   // Computes the gradients and updates the parameters. Throws Error for bad batches, and when a value is not finite in
   // fp32 or bf16, naming layer, module and document, or when the loss scale cannot go lower; throws Cancelled when
   // hooks.leave says so. After an exception the parameters are unchanged.
-  StepResult Run(std::span<const TrainBatch> micro_batches, double rate, const PassHooks& hooks = {});
+  StepResult Run(std::span<const TrainBatch> micro_batches, double rate, const PassHooks& hooks = {},
+                 StepTimer* timer = nullptr);
 
   // Number of updates so far: what the schedule counts.
   int64_t updates() const { return updates_; }

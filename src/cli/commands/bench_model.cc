@@ -8,6 +8,7 @@
 #include "cli/app/interrupt.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"
+#include "cli/commands/bench_table.h"
 #include "cli/commands/bench_text.h"
 #include "cli/commands/machine_peaks.h"
 #include "eval/model_speed.h"
@@ -17,8 +18,6 @@
 namespace stablelm {
 namespace {
 
-enum class Format : uint8_t { kText, kMarkdown, kCsv };
-
 // Measured speed as a share of the machine's peak.
 struct Share {
   double value = 0;  // 0 to 1; NaN when the machine has no such peak
@@ -26,39 +25,6 @@ struct Share {
   const char* unit = "";  // of `reached`
   const char* of = "";
 };
-
-// Formats a text table: first column left-aligned, numbers right-aligned.
-std::string Table(const std::vector<std::vector<std::string>>& rows, Format format) {
-  std::string text;
-  if (format != Format::kText) {
-    const bool markdown = format == Format::kMarkdown;
-    for (size_t r = 0; r < rows.size(); ++r) {
-      for (size_t c = 0; c < rows[r].size(); ++c) {
-        const bool quoted = !markdown && rows[r][c].find(',') != std::string::npos;
-        text += (markdown ? "| " : c > 0 ? "," : "") + (quoted ? "\"" + rows[r][c] + "\"" : rows[r][c]);
-        if (markdown) text += " ";
-      }
-      text += markdown ? "|\n" : "\n";
-      if (markdown && r == 0) {
-        for (size_t c = 0; c < rows[0].size(); ++c) text += c == 0 ? "|---" : "|---:";
-        text += "|\n";
-      }
-    }
-    return text;
-  }
-  std::vector<size_t> widths(rows[0].size());
-  for (const auto& row : rows) {
-    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
-  }
-  for (const auto& row : rows) {
-    for (size_t c = 0; c < row.size(); ++c) {
-      const std::string space(widths[c] - row[c].size(), ' ');
-      text += c == 0 ? row[c] + space : "  " + space + row[c];
-    }
-    text += "\n";
-  }
-  return text;
-}
 
 class BenchModel : public Command {
  public:
@@ -187,7 +153,7 @@ class BenchModel : public Command {
   void Print(ModelOfCommand& model, const std::vector<CaseSpeed>& speeds, Output& out) const {
     const auto matrices = model.model().weights().MatrixBytes();
     const bool quantized = MostlyQuantized(matrices);
-    const Format format = markdown_ ? Format::kMarkdown : Format::kText;
+    const TableFormat format = markdown_ ? TableFormat::kMarkdown : TableFormat::kText;
     std::vector<std::vector<std::string>> rows = {{"test", "tokens/s", "lowest", "highest", "reached", "share"}};
     for (const CaseSpeed& speed : speeds) {
       const Share share = ShareOf(speed, quantized);
@@ -214,12 +180,7 @@ class BenchModel : public Command {
     out.Text(Table(rows, format));
   }
 
-  std::string PeaksText() const {
-    if (!peaks_) return "";
-    return "memory " + Rounded(peaks_->memory_gb_per_s, 1) + " GB/s, fp32 " + Rounded(peaks_->fp32_gflops, 0) +
-           " Gflop/s, " + (peaks_->bf16_gflops > 0 ? "bf16 " + Rounded(peaks_->bf16_gflops, 0) + " Gflop/s, " : "") +
-           "int8 " + Rounded(peaks_->int8_gops, 0) + " Gop/s; ";
-  }
+  std::string PeaksText() const { return peaks_ ? stablelm::PeaksText(*peaks_) : ""; }
 
   // A line for each case, which can be read alone: numbers without units, the model, the machine and the cache.
   void PrintCsv(ModelOfCommand& model, const std::vector<CaseSpeed>& speeds, Output& out) const {
@@ -258,7 +219,7 @@ class BenchModel : public Command {
            peak(&MachinePeaks::int8_gops), std::to_string(peak_bytes_)});
       rows.push_back(std::move(row));
     }
-    out.Text(Table(rows, Format::kCsv));
+    out.Text(Table(rows, TableFormat::kCsv));
   }
 
   // "Q4_K+Q6_K"

@@ -14,6 +14,7 @@
 #include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
+#include "cli/commands/read_shape.h"
 
 namespace stablelm {
 namespace {
@@ -51,7 +52,7 @@ class Init : public Command {
                         .expected = "the name of a folder"});
     }
     RequireGiven(!shape_.empty(), "--shape", "3b, 7b or a config.json");
-    const ModelConfig config = ReadShape();
+    const ModelConfig config = ReadShape(shape_);
 
     const InterruptGuard guard;
     const auto start = Clock::now();
@@ -80,21 +81,6 @@ class Init : public Command {
         config,
         {.seed = seed_, .dtype = writer_.dtype, .pool = &pool, .progress = &progress, .checkpoint = ThrowIfInterrupted},
         [&](size_t entry, uint64_t offset, std::span<const std::byte> bytes) { writer.WriteAt(entry, offset, bytes); });
-  }
-
-  ModelConfig ReadShape() const {
-    if (const auto config = ModelConfig::FromShapeName(shape_)) return *config;
-    std::error_code ignored;
-    if (!std::filesystem::exists(shape_, ignored)) {
-      const std::string names[] = {"3b", "7b"};
-      throw Error({.where = "--shape",
-                   .what = "neither the name of a shape nor a file",
-                   .found = Quoted(shape_),
-                   .expected = "3b, 7b or the path of a config.json",
-                   .hint = DidYouMean(shape_, names)});
-    }
-    return ReadConfig(std::filesystem::is_directory(shape_, ignored) ? std::filesystem::path(shape_) / "config.json"
-                                                                     : std::filesystem::path(shape_));
   }
 
   void Report(const ModelConfig& config, uint64_t bytes, double drawn_s, double total_s, Output& out) const {

@@ -36,6 +36,12 @@ MachinePeaks MeasurePeaks(ThreadPool& pool, const ProbeOptions& options) {
           .int8_gops = compute.int8_gops.median};
 }
 
+std::string PeaksText(const MachinePeaks& peaks) {
+  return "memory " + Rounded(peaks.memory_gb_per_s, 1) + " GB/s, fp32 " + Rounded(peaks.fp32_gflops, 0) + " Gflop/s, " +
+         (peaks.bf16_gflops > 0 ? "bf16 " + Rounded(peaks.bf16_gflops, 0) + " Gflop/s, " : "") + "int8 " +
+         Rounded(peaks.int8_gops, 0) + " Gop/s; ";
+}
+
 MachinePeaks PeaksOfFile(const std::string& file, ThreadPool& pool, const ProbeOptions& options, Output& out) {
   const std::string cpu = CpuModelName(), simd = SimdTargetInUse();
   const uint64_t threads = pool.NumThreads();

@@ -17,6 +17,9 @@ struct MachinePeaks {
 
 MachinePeaks MeasurePeaks(ThreadPool& pool, const ProbeOptions& options);
 
+// "memory 20.1 GB/s, fp32 230 Gflop/s, bf16 460 Gflop/s, int8 900 Gop/s; "
+std::string PeaksText(const MachinePeaks& peaks);
+
 // Reads the peaks from `file`, a line of JSON. Without such a file, or when it is of another processor, SIMD target or
 // number of threads, measures them and writes the file. Throws Error for a file with other contents.
 MachinePeaks PeaksOfFile(const std::string& file, ThreadPool& pool, const ProbeOptions& options, Output& out);
