@@ -8,8 +8,15 @@
 #include <vector>
 
 #include "base/system.h"
+#include "ops/adamw.h"
 #include "ops/attention.h"
 #include "ops/attention_backward.h"
+#include "ops/column_sums.h"
+#include "ops/cross_entropy.h"
+#include "ops/embedding_gradient.h"
+#include "ops/gelu_backward.h"
+#include "ops/gradient_norm.h"
+#include "ops/layer_norm_backward.h"
 #include "ops/matmul.h"
 #include "ops/quant/quant_row.h"
 #include "ops/simd.h"
@@ -121,6 +128,122 @@ void BM_AttentionBackward(benchmark::State& state) {
       benchmark::Counter(static_cast<double>(state.iterations()) * 2e-9 * multiply_adds, benchmark::Counter::kIsRate);
 }
 
+// Runs `body` and reports the bytes that it must at least read and write.
+template <typename F>
+void MeasureBytes(benchmark::State& state, size_t bytes, const F& body) {
+  for (auto _ : state) {
+    body();
+    benchmark::ClobberMemory();
+  }
+  const double all = static_cast<double>(bytes) * static_cast<double>(state.iterations());
+  state.counters["GB/s"] = benchmark::Counter(all * 1e-9, benchmark::Counter::kIsRate);
+}
+
+constexpr size_t kParameters = size_t{16} << 20;
+
+// The update of a range of parameters, and a plain loop that reads and writes the same bytes.
+void BM_Update(benchmark::State& state, bool adamw) {
+  ThreadPool pool(PhysicalCores());
+  std::vector<float> g(kParameters, 1e-3f), w(kParameters, 0.02f), m(kParameters), v(kParameters);
+  const AdamWStep step = {.rate = 1e-5, .decay = 0.01, .t = 100};
+  MeasureBytes(state, 7 * sizeof(float) * kParameters, [&] {
+    pool.ForRanges(kParameters, 65536, [&](size_t begin, size_t end) {
+      if (adamw) {
+        AdamW(step, end - begin, &g[begin], &w[begin], &m[begin], &v[begin]);
+        return;
+      }
+      const float* const from = g.data();
+      float* __restrict const a = w.data();
+      float* __restrict const b = m.data();
+      float* __restrict const c = v.data();
+      for (size_t i = begin; i < end; ++i) {  // loads first: the arrays may differ by a multiple of the page size
+        const float change = from[i], next_a = a[i] + change, next_b = b[i] + change, next_c = c[i] + change;
+        a[i] = next_a;
+        b[i] = next_b;
+        c[i] = next_c;
+      }
+    });
+  });
+}
+
+void BM_SumsOfSquares(benchmark::State& state) {
+  ThreadPool pool(PhysicalCores());
+  ExecutionContext exec(pool, 1, 1);
+  const std::vector<float> g(kParameters, 1e-3f);
+  std::vector<double> sums(kParameters / kNormChunk);
+  MeasureBytes(state, sizeof(float) * kParameters, [&] { SumsOfSquares(g.data(), g.size(), sums, exec); });
+}
+
+// 2,048 rows of the 3B model's width, in training.
+void BM_Backward(benchmark::State& state, const char* name) {
+  const std::string op = name;
+  const size_t rows = 2048, width = 4096, n = rows * width;
+  ThreadPool pool(PhysicalCores());
+  ExecutionContext exec(pool, rows, width);
+  std::vector<float> x(n), dy(n, 0.5f), dx(n), weight(width, 1.0f), bias(width), d_weight(width), d_bias(width);
+  for (size_t i = 0; i < n; ++i) x[i] = 0.02f * static_cast<float>(i * 37 % 251) - 2.5f;
+  if (op == "LayerNorm") {
+    const LayerNormBackwardInput in = {.x = x.data(),
+                                       .dy = dy.data(),
+                                       .rows = rows,
+                                       .width = width,
+                                       .norm = {.weight = weight.data(), .bias = bias.data(), .eps = 1e-5},
+                                       .dx = dx.data(),
+                                       .d_weight = d_weight.data(),
+                                       .d_bias = d_bias.data()};
+    MeasureBytes(state, 3 * n * sizeof(float), [&] { LayerNormBackward(in, exec); });
+  } else if (op == "ColumnSums") {
+    const ColumnSumsInput in = {.x = x.data(), .rows = rows, .width = width, .sums = d_bias.data()};
+    MeasureBytes(state, n * sizeof(float), [&] { ColumnSums(in, exec); });
+  } else {
+    const GeluForm form = op == "GeluErf" ? GeluForm::kErf : GeluForm::kTanh;
+    MeasureBytes(state, 3 * n * sizeof(float), [&] { GeluBackward(form, x.data(), dy.data(), n, dx.data(), exec); });
+  }
+}
+
+void BM_CrossEntropy(benchmark::State& state) {
+  const int64_t rows = 256, vocab_size = 50688;
+  ThreadPool pool(PhysicalCores());
+  ExecutionContext exec(pool, 1, 1);
+  const size_t n = static_cast<size_t>(rows * vocab_size);
+  std::vector<float> logits(n, 0.1f);
+  const std::vector<int32_t> targets(static_cast<size_t>(rows), 7);
+  std::vector<double> losses(static_cast<size_t>(rows));
+  const CrossEntropyInput in = {.logits = logits.data(),
+                                .targets = targets.data(),
+                                .rows = rows,
+                                .vocab_size = vocab_size,
+                                .losses = losses.data()};
+  MeasureBytes(state, 2 * n * sizeof(float), [&] { CrossEntropy(in, exec); });
+}
+
+void BM_EmbeddingGradient(benchmark::State& state, bool packed) {
+  const size_t rows = 2048, vocab_size = 8192, width = 4096;
+  ThreadPool pool(PhysicalCores());
+  ExecutionContext exec(pool, 1, 1);
+  std::vector<float> d_table(vocab_size * width), dy(rows * width, 0.5f);
+  std::vector<int32_t> ids(rows), order(rows);
+  for (size_t r = 0; r < rows; ++r) ids[r] = static_cast<int32_t>(r * 2654435761 % vocab_size);
+  const EmbeddingGradientInput in = {
+      .ids = ids, .dy = dy.data(), .width = width, .d_table = d_table.data(), .packed = packed, .order = order};
+  MeasureBytes(state, 3 * rows * width * sizeof(float), [&] { EmbeddingGradient(in, exec); });
+}
+
+void RegisterTraining() {
+  const auto add = [](const std::string& name, auto&& function) {
+    benchmark::RegisterBenchmark(name.c_str(), function)->UseRealTime()->Unit(benchmark::kMillisecond);
+  };
+  add("Update/adamw", [](benchmark::State& state) { BM_Update(state, true); });
+  add("Update/bytes", [](benchmark::State& state) { BM_Update(state, false); });
+  add("SumsOfSquares", BM_SumsOfSquares);
+  for (const char* const name : {"LayerNorm", "ColumnSums", "GeluErf", "GeluTanh"}) {
+    add("Backward/" + std::string(name), [name](benchmark::State& state) { BM_Backward(state, name); });
+  }
+  add("CrossEntropy", BM_CrossEntropy);
+  add("EmbeddingGradient/rows", [](benchmark::State& state) { BM_EmbeddingGradient(state, false); });
+  add("EmbeddingGradient/packed", [](benchmark::State& state) { BM_EmbeddingGradient(state, true); });
+}
+
 void Register() {
   struct Matrix {
     const char* name;
@@ -158,6 +281,7 @@ void Register() {
 int main(int argc, char** argv) {
   if (const char* target = std::getenv("STABLELM_SIMD")) stablelm::SelectSimdTarget(target);
   stablelm::Register();
+  stablelm::RegisterTraining();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   benchmark::AddCustomContext("simd", stablelm::SimdTargetInUse());

@@ -53,9 +53,11 @@ constexpr double kTorch[12][3] = {
 };
 
 template <typename T>
-std::vector<T> GradientOf(int t) {
-  std::vector<T> g(3);
-  for (int i = 0; i < 3; ++i) g[i] = static_cast<T>((i * i * 5 + t * t * 7 + i * t * 3) % 17 - 8) / 16 / (1 << 2 * i);
+std::vector<T> GradientOf(int64_t t) {
+  std::vector<T> g;
+  for (int64_t i = 0; i < 3; ++i) {
+    g.push_back(static_cast<T>((i * i * 5 + t * t * 7 + i * t * 3) % 17 - 8) / static_cast<T>(16 << 2 * i));
+  }
   return g;
 }
 
@@ -63,7 +65,7 @@ TEST(AdamW, TwelveStepsAreThoseOfTorch) {
   AdamWStep step = {.rate = 0.1, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-8, .decay = 0.01};
   std::vector<double> w = {1.0, -0.25, 3e-3}, m(3), v(3);
   for (step.t = 1; step.t <= 12; ++step.t) {
-    AdamWRef(step, 3, GradientOf<double>(static_cast<int>(step.t)).data(), w.data(), m.data(), v.data());
+    AdamWRef(step, 3, GradientOf<double>(step.t).data(), w.data(), m.data(), v.data());
     for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(Near(w[i], kTorch[step.t - 1][i], 1e-14)) << step.t << ", " << i;
   }
   ForEachSimdTarget([&] {
@@ -71,7 +73,7 @@ TEST(AdamW, TwelveStepsAreThoseOfTorch) {
       std::vector<float> weights = {1.0f, -0.25f, 3e-3f}, mean(3), square(3);
       step.gradient_scale = 1 / static_cast<double>(scale);
       for (step.t = 1; step.t <= 12; ++step.t) {
-        auto g = GradientOf<float>(static_cast<int>(step.t));
+        auto g = GradientOf<float>(step.t);
         for (float& value : g) value *= scale;
         AdamW(step, 3, g.data(), weights.data(), mean.data(), square.data());
         for (size_t i = 0; i < 3; ++i) {
@@ -171,7 +173,7 @@ TEST(SumsOfSquares, HaveTheBitsOfTheOrderOnEveryTarget) {
         want.push_back(SumOfChunkRef(x.data() + 1 + i * kNormChunk, std::min(kNormChunk, n - i * kNormChunk)));
         total += want.back();
       }
-      for (const size_t threads : {1, 2, 3, 4}) {
+      for (const size_t threads : std::initializer_list<size_t>{1, 2, 3, 4}) {
         ThreadPool pool(threads);
         ExecutionContext exec(pool, 1, 1);
         std::vector<double> sums(chunks);
@@ -192,7 +194,7 @@ TEST(SumsOfSquares, AreFiniteWhenEveryElementIs) {
     SumsOfSquares(x.data(), x.size(), {&sum, 1}, exec);
     EXPECT_TRUE(std::isfinite(sum));
     for (const float bad : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
-      for (const size_t place : {0, 20, 36}) {
+      for (const size_t place : std::initializer_list<size_t>{0, 20, 36}) {
         auto y = x;
         y[place] = bad;
         SumsOfSquares(y.data(), y.size(), {&sum, 1}, exec);

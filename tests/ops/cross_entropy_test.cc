@@ -108,7 +108,7 @@ TEST(CrossEntropy, BitsOfARowDependOnThatRowAlone) {
                     .losses = losses_alone.data() + r},
                    one_thread);
     }
-    for (const size_t threads : {1, 2, 3, 4}) {
+    for (const size_t threads : std::initializer_list<size_t>{1, 2, 3, 4}) {
       ThreadPool pool(threads);
       ExecutionContext exec(pool, 1, 1);
       std::vector<float> z = values;
@@ -131,7 +131,7 @@ TEST(CrossEntropy, ShowsLogitsThatAreNotFinite) {
     ExecutionContext exec(pool, 1, 1);
     const float inf = std::numeric_limits<float>::infinity();
     for (const float bad : {std::numeric_limits<float>::quiet_NaN(), inf, -inf}) {
-      for (const size_t place : {0, 5, 36}) {
+      for (const size_t place : std::initializer_list<size_t>{0, 5, 36}) {
         auto z = RandomNormals(2 * 37, 54);
         z[place] = bad;
         const int32_t targets[2] = {5, 5};

@@ -14,7 +14,7 @@ TEST(EmbedTokens, APackedMatrixGivesTheValuesOfItsRows) {
     DType type;
     Compute compute;
   };
-  for (const size_t threads : {1, 3}) {
+  for (const size_t threads : std::initializer_list<size_t>{1, 3}) {
     ThreadPool pool(threads);
     ExecutionContext exec(pool, 1, 1);
     for (const Packing& packing : {Packing{DType::kF32, Compute::kExact}, Packing{DType::kF16, Compute::kExact},
@@ -40,7 +40,7 @@ TEST(EmbedTokens, APackedMatrixGivesTheValuesOfItsRows) {
 
 // Sums of thirds, whose bits show their order.
 TEST(EmbeddingGradient, AddsTheRowsOfAnIdInOrder) {
-  for (const size_t rows : {1, 5, 16, 17, 200}) {
+  for (const size_t rows : std::initializer_list<size_t>{1, 5, 16, 17, 200}) {
     for (const int64_t vocab_size : {1, 7, 515}) {
       const size_t width = 21;
       std::vector<int32_t> ids(rows);
@@ -51,7 +51,7 @@ TEST(EmbeddingGradient, AddsTheRowsOfAnIdInOrder) {
       for (size_t r = 0; r < rows; ++r) {
         for (size_t c = 0; c < width; ++c) want[static_cast<size_t>(ids[r]) * width + c] += dy[r * width + c];
       }
-      for (const size_t threads : {1, 2, 3, 4}) {
+      for (const size_t threads : std::initializer_list<size_t>{1, 2, 3, 4}) {
         for (const bool packed : {false, true}) {
           SCOPED_TRACE(testing::Message()
                        << rows << " rows of " << vocab_size << (packed ? ", packed" : "") << ", threads " << threads);

@@ -1,5 +1,6 @@
 #include "ops/gelu_backward.h"
 
+#include <initializer_list>
 #include <limits>
 
 #include "ops/op_testing.h"
@@ -58,7 +59,7 @@ TEST(GeluBackward, BitsDoNotDependOnThePlace) {
   ForEachSimdTarget([&] {
     for (const GeluForm form : {GeluForm::kErf, GeluForm::kTanh}) {
       std::vector<float> first;
-      for (const size_t threads : {1, 2, 3, 4}) {
+      for (const size_t threads : std::initializer_list<size_t>{1, 2, 3, 4}) {
         ThreadPool pool(threads);
         ExecutionContext exec(pool, 1, 1);
         auto a = dy;  // in place

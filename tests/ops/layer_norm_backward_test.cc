@@ -180,7 +180,7 @@ TEST(LayerNormBackward, BitsOfARowDependOnThatRowAlone) {
   ForEachSimdTarget([] {
     const Case c(600, 37);
     std::vector<float> dx(c.rows * c.width), d_weight(c.width), d_bias(c.width), alone(dx.size());
-    for (const size_t threads : {1, 2, 3, 4}) {
+    for (const size_t threads : std::initializer_list<size_t>{1, 2, 3, 4}) {
       ThreadPool pool(threads);
       ExecutionContext exec(pool, c.rows, c.width);
       std::vector<float> in_place(c.dy), d_weight_now(c.width), d_bias_now(c.width), onto(c.residual);
@@ -220,7 +220,7 @@ TEST(LayerNormBackward, BitsOfARowDependOnThatRowAlone) {
 TEST(LayerNormBackward, NanIsNotHidden) {
   ForEachSimdTarget([] {
     ThreadPool pool(1);
-    for (const size_t place : {0, 18}) {
+    for (const size_t place : std::initializer_list<size_t>{0, 18}) {
       const Case c(2, 19);
       ExecutionContext exec(pool, 2, 64);
       auto dy = c.dy;
@@ -239,8 +239,8 @@ TEST(LayerNormBackward, NanIsNotHidden) {
 }
 
 TEST(ColumnSums, HaveTheBitsOfTheOrder) {
-  for (const size_t rows : {0, 1, 7, 8, 255, 256, 257, 600}) {
-    for (const size_t width : {1, 3, 16, 17, 63, 130, 4099}) {
+  for (const size_t rows : std::initializer_list<size_t>{0, 1, 7, 8, 255, 256, 257, 600}) {
+    for (const size_t width : std::initializer_list<size_t>{1, 3, 16, 17, 63, 130, 4099}) {
       if (rows > 300 && width > 1000) continue;
       SCOPED_TRACE(testing::Message() << rows << " x " << width);
       const auto x = RandomNormals(rows * width + 1, 71);
@@ -256,7 +256,7 @@ TEST(ColumnSums, HaveTheBitsOfTheOrder) {
           }
           want[c] = total;
         }
-        for (const size_t threads : {1, 2, 3, 4}) {
+        for (const size_t threads : std::initializer_list<size_t>{1, 2, 3, 4}) {
           ThreadPool pool(threads);
           ExecutionContext exec(pool, 1, 1);
           GuardedFloats sums(width);
