@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "ops/column_sums.h"
+#include "ops/cpu/unroll.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/layer_norm_backward.cc"
@@ -22,36 +23,55 @@ struct RowMeans {
   float g, g_normed;  // of g and of g x^
 };
 
-// Adds the row to the sums of its piece, d_weight [n] and d_bias [n], unless they are null.
-RowMeans AddRow(const float* HWY_RESTRICT x, const float* HWY_RESTRICT dy, const float* HWY_RESTRICT weight, size_t n,
-                RowMoments moments, float* HWY_RESTRICT d_weight, float* HWY_RESTRICT d_bias) {
+// Adds kRows rows to the sums of their piece, d_weight [n] and d_bias [n], unless they are null. Several at a time, so
+// that the sums are loaded and stored less often: one at a time takes a quarter longer.
+template <size_t kRows>
+void AddRows(const float* HWY_RESTRICT x, const float* HWY_RESTRICT dy, const float* HWY_RESTRICT weight, size_t n,
+             const RowMoments* moments, float* HWY_RESTRICT d_weight, float* HWY_RESTRICT d_bias, RowMeans* means) {
   const hn::ScalableTag<float> d;
+  using V = hn::Vec<decltype(d)>;
   const size_t lanes = hn::Lanes(d), whole = n / lanes * lanes;
-  const auto mean_v = hn::Set(d, moments.mean), scale_v = hn::Set(d, moments.scale);
-  auto sum_g = hn::Zero(d), sum_g_normed = hn::Zero(d);
+  V sum_g[kRows], sum_g_normed[kRows];
+  STABLELM_UNROLL
+  for (size_t k = 0; k < kRows; ++k) sum_g[k] = sum_g_normed[k] = hn::Zero(d);
   for (size_t i = 0; i < whole; i += lanes) {
-    const auto normed = hn::Mul(hn::Sub(hn::LoadU(d, x + i), mean_v), scale_v), dy_v = hn::LoadU(d, dy + i);
-    const auto g = hn::Mul(dy_v, hn::LoadU(d, weight + i));
-    sum_g = hn::Add(sum_g, g);
-    sum_g_normed = hn::MulAdd(g, normed, sum_g_normed);
+    const V weight_v = hn::LoadU(d, weight + i);
+    V weight_sum = hn::Zero(d), bias_sum = hn::Zero(d);
     if (d_weight != nullptr) {
-      hn::StoreU(hn::MulAdd(dy_v, normed, hn::LoadU(d, d_weight + i)), d, d_weight + i);
-      hn::StoreU(hn::Add(hn::LoadU(d, d_bias + i), dy_v), d, d_bias + i);
+      weight_sum = hn::LoadU(d, d_weight + i);
+      bias_sum = hn::LoadU(d, d_bias + i);
+    }
+    STABLELM_UNROLL
+    for (size_t k = 0; k < kRows; ++k) {
+      const V centred = hn::Sub(hn::LoadU(d, x + k * n + i), hn::Set(d, moments[k].mean));
+      const V normed = hn::Mul(centred, hn::Set(d, moments[k].scale)), dy_v = hn::LoadU(d, dy + k * n + i);
+      const V g = hn::Mul(dy_v, weight_v);
+      sum_g[k] = hn::Add(sum_g[k], g);
+      sum_g_normed[k] = hn::MulAdd(g, normed, sum_g_normed[k]);
+      weight_sum = hn::MulAdd(dy_v, normed, weight_sum);
+      bias_sum = hn::Add(bias_sum, dy_v);
+    }
+    if (d_weight != nullptr) {
+      hn::StoreU(weight_sum, d, d_weight + i);
+      hn::StoreU(bias_sum, d, d_bias + i);
     }
   }
-  double g_total = static_cast<double>(hn::GetLane(hn::SumOfLanes(d, sum_g)));
-  double g_normed_total = static_cast<double>(hn::GetLane(hn::SumOfLanes(d, sum_g_normed)));
-  for (size_t i = whole; i < n; ++i) {
-    const float normed = (x[i] - moments.mean) * moments.scale, g = dy[i] * weight[i];
-    g_total += static_cast<double>(g);
-    g_normed_total += static_cast<double>(g) * static_cast<double>(normed);
-    if (d_weight != nullptr) {
-      d_weight[i] += dy[i] * normed;
-      d_bias[i] += dy[i];
+  for (size_t k = 0; k < kRows; ++k) {
+    double g_total = static_cast<double>(hn::GetLane(hn::SumOfLanes(d, sum_g[k])));
+    double g_normed_total = static_cast<double>(hn::GetLane(hn::SumOfLanes(d, sum_g_normed[k])));
+    for (size_t i = whole; i < n; ++i) {
+      const float dy_i = dy[k * n + i];
+      const float normed = (x[k * n + i] - moments[k].mean) * moments[k].scale, g = dy_i * weight[i];
+      g_total += static_cast<double>(g);
+      g_normed_total += static_cast<double>(g) * static_cast<double>(normed);
+      if (d_weight != nullptr) {
+        d_weight[i] += dy_i * normed;
+        d_bias[i] += dy_i;
+      }
     }
+    means[k] = {static_cast<float>(g_total / static_cast<double>(n)),
+                static_cast<float>(g_normed_total / static_cast<double>(n))};
   }
-  return {static_cast<float>(g_total / static_cast<double>(n)),
-          static_cast<float>(g_normed_total / static_cast<double>(n))};
 }
 
 // dx = residual + r (g - mean(g) - x^ mean(g x^)); dx may be residual or dy.
@@ -75,17 +95,26 @@ void StoreRow(const float* x, const float* dy, const float* weight, const float*
   }
 }
 
+// kRows rows from row r on.
+template <size_t kRows>
+HWY_INLINE void BackwardRowsAt(const LayerNormBackwardInput& in, size_t r, float* d_weight, float* d_bias) {
+  const size_t n = in.width;
+  RowMoments moments[kRows];
+  RowMeans means[kRows];
+  for (size_t k = 0; k < kRows; ++k) moments[k] = MomentsOf(in.x + (r + k) * n, n, in.norm.eps);  // as forward
+  AddRows<kRows>(in.x + r * n, in.dy + r * n, in.norm.weight, n, moments, d_weight, d_bias, means);
+  for (size_t k = 0; k < kRows; ++k) {
+    const size_t at = (r + k) * n;
+    StoreRow(in.x + at, in.dy + at, in.norm.weight, in.residual != nullptr ? in.residual + at : nullptr, n, moments[k],
+             means[k], in.dx + at);
+  }
+}
+
 // Rows [begin, end); d_weight and d_bias [width] are the sums of their piece, or null.
 void BackwardRows(const LayerNormBackwardInput& in, size_t begin, size_t end, float* d_weight, float* d_bias) {
-  const size_t n = in.width;
-  for (size_t r = begin; r < end; ++r) {
-    const float* const x = in.x + r * n;
-    const float* const dy = in.dy + r * n;
-    const RowMoments moments = MomentsOf(x, n, in.norm.eps);  // those of the forward pass
-    const RowMeans means = AddRow(x, dy, in.norm.weight, n, moments, d_weight, d_bias);
-    StoreRow(x, dy, in.norm.weight, in.residual != nullptr ? in.residual + r * n : nullptr, n, moments, means,
-             in.dx + r * n);
-  }
+  size_t r = begin;
+  for (; r + 4 <= end; r += 4) BackwardRowsAt<4>(in, r, d_weight, d_bias);
+  for (; r < end; ++r) BackwardRowsAt<1>(in, r, d_weight, d_bias);
 }
 
 }  // namespace stablelm::HWY_NAMESPACE
