@@ -123,6 +123,13 @@ TEST(CrossEntropy, BitsOfARowDependOnThatRowAlone) {
   });
 }
 
+TEST(CrossEntropy, TakesNoRows) {
+  ThreadPool pool(3);
+  ExecutionContext exec(pool, 1, 1);
+  CrossEntropy({.rows = 0, .vocab_size = 37}, exec);
+  CrossEntropyLosses({.rows = 0, .vocab_size = 37}, exec);
+}
+
 TEST(CrossEntropy, ShowsLogitsThatAreNotFinite) {
   ForEachSimdTarget([] {
     ThreadPool pool(1);

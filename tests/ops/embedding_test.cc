@@ -40,7 +40,7 @@ TEST(EmbedTokens, APackedMatrixGivesTheValuesOfItsRows) {
 
 // Sums of thirds, whose bits show their order.
 TEST(EmbeddingGradient, AddsTheRowsOfAnIdInOrder) {
-  for (const size_t rows : std::initializer_list<size_t>{1, 5, 16, 17, 200}) {
+  for (const size_t rows : std::initializer_list<size_t>{0, 1, 5, 16, 17, 200}) {
     for (const int64_t vocab_size : {1, 7, 515}) {
       const size_t width = 21;
       std::vector<int32_t> ids(rows);

@@ -217,6 +217,21 @@ TEST(LayerNormBackward, BitsOfARowDependOnThatRowAlone) {
   });
 }
 
+TEST(LayerNormBackward, OfNoRowsIsZero) {
+  ThreadPool pool(3);
+  ExecutionContext exec(pool, 1, 1);
+  const Case c(0, 19);
+  std::vector<float> d_weight(19, 1.0f), d_bias(19, 1.0f);
+  auto in = c.Input(nullptr, d_weight.data(), d_bias.data());
+  in.add = true;
+  LayerNormBackward(in, exec);
+  EXPECT_EQ(d_weight, std::vector<float>(19, 1.0f));
+  in.add = false;
+  LayerNormBackward(in, exec);
+  EXPECT_EQ(d_weight, std::vector<float>(19));
+  EXPECT_EQ(d_bias, std::vector<float>(19));
+}
+
 TEST(LayerNormBackward, NanIsNotHidden) {
   ForEachSimdTarget([] {
     ThreadPool pool(1);
