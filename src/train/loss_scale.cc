@@ -40,9 +40,8 @@ void LossScaler::Restore(const LossScaleState& s) {
   Require(s.hysteresis >= 1 && s.hysteresis <= o.hysteresis, "checkpoint: hysteresis of the loss scale",
           std::to_string(s.hysteresis), "1 to " + std::to_string(o.hysteresis));
   Require(s.steps >= 0, "checkpoint: steps of the loss scale", std::to_string(s.steps), "at least 0");
-  Require(s.last_overflow >= -1 && s.last_overflow < std::max<int64_t>(s.steps, 1),
-          "checkpoint: last overflow of the loss scale", std::to_string(s.last_overflow),
-          "-1, or a step before this one");
+  Require(s.last_overflow >= -1 && s.last_overflow < s.steps, "checkpoint: last overflow of the loss scale",
+          std::to_string(s.last_overflow), "-1, or a step before this one");
   state_ = s;
 }
 

@@ -132,6 +132,10 @@ TEST(LossScale, RefusesAStateThatCannotBe) {
   bad = good;
   bad.last_overflow = 9;
   EXPECT_THAT(InfoOf([&] { scaler.Restore(bad); }), Names("checkpoint: last overflow of the loss scale", "9"));
+  bad = {.scale = 64, .hysteresis = 1, .last_overflow = 0, .steps = 0};  // its first good step would end a window
+  EXPECT_THAT(InfoOf([&] { scaler.Restore(bad); }), Names("checkpoint: last overflow of the loss scale", "0"));
+  scaler.Restore({.scale = 64, .hysteresis = 2, .last_overflow = -1, .steps = 0});
+  scaler.Restore(good);
   bad = good;
   bad.steps = -1;
   EXPECT_THAT(InfoOf([&] { scaler.Restore(bad); }), Names("checkpoint: steps of the loss scale", "-1"));
