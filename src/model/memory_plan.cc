@@ -80,21 +80,20 @@ MemoryPlan PlanMemory(const ModelConfig& config, const WeightBytes& weights, con
   return plan;
 }
 
-void RequireFits(const MemoryPlan& plan, const MemoryLimit& available) {
+void RequireFits(const MemoryPlan& plan, const MemoryLimit& available, const std::string& hint) {
   if (plan.Total() <= available.bytes) return;
+  constexpr const char* kGenerationHint =
+      "a shorter context, fewer sequences, `cache=fp16` or `cache=q8`, `weights=fp16` or `quantize=Q4_K_M` need less; "
+      "`stablelm fit` shows each part";
   std::string parts;
   for (const MemoryPart& part : plan.parts) {
     parts += (parts.empty() ? "" : ", ") + part.name + " " + HumanBytes(part.bytes);
   }
-  throw OutOfMemory(
-      {.where = "memory",
-       .what = "this run does not fit",
-       .found = HumanBytes(available) + " available, by " + available.by,
-       .expected = HumanBytes(plan.Total()) + " (" + parts + ")",
-       .hint =
-           "a shorter context, fewer sequences, `cache=fp16` or `cache=q8`, `weights=fp16` or `quantize=Q4_K_M` need "
-           "less; `stablelm fit` "
-           "shows each part"});
+  throw OutOfMemory({.where = "memory",
+                     .what = "this run does not fit",
+                     .found = HumanBytes(available) + " available, by " + available.by,
+                     .expected = HumanBytes(plan.Total()) + " (" + parts + ")",
+                     .hint = hint.empty() ? kGenerationHint : hint});
 }
 
 }  // namespace stablelm

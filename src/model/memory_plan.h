@@ -36,7 +36,8 @@ struct MemoryPlan {
 
 MemoryPlan PlanMemory(const ModelConfig& config, const WeightBytes& weights, const RunShape& run);
 
-// Throws Error, listing each part and its size, when the plan exceeds `available` bytes.
-void RequireFits(const MemoryPlan& plan, const MemoryLimit& available);
+// Throws Error, listing each part and its size, when the plan exceeds `available` bytes. `hint`: what needs less;
+// empty: what a run of generation may change.
+void RequireFits(const MemoryPlan& plan, const MemoryLimit& available, const std::string& hint = {});
 
 }  // namespace stablelm

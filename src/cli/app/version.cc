@@ -33,7 +33,8 @@ JsonValue VersionInfo() {
           {"unicode", TokenizerUnicodeVersion()},
           {"reads", {"Hugging Face folders (safetensors, PyTorch .bin)", "GGUF"}},
           {"weights", WeightTypes()},
-          {"cache", {"fp32", "fp16", "q8"}}};
+          {"cache", {"fp32", "fp16", "q8"}},
+          {"training", {"fp32", "bf16", "fp16"}}};
 }
 
 std::string VersionText() {
@@ -50,7 +51,8 @@ std::string VersionText() {
     for (const JsonValue& word : info.At(key).items()) words.push_back(word.Text());
     return std::string(label) + Joined(words) + "\n";
   };
-  return out + list("reads     ", "reads") + list("weights   ", "weights") + list("cache     ", "cache");
+  return out + list("reads     ", "reads") + list("weights   ", "weights") + list("cache     ", "cache") +
+         list("training  ", "training");
 }
 
 }  // namespace stablelm

@@ -85,7 +85,9 @@ class BenchTrain : public Command {
     const ParameterTable table(config, train_.trained);
     const TrainShape shape = train_.ShapeOf(of_.documents, of_.length, common.threads);
     plan_ = PlanTraining(config, table, shape);
-    RequireFits(plan_, AvailableMemory());
+    RequireFits(plan_, AvailableMemory(),
+                "`--recompute layer`, `--precision bf16`, fewer or shorter documents, or fewer trained parameters need "
+                "less; `stablelm fit --for finetune` shows each part");
 
     ThreadPool pool(common.threads);
     Parameters parameters(config, table, train_.precision, folder ? folder->qkv_order() : QkvOrder::kPerHead);

@@ -12,8 +12,11 @@
 #include "cli/app/command.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"
+#include "cli/commands/train_options.h"
 #include "generate/generator.h"
 #include "generate/scoring.h"
+#include "train/load_parameters.h"
+#include "train/train_plan.h"
 
 namespace stablelm {
 namespace {
@@ -27,6 +30,7 @@ class Fit : public Command {
            "  stablelm fit models/stablelm-3b --quantize Q4_K_M\n"
            "  stablelm fit models/stablelm-3b-fp32 --compute fast\n"
            "  stablelm fit --shape 7b --dtype fp16 --kv fp16 --context 4096 --batch 4 --json\n"
+           "  stablelm fit --shape 7b --for finetune --precision bf16 --recompute layer --context 2048\n"
            "\n"
            "The first line says whether the run fits; when it does not, what would follows, and the exit code is 1.\n"
            "The numbers are those by which generate (context: prompt and new tokens) and score (--for score;\n"
@@ -41,13 +45,17 @@ class Fit : public Command {
     AddNumber(app, "--context", context_, Limits<int64_t>{1, int64_t{1} << 31},
               "Positions per sequence (default: the model's context)");
     AddNumber(app, "--batch", batch_, Limits<int64_t>{1, 1 << 20}, "Sequences at the same time (default 1)");
-    AddChoice(app, "--for", {"generate", "score"}, "The command to plan (default generate)",
-              [this](size_t i) { for_score_ = i == 1; });
+    AddChoice(app, "--for", {"generate", "score", "finetune"}, "What to plan (default generate)", [this](size_t i) {
+      constexpr Purpose kPurposes[] = {Purpose::kGenerate, Purpose::kScore, Purpose::kFinetune};
+      purpose_ = kPurposes[i];
+    });
+    train_.Add(app, "With --for finetune: ");
   }
   bool ModelIsNamed() const override { return !common.model.empty() || !shape_.empty(); }
   int Run(Output& out) override;
 
  private:
+  enum class Purpose : uint8_t { kGenerate, kScore, kFinetune };
   // What a run may change to need less.
   struct Wish {
     DType kv = DType::kF32;
@@ -64,6 +72,9 @@ class Fit : public Command {
   // No value when the weights cannot have these types: they are quantized already.
   std::optional<MemoryPlan> Plan(const Wish& wish) const;
   std::vector<Cure> CuresOf(const Wish& wish, uint64_t available) const;
+  // For --for finetune: one micro-batch of `batch` documents of `context` tokens.
+  MemoryPlan PlanFinetune(int64_t batch, int64_t context, const TrainOptions& options) const;
+  std::vector<Cure> CuresOfFinetune(int64_t context, uint64_t available) const;
   void PrintText(const MemoryPlan& plan, const MemoryLimit& available, const std::vector<Cure>& cures,
                  Output& out) const;
   void PrintJson(const MemoryPlan& plan, const MemoryLimit& available, const std::vector<Cure>& cures,
@@ -72,7 +83,8 @@ class Fit : public Command {
   std::string shape_;
   std::optional<int64_t> context_;
   int64_t batch_ = 1;
-  bool for_score_ = false;
+  Purpose purpose_ = Purpose::kGenerate;
+  TrainOptions train_;
   std::shared_ptr<const ModelFolder> folder_;  // null with --shape
   ModelConfig config_;
 };
@@ -101,8 +113,8 @@ void Fit::OpenModel(Output& out) {
 }
 
 std::optional<MemoryPlan> Fit::Plan(const Wish& wish) const {
-  RunShape run = for_score_ ? ShapeOfScore(wish.context, wish.kv, common.threads)
-                            : ShapeOfGenerate(wish.context, wish.kv, common.threads);
+  RunShape run = purpose_ == Purpose::kScore ? ShapeOfScore(wish.context, wish.kv, common.threads)
+                                             : ShapeOfGenerate(wish.context, wish.kv, common.threads);
   run.sequences = wish.batch;
   if (wish.batch > 1) {  // one row per sequence in each pass
     run.max_rows = std::max(run.max_rows, wish.batch);
@@ -200,8 +212,70 @@ std::vector<Fit::Cure> Fit::CuresOf(const Wish& wish, uint64_t available) const 
   return cures;
 }
 
+MemoryPlan Fit::PlanFinetune(int64_t batch, int64_t context, const TrainOptions& options) const {
+  return PlanTraining(config_, ParameterTable(config_, options.trained),
+                      options.ShapeOf(batch, context, common.threads));
+}
+
+std::vector<Fit::Cure> Fit::CuresOfFinetune(int64_t context, uint64_t available) const {
+  // One change after another, each beside those before it.
+  std::vector<Cure> cures;
+  TrainOptions options = train_;
+  int64_t batch = batch_;
+  std::vector<std::string> changes;
+  const auto try_it = [&](const std::string& change) {
+    changes.push_back(change);
+    const uint64_t bytes = PlanFinetune(batch, context, options).Total();
+    if (bytes > available) return false;
+    cures.push_back({.options = Joined(changes, " "), .bytes = bytes});
+    return true;
+  };
+  if (options.recompute != Recompute::kLayer) {
+    options.recompute = Recompute::kLayer;
+    if (try_it("--recompute layer")) return cures;
+  }
+  if (batch > 1) {
+    batch = 1;
+    if (try_it("--batch 1")) return cures;
+  }
+  for (int64_t shorter = context / 2; shorter >= 256; shorter /= 2) {
+    const uint64_t bytes = PlanFinetune(batch, shorter, options).Total();
+    if (bytes > available) continue;
+    changes.push_back("--context " + std::to_string(shorter));
+    cures.push_back({.options = Joined(changes, " "), .bytes = bytes});
+    return cures;
+  }
+  if (options.trained.empty()) {
+    options.trained = {"*.layers." + std::to_string(config_.n_layers - 1) + ".*"};
+    options.precision = options.precision == Precision::kF32 ? Precision::kBF16 : options.precision;
+    if (options.precision != train_.precision) changes.push_back("--precision bf16");
+    try_it("--trained \"" + options.trained[0] + "\"");
+  }
+  return cures;
+}
+
 int Fit::Run(Output& out) {
   OpenModel(out);
+  if (purpose_ == Purpose::kFinetune) {
+    if (common.dtype || common.quantize || common.compute != Compute::kExact || common.kv != DType::kF32) {
+      throw UsageError({.where = "--for finetune",
+                        .what = "--dtype, --quantize, --compute and --kv are not options of training",
+                        .hint = "`--precision` sets its arithmetic"});
+    }
+    if (folder_) RequireTrainable(*folder_);
+    const int64_t context = context_.value_or(config_.max_positions);
+    const MemoryPlan plan = PlanFinetune(batch_, context, train_);
+    const MemoryLimit available = AvailableMemory();
+    const bool fits = plan.Total() <= available.bytes;
+    const std::vector<Cure> cures = fits ? std::vector<Cure>() : CuresOfFinetune(context, available.bytes);
+    out.json() ? PrintJson(plan, available, cures, out) : PrintText(plan, available, cures, out);
+    return fits ? kExitOk : kExitFailed;
+  }
+  if (!train_.trained.empty() || train_.precision != Precision::kF32 || train_.recompute != Recompute::kNone) {
+    throw UsageError({.where = "--precision, --recompute, --trained",
+                      .what = "these are options of training",
+                      .hint = "add `--for finetune`"});
+  }
   const Wish wish = {.kv = common.kv,
                      .context = context_.value_or(config_.max_positions),
                      .batch = batch_,
@@ -255,7 +329,7 @@ void Fit::PrintText(const MemoryPlan& plan, const MemoryLimit& available, const 
       out.Text("  would fit with " + cure.options + (cure.in_place_of_dtype ? " in place of --dtype" : "") + ": " +
                HumanBytes(cure.bytes) + "\n");
     }
-    if (cures.empty()) out.Text("  no type of weights or cache and no context makes it fit; a smaller model may\n");
+    if (cures.empty()) out.Text("  no change of its options makes it fit; a smaller model may\n");
   }
   out.Text("\n");
   const auto line = [&](const std::string& name, uint64_t bytes) {

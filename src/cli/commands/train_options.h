@@ -20,8 +20,8 @@ struct TrainOptions {
   Recompute recompute = Recompute::kNone;
   std::vector<std::string> trained;  // patterns; empty: all parameters
 
-  // Adds --precision, --recompute and --trained.
-  void Add(CLI::App& app);
+  // Adds --precision, --recompute and --trained; `with` begins their help.
+  void Add(CLI::App& app, const std::string& with = {});
   // Buffers for micro-batches of `documents` documents of `length` tokens.
   TrainShape ShapeOf(int64_t documents, int64_t length, size_t threads) const {
     return {.max_tokens = documents * length,
