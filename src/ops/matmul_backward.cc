@@ -46,12 +46,13 @@ struct Columns {
   size_t Piece() const { return bf16 ? kMatMulPiece / 2 : kMatMulPiece; }
   size_t Stride() const { return bf16 ? kMatMulPairStride : kMatMulStride; }
 
-  void SetDy(size_t line, const float* row) const {
-    for (size_t p = 0; p < PanelsOf(n); ++p) {
-      float* const to = dy + (p * dy_lines + line) * kPanelRows;
-      const size_t count = std::min(kPanelRows, n - p * kPanelRows);
-      std::copy_n(row + p * kPanelRows, count, to);
-      std::fill(to + count, to + kPanelRows, 0.0f);
+  // Columns [begin, begin + count) of a line; begin is a multiple of kPanelRows, and so is count but at the row's end.
+  void SetDy(size_t line, size_t begin, const float* values, size_t count) const {
+    for (size_t at = 0; at < count; at += kPanelRows) {
+      float* const to = dy + ((begin + at) / kPanelRows * dy_lines + line) * kPanelRows;
+      const size_t columns = std::min(kPanelRows, count - at);
+      std::copy_n(values + at, columns, to);
+      std::fill(to + columns, to + kPanelRows, 0.0f);
     }
   }
   // `count` lines from `line` on, all in one piece.
@@ -101,20 +102,26 @@ void PrepareX(const WeightGradient& in, const Columns& to, ExecutionContext& exe
 }
 
 void PrepareDy(const WeightGradient& in, const Columns& to, ExecutionContext& exec) {
-  const ProductRows rows = {.x = in.dy, .rows = in.x.rows};
+  constexpr size_t kBlock = 16 * kPanelRows;  // columns
   const DType as = to.fast ? DType::kBF16 : in.rows_as;
-  STABLELM_CHECK(as == DType::kF32 || 2 * to.n <= ExecutionContext::kWorkerFloats);
-  exec.pool().ForSteps(to.dy_lines, 1, [&](size_t begin, size_t end, size_t worker) {
-    float* const scratch = exec.worker_scratch(worker);
+  exec.pool().ForSteps(to.dy_lines, 1, [&](size_t begin, size_t end, size_t) {
+    float low[kBlock], high[kBlock];
     for (size_t line = begin; line < end; ++line) {
-      if (!to.fast) {
-        to.SetDy(line, TakeRow(rows, line, to.n, as, scratch));
-        continue;
+      for (size_t column = 0; column < to.n; column += kBlock) {
+        const size_t count = std::min(kBlock, to.n - column);
+        const float* const row = in.dy + (to.fast ? 2 * line : line) * to.n + column;
+        if (as == DType::kF32) {
+          to.SetDy(line, column, row, count);
+          continue;
+        }
+        RoundRow(row, count, as, low);
+        if (to.fast) {
+          const bool pair = 2 * line + 1 < to.m;
+          if (pair) RoundRow(row + to.n, count, as, high);
+          JoinRows(low, pair ? high : nullptr, count, low);
+        }
+        to.SetDy(line, column, low, count);
       }
-      const float* const high = 2 * line + 1 < to.m ? TakeRow(rows, 2 * line + 1, to.n, as, scratch + to.n) : nullptr;
-      TakeRow(rows, 2 * line, to.n, as, scratch);
-      JoinRows(scratch, high, to.n, scratch);
-      to.SetDy(line, scratch);
     }
   });
 }

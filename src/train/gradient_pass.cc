@@ -26,11 +26,30 @@ size_t PreparedFloats(const ModelConfig& c, const TrainShape& shape) {
   return std::max(floats, LayerNormBackwardFloats(static_cast<size_t>(rows), static_cast<size_t>(width)));
 }
 
+// The kernels turn a few rows of the widest product in a worker's scratch.
+constexpr int64_t kMaxWidth = static_cast<int64_t>(ExecutionContext::kWorkerFloats) / 3;
+
+const TrainShape& Checked(const ModelConfig& config, const TrainShape& shape) {
+  STABLELM_CHECK(shape.max_tokens > 0);
+  const auto require = [](const char* name, int64_t size, int64_t most) {
+    if (size <= most) return;
+    throw Error({.where = std::string("config.json: ") + name,
+                 .what = "too large for training",
+                 .found = std::to_string(size),
+                 .expected = "at most " + std::to_string(most)});
+  };
+  require("intermediate_size", config.intermediate_size, kMaxWidth);
+  require("hidden_size", config.hidden_size, kMaxWidth);
+  // Rows of the logits' gradient are rounded whole.
+  if (shape.precision == Precision::kF16) require("vocab_size", config.vocab_size, 3 * kMaxWidth);
+  return shape;
+}
+
 }  // namespace
 
 GradientPass::GradientPass(Parameters& parameters, const TrainShape& shape, ThreadPool& pool)
     : parameters_(parameters),
-      shape_(shape),
+      shape_(Checked(parameters.config(), shape)),
       config_(parameters.config()),
       exec_(pool, PreparedFloats(config_, shape)),
       store_(config_, shape),

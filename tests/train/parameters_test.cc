@@ -105,12 +105,6 @@ TEST(Parameters, DrawWhatInitWrites) {
   for (size_t e = 0; e < want.size(); ++e) EXPECT_EQ(InRows(*parameters, parameters->masters(), e), want[e]);
 }
 
-TEST(Parameters, AQuantizedModelIsRefused) {
-  ThreadPool pool(1);
-  const auto folder = ModelFolder::Open(TestData("golden/parallel"));
-  EXPECT_NO_THROW(RequireTrainable(*folder));
-}
-
 // spec: 18 bytes for each parameter in bf16 before activations: 65.5 GB (3B) and 141.6 GB (7B). Padding is below 0.01
 // %.
 TEST(TrainPlan, CountsEighteenBytesForEachParameter) {

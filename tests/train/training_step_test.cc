@@ -207,6 +207,15 @@ TEST(TrainingStep, BadBatchesAreRefusedBeforeAnythingChanges) {
   EXPECT_EQ(step.updates(), 0);
 }
 
+TEST(TrainingStep, AShapeThatIsTooWideIsRefused) {
+  ThreadPool pool(1);
+  ModelConfig config = TinyConfig();
+  config.intermediate_size = 50000;
+  const auto parameters = RandomParameters(config, pool);
+  EXPECT_THAT(InfoOf([&] { TrainingStep(*parameters, {.max_tokens = 4}, {}, {}, pool); }),
+              Names("config.json: intermediate_size", "50000"));
+}
+
 TEST(Optimizer, PartsInAnyOrderGiveTheSameBits) {
   ThreadPool pool(3);
   ModelConfig config = TinyConfig();

@@ -46,7 +46,9 @@ inline constexpr size_t kSmallWork = size_t{1} << 16;
 // Row i of the rows after their prologue and rounded to `as`: in place, or in `scratch` [k].
 inline const float* TakeRow(const ProductRows& rows, size_t i, size_t k, DType as, float* scratch) {
   const float* const row = ApplyPrologueToRow(rows.prologue, rows.x + i * k, k, scratch);
-  return as == DType::kF32 ? row : RoundRow(row, k, as, scratch);
+  if (as == DType::kF32) return row;
+  STABLELM_CHECK(k <= ExecutionContext::kWorkerFloats);
+  return RoundRow(row, k, as, scratch);
 }
 // Calls take(i, row) for every row of the left matrix [rows, k] after its prologue, rounded to `as`, on one thread or
 // all (kSmallWork). A row that changes is in the worker's scratch, and k is then at most
