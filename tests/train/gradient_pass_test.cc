@@ -232,6 +232,32 @@ TEST(GradientPass, ADocumentHasTheSameBitsAloneAndPacked) {
   });
 }
 
+// More loss tokens than one chunk of logits holds.
+TEST(GradientPass, ChunksOfLogitsAddUp) {
+  ThreadPool pool(2);
+  ModelConfig config = OddConfig();
+  config.n_layers = 1;
+  const auto parameters = Drawn(config, pool);
+  OwnedBatch documents;
+  for (uint64_t i = 0; i < 6; ++i) documents.AddText(RandomIds(101, config.vocab_size, 50 + i));
+  const TrainBatch all = documents.batch();
+  ASSERT_GT(CountTargets(all), kLossRows);
+  GradientPass pass(*parameters, {.max_tokens = CountTokens(all), .threads = 2}, pool);
+  const double scale = 1.0 / static_cast<double>(CountTargets(all));
+  pass.Run({.batch = all, .scale = scale});
+  const std::vector<float> together(parameters->gradients().begin(), parameters->gradients().end());
+  for (size_t d = 0; d < 6; ++d) pass.Run({.batch = all.subspan(d, 1), .scale = scale, .add = d > 0});
+  for (const Parameter& p : parameters->table().entries()) {
+    double largest = 0;
+    for (size_t i = p.offset; i < p.offset + p.size; ++i) {
+      largest = std::max(largest, std::abs(static_cast<double>(together[i])));
+    }
+    for (size_t i = p.offset; i < p.offset + p.size; ++i) {
+      ASSERT_TRUE(Near(parameters->gradients()[i], together[i], 1e-5 * largest)) << p.weight.name;
+    }
+  }
+}
+
 TEST(GradientPass, WithoutTargetsLossesAndGradientsAreZero) {
   ThreadPool pool(2);
   const auto parameters = Drawn(OddConfig(), pool);
