@@ -131,12 +131,19 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
   try {
     return Json::parse(standard.text().begin(), standard.text().end(), watch);
   } catch (const Json::parse_error& e) {
+    if (e.byte > standard.text().size()) {
+      throw Error({.where = where,
+                   .what = "not valid JSON: it ends at " + Place(text, text.size()) + ", before it is complete",
+                   .hint = "it was cut off: copy or download it again"});
+    }
     fail("not valid JSON at " + Place(text, standard.Original(e.byte ? e.byte - 1 : 0)), {}, {});
-  } catch (const Json::exception& e) {  // number out of range
-    fail("not valid JSON: " + Quoted(e.what()), {}, {});
+  } catch (const Json::exception&) {
+    fail("not valid JSON: a number is too large", {}, {});
   }
   return {};
 }
+
+void RequireStrictJson(std::string_view text, const std::string& where) { ParseStrictJson(text, where); }
 
 std::string ShownJson(const nlohmann::json& value, size_t max_bytes) { return Quoted(JsonText(value), max_bytes); }
 

@@ -14,6 +14,8 @@ namespace stablelm {
 
 // `where` names the file in errors. Throws Error with line and column. Include <nlohmann/json.hpp> to use the result.
 nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, size_t max_depth = 64);
+// Throws as ParseStrictJson does: for other parsers, whose errors do not say where.
+void RequireStrictJson(std::string_view text, const std::string& where);
 // A value for an error message: quoted, truncated at max_bytes.
 std::string ShownJson(const nlohmann::json& value, size_t max_bytes = 60);
 

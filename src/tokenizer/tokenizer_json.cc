@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/strict_json.h"
 
 namespace stablelm {
 namespace {
@@ -24,10 +25,11 @@ class Reader {
     element root;
     const simdjson::error_code code = parser.parse(json_.data(), json_.size(), true).get(root);
     if (code != simdjson::SUCCESS) {
-      Fail("", std::string("not valid JSON: ") + simdjson::error_message(code), {}, {},
-           json_.starts_with("version https://git-lfs")
-               ? "this is a Git LFS pointer: fetch the file itself (git lfs pull)"
-               : "");
+      if (json_.starts_with("version https://git-lfs")) {
+        Fail("", "not valid JSON", {}, {}, "this is a Git LFS pointer: fetch the file itself (git lfs pull)");
+      }
+      RequireStrictJson(json_, where_);  // says where it breaks
+      Fail("", "not valid JSON");
     }
     const object top = AsObject(root, "the file");
     if (const auto version = Get(top, "version"); version && AsString(*version, "version") != "1.0") {

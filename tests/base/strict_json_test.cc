@@ -40,6 +40,10 @@ TEST(StrictJson, PlacesAreThoseOfTheText) {
   EXPECT_EQ(Problem("{\"a\": [NaN, Infinity, 1,\n 2 3]}"), "not valid JSON at line 2, column 4");
   EXPECT_EQ(Problem("{\"a\": [NaN, Infinity, x]}"), "not valid JSON at line 1, column 23");
   EXPECT_EQ(Problem("{\"a\" 1}"), "not valid JSON at line 1, column 6");
+  // Cut off.
+  for (const char* text : {"{", "{\"a\": [1,", "{\"a\": \"tex", "[1, 2\n", "[tru"}) {
+    EXPECT_THAT(Problem(text), HasSubstr("before it is complete")) << text;
+  }
 }
 
 TEST(StrictJson, Refusals) {
