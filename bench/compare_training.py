@@ -8,7 +8,8 @@ Shapes: 162m is pythia-160m's (C 768, 12 layers, vocabulary 50304), one document
 vocabulary 8192, 8 documents of 256 tokens. Random weights and tokens, every parameter trained. Each round runs `stablelm
 bench train` and the same step in PyTorch: GPTNeoXForCausalLM of transformers with its fastest attention (sdpa), AdamW
 fused, gradients clipped to norm 1; bf16 is autocast over fp32 weights. Speeds in tokens/s are medians of the rounds,
-ratios the medians of the rounds' ratios, memory the peak of the process. The peer is torch and transformers from PyPI,
+ratios the medians of the rounds' ratios, memory the peak of the process
+(PyTorch's includes its libraries, some 0.4 GB). The peer is torch and transformers from PyPI,
 installed into a temporary environment; a Python that has them already is used instead (--python).
 """
 import argparse
@@ -87,12 +88,17 @@ def main():
             file.write_text(json.dumps(config_of(name)))
             for precision in args.precisions.split(","):
                 rounds = []
-                for _ in range(args.rounds):
-                    ours = last_json([args.stablelm, "bench", "train", "--shape", str(file), "--precision", precision,
-                                      "--batch", str(SHAPES[name]["batch"]), "--context", str(SHAPES[name]["context"]),
-                                      "--threads", str(args.threads), "--no-machine", "--json", "--quiet"])
-                    theirs = last_json([python, __file__, "--peer", "--shapes", name, "--precisions", precision,
-                                        "--threads", str(args.threads)])
+                for turn in range(args.rounds):
+                    ours_command = [args.stablelm, "bench", "train", "--shape", str(file), "--precision", precision,
+                                    "--batch", str(SHAPES[name]["batch"]), "--context", str(SHAPES[name]["context"]),
+                                    "--threads", str(args.threads), "--no-machine", "--json", "--quiet"]
+                    theirs_command = [python, __file__, "--peer", "--shapes", name, "--precisions", precision,
+                                      "--threads", str(args.threads)]
+                    if turn % 2 == 0:
+                        ours = last_json(ours_command)
+                    theirs = last_json(theirs_command)
+                    if turn % 2 == 1:
+                        ours = last_json(ours_command)
                     rounds.append((ours, theirs))
                 median = {key: [statistics.median(r[side][key] for r in rounds) for side in (0, 1)]
                           for key in ("tokens_per_s", "peak_bytes")}

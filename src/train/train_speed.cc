@@ -1,5 +1,6 @@
 #include "train/train_speed.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -39,15 +40,21 @@ RandomBatch MakeBatch(const ModelConfig& config, const TrainSpeedCase& of) {
 
 }  // namespace
 
-double TrainFlops(const ModelConfig& c, const TrainSpeedCase& of) {
-  const double width = static_cast<double>(c.hidden_size), mlp = static_cast<double>(c.intermediate_size);
-  const double layers = static_cast<double>(c.n_layers), tokens = static_cast<double>(of.TokensPerStep());
-  const double length = static_cast<double>(of.length);
-  const double of_row =
-      layers * 2 * (4 * width * width + 2 * width * mlp) + of.targets * 2 * width * static_cast<double>(c.vocab_size);
-  // A row attends to itself and all before it, for scores and for values.
-  const double of_attention = layers * 4 * width * (length + 1) / 2;
-  return 3 * tokens * (of_row + of_attention);
+double TrainFlops(const ModelConfig& c, const ParameterTable& table, const TrainSpeedCase& of) {
+  const double tokens = static_cast<double>(of.TokensPerStep()), width = static_cast<double>(c.hidden_size);
+  const int64_t lowest = std::max<int64_t>(0, table.lowest_trained_layer());
+  double flops = 0;
+  for (const Parameter& p : table.entries()) {
+    const bool output =
+        p.weight.kind == WeightKind::kOutput || (p.weight.kind == WeightKind::kEmbedding && c.tie_word_embeddings);
+    if (!p.weight.IsMatrix() || (p.weight.kind == WeightKind::kEmbedding && !output)) continue;
+    const double product = 2 * tokens * (output ? of.targets : 1) * static_cast<double>(p.weight.shape.NumElements());
+    const bool propagates = output || p.weight.layer >= lowest;
+    flops += product * (1 + (propagates ? 1 : 0) + (p.trained ? 1 : 0));
+  }
+  // A row attends to itself and all before it, for scores and for values; the backward pass counts twice.
+  const double attention = tokens * 4 * width * static_cast<double>(of.length + 1) / 2;
+  return flops + attention * static_cast<double>(c.n_layers + 2 * std::max<int64_t>(0, c.n_layers - lowest));
 }
 
 TrainSpeedResult MeasureTraining(Parameters& parameters, TrainingStep& step, const TrainSpeedCase& of, uint64_t samples,
@@ -69,7 +76,7 @@ TrainSpeedResult MeasureTraining(Parameters& parameters, TrainingStep& step, con
   }
   result.seconds = Summarize(seconds);
   result.tokens_per_s = Summarize(speeds);
-  result.flops = TrainFlops(parameters.config(), of);
+  result.flops = TrainFlops(parameters.config(), parameters.table(), of);
   StepTimer timer;
   double rest = seconds_of(&timer);
   for (size_t part = 0; part < kStepPartNames.size(); ++part) {

@@ -26,15 +26,15 @@ struct TrainSpeedCase {
 struct TrainSpeedResult {
   Samples seconds = {};  // of a step
   Samples tokens_per_s = {};
-  // Arithmetic of the products and of causal attention of a step that trains every parameter, both ways, without what
-  // is computed again (a multiply-add counts as two): what the share of the machine's peak is judged by.
-  double flops = 0;
+  double flops = 0;                       // TrainFlops
   std::map<std::string, double> ms = {};  // of each part (kStepPartNames) and "rest", from one step more
   double loss = 0;                        // of the last step
 };
 
-// Arithmetic of one step, as above. Rows without a target cost no vocabulary projection.
-double TrainFlops(const ModelConfig& config, const TrainSpeedCase& of);
+// Arithmetic of the products and of causal attention of one step, both ways, without what is computed again (a
+// multiply-add counts as two). Rows without a target cost no vocabulary projection; what is not trained has no gradient
+// of weights, and nothing is propagated below the lowest layer that is trained.
+double TrainFlops(const ModelConfig& config, const ParameterTable& table, const TrainSpeedCase& of);
 
 // One step that warms up, then `samples`. Updates the parameters at a rate of 1e-5. before_step may throw to end it.
 TrainSpeedResult MeasureTraining(Parameters& parameters, TrainingStep& step, const TrainSpeedCase& of, uint64_t samples,

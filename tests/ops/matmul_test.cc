@@ -97,6 +97,44 @@ TEST(MatMul, RowsHaveTheSameBitsAloneInBatchesAndWithAnyThreads) {
   });
 }
 
+// y += x Wᵀ + b, and rows that are rounded first: as if the rows had been rounded before, alone and in batches.
+TEST(MatMul, AddsToYAndRoundsRows) {
+  ForEachSimdTarget([] {
+    const size_t n = 37, k = 290;
+    const auto w = RandomNormals(n * k, 2), bias = RandomNormals(n, 3);
+    for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
+      const StoredFloats stored(w, type, Shape{37, 290}, 0);
+      const PackedMatrix packed = Packed(stored.view());
+      for (const DType rows_as : {DType::kF32, DType::kF16, DType::kBF16}) {
+        for (const size_t m : {size_t{1}, size_t{4}, size_t{5}, size_t{300}}) {
+          SCOPED_TRACE(testing::Message() << NameOf(type) << " rows as " << NameOf(rows_as) << " m " << m);
+          const auto x = RandomNormals(m * k, 1), before = RandomNormals(m * n, 4);
+          std::vector<float> rounded = x;
+          if (rows_as != DType::kF32) {
+            std::vector<std::byte> half(x.size() * 2);
+            ConvertFromFloat(x.data(), x.size(), rows_as, half.data());
+            ConvertToFloat(rows_as, half.data(), x.size(), rounded.data());
+          }
+          ThreadPool pool(2);
+          ExecutionContext exec(pool, m, k);
+          std::vector<float> product(m * n), sum = before;
+          const int64_t rows = static_cast<int64_t>(m);
+          MatMul({.x = rounded.data(), .m = rows, .w = &packed, .bias = bias.data(), .y = product.data()}, exec);
+          MatMul({.x = x.data(),
+                  .m = rows,
+                  .w = &packed,
+                  .bias = bias.data(),
+                  .y = sum.data(),
+                  .add = true,
+                  .rows_as = rows_as},
+                 exec);
+          for (size_t i = 0; i < sum.size(); ++i) ASSERT_EQ(sum[i], before[i] + product[i]) << i;
+        }
+      }
+    }
+  });
+}
+
 // All targets with FMA compute the same chains, whatever their vector length; AMX tiles do not (ops.matmul_amx_test).
 TEST(MatMul, TargetsWithFmaGiveTheSameBits) {
   const size_t n = 70, k = 600;

@@ -32,7 +32,7 @@ class BenchTrain : public Command {
            "each, and updates the parameters with AdamW. Its tokens per second are the median of --samples steps "
            "after\n"
            "one that warms up. Its share of the machine's peak (`bench compute`, measured afterwards) counts the\n"
-           "arithmetic of products and attention of a full step, three times that of a forward pass; what --recompute\n"
+           "arithmetic of products and attention, of a full step three times that of a forward pass; what --recompute\n"
            "computes again is not counted. With --shape, weights are random.";
   }
   unsigned Takes() const override { return kTakesModelFirst | kTakesThreads; }
@@ -124,7 +124,8 @@ class BenchTrain : public Command {
                       std::string(NameOf(train_.precision)), std::string(NameOf(train_.recompute)),
                       std::to_string(of_.documents), std::to_string(of_.length), std::to_string(of_.micro_batches),
                       Rounded(of_.targets, 4), Rounded(speed.median, 4), Rounded(speed.min, 4), Rounded(speed.max, 4),
-                      Rounded(Gflops(), 4), peaks_ ? Rounded(Share(), 4) : "", AgainstBf16() ? "bf16" : "fp32"});
+                      Rounded(Gflops(), 4), peaks_ ? Rounded(Share(), 4) : "",
+                      peaks_ ? AgainstBf16() ? "bf16" : "fp32" : ""});
       for (const auto& [name, ms] : result_.ms) {
         rows[0].push_back("ms " + name);
         rows[1].push_back(Rounded(ms, 2));
@@ -192,7 +193,7 @@ class BenchTrain : public Command {
               {"max", result_.tokens_per_s.max},
               {"gflops", Gflops()},
               {"share", peaks_ ? JsonValue(Share()) : JsonValue()},
-              {"share_of", AgainstBf16() ? "bf16" : "fp32"},
+              {"share_of", peaks_ ? JsonValue(AgainstBf16() ? "bf16" : "fp32") : JsonValue()},
               {"fp32_gflops", peak(&MachinePeaks::fp32_gflops)},
               {"bf16_gflops", peak(&MachinePeaks::bf16_gflops)},
               {"ms", result_.ms},

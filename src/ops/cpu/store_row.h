@@ -23,7 +23,9 @@ struct ProductOutput {
 inline void StoreRow(const ProductOutput& out, size_t m, size_t panel, const float* sums) {
   if (out.packed_rows > 0) {
     float* const y = out.y + (panel * out.packed_rows + m) * kPanelRows;
-    for (size_t i = 0; i < kPanelRows; ++i) y[i] = out.add ? y[i] + sums[i] : sums[i];
+    const size_t count = std::min(kPanelRows, out.width - panel * kPanelRows);
+    for (size_t i = 0; i < count; ++i) y[i] = out.add ? y[i] + sums[i] : sums[i];
+    std::fill(y + count, y + kPanelRows, 0.0f);
     return;
   }
   const size_t n = panel * kPanelRows, count = std::min(kPanelRows, out.width - n);
