@@ -40,8 +40,8 @@ struct WeightGradient {
   const float* dy = nullptr;  // [m, N], contiguous
   ProductRows x;              // [m, K] and its prologue: rows as the forward product took them
   int64_t n = 0, k = 0;       // N, K
-  float* dw = nullptr;        // in the order of a packed fp32 matrix [N, K], 64-byte aligned; padding is zero afterwards
-  bool add = false;           // dW += instead of dW =
+  float* dw = nullptr;  // in the order of a packed fp32 matrix [N, K], 64-byte aligned; padding is zero afterwards
+  bool add = false;     // dW += instead of dW =
   // Rounds rows of dy and of prologue(x) to this type first: kF32, kBF16 or kF16.
   DType rows_as = DType::kF32;
   Compute compute = Compute::kExact;  // kFast: the chains of bf16 products, which round to bf16
