@@ -137,8 +137,11 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
                    .hint = "it was cut off: copy or download it again"});
     }
     fail("not valid JSON at " + Place(text, standard.Original(e.byte ? e.byte - 1 : 0)), {}, {});
-  } catch (const Json::exception&) {
-    fail("not valid JSON: a number is too large", {}, {});
+  } catch (const Json::exception& e) {  // number overflow parsing '1e999'
+    const std::string_view said = e.what();
+    const size_t begin = said.find('\''), end = said.rfind('\'');
+    const bool shown = begin != std::string_view::npos && end > begin;
+    fail("not valid JSON: a number is too large", shown ? Quoted(said.substr(begin + 1, end - begin - 1), 60) : "", {});
   }
   return {};
 }
