@@ -15,10 +15,8 @@ namespace stablelm {
 class Linear {
  public:
   Linear() = default;
-  // bias [rows] or null
-  Linear(PackedMatrix weight, const float* bias) : weight_(std::move(weight)), bias_(bias) {}
-  // Rows of x are rounded to rows_as (MatMulInput::rows_as): training in fp16.
-  Linear(PackedMatrix weight, const float* bias, DType rows_as)
+  // bias [rows] or null. Rows of x are rounded to rows_as (MatMulInput::rows_as): training in fp16.
+  Linear(PackedMatrix weight, const float* bias, DType rows_as = DType::kF32)
       : weight_(std::move(weight)), bias_(bias), rows_as_(rows_as) {}
 
   int64_t rows() const { return static_cast<int64_t>(weight_.rows()); }
@@ -27,7 +25,6 @@ class Linear {
   size_t bytes() const { return weight_.bytes(); }
   const PackedMatrix& weight() const { return weight_; }
   const float* bias() const { return bias_; }
-  DType rows_as() const { return rows_as_; }
   // Row n of W as fp32 [columns()].
   void ReadRow(int64_t n, float* out) const { weight_.UnpackRow(static_cast<size_t>(n), out); }
 

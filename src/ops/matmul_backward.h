@@ -4,9 +4,9 @@
 //   dx = dy W     has the bits of MatMul with Wᵀ as its packed matrix, without bias;
 //   dW = dyᵀ x    has the bits of MatMul with the rows of xᵀ and dyᵀ as its packed matrix, without bias,
 // on targets without AMX tiles. So the sum of dx runs over the outputs of W, the sum of dW over the rows of the batch,
-// both in pieces of kMatMulPiece, in each of which there is one chain of fused multiply-adds in ascending order from
-// zero; the pieces are added in order. Adding to an earlier value adds the finished sum to it. Threads, tiles and
-// vector lengths change nothing. A row of dx depends on its row of dy alone.
+// both in pieces of kMatMulPiece. A piece is one chain of fused multiply-adds in ascending order from zero; the pieces
+// are added in order. Adding to an earlier value adds the finished sum to it. Threads, tiles and vector lengths change
+// nothing. A row of dx depends on its row of dy alone.
 //
 // With weights packed for Compute::kFast, rows of dy and x are rounded to bf16, and the chains are those of MatMul with
 // a matrix packed for kFast, the transposed one, flushing of denormals included: pairs of the summed dimension, the

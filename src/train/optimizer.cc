@@ -38,12 +38,12 @@ void Optimizer::Apply(const Update& update, size_t begin, size_t end, ExecutionC
   const size_t chunks = (end - begin + kNormChunk - 1) / kNormChunk;
   exec.pool().ForSteps(chunks, 1, [&](size_t first, size_t last, size_t) {
     for (size_t at = begin + first * kNormChunk; at < std::min(end, begin + last * kNormChunk); at += kBlock) {
-      ApplyChunk(update, at, std::min(end, at + kBlock));
+      ApplyBlock(update, at, std::min(end, at + kBlock));
     }
   });
 }
 
-void Optimizer::ApplyChunk(const Update& update, size_t begin, size_t end) {
+void Optimizer::ApplyBlock(const Update& update, size_t begin, size_t end) {
   AdamWStep step = {.rate = update.rate,
                     .beta1 = options_.beta1,
                     .beta2 = options_.beta2,

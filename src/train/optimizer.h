@@ -39,8 +39,8 @@ class Optimizer {
   void Apply(const Update& update, size_t begin, size_t end, ExecutionContext& exec);
 
  private:
-  // The part of chunk `chunk` that belongs to each of its parameters.
-  void ApplyChunk(const Update& update, size_t begin, size_t end);
+  // Elements [begin, end), each with the decay of its parameter.
+  void ApplyBlock(const Update& update, size_t begin, size_t end);
 
   Parameters& parameters_;
   const OptimizerOptions options_;

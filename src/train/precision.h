@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string_view>
 
 #include "base/dtype.h"
@@ -30,11 +29,5 @@ constexpr Compute ComputeOf(Precision precision) {
 constexpr DType RowsAs(Precision precision) { return WeightType(precision); }
 
 inline std::string_view NameOf(Precision precision) { return NameOf(WeightType(precision)); }
-inline std::optional<Precision> PrecisionFromName(std::string_view name) {
-  for (const Precision p : {Precision::kF32, Precision::kBF16, Precision::kF16}) {
-    if (NameOf(p) == name) return p;
-  }
-  return std::nullopt;
-}
 
 }  // namespace stablelm

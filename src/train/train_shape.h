@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string_view>
 
 #include "train/precision.h"
@@ -18,12 +17,6 @@ enum class Recompute : uint8_t {
 };
 constexpr std::string_view NameOf(Recompute recompute) {
   return recompute == Recompute::kNone ? "none" : recompute == Recompute::kMlp ? "mlp" : "layer";
-}
-inline std::optional<Recompute> RecomputeFromName(std::string_view name) {
-  for (const Recompute r : {Recompute::kNone, Recompute::kMlp, Recompute::kLayer}) {
-    if (NameOf(r) == name) return r;
-  }
-  return std::nullopt;
 }
 
 struct TrainShape {

@@ -248,32 +248,26 @@ void TiledOf(const Weights& weights, const MatMulJob& job, size_t p_begin, size_
   }
 }
 
-void Tiled(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
+template <template <typename> class Panels>
+void TiledOfPanels(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
   const PackedMatrix& w = *job.w;
   switch (w.type()) {
     case DType::kF32:
-      return TiledOf(PanelsAsStored<float>{w}, job, p_begin, p_end, scratch);
+      return TiledOf(Panels<float>{w}, job, p_begin, p_end, scratch);
     case DType::kF16:
-      return TiledOf(PanelsAsStored<F16>{w}, job, p_begin, p_end, scratch);
+      return TiledOf(Panels<F16>{w}, job, p_begin, p_end, scratch);
     case DType::kBF16:
-      return TiledOf(PanelsAsStored<BF16>{w}, job, p_begin, p_end, scratch);
+      return TiledOf(Panels<BF16>{w}, job, p_begin, p_end, scratch);
     default:
       STABLELM_CHECK(false);
   }
 }
 
+void Tiled(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
+  TiledOfPanels<PanelsAsStored>(job, p_begin, p_end, scratch);
+}
 void TiledTransposed(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
-  const PackedMatrix& w = *job.w;
-  switch (w.type()) {
-    case DType::kF32:
-      return TiledOf(PanelsOfTranspose<float>{w}, job, p_begin, p_end, scratch);
-    case DType::kF16:
-      return TiledOf(PanelsOfTranspose<F16>{w}, job, p_begin, p_end, scratch);
-    case DType::kBF16:
-      return TiledOf(PanelsOfTranspose<BF16>{w}, job, p_begin, p_end, scratch);
-    default:
-      STABLELM_CHECK(false);
-  }
+  TiledOfPanels<PanelsOfTranspose>(job, p_begin, p_end, scratch);
 }
 
 }  // namespace stablelm::HWY_NAMESPACE

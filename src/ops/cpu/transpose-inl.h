@@ -19,21 +19,21 @@ HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
 
 #if HWY_TARGET != HWY_SCALAR
-// 4 x 4: rows of `in` are in_stride apart, of `out` out_stride.
-HWY_INLINE void Transpose4(const float* HWY_RESTRICT in, size_t in_stride, float* HWY_RESTRICT out, size_t out_stride) {
+// 4 x 4 elements of 32 bits: the rows at r0 to r3 become columns of `out`, whose rows are `stride` apart.
+HWY_INLINE void Transpose4(const float* r0, const float* r1, const float* r2, const float* r3, float* HWY_RESTRICT out,
+                           size_t stride) {
   namespace hn = hwy::HWY_NAMESPACE;
   const hn::Full128<float> d;
   const hn::Full128<uint64_t> d64;
-  const auto a = hn::LoadU(d, in), b = hn::LoadU(d, in + in_stride);
-  const auto c = hn::LoadU(d, in + 2 * in_stride), e = hn::LoadU(d, in + 3 * in_stride);
-  const auto ac_low = hn::BitCast(d64, hn::InterleaveLower(d, a, b)),
-             ac_high = hn::BitCast(d64, hn::InterleaveUpper(d, a, b));
-  const auto ce_low = hn::BitCast(d64, hn::InterleaveLower(d, c, e)),
-             ce_high = hn::BitCast(d64, hn::InterleaveUpper(d, c, e));
-  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(d64, ac_low, ce_low)), d, out);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(d64, ac_low, ce_low)), d, out + out_stride);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(d64, ac_high, ce_high)), d, out + 2 * out_stride);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(d64, ac_high, ce_high)), d, out + 3 * out_stride);
+  const auto a = hn::LoadU(d, r0), b = hn::LoadU(d, r1), c = hn::LoadU(d, r2), e = hn::LoadU(d, r3);
+  const auto ab_low = hn::BitCast(d64, hn::InterleaveLower(d, a, b));
+  const auto ab_high = hn::BitCast(d64, hn::InterleaveUpper(d, a, b));
+  const auto ce_low = hn::BitCast(d64, hn::InterleaveLower(d, c, e));
+  const auto ce_high = hn::BitCast(d64, hn::InterleaveUpper(d, c, e));
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(d64, ab_low, ce_low)), d, out);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(d64, ab_low, ce_low)), d, out + stride);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(d64, ab_high, ce_high)), d, out + 2 * stride);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(d64, ab_high, ce_high)), d, out + 3 * stride);
 }
 #endif
 
@@ -44,7 +44,9 @@ HWY_INLINE void TransposeFloats(const float* HWY_RESTRICT in, size_t columns, fl
 #if HWY_TARGET != HWY_SCALAR
   for (; k + 4 <= columns; k += 4) {
     for (size_t r = 0; r < kPanelRows; r += 4) {
-      Transpose4(in + k * kPanelRows + r, kPanelRows, out + r * kPanelRows + k, kPanelRows);
+      const float* const from = in + k * kPanelRows + r;
+      Transpose4(from, from + kPanelRows, from + 2 * kPanelRows, from + 3 * kPanelRows, out + r * kPanelRows + k,
+                 kPanelRows);
     }
   }
 #endif
