@@ -1,18 +1,19 @@
 # The floors (layers) and the dependency edges between them. The build links according to this table, and
 # cmake/check_floors.cmake checks includes against it. A floor may include only its own headers and those of the floors
 # that its edges reach transitively.
-set(STABLELM_FLOORS base ops tokenizer prompt checkpoint model generate eval train facade cli)
+set(STABLELM_FLOORS base ops tokenizer prompt checkpoint dataset model generate eval train facade cli)
 set(STABLELM_EDGES_base "")
 set(STABLELM_EDGES_ops base)
 set(STABLELM_EDGES_tokenizer base)
 set(STABLELM_EDGES_prompt tokenizer)
 set(STABLELM_EDGES_checkpoint tokenizer ops)
+set(STABLELM_EDGES_dataset prompt checkpoint)
 set(STABLELM_EDGES_model checkpoint)
 set(STABLELM_EDGES_generate model prompt)
 set(STABLELM_EDGES_facade generate)
 set(STABLELM_EDGES_eval generate)
 set(STABLELM_EDGES_train generate)
-set(STABLELM_EDGES_cli eval train)
+set(STABLELM_EDGES_cli eval train dataset)
 
 # Sets `out` to all floors that `floor` may include: itself and those that its edges reach.
 function(stablelm_reachable_floors floor out)
