@@ -7,29 +7,14 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dataset/clean/clean_rules.h"
+#include "dataset/rows/source_kind.h"
 #include "prompt/prompt_template.h"
 
 namespace stablelm {
-
-// The shape of a source's rows (spec of each kind: dataset/rows/row_shapes.h).
-enum class SourceKind : uint8_t {
-  kAuto,         // "auto": found out from the first rows, and said
-  kMessages,     // "messages": OpenAI's {"messages": [{"role", "content", "weight"}]}
-  kShareGpt,     // "sharegpt": {"id", "conversations": [{"from", "value"}]}
-  kAlpaca,       // "alpaca": instruction, input, output (or `response`, or instances[])
-  kPromptReply,  // "prompt-response": prompt, response
-  kHh,           // "hh": `chosen` or prompt + response, transcripts with "\n\nHuman:" and "\n\nAssistant:"
-  kDolly,        // "dolly": instruction, context, response, category (or the columns of HuggingFaceH4's copy)
-  kMarkers,      // "markers": `text` with <|SYSTEM|>, <|USER|>, <|ASSISTANT|> spelled in it (ChatCombined)
-  kColumns,      // "columns": names of the columns are given
-  kText,         // "text": `text`, or a plain text file: documents without roles
-};
-const char* NameOf(SourceKind kind);
-std::vector<std::string> SourceKindNames();
-std::optional<SourceKind> SourceKindOf(std::string_view name);
 
 // Which tokens are targets (dataset/targets.h).
 enum class LossRule : uint8_t {
@@ -56,20 +41,6 @@ enum class EndRule : uint8_t { kEndOfText, kNone };  // "end-of-text": <|endofte
 
 // What becomes of one question and answer that are longer than the sequence.
 enum class LongTurn : uint8_t { kDrop, kTruncateUser };  // "drop", "truncate-user"
-
-// How the texts of a source get system texts and are joined.
-enum class Manner : uint8_t {
-  kPlain,         // "plain"
-  kChatCombined,  // "chatcombined": as the data author's scripts did (system text by source and category, ...)
-};
-
-// Columns of `kind: columns`: names, or paths with dots into nested objects. Either turns or user and assistant.
-struct ColumnNames {
-  std::string system, user, assistant, id;  // empty: none
-  std::string context;                      // appended to the user's text after a line end, when not blank
-  std::string turns;                        // path of a list of objects with a role and a text
-  std::string turn_role = "role", turn_text = "content";
-};
 
 struct SystemRule {
   enum class Kind : uint8_t {
