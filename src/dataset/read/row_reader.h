@@ -1,6 +1,9 @@
-// Reads a data file row by row, in bounded memory. Each row is one JSON value, whatever the format of the file: an
-// element of a JSON array, a line of JSON lines, an object made of the columns of a line of CSV, {"text": ...} of a
-// text.
+// Reads a data file row by row, in bounded memory. Each row is the text of one JSON value, whatever the format of the
+// file: an element of a JSON array, a line of JSON lines, an object of strings made of a row of CSV, {"text": ...} of a
+// text, an object made of a row of Parquet.
+//
+// The reader finds where rows begin and end and repairs their text, but does not parse it: a row that is not valid JSON
+// shows when its consumer parses it, and is counted there.
 #pragma once
 
 #include <cstddef>
@@ -18,19 +21,20 @@ enum class RowFormat : uint8_t { kJsonArray, kJsonLines, kCsv, kTsv, kText, kPar
 const char* NameOf(RowFormat format);  // "JSON array", "JSON lines", ...
 
 inline constexpr size_t kMostRowBytes = size_t{64} << 20;
+inline constexpr size_t kRowPadding = 64;  // readable bytes after a row: simdjson need not copy it
 
 struct DataRow {
   uint64_t index = 0;        // row of the file, from 0; broken rows count
   uint64_t line = 0;         // where it begins, from 1, in the decompressed file; 0: the format has no lines
-  std::string_view json;     // valid UTF-8 without lone surrogates in its escapes; valid until the next call
+  std::string_view json;     // UTF-8 without escapes of lone surrogates, kRowPadding behind; valid until the next call
   uint64_t repairs = 0;      // ill-formed sequences and lone surrogates that became U+FFFD
   std::string problem = {};  // not empty: the row is broken, and why; json is empty
 };
 
 struct ReadOptions {
-  std::optional<RowFormat> format;    // else by name and content
-  std::vector<std::string> columns;   // of Parquet: those to read; empty: all
-  std::filesystem::path duckdb = {};  // DuckDB's program; empty: `duckdb` in PATH
+  std::optional<RowFormat> format = {};   // else by name and content
+  std::vector<std::string> columns = {};  // of Parquet: those to read; empty: all
+  std::filesystem::path duckdb = {};      // DuckDB's program; empty: `duckdb` in PATH
 };
 
 // One file, plain or compressed (gzip of several members, zstd). For one thread.

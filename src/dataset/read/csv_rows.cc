@@ -1,0 +1,207 @@
+// Follows RFC 4180, with what is met beside it: tabs as separators, lines that end in LF alone, a byte order mark, a
+// last line without end, quotes inside a field that does not begin with one.
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/utf8.h"
+#include "dataset/read/json_text.h"
+#include "dataset/read/row_formats.h"
+#include "dataset/read/window_rows.h"
+
+namespace stablelm {
+namespace {
+
+constexpr size_t kMostSearchedAgain = size_t{1} << 30;
+
+struct Field {
+  size_t begin = 0, end = 0;  // in the text, without the quotes
+  bool quoted = false;
+  bool doubled = false;  // holds doubled quotes
+};
+
+enum class Record {
+  kWhole,
+  kMore,        // goes on after the text
+  kAfterQuote,  // text after the quote that ends a field
+};
+
+// Finds the fields of the record that begins the text, and its length with the line's end. `last`: the file ends with
+// the text.
+Record Split(std::string_view text, char separator, bool last, std::vector<Field>& fields, size_t& bytes) {
+  fields.clear();
+  size_t at = 0;
+  while (true) {
+    Field field;
+    if (at < text.size() && text[at] == '"') {
+      field.begin = ++at;
+      field.quoted = true;
+      while (true) {
+        const size_t quote = text.find('"', at);
+        if (quote == std::string_view::npos || (quote + 1 == text.size() && !last)) return Record::kMore;
+        field.end = quote;
+        at = quote + 1;
+        if (at == text.size() || text[at] != '"') break;
+        field.doubled = true;
+        ++at;
+      }
+    } else {
+      field.begin = at;
+      while (at < text.size() && text[at] != separator && text[at] != '\n') ++at;
+      field.end = at;
+    }
+    fields.push_back(field);
+    if (at < text.size() && text[at] == separator) {
+      ++at;
+      continue;
+    }
+    if (at < text.size() && text[at] == '\r') ++at;  // after a quote
+    if (at == text.size()) {
+      if (!last) return Record::kMore;
+      bytes = at;
+    } else if (text[at] == '\n') {
+      bytes = at + 1;
+    } else {
+      return Record::kAfterQuote;
+    }
+    Field& end = fields.back();
+    if (!end.quoted && end.end > end.begin && text[end.end - 1] == '\r') --end.end;
+    return Record::kWhole;
+  }
+}
+
+class Csv final : public WindowRows {
+ public:
+  Csv(ByteWindow window, std::string file, RowFormat format)
+      : WindowRows(std::move(window), format),
+        file_(std::move(file)),
+        separator_(format == RowFormat::kCsv ? ',' : '\t') {
+    ReadHeader();
+  }
+
+  std::vector<std::string> columns() const override { return columns_; }
+
+  std::optional<DataRow> Next() override {
+    while (true) {
+      window_.Skip(record_bytes_);
+      record_bytes_ = 0;
+      if (window_.text().empty() && !window_.Fill()) return std::nullopt;
+      const uint64_t line = window_.line();
+      const std::string problem = ReadRecord();
+      if (!problem.empty()) {
+        SkipLine();
+        return Broken(line, problem);
+      }
+      if (fields_.size() == 1 && fields_[0].begin == fields_[0].end && !fields_[0].quoted) continue;  // blank
+      if (fields_.size() != columns_.size()) {
+        return Broken(line, "wrong number of fields: found " + std::to_string(fields_.size()) + ", expected " +
+                                std::to_string(columns_.size()) + " as in the first line");
+      }
+      json_ = "{";
+      for (size_t i = 0; i < fields_.size(); ++i) {
+        json_.append(i > 0 ? ", " : "").append(keys_[i]);
+        AppendJsonString(Value(fields_[i]), json_);
+      }
+      json_ += '}';
+      if (json_.size() > kMostRowBytes) return Broken(line, kRowTooLong);
+      json_.reserve(json_.size() + kRowPadding);
+      return Row(line, json_);
+    }
+  }
+
+ private:
+  // Sets fields_ and record_bytes_; returns what is wrong.
+  std::string ReadRecord() {
+    bool last = false;
+    while (true) {
+      const Record record = Split(window_.text(), separator_, last, fields_, record_bytes_);
+      const size_t searched = window_.text().size();
+      if (record == Record::kWhole) return record_bytes_ > kMostRowBytes ? kRowTooLong : "";
+      record_bytes_ = 0;
+      if (record == Record::kAfterQuote) return "text after the quote that ends a field";
+      if (last || searched > kMostRowBytes) {
+        // Only quotes make a record of more than its line.
+        if (searched > kMostSearchedAgain - searched_again_) {
+          throw Error({.where = file_ + ": line " + std::to_string(window_.line()),
+                       .what = "too many quotes are never closed"});
+        }
+        searched_again_ += searched;
+        return last ? "a quote is never closed" : kRowTooLong;
+      }
+      // Twice as much before the next try, so that long records are not searched again and again.
+      last = !window_.FillTo(2 * searched);
+    }
+  }
+
+  // To behind the end of the first line of a broken record: its quotes say nothing about where the next record begins.
+  void SkipLine() {
+    if (record_bytes_ > 0) return;
+    while (true) {
+      const size_t newline = window_.text().find('\n');
+      if (newline != std::string_view::npos) return window_.Skip(newline + 1);
+      window_.Skip(window_.text().size());
+      if (!window_.Fill()) return;
+    }
+  }
+
+  std::string Value(const Field& field) {
+    std::string value(window_.text().substr(field.begin, field.end - field.begin));
+    if (!field.doubled) return value;
+    size_t to = 0;
+    for (size_t from = 0; from < value.size(); ++from, ++to) {
+      value[to] = value[from];
+      if (value[from] == '"') ++from;
+    }
+    value.resize(to);
+    return value;
+  }
+
+  [[noreturn]] void FailHeader(const std::string& what, const std::string& found = {}, const std::string& expected = {},
+                               const std::string& hint = {}) const {
+    throw Error({.where = file_ + ": line " + std::to_string(window_.line()),
+                 .what = what,
+                 .found = found,
+                 .expected = expected,
+                 .hint = hint});
+  }
+
+  void ReadHeader() {
+    window_.Fill();
+    if (window_.text().empty()) FailHeader("the file is empty", {}, "a first line with the names of the columns");
+    const std::string problem = ReadRecord();
+    if (!problem.empty()) FailHeader("the names of the columns cannot be read: " + problem);
+    for (const Field& field : fields_) {
+      const std::string name = utf8::ReplaceInvalid(Value(field));
+      if (std::find(columns_.begin(), columns_.end(), name) != columns_.end()) {
+        FailHeader("two columns have the same name", Quoted(name), "different names");
+      }
+      if (name.find('\r') != std::string::npos) {
+        FailHeader("lines end in CR alone", Quoted(name, 40), "LF or CR LF", "tr '\\r' '\\n' < FILE > NEW");
+      }
+      keys_.emplace_back();
+      AppendJsonString(name, keys_.back());
+      keys_.back() += ": ";
+      columns_.push_back(name);
+    }
+    if (columns_.size() == 1 && columns_[0].find_first_of(separator_ == ',' ? "\t;" : ",;") != std::string::npos) {
+      FailHeader("another separator than the file's name says", Quoted(columns_[0]),
+                 separator_ == ',' ? "commas" : "tabs", "tabs belong into files that end in .tsv, commas in .csv");
+    }
+  }
+
+  std::string file_;
+  char separator_;
+  std::vector<std::string> columns_;
+  std::vector<std::string> keys_;  // `"name": `
+  std::vector<Field> fields_;      // of the record, in the window
+  size_t record_bytes_ = 0;
+  size_t searched_again_ = 0;
+  std::string json_;
+};
+
+}  // namespace
+
+std::unique_ptr<RowReader> CsvRows(ByteWindow window, const std::string& file, RowFormat format) {
+  return std::make_unique<Csv>(std::move(window), file, format);
+}
+
+}  // namespace stablelm
