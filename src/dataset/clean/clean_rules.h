@@ -19,6 +19,7 @@ struct CleanRules {
   bool english = false;          // drop conversations in other languages
   bool near_duplicates = false;  // keep the first of nearly equal conversations
   bool refusals = false;         // drop answers of boilerplate ("As an AI language model")
+  bool error_messages = false;   // drop answers that are errors of the chat service ("Too many requests")
   double english_threshold = 0.5;  // least share of English in the prose, by CLD2
   double near_threshold = 0.8;     // Jaccard index of 5-gram word sets
 };
