@@ -26,6 +26,9 @@ enum class LossRule : uint8_t {
 const char* NameOf(LossRule rule);
 std::vector<std::string> LossRuleNames();
 std::optional<LossRule> LossRuleOf(std::string_view name);
+// The rule of a source whose recipe names none: of hh last-assistant (its earlier answers were not the preferred ones),
+// of text all.
+LossRule DefaultLoss(SourceKind kind);
 
 enum class Packing : uint8_t {
   kPack,    // "pack": whole samples, as many as fit
@@ -38,9 +41,27 @@ std::optional<Packing> PackingOf(std::string_view name);
 
 // What ends a conversation where the template has no end of its own.
 enum class EndRule : uint8_t { kEndOfText, kNone };  // "end-of-text": <|endoftext|>, a target; "none"
+const char* NameOf(EndRule rule);
+std::vector<std::string> EndRuleNames();
+std::optional<EndRule> EndRuleOf(std::string_view name);
 
 // What becomes of one question and answer that are longer than the sequence.
 enum class LongTurn : uint8_t { kDrop, kTruncateUser };  // "drop", "truncate-user"
+const char* NameOf(LongTurn rule);
+std::vector<std::string> LongTurnNames();
+std::optional<LongTurn> LongTurnOf(std::string_view name);
+
+// Audits of the tokens that stop the run, unless the recipe waives them by these names.
+enum class Audit : uint8_t {
+  kTargets,      // "targets": every sample has a target
+  kTargetShare,  // "target-share": a source's share of targets is within bounds
+  kTurnEnd,      // "turn-end": an assistant's turn ends in a stop token or the end token
+  kRoundTrip,    // "round-trip": ids give NFC of the text
+  kVocabulary,   // "vocabulary": no id is beyond the vocabulary
+};
+const char* NameOf(Audit audit);
+std::vector<std::string> AuditNames();
+std::optional<Audit> AuditOf(std::string_view name);
 
 struct SystemRule {
   enum class Kind : uint8_t {
@@ -49,6 +70,7 @@ struct SystemRule {
     kText,     // a text: in place of all others
   } kind = Kind::kDefault;
   std::string text;
+  bool operator==(const SystemRule&) const = default;
 };
 
 struct SourceRecipe {
@@ -59,11 +81,12 @@ struct SourceRecipe {
   std::optional<uint64_t> limit;  // rows read at most
   SystemRule system;
   Manner manner = Manner::kPlain;
-  LossRule loss = LossRule::kAssistant;  // hh: last-assistant unless said otherwise
+  std::optional<LossRule> loss;  // absent: DefaultLoss of the kind that is found out; only with `auto`
   ColumnNames columns;
   CleanRules clean;
   std::string split = "train";  // of a hub id: which files
   std::string licence;          // as the recipe states it; empty: unknown
+  bool operator==(const SourceRecipe&) const = default;
 };
 
 struct DataRecipe {
@@ -79,9 +102,10 @@ struct DataRecipe {
   double validation = 0.01;  // share of the conversations
   bool skip_bad_files = false;
   std::string duckdb;                 // DuckDB's program; empty: in PATH
-  std::vector<std::string> waive;     // audits whose failure does not stop the run
+  std::vector<Audit> waive;           // audits whose failure does not stop the run
   std::vector<std::string> overlap;   // evaluation sets: paths or hub ids
   std::vector<SourceRecipe> sources;  // names are unique
+  bool operator==(const DataRecipe&) const = default;
 };
 
 }  // namespace stablelm

@@ -22,6 +22,7 @@ struct CleanRules {
   bool error_messages = false;   // drop answers that are errors of the chat service ("Too many requests")
   double english_threshold = 0.5;  // least share of English in the prose, by CLD2
   double near_threshold = 0.8;     // Jaccard index of 5-gram word sets
+  bool operator==(const CleanRules&) const = default;
 };
 
 }  // namespace stablelm

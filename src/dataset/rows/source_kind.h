@@ -36,9 +36,9 @@ std::optional<Manner> MannerOf(std::string_view name);
 
 // Columns of `kind: columns`: names, or paths with dots into nested objects. Either `turns` or `user` and `assistant`.
 struct ColumnNames {
-  std::string system, user, assistant, id;  // empty: none
-  std::string context;                      // appended to the user's text after a line end, when not blank
-  std::string turns;                        // a list of objects with a role and a text
+  std::string system = {}, user = {}, assistant = {}, id = {};  // empty: none
+  std::string context = {};  // appended to the user's text after a line end, when not blank
+  std::string turns = {};    // a list of objects with a role and a text
   std::string turn_role = "role", turn_text = "content";
   bool operator==(const ColumnNames&) const = default;
 };
