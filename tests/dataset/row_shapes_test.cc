@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "dataset/rows/placeholder.h"
 #include "dataset/rows/row_shapes.h"
 
 namespace stablelm {
@@ -86,9 +87,18 @@ TEST(RowShapes, PlaceholdersAreInputsOnlyWhereAsked) {
   const ShapedRow cleaned = Shape(ShapeRules{.kind = SourceKind::kAlpaca, .placeholders = true}, row);
   EXPECT_EQ(cleaned.placeholders, 1U);
   EXPECT_EQ(cleaned.conversations[0].turns[0], User("Hi"));
-  for (const char* text : {"noinput", "<noinput>", "No input.", "no input needed", "N/A", "None"})
-    EXPECT_TRUE(SaysNoInput(text));
-  for (const char* text : {"", "no", "There is no input", "Nina", "nine"}) EXPECT_FALSE(SaysNoInput(text)) << text;
+}
+
+TEST(RowShapes, PlaceholdersInAnySpelling) {
+  for (const char* input : {"noinput", "<noinput>", "No input", "No Input.", "<No input>", "[no input]",
+                            "(No input required)", "no_input", "\"noinput\"", " no-input\n", "None", "N/A",
+                            "Not applicable.", "NO  INPUT", "No input needed.", "<noinput>."}) {
+    EXPECT_TRUE(IsPlaceholder(input)) << input;
+  }
+  for (const char* input : {"", "no", "input", "No input devices were found", "nothing", "<b>noinput</b>", "0", "na",
+                            "None of the above", "Noinputs", "<", ".", "()"}) {
+    EXPECT_FALSE(IsPlaceholder(input)) << input;
+  }
 }
 
 TEST(RowShapes, HhIsSplitAtItsSeparatorsNotAtBlankLines) {

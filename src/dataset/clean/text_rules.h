@@ -31,12 +31,6 @@ uint64_t Strip(std::string& text);
 //    goes to a line of its own.
 uint64_t RemoveCopyCode(std::string& text);
 
-// Whether an input says that there is none. Compared without white space at the ends, brackets <>, [], (), quotes and a
-// final full stop around it, in lower case, with "_", "-" and runs of spaces as one space: "noinput", "no input" (also
-// with "needed", "required", "provided", "given", "necessary", "available" or "specified" after it), "none", "n/a",
-// "not applicable", "not available".
-bool IsPlaceholder(std::string_view input);
-
 // &lt; &gt; &amp; &quot; &apos; &nbsp; and the numeric &#39; &#x27; become characters (&nbsp; a space), once:
 // "&amp;lt;" becomes "&lt;". Left as they are: entities in code (dataset/clean/code_ranges.h), other names, those
 // without ";", and numbers that are no character, a control character other than tab and LF, or of more than 8 digits.

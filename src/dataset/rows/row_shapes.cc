@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "base/error.h"
 #include "base/nearest.h"
+#include "dataset/rows/placeholder.h"
 
 namespace stablelm {
 namespace {
@@ -327,7 +327,7 @@ void RowShaper::State::Alpaca(const object& row, ShapedRow& out) const {
   const auto add = [&](const object& fields, std::string name) {
     std::string user = instruction;
     if (const std::optional<std::string> input = TextAt(fields, "input")) {
-      if (rules.placeholders && SaysNoInput(*input)) {
+      if (rules.placeholders && IsPlaceholder(*input)) {
         ++out.placeholders;
       } else {
         Append(user, *input);
@@ -504,17 +504,6 @@ ShapedRow RowShaper::Shape(std::string_view json) {
     out.problem = unusable.problem;
   }
   return out;
-}
-
-bool SaysNoInput(std::string_view text) {
-  std::string word;
-  for (const char c : Lower(text)) {
-    if (std::strchr(" \t\r\n<>[]().,'\"", c) == nullptr) word += c;
-  }
-  static constexpr std::string_view kWords[] = {"noinput",         "noinputs", "noinputneeded", "noinputrequired",
-                                                "noinputprovided", "n/a",      "none",          "notapplicable",
-                                                "nocontext"};
-  return std::find(std::begin(kWords), std::end(kWords), word) != std::end(kWords);
 }
 
 bool SplitTranscript(std::string_view transcript, std::vector<SourceTurn>& turns) {

@@ -48,10 +48,6 @@ class RowShaper {
   std::unique_ptr<State> state_;
 };
 
-// Whether the text of an input says that there is none: "noinput", "<noinput>", "No input.", "N/A", "none", in any
-// case.
-bool SaysNoInput(std::string_view text);
-
 // A transcript of Anthropic's HH data: turns begin with "\n\nHuman:" or "\n\nAssistant:", whatever blank lines are in
 // them; one space after the colon is dropped. False when the text does not begin with a turn.
 bool SplitTranscript(std::string_view transcript, std::vector<SourceTurn>& turns);

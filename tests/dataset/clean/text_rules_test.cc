@@ -61,18 +61,6 @@ TEST(CopyCode, InOtherTextStays) {
   }
 }
 
-TEST(Placeholders, AreKnownInTheirForms) {
-  for (const char* input : {"noinput", "<noinput>", "No input", "No Input.", "<No input>", "[no input]",
-                            "(No input required)", "no_input", "\"noinput\"", " no-input\n", "None", "N/A",
-                            "Not applicable.", "NO  INPUT", "No input needed.", "<noinput>."}) {
-    EXPECT_TRUE(IsPlaceholder(input)) << input;
-  }
-  for (const char* input : {"", "no", "input", "No input devices were found", "nothing", "<b>noinput</b>", "0", "na",
-                            "None of the above", "Noinputs", "<", ".", "()"}) {
-    EXPECT_FALSE(IsPlaceholder(input)) << input;
-  }
-}
-
 TEST(Entities, BecomeCharactersOnce) {
   std::string text = "a &lt;b&gt; &amp;amp; &quot;c&quot; &#39;d&#x27; &apos; e&nbsp;f &#8217;";
   EXPECT_EQ(DecodeEntities(text), 10u);
