@@ -1,0 +1,49 @@
+#include "dataset/clean/clean_conversation.h"
+
+#include <algorithm>
+
+#include "dataset/clean/roles.h"
+#include "dataset/clean/text_rules.h"
+
+namespace stablelm {
+namespace {
+
+void CleanControl(std::string& text, ChangeCounts& changes) {
+  const ControlChanges control = RemoveControlCharacters(text);
+  changes[TextChange::kControlCharacters] += control.removed;
+  changes[TextChange::kLineEnds] += control.line_ends;
+}
+
+}  // namespace
+
+std::optional<DropReason> CleanConversation(SourceConversation& conversation, const CleanRules& rules,
+                                            ChangeCounts& changes) {
+  if (rules.control_characters) {
+    if (conversation.system) CleanControl(*conversation.system, changes);
+    if (conversation.document) CleanControl(*conversation.document, changes);
+  }
+  if (conversation.document) {
+    return conversation.document->empty() ? std::optional(DropReason::kEmptyTurn) : std::nullopt;
+  }
+  for (SourceTurn& turn : conversation.turns) {
+    if (rules.entities) changes[TextChange::kEntities] += DecodeEntities(turn.text);
+    if (rules.copy_code) changes[TextChange::kCopyCode] += RemoveCopyCode(turn.text);
+    if (rules.control_characters) CleanControl(turn.text, changes);
+  }
+  if (rules.end_markers) changes[TextChange::kEndMarkers] += SplitEndMarkers(conversation);
+  if (rules.strip) {
+    for (SourceTurn& turn : conversation.turns) changes[TextChange::kStripped] += Strip(turn.text) > 0 ? 1 : 0;
+  }
+  const RoleOrder order = rules.role_order ? RoleOrder::kStrict : RoleOrder::kJoin;
+  if (const std::optional<DropReason> reason = OrderRoles(conversation, order, changes)) return reason;
+  if (rules.refusals) {
+    for (const SourceTurn& turn : conversation.turns) {
+      if (turn.role != Role::kAssistant) continue;
+      if (IsErrorMessage(turn.text)) return DropReason::kErrorMessage;
+      if (IsRefusal(turn.text)) return DropReason::kRefusal;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace stablelm
