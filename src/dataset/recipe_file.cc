@@ -230,7 +230,9 @@ void RecipeFile::Set(std::string_view assignment, ElementName name_of) {
   if (equals == std::string_view::npos || equals == 0) {
     throw UsageError({.where = place, .what = "no value", .expected = "KEY=VALUE, as in seed=3"});
   }
-  if (utf8::FirstInvalid(set) != utf8::kValid) throw UsageError({.where = Quoted(place), .what = "not UTF-8"});
+  if (utf8::FirstInvalid(set) != utf8::kValid || set.find('\0') != std::string::npos) {
+    throw UsageError({.where = Quoted(place), .what = "not UTF-8"});
+  }
   RecipeNode value;
   try {
     value = ValueOf(assignment.substr(equals + 1), place);

@@ -136,6 +136,12 @@ class TreeBuilder : public YAML::EventHandler {
 
   void Leaf(const YAML::Mark& mark, YAML::anchor_t anchor, Kind kind, std::string text, bool quoted) {
     RefuseAsKey(mark, kind == Kind::kNull);
+    // yaml-cpp makes single bytes of \N and \_.
+    if (utf8::FirstInvalid(text) != utf8::kValid || text.find('\0') != std::string::npos) {
+      source_.Fail(mark, {.what = "an escape that is not supported",
+                          .found = Quoted(text, 60),
+                          .hint = "write \\u0085 for \\N and \\u00A0 for \\_; \\0 is not allowed"});
+    }
     RecipeNode node{.kind = kind, .text = std::move(text), .quoted = quoted};
     std::tie(node.line, node.column) = source_.Place(mark);
     Count(mark, node);
@@ -170,6 +176,11 @@ class TreeBuilder : public YAML::EventHandler {
       level.node.items.push_back(std::move(node));
       level.expects_value = false;
       return;
+    }
+    if (node.text.size() > kMostRecipeKeyBytes) {
+      source_.Fail(mark, {.what = "a key that is too long",
+                          .found = std::to_string(node.text.size()) + " bytes",
+                          .expected = "at most " + std::to_string(kMostRecipeKeyBytes)});
     }
     const auto [first, is_new] = level.key_lines.emplace(node.text, node.line);
     if (!is_new) {

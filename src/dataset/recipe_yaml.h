@@ -40,6 +40,7 @@ struct RecipeNode {
 inline constexpr size_t kMostRecipeBytes = size_t{1} << 20;
 inline constexpr size_t kMostRecipeNodes = 100'000;
 inline constexpr size_t kMostRecipeDepth = 16;
+inline constexpr size_t kMostRecipeKeyBytes = 100;  // written with escapes they stay below YAML's 1,024 characters
 
 // A document without content is an empty map. Throws Error, with line and column.
 RecipeNode ParseRecipeYaml(std::string_view text, const std::string& where);

@@ -1,8 +1,48 @@
+// Finds the files of a source: what `path` in a recipe stands for.
+//
+// A path is, in this order:
+// 1. a file or a folder, relative to the recipe's folder; "~/" is the home folder;
+// 2. a pattern of files if it has *, ? or [...] in it; ** stands for any folders. Names that begin with a dot match
+// only
+//    patterns that do. The split does not matter: a pattern names its files;
+// 3. a data set in the Hugging Face cache: ORG/NAME, ORG/NAME@REVISION or the address of its page; a file, a folder or
+// a
+//    pattern below it may follow: Anthropic/hh-rlhf/helpful-base. Found as its snapshot, a folder.
+//
+// A folder stands for its data files (.json .jsonl .ndjson .csv .tsv .parquet .arrow, also .gz and .zst; .txt if there
+// is nothing else) at any depth; not those whose name, or folder's name, begins with "." or "_", nor those that
+// describe a data set (dataset_info.json). Links to folders are not followed. Of these, the split's:
+// - A name like train-00000-of-00007.parquet tells the split before the numbers, exactly; all 7 must be there.
+// - Otherwise a word of the file's name, else of the nearest folder's: train, training; validation, valid, val, dev;
+//   test, testing, eval, evaluation; or the split that the recipe names.
+// - If no file tells a split, all of them are "train".
+// Files of several formats are an error: nobody knows whether they are the same rows.
+//
+// The files of each path are sorted by the bytes of their names; paths keep their order.
 #pragma once
+
+#include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "dataset/recipe.h"
 
 namespace stablelm {
+
+struct SourceFile {
+  std::filesystem::path path;  // to open
+  // For manifests and reports, the same on every machine: relative to the folder, snapshot, or fixed part of the
+  // pattern; of a file its name. A name that came before has "#2" appended.
+  std::string name;
+};
+
+// Throws Error that names what was tried and what is there: nothing found, one file twice, missing shards, a link
+// without target, an LFS pointer in place of a file.
+std::vector<SourceFile> FindSourceFiles(const SourceRecipe& source, const std::filesystem::path& recipe_folder);
+// The same of one path. `where` begins the errors.
+std::vector<SourceFile> FindDataFiles(const std::string& path, const std::string& split,
+                                      const std::filesystem::path& recipe_folder, const std::string& where);
 
 // What a path is called without its folders and the extensions of data files: "a/qa.jsonl.gz" is "qa", the hub id
 // "ORG/NAME@REVISION" is "NAME". Empty for a pattern.

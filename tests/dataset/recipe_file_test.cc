@@ -146,6 +146,8 @@ TEST(RecipeFile, RefusesWrongOverrides) {
   EXPECT_THAT(set("sources.alpca.limit=3").hint, testing::HasSubstr("alpaca"));
   EXPECT_THAT(set("seed=[1"), Names(testing::StartsWith("--set seed=[1: line 1"), testing::_));
   EXPECT_THAT(set("seed=\xFF"), Names(testing::HasSubstr("\\xFF")));
+  EXPECT_THAT(InfoOf<UsageError>([&] { file.Set(std::string_view("seed=\0", 6)); }),
+              Names(testing::HasSubstr("\\x00")));
   // What is refused changes nothing; what no key reads is refused when the recipe is read, with the option as its
   // place.
   file.Set("claen.html=true");

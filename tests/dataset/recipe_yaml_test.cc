@@ -49,6 +49,9 @@ TEST(RecipeYaml, RefusesWhatIsNotOneDocumentOfTexts) {
   EXPECT_THAT(Refused("x: &x {a: 1}\ny:\n  <<: *x\n"), Names("r.yaml: line 3, column 3"));
   EXPECT_THAT(Refused("a: \xFF\n"), Names("r.yaml: line 1, column 4", "\"\\xFF\""));
   EXPECT_THAT(Refused(std::string_view("a: b\0c", 6)), Names("r.yaml: line 1, column 5", "\"\\x00\""));
+  EXPECT_THAT(Refused("a: \"x\\N\""), Names("r.yaml: line 1, column 4", "\"x\\x85\""));  // yaml-cpp's is not UTF-8
+  EXPECT_THAT(Refused("a: \"\\0\""), Names("r.yaml: line 1, column 4", "\"\\x00\""));
+  EXPECT_EQ(Parse("a: \"\\x85\\u00A0\"").Find("a")->text, "\u0085\u00A0");
   // yaml-cpp would end the file here, and lose the rest.
   EXPECT_THAT(Refused("a: 1\n\x04\nb: 2\n"), Names("r.yaml: line 2, column 1", "\"\\x04\""));
 }
@@ -85,8 +88,11 @@ TEST(RecipeYaml, BoundsDepthAndSize) {
   const auto nested = [](size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
   Parse("a: " + nested(kMostRecipeDepth - 1));
   EXPECT_THAT(Refused("a: " + nested(kMostRecipeDepth)), Names("r.yaml: line 1, column 19"));
-  EXPECT_THAT(Refused(std::string(900'000, '[')), Names(testing::StartsWith("r.yaml: line 1, ")));
+  EXPECT_THAT(Refused(std::string(200'000, '[')), Names(testing::StartsWith("r.yaml: line 1, ")));
   EXPECT_THAT(Refused("a: &a [[[[[[[[1]]]]]]]]\nb: [[[[[[[*a]]]]]]]"), Names("r.yaml: line 2, column 11"));
+  Parse(std::string(kMostRecipeKeyBytes, 'k') + ": 1");
+  EXPECT_THAT(Refused(std::string(kMostRecipeKeyBytes + 1, 'k') + ": 1"),
+              Names("r.yaml: line 1, column 1", "101 bytes"));
   Parse("#" + std::string(kMostRecipeBytes - 1, 'x'));
   EXPECT_THAT(Refused("#" + std::string(kMostRecipeBytes, 'x')), Names("r.yaml", "1048577 bytes"));
   EXPECT_THAT(Refused("[" + std::string(200'000, ',')), Names(testing::StartsWith("r.yaml: line 1"), testing::_));

@@ -87,8 +87,11 @@ std::vector<std::string> FoldersIn(const fs::path& folder) {
   return names;
 }
 
-std::optional<fs::path> FindRepository(const fs::path& cache, const HubId& id) {
-  const std::string wanted = "models--" + id.org + "--" + id.name;
+const char* FolderPrefix(HubKind kind) { return kind == HubKind::kModel ? "models--" : "datasets--"; }
+
+std::optional<fs::path> FindRepository(const fs::path& cache, const HubId& id, HubKind kind) {
+  if (cache.empty()) return std::nullopt;
+  const std::string wanted = FolderPrefix(kind) + id.org + "--" + id.name;
   std::error_code ignored;
   if (fs::is_directory(cache / wanted, ignored)) return cache / wanted;
   for (const std::string& name : FoldersIn(cache)) {
@@ -150,20 +153,39 @@ fs::path HubCacheFolder() {
   return {};
 }
 
-fs::path FindInHubCache(const fs::path& cache, const HubId& id) {
+bool IsInHubCache(const fs::path& cache, const HubId& id, HubKind kind) {
+  return FindRepository(cache, id, kind).has_value();
+}
+
+std::vector<std::string> HubCacheIds(const fs::path& cache, HubKind kind) {
+  std::vector<std::string> ids;
+  const std::string prefix = FolderPrefix(kind);
+  for (const std::string& folder : cache.empty() ? std::vector<std::string>() : FoldersIn(cache)) {
+    const size_t between = folder.find("--", prefix.size());
+    if (!folder.starts_with(prefix) || between == std::string::npos) continue;
+    ids.push_back(folder.substr(prefix.size(), between - prefix.size()) + "/" + folder.substr(between + 2));
+  }
+  return ids;
+}
+
+fs::path FindInHubCache(const fs::path& cache, const HubId& id, HubKind kind) {
+  const bool is_model = kind == HubKind::kModel;
+  const std::string again = is_model ? "download the model again" : "download the data set again";
   const std::string shown = id.org + "/" + id.name;
   const auto fail = [&](const std::string& what, const std::string& found, const std::string& hint) {
     throw Error({.where = shown, .what = what, .found = found, .hint = hint});
   };
-  const std::optional<fs::path> repository = FindRepository(cache, id);
+  const std::optional<fs::path> repository = FindRepository(cache, id, kind);
   if (!repository && cache.empty()) {
     fail("no such folder, and no Hugging Face cache to look in, as the home folder is unknown", {},
-         "give the folder of a downloaded model, or set HF_HOME or HF_HUB_CACHE");
+         std::string("give the folder of a downloaded ") + (is_model ? "model" : "data set") +
+             ", or set HF_HOME or HF_HUB_CACHE");
   }
   if (!repository) {
     fail("no such folder, and not in the Hugging Face cache " + Quoted(cache.string()), {},
-         "give the folder of a downloaded model, or download it first (for example with `hf download " + shown +
-             "`); HF_HOME and HF_HUB_CACHE tell where the cache is");
+         std::string("give the folder of a downloaded ") + (is_model ? "model" : "data set") +
+             ", or download it first (for example with `hf download " + (is_model ? "" : "--repo-type dataset ") +
+             shown + "`); HF_HOME and HF_HUB_CACHE tell where the cache is");
   }
   const fs::path snapshots = *repository / "snapshots";
   std::error_code ignored;
@@ -174,11 +196,10 @@ fs::path FindInHubCache(const fs::path& cache, const HubId& id) {
       commit.pop_back();
     }
     if (!IsName(commit)) {
-      fail("damaged reference in the cache: " + ref.string(), Quoted(commit), "download the model again");
+      fail("damaged reference in the cache: " + ref.string(), Quoted(commit), again);
     }
     if (!fs::is_directory(snapshots / commit, ignored)) {
-      fail("the cache knows the revision but has no files of it: " + (snapshots / commit).string(), {},
-           "download the model again");
+      fail("the cache knows the revision but has no files of it: " + (snapshots / commit).string(), {}, again);
     }
     return snapshots / commit;
   }
@@ -195,7 +216,7 @@ fs::path FindInHubCache(const fs::path& cache, const HubId& id) {
   std::string have;
   for (const std::string& commit : commits) have += (have.empty() ? "" : ", ") + commit;
   fail("the revision " + Quoted(id.revision) + " is not in the cache", have.empty() ? "no snapshot" : have,
-       "name one with " + shown + "@REVISION, or download the model again");
+       "name one with " + shown + "@REVISION, or " + again);
   return {};
 }
 

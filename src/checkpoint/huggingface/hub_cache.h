@@ -1,14 +1,16 @@
-// Finds a model in the local Hugging Face cache by its hub id, without network access.
+// Finds a model or a data set in the local Hugging Face cache by its hub id, without network access.
 //
 // Layout (huggingface_hub, docs/source/en/guides/manage-cache.md): models--ORG--NAME/refs/REVISION contains a commit,
-// models--ORG--NAME/snapshots/COMMIT/ the files, as symlinks into blobs/ or as copies. Accepts any existing snapshot
-// folder; the caller checks its contents.
+// models--ORG--NAME/snapshots/COMMIT/ the files (of data sets: datasets--ORG--NAME), as symlinks into blobs/ or as
+// copies. Accepts any existing snapshot folder; the caller checks its contents.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace stablelm {
 
@@ -25,8 +27,15 @@ std::optional<HubId> ParseHubId(std::string_view text);
 // folder is not known either.
 std::filesystem::path HubCacheFolder();
 
-// The snapshot folder of the model. Without an exact match, the repository's name is matched case-insensitively
-// (StabilityAI and stabilityai are the same organisation). Throws Error if the model is not in the cache.
-std::filesystem::path FindInHubCache(const std::filesystem::path& cache, const HubId& id);
+enum class HubKind : uint8_t { kModel, kDataset };
+
+// The snapshot folder of the model or data set. Without an exact match, the repository's name is matched
+// case-insensitively (StabilityAI and stabilityai are the same organisation). Throws Error if it is not in the cache.
+std::filesystem::path FindInHubCache(const std::filesystem::path& cache, const HubId& id,
+                                     HubKind kind = HubKind::kModel);
+// Whether the cache has any revision of it.
+bool IsInHubCache(const std::filesystem::path& cache, const HubId& id, HubKind kind);
+// What the cache has, as "ORG/NAME", sorted.
+std::vector<std::string> HubCacheIds(const std::filesystem::path& cache, HubKind kind);
 
 }  // namespace stablelm
