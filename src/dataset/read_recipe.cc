@@ -39,6 +39,7 @@ CleanRules ReadCleanRules(RecipeMap& parent, const CleanRules& fallback, bool in
     flag("english", &CleanRules::english);
     flag("near_duplicates", &CleanRules::near_duplicates);
     flag("refusals", &CleanRules::refusals);
+    flag("error_messages", &CleanRules::error_messages);
     rules.english_threshold = map.Real("english_threshold", fallback.english_threshold, {.least = 0, .most = 1});
     rules.near_threshold =
         map.Real("near_threshold", fallback.near_threshold, {.least = 0, .most = 1, .above_least = true});

@@ -155,7 +155,10 @@ bool IsFlagWord(std::string_view text) {
 bool IsNumberWord(std::string_view text) {
   if (text.starts_with('+') || text.starts_with('-')) text.remove_prefix(1);
   if (text.empty() || !(text.front() == '.' || (text.front() >= '0' && text.front() <= '9'))) return false;
-  if (text.starts_with("0x") || text.starts_with("0o") || text == ".inf" || text == ".nan") return true;
+  if (text == ".inf" || text == ".nan") return true;
+  if (text.starts_with("0x") || text.starts_with("0o")) {
+    return text.find_first_not_of("0123456789abcdefABCDEF", 2) == std::string_view::npos;
+  }
   double value;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error != std::errc::invalid_argument && end == text.data() + text.size();

@@ -100,6 +100,24 @@ TEST(ReadRecipe, ReadsEveryKey) {
   EXPECT_EQ(r.sources[4].system.kind, SystemRule::Kind::kDefault);
 }
 
+TEST(ReadRecipe, ReadsEveryCleaningRule) {
+  // A rule that is new to CleanRules does not compile here: it belongs into ReadCleanRules, too.
+  const auto [control_characters, exact_duplicates, role_order, strip, placeholders, html, entities, copy_code,
+              end_markers, english, near_duplicates, refusals, error_messages, english_threshold, near_threshold] =
+      Load(
+          "clean: {control_characters: false, exact_duplicates: false, role_order: false, strip: false, "
+          "placeholders: true, html: true, entities: true, copy_code: true, end_markers: true, english: true, "
+          "near_duplicates: true, refusals: true, error_messages: true, english_threshold: 0.25, near_threshold: 0.5}\n"
+          "sources: [{path: a}]")
+          .recipe.sources[0]
+          .clean;
+  EXPECT_FALSE(control_characters || exact_duplicates || role_order || strip);
+  EXPECT_TRUE(placeholders && html && entities && copy_code && end_markers && english && near_duplicates && refusals &&
+              error_messages);
+  EXPECT_EQ(english_threshold, 0.25);
+  EXPECT_EQ(near_threshold, 0.5);
+}
+
 TEST(ReadRecipe, HasDefaults) {
   const DataRecipe r = Load("sources: [{path: a.json}]").recipe;
   DataRecipe expected;

@@ -131,6 +131,7 @@ TEST(RecipeYaml, TextsSurviveWriting) {
 }
 
 TEST(RecipeYaml, WritesForPeople) {
+  EXPECT_EQ(WriteRecipeYaml(Parse("a: 0x1F\nb: 0xp, [\n"), false), "a: 0x1F\nb: \"0xp, [\"\n");
   EXPECT_EQ(WriteRecipeYaml(Parse("b: {c: 1, d: [x y, 2]}\na:\n- e: 'no'\n  f: |\n    one\n\n    two\n- {}\n"), false),
             R"(b:
   c: 1
