@@ -10,6 +10,7 @@
 #include "dataset/read/byte_source.h"
 #include "dataset/read/byte_window.h"
 #include "dataset/read/json_value_end.h"
+#include "dataset/read/parquet_rows.h"
 #include "dataset/read/row_formats.h"
 
 namespace stablelm {
@@ -125,6 +126,28 @@ RowFormat FormatOf(const std::string& file, const std::string& extension, std::s
                .hint = "the name tells the format, or `format` in the recipe"});
 }
 
+// Whether the file itself, not what its compression holds, is Parquet: its reader opens it anew.
+void CheckParquet(const std::filesystem::path& path) {
+  char magic[4] = {};
+  const std::unique_ptr<ByteSource> source = OpenFileBytes(path);
+  size_t have = 0;
+  while (have < sizeof magic) {
+    const size_t n = source->Read(magic + have, sizeof magic - have);
+    if (n == 0) break;
+    have += n;
+  }
+  const std::string_view found(magic, have);
+  if (found == "PAR1") return;
+  const bool compressed = found.starts_with("\x1F\x8B") || found == "\x28\xB5\x2F\xFD";
+  const char* hint = compressed ? "decompress it: Parquet compresses its pages itself" : "get the file again";
+  if (found == "PARE") hint = "the file is encrypted: write it again without";
+  throw Error({.where = path.string(),
+               .what = "not a Parquet file",
+               .found = Quoted(found),
+               .expected = "\"PAR1\"",
+               .hint = hint});
+}
+
 }  // namespace
 
 const char* NameOf(RowFormat format) {
@@ -166,9 +189,10 @@ std::unique_ptr<RowReader> OpenRows(const std::filesystem::path& path, const Rea
     case RowFormat::kText:
       return TextRows(std::move(window));
     case RowFormat::kParquet:
-      break;
+      CheckParquet(path);
+      return ParquetRows(path, options);
   }
-  throw Error({.where = file, .what = "Parquet is not read yet"});
+  STABLELM_CHECK(false);
 }
 
 }  // namespace stablelm

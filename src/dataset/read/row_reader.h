@@ -34,7 +34,8 @@ struct DataRow {
 struct ReadOptions {
   std::optional<RowFormat> format = {};   // else by name and content
   std::vector<std::string> columns = {};  // of Parquet: those to read; empty: all
-  std::filesystem::path duckdb = {};      // DuckDB's program; empty: `duckdb` in PATH
+  std::filesystem::path duckdb = {};      // DuckDB's program; empty: `duckdb` in PATH or ~/.local/bin
+  double patience_s = 120;                // that program counts as hanging when nothing comes for so long
 };
 
 // One file, plain or compressed (gzip of several members, zstd). For one thread.
