@@ -36,12 +36,10 @@ std::optional<DropReason> CleanConversation(SourceConversation& conversation, co
   }
   const RoleOrder order = rules.role_order ? RoleOrder::kStrict : RoleOrder::kJoin;
   if (const std::optional<DropReason> reason = OrderRoles(conversation, order, changes)) return reason;
-  if (rules.refusals) {
-    for (const SourceTurn& turn : conversation.turns) {
-      if (turn.role != Role::kAssistant) continue;
-      if (IsErrorMessage(turn.text)) return DropReason::kErrorMessage;
-      if (IsRefusal(turn.text)) return DropReason::kRefusal;
-    }
+  for (const SourceTurn& turn : conversation.turns) {
+    if (turn.role != Role::kAssistant) continue;
+    if (rules.error_messages && IsErrorMessage(turn.text)) return DropReason::kErrorMessage;
+    if (rules.refusals && IsRefusal(turn.text)) return DropReason::kRefusal;
   }
   return std::nullopt;
 }

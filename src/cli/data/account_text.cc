@@ -1,0 +1,144 @@
+#include "cli/data/account_text.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+#include "dataset/clean/reasons.h"
+
+namespace stablelm {
+namespace {
+
+uint64_t Sum(const JsonValue& object) {
+  uint64_t sum = 0;
+  for (const JsonValue& value : object.items()) sum += value.Whole();
+  return sum;
+}
+
+std::string Grouped(uint64_t number) {
+  std::string digits = std::to_string(number);
+  for (size_t at = digits.size(); at > 3;) {
+    at -= 3;
+    digits.insert(at, ",");
+  }
+  return digits;
+}
+
+std::string Percent(double share) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f %%", 100 * share);
+  return text;
+}
+
+double Share(uint64_t part, uint64_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+// Columns as wide as their widest cell; all but the first are numbers and stand at the right.
+std::string Table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<size_t> widths(rows.front().size());
+  for (const auto& row : rows) {
+    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    for (size_t c = 0; c < row.size(); ++c) {
+      const std::string pad(widths[c] - row[c].size(), ' ');
+      text += c == 0 ? row[c] + pad : "  " + pad + row[c];
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string_view WordsFor(std::string_view name) {
+  for (const NamedReason& reason : kDropReasons) {
+    if (reason.name == name) return reason.words;
+  }
+  for (const NamedReason& change : kTextChanges) {
+    if (change.name == name) return change.words;
+  }
+  static constexpr NamedReason kOthers[] = {
+      {"bad-file", "in a file that could not be read to its end"},
+      {"broken-row", "rows that are not whole"},
+      {"not-json", "rows that are not valid JSON"},
+      {"missing-column", "rows without a column that the kind needs"},
+      {"null-content", "a text that is null"},
+      {"wrong-type", "a value of the wrong type"},
+      {"tool", "calls or answers of tools"},
+      {"not-text", "images and other parts that are not text"},
+      {"unknown-role", "a role that is not known"},
+      {"late-system", "a system text after the beginning"},
+      {"no-turns", "no turns"},
+      {"no-markers", "no role marker at the beginning"},
+      {"not-a-transcript", "not a transcript of Human and Assistant"},
+      {"unknown-category", "a category that the author's scripts do not know"},
+      {"too-long", "a question and answer longer than the sequence"},
+      {"no-targets", "nothing to be learned"},
+      {"encoding-repairs", "ill-formed UTF-8 and lone surrogates that became U+FFFD"},
+  };
+  for (const NamedReason& other : kOthers) {
+    if (other.name == name) return other.words;
+  }
+  return "";
+}
+
+void AddCounts(const std::string& title, const std::string& source, const JsonValue& counts, std::string& text) {
+  if (counts.size() == 0) return;
+  text += "\n" + title + " " + source + ":\n";
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const std::string& name = counts.names()[i];
+    char line[64];
+    std::snprintf(line, sizeof line, "%10s  %-22s ", Grouped(counts.items()[i].Whole()).c_str(), name.c_str());
+    text += std::string(line) + std::string(WordsFor(name)) + "\n";
+  }
+}
+
+}  // namespace
+
+std::string AccountText(const JsonValue& account) {
+  std::vector<std::vector<std::string>> rows = {{"source", "rows", "kept", "dropped", "samples", "tokens", "targets"}};
+  for (const JsonValue& source : account.At("sources").items()) {
+    const uint64_t written = source.At("tokens").At("written").Whole(), targets = source.At("targets").Whole();
+    rows.push_back({source.At("name").Text() + " (" + source.At("kind").Text() + ")",
+                    Grouped(source.At("rows").Whole()), Grouped(source.At("kept").Whole()),
+                    Grouped(Sum(source.At("dropped"))), Grouped(source.At("samples").Whole()), Grouped(written),
+                    Percent(Share(targets, written))});
+  }
+  std::string text = Table(rows);
+  for (const JsonValue& source : account.At("sources").items()) {
+    AddCounts("dropped from", source.At("name").Text(), source.At("dropped"), text);
+    AddCounts("changed in", source.At("name").Text(), source.At("changes"), text);
+  }
+  const JsonValue& splits = account.At("splits");
+  text += "\n";
+  std::vector<std::vector<std::string>> lines = {{"split", "conversations", "packs", "tokens", "targets"}};
+  for (size_t i = 0; i < splits.size(); ++i) {
+    const JsonValue& split = splits.items()[i];
+    lines.push_back({splits.names()[i], Grouped(split.At("conversations").Whole()), Grouped(split.At("packs").Whole()),
+                     Grouped(split.At("tokens").Whole()), Grouped(split.At("targets").Whole())});
+  }
+  text += Table(lines);
+  for (const JsonValue& audit : account.At("audits").items()) {
+    text += "\naudit " + audit.At("audit").Text() + (audit.At("waived").Bool() ? " (waived)" : "") + ": " +
+            (audit.At("source").Text().empty() ? "" : audit.At("source").Text() + ": ") + audit.At("words").Text() +
+            "\n";
+  }
+  // A source that loses much is named last, where it is seen.
+  constexpr double kMuch = 0.1;
+  for (const JsonValue& source : account.At("sources").items()) {
+    const JsonValue& dropped = source.At("dropped");
+    const uint64_t lost = Sum(dropped), all = source.At("conversations").Whole();
+    if (Share(lost, all) <= kMuch) continue;
+    size_t most = 0;
+    for (size_t i = 0; i < dropped.size(); ++i) {
+      if (dropped.items()[i].Whole() > dropped.items()[most].Whole()) most = i;
+    }
+    text += "\n" + source.At("name").Text() + " loses " + Percent(Share(lost, all)) +
+            " of its conversations, most to " + dropped.names()[most] + " (" +
+            std::string(WordsFor(dropped.names()[most])) + ")\n";
+  }
+  return text;
+}
+
+}  // namespace stablelm

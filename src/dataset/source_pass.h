@@ -1,0 +1,68 @@
+// Reads the files of a source, and turns their rows into samples on all threads. Results come in the order of the rows,
+// whatever the number of threads.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "base/thread_pool.h"
+#include "dataset/clean/reasons.h"
+#include "dataset/conversation_encoder.h"
+#include "dataset/recipe.h"
+#include "dataset/rows/source_conversation.h"
+#include "dataset/source_files.h"
+
+namespace stablelm {
+
+// One conversation of a row, or why there is none.
+struct PassedConversation {
+  std::string reason;  // not empty: dropped
+  std::string words;
+  SourceConversation conversation;  // cleaned; of dropped ones as far as it got
+  EncodedConversation encoded;
+  bool checked = false;  // encoded.round_trip was looked at
+};
+
+struct PassedRow {
+  uint32_t file = 0;
+  uint64_t row = 0;   // of the file
+  uint64_t line = 0;  // 0: not known
+  uint64_t repairs = 0;
+  ChangeCounts changes;
+  std::vector<PassedConversation> conversations;  // at least one
+};
+
+// What a pass tells, in order and on the calling thread.
+class PassSink {
+ public:
+  virtual ~PassSink() = default;
+  virtual void BeginFile(uint32_t file, const std::string& format) = 0;
+  virtual void Take(PassedRow& row) = 0;
+  // The file cannot be read on, and the recipe skips such files: forget its rows. Else the error is thrown.
+  virtual void DropFile(uint32_t file, const std::string& why) = 0;
+};
+
+struct PassSetup {
+  const SourceRecipe& source;
+  const EncodingSetup& encoding;
+  SourceKind kind = SourceKind::kMessages;  // in force
+  ColumnNames columns;                      // in force
+  LossRule loss = LossRule::kAssistant;     // in force
+  std::optional<uint64_t> limit;            // rows at most
+  bool skip_bad_files = false;
+  std::string duckdb;
+};
+
+// Throws Error when a file cannot be read, or when no row of a file has the columns that the kind needs. `progress`
+// counts bytes of the files.
+void PassSource(const PassSetup& setup, const std::vector<SourceFile>& files, ThreadPool& pool, Progress& progress,
+                PassSink& sink);
+
+// The first rows of a file as JSON, for GuessKind. Throws Error.
+std::vector<std::string> FirstRows(const SourceFile& file, size_t most, const std::string& duckdb);
+
+}  // namespace stablelm
