@@ -22,7 +22,8 @@ struct PrepareSetup {
   DataRecipe recipe;
   std::string recipe_yaml;  // resolved: every setting in force
   Tokenizer tokenizer;
-  std::string tokenizer_from;  // as shown: a name, no path
+  std::string tokenizer_from;            // as shown: a name, no path
+  std::filesystem::path tokenizer_path;  // for run.json
   PromptTemplate prompt_template = PromptTemplate::kStableLmTuned;
   std::optional<std::string> system;      // of conversations without one
   std::vector<std::string> stop_tokens;   // spellings that end an answer

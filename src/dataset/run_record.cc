@@ -55,6 +55,15 @@ bool HoldsPreparation(const std::filesystem::path& folder, const std::string& ke
   }
 }
 
+std::string TokenizerPathOf(const std::filesystem::path& folder) {
+  try {
+    const nlohmann::json run = ParseStrictJson(ReadTextFile(folder / kRunFile, kMostRunBytes), kRunFile);
+    return run.is_object() ? run.value("tokenizer", "") : "";
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
 JsonValue RunWatch::Json(const PrepareSetup& setup, const std::vector<SourceFile>& files,
                          const std::string& key) const {
   JsonValue run = JsonValue::Object();
@@ -64,6 +73,7 @@ JsonValue RunWatch::Json(const PrepareSetup& setup, const std::vector<SourceFile
   run["seconds"] = std::chrono::duration<double>(end - start_).count();
   run["processor"] = CpuModelName();
   run["threads"] = setup.threads;
+  run["tokenizer"] = std::filesystem::absolute(setup.tokenizer_path).lexically_normal().string();
   JsonValue paths = JsonValue::Array();
   for (const SourceFile& file : files) paths.push_back(std::filesystem::absolute(file.path).string());
   run["files"] = paths;

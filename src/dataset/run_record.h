@@ -20,6 +20,9 @@ std::string ContentKey(const PrepareSetup& setup, const std::vector<SourceFile>&
 // Whether `folder` is a finished preparation with this key.
 bool HoldsPreparation(const std::filesystem::path& folder, const std::string& key);
 
+// Where the tokenizer was (PrepareSetup::tokenizer_path), absolute; empty when the folder does not say.
+std::string TokenizerPathOf(const std::filesystem::path& folder);
+
 // Made when the run starts.
 class RunWatch {
  public:

@@ -22,6 +22,7 @@ bool IsRecipe(const std::string& what) { return what.ends_with(".yaml") || what.
 struct TokenizerOfRun {
   std::optional<Tokenizer> tokenizer;
   std::string from;
+  std::filesystem::path path;
   std::optional<ChatRecord> record;
   std::optional<int64_t> context;  // of the model
 };
@@ -30,6 +31,7 @@ TokenizerOfRun OfModel(const std::string& model, Output& out) {
   const std::shared_ptr<const ModelSource> source = ModelSource::Open(model);
   TokenizerOfRun result;
   result.tokenizer = LoadTokenizer(*source, out);
+  result.path = source->path();
   result.from = std::filesystem::path(model).lexically_normal().filename().string();
   if (result.from.empty()) result.from = "model";
   if (source->HasConfig()) {
@@ -43,6 +45,7 @@ TokenizerOfRun OfModel(const std::string& model, Output& out) {
 TokenizerOfRun OfFile(const std::filesystem::path& file, Output& out) {
   TokenizerOfRun result;
   result.tokenizer = Tokenizer::FromFile(file);
+  result.path = file;
   for (const std::string& warning : result.tokenizer->warnings()) out.Warning(warning);
   result.from = file.filename().string();
   if (HasRoleTokens(*result.tokenizer)) result.record = CardChatRecord();
@@ -108,6 +111,7 @@ PrepareInput ReadPrepareInput(const std::string& what, const std::string& model,
                     .recipe_yaml = loaded.settings.Yaml(),
                     .tokenizer = *tokenizer.tokenizer,
                     .tokenizer_from = tokenizer.from,
+                    .tokenizer_path = tokenizer.path,
                     .prompt_template = record.prompt_template,
                     .system = record.system,
                     .stop_tokens = record.stop_tokens,
