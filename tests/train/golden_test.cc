@@ -14,13 +14,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Every folder of STABLELM_GOLDEN (default: the project's copy) that has start/ and batches.safetensors.
+// Every folder of STABLELM_GOLDEN (default: the project's copy, and other shapes by scripts/make_training_golden.py)
+// that has start/ and batches.safetensors.
 std::vector<fs::path> TrainingFolders() {
   const char* set = std::getenv("STABLELM_GOLDEN");
+  std::vector<std::string> roots = {TestData("golden"), TestData("training")};
+  if (set) roots = {set};
   std::vector<fs::path> folders;
-  for (const auto& entry : fs::directory_iterator(set ? std::string(set) : TestData("golden"))) {
-    if (fs::exists(entry.path() / "start") && fs::exists(entry.path() / "batches.safetensors")) {
-      folders.push_back(entry.path());
+  for (const std::string& root : roots) {
+    for (const auto& entry : fs::directory_iterator(root)) {
+      if (fs::exists(entry.path() / "start") && fs::exists(entry.path() / "batches.safetensors")) {
+        folders.push_back(entry.path());
+      }
     }
   }
   std::sort(folders.begin(), folders.end());
