@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "ops/cpu/cut_columns.h"
+#include "ops/cpu/matmul_amx.h"
 #include "ops/cpu/matmul_fast_cpu.h"
 #include "ops/simd.h"
 
@@ -23,28 +24,31 @@ size_t PanelsOf(size_t n) { return (n + kPanelRows - 1) / kPanelRows; }
 
 // The operands of dW = dyᵀ x for the products of ops/cpu: the rows of xᵀ, split into pieces along the rows of the
 // batch, and dyᵀ as a packed matrix [N, M]. A line is a row of the batch; with Compute::kFast, dy's lines and, for the
-// bf16 instruction, x's are pairs of rows as words of two bf16 values.
+// bf16 instruction and tiles, x's are pairs of rows as words of two bf16 values.
 struct Columns {
-  bool fast = false, bf16 = false;
+  bool fast = false, tiles = false, words = false;
   size_t m = 0, n = 0, k = 0;
+  size_t height = 0;  // columns of x in memory
   size_t x_lines = 0, dy_lines = 0;
-  float* x = nullptr;   // line i of column c: (i / piece * k + c) * stride + i % piece
+  float* x = nullptr;   // line i of column c: (i / piece * height + c) * stride + i % piece
   float* dy = nullptr;  // line i of panel p: (p * dy_lines + i) * kPanelRows
 
   Columns(const WeightGradient& in, float* memory)
       : fast(in.compute == Compute::kFast),
-        bf16(fast && Bf16InUse()),
+        tiles(fast && TilesInUse()),
+        words(tiles || (fast && Bf16InUse())),
         m(static_cast<size_t>(in.x.rows)),
         n(static_cast<size_t>(in.n)),
-        k(static_cast<size_t>(in.k)) {
+        k(static_cast<size_t>(in.k)),
+        height(tiles ? AmxHeight(k, 1) : k) {
     const size_t pairs = (m + 1) / 2;
-    x_lines = bf16 ? pairs : fast ? 2 * pairs : m;
+    x_lines = words ? pairs : fast ? 2 * pairs : m;
     dy_lines = fast ? pairs : m;
     dy = memory;
     x = dy + PanelsOf(n) * dy_lines * kPanelRows;
   }
-  size_t Piece() const { return bf16 ? kMatMulPiece / 2 : kMatMulPiece; }
-  size_t Stride() const { return bf16 ? kMatMulPairStride : kMatMulStride; }
+  size_t Piece() const { return words ? kMatMulPiece / 2 : kMatMulPiece; }
+  size_t Stride() const { return words ? kMatMulPairStride : kMatMulStride; }
 
   // Columns [begin, begin + count) of a line; begin is a multiple of kPanelRows, and so is count but at the row's end.
   void SetDy(size_t line, size_t begin, const float* values, size_t count) const {
@@ -57,7 +61,17 @@ struct Columns {
   }
   // `count` lines from `line` on, all in one piece.
   void SetX(size_t line, const float* const* rows, size_t count) const {
-    CutColumns(rows, count, k, Stride(), x + line / Piece() * k * Stride() + line % Piece());
+    CutColumns(rows, count, k, Stride(), x + line / Piece() * height * Stride() + line % Piece());
+  }
+  // What tiles read beyond the last line and column.
+  void PadX() const {
+    const size_t first = x_lines / Piece() * height, begin = x_lines % Piece(), end = (begin + 15) / 16 * 16;
+    for (size_t c = 0; c < k && begin < end; ++c) {
+      std::fill(x + (first + c) * Stride() + begin, x + (first + c) * Stride() + end, 0.0f);
+    }
+    for (size_t piece = 0; piece < PiecesOf(m); ++piece) {
+      std::fill(x + (piece * height + k) * Stride(), x + (piece + 1) * height * Stride(), 0.0f);
+    }
   }
 };
 
@@ -85,7 +99,7 @@ void PrepareX(const WeightGradient& in, const Columns& to, ExecutionContext& exe
         continue;
       }
       if (count % 2 == 1) std::fill_n(zeros, to.k, 0.0f), rows[count] = zeros;
-      if (to.bf16) {
+      if (to.words) {
         const float* words[kGroup / 2] = {};
         for (size_t i = 0; i < count; i += 2) {
           float* const low = scratch + i * to.k;
@@ -143,6 +157,14 @@ void MatMulInputGradient(const InputGradient& in, ExecutionContext& exec) {
   const ProductRows rows = {.x = in.dy, .rows = in.m};
   const ProductOutput out = {.y = in.dx, .width = w.columns(), .add = in.add};
   float* const cut = exec.prepared_rows();
+  if (w.compute() == Compute::kFast && TilesInUse()) {
+    const AmxJob job = {.cut = cut, .rows = m, .x_parts = 1, .w = &w, .out = out};
+    TakeRows(rows, n, DType::kF32, exec, [&](size_t i, const float* row) { CutAmxRow(job, row, i, n, cut); });
+    ForPanels(PanelsOf(w.columns()), exec, [&](size_t begin, size_t end, size_t worker) {
+      AmxTiledTransposed(job, begin, end, exec.worker_scratch(worker));
+    });
+    return;
+  }
   if (w.compute() == Compute::kFast) {
     const FastJob job = {.rows = m, .w = &w, .out = out, .cut = cut, .bf16 = Bf16InUse()};
     TakeRows(rows, n, DType::kF32, exec, [&](size_t i, const float* row) { CutFastRow(row, i, m, n, job.bf16, cut); });
@@ -171,8 +193,15 @@ void MatMulWeightGradient(const WeightGradient& in, ExecutionContext& exec) {
   const PackedMatrix dy = PackedMatrix::View(columns.fast ? DType::kBF16 : DType::kF32, in.n, in.x.rows, in.compute,
                                              reinterpret_cast<const std::byte*>(columns.dy));
   const ProductOutput out = {.y = in.dw, .width = n, .add = in.add, .packed_rows = k};
+  if (columns.tiles) {
+    columns.PadX();
+    const AmxJob job = {.cut = columns.x, .rows = k, .x_parts = 1, .w = &dy, .out = out};
+    ForPanels(PanelsOf(n), exec,
+              [&](size_t begin, size_t end, size_t worker) { AmxTiled(job, begin, end, exec.worker_scratch(worker)); });
+    return;
+  }
   if (columns.fast) {
-    const FastJob job = {.rows = k, .w = &dy, .out = out, .cut = columns.x, .bf16 = columns.bf16};
+    const FastJob job = {.rows = k, .w = &dy, .out = out, .cut = columns.x, .bf16 = columns.words};
     ForPanels(PanelsOf(n), exec, [&](size_t begin, size_t end, size_t worker) {
       FastMatMulTiled(job, begin, end, exec.worker_scratch(worker));
     });

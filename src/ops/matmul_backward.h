@@ -3,16 +3,14 @@
 // Definition of the bits, with weights packed for Compute::kExact and rows that are not rounded:
 //   dx = dy W     has the bits of MatMul with Wᵀ as its packed matrix, without bias;
 //   dW = dyᵀ x    has the bits of MatMul with the rows of xᵀ and dyᵀ as its packed matrix, without bias,
-// on targets without AMX tiles. So the sum of dx runs over the outputs of W, the sum of dW over the rows of the batch,
-// both in pieces of kMatMulPiece. A piece is one chain of fused multiply-adds in ascending order from zero; the pieces
-// are added in order. Adding to an earlier value adds the finished sum to it. Threads, tiles and vector lengths change
-// nothing. A row of dx depends on its row of dy alone.
+// on targets without AMX tiles; those with tiles compute the same, without them. So the sum of dx runs over the outputs
+// of W, the sum of dW over the rows of the batch, both in pieces of kMatMulPiece. A piece is one chain of fused
+// multiply-adds in ascending order from zero; the pieces are added in order. Adding to an earlier value adds the
+// finished sum to it. Threads, tiles and vector lengths change nothing. A row of dx depends on its row of dy alone.
 //
-// With weights packed for Compute::kFast, rows of dy and x are rounded to bf16, and the chains are those of MatMul with
-// a matrix packed for kFast, the transposed one, flushing of denormals included: pairs of the summed dimension, the
-// higher one first.
-//
-// Targets with AMX tiles compute the chains above, without tiles.
+// With weights packed for Compute::kFast, rows of dy and x are rounded to bf16, and the bits are those of MatMul with
+// the transposed matrix packed for kFast on the same target: pairs of the summed dimension, the higher one first,
+// flushing denormals; or the steps of AMX tiles.
 #pragma once
 
 #include <cstddef>

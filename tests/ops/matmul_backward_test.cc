@@ -61,10 +61,23 @@ bool SameBits(std::span<const float> a, std::span<const float> b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
-// dx has the bits of MatMul with Wᵀ as its matrix, on targets whose MatMul uses no tiles.
+// The types that rows are rounded to beside weights of this kind.
+std::vector<DType> RowTypes(Kind kind) {
+  if (kind == Kind::kF16 || kind == Kind::kBF16) return {DType::kF32, TypeOf(kind)};
+  return {DType::kF32};
+}
+
+// Runs the product that has the bits of a gradient: without tiles, unless the weights are packed for Compute::kFast.
+void RunExpected(Kind kind, const MatMulInput& product, ExecutionContext& exec) {
+  const std::string target = SimdTargetInUse();
+  if (TilesInUse() && kind != Kind::kFast) SelectSimdTarget("avx3");
+  MatMul(product, exec);
+  SelectSimdTarget(target);
+}
+
+// dx has the bits of MatMul with Wᵀ as its matrix.
 TEST(MatMulInputGradient, HasTheBitsOfMatMulWithTheTransposedMatrix) {
   ForEachSimdTarget([] {
-    if (TilesInUse()) return;
     for (const Kind kind : kKinds) {
       for (const Case c : kCases) {
         SCOPED_TRACE(testing::Message() << "kind " << static_cast<int>(kind) << ", " << c.m << " " << c.n << " "
@@ -73,28 +86,31 @@ TEST(MatMulInputGradient, HasTheBitsOfMatMulWithTheTransposedMatrix) {
                    before = RandomNormals(c.m * c.k, 3);
         const PackedMatrix packed = Packed(w, c.n, c.k, kind);
         const PackedMatrix turned = Packed(Transposed(w, c.n, c.k), c.k, c.n, kind);
-        const DType rows_as = kind == Kind::kF16 ? DType::kF16 : DType::kF32;
-        std::vector<float> want(c.m * c.k);
-        ThreadPool one(1);
-        ExecutionContext exec(one, Floats(c));
-        const int64_t m = static_cast<int64_t>(c.m);
-        MatMul({.x = dy.data(), .m = m, .w = &turned, .y = want.data(), .rows_as = rows_as}, exec);
-        for (const auto& [threads, add] : {std::pair{size_t{1}, false}, std::pair{size_t{3}, true}}) {
-          ThreadPool pool(threads);
-          ExecutionContext of_threads(pool, Floats(c));
-          std::vector<float> moved(dy.size() + 1);  // at an odd address
-          std::copy(dy.begin(), dy.end(), moved.begin() + 1);
-          GuardedFloats dx(c.m * c.k);
-          std::copy(before.begin(), before.end(), dx.data());
-          MatMulInputGradient(
-              {.dy = moved.data() + 1, .m = m, .w = &packed, .dx = dx.data(), .add = add, .rows_as = rows_as},
-              of_threads);
-          dx.Check();
-          std::vector<float> sum = want;
-          if (add) {
-            for (size_t i = 0; i < sum.size(); ++i) sum[i] = before[i] + want[i];
+        for (const DType rows_as : RowTypes(kind)) {
+          std::vector<float> want(c.m * c.k);
+          ThreadPool one(1);
+          ExecutionContext exec(one, Floats(c));
+          const int64_t m = static_cast<int64_t>(c.m);
+          RunExpected(kind, {.x = dy.data(), .m = m, .w = &turned, .y = want.data(), .rows_as = rows_as}, exec);
+          for (const auto& [threads, add] : {std::pair{size_t{1}, false}, std::pair{size_t{3}, true}}) {
+            ThreadPool pool(threads);
+            ExecutionContext of_threads(pool, Floats(c));
+            std::ranges::fill(std::span(of_threads.prepared_rows(), of_threads.prepared_capacity()), NAN);
+            std::vector<float> moved(dy.size() + 1);  // at an odd address
+            std::copy(dy.begin(), dy.end(), moved.begin() + 1);
+            GuardedFloats dx(c.m * c.k);
+            std::copy(before.begin(), before.end(), dx.data());
+            MatMulInputGradient(
+                {.dy = moved.data() + 1, .m = m, .w = &packed, .dx = dx.data(), .add = add, .rows_as = rows_as},
+                of_threads);
+            dx.Check();
+            std::vector<float> sum = want;
+            if (add) {
+              for (size_t i = 0; i < sum.size(); ++i) sum[i] = before[i] + want[i];
+            }
+            ASSERT_TRUE(SameBits(dx.span(), sum))
+                << threads << " threads, add " << add << ", rows as " << NameOf(rows_as);
           }
-          ASSERT_TRUE(SameBits(dx.span(), sum)) << threads << " threads, add " << add;
         }
       }
     }
@@ -104,7 +120,6 @@ TEST(MatMulInputGradient, HasTheBitsOfMatMulWithTheTransposedMatrix) {
 // dW has the bits of MatMul with the rows of xᵀ and dyᵀ as its matrix; the padding of the packed result is zero.
 TEST(MatMulWeightGradient, HasTheBitsOfMatMulWithTheTransposedRows) {
   ForEachSimdTarget([] {
-    if (TilesInUse()) return;
     for (const Kind kind : kKinds) {
       for (const Case c : kCases) {
         SCOPED_TRACE(testing::Message() << "kind " << static_cast<int>(kind) << ", " << c.m << " " << c.n << " "
@@ -118,11 +133,12 @@ TEST(MatMulWeightGradient, HasTheBitsOfMatMulWithTheTransposedRows) {
         std::vector<float> want(c.k * c.n);  // [K, N]
         ThreadPool one(1);
         ExecutionContext exec(one, Floats(c));
-        MatMul({.x = x_turned.data(), .m = static_cast<int64_t>(c.k), .w = &turned, .y = want.data()}, exec);
+        RunExpected(kind, {.x = x_turned.data(), .m = static_cast<int64_t>(c.k), .w = &turned, .y = want.data()}, exec);
         for (const auto& [threads, add] :
              {std::pair{size_t{1}, false}, std::pair{size_t{2}, true}, std::pair{size_t{4}, false}}) {
           ThreadPool pool(threads);
           ExecutionContext of_threads(pool, Floats(c));
+          std::ranges::fill(std::span(of_threads.prepared_rows(), of_threads.prepared_capacity()), NAN);
           std::vector<float> moved(x.size() + 1);
           std::copy(x.begin(), x.end(), moved.begin() + 1);
           GuardedFloats dw(PackedSize(c.n, c.k));
@@ -162,7 +178,8 @@ TEST(MatMulWeightGradient, AppliesThePrologueOfTheForwardProduct) {
     ExecutionContext exec(pool, Floats({m, n, k}));
     for (const Prologue& prologue :
          {Prologue(LayerNormWeights{weight.data(), bias.data(), 1e-5}), Prologue(GeluForm::kErf)}) {
-      for (const DType rows_as : {DType::kF32, DType::kBF16}) {
+      for (const auto& [rows_as, compute] :
+           {std::pair{DType::kF32, Compute::kExact}, {DType::kBF16, Compute::kExact}, {DType::kBF16, Compute::kFast}}) {
         std::vector<float> applied(m * k), want(PackedSize(n, k)), got(PackedSize(n, k));
         ProductRows rows = {.x = x.data(), .rows = m, .prologue = prologue, .applied = applied.data()};
         ApplyPrologue(rows, k, exec);
@@ -171,7 +188,8 @@ TEST(MatMulWeightGradient, AppliesThePrologueOfTheForwardProduct) {
                              .n = n,
                              .k = k,
                              .dw = want.data(),
-                             .rows_as = rows_as};
+                             .rows_as = rows_as,
+                             .compute = compute};
         MatMulWeightGradient(in, exec);
         in.x = rows;
         in.dw = got.data();

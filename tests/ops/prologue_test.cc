@@ -87,6 +87,55 @@ TEST(Prologue, FusedIntoAProductGivesTheBitsOfBothOneAfterTheOther) {
   });
 }
 
+// y += prologue(x) Wᵀ + b, with rows that are rounded first, for every kind of weights; quantized ones and tiles too.
+TEST(Prologue, AProductThatAddsAddsTheWholeProduct) {
+  ForEachSimdTarget([] {
+    constexpr size_t k = 256, n = 35;
+    ThreadPool pool(3);
+    const auto weight = RandomNormals(k, 22), bias = RandomNormals(k, 23), out_bias = RandomNormals(n, 24);
+    const LayerNormWeights norm = {.weight = weight.data(), .bias = bias.data(), .eps = 1e-5};
+    for (const Weights weights : kWeights) {
+      const PackedMatrix packed = Packed(weights, n, k);
+      for (const size_t m : std::initializer_list<size_t>{1, 2, 9, 140}) {
+        const auto x = RandomNormals(m * k, 25), before = RandomNormals(m * n, 26);
+        ExecutionContext exec(pool, m, k);
+        for (const Prologue& prologue : {Prologue(norm), Prologue()}) {
+          for (const DType rows_as : {DType::kF32, DType::kBF16, DType::kF16}) {
+            SCOPED_TRACE(testing::Message() << NameOf(weights.type) << " " << NameOf(weights.compute) << ", " << m
+                                            << " rows as " << NameOf(rows_as) << ", prologue " << prologue.index());
+            std::vector<float> rows(m * k), room(m * k), want(m * n);
+            Apply(prologue, x.data(), m, k, rows.data(), exec);
+            if (rows_as != DType::kF32) {
+              std::vector<std::byte> half(rows.size() * 2);
+              ConvertFromFloat(rows.data(), rows.size(), rows_as, half.data());
+              ConvertToFloat(rows_as, half.data(), rows.size(), rows.data());
+            }
+            MatMulInput product = {.x = rows.data(),
+                                   .m = static_cast<int64_t>(m),
+                                   .w = &packed,
+                                   .bias = out_bias.data(),
+                                   .y = want.data()};
+            // Compute::kFast rounds to bf16 whatever it is told.
+            if (weights.compute == Compute::kFast && rows_as == DType::kF16) continue;
+            MatMul(product, exec);
+            GuardedFloats y(m * n);
+            std::copy(before.begin(), before.end(), y.data());
+            product.x = x.data();
+            product.y = y.data();
+            product.prologue = prologue;
+            product.applied = room.data();
+            product.add = true;
+            product.rows_as = rows_as;
+            MatMul(product, exec);
+            y.Check();
+            for (size_t i = 0; i < want.size(); ++i) ASSERT_EQ(y.span()[i], before[i] + want[i]) << i;
+          }
+        }
+      }
+    }
+  });
+}
+
 TEST(Prologue, OneRowHasTheBitsOfAllRows) {
   ForEachSimdTarget([] {
     constexpr size_t rows = 7, width = 77;

@@ -21,21 +21,12 @@
 #include "ops/cpu/amx.h"
 #include "ops/cpu/load_float-inl.h"
 #include "ops/cpu/store_row.h"
+#include "ops/cpu/transpose-inl.h"
 #include "ops/simd.h"
 
 #ifndef STABLELM_OPS_MATMUL_AMX_ONCE_
 #define STABLELM_OPS_MATMUL_AMX_ONCE_
 namespace stablelm {
-
-struct AmxJob {
-  const float* cut = nullptr;  // x, split as in ops/cpu/matmul_amx.h
-  size_t rows = 0;             // M, of this part of x
-  size_t x_parts = 0;
-  const PackedMatrix* w = nullptr;
-  ProductOutput out;  // of this part of x
-
-  size_t Height() const { return AmxHeight(rows, x_parts); }
-};
 
 // Rows of the split x whose sums are kept in scratch, for kMaxTaskPanels panels.
 inline constexpr size_t kAmxBlockRows = 512;
@@ -236,8 +227,27 @@ void AmxBlock(const AmxJob& job, size_t p_begin, size_t p_end, size_t r_begin, s
   }
 }
 
-template <typename T>
-void AmxOfType(const AmxJob& job, size_t p_begin, size_t p_end, float* memory) {
+// The same with the columns of W, packed for Compute::kFast: a piece of rows of W is transposed into words.
+void TransposedBlock(const AmxJob& job, size_t p_begin, size_t p_end, size_t r_begin, size_t r_end,
+                     AmxFloatScratch& scratch) {
+  const size_t k = job.w->rows();  // summed
+  uint32_t* const words = scratch.words[0][0];
+  for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {
+    const size_t width = std::min(kMatMulPiece, k - k0), steps = (width + kAmxColumns - 1) / kAmxColumns;
+    const float* const x = job.cut + (k0 / kMatMulPiece * job.Height() + r_begin) * kMatMulPairStride;
+    for (size_t p = p_begin; p < p_end; ++p) {
+      TransposePairs(*job.w, p * kPanelRows, k0, width, words);
+      MultiplyRows<1>(x, r_end - r_begin, {words, 0}, steps, k0 == 0, scratch.sums + (p - p_begin) * kAmxBlockRows, {});
+    }
+  }
+  for (size_t p = p_begin; p < p_end; ++p) {
+    StoreSums(job, r_begin, std::min(r_end, job.rows), p, scratch.sums + (p - p_begin) * kAmxBlockRows);
+  }
+}
+
+// Calls body(r_begin, r_end, scratch) for blocks of rows of the split x, with the tiles configured.
+template <class Body>
+void ForAmxBlocks(const AmxJob& job, float* memory, const Body& body) {
   auto& scratch = *new (memory) AmxFloatScratch;
   const size_t height = job.Height();
   TileConfig config;
@@ -247,13 +257,26 @@ void AmxOfType(const AmxJob& job, size_t p_begin, size_t p_end, float* memory) {
   // Rows per block: whole tiles, and whole rows of x.
   const size_t each = kAmxBlockRows / (kTileHeight * job.x_parts) * kTileHeight * job.x_parts;
   for (size_t r = 0; r < height; r += each) {
-    const size_t end = std::min(height, r + each);
+    body(r, std::min(height, r + each), scratch);
+  }
+}
+
+template <typename T>
+void AmxOfType(const AmxJob& job, size_t p_begin, size_t p_end, float* memory) {
+  ForAmxBlocks(job, memory, [&](size_t r, size_t end, AmxFloatScratch& scratch) HWY_ATTR {
     if (end - r > 2 * kTileHeight) {
       AmxBlock<T>(job, p_begin, p_end, r, end, scratch);
     } else {  // a panel at a time: limited by memory, which is best read in order
       for (size_t p = p_begin; p < p_end; ++p) AmxBlock<T>(job, p, p + 1, r, end, scratch);
     }
-  }
+  });
+}
+
+void AmxTransposed(const AmxJob& job, size_t p_begin, size_t p_end, float* memory) {
+  STABLELM_CHECK(job.w->compute() == Compute::kFast && job.x_parts == 1);
+  ForAmxBlocks(job, memory, [&](size_t r, size_t end, AmxFloatScratch& scratch) HWY_ATTR {
+    TransposedBlock(job, p_begin, p_end, r, end, scratch);
+  });
 }
 
 void Amx(const AmxJob& job, size_t p_begin, size_t p_end, float* scratch) {
@@ -273,6 +296,7 @@ void Amx(const AmxJob& job, size_t p_begin, size_t p_end, float* scratch) {
 #else
 
 void Amx(const AmxJob&, size_t, size_t, float*) { STABLELM_CHECK(false); }
+void AmxTransposed(const AmxJob&, size_t, size_t, float*) { STABLELM_CHECK(false); }
 
 #endif
 
@@ -283,6 +307,7 @@ HWY_AFTER_NAMESPACE();
 namespace stablelm {
 namespace {
 HWY_EXPORT(Amx);
+HWY_EXPORT(AmxTransposed);
 
 // Splits `width` columns of a row into its parts in one piece, kMatMulPairStride apart.
 void CutAmxPiece(const float* x, size_t width, size_t parts, float* to) {
@@ -305,9 +330,22 @@ void CutAmxPiece(const float* x, size_t width, size_t parts, float* to) {
   }
 }
 
-// Splits x [k], row m; the last row also zeroes the padding rows of the last tile.
-void CutAmxRow(const AmxJob& job, const float* x, size_t m, float* cut) {
-  const size_t k = job.w->columns(), height = job.Height();
+void AmxMatMulRows(const MatMulInput& in, ExecutionContext& exec) {
+  const PackedMatrix& w = *in.w;
+  const size_t m = static_cast<size_t>(in.m), panels = w.panels();
+  const AmxJob job = {
+      .cut = exec.prepared_rows(), .rows = m, .x_parts = AmxXParts(w.compute()), .w = &w, .out = OutputOf(in)};
+  TakeRows(in.rows(), w.columns(), in.rows_as, exec,
+           [&](size_t i, const float* x) { CutAmxRow(job, x, i, w.columns(), exec.prepared_rows()); });
+  exec.pool().ForSteps(
+      panels, TiledTaskPanels(panels, exec.pool().NumThreads()),
+      [&](size_t begin, size_t end, size_t worker) { AmxTiled(job, begin, end, exec.worker_scratch(worker)); });
+}
+
+}  // namespace
+
+void CutAmxRow(const AmxJob& job, const float* x, size_t m, size_t k, float* cut) {
+  const size_t height = job.Height();
   for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {
     float* const piece = cut + k0 / kMatMulPiece * height * kMatMulPairStride;
     CutAmxPiece(x + k0, std::min(kMatMulPiece, k - k0), job.x_parts, piece + m * job.x_parts * kMatMulPairStride);
@@ -316,20 +354,13 @@ void CutAmxRow(const AmxJob& job, const float* x, size_t m, float* cut) {
   }
 }
 
-void AmxMatMulRows(const MatMulInput& in, ExecutionContext& exec) {
-  const PackedMatrix& w = *in.w;
-  const size_t m = static_cast<size_t>(in.m), panels = w.panels();
-  const AmxJob job = {
-      .cut = exec.prepared_rows(), .rows = m, .x_parts = AmxXParts(w.compute()), .w = &w, .out = OutputOf(in)};
-  TakeRows(in.rows(), w.columns(), in.rows_as, exec,
-           [&](size_t i, const float* x) { CutAmxRow(job, x, i, exec.prepared_rows()); });
-  exec.pool().ForSteps(panels, TiledTaskPanels(panels, exec.pool().NumThreads()),
-                       [&](size_t begin, size_t end, size_t worker) {
-                         HWY_DYNAMIC_DISPATCH(Amx)(job, begin, end, exec.worker_scratch(worker));
-                       });
+void AmxTiled(const AmxJob& job, size_t p_begin, size_t p_end, float* scratch) {
+  HWY_DYNAMIC_DISPATCH(Amx)(job, p_begin, p_end, scratch);
 }
 
-}  // namespace
+void AmxTiledTransposed(const AmxJob& job, size_t p_begin, size_t p_end, float* scratch) {
+  HWY_DYNAMIC_DISPATCH(AmxTransposed)(job, p_begin, p_end, scratch);
+}
 
 void AmxMatMul(const MatMulInput& in, ExecutionContext& exec) {
   const int64_t rows = static_cast<int64_t>(kAmxRowsAtOnce);

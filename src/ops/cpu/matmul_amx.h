@@ -30,4 +30,19 @@ constexpr size_t AmxCutFloats(size_t rows, size_t k) {
 
 void AmxMatMul(const MatMulInput& in, ExecutionContext& exec);
 
+struct AmxJob {
+  const float* cut = nullptr;  // x, split as above
+  size_t rows = 0;             // M, of this part of x
+  size_t x_parts = 0;
+  const PackedMatrix* w = nullptr;
+  ProductOutput out;  // of this part of x
+
+  size_t Height() const { return AmxHeight(rows, x_parts); }
+};
+// Splits x [k], row m of the job's; the last row also zeroes the padding rows of the last tile.
+void CutAmxRow(const AmxJob& job, const float* x, size_t m, size_t k, float* cut);
+// As MatMulTiled and MatMulTiledTransposed, the latter for weights packed for Compute::kFast.
+void AmxTiled(const AmxJob& job, size_t p_begin, size_t p_end, float* scratch);
+void AmxTiledTransposed(const AmxJob& job, size_t p_begin, size_t p_end, float* scratch);
+
 }  // namespace stablelm

@@ -278,42 +278,20 @@ void TiledBlock(const FastJob& job, size_t p_begin, size_t p_end, size_t m0, siz
   }
 }
 
-// The rows of two matrices of bf16 values as words: the value of `low` in the lower half.
-HWY_INLINE void JoinHalves(const float* HWY_RESTRICT low, const float* HWY_RESTRICT high, float* HWY_RESTRICT words) {
-  for (size_t i = 0; i < kPanelRows; i += kLanes) {
-    const VU lower = hn::ShiftRight<16>(hn::BitCast(DU(), hn::LoadU(DF(), low + i)));
-    const VU upper = hn::BitCast(DU(), hn::LoadU(DF(), high + i));
-    hn::StoreU(hn::BitCast(DF(), hn::Or(lower, upper)), DF(), words + i);
-  }
-}
-
 // Columns [first, first + kPanelRows) of rows [n0, n0 + rows) of W, transposed, in the order of the chain: as words for
-// the bf16 instruction, else as fp32 values. scratch: [2 * kPanelRows, kPanelRows].
+// the bf16 instruction, else as fp32 values.
 template <Form form>
-void TransposePiece(const PackedMatrix& w, size_t first, size_t n0, size_t rows, float* HWY_RESTRICT scratch,
-                    float* HWY_RESTRICT to) {
-  const DF d;
-  const size_t columns = std::min(kPanelRows, w.columns() - first), pairs = (columns + 1) / 2;
-  float* const block = scratch;                             // columns as stored, one after another
-  float* const turned = scratch + kPanelRows * kPanelRows;  // its transpose
-  for (size_t n = 0; n < rows; n += kPanelRows) {
-    const std::byte* const from = w.panel((n0 + n) / kPanelRows) + first / 2 * kPanelRows * kWordBytes;
-    for (size_t i = 0; i < pairs; ++i) {
-      for (size_t row = 0; row < kPanelRows; row += kLanes) {
-        hn::StoreU(LoadHalf<Form::kHalves>(from, i, 0, row), d, block + (2 * i + 1) * kPanelRows + row);
-        hn::StoreU(LoadHalf<Form::kHalves>(from, i, 1, row), d, block + 2 * i * kPanelRows + row);
-      }
-    }
-    TransposeFloats(block, columns, turned);
-    for (size_t r = 0; r < kPanelRows; r += 2) {
-      const float *const low = turned + r * kPanelRows, *const high = low + kPanelRows;
-      if constexpr (form == Form::kDot) {
-        JoinHalves(low, high, to + (n + r) / 2 * kPanelRows);
-      } else {
-        std::memcpy(to + (n + r) * kPanelRows, high, kPanelRows * sizeof(float));
+void TransposePiece(const PackedMatrix& w, size_t first, size_t n0, size_t rows, float* HWY_RESTRICT to) {
+  if constexpr (form == Form::kDot) {
+    TransposePairs(w, first, n0, rows, reinterpret_cast<uint32_t*>(to));
+  } else {
+    ForTransposedPairs(w, first, n0, rows, [&](size_t n, const float* turned) HWY_ATTR {
+      for (size_t r = 0; r < kPanelRows; r += 2) {
+        const float* const low = turned + r * kPanelRows;
+        std::memcpy(to + (n + r) * kPanelRows, low + kPanelRows, kPanelRows * sizeof(float));
         std::memcpy(to + (n + r + 1) * kPanelRows, low, kPanelRows * sizeof(float));
       }
-    }
+    });
   }
 }
 
@@ -322,17 +300,14 @@ template <Form form>
 void TransposedBlock(const FastJob& job, size_t p_begin, size_t p_end, size_t m0, size_t block, float* scratch) {
   constexpr Form kTile = form == Form::kDot ? Form::kDot : Form::kWide;
   const PackedMatrix& w = *job.w;
-  float* const piece = scratch;                                 // [kMatMulPiece, kPanelRows]
-  float* const temporary = piece + kMatMulPiece * kPanelRows;   // [2 * kPanelRows, kPanelRows]
-  float* const sums = temporary + 2 * kPanelRows * kPanelRows;  // [panel][row of the block][kPanelRows]
-  static_assert((kMatMulPiece + 2 * kPanelRows + kBlockRows * kMaxTaskPanels) * kPanelRows <=
-                ExecutionContext::kWorkerFloats);
+  float* const piece = scratch;                             // [kMatMulPiece, kPanelRows]
+  float* const sums = scratch + kMatMulPiece * kPanelRows;  // [panel][row of the block][kPanelRows]
   const size_t tiles = (block + kTileRows - 1) / kTileRows;
   for (size_t k0 = 0; k0 < w.rows(); k0 += kMatMulPiece) {
     const size_t width = std::min(kMatMulPiece, w.rows() - k0), pairs = (width + 1) / 2;
     const float* const x_piece = job.cut + (k0 / kMatMulPiece * job.rows + m0) * StrideOf(kTile);
     for (size_t p = p_begin; p < p_end; ++p) {
-      TransposePiece<kTile>(w, p * kPanelRows, k0, width, temporary, piece);
+      TransposePiece<kTile>(w, p * kPanelRows, k0, width, piece);
       float* const panel_sums = sums + (p - p_begin) * kBlockRows * kPanelRows;
       for (size_t t = 0, m = 0; t < tiles; ++t) {
         const size_t rows = (block - m + (tiles - t) - 1) / (tiles - t);

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 
 #include "ops/cpu/load_float-inl.h"
@@ -71,6 +72,50 @@ HWY_INLINE void TransposeBlock(const std::byte* HWY_RESTRICT in, size_t columns,
     }
     TransposeFloats(wide, columns, out);
   }
+}
+
+// Calls take(n, turned) for n = 0, kPanelRows, ... below `rows`: turned [kPanelRows, kPanelRows] is the transpose of
+// columns [first, first + kPanelRows) of rows [n0 + n, n0 + n + kPanelRows) of W, which is packed in pairs of columns;
+// zeros beyond its last row and column. first and n0 are multiples of kPanelRows.
+template <class Take>
+HWY_INLINE void ForTransposedPairs(const PackedMatrix& w, size_t first, size_t n0, size_t rows, const Take& take) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::ScalableTag<float> d;
+  const hn::RebindToUnsigned<decltype(d)> du;
+  const size_t columns = std::min(kPanelRows, w.columns() - first), pairs = (columns + 1) / 2;
+  HWY_ALIGN float block[kPanelRows * kPanelRows];  // columns as stored, one after another
+  HWY_ALIGN float turned[kPanelRows * kPanelRows];
+  for (size_t n = 0; n < rows; n += kPanelRows) {
+    const auto* const words =
+        reinterpret_cast<const uint32_t*>(w.panel((n0 + n) / kPanelRows)) + first / 2 * kPanelRows;
+    for (size_t i = 0; i < pairs; ++i) {
+      for (size_t row = 0; row < kPanelRows; row += hn::Lanes(d)) {
+        const auto pair = hn::LoadU(du, words + i * kPanelRows + row);
+        float* const to = block + 2 * i * kPanelRows + row;
+        hn::Store(hn::BitCast(d, hn::ShiftLeft<16>(pair)), d, to);
+        hn::Store(hn::BitCast(d, hn::And(pair, hn::Set(du, 0xFFFF0000u))), d, to + kPanelRows);
+      }
+    }
+    TransposeFloats(block, columns, turned);
+    take(n, turned);
+  }
+}
+
+// The same block packed in pairs of rows: word (n / 2 * kPanelRows + c) is of rows n0 + n and n0 + n + 1 of column
+// first + c, the lower row in the lower half.
+HWY_INLINE void TransposePairs(const PackedMatrix& w, size_t first, size_t n0, size_t rows, uint32_t* HWY_RESTRICT to) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::ScalableTag<float> d;
+  const hn::RebindToUnsigned<decltype(d)> du;
+  ForTransposedPairs(w, first, n0, rows, [&](size_t n, const float* HWY_RESTRICT turned) HWY_ATTR {
+    for (size_t r = 0; r < kPanelRows; r += 2) {
+      for (size_t c = 0; c < kPanelRows; c += hn::Lanes(d)) {
+        const auto low = hn::BitCast(du, hn::Load(d, turned + r * kPanelRows + c));
+        const auto high = hn::BitCast(du, hn::Load(d, turned + (r + 1) * kPanelRows + c));
+        hn::StoreU(hn::Or(hn::ShiftRight<16>(low), high), du, to + (n + r) / 2 * kPanelRows + c);
+      }
+    }
+  });
 }
 
 }  // namespace stablelm::HWY_NAMESPACE
