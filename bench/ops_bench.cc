@@ -18,6 +18,7 @@
 #include "ops/gradient_norm.h"
 #include "ops/layer_norm_backward.h"
 #include "ops/matmul.h"
+#include "ops/matmul_backward.h"
 #include "ops/quant/quant_row.h"
 #include "ops/simd.h"
 
@@ -174,6 +175,41 @@ void BM_SumsOfSquares(benchmark::State& state) {
   MeasureBytes(state, sizeof(float) * kParameters, [&] { SumsOfSquares(g.data(), g.size(), sums, exec); });
 }
 
+// The products of a Linear [n, k] in training: forward, and the gradients of its rows and weights, which have the same
+// multiply-adds. range(0): rows.
+enum class Product { kForward, kDx, kDw };
+void BM_TrainingProduct(benchmark::State& state, Product product, Compute compute, int64_t n, int64_t k) {
+  const int64_t m = state.range(0);
+  const DType type = compute == Compute::kFast ? DType::kBF16 : DType::kF32;
+  ThreadPool pool(PhysicalCores());
+  ExecutionContext exec(pool,
+                        std::max(MatMulBackwardFloats(m, n, k),
+                                 ExecutionContext::PreparedFloats(static_cast<size_t>(m), static_cast<size_t>(k))));
+  PackedMatrix w(type, n, k, "weights", compute);
+  AlignedBuffer<std::byte> stored(kPanelRows * BytesOf(type, k), "weights");
+  for (size_t r = 0; r < kPanelRows; ++r) FillRow(type, k, stored.data() + r * BytesOf(type, k));
+  for (size_t p = 0; p < w.panels(); ++p) w.Pack(p, stored.data());
+  AlignedBuffer<float> dw(w.panels() * kPanelRows * static_cast<size_t>(k), "gradient");
+  std::vector<float> x(static_cast<size_t>(m * k), 0.5f), y(static_cast<size_t>(m * n), 0.25f);
+  for (auto _ : state) {
+    switch (product) {
+      case Product::kForward:
+        MatMul({.x = x.data(), .m = m, .w = &w, .y = y.data()}, exec);
+        break;
+      case Product::kDx:
+        MatMulInputGradient({.dy = y.data(), .m = m, .w = &w, .dx = x.data()}, exec);
+        break;
+      case Product::kDw:
+        MatMulWeightGradient(
+            {.dy = y.data(), .x = {.x = x.data(), .rows = m}, .n = n, .k = k, .dw = dw.data(), .compute = compute},
+            exec);
+    }
+    benchmark::ClobberMemory();
+  }
+  state.counters["Gflop/s"] = benchmark::Counter(
+      2e-9 * static_cast<double>(m * n * k) * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+}
+
 // 2,048 rows of the 3B model's width, in training.
 void BM_Backward(benchmark::State& state, const char* name) {
   const std::string op = name;
@@ -233,6 +269,25 @@ void RegisterTraining() {
   const auto add = [](const std::string& name, auto&& function) {
     benchmark::RegisterBenchmark(name.c_str(), function)->UseRealTime()->Unit(benchmark::kMillisecond);
   };
+  struct Linear {
+    const char* name;
+    int64_t n, k;
+  };
+  for (const Linear& w : {Linear{"512x512", 512, 512}, Linear{"2048x512", 2048, 512}, Linear{"512x2048", 512, 2048},
+                          Linear{"8192x512", 8192, 512}, Linear{"4096x4096", 4096, 4096}}) {
+    for (const Compute compute : {Compute::kExact, Compute::kFast}) {
+      for (const auto& [name, product] :
+           {std::pair{"forward", Product::kForward}, {"dx", Product::kDx}, {"dW", Product::kDw}}) {
+        const std::string full =
+            std::string("Training/") + w.name + "/" + (compute == Compute::kFast ? "bf16/" : "fp32/") + name;
+        benchmark::RegisterBenchmark(full.c_str(), BM_TrainingProduct, product, compute, w.n, w.k)
+            ->Arg(2048)
+            ->MeasureProcessCPUTime()
+            ->UseRealTime()
+            ->Unit(benchmark::kMillisecond);
+      }
+    }
+  }
   add("Update/adamw", [](benchmark::State& state) { BM_Update(state, true); });
   add("Update/bytes", [](benchmark::State& state) { BM_Update(state, false); });
   add("SumsOfSquares", BM_SumsOfSquares);

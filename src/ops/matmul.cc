@@ -57,11 +57,8 @@ void ExactMatMul(const MatMulInput& in, ExecutionContext& exec) {
   float* const cut = exec.prepared_rows();
   TakeRows(in.rows(), k, in.rows_as, exec, [&](size_t i, const float* x) { CutRow(x, i, m, k, cut); });
   job.cut = cut;
-  const size_t panels = TiledTaskPanels(w.panels(), exec.pool().NumThreads());
-  exec.pool().ForEach((w.panels() + panels - 1) / panels, [&](size_t index, size_t worker) {
-    const size_t begin = index * panels;
-    MatMulTiled(job, begin, std::min(w.panels(), begin + panels), exec.worker_scratch(worker));
-  });
+  ForTiledParts(w.panels(), m, exec,
+                [&](const TiledPart& part, size_t worker) { MatMulTiled(job, part, exec.worker_scratch(worker)); });
 }
 
 // Whether the product applies the prologue: enough rows to save memory traffic, and prepared one by one in any case.

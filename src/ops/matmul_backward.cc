@@ -11,7 +11,7 @@
 namespace stablelm {
 namespace {
 
-// Calls body(begin, end, worker) for groups of panels, as many tasks as a product of that many panels has.
+// Calls body(begin, end, worker) for groups of panels: the tasks of products with AMX tiles.
 template <class Body>
 void ForPanels(size_t panels, ExecutionContext& exec, const Body& body) {
   const size_t each = TiledTaskPanels(panels, exec.pool().NumThreads());
@@ -168,15 +168,15 @@ void MatMulInputGradient(const InputGradient& in, ExecutionContext& exec) {
   if (w.compute() == Compute::kFast) {
     const FastJob job = {.rows = m, .w = &w, .out = out, .cut = cut, .bf16 = Bf16InUse()};
     TakeRows(rows, n, DType::kF32, exec, [&](size_t i, const float* row) { CutFastRow(row, i, m, n, job.bf16, cut); });
-    ForPanels(PanelsOf(w.columns()), exec, [&](size_t begin, size_t end, size_t worker) {
-      FastMatMulTiledTransposed(job, begin, end, exec.worker_scratch(worker));
+    ForTiledParts(PanelsOf(w.columns()), m, exec, [&](const TiledPart& part, size_t worker) {
+      FastMatMulTiledTransposed(job, part, exec.worker_scratch(worker));
     });
     return;
   }
   TakeRows(rows, n, in.rows_as, exec, [&](size_t i, const float* row) { CutRow(row, i, m, n, cut); });
   const MatMulJob job = {.rows = m, .w = &w, .out = out, .cut = cut};
-  ForPanels(PanelsOf(w.columns()), exec, [&](size_t begin, size_t end, size_t worker) {
-    MatMulTiledTransposed(job, begin, end, exec.worker_scratch(worker));
+  ForTiledParts(PanelsOf(w.columns()), m, exec, [&](const TiledPart& part, size_t worker) {
+    MatMulTiledTransposed(job, part, exec.worker_scratch(worker));
   });
 }
 
@@ -202,15 +202,14 @@ void MatMulWeightGradient(const WeightGradient& in, ExecutionContext& exec) {
   }
   if (columns.fast) {
     const FastJob job = {.rows = k, .w = &dy, .out = out, .cut = columns.x, .bf16 = columns.words};
-    ForPanels(PanelsOf(n), exec, [&](size_t begin, size_t end, size_t worker) {
-      FastMatMulTiled(job, begin, end, exec.worker_scratch(worker));
+    ForTiledParts(PanelsOf(n), k, exec, [&](const TiledPart& part, size_t worker) {
+      FastMatMulTiled(job, part, exec.worker_scratch(worker));
     });
     return;
   }
   const MatMulJob job = {.rows = k, .w = &dy, .out = out, .cut = columns.x};
-  ForPanels(PanelsOf(n), exec, [&](size_t begin, size_t end, size_t worker) {
-    MatMulTiled(job, begin, end, exec.worker_scratch(worker));
-  });
+  ForTiledParts(PanelsOf(n), k, exec,
+                [&](const TiledPart& part, size_t worker) { MatMulTiled(job, part, exec.worker_scratch(worker)); });
 }
 
 }  // namespace stablelm

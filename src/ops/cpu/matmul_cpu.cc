@@ -40,8 +40,6 @@ constexpr size_t kTileRows = kAccumulators / kTileVectors;
 constexpr size_t kTileWidth = kTileVectors * kLanes;  // outputs
 static_assert(kPanelRows % kTileWidth == 0);
 
-// Rows per pass of the tiled kernel; bounds the scratch memory.
-constexpr size_t kBlockRows = 256;
 static_assert(kBlockRows * kMaxTaskPanels * kPanelRows + kMatMulPiece * kPanelRows <= ExecutionContext::kWorkerFloats);
 
 // ------------------------------------------------------------------------------------------------ streamed
@@ -198,14 +196,15 @@ struct PanelsOfTranspose {
 };
 
 template <class Weights>
-void TiledOf(const Weights& weights, const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
+void TiledOf(const Weights& weights, const MatMulJob& job, const TiledPart& part, float* scratch) {
+  const auto [p_begin, p_end, m_begin, m_end] = part;
   using T = typename Weights::Stored;
   const size_t k = weights.columns();
   float* const piece = scratch;                             // [kMatMulPiece, kPanelRows]
   float* const sums = scratch + kMatMulPiece * kPanelRows;  // [panel][row of the block][kPanelRows]
   constexpr size_t kPieceBytes = kMatMulPiece * kPanelRows * sizeof(T);
-  for (size_t m0 = 0; m0 < job.rows; m0 += kBlockRows) {
-    const size_t block = std::min(kBlockRows, job.rows - m0);
+  for (size_t m0 = m_begin; m0 < m_end; m0 += kBlockRows) {
+    const size_t block = std::min(kBlockRows, m_end - m0);
     // Tiles of nearly equal height: a last tile of one or two rows would underuse the processor.
     const size_t tiles = (block + kTileRows - 1) / kTileRows;
     for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {
@@ -249,25 +248,25 @@ void TiledOf(const Weights& weights, const MatMulJob& job, size_t p_begin, size_
 }
 
 template <template <typename> class Panels>
-void TiledOfPanels(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
+void TiledOfPanels(const MatMulJob& job, const TiledPart& part, float* scratch) {
   const PackedMatrix& w = *job.w;
   switch (w.type()) {
     case DType::kF32:
-      return TiledOf(Panels<float>{w}, job, p_begin, p_end, scratch);
+      return TiledOf(Panels<float>{w}, job, part, scratch);
     case DType::kF16:
-      return TiledOf(Panels<F16>{w}, job, p_begin, p_end, scratch);
+      return TiledOf(Panels<F16>{w}, job, part, scratch);
     case DType::kBF16:
-      return TiledOf(Panels<BF16>{w}, job, p_begin, p_end, scratch);
+      return TiledOf(Panels<BF16>{w}, job, part, scratch);
     default:
       STABLELM_CHECK(false);
   }
 }
 
-void Tiled(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
-  TiledOfPanels<PanelsAsStored>(job, p_begin, p_end, scratch);
+void Tiled(const MatMulJob& job, const TiledPart& part, float* scratch) {
+  TiledOfPanels<PanelsAsStored>(job, part, scratch);
 }
-void TiledTransposed(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
-  TiledOfPanels<PanelsOfTranspose>(job, p_begin, p_end, scratch);
+void TiledTransposed(const MatMulJob& job, const TiledPart& part, float* scratch) {
+  TiledOfPanels<PanelsOfTranspose>(job, part, scratch);
 }
 
 }  // namespace stablelm::HWY_NAMESPACE
@@ -303,12 +302,12 @@ void MatMulStreamed(const MatMulJob& job, size_t p_begin, size_t p_end) {
   HWY_DYNAMIC_DISPATCH(Streamed)(job, p_begin, p_end);
 }
 
-void MatMulTiled(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
-  HWY_DYNAMIC_DISPATCH(Tiled)(job, p_begin, p_end, scratch);
+void MatMulTiled(const MatMulJob& job, const TiledPart& part, float* scratch) {
+  HWY_DYNAMIC_DISPATCH(Tiled)(job, part, scratch);
 }
 
-void MatMulTiledTransposed(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch) {
-  HWY_DYNAMIC_DISPATCH(TiledTransposed)(job, p_begin, p_end, scratch);
+void MatMulTiledTransposed(const MatMulJob& job, const TiledPart& part, float* scratch) {
+  HWY_DYNAMIC_DISPATCH(TiledTransposed)(job, part, scratch);
 }
 
 }  // namespace stablelm

@@ -98,15 +98,35 @@ void ForStreams(size_t p_begin, size_t p_end, const Body& body) {
 // Computes panels [p_begin, p_end) of y for few rows: limited by memory bandwidth.
 void MatMulStreamed(const MatMulJob& job, size_t p_begin, size_t p_end);
 
-// Computes panels [p_begin, p_end), at most kMaxTaskPanels, for any number of rows: limited by arithmetic. `scratch`
-// has ExecutionContext::kWorkerFloats floats, 64-byte aligned.
+// Panels of a tiled product that a task computes, at most.
 inline constexpr size_t kMaxTaskPanels = 8;
+// Rows per pass of a tiled product; bounds the scratch memory.
+inline constexpr size_t kBlockRows = 256;
 // Panels per task of a tiled product: enough tasks to balance threads of unequal speed.
 constexpr size_t TiledTaskPanels(size_t panels, size_t threads) {
   return std::clamp<size_t>(panels / (8 * threads), 1, kMaxTaskPanels);
 }
-void MatMulTiled(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch);
+// The part of a tiled product that one task computes: panels [p_begin, p_end) of rows [m_begin, m_end).
+struct TiledPart {
+  size_t p_begin = 0, p_end = 0;
+  size_t m_begin = 0, m_end = 0;  // m_begin is a multiple of kBlockRows
+};
+// Calls body(part, worker) for the parts of a product of `rows` rows. A task of few panels reads all rows for little
+// arithmetic, so a product of few panels is split along its rows instead; tasks of the same panels follow each other.
+template <class Body>
+void ForTiledParts(size_t panels, size_t rows, ExecutionContext& exec, const Body& body) {
+  const size_t threads = exec.pool().NumThreads();
+  const bool split = TiledTaskPanels(panels, threads) < kMaxTaskPanels && rows > kBlockRows;
+  const size_t blocks = split ? (rows + kBlockRows - 1) / kBlockRows : 1;
+  const size_t each = TiledTaskPanels(panels * blocks, threads), groups = (panels + each - 1) / each;
+  exec.pool().ForEach(groups * blocks, [&](size_t task, size_t worker) {
+    const size_t p = task / blocks * each, m = task % blocks * kBlockRows;
+    body(TiledPart{p, std::min(panels, p + each), m, split ? std::min(rows, m + kBlockRows) : rows}, worker);
+  });
+}
+// Computes a part: limited by arithmetic. `scratch` has ExecutionContext::kWorkerFloats floats, 64-byte aligned.
+void MatMulTiled(const MatMulJob& job, const TiledPart& part, float* scratch);
 // The same with Wᵀ: sums over the rows of W, and panels are of its columns. W is transposed piece by piece.
-void MatMulTiledTransposed(const MatMulJob& job, size_t p_begin, size_t p_end, float* scratch);
+void MatMulTiledTransposed(const MatMulJob& job, const TiledPart& part, float* scratch);
 
 }  // namespace stablelm

@@ -15,11 +15,15 @@ void FastMatMul(const MatMulInput& in, ExecutionContext& exec) {
   float* const cut = exec.prepared_rows();
   const FastJob job = {.rows = m, .w = &w, .out = OutputOf(in), .cut = cut, .bf16 = Bf16InUse()};
   TakeRows(in.rows(), k, DType::kF32, exec, [&](size_t i, const float* x) { CutFastRow(x, i, m, k, job.bf16, cut); });
-  const bool streamed = m <= kMaxStreamedRows;
-  const size_t each = streamed ? kStreamedTaskPanels : TiledTaskPanels(panels, exec.pool().NumThreads());
-  exec.pool().ForEach((panels + each - 1) / each, [&](size_t index, size_t worker) {
-    const size_t begin = index * each, end = std::min(panels, begin + each);
-    streamed ? FastMatMulStreamed(job, begin, end) : FastMatMulTiled(job, begin, end, exec.worker_scratch(worker));
+  if (m > kMaxStreamedRows) {
+    ForTiledParts(panels, m, exec, [&](const TiledPart& part, size_t worker) {
+      FastMatMulTiled(job, part, exec.worker_scratch(worker));
+    });
+    return;
+  }
+  exec.pool().ForEach((panels + kStreamedTaskPanels - 1) / kStreamedTaskPanels, [&](size_t index, size_t) {
+    const size_t begin = index * kStreamedTaskPanels;
+    FastMatMulStreamed(job, begin, std::min(panels, begin + kStreamedTaskPanels));
   });
 }
 

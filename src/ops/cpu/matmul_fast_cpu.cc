@@ -48,7 +48,6 @@ constexpr size_t kTileVectors = 2;
 constexpr size_t kTileRows = kAccumulators / kTileVectors;
 constexpr size_t kTileWidth = kTileVectors * kLanes;  // outputs
 constexpr size_t kTilesAcross = kPanelRows / kTileWidth;
-constexpr size_t kBlockRows = 256;
 static_assert(kBlockRows * kMaxTaskPanels * kPanelRows + kMatMulPiece * kPanelRows <= ExecutionContext::kWorkerFloats);
 
 constexpr size_t kWordBytes = 2 * sizeof(BF16);
@@ -325,9 +324,10 @@ void TransposedBlock(const FastJob& job, size_t p_begin, size_t p_end, size_t m0
   }
 }
 
-void TiledTransposed(const FastJob& job, size_t p_begin, size_t p_end, float* scratch) {
-  for (size_t m0 = 0; m0 < job.rows; m0 += kBlockRows) {
-    const size_t block = std::min(kBlockRows, job.rows - m0);
+void TiledTransposed(const FastJob& job, const TiledPart& part, float* scratch) {
+  const auto [p_begin, p_end, m_begin, m_end] = part;
+  for (size_t m0 = m_begin; m0 < m_end; m0 += kBlockRows) {
+    const size_t block = std::min(kBlockRows, m_end - m0);
 #if HWY_TARGET <= HWY_AVX3
     if (job.bf16) {
       TransposedBlock<Form::kDot>(job, p_begin, p_end, m0, block, scratch);
@@ -338,9 +338,10 @@ void TiledTransposed(const FastJob& job, size_t p_begin, size_t p_end, float* sc
   }
 }
 
-void Tiled(const FastJob& job, size_t p_begin, size_t p_end, float* scratch) {
-  for (size_t m0 = 0; m0 < job.rows; m0 += kBlockRows) {
-    const size_t block = std::min(kBlockRows, job.rows - m0);
+void Tiled(const FastJob& job, const TiledPart& part, float* scratch) {
+  const auto [p_begin, p_end, m_begin, m_end] = part;
+  for (size_t m0 = m_begin; m0 < m_end; m0 += kBlockRows) {
+    const size_t block = std::min(kBlockRows, m_end - m0);
 #if HWY_TARGET <= HWY_AVX3
     if (job.bf16) {
       TiledBlock<Form::kDot>(job, p_begin, p_end, m0, block, scratch);
@@ -389,14 +390,14 @@ void FastMatMulStreamed(const FastJob& job, size_t p_begin, size_t p_end) {
   HWY_DYNAMIC_DISPATCH(Streamed)(job, p_begin, p_end);
 }
 
-void FastMatMulTiledTransposed(const FastJob& job, size_t p_begin, size_t p_end, float* scratch) {
+void FastMatMulTiledTransposed(const FastJob& job, const TiledPart& part, float* scratch) {
   const FlushDenormals flush;
-  HWY_DYNAMIC_DISPATCH(TiledTransposed)(job, p_begin, p_end, scratch);
+  HWY_DYNAMIC_DISPATCH(TiledTransposed)(job, part, scratch);
 }
 
-void FastMatMulTiled(const FastJob& job, size_t p_begin, size_t p_end, float* scratch) {
+void FastMatMulTiled(const FastJob& job, const TiledPart& part, float* scratch) {
   const FlushDenormals flush;
-  HWY_DYNAMIC_DISPATCH(Tiled)(job, p_begin, p_end, scratch);
+  HWY_DYNAMIC_DISPATCH(Tiled)(job, part, scratch);
 }
 
 }  // namespace stablelm

@@ -25,8 +25,8 @@ void CutFastRow(const float* x, size_t m, size_t rows, size_t k, bool bf16, floa
 
 // As MatMulStreamed and MatMulTiled.
 void FastMatMulStreamed(const FastJob& job, size_t p_begin, size_t p_end);
-void FastMatMulTiled(const FastJob& job, size_t p_begin, size_t p_end, float* scratch);
+void FastMatMulTiled(const FastJob& job, const TiledPart& part, float* scratch);
 // As MatMulTiledTransposed.
-void FastMatMulTiledTransposed(const FastJob& job, size_t p_begin, size_t p_end, float* scratch);
+void FastMatMulTiledTransposed(const FastJob& job, const TiledPart& part, float* scratch);
 
 }  // namespace stablelm
