@@ -11,8 +11,6 @@
 namespace stablelm {
 namespace {
 
-ModelConfig GoldenConfig(const std::string& name) { return ModelFolder::Open(TestData("golden/" + name))->config(); }
-
 TEST(ParameterTable, DescribesEveryTensor) {
   const ModelConfig config = GoldenConfig("odd_width");
   const ParameterTable table(config);

@@ -48,6 +48,10 @@ inline std::vector<int32_t> RandomIds(size_t n, int64_t vocab_size, uint64_t see
   return ids;
 }
 
+inline ModelConfig GoldenConfig(const std::string& name) {
+  return ModelFolder::Open(TestData("golden/" + name))->config();
+}
+
 inline std::unique_ptr<Parameters> LoadFolder(const std::filesystem::path& folder, ThreadPool& pool,
                                               Precision precision = Precision::kF32,
                                               std::vector<std::string> trained = {}) {

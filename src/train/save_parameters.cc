@@ -1,0 +1,102 @@
+#include "train/save_parameters.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/error.h"
+#include "checkpoint/huggingface/writer.h"
+#include "ops/packed_matrix.h"
+#include "ops/row_converter.h"
+
+namespace stablelm {
+namespace {
+
+// Buffers of one thread, which grow to the largest piece.
+struct Buffers {
+  std::vector<float> row, rows;
+  std::vector<std::byte> converted;
+};
+
+class EntryCopy {
+ public:
+  EntryCopy(const Parameters& parameters, size_t entry, DType dtype)
+      : parameters_(parameters),
+        weight_(parameters.table().entries()[entry].weight),
+        entry_(entry),
+        rows_(weight_.IsMatrix() ? weight_.shape[0] : 1),
+        width_(weight_.shape[weight_.IsMatrix() ? 1 : 0]),
+        row_bytes_(BytesOf(dtype, width_)),
+        converter_({.from = DType::kF32,
+                    .to = dtype,
+                    .width = static_cast<size_t>(width_),
+                    .matrix = weight_.IsMatrix(),
+                    .non_finite = NonFinite::kRefuse,
+                    .where = "tensor " + Quoted(weight_.name)}) {}
+
+  // Panels are read most quickly whole.
+  int64_t pieces() const { return (rows_ + kPiece - 1) / kPiece; }
+  void Copy(int64_t piece, Buffers& own, const ParameterCopy& copy, const TensorSink& sink) const {
+    const int64_t begin = piece * kPiece, count = std::min(kPiece, rows_ - begin);
+    const size_t width = static_cast<size_t>(width_);
+    own.row.resize(width);
+    own.converted.resize(static_cast<size_t>(count) * row_bytes_);
+    for (int64_t i = 0; i < count; ++i) {
+      const float* const row = Row(begin + i, own);
+      converter_.Convert(begin + i, reinterpret_cast<const std::byte*>(row), {},
+                         own.converted.data() + static_cast<size_t>(i) * row_bytes_);
+    }
+    sink(entry_, static_cast<uint64_t>(begin) * row_bytes_, own.converted);
+    if (copy.progress) copy.progress->Add(own.converted.size());
+  }
+
+ private:
+  static constexpr int64_t kPiece = static_cast<int64_t>(kPanelRows);
+
+  // Row `row` of the file's order.
+  const float* Row(int64_t row, Buffers& own) const {
+    const ModelConfig& config = parameters_.config();
+    const auto in_memory = [&](int64_t i) { return QkvRow(config, parameters_.qkv_order(), QkvOrder::kPerHead, i); };
+    parameters_.ReadRow(entry_, weight_.kind == WeightKind::kQkvWeight ? in_memory(row) : row, own.row.data());
+    if (weight_.kind != WeightKind::kQkvBias || parameters_.qkv_order() == QkvOrder::kPerHead) return own.row.data();
+    own.rows.resize(own.row.size());
+    for (int64_t i = 0; i < width_; ++i) {
+      own.rows[static_cast<size_t>(i)] = own.row[static_cast<size_t>(in_memory(i))];
+    }
+    return own.rows.data();
+  }
+
+  const Parameters& parameters_;
+  const WeightEntry& weight_;
+  const size_t entry_;
+  const int64_t rows_, width_;
+  const size_t row_bytes_;
+  const RowConverter converter_;
+};
+
+}  // namespace
+
+void CopyParameters(const Parameters& parameters, const ParameterCopy& copy, const TensorSink& sink) {
+  STABLELM_CHECK(copy.pool);
+  std::vector<Buffers> buffers(copy.pool->NumThreads());
+  for (size_t e = 0; e < parameters.table().entries().size(); ++e) {
+    const EntryCopy entry(parameters, e, copy.dtype);
+    copy.pool->ForEach(static_cast<size_t>(entry.pieces()), [&](size_t piece, size_t worker) {
+      if (copy.checkpoint) copy.checkpoint();
+      entry.Copy(static_cast<int64_t>(piece), buffers[worker], copy, sink);
+    });
+  }
+}
+
+void SaveParameters(const Parameters& parameters, const std::filesystem::path& out, const SaveOptions& options,
+                    ThreadPool& pool) {
+  FolderWriter writer(out, parameters.config(), {.dtype = options.dtype, .max_shard_bytes = options.max_shard_bytes});
+  if (!options.tokenizer.empty()) writer.CopyTokenizer(options.tokenizer);
+  Progress progress("Saving weights", writer.TotalBytes(), Progress::Unit::kBytes, options.show_progress);
+  CopyParameters(
+      parameters, {.dtype = options.dtype, .pool = &pool, .progress = &progress, .checkpoint = options.checkpoint},
+      [&](size_t entry, uint64_t offset, std::span<const std::byte> bytes) { writer.WriteAt(entry, offset, bytes); });
+  progress.Finish();
+  writer.Commit();
+}
+
+}  // namespace stablelm
