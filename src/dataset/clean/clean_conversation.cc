@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dataset/clean/html_to_markdown.h"
 #include "dataset/clean/roles.h"
 #include "dataset/clean/text_rules.h"
 
@@ -12,6 +13,15 @@ void CleanControl(std::string& text, ChangeCounts& changes) {
   const ControlChanges control = RemoveControlCharacters(text);
   changes[TextChange::kControlCharacters] += control.removed;
   changes[TextChange::kLineEnds] += control.line_ends;
+}
+
+void CleanHtml(std::string& text, ChangeCounts& changes) {
+  if (std::optional<std::string> markdown = HtmlToMarkdown(text)) {
+    text = *std::move(markdown);
+    ++changes[TextChange::kHtml];
+  } else {
+    ++changes[TextChange::kHtmlRefused];
+  }
 }
 
 }  // namespace
@@ -26,7 +36,9 @@ std::optional<DropReason> CleanConversation(SourceConversation& conversation, co
     return conversation.document->empty() ? std::optional(DropReason::kEmptyTurn) : std::nullopt;
   }
   for (SourceTurn& turn : conversation.turns) {
-    if (rules.entities) changes[TextChange::kEntities] += DecodeEntities(turn.text);
+    const bool html = rules.html && LooksLikeHtml(turn.text);
+    if (html) CleanHtml(turn.text, changes);
+    if (rules.entities && !html) changes[TextChange::kEntities] += DecodeEntities(turn.text);
     if (rules.copy_code) changes[TextChange::kCopyCode] += RemoveCopyCode(turn.text);
     if (rules.control_characters) CleanControl(turn.text, changes);
   }
