@@ -1,0 +1,324 @@
+// A preparation as a whole: the books, the same bytes for any number of threads, duplicates, weights, the validation
+// split, bad files, audits, and what is left after a failure.
+#include "dataset/prepare.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "../prompt/prompt_testing.h"
+#include "dataset/export.h"
+#include "dataset/manifest.h"
+#include "dataset/read_recipe.h"
+#include "dataset/run_record.h"
+#include "dataset/token_shards.h"
+#include "dataset/verify.h"
+#include "error_info.h"
+#include "temp_folder.h"
+
+namespace stablelm {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Pair;
+
+PrepareSetup SetupFor(const LoadedRecipe& loaded) {
+  PrepareSetup setup{.recipe = loaded.recipe,
+                     .recipe_yaml = loaded.settings.Yaml(),
+                     .tokenizer = TunedTokenizer(),
+                     .tokenizer_from = "tokenizer.json",
+                     .tokenizer_path = TestData("tokenizer/tokenizer.json"),
+                     .system = "Be kind.",
+                     .stop_tokens = DefaultStopTokens(PromptTemplate::kStableLmTuned),
+                     .chat_record = CardChatRecord(),
+                     .limit = {},
+                     .show_progress = false};
+  return setup;
+}
+
+class PrepareTest : public testing::Test {
+ protected:
+  std::filesystem::path Write(const std::string& name, const std::string& text) {
+    const std::filesystem::path path = folder_.path() / name;
+    std::ofstream(path, std::ios::binary) << text;
+    return path;
+  }
+  // `n` lines of OpenAI's format: question i, answer i.
+  std::string Chats(size_t n, size_t from = 0) {
+    std::string lines;
+    for (size_t i = from; i < from + n; ++i) {
+      lines += R"({"messages": [{"role": "user", "content": "question )" + std::to_string(i) +
+               R"("}, {"role": "assistant", "content": "answer )" + std::to_string(i) + "\"}]}\n";
+    }
+    return lines;
+  }
+  PrepareSetup Recipe(const std::string& yaml) {
+    Write("recipe.yaml", yaml);
+    return SetupFor(ReadDataRecipe(folder_.path() / "recipe.yaml"));
+  }
+  std::filesystem::path Out(const std::string& name = "out") const { return folder_.path() / name; }
+  // All files but run.json, which tells the time.
+  static std::map<std::string, std::string> BytesOf(const std::filesystem::path& folder) {
+    std::map<std::string, std::string> files;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      std::ifstream in(entry.path(), std::ios::binary);
+      if (entry.path().filename() != kRunFile) {
+        files[entry.path().filename()] = std::string((std::istreambuf_iterator<char>(in)), {});
+      }
+    }
+    return files;
+  }
+  std::set<std::string> FileNames() const {
+    std::set<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) names.insert(entry.path().filename());
+    return names;
+  }
+
+  TempFolder folder_;
+};
+
+PrepareSetup Example() {
+  const std::filesystem::path recipes = std::filesystem::path(TestData()).parent_path().parent_path() / "recipes";
+  return SetupFor(ReadDataRecipe(recipes / "data/example.yaml"));
+}
+
+TEST_F(PrepareTest, TheExampleGivesTheSameBytesForAnyNumberOfThreads) {
+  PrepareSetup setup = Example();
+  const PreparedData data = PrepareData(setup, Out("one"));
+  EXPECT_EQ(data.sources.size(), 7U);
+  for (const SourceAccount& source : data.sources) EXPECT_GT(source.kept, 0U) << source.name;
+  EXPECT_THAT(data.findings, IsEmpty());
+  EXPECT_GT(data.validation.packs, 0U);
+  const auto want = BytesOf(Out("one"));
+  EXPECT_EQ(want.count("manifest.json"), 1U);
+  for (const size_t threads : {2, 3}) {
+    setup.threads = threads;
+    PrepareData(setup, Out(std::to_string(threads)));
+    EXPECT_EQ(BytesOf(Out(std::to_string(threads))), want) << threads;
+  }
+  // No path of this machine.
+  EXPECT_EQ(want.at("manifest.json").find(folder_.path().string()), std::string::npos);
+  EXPECT_EQ(want.at("manifest.json").find(TestData()), std::string::npos);
+  const VerifiedData verified = VerifyPreparedData(Out("one"));
+  EXPECT_EQ(verified.tokens, data.train.tokens + data.validation.tokens);
+}
+
+TEST_F(PrepareTest, RowsAreDroppedForTheirReasons) {
+  Write("chats.jsonl", Chats(3) + "{broken\n" + Chats(1) +
+                           R"({"messages": [{"role": "tool", "content": "x"}]})"
+                           "\n"
+                           R"({"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"},
+                               {"role": "assistant", "content": "c"}]})");
+  // The last row is written over two lines: neither is whole.
+  const PreparedData data = PrepareData(Recipe("sources: [{path: chats.jsonl}]\nvalidation: 0\n"), Out());
+  const SourceAccount& source = data.sources.at(0);
+  EXPECT_EQ(source.kind, SourceKind::kMessages);
+  EXPECT_EQ(source.kind_from, "the rows have a list \"messages\"");
+  EXPECT_EQ(source.kept, 3U);
+  EXPECT_THAT(source.dropped, ElementsAre(Pair("exact-duplicate", 1), Pair("not-json", 3), Pair("tool", 1)));
+  EXPECT_EQ(source.examples.at(0).place, "chats.jsonl:4");
+  EXPECT_EQ(source.examples.at(0).reason, "not-json");
+}
+
+TEST_F(PrepareTest, WhatIsExportedGivesTheSameSamplesAgain) {
+  PrepareSetup setup = Example();
+  setup.recipe.sequence_length = 256;  // long conversations are cut
+  setup.recipe.validation = 0;
+  for (SourceRecipe& source : setup.recipe.sources) source.weight = 1;
+  setup.recipe.sources.pop_back();  // a text is no conversation
+  const PreparedData first = PrepareData(setup, Out("first"));
+  uint64_t too_long = 0;
+  for (const SourceAccount& source : first.sources) too_long += source.tokens.exchanges_too_long;
+  EXPECT_EQ(too_long, 0U);
+  std::string lines;
+  ExportConversations(Out("first"), kTrainSplit, ReadManifest(Out("first")), setup.tokenizer,
+                      [&](const std::string& line) { lines += line + "\n"; });
+  Write("again.jsonl", lines);
+  PrepareSetup again = Recipe("sources: [{path: again.jsonl, kind: messages, clean: {strip: false}}]\n");
+  again.recipe.sequence_length = 256;
+  again.recipe.validation = 0;
+  again.system.reset();
+  PrepareData(again, Out("second"));
+  const auto samples = [](const std::filesystem::path& folder) {
+    std::multiset<std::pair<std::vector<int32_t>, std::vector<uint8_t>>> all;
+    const TokenShards shards(folder, kTrainSplit);
+    for (const TokenDocument& document : shards.documents()) {
+      std::vector<int32_t> ids(document.length);
+      std::vector<uint8_t> targets(document.length);
+      shards.Read(document, ids, targets);
+      all.emplace(ids, targets);
+    }
+    return all;
+  };
+  EXPECT_EQ(samples(Out("first")), samples(Out("second")));
+}
+
+TEST_F(PrepareTest, WeightsRepeatAndLeaveOut) {
+  Write("a.jsonl", Chats(400));
+  Write("b.jsonl", Chats(400, 1000));
+  PrepareSetup setup = Recipe(
+      "sources: [{name: a, path: a.jsonl, weight: 2.25}, {name: b, path: b.jsonl, weight: 0.5}]\nvalidation: 0\n");
+  const PreparedData data = PrepareData(setup, Out());
+  const auto near = [](uint64_t found, double want) { return std::abs(static_cast<double>(found) - want) < 60; };
+  EXPECT_TRUE(near(data.sources[0].samples_repeated, 500)) << data.sources[0].samples_repeated;
+  EXPECT_TRUE(near(data.sources[1].samples_left_out, 200)) << data.sources[1].samples_left_out;
+  const TokenShards shards(Out(), kTrainSplit);
+  EXPECT_EQ(shards.documents().size(), 800 + data.sources[0].samples_repeated - data.sources[1].samples_left_out);
+  std::map<std::pair<uint32_t, uint64_t>, uint32_t> copies;
+  for (const TokenDocument& document : shards.documents()) {
+    uint32_t& most = copies[{document.source, document.row}];
+    most = std::max(most, document.repeat + 1);
+  }
+  for (const auto& [row, most] : copies) EXPECT_LE(most, row.first == 0 ? 3U : 1U);
+}
+
+TEST_F(PrepareTest, AQuestionIsOnOneSideOfTheSplit) {
+  std::string lines;
+  for (int i = 0; i < 300; ++i) {
+    for (const char* answer : {"yes", "no", "perhaps"}) {
+      lines += R"({"prompt": "question )" + std::to_string(i) + R"(", "response": ")" + answer + "\"}\n";
+    }
+  }
+  Write("qa.jsonl", lines);
+  PrepareSetup setup = Recipe("sources: [{path: qa.jsonl}]\nvalidation: 0.2\n");
+  const PreparedData data = PrepareData(setup, Out());
+  EXPECT_EQ(data.train.conversations + data.validation.conversations, 900U);
+  EXPECT_GT(data.validation.conversations, 90U);
+  EXPECT_LT(data.validation.conversations, 300U);
+  std::set<uint64_t> questions;
+  const TokenShards train(Out(), kTrainSplit), validation(Out(), kValidationSplit);
+  for (const TokenDocument& document : train.documents()) questions.insert(document.row / 3);
+  for (const TokenDocument& document : validation.documents()) {
+    EXPECT_FALSE(questions.contains(document.row / 3));
+  }
+}
+
+TEST_F(PrepareTest, LimitsCountRows) {
+  Write("a.jsonl", Chats(50));
+  Write("b.jsonl", Chats(50, 100));
+  PrepareSetup setup = Recipe("sources: [{path: [a.jsonl, b.jsonl], limit: 60}]\n");
+  EXPECT_EQ(PrepareData(setup, Out()).sources[0].rows, 60U);
+  setup.limit = 20;
+  EXPECT_EQ(PrepareData(setup, Out("less")).sources[0].rows, 20U);
+}
+
+TEST_F(PrepareTest, ADryRunWritesNothingAndCountsTheSame) {
+  PrepareSetup setup = Example();
+  setup.dry_run = true;
+  setup.preview = 2;
+  const PreparedData dry = PrepareData(setup, Out());
+  EXPECT_THAT(FileNames(), IsEmpty());
+  EXPECT_EQ(dry.preview.size(), 2U);
+  setup.dry_run = false;
+  const PreparedData data = PrepareData(setup, Out());
+  EXPECT_EQ(AccountJson(dry).Dump(), AccountJson(data).Dump());
+}
+
+TEST_F(PrepareTest, TheSamePreparationIsNotDoneTwice) {
+  Write("a.jsonl", Chats(50));
+  PrepareSetup setup = Recipe("sources: [{path: a.jsonl}]\n");
+  EXPECT_FALSE(PrepareData(setup, Out()).unchanged);
+  EXPECT_TRUE(PrepareData(setup, Out()).unchanged);
+  setup.threads = 2;
+  EXPECT_TRUE(PrepareData(setup, Out()).unchanged);
+  // Another recipe, another file, a folder that is something else: not overwritten.
+  PrepareSetup other = setup;
+  other.recipe_yaml += "# other";
+  const auto refused = [&](const PrepareSetup& one, const std::filesystem::path& out) {
+    const ErrorInfo error = InfoOf([&] { PrepareData(one, out); });
+    EXPECT_EQ(error.where, out.string());
+    EXPECT_THAT(error.what, HasSubstr("it exists"));
+  };
+  refused(other, Out());
+  Write("a.jsonl", Chats(51));
+  refused(setup, Out());
+  std::filesystem::create_directory(Out("empty"));
+  refused(setup, Out("empty"));
+}
+
+TEST_F(PrepareTest, ABadFileStopsTheRunOrIsForgotten) {
+  Write("a.json", "[" + std::string(R"({"prompt": "a", "response": "b"})") + ", {\"prompt\": \"c\"");
+  Write("b.json", R"([{"prompt": "a", "response": "b"}, {"prompt": "e", "response": "f"}])");
+  const std::string sources = "sources: [{name: s, path: [a.json, b.json], kind: prompt-response}]\nvalidation: 0\n";
+  const ErrorInfo error = InfoOf([&] { PrepareData(Recipe(sources), Out()); });
+  EXPECT_THAT(error.where, HasSubstr("a.json"));
+  EXPECT_THAT(FileNames(), ElementsAre("a.json", "b.json", "recipe.yaml"));
+  const PreparedData data = PrepareData(Recipe(sources + "skip_bad_files: true\n"), Out());
+  const SourceAccount& source = data.sources.at(0);
+  // What the bad file held is no duplicate of what follows.
+  EXPECT_EQ(source.kept, 2U);
+  EXPECT_THAT(source.dropped, ElementsAre(Pair("bad-file", testing::Ge(1U))));
+}
+
+TEST_F(PrepareTest, WrongColumnsAreNamed) {
+  std::string csv = "frage,antwort\n";
+  for (int i = 0; i < 5; ++i) csv += "a,b\n";
+  Write("t.csv", csv);
+  const ErrorInfo error = InfoOf([&] {
+    PrepareData(Recipe("sources: [{path: t.csv, kind: columns, columns: {user: fragen, assistant: antwort}}]\n"),
+                Out());
+  });
+  EXPECT_EQ(error.where, "t.csv");
+  EXPECT_THAT(error.what, HasSubstr("no column \"fragen\"; the row has frage, antwort; did you mean \"frage\"?"));
+  const ErrorInfo guess = InfoOf([&] { PrepareData(Recipe("sources: [{path: t.csv}]\n"), Out()); });
+  EXPECT_THAT(guess.found, HasSubstr("frage, antwort"));
+  EXPECT_THAT(guess.hint, HasSubstr("kind: columns"));
+}
+
+TEST_F(PrepareTest, EmptySourcesAndNothingLeftAreErrors) {
+  Write("empty.jsonl", "\n");
+  EXPECT_THAT(InfoOf([&] { PrepareData(Recipe("sources: [{path: empty.jsonl, kind: messages}]\n"), Out()); }).what,
+              HasSubstr("no rows"));
+  Write("tools.jsonl", R"({"messages": [{"role": "tool", "content": "x"}]})");
+  EXPECT_THAT(InfoOf([&] { PrepareData(Recipe("sources: [{path: tools.jsonl, kind: messages}]\n"), Out()); }).what,
+              HasSubstr("nothing is left"));
+  EXPECT_THAT(FileNames(), ElementsAre("empty.jsonl", "recipe.yaml", "tools.jsonl"));
+}
+
+TEST_F(PrepareTest, AnAuditStopsTheRunUnlessItIsWaived) {
+  Write("a.jsonl", Chats(20));
+  const std::string recipe = "sources: [{path: a.jsonl}]\nend: none\n";
+  const ErrorInfo error = InfoOf([&] { PrepareData(Recipe(recipe), Out()); });
+  EXPECT_EQ(error.where, "audit");
+  EXPECT_THAT(error.what, HasSubstr("20 answers end in neither"));
+  EXPECT_THAT(error.hint, HasSubstr("waive: [turn-end]"));
+  EXPECT_FALSE(std::filesystem::exists(Out()));
+  const PreparedData data = PrepareData(Recipe(recipe + "audits: {waive: [turn-end]}\n"), Out());
+  ASSERT_EQ(data.findings.size(), 1U);
+  EXPECT_TRUE(data.findings[0].waived);
+}
+
+TEST_F(PrepareTest, ControlSpellingsStayTextAndAreCounted) {
+  Write("a.jsonl", R"({"prompt": "say <|USER|> and <|endoftext|>", "response": "<|ASSISTANT|> no"})");
+  PrepareSetup setup = Recipe("sources: [{path: a.jsonl}]\nvalidation: 0\n");
+  const PreparedData data = PrepareData(setup, Out());
+  EXPECT_EQ(data.sources[0].control_spellings, 3U);
+  const TokenShards shards(Out(), kTrainSplit);
+  std::vector<int32_t> ids(shards.documents()[0].length);
+  std::vector<uint8_t> targets(ids.size());
+  shards.Read(shards.documents()[0], ids, targets);
+  // <|SYSTEM|> <|USER|> <|ASSISTANT|> <|endoftext|>
+  EXPECT_EQ(std::count_if(ids.begin(), ids.end(), [&](int32_t id) { return setup.tokenizer.IsSpecial(id); }), 4);
+}
+
+TEST_F(PrepareTest, ChangedFilesAreFound) {
+  Write("a.jsonl", Chats(50));
+  PrepareData(Recipe("sources: [{path: a.jsonl}]\n"), Out());
+  VerifyPreparedData(Out());
+  const std::filesystem::path tokens = Out() / "train-00000.tokens";
+  std::fstream file(tokens, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(70);
+  file.put('\x7');
+  file.close();
+  EXPECT_THAT(InfoOf([&] { VerifyPreparedData(Out()); }).where, HasSubstr("train-00000.tokens"));
+}
+
+}  // namespace
+}  // namespace stablelm
