@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/utf8.h"
 #include "dataset/clean/html_shape.h"
 
 namespace stablelm {
@@ -651,7 +652,8 @@ std::optional<std::string> HtmlToMarkdown(std::string_view html) {
   if (!root) return std::nullopt;
   Writer writer;
   if (!writer.Prepare(root)) return std::nullopt;
-  std::string markdown = writer.Write(root);
+  // gumbo lets the numbers of entities overflow, "&#99999999999;", and writes what is no UTF-8 then.
+  std::string markdown = utf8::ReplaceInvalid(writer.Write(root));
   constexpr size_t kMostGrowth = 4;
   if (markdown.size() > kMostGrowth * html.size() + (size_t{64} << 10)) return std::nullopt;
   return markdown;

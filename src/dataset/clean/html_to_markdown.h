@@ -40,7 +40,8 @@ inline constexpr size_t kDeepestHtml = 60;  // elements in elements; end tags th
 //    <h1>: "# ". <blockquote>: "> ". <hr>: "---". <b>, <strong>: **x**. <em>, <i>: *x*. <del>, <s>, <strike>: ~~x~~.
 //    <a href>: [text](href), or the address where it is the text. <img>: ![alt](src); one of a "data:" address its alt
 //    text. <sup> and <sub> stay tags. Formulas of KaTeX: $x$ and $$x$$.
-//  - Entities become characters, U+00A0 a space. Characters that mean something in Markdown are not escaped: texts are
+//  - Entities become characters, those of control characters too, U+00A0 a space. The result is UTF-8. Characters that
+//  mean something in Markdown are not escaped: texts are
 //    read as they were written.
 std::optional<std::string> HtmlToMarkdown(std::string_view html);
 

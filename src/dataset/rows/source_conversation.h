@@ -17,10 +17,10 @@ struct SourceTurn {
 };
 
 struct SourceConversation {
-  std::optional<std::string> system;    // the row's own system text
-  std::vector<SourceTurn> turns;        // as found: order and emptiness are checked later
-  std::optional<std::string> document;  // text without roles; then there are no turns
-  std::string id;                       // the row's own name; empty: none
+  std::optional<std::string> system = {};    // the row's own system text
+  std::vector<SourceTurn> turns = {};        // as found: order and emptiness are checked later
+  std::optional<std::string> document = {};  // text without roles; then there are no turns
+  std::string id = {};                       // the row's own name; empty: none
   bool operator==(const SourceConversation&) const = default;
 };
 

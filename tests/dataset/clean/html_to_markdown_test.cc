@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "base/utf8.h"
 #include "dataset/clean/html_shape.h"
 
 namespace stablelm {
@@ -171,6 +172,14 @@ TEST(HtmlToMarkdown, RefusesWhatIsTooLargeOrTooDeep) {
   EXPECT_LE(ShapeOf(reopened).depth, kDeepestHtml);
   EXPECT_EQ(Markdown(reopened), "refused");
   EXPECT_EQ(Markdown("<p>a</p><iframe></iframe>"), "refused");
+}
+
+TEST(HtmlToMarkdown, GivesUtf8) {
+  // The parser lets these numbers overflow.
+  for (const char* digits :
+       {"99999999999", "66666666666666666666666666666666666666666666666666666666640", "4294967295"}) {
+    EXPECT_EQ(utf8::FirstInvalid(Markdown("<p>a&#" + std::string(digits) + ";</p>")), utf8::kValid) << digits;
+  }
 }
 
 TEST(HtmlShape, BoundsTheDepth) {

@@ -1,0 +1,69 @@
+#include "dataset/clean/overlap.h"
+
+#include <algorithm>
+#include <span>
+
+#include "base/error.h"
+#include "dataset/clean/hashes.h"
+
+namespace stablelm {
+namespace {
+
+uint64_t HashOf(std::span<const uint64_t> words) {
+  return Hash64({reinterpret_cast<const char*>(words.data()), words.size_bytes()});
+}
+
+}  // namespace
+
+size_t EvaluationTexts::AddSet(std::string name) {
+  names_.push_back(std::move(name));
+  return names_.size() - 1;
+}
+
+void EvaluationTexts::Add(std::string_view text) {
+  STABLELM_CHECK(!names_.empty());
+  const auto set = static_cast<uint32_t>(names_.size() - 1);
+  std::vector<uint64_t> hashes;
+  words_.AppendHashes(text, hashes);
+  if (hashes.empty()) return;
+  const std::span<const uint64_t> words = hashes;
+  texts_.push_back({HashOf(words), set});
+  for (size_t i = 0; i + kRunWords <= words.size(); ++i) runs_.push_back({HashOf(words.subspan(i, kRunWords)), set});
+}
+
+void EvaluationTexts::Unique(std::vector<Entry>& entries) {
+  std::sort(entries.begin(), entries.end());
+  const auto same = [](const Entry& a, const Entry& b) { return a.hash == b.hash; };  // the first set stays
+  entries.erase(std::unique(entries.begin(), entries.end(), same), entries.end());
+  entries.shrink_to_fit();
+}
+
+void EvaluationTexts::Seal() {
+  Unique(runs_);
+  Unique(texts_);
+}
+
+std::optional<size_t> EvaluationTexts::SetOf(const std::vector<Entry>& entries, uint64_t hash) {
+  const auto at = std::lower_bound(entries.begin(), entries.end(), Entry{hash, 0});
+  return at != entries.end() && at->hash == hash ? std::optional<size_t>(at->set) : std::nullopt;
+}
+
+std::optional<Overlap> EvaluationTexts::Find(const SourceConversation& conversation) const {
+  if (texts_.empty()) return std::nullopt;
+  std::vector<uint64_t> hashes;
+  for (size_t turn = 0; turn < conversation.turns.size(); ++turn) {
+    hashes.clear();
+    words_.AppendHashes(conversation.turns[turn].text, hashes);
+    const std::span<const uint64_t> words = hashes;
+    if (conversation.turns[turn].role == Role::kUser && !words.empty()) {
+      if (const auto set = SetOf(texts_, HashOf(words))) return Overlap{*set, turn, Overlap::Kind::kUserText};
+    }
+    for (size_t i = 0; i + kRunWords <= words.size(); ++i) {
+      const auto set = SetOf(runs_, HashOf(words.subspan(i, kRunWords)));
+      if (set) return Overlap{*set, turn, Overlap::Kind::kPassage};
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace stablelm
