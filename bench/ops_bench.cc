@@ -143,9 +143,9 @@ void MeasureBytes(benchmark::State& state, size_t bytes, const F& body) {
 constexpr size_t kParameters = size_t{16} << 20;
 
 // The update of a range of parameters, and a plain loop that reads and writes the same bytes.
-void BM_Update(benchmark::State& state, bool adamw) {
+void BM_Update(benchmark::State& state, bool adamw, float gradient = 1e-3f, float moment = 0) {
   ThreadPool pool(PhysicalCores());
-  std::vector<float> g(kParameters, 1e-3f), w(kParameters, 0.02f), m(kParameters), v(kParameters);
+  std::vector<float> g(kParameters, gradient), w(kParameters, 0.02f), m(kParameters, moment), v(kParameters, moment);
   const AdamWStep step = {.rate = 1e-5, .decay = 0.01, .t = 100};
   MeasureBytes(state, 7 * sizeof(float) * kParameters, [&] {
     pool.ForRanges(kParameters, 65536, [&](size_t begin, size_t end) {
@@ -289,6 +289,8 @@ void RegisterTraining() {
     }
   }
   add("Update/adamw", [](benchmark::State& state) { BM_Update(state, true); });
+  // Rows of tokens that no longer occur: their moments fade into the denormals.
+  add("Update/faded", [](benchmark::State& state) { BM_Update(state, true, 0, 1e-39f); });
   add("Update/bytes", [](benchmark::State& state) { BM_Update(state, false); });
   add("SumsOfSquares", BM_SumsOfSquares);
   for (const char* const name : {"LayerNorm", "ColumnSums", "GeluErf", "GeluTanh"}) {

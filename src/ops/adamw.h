@@ -4,6 +4,10 @@
 //   g = gradient * gradient_scale;  w = w (1 - rate * decay)
 //   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
 //   w = w - rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
+//
+// Moments below 2^-126, the denormals, become zero. Those of tokens that no longer occur fade to there and would stay:
+// 0.9 times the smallest number rounds to itself. Processors compute with denormals many times more slowly, and no
+// weight changes, since the root of 2^-126 is far below epsilon.
 #pragma once
 
 #include <cstddef>

@@ -123,6 +123,31 @@ TEST(AdamW, FastBodyHoldsToTheReference) {
   });
 }
 
+// Moments without a gradient reach zero, in the vector body and in what is left over; NaN stays NaN.
+TEST(AdamW, MomentsFadeToZeroAndNotIntoDenormals) {
+  ForEachSimdTarget([] {
+    constexpr size_t n = 19;
+    const std::vector<float> g(n);
+    std::vector<float> w(n, 0.5f), m(n, -1e-3f), v(n, 1e-6f);
+    w[3] = NAN, m[4] = NAN, v[n - 1] = NAN;
+    AdamWStep step = {.rate = 1e-3, .beta1 = 0.5, .beta2 = 0.5};
+    bool zero = false;
+    for (step.t = 1; step.t <= 200; ++step.t) {
+      AdamW(step, n, g.data(), w.data(), m.data(), v.data());
+      for (size_t i = 0; i < n; ++i) {
+        EXPECT_EQ(std::isnan(m[i]), i == 4);
+        EXPECT_EQ(std::isnan(v[i]), i == n - 1);
+        EXPECT_NE(std::fpclassify(m[i]), FP_SUBNORMAL) << step.t;
+        EXPECT_NE(std::fpclassify(v[i]), FP_SUBNORMAL) << step.t;
+      }
+      // -1e-3 / 2^116 is the last product above 2^-126.
+      EXPECT_EQ(m[0] == 0, step.t > 116) << step.t;
+      zero = m[0] == 0 && v[0] == 0;
+    }
+    EXPECT_TRUE(zero);
+  });
+}
+
 // An element has the same bits at every place, alignment and length, and on every target with FMA.
 TEST(AdamW, BitsDoNotDependOnThePlaceOrTheTarget) {
   const size_t n = 103;

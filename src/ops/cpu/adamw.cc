@@ -33,11 +33,14 @@ namespace hn = hwy::HWY_NAMESPACE;
 using DF = hn::ScalableTag<float>;
 using VF = hn::Vec<DF>;
 
+// Zero for denormals; keeps NaN.
+HWY_INLINE VF Flushed(DF d, VF x) { return hn::IfThenZeroElse(hn::Lt(hn::Abs(x), hn::Set(d, 0x1p-126f)), x); }
+
 // The step of Lanes(d) elements: g, w, m, v -> w, m, v. Square root and division are rounded correctly on every target.
 HWY_INLINE void Update(DF d, const AdamWFactors& f, VF g, VF& w, VF& m, VF& v) {
   g = hn::Mul(g, hn::Set(d, f.gradient_scale));
-  m = hn::MulAdd(hn::Set(d, f.beta1), m, hn::Mul(hn::Set(d, f.new1), g));
-  v = hn::MulAdd(hn::Set(d, f.beta2), v, hn::Mul(hn::Mul(hn::Set(d, f.new2), g), g));
+  m = Flushed(d, hn::MulAdd(hn::Set(d, f.beta1), m, hn::Mul(hn::Set(d, f.new1), g)));
+  v = Flushed(d, hn::MulAdd(hn::Set(d, f.beta2), v, hn::Mul(hn::Mul(hn::Set(d, f.new2), g), g)));
   const VF spread = hn::MulAdd(hn::Sqrt(v), hn::Set(d, f.root), hn::Set(d, f.epsilon));
   const VF change = hn::Div(hn::Mul(hn::Set(d, f.rate), m), spread);
   // w - (rate * decay w + change) = w (1 - rate * decay) - change, without rounding 1 - rate * decay: a decay of 2e-7

@@ -1,4 +1,4 @@
-// One step of AdamW as a plain loop, fp64 inside. T is float or double.
+// One step of AdamW as a plain loop, fp64 inside. T is float or double. Keeps denormals.
 #pragma once
 
 #include <cmath>
