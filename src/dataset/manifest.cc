@@ -109,6 +109,7 @@ JsonValue AccountJson(const PreparedData& data) {
   }
   return {{"sources", sources},
           {"audits", findings},
+          {"overlap", {{"checked", data.overlap_checked}, {"not_found", data.overlap_not_found}}},
           {"splits", {{"train", SplitJson(data.train)}, {"validation", SplitJson(data.validation)}}}};
 }
 

@@ -1,12 +1,8 @@
 #include "dataset/prepare.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <unordered_set>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -17,10 +13,12 @@
 #include "base/thread_pool.h"
 #include "base/write_error.h"
 #include "dataset/audits.h"
+#include "dataset/evaluation_sets.h"
 #include "dataset/manifest.h"
 #include "dataset/packing.h"
 #include "dataset/rows/guess_kind.h"
 #include "dataset/run_record.h"
+#include "dataset/sample_collector.h"
 #include "dataset/source_files.h"
 #include "dataset/source_pass.h"
 #include "dataset/token_shards.h"
@@ -29,152 +27,15 @@ namespace stablelm {
 namespace {
 
 constexpr size_t kRowsToGuess = 100;
+constexpr size_t kCollectorBytes = size_t{192} << 20;  // of keys and numbers; beyond it they lie in temporary files
 
-// A conversation that was kept, and its samples [first, first + count).
-struct KeptConversation {
-  uint32_t source = 0;
-  uint32_t first = 0;
-  uint32_t count = 0;
-  uint64_t split_hash = 0;   // of the first user text: pieces and repetitions of a question fall on one side
-  uint64_t weight_hash = 0;  // of its place: which conversations a fractional weight takes
-};
-
-struct Key {
-  uint64_t low = 0, high = 0;
-  bool operator==(const Key&) const = default;
-};
-struct KeyHash {
-  size_t operator()(const Key& key) const { return key.low; }
-};
-
-uint64_t Hash(std::string_view text, uint64_t seed) { return XXH3_64bits_withSeed(text.data(), text.size(), seed); }
 double UnitOf(uint64_t hash) { return static_cast<double>(hash >> 11) * 0x1p-53; }
-
-Key KeyOf(const SourceConversation& conversation) {
-  std::string text = conversation.document.value_or("");
-  for (const SourceTurn& turn : conversation.turns) {
-    text += static_cast<char>(turn.role);
-    text += std::to_string(turn.text.size()) + ":" + turn.text;
-  }
-  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
-  return {hash.low64, hash.high64};
-}
 
 struct OpenSource {
   const SourceRecipe* recipe = nullptr;
   std::vector<SourceFile> files;
   SourceKind kind = SourceKind::kAuto;
   ColumnNames columns;
-};
-
-// Takes the rows of one source after another: counts, duplicates, the spool.
-class Collector : public PassSink {
- public:
-  Collector(const PrepareSetup& setup, SampleSpool& spool) : setup_(setup), spool_(spool) {}
-
-  void BeginSource(const SourceRecipe& recipe, SourceAccount account) {
-    recipe_ = &recipe;
-    source_ = static_cast<uint32_t>(accounts_.size());
-    accounts_.push_back(std::move(account));
-  }
-  void BeginFile(uint32_t file, const std::string& format) override {
-    accounts_.back().files[file].format = format;
-    before_file_ = accounts_.back();
-    kept_before_file_ = kept_.size();
-    new_keys_.clear();
-  }
-  void DropFile(uint32_t file, const std::string& why) override {
-    const uint64_t rows = accounts_.back().rows - before_file_.rows;
-    accounts_.back() = before_file_;
-    kept_.resize(kept_before_file_);
-    for (const Key& key : new_keys_) seen_.erase(key);
-    new_keys_.clear();
-    SourceAccount& account = accounts_.back();
-    account.rows += rows;
-    account.conversations += rows;
-    for (uint64_t i = 0; i < std::max<uint64_t>(rows, 1); ++i) account.Drop("bad-file", account.files[file].name, why);
-  }
-  void Take(PassedRow& row) override {
-    SourceAccount& account = accounts_.back();
-    FileAccount& file = account.files[row.file];
-    ++account.rows;
-    ++file.rows;
-    account.repairs += row.repairs;
-    account.changes += row.changes;
-    uint32_t piece = 0;
-    for (size_t i = 0; i < row.conversations.size(); ++i) {
-      ++account.conversations;
-      TakeConversation(row, i, file, piece);
-    }
-  }
-
-  std::vector<SourceAccount>& accounts() { return accounts_; }
-  const std::vector<KeptConversation>& kept() const { return kept_; }
-
- private:
-  static std::string Place(const PassedRow& row, const FileAccount& file) {
-    return row.line > 0 ? file.name + ":" + std::to_string(row.line) : file.name + ": row " + std::to_string(row.row);
-  }
-  void TakeConversation(PassedRow& row, size_t number, const FileAccount& file, uint32_t& piece) {
-    SourceAccount& account = accounts_.back();
-    PassedConversation& one = row.conversations[number];
-    if (one.reason.empty() && recipe_->clean.exact_duplicates) {
-      const Key key = KeyOf(one.conversation);
-      if (seen_.insert(key).second) {
-        new_keys_.push_back(key);
-      } else {
-        one.reason = NameOf(DropReason::kExactDuplicate);
-        one.words = WordsOf(DropReason::kExactDuplicate);
-        one.encoded.account = {};
-      }
-    }
-    if (one.checked) {
-      ++account.texts_checked;
-      account.texts_changed += one.encoded.round_trip ? 0 : 1;
-    }
-    account.tokens.Add(one.encoded.account);
-    if (!one.reason.empty()) return account.Drop(one.reason, Place(row, file), one.words);
-    account.control_spellings += one.encoded.control_spellings;
-    account.open_answers += one.encoded.open_answers;
-    ++account.kept;
-    KeptConversation kept{.source = source_,
-                          .first = spool_.size(),
-                          .count = static_cast<uint32_t>(one.encoded.samples.size()),
-                          .split_hash = Hash(FirstText(one.conversation), setup_.recipe.seed),
-                          .weight_hash = Hash(account.name + "\n" + file.name + "\n" + std::to_string(row.row) + "\n" +
-                                                  std::to_string(number),
-                                              setup_.recipe.seed)};
-    for (const Sample& sample : one.encoded.samples) {
-      const uint32_t index =
-          spool_.Add(sample, {.source = source_, .file = row.file, .row = row.row, .piece = piece++});
-      ++account.samples;
-      account.targets += spool_.targets(index);
-      size_t bin = 0;
-      while (bin + 1 < account.lengths.size() && (sample.ids.size() >> (bin + 1)) > 0) ++bin;
-      ++account.lengths[bin];
-    }
-    kept_.push_back(kept);
-  }
-  static std::string_view FirstText(const SourceConversation& conversation) {
-    constexpr size_t kOfDocument = 256;
-    if (conversation.document) return std::string_view(*conversation.document).substr(0, kOfDocument);
-    for (const SourceTurn& turn : conversation.turns) {
-      if (turn.role == Role::kUser) return turn.text;
-    }
-    return {};
-  }
-
-  const PrepareSetup& setup_;
-  SampleSpool& spool_;
-  const SourceRecipe* recipe_ = nullptr;
-  uint32_t source_ = 0;
-  std::vector<SourceAccount> accounts_;
-  std::vector<KeptConversation> kept_;
-  std::unordered_set<Key, KeyHash> seen_;
-  // To forget a file that turns out to be bad.
-  SourceAccount before_file_;
-  size_t kept_before_file_ = 0;
-  std::vector<Key> new_keys_;
 };
 
 // A sample in a split, perhaps one of several copies.
@@ -190,33 +51,46 @@ struct Split {
   SplitAccount account;
 };
 
-void Distribute(const PrepareSetup& setup, const SampleSpool& spool, const std::vector<KeptConversation>& kept,
-                std::vector<SourceAccount>& accounts, Split& train, Split& validation) {
-  for (const KeptConversation& one : kept) {
-    const bool held_out = UnitOf(one.split_hash) < setup.recipe.validation;
-    Split& split = held_out ? validation : train;
-    const double weight = setup.recipe.sources[one.source].weight;
-    const double whole = std::floor(weight);
-    uint32_t copies = static_cast<uint32_t>(whole) + (UnitOf(one.weight_hash) < weight - whole ? 1 : 0);
-    if (held_out) copies = std::min(copies, 1U);  // nobody validates twice on the same
-    SourceAccount& account = accounts[one.source];
-    uint64_t tokens = 0;
-    for (uint32_t i = one.first; i < one.first + one.count; ++i) tokens += spool.length(i);
-    if (copies == 0) {
-      account.samples_left_out += one.count;
-      account.tokens_left_out += tokens;
-      continue;
-    }
-    account.samples_repeated += uint64_t{copies - 1} * one.count;
-    account.tokens_repeated += (copies - 1) * tokens;
-    ++split.account.conversations;
-    for (uint32_t repeat = 0; repeat < copies; ++repeat) {
-      for (uint32_t i = one.first; i < one.first + one.count; ++i) {
-        split.instances.push_back({.sample = i, .repeat = repeat});
-        split.lengths.push_back(spool.length(i));
-      }
+// Puts a conversation into its split, as often as the weight of its source says.
+void Distribute(const DataRecipe& recipe, const CollectedConversation& one,
+                std::span<const SampleSpool::Record> samples, SourceAccount& account, Split& train, Split& validation) {
+  const bool held_out = UnitOf(one.split_hash) < recipe.validation;
+  Split& split = held_out ? validation : train;
+  const double weight = recipe.sources[one.source].weight;
+  const double whole = std::floor(weight);
+  uint32_t copies = static_cast<uint32_t>(whole) + (UnitOf(one.weight_hash) < weight - whole ? 1 : 0);
+  if (held_out) copies = std::min(copies, 1U);  // nobody validates twice on the same
+  uint64_t tokens = 0;
+  for (uint32_t i = one.first; i < one.first + one.count; ++i) tokens += samples[i].length;
+  if (copies == 0) {
+    account.samples_left_out += one.count;
+    account.tokens_left_out += tokens;
+    return;
+  }
+  account.samples_repeated += uint64_t{copies - 1} * one.count;
+  account.tokens_repeated += (copies - 1) * tokens;
+  ++split.account.conversations;
+  for (uint32_t repeat = 0; repeat < copies; ++repeat) {
+    for (uint32_t i = one.first; i < one.first + one.count; ++i) {
+      split.instances.push_back({.sample = i, .repeat = repeat});
+      split.lengths.push_back(samples[i].length);
     }
   }
+}
+
+uint64_t TargetsOf(const Packs& packs, const Split& split, SampleSpool& spool) {
+  const std::span<const SampleSpool::Record> samples = spool.Records();
+  uint64_t targets = 0;
+  for (const PackedDocument& document : packs.documents) {
+    const uint32_t sample = split.instances[document.sample].sample;
+    if (document.length == samples[sample].length) {
+      targets += samples[sample].targets;
+      continue;
+    }
+    const std::span<const uint8_t> bits = spool.Read(sample).targets.subspan(document.offset, document.length);
+    targets += static_cast<uint64_t>(std::count(bits.begin() + 1, bits.end(), 1));
+  }
+  return targets;
 }
 
 // Packs and writes one split; returns the names of its files. `folder` empty: writes nothing.
@@ -232,14 +106,15 @@ std::vector<std::string> FinishSplit(const PrepareSetup& setup, SampleSpool& spo
   for (const uint32_t length : split.lengths) given += length;
   for (const PackedDocument& document : packs.documents) {
     account.tokens += document.length;
-    if (document.offset == 0) account.targets += spool.targets(split.instances[document.sample].sample);
   }
   account.lone_tokens = given - account.tokens;
   STABLELM_CHECK(recipe.packing == Packing::kConcat || account.lone_tokens == 0);
+  account.targets = TargetsOf(packs, split, spool);
   if (folder.empty() || packs.size() == 0) return {};
+  const std::span<const SampleSpool::Record> samples = spool.Records();
   const auto describe = [&](uint32_t instance) {
     const Instance& one = split.instances[instance];
-    const SampleOrigin& origin = spool.origin(one.sample);
+    const SampleOrigin& origin = samples[one.sample].origin;
     return TokenDocument{
         .row = origin.row, .source = origin.source, .file = origin.file, .piece = origin.piece, .repeat = one.repeat};
   };
@@ -312,7 +187,7 @@ void KeepPreview(const PrepareSetup& setup, SampleSpool& spool, PreparedData& da
     const SampleTokens tokens = spool.Read(i);
     data.preview.push_back({.ids = {tokens.ids.begin(), tokens.ids.end()},
                             .targets = {tokens.targets.begin(), tokens.targets.end()},
-                            .origin = spool.origin(i)});
+                            .origin = spool.Records()[i].origin});
   }
 }
 
@@ -335,7 +210,7 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
   std::vector<OpenSource> sources = OpenSources(recipe);
   std::vector<SourceFile> files;
   for (const OpenSource& source : sources) files.insert(files.end(), source.files.begin(), source.files.end());
-  const std::string key = ContentKey(setup, files);
+  const std::string key = PreparationKey(setup, files);
   PreparedData data;
   if (!setup.dry_run && std::filesystem::exists(out)) {
     if (HoldsPreparation(out, key)) {
@@ -352,8 +227,13 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
   // Beside `out`; of a run that writes nothing in the system's folder for temporary files.
   const std::filesystem::path beside =
       setup.dry_run ? std::filesystem::temp_directory_path() / "stablelm-prepare" : out;
-  SampleSpool spool(beside, setup.tokenizer.model_vocab_size() <= 65536 ? 2 : 4);
-  Collector collector(setup, spool);
+  SampleCollector collector(recipe, {.memory_bytes = kCollectorBytes, .target = beside},
+                            setup.tokenizer.model_vocab_size() <= 65536 ? 2 : 4);
+  SampleSpool& spool = collector.spool();
+  const EvaluationSets evaluation = ReadEvaluationSets(recipe);
+  data.overlap_checked = evaluation.checked;
+  data.overlap_not_found = evaluation.not_found;
+  const NearSigner signer;
   uint64_t bytes = 0;
   for (const SourceFile& file : files) bytes += std::filesystem::file_size(file.path);
   Progress progress("preparing", bytes, Progress::Unit::kBytes, setup.show_progress);
@@ -370,7 +250,9 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
                 .loss = loss,
                 .limit = limit,
                 .skip_bad_files = recipe.skip_bad_files,
-                .duckdb = recipe.duckdb},
+                .duckdb = recipe.duckdb,
+                .evaluation = evaluation.empty() ? nullptr : &evaluation.texts,
+                .signer = source.recipe->clean.near_duplicates ? &signer : nullptr},
                source.files, pool, progress, collector);
     if (collector.accounts().back().rows == 0) {
       throw Error({.where = "source " + source.recipe->name,
@@ -380,11 +262,13 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
     }
   }
   progress.Finish();
-  data.sources = std::move(collector.accounts());
 
   Split train{.name = kTrainSplit, .instances = {}, .lengths = {}, .account = {}};
   Split validation{.name = kValidationSplit, .instances = {}, .lengths = {}, .account = {}};
-  Distribute(setup, spool, collector.kept(), data.sources, train, validation);
+  collector.Finish([&](const CollectedConversation& one) {
+    Distribute(recipe, one, spool.Records(), collector.accounts()[one.source], train, validation);
+  });
+  data.sources = std::move(collector.accounts());
   KeepPreview(setup, spool, data);
   data.findings = AuditPreparation(setup, data.sources);
   const bool stops = std::any_of(data.findings.begin(), data.findings.end(),

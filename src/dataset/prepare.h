@@ -59,6 +59,7 @@ struct PreparedData {
   std::vector<SourceAccount> sources;
   SplitAccount train, validation;
   std::vector<AuditFinding> findings;
+  std::vector<std::string> overlap_checked, overlap_not_found;  // evaluation sets, as the recipe names them
   std::vector<PreviewSample> preview;
   bool unchanged = false;  // `out` holds the same preparation already; nothing was done and the rest is empty
 };

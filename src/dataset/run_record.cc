@@ -27,7 +27,7 @@ std::string TimeText(std::chrono::system_clock::time_point time) {
 
 }  // namespace
 
-std::string ContentKey(const PrepareSetup& setup, const std::vector<SourceFile>& files) {
+std::string PreparationKey(const PrepareSetup& setup, const std::vector<SourceFile>& files) {
   std::string content = std::to_string(kPreparationRules) + "\n" + setup.recipe_yaml + "\n";
   content += TokenizerHash(setup.tokenizer) + " " + std::to_string(setup.tokenizer.model_vocab_size()) + "\n";
   content += std::string(NameOf(setup.prompt_template)) + "\n" + setup.system.value_or("(none)") + "\n";

@@ -15,7 +15,7 @@ namespace stablelm {
 inline constexpr const char* kRunFile = "run.json";
 
 // SHA-256 of everything that the output depends on, with the sizes and times of the files in place of their bytes.
-std::string ContentKey(const PrepareSetup& setup, const std::vector<SourceFile>& files);
+std::string PreparationKey(const PrepareSetup& setup, const std::vector<SourceFile>& files);
 
 // Whether `folder` is a finished preparation with this key.
 bool HoldsPreparation(const std::filesystem::path& folder, const std::string& key);

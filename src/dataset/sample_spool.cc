@@ -1,30 +1,26 @@
 #include "dataset/sample_spool.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "base/error.h"
-#include "base/write_error.h"
 
 namespace stablelm {
 namespace {
 constexpr size_t kBufferBytes = size_t{1} << 20;
 }  // namespace
 
-SampleSpool::SampleSpool(const std::filesystem::path& target, size_t id_bytes)
-    : target_(target), file_(target, TemporaryPath::Kind::kFile), id_bytes_(id_bytes) {}
+SampleSpool::SampleSpool(const SpillOptions& spill, size_t id_bytes)
+    : file_(spill.target), records_(spill), id_bytes_(id_bytes) {}
 
 uint32_t SampleSpool::Add(const Sample& sample, const SampleOrigin& origin) {
   const size_t n = sample.ids.size();
-  STABLELM_CHECK(n == sample.targets.size() && lengths_.size() < ~uint32_t{0});
-  const auto number = static_cast<uint32_t>(lengths_.size());
-  offsets_.push_back(written_ + buffer_.size());
-  lengths_.push_back(static_cast<uint32_t>(n));
-  targets_.push_back(static_cast<uint32_t>(std::count(sample.targets.begin(), sample.targets.end(), 1)));
-  origins_.push_back(origin);
+  STABLELM_CHECK(n == sample.targets.size() && records_.size() < ~uint32_t{0});
+  const auto number = static_cast<uint32_t>(records_.size());
+  const Record record{.offset = file_.size() + buffer_.size(),
+                      .origin = origin,
+                      .length = static_cast<uint32_t>(n),
+                      .targets = static_cast<uint32_t>(std::count(sample.targets.begin(), sample.targets.end(), 1))};
+  records_.Append({&record, 1});
   for (const int32_t id : sample.ids) {
     for (size_t byte = 0; byte < id_bytes_; ++byte) {
       buffer_.push_back(static_cast<std::byte>(static_cast<uint32_t>(id) >> (8 * byte)));
@@ -40,13 +36,7 @@ uint32_t SampleSpool::Add(const Sample& sample, const SampleOrigin& origin) {
 }
 
 void SampleSpool::Flush() {
-  for (size_t at = 0; at < buffer_.size();) {
-    const ssize_t n = write(file_.fd(), buffer_.data() + at, buffer_.size() - at);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) FailToWrite(target_, "cannot write a temporary file beside it", errno);
-    at += static_cast<size_t>(n);
-  }
-  written_ += buffer_.size();
+  file_.Append(buffer_.data(), buffer_.size());
   buffer_.clear();
 }
 
@@ -55,9 +45,10 @@ SampleTokens SampleSpool::Read(uint32_t sample) {
     Flush();
     map_ = MappedFile(file_.path());
   }
-  const size_t n = lengths_[sample];
-  STABLELM_CHECK(offsets_[sample] + n * id_bytes_ + (n + 7) / 8 <= map_.size());
-  const std::byte* at = map_.bytes().data() + offsets_[sample];
+  const Record& record = Records()[sample];
+  const size_t n = record.length;
+  STABLELM_CHECK(record.offset + n * id_bytes_ + (n + 7) / 8 <= map_.size());
+  const std::byte* at = map_.bytes().data() + record.offset;
   ids_.resize(n);
   bits_.resize(n);
   for (size_t i = 0; i < n; ++i) {

@@ -1,14 +1,14 @@
 // Samples on their way to the token shards: written in the order in which they are made, read in any order. They lie in
-// a temporary file; memory holds a few numbers for each.
+// temporary files; memory holds little of them.
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
-#include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "base/mapped_file.h"
-#include "base/temporary_paths.h"
+#include "dataset/clean/spill.h"
 #include "dataset/samples.h"
 #include "dataset/token_shards.h"
 
@@ -22,33 +22,33 @@ struct SampleOrigin {
   uint32_t piece = 0;
 };
 
-// For one thread.
+// For one thread. Throws Error when a temporary file cannot be written.
 class SampleSpool {
  public:
-  // The temporary file lies beside `target`. `id_bytes`: 2 or 4.
-  SampleSpool(const std::filesystem::path& target, size_t id_bytes);
-  // Returns the sample's number: 0, 1, ... Throws Error when the file cannot be written.
+  struct Record {
+    uint64_t offset = 0;  // of the ids in the file; target bits follow
+    SampleOrigin origin;
+    uint32_t length = 0;
+    uint32_t targets = 0;
+  };
+
+  // Temporary files lie beside `spill.target`. `id_bytes`: 2 or 4.
+  SampleSpool(const SpillOptions& spill, size_t id_bytes);
+  // Returns the sample's number: 0, 1, ...
   uint32_t Add(const Sample& sample, const SampleOrigin& origin);
+  uint32_t size() const { return static_cast<uint32_t>(records_.size()); }
 
-  uint32_t size() const { return static_cast<uint32_t>(lengths_.size()); }
-  uint32_t length(uint32_t sample) const { return lengths_[sample]; }
-  uint32_t targets(uint32_t sample) const { return targets_[sample]; }
-  const SampleOrigin& origin(uint32_t sample) const { return origins_[sample]; }
-
-  // No Add after it. Valid until the next call.
+  // No Add after these. Read is valid until the next call.
+  std::span<const Record> Records() { return records_.Values(); }
   SampleTokens Read(uint32_t sample);
 
  private:
   void Flush();
 
-  std::filesystem::path target_;
-  TemporaryPath file_;
+  SpillFile file_;
+  SpillVector<Record> records_;
   size_t id_bytes_;
   std::vector<std::byte> buffer_;
-  uint64_t written_ = 0;  // flushed bytes
-  std::vector<uint64_t> offsets_;
-  std::vector<uint32_t> lengths_, targets_;
-  std::vector<SampleOrigin> origins_;
   MappedFile map_;
   std::vector<int32_t> ids_;
   std::vector<uint8_t> bits_;

@@ -99,12 +99,22 @@ class Worker {
     for (SourceConversation& conversation : shaped.conversations) {
       PassedConversation one;
       const std::optional<DropReason> reason = CleanConversation(conversation, setup_.source.clean, passed.changes);
+      const std::optional<Overlap> overlap =
+          reason || setup_.evaluation == nullptr ? std::nullopt : setup_.evaluation->Find(conversation);
       if (reason) {
         one = Dropped(std::string(NameOf(*reason)), std::string(WordsOf(*reason)));
+      } else if (overlap) {
+        one = Dropped(std::string(NameOf(DropReason::kEvaluationOverlap)),
+                      "text of " + setup_.evaluation->names()[overlap->set]);
       } else {
         one.checked = row.index % kCheckEvery == 0;
         one.encoded = encoder_.Encode(conversation, setup_.source.system, setup_.loss, one.checked);
-        if (one.encoded.samples.empty()) Explain(one);
+        if (one.encoded.samples.empty()) {
+          Explain(one);
+        } else {
+          if (setup_.source.clean.exact_duplicates) one.key = KeyOf(conversation);
+          if (setup_.signer != nullptr) one.near = setup_.signer->Sign(conversation);
+        }
       }
       one.conversation = std::move(conversation);
       passed.conversations.push_back(std::move(one));
@@ -171,15 +181,25 @@ class Pass {
   bool Done() const { return left_ == 0; }
 
   void File(const SourceFile& file, uint32_t number) {
-    try {
-      ReadFile(file, number);
-    } catch (const Error& error) {
-      if (!setup_.skip_bad_files) throw;
-      sink_.DropFile(number, error.what());
+    if (setup_.skip_bad_files) {
+      try {
+        ReadThrough(file);
+      } catch (const Error& error) {
+        sink_.DropFile(number, error.what());
+        return;
+      }
     }
+    ReadFile(file, number);
   }
 
  private:
+  // Throws Error when the file cannot be read to its end.
+  void ReadThrough(const SourceFile& file) const {
+    const std::unique_ptr<RowReader> reader =
+        OpenRows(file.path, {.format = {}, .columns = {}, .duckdb = setup_.duckdb});
+    while (reader->Next()) {
+    }
+  }
   void ReadFile(const SourceFile& file, uint32_t number) {
     BatchReader reader(file, setup_, left_, progress_);
     sink_.BeginFile(number, reader.format());

@@ -10,6 +10,9 @@
 
 #include "base/progress.h"
 #include "base/thread_pool.h"
+#include "dataset/clean/hashes.h"
+#include "dataset/clean/near_duplicates.h"
+#include "dataset/clean/overlap.h"
 #include "dataset/clean/reasons.h"
 #include "dataset/conversation_encoder.h"
 #include "dataset/recipe.h"
@@ -25,6 +28,8 @@ struct PassedConversation {
   SourceConversation conversation;  // cleaned; of dropped ones as far as it got
   EncodedConversation encoded;
   bool checked = false;  // encoded.round_trip was looked at
+  ContentKey key;        // with CleanRules::exact_duplicates, of kept ones
+  NearSignature near;    // with CleanRules::near_duplicates, of kept ones
 };
 
 struct PassedRow {
@@ -42,7 +47,7 @@ class PassSink {
   virtual ~PassSink() = default;
   virtual void BeginFile(uint32_t file, const std::string& format) = 0;
   virtual void Take(PassedRow& row) = 0;
-  // The file cannot be read on, and the recipe skips such files: forget its rows. Else the error is thrown.
+  // The file cannot be read to its end, and the recipe skips such files: it comes in place of the file's rows.
   virtual void DropFile(uint32_t file, const std::string& why) = 0;
 };
 
@@ -55,6 +60,8 @@ struct PassSetup {
   std::optional<uint64_t> limit;            // rows at most
   bool skip_bad_files = false;
   std::string duckdb;
+  const EvaluationTexts* evaluation = nullptr;  // texts that are not to be learned; null: none
+  const NearSigner* signer = nullptr;           // of sources with near_duplicates
 };
 
 // Throws Error when a file cannot be read, or when no row of a file has the columns that the kind needs. `progress`

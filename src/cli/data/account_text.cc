@@ -124,6 +124,11 @@ std::string AccountText(const JsonValue& account) {
             (audit.At("source").Text().empty() ? "" : audit.At("source").Text() + ": ") + audit.At("words").Text() +
             "\n";
   }
+  if (const JsonValue& missing = account.At("overlap").At("not_found"); missing.size() > 0) {
+    text += "\nnot looked at, because they are not on this machine:";
+    for (const JsonValue& set : missing.items()) text += " " + set.Text();
+    text += "\n";
+  }
   // A source that loses much is named last, where it is seen.
   constexpr double kMuch = 0.1;
   for (const JsonValue& source : account.At("sources").items()) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dataset/clean/english.h"
 #include "dataset/clean/html_to_markdown.h"
 #include "dataset/clean/roles.h"
 #include "dataset/clean/text_rules.h"
@@ -13,6 +14,11 @@ void CleanControl(std::string& text, ChangeCounts& changes) {
   const ControlChanges control = RemoveControlCharacters(text);
   changes[TextChange::kControlCharacters] += control.removed;
   changes[TextChange::kLineEnds] += control.line_ends;
+}
+
+std::optional<DropReason> NotEnglish(const SourceConversation& conversation, const CleanRules& rules) {
+  if (rules.english && IsNotEnglish(conversation, rules.english_threshold)) return DropReason::kNotEnglish;
+  return std::nullopt;
 }
 
 void CleanHtml(std::string& text, ChangeCounts& changes) {
@@ -33,7 +39,8 @@ std::optional<DropReason> CleanConversation(SourceConversation& conversation, co
     if (conversation.document) CleanControl(*conversation.document, changes);
   }
   if (conversation.document) {
-    return conversation.document->empty() ? std::optional(DropReason::kEmptyTurn) : std::nullopt;
+    if (conversation.document->empty()) return DropReason::kEmptyTurn;
+    return NotEnglish(conversation, rules);
   }
   for (SourceTurn& turn : conversation.turns) {
     const bool html = rules.html && LooksLikeHtml(turn.text);
@@ -53,7 +60,7 @@ std::optional<DropReason> CleanConversation(SourceConversation& conversation, co
     if (rules.error_messages && IsErrorMessage(turn.text)) return DropReason::kErrorMessage;
     if (rules.refusals && IsRefusal(turn.text)) return DropReason::kRefusal;
   }
-  return std::nullopt;
+  return NotEnglish(conversation, rules);
 }
 
 }  // namespace stablelm

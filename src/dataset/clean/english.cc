@@ -16,6 +16,7 @@ namespace {
 
 std::string ProseOf(const SourceConversation& conversation) {
   std::string prose;
+  if (conversation.document) prose = WithoutCode(*conversation.document);
   for (const SourceTurn& turn : conversation.turns) {
     if (prose.size() >= kMostProseBytes) break;
     // Code that begins in what is looked at may end far behind it: the whole turn is searched for it.

@@ -43,6 +43,7 @@ ContentKey Hash128(std::string_view bytes) {
 ContentKey KeyOf(const SourceConversation& conversation) {
   std::string fields;
   if (conversation.system) AppendField('s', *conversation.system, fields);
+  if (conversation.document) AppendField('d', *conversation.document, fields);
   for (const SourceTurn& turn : conversation.turns) {
     AppendField(turn.role == Role::kUser ? 'u' : 'a', turn.text, fields);
   }

@@ -55,8 +55,10 @@ NearSigner::NearSigner() {
 
 NearSignature NearSigner::Sign(const SourceConversation& conversation) const {
   std::vector<uint64_t> words;
+  if (conversation.document) words_.AppendHashes(*conversation.document, words);
   for (const SourceTurn& turn : conversation.turns) words_.AppendHashes(turn.text, words);
   if (words.empty()) {  // nothing but signs: they are what is compared
+    if (conversation.document) words.push_back(Hash64(*conversation.document));
     for (const SourceTurn& turn : conversation.turns) words.push_back(Hash64(turn.text));
   }
   NearSignature signature;

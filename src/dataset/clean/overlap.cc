@@ -51,6 +51,17 @@ std::optional<size_t> EvaluationTexts::SetOf(const std::vector<Entry>& entries, 
 std::optional<Overlap> EvaluationTexts::Find(const SourceConversation& conversation) const {
   if (texts_.empty()) return std::nullopt;
   std::vector<uint64_t> hashes;
+  const auto passage = [&](std::span<const uint64_t> words, size_t turn) -> std::optional<Overlap> {
+    for (size_t i = 0; i + kRunWords <= words.size(); ++i) {
+      const auto set = SetOf(runs_, HashOf(words.subspan(i, kRunWords)));
+      if (set) return Overlap{*set, turn, Overlap::Kind::kPassage};
+    }
+    return std::nullopt;
+  };
+  if (conversation.document) {
+    words_.AppendHashes(*conversation.document, hashes);
+    return passage(hashes, 0);
+  }
   for (size_t turn = 0; turn < conversation.turns.size(); ++turn) {
     hashes.clear();
     words_.AppendHashes(conversation.turns[turn].text, hashes);
@@ -58,10 +69,7 @@ std::optional<Overlap> EvaluationTexts::Find(const SourceConversation& conversat
     if (conversation.turns[turn].role == Role::kUser && !words.empty()) {
       if (const auto set = SetOf(texts_, HashOf(words))) return Overlap{*set, turn, Overlap::Kind::kUserText};
     }
-    for (size_t i = 0; i + kRunWords <= words.size(); ++i) {
-      const auto set = SetOf(runs_, HashOf(words.subspan(i, kRunWords)));
-      if (set) return Overlap{*set, turn, Overlap::Kind::kPassage};
-    }
+    if (const std::optional<Overlap> found = passage(words, turn)) return found;
   }
   return std::nullopt;
 }

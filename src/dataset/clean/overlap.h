@@ -19,7 +19,7 @@ struct Overlap {
     kUserText,  // a user turn has the words of a text of the set, no more and no less
   };
   size_t set = 0;   // number of the evaluation set, in the order of AddSet
-  size_t turn = 0;  // of the conversation
+  size_t turn = 0;  // of the conversation; of a document 0
   Kind kind = Kind::kPassage;
   bool operator==(const Overlap&) const = default;
 };

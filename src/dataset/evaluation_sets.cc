@@ -1,0 +1,76 @@
+#include "dataset/evaluation_sets.h"
+
+#include <simdjson.h>
+
+#include <memory>
+
+#include "base/error.h"
+#include "dataset/read/row_reader.h"
+#include "dataset/source_files.h"
+
+namespace stablelm {
+namespace {
+
+using simdjson::dom::element;
+
+void AddTexts(const element& value, EvaluationTexts& texts) {
+  std::string_view text;
+  simdjson::dom::array list;
+  simdjson::dom::object fields;
+  if (value.get(text) == simdjson::SUCCESS) {
+    size_t words = 0;
+    bool space = true;
+    for (const char c : text) {
+      const bool now = c == ' ' || c == '\n' || c == '\t';
+      words += space && !now ? 1 : 0;
+      space = now;
+    }
+    if (words >= kLeastEvaluationWords) texts.Add(text);
+  } else if (value.get(list) == simdjson::SUCCESS) {
+    for (const element& one : list) AddTexts(one, texts);
+  } else if (value.get(fields) == simdjson::SUCCESS) {
+    for (const auto& field : fields) AddTexts(field.value, texts);
+  }
+}
+
+std::vector<SourceFile> FilesOf(const std::string& set, const DataRecipe& recipe) {
+  // The split that is evaluated; a set without it is taken whole.
+  for (const char* split : {"test", "validation", "train"}) {
+    try {
+      return FindDataFiles(set, split, recipe.folder, "overlap");
+    } catch (const Error&) {
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+EvaluationSets ReadEvaluationSets(const DataRecipe& recipe) {
+  EvaluationSets sets;
+  simdjson::dom::parser parser;
+  for (const std::string& name : recipe.overlap) {
+    const std::vector<SourceFile> files = FilesOf(name, recipe);
+    if (files.empty()) {
+      sets.not_found.push_back(name);
+      continue;
+    }
+    sets.checked.push_back(name);
+    sets.texts.AddSet(name);
+    for (const SourceFile& file : files) {
+      const std::unique_ptr<RowReader> reader =
+          OpenRows(file.path, {.format = {}, .columns = {}, .duckdb = recipe.duckdb});
+      while (const std::optional<DataRow> row = reader->Next()) {
+        element value;
+        if (!row->problem.empty()) continue;
+        if (parser.parse(row->json.data(), row->json.size(), true).get(value) == simdjson::SUCCESS) {
+          AddTexts(value, sets.texts);
+        }
+      }
+    }
+  }
+  sets.texts.Seal();
+  return sets;
+}
+
+}  // namespace stablelm
