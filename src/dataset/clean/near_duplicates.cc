@@ -88,9 +88,9 @@ NearSignature NearSigner::Sign(const SourceConversation& conversation) const {
   return signature;
 }
 
-// Half of the budget for the bands, which are sorted; an eighth for each of the other arrays.
+// A quarter of the budget for the bands, which are sorted; an eighth for each of the other arrays.
 NearDuplicates::NearDuplicates(double threshold, const SpillOptions& options)
-    : threshold_(threshold), part_(options.Share(8)), shingles_(part_), rows_(part_), bands_(options.Share(2)) {}
+    : threshold_(threshold), part_(options.Share(8)), shingles_(part_), rows_(part_), bands_(options.Share(4)) {}
 
 void NearDuplicates::Add(const NearSignature& signature, uint64_t position) {
   const uint64_t row = rows_.size();

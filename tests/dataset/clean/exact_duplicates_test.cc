@@ -60,7 +60,7 @@ TEST(ExactDuplicates, AreFoundTheSameWithFiles) {
 
 TEST(ExactDuplicates, DoNotDependOnTheOrderOfAdd) {
   ExactDuplicates rows({});
-  for (const uint64_t position : {5, 2, 9}) rows.Add(Hash128("same"), position);
+  for (const uint64_t position : {uint64_t{5}, uint64_t{2}, uint64_t{9}}) rows.Add(Hash128("same"), position);
   std::map<uint64_t, uint64_t> found;
   rows.Find([&](uint64_t duplicate, uint64_t first) { found[duplicate] = first; });
   EXPECT_EQ(found, (std::map<uint64_t, uint64_t>{{5, 2}, {9, 2}}));
