@@ -127,6 +127,43 @@ TEST_F(PrepareTest, RowsAreDroppedForTheirReasons) {
   EXPECT_EQ(source.examples.at(0).reason, "not-json");
 }
 
+// tests/data/dataset/faults/README.md tells each row.
+TEST_F(PrepareTest, EveryPlantedFaultIsFoundAndCounted) {
+  PrepareSetup setup = SetupFor(ReadDataRecipe(TestData("dataset/faults/faults.yaml")));
+  setup.recipe.waive = {Audit::kTargetShare};  // single long answers
+  setup.dry_run = true;
+  const PreparedData data = PrepareData(setup, Out());
+  const nlohmann::json all = nlohmann::json::parse(std::ifstream(TestData("dataset/faults/expected.json")));
+  ASSERT_EQ(data.sources.size(), all.size());
+  for (const SourceAccount& source : data.sources) {
+    SCOPED_TRACE(source.name);
+    const nlohmann::json& expected = all.at(source.name);
+    EXPECT_EQ(source.rows, expected.at("rows"));
+    std::map<std::string, uint64_t> dropped = expected.at("dropped");
+    uint64_t unusable = 0;
+    for (const auto& [reason, count] : expected.at("problems").items()) {
+      dropped[reason] += count.get<uint64_t>();
+      unusable += count.get<uint64_t>();
+    }
+    if (const uint64_t broken = expected.at("broken"); broken > 0) {
+      dropped["broken-row"] = broken;
+      unusable += broken;
+    }
+    if (const uint64_t long_ones = expected.value("too_long", 0U); long_ones > 0) dropped["too-long"] = long_ones;
+    EXPECT_EQ(source.conversations, expected.at("conversations").get<uint64_t>() + unusable);
+    EXPECT_EQ(source.dropped, dropped);
+    EXPECT_EQ(source.kept, expected.at("kept"));
+    EXPECT_EQ(source.repairs, expected.at("repairs"));
+    std::map<std::string, uint64_t> changes;
+    for (size_t i = 0; i < kTextChanges.size(); ++i) {
+      if (source.changes.counts[i] > 0) changes[std::string(kTextChanges[i].name)] = source.changes.counts[i];
+    }
+    EXPECT_EQ(changes, expected.at("changes").get<decltype(changes)>());
+    EXPECT_EQ(source.control_spellings, expected.value("control_strings", 0U));
+    EXPECT_EQ(source.tokens.exchanges_too_long, expected.value("exchanges_too_long", 0U));
+  }
+}
+
 TEST_F(PrepareTest, WhatIsExportedGivesTheSameSamplesAgain) {
   PrepareSetup setup = Example();
   setup.recipe.sequence_length = 256;  // long conversations are cut

@@ -1,6 +1,6 @@
 #include "dataset/clean/clean_conversation.h"
 
-#include <algorithm>
+#include <utility>
 
 #include "dataset/clean/english.h"
 #include "dataset/clean/html_to_markdown.h"
@@ -16,18 +16,10 @@ void CleanControl(std::string& text, ChangeCounts& changes) {
   changes[TextChange::kLineEnds] += control.line_ends;
 }
 
-std::optional<DropReason> NotEnglish(const SourceConversation& conversation, const CleanRules& rules) {
-  if (rules.english && IsNotEnglish(conversation, rules.english_threshold)) return DropReason::kNotEnglish;
-  return std::nullopt;
-}
-
-void CleanHtml(std::string& text, ChangeCounts& changes) {
-  if (std::optional<std::string> markdown = HtmlToMarkdown(text)) {
-    text = *std::move(markdown);
-    ++changes[TextChange::kHtml];
-  } else {
-    ++changes[TextChange::kHtmlRefused];
-  }
+void ConvertHtml(std::string& text, ChangeCounts& changes) {
+  std::optional<std::string> markdown = HtmlToMarkdown(text);
+  ++changes[markdown ? TextChange::kHtml : TextChange::kHtmlRefused];
+  if (markdown) text = std::move(*markdown);
 }
 
 }  // namespace
@@ -38,14 +30,15 @@ std::optional<DropReason> CleanConversation(SourceConversation& conversation, co
     if (conversation.system) CleanControl(*conversation.system, changes);
     if (conversation.document) CleanControl(*conversation.document, changes);
   }
-  if (conversation.document) {
-    if (conversation.document->empty()) return DropReason::kEmptyTurn;
-    return NotEnglish(conversation, rules);
-  }
+  const auto language = [&]() -> std::optional<DropReason> {
+    if (rules.english && IsNotEnglish(conversation, rules.english_threshold)) return DropReason::kNotEnglish;
+    return std::nullopt;
+  };
+  if (conversation.document) return conversation.document->empty() ? DropReason::kEmptyTurn : language();
   for (SourceTurn& turn : conversation.turns) {
-    const bool html = rules.html && LooksLikeHtml(turn.text);
-    if (html) CleanHtml(turn.text, changes);
-    if (rules.entities && !html) changes[TextChange::kEntities] += DecodeEntities(turn.text);
+    const bool html = (rules.html || rules.entities) && LooksLikeHtml(turn.text);
+    if (html && rules.html) ConvertHtml(turn.text, changes);
+    if (!html && rules.entities) changes[TextChange::kEntities] += DecodeEntities(turn.text);
     if (rules.copy_code) changes[TextChange::kCopyCode] += RemoveCopyCode(turn.text);
     if (rules.control_characters) CleanControl(turn.text, changes);
   }
@@ -60,7 +53,7 @@ std::optional<DropReason> CleanConversation(SourceConversation& conversation, co
     if (rules.error_messages && IsErrorMessage(turn.text)) return DropReason::kErrorMessage;
     if (rules.refusals && IsRefusal(turn.text)) return DropReason::kRefusal;
   }
-  return NotEnglish(conversation, rules);
+  return language();
 }
 
 }  // namespace stablelm

@@ -10,9 +10,9 @@
 namespace stablelm {
 
 // Changes the conversation as `rules` say, in this order: HTML or entities, "Copy code", control characters, "</s>" in
-// answers, white space at the ends, the order of roles, boilerplate and error messages, language. System texts and
-// documents lose their control characters alone. Returns why it is dropped; nullopt: it is kept. Adds to `changes`.
-// Pure and thread-safe.
+// answers, white space at the ends, the order of roles, error messages and boilerplate, language. Entities of texts
+// that are HTML are left to the conversion. System texts and documents lose their control characters alone. Returns why
+// it is dropped; nullopt: it is kept. Adds to `changes`. Pure and thread-safe.
 std::optional<DropReason> CleanConversation(SourceConversation& conversation, const CleanRules& rules,
                                             ChangeCounts& changes);
 

@@ -15,7 +15,7 @@ struct EnglishShare {
 inline constexpr size_t kMostProseBytes = 2048;  // that are looked at
 inline constexpr size_t kLeastLetters = 200;     // fewer are not judged
 
-// Of the first 2 KB of prose: the texts of all turns, code blocks and code spans left out
+// Of the first 2 KB of prose: the document or the texts of all turns, code blocks and code spans left out
 // (dataset/clean/code_ranges.h). A letter is one of ASCII, or another code point of \w (UnicodeTables::IsWord).
 EnglishShare EnglishShareOf(const SourceConversation& conversation);
 

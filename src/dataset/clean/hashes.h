@@ -20,7 +20,7 @@ uint64_t Hash64(std::string_view bytes);     // XXH3, 64 bits
 ContentKey Hash128(std::string_view bytes);  // XXH3, 128 bits
 
 // The key of a conversation for exact duplicates: equal for conversations that differ in white space alone. Hashed are
-// the system text and the document, if there is one, and each turn's role and text; in texts, runs of Unicode's
+// the system text and the document, if there are any, and each turn's role and text; in texts, runs of Unicode's
 // White_Space become one space, and go at both ends. Case, punctuation and the borders of turns count.
 ContentKey KeyOf(const SourceConversation& conversation);
 

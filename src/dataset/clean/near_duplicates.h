@@ -2,11 +2,11 @@
 //
 // Two conversations are near duplicates when the Jaccard index of their sets of shingles, |A and B| / |A or B|, is at
 // least the threshold. A shingle is the hash of five words in a row (dataset/clean/words.h), of the texts of all turns
-// one after the other; system texts are left out, because many rows share theirs. A conversation of fewer words is one
-// shingle. Candidates are found by MinHash (Broder, "On the resemblance and containment of documents", 1997) with
-// locality-sensitive hashing: 16 bands of 6 minima. A pair becomes a candidate with the probability 1 - (1 - J^6)^16:
-// 0.9995 at J = 0.85, 0.992 at 0.8. Every candidate is confirmed by its exact index, so no pair below the threshold is
-// ever found.
+// one after the other, or of the document; system texts are left out, because many rows share theirs. A conversation of
+// fewer words is one shingle. Candidates are found by MinHash (Broder, "On the resemblance and containment of
+// documents", 1997) with locality-sensitive hashing: 16 bands of 6 minima. A pair becomes a candidate with the
+// probability 1 - (1 - J^6)^16: 0.9995 at J = 0.85, 0.992 at 0.8. Every candidate is confirmed by its exact index, so
+// no pair below the threshold is ever found.
 #pragma once
 
 #include <array>

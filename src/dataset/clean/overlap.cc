@@ -1,7 +1,6 @@
 #include "dataset/clean/overlap.h"
 
 #include <algorithm>
-#include <span>
 
 #include "base/error.h"
 #include "dataset/clean/hashes.h"
@@ -48,19 +47,19 @@ std::optional<size_t> EvaluationTexts::SetOf(const std::vector<Entry>& entries, 
   return at != entries.end() && at->hash == hash ? std::optional<size_t>(at->set) : std::nullopt;
 }
 
+std::optional<size_t> EvaluationTexts::SetOfRun(std::span<const uint64_t> words) const {
+  for (size_t i = 0; i + kRunWords <= words.size(); ++i) {
+    if (const auto set = SetOf(runs_, HashOf(words.subspan(i, kRunWords)))) return set;
+  }
+  return std::nullopt;
+}
+
 std::optional<Overlap> EvaluationTexts::Find(const SourceConversation& conversation) const {
   if (texts_.empty()) return std::nullopt;
   std::vector<uint64_t> hashes;
-  const auto passage = [&](std::span<const uint64_t> words, size_t turn) -> std::optional<Overlap> {
-    for (size_t i = 0; i + kRunWords <= words.size(); ++i) {
-      const auto set = SetOf(runs_, HashOf(words.subspan(i, kRunWords)));
-      if (set) return Overlap{*set, turn, Overlap::Kind::kPassage};
-    }
-    return std::nullopt;
-  };
   if (conversation.document) {
     words_.AppendHashes(*conversation.document, hashes);
-    return passage(hashes, 0);
+    if (const auto set = SetOfRun(hashes)) return Overlap{*set, 0, Overlap::Kind::kPassage};
   }
   for (size_t turn = 0; turn < conversation.turns.size(); ++turn) {
     hashes.clear();
@@ -69,7 +68,7 @@ std::optional<Overlap> EvaluationTexts::Find(const SourceConversation& conversat
     if (conversation.turns[turn].role == Role::kUser && !words.empty()) {
       if (const auto set = SetOf(texts_, HashOf(words))) return Overlap{*set, turn, Overlap::Kind::kUserText};
     }
-    if (const std::optional<Overlap> found = passage(words, turn)) return found;
+    if (const auto set = SetOfRun(words)) return Overlap{*set, turn, Overlap::Kind::kPassage};
   }
   return std::nullopt;
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,13 +20,14 @@ struct Overlap {
     kUserText,  // a user turn has the words of a text of the set, no more and no less
   };
   size_t set = 0;   // number of the evaluation set, in the order of AddSet
-  size_t turn = 0;  // of the conversation; of a document 0
+  size_t turn = 0;  // of the conversation; 0 of a document
   Kind kind = Kind::kPassage;
   bool operator==(const Overlap&) const = default;
 };
 
 // Words are those of dataset/clean/words.h: case and punctuation do not count. Runs of 13 words lie within one text of
-// the set and within one turn. Texts without words are in no set. About 10 bytes of memory for each word of the sets.
+// the set and within one turn or document. Texts without words are in no set. About 10 bytes of memory for each word of
+// the sets.
 //
 // Add all texts, then Seal; from then on Find may be called by many threads.
 class EvaluationTexts {
@@ -50,6 +52,7 @@ class EvaluationTexts {
   };
   static void Unique(std::vector<Entry>& entries);
   static std::optional<size_t> SetOf(const std::vector<Entry>& entries, uint64_t hash);
+  std::optional<size_t> SetOfRun(std::span<const uint64_t> words) const;
 
   WordSplitter words_;
   std::vector<std::string> names_;

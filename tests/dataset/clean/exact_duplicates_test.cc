@@ -32,6 +32,8 @@ TEST(KeyOf, CountsRolesBordersAndSystemTexts) {
   SourceConversation with_system = Of("a b", "c");
   with_system.system = "s";
   EXPECT_NE(KeyOf(with_system), key);
+  EXPECT_EQ(KeyOf({.document = "a  b"}), KeyOf({.document = " a b\n"}));
+  EXPECT_NE(KeyOf({.document = "a b"}), KeyOf({.system = "a b"}));
   SourceConversation with_id = Of("a b", "c");
   with_id.id = "7";
   with_id.turns[0].loss = false;

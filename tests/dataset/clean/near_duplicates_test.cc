@@ -138,6 +138,12 @@ TEST(NearDuplicates, IgnoreRolesAndSystemTexts) {
   EXPECT_EQ(IndexOf(a, b), 1.0);
 }
 
+TEST(NearDuplicates, AreFoundAmongDocuments) {
+  const SourceConversation a = {.document = "one two three four five six"}, b = {.document = "...", .id = "b"};
+  EXPECT_EQ(FindIn({a, b, Of("One two", "three four five six"), b}).kept_of,
+            (std::map<uint64_t, uint64_t>{{20, 0}, {30, 10}}));
+}
+
 TEST(NearDuplicates, StayQuickInLargeGroups) {
   // Rows of a template share most bands with all others, without being near duplicates.
   std::vector<SourceConversation> rows;

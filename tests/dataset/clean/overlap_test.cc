@@ -54,6 +54,15 @@ TEST(Overlap, FindsEqualUserTexts) {
   EXPECT_EQ(texts.names(), (std::vector<std::string>{"set", "later"}));
 }
 
+TEST(Overlap, FindsPassagesInDocuments) {
+  EvaluationTexts texts;
+  texts.AddSet("set");
+  texts.Add(kPassage);
+  texts.Seal();
+  EXPECT_EQ(texts.Find({.document = std::string("x. ") + kPassage}), (Overlap{0, 0, Kind::kPassage}));
+  EXPECT_EQ(texts.Find({.document = "x"}), std::nullopt);
+}
+
 TEST(Overlap, WithNoSetsIsNone) {
   EvaluationTexts texts;
   texts.Seal();
