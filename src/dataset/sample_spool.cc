@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "dataset/token_bytes.h"
 
 namespace stablelm {
 namespace {
@@ -21,16 +22,10 @@ uint32_t SampleSpool::Add(const Sample& sample, const SampleOrigin& origin) {
                       .length = static_cast<uint32_t>(n),
                       .targets = static_cast<uint32_t>(std::count(sample.targets.begin(), sample.targets.end(), 1))};
   records_.Append({&record, 1});
-  for (const int32_t id : sample.ids) {
-    for (size_t byte = 0; byte < id_bytes_; ++byte) {
-      buffer_.push_back(static_cast<std::byte>(static_cast<uint32_t>(id) >> (8 * byte)));
-    }
-  }
-  const size_t bits = buffer_.size();
-  buffer_.resize(bits + (n + 7) / 8);
-  for (size_t i = 0; i < n; ++i) {
-    if (sample.targets[i] != 0) buffer_[bits + i / 8] |= static_cast<std::byte>(1 << (i % 8));
-  }
+  const size_t at = buffer_.size();
+  buffer_.resize(at + n * id_bytes_ + (n + 7) / 8);
+  PutIds(sample.ids, id_bytes_, buffer_.data() + at);
+  PutBits(sample.targets, 0, buffer_.data() + at + n * id_bytes_);
   if (buffer_.size() >= kBufferBytes) Flush();
   return number;
 }
@@ -51,12 +46,8 @@ SampleTokens SampleSpool::Read(uint32_t sample) {
   const std::byte* at = map_.bytes().data() + record.offset;
   ids_.resize(n);
   bits_.resize(n);
-  for (size_t i = 0; i < n; ++i) {
-    uint32_t id = 0;
-    for (size_t byte = 0; byte < id_bytes_; ++byte) id |= std::to_integer<uint32_t>(*at++) << (8 * byte);
-    ids_[i] = static_cast<int32_t>(id);
-  }
-  for (size_t i = 0; i < n; ++i) bits_[i] = (std::to_integer<unsigned>(at[i / 8]) >> (i % 8)) & 1;
+  GetIds(at, id_bytes_, ids_);
+  GetBits(at + n * id_bytes_, 0, bits_);
   return {.ids = ids_, .targets = bits_};
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "dataset/token_bytes.h"
 
 namespace stablelm {
 namespace {
@@ -65,11 +66,11 @@ class ShardWriter {
     file_.Write(std::as_bytes(std::span(&header, 1)));
   }
   void Add(std::span<const int32_t> ids, std::span<const uint8_t> targets) {
-    for (size_t i = 0; i < ids.size(); ++i, ++written_) {
-      const auto id = static_cast<uint32_t>(ids[i]);
-      for (size_t byte = 0; byte < id_bytes_; ++byte) buffer_.push_back(static_cast<std::byte>(id >> (8 * byte)));
-      if (targets[i] != 0) bits_[written_ / 8] |= static_cast<std::byte>(1 << (written_ % 8));
-    }
+    const size_t at = buffer_.size();
+    buffer_.resize(at + ids.size() * id_bytes_);
+    PutIds(ids, id_bytes_, buffer_.data() + at);
+    PutBits(targets, written_, bits_.data());
+    written_ += ids.size();
     if (buffer_.size() >= size_t{1} << 20) Flush();
   }
   void Finish() {
@@ -204,17 +205,13 @@ void TokenShards::Read(const TokenDocument& document, std::span<int32_t> ids, st
   const uint64_t at = document.begin - shard.first;
   const std::byte* all = shard.file.bytes().data() + sizeof(ShardHeader);
   const std::byte* bits = all + Aligned(shard.tokens * id_bytes_);
-  for (size_t i = 0; i < ids.size(); ++i) {
-    uint32_t id = 0;
-    for (size_t byte = 0; byte < id_bytes_; ++byte) {
-      id |= std::to_integer<uint32_t>(all[(at + i) * id_bytes_ + byte]) << (8 * byte);
+  GetIds(all + at * id_bytes_, id_bytes_, ids);
+  GetBits(bits, at, targets);
+  for (const int32_t id : ids) {
+    if (static_cast<uint64_t>(static_cast<uint32_t>(id)) >= static_cast<uint64_t>(vocab_size_)) {
+      Damaged(shard.file.path().string(), "an id is not below the vocabulary",
+              std::to_string(static_cast<uint32_t>(id)), "less than " + std::to_string(vocab_size_));
     }
-    if (id >= static_cast<uint64_t>(vocab_size_)) {
-      Damaged(shard.file.path().string(), "an id is not below the vocabulary", std::to_string(id),
-              "less than " + std::to_string(vocab_size_));
-    }
-    ids[i] = static_cast<int32_t>(id);
-    targets[i] = (std::to_integer<unsigned>(bits[(at + i) / 8]) >> ((at + i) % 8)) & 1;
   }
 }
 

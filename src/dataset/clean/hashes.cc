@@ -16,6 +16,16 @@ void AppendField(char kind, std::string_view text, std::string& out) {
   bool space = false;  // before what comes next
   const size_t begin = out.size();
   for (size_t at = 0; at < text.size();) {
+    // A run of visible ASCII, of which most texts are made.
+    size_t end = at;
+    while (end < text.size() && text[end] > ' ' && text[end] < '\x7F') ++end;
+    if (end > at) {
+      if (space && out.size() > begin) out += ' ';
+      space = false;
+      out += text.substr(at, end - at);
+      at = end;
+      continue;
+    }
     const auto c = static_cast<unsigned char>(text[at]);
     const utf8::Decoded decoded =
         c < 0x80 ? utf8::Decoded{.code_point = c, .bytes = 1} : utf8::DecodeOne(text.substr(at));
