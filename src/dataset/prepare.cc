@@ -16,6 +16,7 @@
 #include "dataset/evaluation_sets.h"
 #include "dataset/manifest.h"
 #include "dataset/packing.h"
+#include "dataset/report.h"
 #include "dataset/rows/guess_kind.h"
 #include "dataset/run_record.h"
 #include "dataset/sample_collector.h"
@@ -182,13 +183,27 @@ SourceAccount AccountFor(OpenSource& source, const DataRecipe& recipe, ThreadPoo
   return account;
 }
 
-void KeepPreview(const PrepareSetup& setup, SampleSpool& spool, PreparedData& data) {
-  for (uint32_t i = 0; i < spool.size() && data.preview.size() < setup.preview; ++i) {
-    const SampleTokens tokens = spool.Read(i);
-    data.preview.push_back({.ids = {tokens.ids.begin(), tokens.ids.end()},
-                            .targets = {tokens.targets.begin(), tokens.targets.end()},
-                            .origin = spool.Records()[i].origin});
+PreviewSample PreviewOf(SampleSpool& spool, uint32_t sample) {
+  const SampleTokens tokens = spool.Read(sample);
+  return {.ids = {tokens.ids.begin(), tokens.ids.end()},
+          .targets = {tokens.targets.begin(), tokens.targets.end()},
+          .origin = spool.Records()[sample].origin};
+}
+
+// For the report: the first samples of each source that are not long.
+std::vector<PreviewSample> SomeOfEachSource(const PrepareSetup& setup, const Split& split, SampleSpool& spool) {
+  constexpr size_t kOfEach = 3;
+  constexpr uint32_t kLongest = 1000;
+  std::vector<size_t> taken(setup.recipe.sources.size());
+  std::vector<PreviewSample> samples;
+  for (size_t i = 0; i < split.instances.size(); ++i) {
+    const uint32_t sample = split.instances[i].sample;
+    size_t& of_source = taken[spool.Records()[sample].origin.source];
+    if (split.instances[i].repeat > 0 || split.lengths[i] > kLongest || of_source >= kOfEach) continue;
+    ++of_source;
+    samples.push_back(PreviewOf(spool, sample));
   }
+  return samples;
 }
 
 void RequireBalance(const PreparedData& data) {
@@ -269,7 +284,9 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
     Distribute(recipe, one, spool.Records(), collector.accounts()[one.source], train, validation);
   });
   data.sources = std::move(collector.accounts());
-  KeepPreview(setup, spool, data);
+  for (size_t i = 0; i < train.instances.size() && i < setup.preview; ++i) {
+    data.preview.push_back(PreviewOf(spool, train.instances[i].sample));
+  }
   data.findings = AuditPreparation(setup, data.sources);
   const bool stops = std::any_of(data.findings.begin(), data.findings.end(),
                                  [](const AuditFinding& finding) { return !finding.waived; });
@@ -296,7 +313,10 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
                                                                           "training",
                  .hint = "--dry-run shows what was dropped and why"});
   }
-  WriteTextFileAtomically(folder->path() / kManifestFile, ManifestOf(setup, data, shards).Dump(2) + "\n");
+  const JsonValue manifest = ManifestOf(setup, data, shards);
+  WriteTextFileAtomically(folder->path() / kManifestFile, manifest.Dump(2) + "\n");
+  WriteTextFileAtomically(folder->path() / kReportFile,
+                          PreparationReport(manifest, SomeOfEachSource(setup, train, spool), setup.tokenizer));
   WriteTextFileAtomically(folder->path() / kRunFile, watch.Json(setup, files, key).Dump(2) + "\n");
   if (const int error = folder->MoveTo(out, false); error != 0)
     FailToWrite(out, "cannot move the finished folder", error);

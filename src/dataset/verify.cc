@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/sha256.h"
 #include "dataset/manifest.h"
+#include "dataset/report.h"
 #include "dataset/run_record.h"
 #include "dataset/token_shards.h"
 
@@ -24,7 +25,7 @@ namespace {
 
 void VerifyFiles(const std::filesystem::path& folder, const Manifest& manifest,
                  const std::function<void(size_t)>& on_bytes, VerifiedData& verified) {
-  std::set<std::string> known = {kManifestFile, kRunFile, "report.html"};
+  std::set<std::string> known = {kManifestFile, kRunFile, kReportFile};
   for (const ShardFile& file : manifest.shards) {
     const std::filesystem::path path = folder / file.name;
     known.insert(file.name);

@@ -345,6 +345,19 @@ TEST_F(PrepareTest, ControlSpellingsStayTextAndAreCounted) {
   EXPECT_EQ(std::count_if(ids.begin(), ids.end(), [&](int32_t id) { return setup.tokenizer.IsSpecial(id); }), 4);
 }
 
+TEST_F(PrepareTest, TheReportEscapesEveryText) {
+  const std::string evil = "<script>alert('x')</script>&\"";
+  Write("a.jsonl", nlohmann::json{{"prompt", "a " + evil}, {"response", "b " + evil}}.dump() + "\n" +
+                       nlohmann::json{{"prompt", "c"}, {"response", nullptr}}.dump());
+  std::filesystem::rename(folder_.path() / "a.jsonl", folder_.path() / "<b>.jsonl");
+  PrepareData(Recipe("name: <i>x</i>\nsources: [{name: <u>, path: <b>.jsonl, licence: <s>}]\nvalidation: 0\n"), Out());
+  std::ifstream in(Out() / "report.html");
+  const std::string html((std::istreambuf_iterator<char>(in)), {});
+  for (const char* raw : {"<script", "<b>", "<i>x", "<u>", "<s>"}) EXPECT_EQ(html.find(raw), std::string::npos) << raw;
+  EXPECT_THAT(html, HasSubstr("<span class=\"target\">b &lt;script&gt;alert('x')&lt;/script&gt;&amp;&quot;</span>"));
+  EXPECT_THAT(html, HasSubstr("&lt;b&gt;.jsonl:2"));
+}
+
 TEST_F(PrepareTest, ChangedFilesAreFound) {
   Write("a.jsonl", Chats(50));
   PrepareData(Recipe("sources: [{path: a.jsonl}]\n"), Out());

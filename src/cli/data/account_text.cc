@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <vector>
 
-#include "dataset/clean/reasons.h"
+#include "dataset/reason_words.h"
 
 namespace stablelm {
 namespace {
@@ -51,38 +51,6 @@ std::string Table(const std::vector<std::vector<std::string>>& rows) {
   return text;
 }
 
-std::string_view WordsFor(std::string_view name) {
-  for (const NamedReason& reason : kDropReasons) {
-    if (reason.name == name) return reason.words;
-  }
-  for (const NamedReason& change : kTextChanges) {
-    if (change.name == name) return change.words;
-  }
-  static constexpr NamedReason kOthers[] = {
-      {"bad-file", "in a file that could not be read to its end"},
-      {"broken-row", "rows that are not whole"},
-      {"not-json", "rows that are not valid JSON"},
-      {"missing-column", "rows without a column that the kind needs"},
-      {"null-content", "a text that is null"},
-      {"wrong-type", "a value of the wrong type"},
-      {"tool", "calls or answers of tools"},
-      {"not-text", "images and other parts that are not text"},
-      {"unknown-role", "a role that is not known"},
-      {"late-system", "a system text after the beginning"},
-      {"no-turns", "no turns"},
-      {"no-markers", "no role marker at the beginning"},
-      {"not-a-transcript", "not a transcript of Human and Assistant"},
-      {"unknown-category", "a category that the author's scripts do not know"},
-      {"too-long", "a question and answer longer than the sequence"},
-      {"no-targets", "nothing to be learned"},
-      {"encoding-repairs", "ill-formed UTF-8 and lone surrogates that became U+FFFD"},
-  };
-  for (const NamedReason& other : kOthers) {
-    if (other.name == name) return other.words;
-  }
-  return "";
-}
-
 void AddCounts(const std::string& title, const std::string& source, const JsonValue& counts, std::string& text) {
   if (counts.size() == 0) return;
   text += "\n" + title + " " + source + ":\n";
@@ -90,7 +58,7 @@ void AddCounts(const std::string& title, const std::string& source, const JsonVa
     const std::string& name = counts.names()[i];
     char line[64];
     std::snprintf(line, sizeof line, "%10s  %-22s ", Grouped(counts.items()[i].Whole()).c_str(), name.c_str());
-    text += std::string(line) + std::string(WordsFor(name)) + "\n";
+    text += std::string(line) + std::string(ReasonWords(name)) + "\n";
   }
 }
 
@@ -141,7 +109,7 @@ std::string AccountText(const JsonValue& account) {
     }
     text += "\n" + source.At("name").Text() + " loses " + Percent(Share(lost, all)) +
             " of its conversations, most to " + dropped.names()[most] + " (" +
-            std::string(WordsFor(dropped.names()[most])) + ")\n";
+            std::string(ReasonWords(dropped.names()[most])) + ")\n";
   }
   return text;
 }

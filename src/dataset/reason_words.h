@@ -1,0 +1,12 @@
+// What the names of reasons and changes mean, in words.
+#pragma once
+
+#include <string_view>
+
+namespace stablelm {
+
+// Of the reasons for which rows and conversations are dropped, and of the changes that cleaning makes: the names in
+// manifest.json. Empty for others.
+std::string_view ReasonWords(std::string_view name);
+
+}  // namespace stablelm

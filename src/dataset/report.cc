@@ -1,0 +1,280 @@
+#include "dataset/report.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/utf8.h"
+#include "dataset/clean/reasons.h"
+#include "dataset/reason_words.h"
+
+namespace stablelm {
+namespace {
+
+constexpr std::string_view kStyle = R"(
+:root { color-scheme: light dark; --line: #8884; --soft: #8882; --good: #2a7d4f; --bad: #b4472f; --mark: #2a7d4f33; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
+h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+th:first-child, td:first-child, td.words { text-align: left; } th { font-weight: 600; }
+.bar { display: flex; height: .8rem; border-radius: .2rem; overflow: hidden; background: var(--soft); }
+.bar i { display: block; background: var(--good); } .bar i + i { background: var(--bad); }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--soft); padding: .8rem; border-radius: .4rem;
+      font: 14px/1.5 ui-monospace, monospace; }
+.target { background: var(--mark); border-bottom: 2px solid var(--good); }
+.control { font-weight: 700; opacity: .75; } .note { opacity: .75; } .warn { color: var(--bad); font-weight: 600; }
+svg text { fill: currentColor; font: 11px system-ui, sans-serif; } svg rect { fill: var(--good); }
+details > summary { cursor: pointer; margin-top: 1rem; }
+)";
+
+// Text for an HTML page: markup escaped, control characters made visible, well-formed UTF-8.
+std::string Escaped(std::string_view text) {
+  const std::string valid = utf8::ReplaceInvalid(text);
+  std::string out;
+  for (const char c : valid) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        if (static_cast<unsigned char>(c) < ' ' && c != '\n' && c != '\t') {
+          char code[16];
+          std::snprintf(code, sizeof code, "\\x%02X", static_cast<unsigned>(c));
+          out += code;
+        } else {
+          out += c;
+        }
+    }
+  }
+  return out;
+}
+
+std::string Grouped(uint64_t number) {
+  std::string digits = std::to_string(number);
+  for (size_t at = digits.size(); at > 3;) {
+    at -= 3;
+    digits.insert(at, ",");
+  }
+  return digits;
+}
+
+std::string Percent(double share) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f&nbsp;%%", 100 * share);
+  return text;
+}
+
+double Share(uint64_t part, uint64_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+uint64_t Sum(const JsonValue& object) {
+  uint64_t sum = 0;
+  for (const JsonValue& value : object.items()) sum += value.Whole();
+  return sum;
+}
+
+class Page {
+ public:
+  explicit Page(std::string title) {
+    html_ = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
+    html_ += "<meta name=\"viewport\" content=\"width=device-width\">\n<title>" + title + "</title>\n<style>";
+    html_ += kStyle;
+    html_ += "</style>\n</head>\n<body>\n<h1>" + title + "</h1>\n";
+  }
+  void Add(std::string_view html) { html_ += html; }
+  void Head(std::string_view text) { html_ += "<h2>" + Escaped(text) + "</h2>\n"; }
+  void SubHead(std::string_view text) { html_ += "<h3>" + Escaped(text) + "</h3>\n"; }
+  void Table(const std::vector<std::vector<std::string>>& rows) {  // cells are HTML; the first row is the head
+    html_ += "<table>\n";
+    for (size_t r = 0; r < rows.size(); ++r) {
+      html_ += "<tr>";
+      for (const std::string& cell : rows[r]) html_ += (r == 0 ? "<th>" : "<td>") + cell + (r == 0 ? "</th>" : "</td>");
+      html_ += "</tr>\n";
+    }
+    html_ += "</table>\n";
+  }
+  std::string Finish() { return std::move(html_) + "</body>\n</html>\n"; }
+
+ private:
+  std::string html_;
+};
+
+void AddSummary(const JsonValue& manifest, Page& page) {
+  const JsonValue& tokenizer = manifest.At("tokenizer");
+  page.Add("<p class=\"note\">Tokenizer " + Escaped(tokenizer.At("name").Text()) + ", template " +
+           Escaped(manifest.At("template").Text()) + ", sequences of " +
+           Grouped(manifest.At("sequence_length").Whole()) + " tokens, seed " +
+           std::to_string(manifest.At("seed").Whole()) + ".</p>\n");
+  std::vector<std::vector<std::string>> rows = {{"split", "conversations", "samples", "packs", "tokens", "targets"}};
+  const JsonValue& splits = manifest.At("splits");
+  for (size_t i = 0; i < splits.size(); ++i) {
+    const JsonValue& split = splits.items()[i];
+    const uint64_t tokens = split.At("tokens").Whole(), targets = split.At("targets").Whole();
+    rows.push_back({splits.names()[i], Grouped(split.At("conversations").Whole()),
+                    Grouped(split.At("documents").Whole()), Grouped(split.At("packs").Whole()), Grouped(tokens),
+                    Grouped(targets) + " (" + Percent(Share(targets, tokens)) + ")"});
+  }
+  page.Table(rows);
+  for (const JsonValue& audit : manifest.At("audits").items()) {
+    page.Add("<p class=\"warn\">Audit " + Escaped(audit.At("audit").Text()) +
+             (audit.At("waived").Bool() ? " (waived by the recipe)" : "") + ": " + Escaped(audit.At("source").Text()) +
+             " " + Escaped(audit.At("words").Text()) + "</p>\n");
+  }
+  const JsonValue& overlap = manifest.At("overlap");
+  for (const JsonValue& set : overlap.At("not_found").items()) {
+    page.Add("<p class=\"warn\">Overlap with " + Escaped(set.Text()) +
+             " was not looked for: it is not on this machine.</p>\n");
+  }
+  for (const JsonValue& set : overlap.At("checked").items()) {
+    page.Add("<p class=\"note\">Overlap with " + Escaped(set.Text()) + " was looked for.</p>\n");
+  }
+}
+
+void AddSources(const JsonValue& manifest, Page& page) {
+  page.Head("Sources");
+  std::vector<std::vector<std::string>> rows = {
+      {"source", "kind", "licence", "rows", "kept", "dropped", "samples", "tokens", "targets"}};
+  for (const JsonValue& source : manifest.At("sources").items()) {
+    const JsonValue& licence = source.At("licence");
+    const uint64_t tokens = source.At("tokens").At("written").Whole();
+    rows.push_back({Escaped(source.At("name").Text()), Escaped(source.At("kind").Text()),
+                    licence.IsText() ? Escaped(licence.Text()) : "not stated", Grouped(source.At("rows").Whole()),
+                    Grouped(source.At("kept").Whole()), Grouped(Sum(source.At("dropped"))),
+                    Grouped(source.At("samples").Whole()), Grouped(tokens),
+                    Percent(Share(source.At("targets").Whole(), tokens))});
+  }
+  page.Table(rows);
+}
+
+// Bars of samples by length, each twice as long as the one before.
+void AddLengths(const JsonValue& lengths, Page& page) {
+  if (lengths.size() == 0) return;
+  uint64_t most = 1;
+  for (const JsonValue& bin : lengths.items()) most = std::max(most, bin.At("samples").Whole());
+  constexpr int kBar = 64, kStep = 72, kHigh = 90;
+  const int width = kStep * static_cast<int>(lengths.size());
+  std::string svg = "<svg width=\"" + std::to_string(width) + "\" height=\"" + std::to_string(kHigh + 44) +
+                    "\" role=\"img\" aria-label=\"Samples by length\">\n";
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    const JsonValue& bin = lengths.items()[i];
+    const uint64_t count = bin.At("samples").Whole(), from = bin.At("from").Whole();
+    const int high = std::max(1, static_cast<int>(Share(count, most) * kHigh)), x = kStep * static_cast<int>(i);
+    const auto number = [](int n) { return std::to_string(n); };
+    svg += "<rect x=\"" + number(x) + "\" y=\"" + number(kHigh - high + 14) + "\" width=\"" + number(kBar) +
+           "\" height=\"" + number(high) + "\"/>";
+    svg += "<text x=\"" + number(x) + "\" y=\"" + number(kHigh - high + 10) + "\">" + Grouped(count) + "</text>";
+    svg += "<text x=\"" + number(x) + "\" y=\"" + number(kHigh + 30) + "\">" + Grouped(from) + "\xE2\x80\x93" +
+           Grouped(2 * from - 1) + "</text>\n";
+  }
+  page.SubHead("Samples by length in tokens");
+  page.Add(svg + "</svg>\n");
+}
+
+void AddCounts(const std::string& title, const JsonValue& counts, Page& page) {
+  if (counts.size() == 0) return;
+  page.SubHead(title);
+  std::vector<std::vector<std::string>> rows = {{"reason", "count", ""}};
+  for (size_t i = 0; i < counts.size(); ++i) {
+    rows.push_back({Escaped(counts.names()[i]), Grouped(counts.items()[i].Whole()),
+                    "<span class=\"note\">" + Escaped(ReasonWords(counts.names()[i])) + "</span>"});
+  }
+  page.Table(rows);
+}
+
+void AddTokens(const JsonValue& tokens, Page& page) {
+  page.SubHead("Tokens");
+  std::vector<std::vector<std::string>> rows = {{"", "tokens"}, {"read", Grouped(tokens.At("read").Whole())}};
+  const std::pair<const char*, const char*> parts[] = {{"added", "+ "}, {"dropped", "\xE2\x88\x92 "}};
+  for (const auto& [name, sign] : parts) {
+    const JsonValue& part = tokens.At(name);
+    for (size_t i = 0; i < part.size(); ++i) {
+      if (part.items()[i].Whole() == 0) continue;
+      std::string words = part.names()[i];
+      std::replace(words.begin(), words.end(), '_', ' ');
+      rows.push_back({sign + words, Grouped(part.items()[i].Whole())});
+    }
+  }
+  rows.push_back({"= written", Grouped(tokens.At("written").Whole())});
+  page.Table(rows);
+}
+
+std::string SampleHtml(const PreviewSample& sample, const Tokenizer& tokenizer) {
+  std::string html = "<pre>";
+  for (size_t i = 0; i < sample.ids.size();) {
+    const bool target = sample.targets[i] != 0, control = tokenizer.IsSpecial(sample.ids[i]);
+    size_t end = i + 1;
+    while (end < sample.ids.size() && (sample.targets[end] != 0) == target &&
+           tokenizer.IsSpecial(sample.ids[end]) == control) {
+      ++end;
+    }
+    const std::string text = Escaped(tokenizer.DecodeBytes(std::span(sample.ids).subspan(i, end - i)));
+    const std::string kind = std::string(target ? "target" : "") + (control ? " control" : "");
+    html += kind.empty() ? text : "<span class=\"" + kind + "\">" + text + "</span>";
+    i = end;
+  }
+  return html + "</pre>\n";
+}
+
+}  // namespace
+
+std::string PreparationReport(const JsonValue& manifest, const std::vector<PreviewSample>& samples,
+                              const Tokenizer& tokenizer) {
+  Page page(Escaped(manifest.At("name").Text()) + ": prepared data");
+  AddSummary(manifest, page);
+  AddSources(manifest, page);
+  const std::vector<JsonValue>& sources = manifest.At("sources").items();
+  for (size_t s = 0; s < sources.size(); ++s) {
+    const JsonValue& source = sources[s];
+    page.Head(source.At("name").Text());
+    const double kept = Share(source.At("kept").Whole(), source.At("conversations").Whole());
+    char bar[128];
+    std::snprintf(bar, sizeof bar,
+                  "<div class=\"bar\"><i style=\"width:%.2f%%\"></i><i style=\"width:%.2f%%\"></i></div>\n", 100 * kept,
+                  100 - 100 * kept);
+    page.Add(bar);
+    page.Add("<p class=\"note\">" + Percent(kept) + " of " + Grouped(source.At("conversations").Whole()) +
+             " conversations kept. Kind " + Escaped(source.At("kind").Text()) + " (" +
+             Escaped(source.At("kind_from").Text()) + "), loss " + Escaped(source.At("loss").Text()) + ". " +
+             Grouped(source.At("control_spellings").Whole()) + " spellings of control tokens stayed text.</p>\n");
+    AddCounts("Dropped", source.At("dropped"), page);
+    if (const JsonValue& examples = source.At("dropped_examples"); examples.size() > 0) {
+      page.Add("<details><summary>Examples of what was dropped</summary>\n");
+      std::vector<std::vector<std::string>> rows = {{"place", "reason", "why"}};
+      for (const JsonValue& example : examples.items()) {
+        rows.push_back({Escaped(example.At("place").Text()), Escaped(example.At("reason").Text()),
+                        Escaped(example.At("words").Text())});
+      }
+      page.Table(rows);
+      page.Add("</details>\n");
+    }
+    AddCounts("Changed", source.At("changes"), page);
+    AddTokens(source.At("tokens"), page);
+    AddLengths(source.At("lengths"), page);
+    bool any = false;
+    for (const PreviewSample& sample : samples) {
+      if (sample.origin.source != s) continue;
+      if (!any) {
+        page.SubHead("Samples");
+        page.Add("<p class=\"note\">What is marked <span class=\"target\">like this</span> is learned.</p>\n");
+      }
+      any = true;
+      page.Add(SampleHtml(sample, tokenizer));
+    }
+  }
+  page.Head("Recipe");
+  page.Add("<pre>" + Escaped(manifest.At("recipe").Text()) + "</pre>\n");
+  return page.Finish();
+}
+
+}  // namespace stablelm
