@@ -8,7 +8,7 @@
 namespace stablelm {
 
 size_t ExecutionContext::PreparedFloats(size_t rows, size_t k) {
-  const size_t floats = CutRowsFloats(rows, k);
+  const size_t floats = PreparedAtOnce(rows, k);
   return AmxUsable() ? std::max(floats, AmxCutFloats(rows, k)) : floats;
 }
 

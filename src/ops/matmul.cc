@@ -73,6 +73,16 @@ void MatMul(const MatMulInput& in, ExecutionContext& exec) {
   const PackedMatrix& w = *in.w;
   const size_t m = static_cast<size_t>(in.m), k = w.columns();
   if (m == 0 || w.rows() == 0) return;
+  if (const size_t at_once = RowsAtOnce(k); m > at_once) {
+    for (size_t begin = 0; begin < m; begin += at_once) {
+      MatMulInput part = in;
+      part.m = static_cast<int64_t>(std::min(at_once, m - begin));
+      part.x += begin * k, part.y += begin * w.rows();
+      if (part.applied) part.applied += begin * k;
+      MatMul(part, exec);
+    }
+    return;
+  }
   if (in.rows().has_prologue() && !AppliesPrologue(m, k)) {
     ApplyPrologue(in.rows(), k, exec);
     MatMulInput plain = in;

@@ -22,30 +22,44 @@ void ForPanels(size_t panels, ExecutionContext& exec, const Body& body) {
 
 size_t PanelsOf(size_t n) { return (n + kPanelRows - 1) / kPanelRows; }
 
-// The operands of dW = dyᵀ x for the products of ops/cpu: the rows of xᵀ, split into pieces along the rows of the
-// batch, and dyᵀ as a packed matrix [N, M]. A line is a row of the batch; with Compute::kFast, dy's lines and, for the
-// bf16 instruction and tiles, x's are pairs of rows as words of two bf16 values.
+// Columns of dy and of x whose product is computed at once: fewer for many rows, to bound the memory.
+constexpr size_t kMinColumnsAtOnce = 2048;
+size_t ColumnsAtOnce(size_t m) {
+  return std::max(kMinColumnsAtOnce, kPiecesAtOnce / PiecesOf(m) / kMinColumnsAtOnce * kMinColumnsAtOnce);
+}
+// Their pieces along the rows, of at most `columns` columns and at most m rows.
+size_t ColumnPieces(size_t m, size_t columns) {
+  const size_t pieces = PiecesOf(m);
+  return std::min(pieces * columns, std::max(kPiecesAtOnce, kMinColumnsAtOnce * pieces));
+}
+
+// A part of the operands of dW = dyᵀ x, for the products of ops/cpu: the rows of xᵀ, split into pieces along the rows
+// of the batch, and dyᵀ as a packed matrix [N, M]. A line is a row of the batch; with Compute::kFast, dy's lines and,
+// for the bf16 instruction and tiles, x's are pairs of rows as words of two bf16 values.
 struct Columns {
   bool fast = false, tiles = false, words = false;
-  size_t m = 0, n = 0, k = 0;
-  size_t height = 0;  // columns of x in memory
+  size_t m = 0;
+  size_t first_n = 0, n = 0, first_k = 0, k = 0;  // columns of dy and of x
+  size_t height = 0;                              // columns of x in memory
   size_t x_lines = 0, dy_lines = 0;
   float* x = nullptr;   // line i of column c: (i / piece * height + c) * stride + i % piece
   float* dy = nullptr;  // line i of panel p: (p * dy_lines + i) * kPanelRows
 
-  Columns(const WeightGradient& in, float* memory)
+  Columns(const WeightGradient& in, size_t begin_n, size_t begin_k, float* memory)
       : fast(in.compute == Compute::kFast),
         tiles(fast && TilesInUse()),
         words(tiles || (fast && Bf16InUse())),
         m(static_cast<size_t>(in.x.rows)),
-        n(static_cast<size_t>(in.n)),
-        k(static_cast<size_t>(in.k)),
+        first_n(begin_n),
+        n(std::min(static_cast<size_t>(in.n) - begin_n, ColumnsAtOnce(m))),
+        first_k(begin_k),
+        k(std::min(static_cast<size_t>(in.k) - begin_k, ColumnsAtOnce(m))),
         height(tiles ? AmxHeight(k, 1) : k) {
     const size_t pairs = (m + 1) / 2;
     x_lines = words ? pairs : fast ? 2 * pairs : m;
     dy_lines = fast ? pairs : m;
-    dy = memory;
-    x = dy + PanelsOf(n) * dy_lines * kPanelRows;
+    x = memory;
+    dy = x + (PiecesOf(m) * height * Stride() + kPanelRows - 1) / kPanelRows * kPanelRows;
   }
   size_t Piece() const { return words ? kMatMulPiece / 2 : kMatMulPiece; }
   size_t Stride() const { return words ? kMatMulPairStride : kMatMulStride; }
@@ -84,16 +98,23 @@ size_t GroupOf(size_t width) {
 }
 
 void PrepareX(const WeightGradient& in, const Columns& to, ExecutionContext& exec) {
-  const size_t group = GroupOf(to.k);
-  STABLELM_CHECK((group + 1) * to.k <= ExecutionContext::kWorkerFloats);
+  // A layer norm needs the whole row.
+  const bool whole = std::holds_alternative<LayerNormWeights>(in.x.prologue);
+  const size_t row_width = static_cast<size_t>(in.k), width = whole ? row_width : to.k;
+  const size_t from = whole ? 0 : to.first_k, skip = to.first_k - from;
+  const size_t group = GroupOf(width);
+  STABLELM_CHECK((group + 1) * width <= ExecutionContext::kWorkerFloats);
   const DType as = to.fast ? DType::kBF16 : in.rows_as;
   exec.pool().ForSteps((to.m + group - 1) / group, 1, [&](size_t begin, size_t end, size_t worker) {
     float* const scratch = exec.worker_scratch(worker);
-    float* const zeros = scratch + group * to.k;
+    float* const zeros = scratch + group * width;
     for (size_t g = begin; g < end; ++g) {
       const size_t first = g * group, count = std::min(group, to.m - first);
       const float* rows[kGroup] = {};
-      for (size_t i = 0; i < count; ++i) rows[i] = TakeRow(in.x, first + i, to.k, as, scratch + i * to.k);
+      for (size_t i = 0; i < count; ++i) {
+        const float* const x = in.x.x + (first + i) * row_width + from;
+        rows[i] = TakeRow(in.x.prologue, x, width, as, scratch + i * width) + skip;
+      }
       if (!to.fast) {
         to.SetX(first, rows, count);
         continue;
@@ -102,7 +123,7 @@ void PrepareX(const WeightGradient& in, const Columns& to, ExecutionContext& exe
       if (to.words) {
         const float* words[kGroup / 2] = {};
         for (size_t i = 0; i < count; i += 2) {
-          float* const low = scratch + i * to.k;
+          float* const low = scratch + i * width + skip;
           JoinRows(low, rows[i + 1], to.k, low);
           words[i / 2] = low;
         }
@@ -118,12 +139,13 @@ void PrepareX(const WeightGradient& in, const Columns& to, ExecutionContext& exe
 void PrepareDy(const WeightGradient& in, const Columns& to, ExecutionContext& exec) {
   constexpr size_t kBlock = 16 * kPanelRows;  // columns
   const DType as = to.fast ? DType::kBF16 : in.rows_as;
+  const size_t stride = static_cast<size_t>(in.n);
   exec.pool().ForSteps(to.dy_lines, 1, [&](size_t begin, size_t end, size_t) {
     float low[kBlock], high[kBlock];
     for (size_t line = begin; line < end; ++line) {
       for (size_t column = 0; column < to.n; column += kBlock) {
         const size_t count = std::min(kBlock, to.n - column);
-        const float* const row = in.dy + (to.fast ? 2 * line : line) * to.n + column;
+        const float* const row = in.dy + (to.fast ? 2 * line : line) * stride + to.first_n + column;
         if (as == DType::kF32) {
           to.SetDy(line, column, row, count);
           continue;
@@ -131,7 +153,7 @@ void PrepareDy(const WeightGradient& in, const Columns& to, ExecutionContext& ex
         RoundRow(row, count, as, low);
         if (to.fast) {
           const bool pair = 2 * line + 1 < to.m;
-          if (pair) RoundRow(row + to.n, count, as, high);
+          if (pair) RoundRow(row + stride, count, as, high);
           JoinRows(low, pair ? high : nullptr, count, low);
         }
         to.SetDy(line, column, low, count);
@@ -140,12 +162,40 @@ void PrepareDy(const WeightGradient& in, const Columns& to, ExecutionContext& ex
   });
 }
 
+// The products of a part of the operands.
+void MultiplyColumns(const WeightGradient& in, const Columns& columns, ExecutionContext& exec) {
+  const size_t k = static_cast<size_t>(in.k), panels = PanelsOf(columns.n);
+  const PackedMatrix dy = PackedMatrix::View(columns.fast ? DType::kBF16 : DType::kF32, static_cast<int64_t>(columns.n),
+                                             in.x.rows, in.compute, reinterpret_cast<const std::byte*>(columns.dy));
+  const ProductOutput out = {.y = in.dw + columns.first_n * k + columns.first_k * kPanelRows,
+                             .width = columns.n,
+                             .add = in.add,
+                             .packed_rows = k};
+  if (columns.tiles) {
+    const AmxJob job = {.cut = columns.x, .rows = columns.k, .x_parts = 1, .w = &dy, .out = out};
+    ForPanels(panels, exec,
+              [&](size_t begin, size_t end, size_t worker) { AmxTiled(job, begin, end, exec.worker_scratch(worker)); });
+    return;
+  }
+  if (columns.fast) {
+    const FastJob job = {.rows = columns.k, .w = &dy, .out = out, .cut = columns.x, .bf16 = columns.words};
+    ForTiledParts(panels, columns.k, exec, [&](const TiledPart& part, size_t worker) {
+      FastMatMulTiled(job, part, exec.worker_scratch(worker));
+    });
+    return;
+  }
+  const MatMulJob job = {.rows = columns.k, .w = &dy, .out = out, .cut = columns.x};
+  ForTiledParts(panels, columns.k, exec,
+                [&](const TiledPart& part, size_t worker) { MatMulTiled(job, part, exec.worker_scratch(worker)); });
+}
+
 }  // namespace
 
 size_t MatMulBackwardFloats(int64_t m, int64_t n, int64_t k) {
-  const size_t rows = static_cast<size_t>((m + 1) / 2 * 2), outputs = static_cast<size_t>(n);
-  const size_t of_dw = PanelsOf(outputs) * rows * kPanelRows + CutRowsFloats(static_cast<size_t>(k), rows);
-  return std::max(of_dw, CutRowsFloats(rows, outputs));
+  const size_t rows = static_cast<size_t>(m), outputs = static_cast<size_t>(n), columns = static_cast<size_t>(k);
+  const size_t of_x = ColumnPieces(rows, columns) * kMatMulStride + kPanelRows;
+  const size_t of_dy = ColumnPieces(rows, PanelsOf(outputs) * kPanelRows) * kMatMulPiece;
+  return std::max(of_x + of_dy, PreparedAtOnce(rows, outputs));
 }
 
 void MatMulInputGradient(const InputGradient& in, ExecutionContext& exec) {
@@ -153,6 +203,15 @@ void MatMulInputGradient(const InputGradient& in, ExecutionContext& exec) {
   STABLELM_CHECK(!IsQuantized(w.type()));
   const size_t m = static_cast<size_t>(in.m), n = w.rows();
   if (m == 0) return;
+  if (const size_t at_once = RowsAtOnce(n); m > at_once) {
+    for (size_t begin = 0; begin < m; begin += at_once) {
+      InputGradient part = in;
+      part.m = static_cast<int64_t>(std::min(at_once, m - begin));
+      part.dy += begin * n, part.dx += begin * w.columns();
+      MatMulInputGradient(part, exec);
+    }
+    return;
+  }
   STABLELM_CHECK(CutRowsFloats(m, n) <= exec.prepared_capacity());
   const ProductRows rows = {.x = in.dy, .rows = in.m};
   const ProductOutput out = {.y = in.dx, .width = w.columns(), .add = in.add};
@@ -181,35 +240,21 @@ void MatMulInputGradient(const InputGradient& in, ExecutionContext& exec) {
 }
 
 void MatMulWeightGradient(const WeightGradient& in, ExecutionContext& exec) {
-  const size_t n = static_cast<size_t>(in.n), k = static_cast<size_t>(in.k);
-  if (in.x.rows == 0) {
+  const size_t m = static_cast<size_t>(in.x.rows), n = static_cast<size_t>(in.n), k = static_cast<size_t>(in.k);
+  if (m == 0) {
     if (!in.add) std::fill_n(in.dw, PanelsOf(n) * k * kPanelRows, 0.0f);
     return;
   }
   STABLELM_CHECK(MatMulBackwardFloats(in.x.rows, in.n, in.k) <= exec.prepared_capacity());
-  const Columns columns(in, exec.prepared_rows());
-  PrepareX(in, columns, exec);
-  PrepareDy(in, columns, exec);
-  const PackedMatrix dy = PackedMatrix::View(columns.fast ? DType::kBF16 : DType::kF32, in.n, in.x.rows, in.compute,
-                                             reinterpret_cast<const std::byte*>(columns.dy));
-  const ProductOutput out = {.y = in.dw, .width = n, .add = in.add, .packed_rows = k};
-  if (columns.tiles) {
-    columns.PadX();
-    const AmxJob job = {.cut = columns.x, .rows = k, .x_parts = 1, .w = &dy, .out = out};
-    ForPanels(PanelsOf(n), exec,
-              [&](size_t begin, size_t end, size_t worker) { AmxTiled(job, begin, end, exec.worker_scratch(worker)); });
-    return;
+  for (size_t of_x = 0; of_x < k; of_x += ColumnsAtOnce(m)) {
+    for (size_t of_dy = 0; of_dy < n; of_dy += ColumnsAtOnce(m)) {
+      const Columns columns(in, of_dy, of_x, exec.prepared_rows());
+      if (of_dy == 0) PrepareX(in, columns, exec);
+      if (of_dy == 0 && columns.tiles) columns.PadX();
+      PrepareDy(in, columns, exec);
+      MultiplyColumns(in, columns, exec);
+    }
   }
-  if (columns.fast) {
-    const FastJob job = {.rows = k, .w = &dy, .out = out, .cut = columns.x, .bf16 = columns.words};
-    ForTiledParts(PanelsOf(n), k, exec, [&](const TiledPart& part, size_t worker) {
-      FastMatMulTiled(job, part, exec.worker_scratch(worker));
-    });
-    return;
-  }
-  const MatMulJob job = {.rows = k, .w = &dy, .out = out, .cut = columns.x};
-  ForTiledParts(PanelsOf(n), k, exec,
-                [&](const TiledPart& part, size_t worker) { MatMulTiled(job, part, exec.worker_scratch(worker)); });
 }
 
 }  // namespace stablelm

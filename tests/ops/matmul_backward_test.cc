@@ -168,6 +168,84 @@ TEST(MatMulWeightGradient, HasTheBitsOfMatMulWithTheTransposedRows) {
   });
 }
 
+// More rows of dy than are prepared at once: 1,024 of so many outputs.
+TEST(MatMulInputGradient, LongBatchesArePreparedInParts) {
+  const size_t m = 1031, n = 16384, k = 20, last = 10;
+  if (TilesInUse()) SelectSimdTarget("avx3");
+  const auto dy = ManyValues(m * n, 1);
+  for (const Kind kind : {Kind::kF32, Kind::kFast}) {
+    const PackedMatrix w = Packed(ManyValues(n * k, 2), n, k, kind);
+    ThreadPool pool(2);
+    ExecutionContext exec(pool, MatMulBackwardFloats(m, n, k));
+    EXPECT_LT(exec.prepared_capacity(), m * n * 17 / 16);
+    std::vector<float> dx(m * k, 1.0f), part(last * k);
+    MatMulInputGradient({.dy = dy.data(), .m = m, .w = &w, .dx = dx.data(), .add = true}, exec);
+    for (const size_t first : {size_t{0}, size_t{1020}, m - last}) {
+      MatMulInputGradient({.dy = dy.data() + first * n, .m = last, .w = &w, .dx = part.data()}, exec);
+      for (size_t i = 0; i < part.size(); ++i) ASSERT_EQ(dx[first * k + i], 1.0f + part[i]) << first;
+    }
+  }
+  SelectSimdTarget("");
+}
+
+// More columns of dy or x than are prepared at once: 2,048 of so many rows. An element depends on its two columns.
+TEST(MatMulWeightGradient, WideOperandsArePreparedInParts) {
+  const size_t m = 4099;
+  const auto columns_of = [&](std::span<const float> values, size_t width, size_t first, size_t count) {
+    std::vector<float> out(m * count);
+    for (size_t r = 0; r < m; ++r) std::copy_n(values.data() + r * width + first, count, out.data() + r * count);
+    return out;
+  };
+  const auto run = [&](std::span<const float> dy, size_t n, const ProductRows& x, size_t k, Compute compute) {
+    ThreadPool pool(2);
+    ExecutionContext exec(pool, MatMulBackwardFloats(m, static_cast<int64_t>(n), static_cast<int64_t>(k)));
+    std::ranges::fill(std::span(exec.prepared_rows(), exec.prepared_capacity()), NAN);
+    GuardedFloats dw(PackedSize(n, k));
+    MatMulWeightGradient({.dy = dy.data(),
+                          .x = x,
+                          .n = static_cast<int64_t>(n),
+                          .k = static_cast<int64_t>(k),
+                          .dw = dw.data(),
+                          .compute = compute},
+                         exec);
+    dw.Check();
+    return std::vector<float>(dw.span().begin(), dw.span().end());
+  };
+  const auto rows_of = [&](std::span<const float> x) { return ProductRows{.x = x.data(), .rows = m}; };
+  for (const Compute compute : {Compute::kExact, Compute::kFast}) {
+    for (const auto& [n, k] : {std::pair{size_t{33}, size_t{2061}}, {size_t{2083}, size_t{7}}}) {
+      if (TilesInUse() && compute == Compute::kFast && n < k) continue;  // seconds where tiles are emulated
+      const auto dy = ManyValues(m * n, 1), x = ManyValues(m * k, 2);
+      const auto all = run(dy, n, rows_of(x), k, compute);
+      for (const size_t first_n : {size_t{0}, (n - 1) / kPanelRows * kPanelRows}) {
+        for (const size_t first_k : {size_t{0}, k - std::min<size_t>(k, 15)}) {
+          const size_t some_n = std::min(kPanelRows, n - first_n), some_k = std::min<size_t>(k, 15);
+          const auto part = run(columns_of(dy, n, first_n, some_n), some_n, rows_of(columns_of(x, k, first_k, some_k)),
+                                some_k, compute);
+          for (size_t i = 0; i < some_n; ++i) {
+            for (size_t c = 0; c < some_k; ++c) {
+              ASSERT_EQ(all[PackedAt(k, first_n + i, first_k + c)], part[PackedAt(some_k, i, c)])
+                  << "row " << first_n + i << ", column " << first_k + c;
+            }
+          }
+        }
+      }
+      // A prologue is applied to parts of rows, but a norm needs them whole.
+      if (n > k || compute == Compute::kFast) continue;
+      const auto weight = ManyValues(k, 3), bias = ManyValues(k, 4);
+      ThreadPool pool(2);
+      ExecutionContext exec(pool, size_t{1});
+      for (const Prologue& prologue :
+           {Prologue(LayerNormWeights{weight.data(), bias.data(), 1e-5}), Prologue(GeluForm::kErf)}) {
+        std::vector<float> applied(m * k);
+        const ProductRows rows = {.x = x.data(), .rows = m, .prologue = prologue, .applied = applied.data()};
+        ApplyPrologue(rows, k, exec);
+        EXPECT_TRUE(SameBits(run(dy, n, rows, k, compute), run(dy, n, rows_of(applied), k, compute)));
+      }
+    }
+  }
+}
+
 // As the forward product took them: the norm and the activation are applied again.
 TEST(MatMulWeightGradient, AppliesThePrologueOfTheForwardProduct) {
   ForEachSimdTarget([] {

@@ -135,6 +135,38 @@ TEST(MatMul, AddsToYAndRoundsRows) {
   });
 }
 
+// More rows than a product prepares at once: 1,024 of so many columns.
+TEST(MatMul, LongBatchesArePreparedInParts) {
+  const size_t m = 1031, n = 33, k = 16384, last = 10;
+  const auto x = ManyValues(m * k, 1), before = ManyValues(m * n, 2);
+  PackedMatrix w(DType::kF32, n, k, "weights");
+  const auto values = ManyValues(n * k, 3);
+  PackRows(w, reinterpret_cast<const std::byte*>(values.data()));
+  ThreadPool pool(2);
+  ExecutionContext exec(pool, m, k);
+  EXPECT_LT(exec.prepared_capacity(), m * k * 17 / 16);
+  std::vector<float> y = before, applied(m * k);
+  MatMul({.x = x.data(),
+          .m = m,
+          .w = &w,
+          .y = y.data(),
+          .prologue = GeluForm::kErf,
+          .applied = applied.data(),
+          .add = true},
+         exec);
+  for (const size_t first : {size_t{0}, size_t{1020}, m - last}) {
+    std::vector<float> part(last * n), room(last * k);
+    MatMul({.x = x.data() + first * k,
+            .m = last,
+            .w = &w,
+            .y = part.data(),
+            .prologue = GeluForm::kErf,
+            .applied = room.data()},
+           exec);
+    for (size_t i = 0; i < part.size(); ++i) ASSERT_EQ(y[first * n + i], before[first * n + i] + part[i]) << first;
+  }
+}
+
 // All targets with FMA compute the same chains, whatever their vector length; AMX tiles do not (ops.matmul_amx_test).
 TEST(MatMul, TargetsWithFmaGiveTheSameBits) {
   const size_t n = 70, k = 600;

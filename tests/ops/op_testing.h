@@ -42,6 +42,16 @@ inline std::vector<float> RandomFractions(size_t n, uint64_t seed) {
   return out;
 }
 
+// Values between -1 and 1, drawn quickly: for large inputs.
+inline std::vector<float> ManyValues(size_t n, uint32_t seed) {
+  std::vector<float> out(n);
+  for (float& value : out) {
+    seed = seed * 1664525u + 1013904223u;
+    value = static_cast<float>(static_cast<int32_t>(seed)) * 0x1p-31f;
+  }
+  return out;
+}
+
 // Digest of the bits of floats: 16 hexadecimal digits.
 inline std::string DigestOf(std::span<const float> values) {
   return Sha256Hex({reinterpret_cast<const char*>(values.data()), values.size_bytes()}).substr(0, 16);

@@ -20,6 +20,18 @@ constexpr size_t PiecesOf(size_t k) { return (k + kMatMulPiece - 1) / kMatMulPie
 inline constexpr size_t kMatMulPairStride = kMatMulPiece / 2 + 16;
 constexpr size_t CutRowsFloats(size_t rows, size_t k) { return PiecesOf(k) * rows * kMatMulStride; }
 
+// Rows of at most k columns that a product prepares at once. It computes longer batches part by part, so that their
+// length does not decide how much memory it needs.
+inline constexpr size_t kMinRowsAtOnce = 1024, kPiecesAtOnce = 65536;  // 71 MB
+constexpr size_t RowsAtOnce(size_t k) {
+  return std::max(kMinRowsAtOnce, kPiecesAtOnce / PiecesOf(k) / kMinRowsAtOnce * kMinRowsAtOnce);
+}
+// Floats that this takes for products of at most `rows` rows of at most k columns.
+constexpr size_t PreparedAtOnce(size_t rows, size_t k) {
+  const size_t pieces = PiecesOf(k);
+  return std::min(rows * pieces, std::max(kPiecesAtOnce, kMinRowsAtOnce * pieces)) * kMatMulStride;
+}
+
 // y [k] = x [k] rounded to fp16 or bf16; may be x. Returns y.
 const float* RoundRow(const float* x, size_t k, DType as, float* y);
 // Splits x [k], row m of `rows`, into pieces.
@@ -43,9 +55,9 @@ inline constexpr size_t kMaxStreamedRows = 4;
 inline constexpr size_t kStreamedTaskPanels = 4;
 // Below this many elements of x, one thread prepares it: waking the others would cost more than it saves.
 inline constexpr size_t kSmallWork = size_t{1} << 16;
-// Row i of the rows after their prologue and rounded to `as`: in place, or in `scratch` [k].
-inline const float* TakeRow(const ProductRows& rows, size_t i, size_t k, DType as, float* scratch) {
-  const float* const row = ApplyPrologueToRow(rows.prologue, rows.x + i * k, k, scratch);
+// x [k] after the prologue and rounded to `as`: in place, or in `scratch` [k].
+inline const float* TakeRow(const Prologue& prologue, const float* x, size_t k, DType as, float* scratch) {
+  const float* const row = ApplyPrologueToRow(prologue, x, k, scratch);
   if (as == DType::kF32) return row;
   STABLELM_CHECK(k <= ExecutionContext::kWorkerFloats);
   return RoundRow(row, k, as, scratch);
@@ -57,7 +69,9 @@ template <class Take>
 void TakeRows(const ProductRows& rows, size_t k, DType as, ExecutionContext& exec, const Take& take) {
   const size_t m = static_cast<size_t>(rows.rows);
   const auto some = [&](size_t begin, size_t end, size_t worker) {
-    for (size_t i = begin; i < end; ++i) take(i, TakeRow(rows, i, k, as, exec.worker_scratch(worker)));
+    for (size_t i = begin; i < end; ++i) {
+      take(i, TakeRow(rows.prologue, rows.x + i * k, k, as, exec.worker_scratch(worker)));
+    }
   };
   if (m * k < kSmallWork) {
     some(0, m, 0);
