@@ -38,8 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const LoadedRecipe loaded = ReadDataRecipe(RecipeFile::Parse(text, "fuzz"), "folder", sets);
     const std::string written = loaded.settings.Yaml();
     for (const bool origins : {false, true}) {
-      const LoadedRecipe again =
-          ReadDataRecipe(RecipeFile::Parse(loaded.settings.Yaml(origins), "written"), "folder");
+      const LoadedRecipe again = ReadDataRecipe(RecipeFile::Parse(loaded.settings.Yaml(origins), "written"), "folder");
       STABLELM_CHECK(again.recipe == loaded.recipe);
       STABLELM_CHECK(again.settings.Yaml() == written);
     }

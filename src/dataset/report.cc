@@ -17,7 +17,8 @@ h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin-top: 
 h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
-th:first-child, td:first-child, td.words { text-align: left; } th { font-weight: 600; }
+th:first-child, td:first-child { text-align: left; } th { font-weight: 600; }
+td:has(> .note) { text-align: left; width: 60%; }
 .bar { display: flex; height: .8rem; border-radius: .2rem; overflow: hidden; background: var(--soft); }
 .bar i { display: block; background: var(--good); } .bar i + i { background: var(--bad); }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--soft); padding: .8rem; border-radius: .4rem;
