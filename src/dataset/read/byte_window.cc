@@ -14,7 +14,7 @@ constexpr size_t kLeastRead = size_t{1} << 17;
 }  // namespace
 
 ByteWindow::ByteWindow(std::unique_ptr<ByteSource> source)
-    : source_(std::move(source)), buffer_(new char[kFirstCapacity + kRowPadding]()), capacity_(kFirstCapacity) {}
+    : source_(std::move(source)), buffer_(new char[kFirstCapacity + kRowPadding]), capacity_(kFirstCapacity) {}
 
 bool ByteWindow::Fill() {
   const size_t have = end_ - begin_;

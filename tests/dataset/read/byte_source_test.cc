@@ -81,7 +81,7 @@ class Bytes : public testing::Test {
 };
 
 TEST_F(Bytes, PlainFilesComeAsTheyAre) {
-  for (const size_t size : {0, 1, 2, 3, 4, 5, 300000}) {
+  for (const size_t size : {0u, 1u, 2u, 3u, 4u, 5u, 300000u}) {
     const std::string text = Noise(size);
     EXPECT_EQ(Read(text), text);
     EXPECT_EQ(Read(text.substr(0, 100), 1), text.substr(0, 100));

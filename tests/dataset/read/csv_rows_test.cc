@@ -65,7 +65,7 @@ TEST(Csv, AnOpenQuoteCostsItsLine) {
 TEST(Csv, FieldsMayBeLongerThanTheWindow) {
   std::string text = "a,b\n";
   std::vector<std::string> expected;
-  for (const size_t size : {3, 500000, 700000, 5, 3000000}) {
+  for (const size_t size : {3u, 500000u, 700000u, 5u, 3000000u}) {
     std::string field, json;
     for (size_t i = 0; i < size; ++i) {
       field += i % 5 == 0 ? "\"\"" : i % 5 == 1 ? "\n" : "x";

@@ -91,7 +91,7 @@ TEST_F(JsonArray, PassesAnyDepth) {
 TEST_F(JsonArray, ElementsMayBeLongerThanTheWindow) {
   std::string text = "[\n";
   std::vector<std::string> expected;
-  for (const size_t size : {10, 400000, 600000, 3, 5000000, 7}) {
+  for (const size_t size : {10u, 400000u, 600000u, 3u, 5000000u, 7u}) {
     std::string value = "\"";
     for (size_t i = 0; i < size; ++i) value += i % 3 ? "x" : "\\\"";
     value += '"';
