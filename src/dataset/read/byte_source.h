@@ -13,8 +13,8 @@ namespace stablelm {
 class ByteSource {
  public:
   virtual ~ByteSource() = default;
-  // Reads at least one and at most `bytes` (> 0) bytes; 0: the end. Bytes before a fault are delivered; the call after
-  // them throws Error, with file and offset.
+  // Reads at least one and at most `bytes` (> 0) bytes; 0: the end. Bytes before a fault are delivered as far as
+  // they could be decompressed; the call after them throws Error, with file and offset.
   virtual size_t Read(char* into, size_t bytes) = 0;
   // Bytes consumed of the file on disk.
   virtual uint64_t consumed() const = 0;

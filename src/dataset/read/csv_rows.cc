@@ -143,16 +143,17 @@ class Csv final : public WindowRows {
     }
   }
 
-  std::string Value(const Field& field) {
-    std::string value(window_.text().substr(field.begin, field.end - field.begin));
-    if (!field.doubled) return value;
-    size_t to = 0;
-    for (size_t from = 0; from < value.size(); ++from, ++to) {
-      value[to] = value[from];
-      if (value[from] == '"') ++from;
+  // Valid until the next call or Fill.
+  std::string_view Value(const Field& field) {
+    const std::string_view text = window_.text().substr(field.begin, field.end - field.begin);
+    if (!field.doubled) return text;
+    value_.clear();
+    size_t done = 0;
+    for (size_t quote; (quote = text.find('"', done)) != std::string_view::npos; done = quote + 2) {
+      value_.append(text.substr(done, quote + 1 - done));
     }
-    value.resize(to);
-    return value;
+    value_.append(text.substr(done));
+    return value_;
   }
 
   [[noreturn]] void FailHeader(const std::string& what, const std::string& found = {}, const std::string& expected = {},
@@ -195,6 +196,7 @@ class Csv final : public WindowRows {
   std::vector<Field> fields_;      // of the record, in the window
   size_t record_bytes_ = 0;
   size_t searched_again_ = 0;
+  std::string value_;
   std::string json_;
 };
 

@@ -130,7 +130,7 @@ size_t HelperProcess::Read(char* into, size_t bytes) {
     Fail("was ended by signal " + std::to_string(WTERMSIG(status)) + " before it had read the file",
          WTERMSIG(status) == SIGKILL ? "the system may have been out of memory; start it again" : "");
   }
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) Fail("cannot read the file", "");
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) Fail("cannot read the file");
   return 0;
 }
 
@@ -141,7 +141,7 @@ void HelperProcess::WaitForOutput() {
     const double left_ms = (command_.patience_s - waited_s) * 1000;
     struct pollfd ready[2] = {{out_, POLLIN, 0}, {err_, POLLIN, 0}};
     const int n = poll(ready, 2, static_cast<int>(std::clamp(left_ms, 0.0, 1e6)));
-    if (n < 0 && errno != EINTR) Fail(std::string("cannot be waited for: ") + std::strerror(errno), "");
+    if (n < 0 && errno != EINTR) Fail(std::string("cannot be waited for: ") + std::strerror(errno));
     if (n > 0 && ready[1].revents != 0) ReadErrors();
     if (n > 0 && ready[0].revents != 0) return;
     if (n == 0 && left_ms <= 0) FailHanging();
@@ -193,15 +193,16 @@ void HelperProcess::CloseAll() {
   if (err_ >= 0) close(std::exchange(err_, -1));
 }
 
-void HelperProcess::Fail(const std::string& what, const std::string& hint) const {
+void HelperProcess::Fail(const std::string& what, std::string hint) const {
   // One line says it; the lines after it point into the command.
   std::string_view line = errors_;
   line = line.substr(std::min(line.find_first_not_of("\r\n\t "), line.size()));
   line = line.substr(0, line.find_first_of("\r\n"));
+  if (hint.empty() && command_.hint) hint = command_.hint(line);
   throw Error({.where = command_.input.string(),
                .what = command_.name + " " + what,
                .found = line.empty() ? "" : Quoted(line, 300),
-               .hint = hint});
+               .hint = std::move(hint)});
 }
 
 }  // namespace stablelm

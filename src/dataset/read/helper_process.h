@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dataset/read/byte_source.h"
@@ -19,6 +20,8 @@ struct HelperCommand {
   std::filesystem::path input;  // its standard input: a regular file, handed over open
   double patience_s = 120;      // it counts as hanging when nothing comes for so long while it is waited for
   std::string name;             // of the program, in errors
+  // What to do about the message with which it failed.
+  std::string (*hint)(std::string_view message) = nullptr;
 };
 
 // The helper's standard output. Ends, with its children, with this object, or when it hangs. It has a process group of
@@ -45,7 +48,7 @@ class HelperProcess final : public ByteSource {
   int Reap();  // ends what still runs; returns the status of waitpid
   [[noreturn]] void FailHanging();
   void CloseAll();
-  [[noreturn]] void Fail(const std::string& what, const std::string& hint) const;
+  [[noreturn]] void Fail(const std::string& what, std::string hint = {}) const;
 
   HelperCommand command_;
   pid_t child_ = -1;

@@ -2,6 +2,7 @@
 
 #include <simdjson.h>
 
+#include <array>
 #include <cstring>
 #include <optional>
 
@@ -11,6 +12,14 @@ namespace stablelm {
 namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+
+// Bytes that a JSON string writes as escapes.
+constexpr std::array<bool, 256> kEscaped = [] {
+  std::array<bool, 256> escaped = {};
+  for (size_t c = 0; c < 0x20; ++c) escaped[c] = true;
+  escaped['"'] = escaped['\\'] = true;
+  return escaped;
+}();
 
 // The unit of the escape "\uXXXX" that `text` begins with.
 std::optional<uint32_t> UnitAt(std::string_view text) {
@@ -41,8 +50,13 @@ void FindLoneSurrogates(std::string_view text, const F& lone) {
   while (p < end && (p = static_cast<const char*>(std::memchr(p, '\\', static_cast<size_t>(end - p))))) {
     // Texts in other scripts may be nothing but escapes: no search from one to the next.
     while (p < end && *p == '\\') {
-      if (end - p < 6 || p[1] != 'u' || (p[2] | 0x20) != 'd') {
+      if (end - p < 6 || p[1] != 'u') {
         p += 2;
+        continue;
+      }
+      if ((p[2] | 0x20) != 'd') {
+        // The digits, but no backslash in their place.
+        p += p[2] == '\\' ? 2 : p[3] == '\\' ? 3 : p[4] == '\\' ? 4 : p[5] == '\\' ? 5 : 6;
         continue;
       }
       const size_t at = static_cast<size_t>(p - begin);
@@ -96,12 +110,14 @@ uint64_t RepairJson(std::string_view json, std::string& out) {
 void AppendJsonString(std::string_view text, std::string& out) {
   static constexpr char kHex[] = "0123456789abcdef";
   out += '"';
-  size_t done = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const uint8_t c = static_cast<uint8_t>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\') continue;
-    out.append(text.substr(done, i - done));
-    done = i + 1;
+  const char* p = text.data();
+  const char* const end = p + text.size();
+  while (true) {
+    const char* const plain = p;
+    while (p < end && !kEscaped[static_cast<uint8_t>(*p)]) ++p;
+    out.append(plain, p);
+    if (p == end) break;
+    const uint8_t c = static_cast<uint8_t>(*p++);
     switch (c) {
       case '"':
         out += "\\\"";
@@ -122,7 +138,7 @@ void AppendJsonString(std::string_view text, std::string& out) {
         out.append("\\u00").append(1, kHex[c >> 4]).append(1, kHex[c & 15]);
     }
   }
-  out.append(text.substr(done)).append(1, '"');
+  out += '"';
 }
 
 }  // namespace stablelm

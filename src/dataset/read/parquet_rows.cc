@@ -19,9 +19,10 @@ namespace {
 
 constexpr size_t kMostSqlBytes = 120000;  // the system takes arguments of up to 128 KB
 
-// allowed_paths comes before what locks it.
+// The memory that a file of one row group takes depends on its pages: 70 MB for pyarrow's of 1 MB; files that DuckDB
+// wrote have pages of up to 100 MB, of which it holds several. allowed_paths comes before what locks it.
 constexpr const char* kSettings =
-    "SET threads=1; SET memory_limit='256MB'; SET temp_directory=''; SET autoinstall_known_extensions=false; "
+    "SET threads=1; SET memory_limit='400MB'; SET temp_directory=''; SET autoinstall_known_extensions=false; "
     "SET autoload_known_extensions=false; SET allowed_paths=['/dev/fd/0','/dev/stdout']; "
     "SET enable_external_access=false; SET lock_configuration=true; ";
 // What the file is, before it is read: a line for each column, then one with the number of rows.
@@ -31,6 +32,14 @@ constexpr const char* kSummary =
     "COPY (SELECT num_rows FROM parquet_file_metadata('/dev/fd/0')) TO '/dev/stdout' (FORMAT json);";
 constexpr const char* kSelectEnd =
     " FROM read_parquet('/dev/fd/0', hive_partitioning=false)) TO '/dev/stdout' (FORMAT json);";
+
+std::string HintOf(std::string_view message) {
+  if (message.starts_with("Out of Memory")) return "the file's pages are too large: write it again with smaller ones";
+  if (message.find("unrecognized configuration parameter") != std::string_view::npos) {
+    return "this DuckDB is too old: pipx upgrade duckdb-cli";
+  }
+  return "get the file again";
+}
 
 std::string Identifier(std::string_view name) {
   std::string quoted = "\"";
@@ -60,7 +69,8 @@ class ParquetFile {
                       .arguments = {"-init", "/dev/null", "-bail", "-batch", "-c", kSettings + sql},
                       .input = path_,
                       .patience_s = patience_s_,
-                      .name = "DuckDB"})));
+                      .name = "DuckDB",
+                      .hint = HintOf})));
   }
 
   FileSummary Summary() const {

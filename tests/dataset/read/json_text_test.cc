@@ -36,6 +36,7 @@ TEST(RepairJson, LoneSurrogatesBecomeReplacements) {
   EXPECT_EQ(Repair(R"("\ud83d\u0041")"), (Repaired{R"("\ufffd\u0041")", 1}));
   EXPECT_EQ(Repair(R"("\ud83d x")"), (Repaired{R"("\ufffd x")", 1}));
   EXPECT_EQ(Repair(R"("\\\ud83d")"), (Repaired{R"("\\\ufffd")", 1}));            // after an escaped backslash
+  EXPECT_EQ(Repair(R"("\u1\ud83d")"), (Repaired{R"("\u1\ufffd")", 1}));          // after an escape that is none
   EXPECT_EQ(Repair(R"("\ud83d\\ude00")"), (Repaired{R"("\ufffd\\ude00")", 1}));  // half of it is text
 }
 

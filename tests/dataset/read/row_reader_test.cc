@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 #include <simdjson.h>
 
+#include <algorithm>
 #include <cstdlib>
 
+#include "base/system.h"
 #include "dataset/read/collect_rows.h"
 #include "error_info.h"
 
@@ -96,6 +98,29 @@ TEST(OpenRows, CountsTheFilesBytes) {
   while (reader->Next()) {
   }
   EXPECT_EQ(reader->consumed(), text.size());
+}
+
+TEST(OpenRows, HoldsNoMoreThanARow) {
+  RowFiles files;
+  std::string block;
+  while (block.size() < (size_t{1} << 20)) block += "{\"a\": \"" + std::string(1000, 'x') + "\"},\n";
+  const size_t rows_of_block = static_cast<size_t>(std::count(block.begin(), block.end(), '\n'));
+  const std::filesystem::path path = files.Path("a.json");
+  {
+    std::ofstream out(path, std::ios::binary);
+    out << "[\n";
+    for (size_t i = 0; i < 100; ++i) out << block;
+    out << "{}]";
+  }
+  const uint64_t before = ReadMemoryUse().anonymous;
+  const std::unique_ptr<RowReader> reader = OpenRows(path);
+  size_t rows = 0;
+  uint64_t most = before;
+  while (reader->Next()) {
+    if (++rows % 10000 == 0) most = std::max(most, ReadMemoryUse().anonymous);
+  }
+  EXPECT_EQ(rows, 100 * rows_of_block + 1);
+  EXPECT_LT(most - before, uint64_t{16} << 20);
 }
 
 struct Sample {
