@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/system.h"
 #include "base/utf8.h"
 #include "dataset/read/json_text.h"
 #include "dataset/read/row_formats.h"
@@ -12,6 +13,9 @@ namespace stablelm {
 namespace {
 
 constexpr size_t kMostSearchedAgain = size_t{1} << 30;
+
+constexpr size_t kMostFields = size_t{1} << 14;
+constexpr size_t kMostHeaderBytes = size_t{1} << 20;  // each row repeats the names
 
 struct Field {
   size_t begin = 0, end = 0;  // in the text, without the quotes
@@ -23,6 +27,7 @@ enum class Record {
   kWhole,
   kMore,        // goes on after the text
   kAfterQuote,  // text after the quote that ends a field
+  kManyFields,  // more than kMostFields
 };
 
 // Finds the fields of the record that begins the text, and its length with the line's end. `last`: the file ends with
@@ -49,6 +54,7 @@ Record Split(std::string_view text, char separator, bool last, std::vector<Field
       while (at < text.size() && text[at] != separator && text[at] != '\n') ++at;
       field.end = at;
     }
+    if (fields.size() == kMostFields) return Record::kManyFields;
     fields.push_back(field);
     if (at < text.size() && text[at] == separator) {
       ++at;
@@ -91,7 +97,7 @@ class Csv final : public WindowRows {
         SkipLine();
         return Broken(line, problem);
       }
-      if (fields_.size() == 1 && fields_[0].begin == fields_[0].end && !fields_[0].quoted) continue;  // blank
+      if (IsBlank()) continue;
       if (fields_.size() != columns_.size()) {
         return Broken(line, "wrong number of fields: found " + std::to_string(fields_.size()) + ", expected " +
                                 std::to_string(columns_.size()) + " as in the first line");
@@ -109,6 +115,9 @@ class Csv final : public WindowRows {
   }
 
  private:
+  // Whether the record is a line without anything.
+  bool IsBlank() const { return fields_.size() == 1 && fields_[0].begin == fields_[0].end && !fields_[0].quoted; }
+
   // Sets fields_ and record_bytes_; returns what is wrong.
   std::string ReadRecord() {
     bool last = false;
@@ -118,11 +127,11 @@ class Csv final : public WindowRows {
       if (record == Record::kWhole) return record_bytes_ > kMostRowBytes ? kRowTooLong : "";
       record_bytes_ = 0;
       if (record == Record::kAfterQuote) return "text after the quote that ends a field";
+      if (record == Record::kManyFields) return "more than " + std::to_string(kMostFields) + " fields";
       if (last || searched > kMostRowBytes) {
-        // Only quotes make a record of more than its line.
         if (searched > kMostSearchedAgain - searched_again_) {
           throw Error({.where = file_ + ": line " + std::to_string(window_.line()),
-                       .what = "too many quotes are never closed"});
+                       .what = "too many rows are too long or have quotes that are never closed"});
         }
         searched_again_ += searched;
         return last ? "a quote is never closed" : kRowTooLong;
@@ -166,10 +175,18 @@ class Csv final : public WindowRows {
   }
 
   void ReadHeader() {
-    window_.Fill();
-    if (window_.text().empty()) FailHeader("the file is empty", {}, "a first line with the names of the columns");
-    const std::string problem = ReadRecord();
-    if (!problem.empty()) FailHeader("the names of the columns cannot be read: " + problem);
+    do {
+      window_.Skip(record_bytes_);
+      record_bytes_ = 0;
+      if (window_.text().empty() && !window_.Fill()) {
+        FailHeader("the file is empty", {}, "a first line with the names of the columns");
+      }
+      const std::string problem = ReadRecord();
+      if (!problem.empty()) FailHeader("the names of the columns cannot be read: " + problem);
+    } while (IsBlank());
+    if (record_bytes_ > kMostHeaderBytes) {
+      FailHeader("the names of the columns are too long", HumanBytes(record_bytes_), "at most 1 MB");
+    }
     for (const Field& field : fields_) {
       const std::string name = utf8::ReplaceInvalid(Value(field));
       if (std::find(columns_.begin(), columns_.end(), name) != columns_.end()) {

@@ -26,6 +26,7 @@ TEST(Csv, TakesWhatIsMetBeside) {
               ElementsAre("3:{\"a\": \"1\", \"b\": \"say \\\"x\\\"\"}", "5:{\"a\": \"2\", \"b\": \"3\"}"));
   EXPECT_THAT(Rows("a\n\"\"\n\n\"x\r\"\n\"y\r\"", "a.csv"),
               ElementsAre("2:{\"a\": \"\"}", "4:{\"a\": \"x\\r\"}", "5:{\"a\": \"y\\r\"}"));
+  EXPECT_THAT(Rows("\n\r\na,b\n1,2\n"), ElementsAre("4:{\"a\": \"1\", \"b\": \"2\"}"));
   EXPECT_THAT(Rows("a\tb\n1,2\t\"x\ty\"\n", "a.tsv"), ElementsAre("2:{\"a\": \"1,2\", \"b\": \"x\\ty\"}"));
   EXPECT_THAT(Rows(",a\n0,x\n"), ElementsAre("2:{\"\": \"0\", \"a\": \"x\"}"));
   EXPECT_THAT(Rows("a,\"b\"\"\n\"\n0,x\r"), ElementsAre("3:{\"a\": \"0\", \"b\\\"\\n\": \"x\"}"));
@@ -84,10 +85,19 @@ TEST(Csv, ReportsARowThatIsTooLong) {
       ElementsAre("2:{\"a\": \"1\"}", "3!", "4:{\"a\": \"2\"}", "5!", "6:{\"a\": \"3\"}"));
 }
 
+TEST(Csv, BoundsTheNumberOfFields) {
+  EXPECT_THAT(Rows("a\n" + std::string(20000, ',') + "\n1\n"), ElementsAre("2!", "3:{\"a\": \"1\"}"));
+  RowFiles files;
+  const std::string where = files.Path("a.csv").string() + ": line 1";
+  EXPECT_THAT(InfoOf([&] { files.Read("a.csv", std::string(20000, ',') + "\n"); }), Names(where));
+  EXPECT_THAT(InfoOf([&] { files.Read("a.csv", std::string(1100000, 'x') + "\n"); }), Names(where, "1.10 MB"));
+}
+
 TEST(Csv, RefusesBadHeaders) {
   RowFiles files;
   const std::string where = files.Path("a.csv").string() + ": line 1";
   EXPECT_THAT(InfoOf([&] { files.Read("a.csv", ""); }), Names(where));
+  EXPECT_THAT(InfoOf([&] { files.Read("a.csv", "\n\n"); }), Names(files.Path("a.csv").string() + ": line 3"));
   EXPECT_THAT(InfoOf([&] { files.Read("a.csv", "a,b,a\n"); }), Names(where, "\"a\""));
   EXPECT_THAT(InfoOf([&] { files.Read("a.csv", "a;b\n1;2\n"); }), Names(where, "\"a;b\""));
   EXPECT_THAT(InfoOf([&] { files.Read("a.csv", "a\tb\n1\t2\n"); }), Names(where, "\"a\\x09b\""));
