@@ -488,6 +488,11 @@ void RecipeMap::NoteUnset(const std::string& key, const std::string& meaning) {
       {.kind = Kind::kScalar, .text = "(" + meaning + ")", .origin = RecipeOrigin::kDefault, .written = false});
 }
 
+void RecipeMap::Name(const std::string& name) {
+  label_ = name;
+  path_ = path_.substr(0, path_.rfind('.') + 1) + name;
+}
+
 void RecipeMap::Finish() {
   for (size_t i = 0; node_ && i < node_->keys.size(); ++i) {
     const RecipeKey& key = node_->keys[i];

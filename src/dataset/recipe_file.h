@@ -71,8 +71,8 @@ class RecipeMap {
 
   // Names a key that has no value of its own, with what holds then: "the tokenizer's".
   void NoteUnset(const std::string& key, const std::string& meaning);
-  // What this map is called among its neighbours in the names of settings, in place of its number.
-  void Name(const std::string& name) { label_ = name; }
+  // What this map of a list is called in place of its number, in the names of settings and in errors.
+  void Name(const std::string& name);
 
   // Refuses this map because `key` is missing, when all of it is read: a misspelt key explains a missing one.
   void Require(const std::string& key, const std::string& expected);

@@ -12,13 +12,15 @@ namespace {
 
 using Kind = RecipeNode::Kind;
 
+// Letters, digits and a few marks that mean nothing in YAML, with spaces between.
 bool IsPlainText(std::string_view text) {
-  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-  const auto is_inside = [&](char c) {
-    return is_letter(c) || (c >= '0' && c <= '9') || c == '.' || c == '/' || c == '+' || c == '-' || c == '~';
+  const auto is_inside = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("_./+-~() ").find(c) != std::string_view::npos;
   };
-  if (text.empty() || !(is_inside(text.front()) && text.front() != '-' && text.front() != '~')) return false;
-  return text.size() <= 200 && text != "..." && std::ranges::all_of(text, is_inside);
+  if (text.empty() || text.size() > 200 || text.starts_with("...")) return false;
+  return text.back() != ' ' && std::string_view(" -~").find(text.front()) == std::string_view::npos &&
+         std::ranges::all_of(text, is_inside);
 }
 
 // Code points that YAML must have escaped, or that an editor would not show.
@@ -85,7 +87,7 @@ class Writer {
   void Map(const RecipeNode& map, size_t indent, bool first_is_indented = false) {
     for (size_t i = 0; i < map.items.size(); ++i) {
       const RecipeNode& value = map.items[i];
-      if (!value.written && !origins_) continue;
+      if (!value.written && (!origins_ || value.kind == Kind::kMap)) continue;
       if (!first_is_indented) out_.append(indent, ' ');
       first_is_indented = false;
       const std::string key = ScalarText({.kind = Kind::kScalar, .text = map.keys[i].text, .quoted = true}) + ":";

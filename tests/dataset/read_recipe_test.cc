@@ -180,6 +180,7 @@ TEST(ReadRecipe, RefusesWhatCannotBe) {
   EXPECT_THAT(columns("user: q, asistant: a").hint, testing::HasSubstr("assistant"));
   EXPECT_THAT(source("kind: text\n  loss: assistant"), Names("some/r.yaml: line 4, column 9", "\"assistant\""));
   EXPECT_THAT(source("kind: text\n  system: Hello"), Names("some/r.yaml: line 4, column 11", "\"Hello\""));
+  EXPECT_EQ(source("limti: 5").what, "unknown key of sources.a");
   const auto top = [](const std::string& keys) { return Refused(keys + "\nsources: [{path: a}]"); };
   EXPECT_THAT(top("sequence_length: 15"), Names("some/r.yaml: line 1, column 18", "\"15\""));
   EXPECT_THAT(top("sequence_length: 1048577"), Names("some/r.yaml: line 1, column 18", "\"1048577\""));

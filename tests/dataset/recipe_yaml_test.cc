@@ -135,7 +135,7 @@ TEST(RecipeYaml, WritesForPeople) {
   EXPECT_EQ(WriteRecipeYaml(Parse("b: {c: 1, d: [x y, 2]}\na:\n- e: 'no'\n  f: |\n    one\n\n    two\n- {}\n"), false),
             R"(b:
   c: 1
-  d: ["x y", 2]
+  d: [x y, 2]
 a:
   - e: no
     f: |
