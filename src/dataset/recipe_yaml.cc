@@ -208,11 +208,12 @@ std::string SyntaxProblem(const std::string& message, std::string_view line) {
   if (has_tab || is(E::TAB_IN_INDENTATION)) return "a tab in the indentation: use spaces";
   if (is(E::END_OF_SEQ_FLOW)) return "a list that begins with \"[\" has no \"]\", or a \",\" is missing in it";
   if (is(E::END_OF_MAP_FLOW)) return "a map that begins with \"{\" has no \"}\", or a \",\" is missing in it";
-  if (is(E::FLOW_END)) return "a closing bracket without an opening one";
+  if (is(E::FLOW_END)) return "a closing bracket that fits no opening one";
   if (is(E::EOF_IN_SCALAR)) return "a quote that is not closed";
   if (is(E::INVALID_ESCAPE)) return "an unknown escape in a text in double quotes: write \"\\\\\" for a backslash";
   if (is(E::INVALID_HEX) || is(E::INVALID_UNICODE)) return "a wrong escape in a text in double quotes";
-  if (is(E::UNKNOWN_ANCHOR)) return "an alias of a name that no value before it has";
+  if (is(E::UNKNOWN_ANCHOR))
+    return "an alias (*NAME) of a value that is not there: a text that begins with \"*\" needs quotes";
   if (is(E::MAP_VALUE) || is(E::MAP_KEY)) return "a key where none can be: a text with \": \" in it needs quotes";
   if (is(E::BLOCK_ENTRY)) return "a list element where none can be: the \"-\" of a list stand in one column";
   if (is(E::END_OF_MAP)) return "neither a key of the map above nor its end: keys of a map stand in one column";

@@ -96,11 +96,15 @@ std::vector<std::string> NamesIn(const fs::path& folder) {
   return names;
 }
 
-std::string Shortened(std::span<const std::string> names) {
+// For an error message: the first names, hidden ones aside.
+std::string Shortened(std::vector<std::string> names) {
   constexpr size_t kMost = 6;
-  if (names.empty()) return "none";
-  const std::string text = Joined(names.first(std::min(names.size(), kMost)));
-  return names.size() > kMost ? text + ", ... (" + std::to_string(names.size()) + ")" : text;
+  std::erase_if(names, [](const std::string& name) { return name.starts_with('.'); });
+  if (names.empty()) return "no files";
+  const size_t count = names.size();
+  if (count <= kMost) return Joined(names);
+  names.resize(kMost);
+  return Joined(names) + " and " + std::to_string(count - kMost) + " more";
 }
 
 // Looks for the files of one path.
@@ -116,8 +120,8 @@ class Search {
     if (Exists(path_)) {
       found = OfPath(path_);
     } else if (const std::optional<fs::path> snapshot = FindOnHub()) {
-      const fs::path below = *snapshot / below_;
-      if (below_.empty() || Exists(below)) {
+      const fs::path below = below_.empty() ? *snapshot : *snapshot / below_;
+      if (Exists(below)) {
         found = OfPath(below);
       } else if (IsPattern(below_)) {
         found = OfPattern(*snapshot, below_);
@@ -154,8 +158,8 @@ class Search {
     }
     if (folder.empty()) folder = ".";
     const std::vector<std::string> names = NamesIn(folder);
-    ErrorInfo info{.what = "no such file or folder", .found = "not " + Quoted(path.string())};
-    info.hint = DidYouMean(name, names, Quoted(folder.string()) + " contains: " + Shortened(names));
+    ErrorInfo info{.what = "no file or folder " + Quoted(path.string())};
+    info.hint = DidYouMean(name, names, Quoted(folder.string()) + " contains " + Shortened(names));
     const std::string text = WithoutPage(written_);
     const std::optional<HubId> id = HubIdOf(text);
     if (id && DataExtension(written_).empty()) {

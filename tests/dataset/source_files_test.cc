@@ -93,7 +93,7 @@ TEST_F(SourceFiles, PatternsAreSortedByBytes) {
   EXPECT_EQ(Names({"d/w[1].json"}), "w[1].json");  // it exists as it stands
   const ErrorInfo info = Refused({"d/*.jsonl"});
   EXPECT_THAT(info, stablelm::Names("source \"s\": path \"d/*.jsonl\"", testing::HasSubstr("B.json")));
-  EXPECT_THAT(Refused({"eee/*.jsonl"}).hint, testing::HasSubstr("contains: d"));
+  EXPECT_THAT(Refused({"eee/*.jsonl"}).hint, testing::HasSubstr("contains d"));
 }
 
 TEST_F(SourceFiles, FoldersStandForTheirDataFiles) {
@@ -157,8 +157,8 @@ TEST_F(SourceFiles, NamesWhatWasTriedAndWhatIsThere) {
   Write("data/alpaca.json");
   Snapshot("datasets--tatsu-lab--alpaca", {"data/train-00000-of-00001.parquet"});
   ErrorInfo info = Refused({"data/alpcaa.json"});
-  EXPECT_THAT(info, stablelm::Names("source \"s\": path \"data/alpcaa.json\"",
-                                    testing::HasSubstr((recipes_ / "data/alpcaa.json").string())));
+  EXPECT_THAT(info, stablelm::Names("source \"s\": path \"data/alpcaa.json\""));
+  EXPECT_THAT(info.what, testing::HasSubstr((recipes_ / "data/alpcaa.json").string()));
   EXPECT_THAT(info.hint, testing::HasSubstr("alpaca.json"));
   info = Refused({"tatsulab/alpaca"});
   EXPECT_THAT(info.what, testing::HasSubstr(cache_.string()));
