@@ -1,4 +1,4 @@
-// Recipes of data sets: YAML to a DataRecipe (docs/data.md lists the keys).
+// Recipes of data sets: YAML to a DataRecipe (docs/recipes.md lists the keys).
 #pragma once
 
 #include <filesystem>

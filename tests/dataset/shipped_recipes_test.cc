@@ -49,6 +49,16 @@ TEST(ShippedRecipes, ReadAndResolve) {
   EXPECT_EQ(recipes, 3U);
 }
 
+TEST(ShippedRecipes, DocumentationHasEveryKey) {
+  const std::string page = Content(TestData("../../docs/recipes.md"));
+  const LoadedRecipe loaded = ReadDataRecipe(Recipe("example.yaml"));
+  for (const RecipeSetting& setting : loaded.settings.list()) {
+    const std::string key = setting.key.substr(setting.key.rfind('.') + 1);
+    EXPECT_TRUE(page.find("`" + key + "`") != std::string::npos || page.find(": " + key + "`") != std::string::npos)
+        << key;
+  }
+}
+
 TEST(ShippedRecipes, TheCardsSourcesAreCleanedEachInItsWay) {
   const DataRecipe recipe = ReadDataRecipe(Recipe("stablelm-tuned-alpha.yaml")).recipe;
   std::string names;
