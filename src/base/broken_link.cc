@@ -18,7 +18,7 @@ void RefuseBrokenLink(const fs::path& path) {
   throw Error({.where = path.string(),
                .what = "this is a link to " + Quoted(fs::read_symlink(path, error).string()) + ", which does not exist",
                .expected = "the file itself, or a link to it",
-               .hint = "the model was copied without what its links name, or its download is not finished: copy with "
+               .hint = "the folder was copied without what its links name, or its download is not finished: copy with "
                        "`cp -rL`, or download it again"});
 }
 

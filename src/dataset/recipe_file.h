@@ -44,7 +44,8 @@ class RecipeFile;
 // unless "optional". Throws Error for a wrong type, value or choice.
 class RecipeMap {
  public:
-  bool Has(const std::string& key);  // the recipe or the command line gives it
+  // Whether the recipe or the command line gives it. Makes it a known key.
+  bool Has(const std::string& key);
 
   bool Flag(const std::string& key, bool fallback);  // true or false
   int64_t Whole(const std::string& key, int64_t fallback, const WholeRange& range);

@@ -27,9 +27,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMostFiles = 200'000;
-constexpr std::array<std::string_view, 2> kCompressions = {".gz", ".zst"};
-constexpr std::array<std::string_view, 8> kExtensions = {".json", ".jsonl",   ".ndjson", ".csv",
-                                                         ".tsv",  ".parquet", ".arrow",  ".txt"};
+constexpr std::array<std::string_view, 4> kCompressions = {".gz", ".gzip", ".zst", ".zstd"};
+// Those that OpenRows knows, but .md, which describes a data set more often than it is one.
+constexpr std::array<std::string_view, 10> kExtensions = {".json", ".jsonl",   ".ndjson", ".jsonlines", ".csv",
+                                                          ".tsv",  ".parquet", ".arrow",  ".txt",       ".text"};
 // What `datasets` writes about a data set, which is no data.
 constexpr std::array<std::string_view, 4> kDescriptions = {"dataset_info.json", "dataset_infos.json",
                                                            "dataset_dict.json", "state.json"};
@@ -42,9 +43,15 @@ struct FoundFile {
 
 bool IsPattern(std::string_view text) { return text.find_first_of("*?[") != std::string_view::npos; }
 
+// `end` in lower case.
+bool EndsWith(std::string_view name, std::string_view end) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return name.size() >= end.size() && std::ranges::equal(name.substr(name.size() - end.size()), end, {}, lower);
+}
+
 std::string_view WithoutCompression(std::string_view name) {
   for (const std::string_view end : kCompressions) {
-    if (name.ends_with(end)) return name.substr(0, name.size() - end.size());
+    if (EndsWith(name, end)) return name.substr(0, name.size() - end.size());
   }
   return name;
 }
@@ -53,15 +60,16 @@ std::string_view WithoutCompression(std::string_view name) {
 std::string_view DataExtension(std::string_view name) {
   name = WithoutCompression(name);
   for (const std::string_view end : kExtensions) {
-    if (name.size() > end.size() && name.ends_with(end)) return end;
+    if (name.size() > end.size() && EndsWith(name, end)) return end;
   }
   return {};
 }
 
 // Files that hold the same kind of rows may be read together.
-std::string FormatOf(std::string_view name) {
+std::string_view FormatOf(std::string_view name) {
   const std::string_view extension = DataExtension(name);
-  return extension == ".jsonl" || extension == ".ndjson" ? ".json" : std::string(extension);
+  if (extension == ".jsonl" || extension == ".ndjson" || extension == ".jsonlines") return ".json";
+  return extension == ".text" ? ".txt" : extension;
 }
 
 bool Exists(const fs::path& path) {
@@ -85,9 +93,9 @@ void RequireFile(const fs::path& path) {
   RefuseLfsPointer(path, {content, static_cast<size_t>(file.gcount())});
 }
 
-std::vector<std::string> NamesIn(const fs::path& folder) {
+// Sorted. `error`: why there are no more.
+std::vector<std::string> NamesIn(const fs::path& folder, std::error_code& error) {
   std::vector<std::string> names;
-  std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end && names.size() < kMostFiles;
        it.increment(error)) {
     names.push_back(it->path().filename().string());
@@ -105,6 +113,11 @@ std::string Shortened(std::vector<std::string> names) {
   if (count <= kMost) return Joined(names);
   names.resize(kMost);
   return Joined(names) + " and " + std::to_string(count - kMost) + " more";
+}
+
+std::string Contents(const fs::path& folder) {
+  std::error_code ignored;
+  return Shortened(NamesIn(folder, ignored));
 }
 
 // Looks for the files of one path.
@@ -157,9 +170,10 @@ class Search {
       folder = folder.parent_path();
     }
     if (folder.empty()) folder = ".";
-    const std::vector<std::string> names = NamesIn(folder);
+    std::error_code ignored;
+    const std::string contents = Quoted(folder.string()) + " contains " + Contents(folder);
     ErrorInfo info{.what = "no file or folder " + Quoted(path.string())};
-    info.hint = DidYouMean(name, names, Quoted(folder.string()) + " contains " + Shortened(names));
+    info.hint = DidYouMean(name, NamesIn(folder, ignored), contents);
     const std::string text = WithoutPage(written_);
     const std::optional<HubId> id = HubIdOf(text);
     if (id && DataExtension(written_).empty()) {
@@ -242,9 +256,8 @@ class Search {
     const bool has_rows = std::ranges::any_of(all, [](const FoundFile& file) { return FormatOf(file.name) != ".txt"; });
     if (has_rows) std::erase_if(all, [](const FoundFile& file) { return FormatOf(file.name) == ".txt"; });
     if (all.empty()) {
-      const std::vector<std::string> names = NamesIn(folder);
       Fail({.what = "a folder without data files",
-            .found = Quoted(folder.string()) + " with " + Shortened(names),
+            .found = Quoted(folder.string()) + " with " + Contents(folder),
             .expected = "files that end in " +
                         Joined(std::vector<std::string>(kExtensions.begin(), kExtensions.end())) +
                         ", also with .gz or .zst"});
@@ -270,15 +283,16 @@ class Search {
             .expected = "files whose names tell the split",
             .hint = "choose another with `split`, or name the files with a pattern in `path`"});
     }
-    std::map<std::string, size_t> formats;
+    std::map<std::string_view, size_t> formats;
     for (const FoundFile& file : chosen) ++formats[FormatOf(file.name)];
     if (formats.size() > 1) {
       std::vector<std::string> counts;
-      for (const auto& [format, count] : formats) counts.push_back(std::to_string(count) + " of " + format);
+      for (const auto& [format, count] : formats)
+        counts.push_back(std::to_string(count) + " of " + std::string(format));
       Fail({.what = "files of several formats",
             .found = Joined(counts) + " in " + Quoted(folder.string()),
             .hint = "they may be the same rows: name those you want, as in " +
-                    Quoted(written_ + "/**/*" + formats.begin()->first)});
+                    Quoted(written_ + "/**/*" + std::string(formats.begin()->first))});
     }
     RequireAllShards(folder, chosen);
     return chosen;
@@ -320,7 +334,9 @@ class Search {
   }
 
   std::vector<std::string> ReadFolder(const fs::path& folder) const {
-    std::vector<std::string> names = NamesIn(folder);
+    std::error_code error;
+    std::vector<std::string> names = NamesIn(folder, error);
+    if (error) Fail({.what = "the folder " + Quoted(folder.string()) + " cannot be read: " + error.message()});
     seen_ += names.size();
     if (seen_ >= kMostFiles) {
       Fail({.what = "too many files",
@@ -346,9 +362,8 @@ class Search {
     std::map<std::string, FoundFile> found;  // ** can reach a file in two ways
     Match(folder, "", parts, found);
     if (found.empty()) {
-      const std::vector<std::string> names = NamesIn(folder);
       Fail({.what = "no file matches the pattern",
-            .found = Quoted(folder.string()) + " with " + Shortened(names),
+            .found = Quoted(folder.string()) + " with " + Contents(folder),
             .expected = Joined(parts, "/"),
             .hint = "** stands for folders, a name that begins with a dot needs a pattern that does"});
     }

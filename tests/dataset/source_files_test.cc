@@ -103,6 +103,8 @@ TEST_F(SourceFiles, FoldersStandForTheirDataFiles) {
   }
   EXPECT_EQ(Names({"d"}), "a.jsonl.gz b.json sub/c.json");
   EXPECT_EQ(Names({"d/sub/"}), "c.json");
+  Write("upper/A.JSONL.GZ");
+  EXPECT_EQ(Names({"upper"}), "A.JSONL.GZ");
   Write("t/one.txt");
   EXPECT_EQ(Names({"t"}), "one.txt");
   Write("d/x.csv");
@@ -185,6 +187,7 @@ TEST(DataName, LeavesOutFoldersAndExtensions) {
   EXPECT_EQ(DataName("a/qa.jsonl.gz"), "qa");
   EXPECT_EQ(DataName("qa.v2.csv.zst"), "qa.v2");
   EXPECT_EQ(DataName("ORG/NAME@v1"), "NAME");
+  EXPECT_EQ(DataName("QA.CSV"), "QA");
   EXPECT_EQ(DataName("folder/"), "folder");
   EXPECT_EQ(DataName("a@b.json"), "a@b");
   EXPECT_EQ(DataName("data/*.json"), "");
