@@ -14,14 +14,35 @@
 namespace stablelm {
 namespace {
 
+// Whether one in ten characters of the line, white space aside, is a sign that code is full of.
+bool LooksLikeCode(std::string_view line) {
+  constexpr std::string_view kSigns = "{}()[];=<>+*/\\_$#&|";
+  size_t signs = 0, characters = 0;
+  for (const char c : line) {
+    if (c == ' ' || c == '\t' || (c & 0xC0) == 0x80) continue;
+    ++characters;
+    if (kSigns.find(c) != std::string_view::npos) ++signs;
+  }
+  return signs * 10 >= characters;
+}
+
+void AppendProse(std::string_view text, std::string& prose) {
+  // Code that begins in what is looked at may end far behind it: the whole text is searched for it.
+  const std::string without = WithoutCode(text);
+  const std::string_view all = without;
+  for (size_t at = 0; at < all.size() && prose.size() < kMostProseBytes;) {
+    const size_t end = std::min(all.find('\n', at), all.size());
+    if (const std::string_view line = all.substr(at, end - at); !LooksLikeCode(line)) prose.append(line).append("\n");
+    at = end + 1;
+  }
+}
+
 std::string ProseOf(const SourceConversation& conversation) {
   std::string prose;
-  if (conversation.document) prose = WithoutCode(*conversation.document);
+  if (conversation.document) AppendProse(*conversation.document, prose);
   for (const SourceTurn& turn : conversation.turns) {
     if (prose.size() >= kMostProseBytes) break;
-    // Code that begins in what is looked at may end far behind it: the whole turn is searched for it.
-    prose += WithoutCode(turn.text);
-    prose += '\n';
+    AppendProse(turn.text, prose);
   }
   if (prose.size() > kMostProseBytes) {
     size_t end = kMostProseBytes;

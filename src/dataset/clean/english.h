@@ -15,8 +15,10 @@ struct EnglishShare {
 inline constexpr size_t kMostProseBytes = 2048;  // that are looked at
 inline constexpr size_t kLeastLetters = 200;     // fewer are not judged
 
-// Of the first 2 KB of prose: the document or the texts of all turns, code blocks and code spans left out
-// (dataset/clean/code_ranges.h). A letter is one of ASCII, or another code point of \w (UnicodeTables::IsWord).
+// Of the first 2 KB of prose: the document or the texts of all turns. Left out are code blocks and code spans
+// (dataset/clean/code_ranges.h), and lines that look like code without them: one in ten of the characters or more,
+// white space aside, is one of {}()[];=<>+*/\_$#&| (CLD2 takes code for German). A letter is one of ASCII, or another
+// code point of \w (UnicodeTables::IsWord).
 EnglishShare EnglishShareOf(const SourceConversation& conversation);
 
 // Whether a conversation is to be dropped: more than 200 letters, and a share below the threshold.

@@ -29,13 +29,12 @@ void AppendField(char kind, std::string_view text, std::string& out) {
     const auto c = static_cast<unsigned char>(text[at]);
     const utf8::Decoded decoded =
         c < 0x80 ? utf8::Decoded{.code_point = c, .bytes = 1} : utf8::DecodeOne(text.substr(at));
-    if (UnicodeTables::IsSpace(decoded.code_point)) {
-      space = true;
-    } else {
+    const bool is_space = c > ' ' && c < 0x80 ? false : UnicodeTables::IsSpace(decoded.code_point);
+    if (!is_space) {
       if (space && out.size() > begin) out += ' ';
-      space = false;
-      out += text.substr(at, decoded.bytes);
+      for (size_t i = 0; i < decoded.bytes; ++i) out += text[at + i];
     }
+    space = is_space;
     at += decoded.bytes;
   }
   out += '\xFF';

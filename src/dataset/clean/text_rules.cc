@@ -139,12 +139,11 @@ size_t AppendParts(const SourceTurn& turn, std::vector<SourceTurn>& turns) {
 
 constexpr std::string_view kRefusalPhrases[] = {
     "as an ai language model",
-    "as a language model",
     "as a large language model",
     "as an ai assistant",
     "as an ai model",
     "as an ai,",
-    "as an artificial intelligence",
+    "as an artificial intelligence,",
     "i'm just an ai",
     "i am just an ai",
     "i'm an ai language model",

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "base/utf8.h"
@@ -68,6 +72,21 @@ TEST(LooksLikeHtml, IsNotFooledByCode) {
                            "<vector>\n<p>x</p>"}) {
     EXPECT_FALSE(LooksLikeHtml(text)) << text;
   }
+}
+
+TEST(LooksLikeHtml, KnowsThatTheSamplesAreNot) {
+  const char* shared = std::getenv("STABLELM_SHARED");
+  if (!shared) GTEST_SKIP() << "STABLELM_SHARED names no folder with the samples";
+  std::ifstream file(std::filesystem::path(shared) / "data/gpteacher_codegen.json");  // questions about HTML too
+  size_t with_tags = 0;
+  for (const auto& row : nlohmann::json::parse(file)) {
+    for (const char* key : {"instruction", "input", "response"}) {
+      const auto text = row.at(key).get<std::string>();
+      with_tags += text.find("</") != std::string::npos ? 1 : 0;
+      EXPECT_FALSE(LooksLikeHtml(text)) << text;
+    }
+  }
+  EXPECT_GT(with_tags, 10u);
 }
 
 TEST(HtmlToMarkdown, WritesParagraphsAndMarks) {

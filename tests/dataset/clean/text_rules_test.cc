@@ -128,6 +128,7 @@ TEST(EndMarkers, InCodeOrBesideTheirOpeningStay) {
 TEST(Refusals, AreKnownByTheirBeginning) {
   EXPECT_TRUE(IsRefusal("As an AI language model, I do not have feelings."));
   EXPECT_TRUE(IsRefusal("I\xE2\x80\x99m sorry, but I can\xE2\x80\x99t help with that."));
+  EXPECT_FALSE(IsRefusal("You can call me Vicuna, I was trained as a language model."));
   EXPECT_FALSE(IsRefusal("Paris is the capital of France."));
   EXPECT_FALSE(IsRefusal(std::string(200, 'x') + "As an AI language model"));
   EXPECT_FALSE(IsRefusal(""));
