@@ -12,6 +12,7 @@
 
 #include "base/utf8.h"
 #include "dataset/clean/html_shape.h"
+#include "dataset/clean/markdown_text.h"
 
 namespace stablelm {
 namespace {
@@ -72,14 +73,7 @@ const GumboNode* Parse(std::string_view html, ParserMemory& memory) {
   return gumbo_parse_with_options(&options, html.data(), html.size())->root;
 }
 
-constexpr std::string_view kSpace = " \t\n\f\r";
 constexpr std::string_view kCopyCode = "Copy code";
-
-std::string_view Trimmed(std::string_view text) {
-  const size_t first = text.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpace) + 1 - first);
-}
 
 bool IsElement(const GumboNode* node) { return node->type == GUMBO_NODE_ELEMENT; }
 bool Is(const GumboNode* node, GumboTag tag) { return IsElement(node) && node->v.element.tag == tag; }
@@ -103,10 +97,10 @@ std::string_view AttributeOf(const GumboNode* node, const char* name) {
 template <typename F>
 bool AnyClass(const GumboNode* node, F&& use) {
   std::string_view words = AttributeOf(node, "class");
-  for (words = Trimmed(words); !words.empty();) {
-    const size_t end = std::min(words.find_first_of(kSpace), words.size());
+  for (words = TrimmedHtml(words); !words.empty();) {
+    const size_t end = std::min(words.find_first_of(kHtmlSpace), words.size());
     if (use(words.substr(0, end))) return true;
-    words = Trimmed(words.substr(end));
+    words = TrimmedHtml(words.substr(end));
   }
   return false;
 }
@@ -201,15 +195,6 @@ std::string TextOf(const GumboNode* node) {
   return text;
 }
 
-size_t LongestRun(std::string_view text, char of) {
-  size_t longest = 0, run = 0;
-  for (const char c : text) {
-    run = c == of ? run + 1 : 0;
-    longest = std::max(longest, run);
-  }
-  return longest;
-}
-
 bool IsLabel(std::string_view word) {
   constexpr size_t kLongest = 32;
   return !word.empty() && word.size() <= kLongest && std::all_of(word.begin(), word.end(), [](char c) {
@@ -229,86 +214,6 @@ std::string LanguageOf(const GumboNode* node) {
   return language;
 }
 
-// One paragraph's text while it is made.
-class InlineText {
- public:
-  explicit InlineText(bool keep_spaces = false) : keep_spaces_(keep_spaces) {}
-
-  // Runs of white space become one space, unless they are kept.
-  void AddText(std::string_view text) {
-    constexpr std::string_view kNoBreakSpace = "\xC2\xA0";
-    for (size_t at = 0; at < text.size();) {
-      if (text.substr(at).starts_with(kNoBreakSpace)) {
-        out_ += ' ';
-        at += kNoBreakSpace.size();
-      } else if (keep_spaces_) {
-        out_ += text[at++];
-      } else if (kSpace.find(text[at]) != std::string_view::npos) {
-        if (!out_.empty() && out_.back() != ' ' && out_.back() != '\n') out_ += ' ';
-        if (out_.empty()) begins_with_space_ = true;
-        ++at;
-      } else {
-        out_ += text[at++];
-      }
-    }
-  }
-  void AddVerbatim(std::string_view text) { out_ += text; }
-  void Break() {
-    while (!out_.empty() && out_.back() == ' ') out_.pop_back();
-    out_ += '\n';
-  }
-  bool begins_with_space() const { return begins_with_space_; }
-  const std::string& text() const { return out_; }
-
- private:
-  std::string out_;
-  bool begins_with_space_ = false;  // that was left out
-  bool keep_spaces_;
-};
-
-// A code span: more backticks around than inside, and spaces where it begins or ends with one.
-std::string CodeSpan(std::string code) {
-  std::replace(code.begin(), code.end(), '\n', ' ');
-  if (Trimmed(code).empty()) return code;
-  const std::string ticks(LongestRun(code, '`') + 1, '`');
-  const std::string_view pad = code.front() == '`' || code.back() == '`' ? " " : "";
-  return std::string(ticks).append(pad).append(code).append(pad).append(ticks);
-}
-
-std::string CodeBlock(const std::string& language, std::string_view code) {
-  if (code.ends_with('\n')) code.remove_suffix(1);
-  const std::string fence(std::max<size_t>(3, LongestRun(code, '`') + 1), '`');
-  return std::string(fence).append(language).append("\n").append(code).append("\n").append(fence);
-}
-
-// Each line with `prefix` before it, the first with `first`; none before blank lines but `blank`.
-std::string Prefixed(std::string_view text, std::string_view first, std::string_view prefix, std::string_view blank) {
-  std::string out;
-  for (size_t at = 0; at <= text.size();) {
-    const size_t end = std::min(text.find('\n', at), text.size());
-    const std::string_view line = text.substr(at, end - at);
-    if (at > 0) out += '\n';
-    out += at == 0 ? first : line.empty() ? blank : prefix;
-    out += line;
-    at = end + 1;
-  }
-  return out;
-}
-
-struct Block {
-  std::string text;
-  bool list = false;
-};
-
-std::string Joined(const std::vector<Block>& blocks, bool tight_lists) {
-  std::string out;
-  for (const Block& block : blocks) {
-    if (!out.empty()) out += block.list && tight_lists ? "\n" : "\n\n";
-    out += block.text;
-  }
-  return out;
-}
-
 class Writer {
  public:
   // Notes which elements hold blocks. Returns false when the tree is deeper than the writer follows.
@@ -325,7 +230,7 @@ class Writer {
     return true;
   }
 
-  std::string Write(const GumboNode* root) { return Joined(BlocksOf(root, {}), false); }
+  std::string Write(const GumboNode* root) { return JoinedBlocks(BlocksOf(root, {}), false); }
 
  private:
   struct State {
@@ -339,12 +244,12 @@ class Writer {
     return state;
   }
 
-  std::vector<Block> BlocksOf(const GumboNode* parent, State state) {
+  std::vector<MarkdownBlock> BlocksOf(const GumboNode* parent, State state) {
     state = Inside(parent, state);
-    std::vector<Block> blocks;
+    std::vector<MarkdownBlock> blocks;
     InlineText line(state.keep_spaces);
     const auto end_paragraph = [&] {
-      if (const std::string_view text = Trimmed(line.text()); !text.empty()) blocks.push_back({std::string(text)});
+      if (const std::string_view text = TrimmedHtml(line.text()); !text.empty()) blocks.push_back({std::string(text)});
       line = InlineText(state.keep_spaces);
     };
     for (const GumboNode* child : Children(parent)) {
@@ -360,7 +265,7 @@ class Writer {
     return blocks;
   }
 
-  void AppendBlock(const GumboNode* node, const State& state, std::vector<Block>& blocks) {
+  void AppendBlock(const GumboNode* node, const State& state, std::vector<MarkdownBlock>& blocks) {
     const auto add = [&](std::string text, bool list = false) {
       if (!text.empty()) blocks.push_back({std::move(text), list});
     };
@@ -385,17 +290,17 @@ class Writer {
         return add(text.empty() ? "" : std::string(level, '#') + " " + text);
       }
       case GUMBO_TAG_BLOCKQUOTE: {
-        const std::string text = Joined(BlocksOf(node, state), true);
-        return add(text.empty() ? "" : Prefixed(text, "> ", "> ", ">"));
+        const std::string text = JoinedBlocks(BlocksOf(node, state), true);
+        return add(text.empty() ? "" : PrefixedLines(text, "> ", "> ", ">"));
       }
       default:
-        for (Block& block : BlocksOf(node, state)) blocks.push_back(std::move(block));
+        for (MarkdownBlock& block : BlocksOf(node, state)) blocks.push_back(std::move(block));
     }
   }
 
   std::string OneLine(const GumboNode* node, const State& state) {
     std::string line;
-    for (const Block& block : BlocksOf(node, state)) line += (line.empty() ? "" : " ") + block.text;
+    for (const MarkdownBlock& block : BlocksOf(node, state)) line += (line.empty() ? "" : " ") + block.text;
     std::replace(line.begin(), line.end(), '\n', ' ');
     return line;
   }
@@ -414,8 +319,8 @@ class Writer {
       }
     };
     look(look, node);
-    std::string_view label = Trimmed(beside);
-    if (label.ends_with(kCopyCode)) label = Trimmed(label.substr(0, label.size() - kCopyCode.size()));
+    std::string_view label = TrimmedHtml(beside);
+    if (label.ends_with(kCopyCode)) label = TrimmedHtml(label.substr(0, label.size() - kCopyCode.size()));
     std::string language = LanguageOf(node);
     // Text that is more than a label is part of what is shown.
     if (codes.size() != 1 || !(label.empty() || IsLabel(label))) return CodeBlock(language, TextOf(node));
@@ -434,40 +339,41 @@ class Writer {
       }
     }
     const State inside = Inside(node, state);
-    std::vector<std::vector<Block>> items;
+    std::vector<std::vector<MarkdownBlock>> items;
     bool loose = false;
     for (const GumboNode* child : Children(node)) {
       if (IsSkipped(child)) continue;
-      std::vector<Block> item;
+      std::vector<MarkdownBlock> item;
       if (Is(child, GUMBO_TAG_LI)) {
         item = BlocksOf(child, inside);
         for (const GumboNode* part : Children(child)) loose = loose || Is(part, GUMBO_TAG_P);
       } else if (blocks_.contains(child)) {  // a list in a list, without an item around it
         AppendBlock(child, inside, item);
         if (!items.empty()) {
-          for (Block& block : item) items.back().push_back(std::move(block));
+          for (MarkdownBlock& block : item) items.back().push_back(std::move(block));
           continue;
         }
       } else {
         InlineText line(inside.keep_spaces);
         AppendInline(child, inside, line);
-        if (const std::string_view text = Trimmed(line.text()); !text.empty()) item.push_back({std::string(text)});
+        if (const std::string_view text = TrimmedHtml(line.text()); !text.empty()) item.push_back({std::string(text)});
       }
       if (!item.empty()) items.push_back(std::move(item));
     }
-    for (const std::vector<Block>& item : items) {
-      loose = loose || std::count_if(item.begin(), item.end(), [](const Block& block) { return !block.list; }) > 1;
+    for (const std::vector<MarkdownBlock>& item : items) {
+      loose =
+          loose || std::count_if(item.begin(), item.end(), [](const MarkdownBlock& block) { return !block.list; }) > 1;
     }
     std::string out;
-    for (const std::vector<Block>& item : items) {
+    for (const std::vector<MarkdownBlock>& item : items) {
       const std::string marker = ordered ? std::to_string(number++) + ". " : "- ";
       if (!out.empty()) out += loose ? "\n\n" : "\n";
-      out += Prefixed(Joined(item, !loose), marker, std::string(marker.size(), ' '), "");
+      out += PrefixedLines(JoinedBlocks(item, !loose), marker, std::string(marker.size(), ' '), "");
     }
     return out;
   }
 
-  void Table(const GumboNode* node, const State& state, std::vector<Block>& blocks) {
+  void Table(const GumboNode* node, const State& state, std::vector<MarkdownBlock>& blocks) {
     std::vector<std::vector<std::string>> rows;
     const auto look = [&](const auto& self, const GumboNode* at) -> void {
       for (const GumboNode* child : Children(at)) {
@@ -476,7 +382,7 @@ class Writer {
         if (tag == GUMBO_TAG_THEAD || tag == GUMBO_TAG_TBODY || tag == GUMBO_TAG_TFOOT) {
           self(self, child);
         } else if (tag == GUMBO_TAG_CAPTION) {
-          for (Block& block : BlocksOf(child, state)) blocks.push_back(std::move(block));
+          for (MarkdownBlock& block : BlocksOf(child, state)) blocks.push_back(std::move(block));
         } else if (tag == GUMBO_TAG_TR) {
           rows.emplace_back();
           for (const GumboNode* cell : Children(child)) {
@@ -517,7 +423,7 @@ class Writer {
     InlineText inside(state.keep_spaces);
     AppendChildren(node, state, inside);
     const std::string_view text = inside.text();
-    const std::string_view core = Trimmed(text);
+    const std::string_view core = TrimmedHtml(text);
     if (core.empty() || core.find("\n\n") != std::string_view::npos) mark = "";
     if (inside.begins_with_space()) out.AddText(" ");
     const size_t before = core.empty() ? 0 : static_cast<size_t>(core.data() - text.data());
@@ -573,7 +479,7 @@ class Writer {
       if (const GumboNode* source = TexOf(node)) {
         const std::string tex = TextOf(source);
         const std::string_view mark = IsDisplay(node) ? "$$" : "$";
-        return out.AddVerbatim(std::string(mark).append(Trimmed(tex)).append(mark));
+        return out.AddVerbatim(std::string(mark).append(TrimmedHtml(tex)).append(mark));
       }
     }
     AppendChildren(node, Inside(node, state), out);
@@ -599,7 +505,7 @@ class Writer {
   // An address as a link's target; empty: it leads nowhere.
   static std::string Target(std::string_view address) {
     std::string target;
-    for (const char c : Trimmed(address)) {
+    for (const char c : TrimmedHtml(address)) {
       if (c != '\n' && c != '\r' && c != '\t') target += c;
     }
     if (target.starts_with('#') || target.starts_with("javascript:") || target.starts_with("data:")) return "";
@@ -610,20 +516,20 @@ class Writer {
     const std::string target = Target(AttributeOf(node, "href"));
     InlineText inside(state.keep_spaces);
     AppendChildren(node, state, inside);
-    const std::string text(Trimmed(inside.text()));
+    const std::string text(TrimmedHtml(inside.text()));
     if (inside.begins_with_space()) out.AddText(" ");
     if (target.empty() || text.empty() || text == AttributeOf(node, "href")) {
       out.AddVerbatim(text);
     } else {
       out.AddVerbatim(std::string("[").append(text).append("](").append(target).append(")"));
     }
-    if (inside.text().size() > text.size() && kSpace.find(inside.text().back()) != std::string_view::npos) {
+    if (inside.text().size() > text.size() && kHtmlSpace.find(inside.text().back()) != std::string_view::npos) {
       out.AddText(" ");
     }
   }
 
   static void AppendImage(const GumboNode* node, InlineText& out) {
-    std::string alt(Trimmed(AttributeOf(node, "alt")));
+    std::string alt(TrimmedHtml(AttributeOf(node, "alt")));
     std::replace(alt.begin(), alt.end(), '\n', ' ');
     const std::string target = Target(AttributeOf(node, "src"));
     if (target.empty()) return out.AddVerbatim(alt);
@@ -636,7 +542,7 @@ class Writer {
 }  // namespace
 
 bool LooksLikeHtml(std::string_view text) {
-  const size_t first = text.find_first_not_of(kSpace);
+  const size_t first = text.find_first_not_of(kHtmlSpace);
   if (first == std::string_view::npos || text[first] != '<') return false;
   const HtmlShape shape = ShapeOf(text);
   if (!shape.begins_with_tag || shape.fences || shape.page_elements) return false;

@@ -47,8 +47,8 @@ class NearSigner {
   std::array<uint32_t, kHashes> factors_ = {}, offsets_ = {};  // of the hash functions x -> factor x + offset
 };
 
-// For one thread at a time. Past the budget everything goes to temporary files: 8 bytes for each shingle and about 500
-// for each row.
+// For one thread at a time, and at most 2^28 rows. Past the budget everything goes to temporary files: 8 bytes for each
+// shingle and about 500 for each row.
 class NearDuplicates {
  public:
   NearDuplicates(double threshold, const SpillOptions& options);

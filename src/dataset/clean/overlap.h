@@ -26,8 +26,8 @@ struct Overlap {
 };
 
 // Words are those of dataset/clean/words.h: case and punctuation do not count. Runs of 13 words lie within one text of
-// the set and within one turn or document. Texts without words are in no set. About 10 bytes of memory for each word of
-// the sets.
+// the set and within one turn or document. Texts without words are in no set. About 16 bytes of memory for each
+// word of the sets.
 //
 // Add all texts, then Seal; from then on Find may be called by many threads.
 class EvaluationTexts {

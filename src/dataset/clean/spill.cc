@@ -6,11 +6,15 @@
 
 #include <cerrno>
 
+#include "base/error.h"
 #include "base/write_error.h"
 
 namespace stablelm {
 
-SpillFile::SpillFile(const std::filesystem::path& target) : path_(target, TemporaryPath::Kind::kFile) {}
+SpillFile::SpillFile(const std::filesystem::path& target) {
+  STABLELM_CHECK(target.has_filename());
+  path_ = TemporaryPath(target, TemporaryPath::Kind::kFile);
+}
 
 void SpillFile::Append(const void* bytes, size_t size) {
   const char* from = static_cast<const char*>(bytes);

@@ -22,12 +22,13 @@ namespace stablelm {
 
 struct SpillOptions {
   size_t memory_bytes = size_t{64} << 20;  // for all that one object holds; at least 64 KiB are used
-  std::filesystem::path target;            // temporary files are made beside this path (base/temporary_paths.h)
+  std::filesystem::path target;            // temporary files are made beside this path (base/temporary_paths.h);
+                                           // empty: nothing may go beyond the budget
 
   SpillOptions Share(size_t parts) const { return {memory_bytes / parts, target}; }
 };
 
-// A temporary file that is appended to and read. Without a name in `target` it cannot be made: an Error.
+// A temporary file that is appended to and read.
 class SpillFile {
  public:
   explicit SpillFile(const std::filesystem::path& target);

@@ -9,9 +9,9 @@
 
 namespace stablelm {
 
-// A word is a maximal run of letters (\p{L}), numbers (\p{N}) and marks, with A to Z in lower case; everything else
-// divides words ("don't" is two, "a_b" too). Of scripts without spaces between words (CJK ideographs, kana) each
-// character is a word. Immutable: thread-safe.
+// A word is a maximal run of letters (\p{L}), numbers (\p{N}) and marks (what else \w holds above ASCII), with A to Z
+// in lower case; everything else divides words ("don't" is two, "a_b" too). Of scripts without spaces between words
+// (CJK ideographs, kana) each character is a word. Immutable: thread-safe.
 class WordSplitter {
  public:
   // Appends Hash64 (dataset/clean/hashes.h) of each word of `text`, valid UTF-8, in order.
