@@ -151,7 +151,7 @@ void NearDuplicates::Find(FunctionRef<void(uint64_t duplicate, uint64_t kept)> f
     const std::span<const Row> rows = rows_.Values();
     for (const auto& [unused, candidate] : ranked) {
       const std::span<const uint64_t> other = ShinglesOf(candidate);
-      const auto [small, large] = std::minmax(mine.size(), other.size());
+      const size_t small = std::min(mine.size(), other.size()), large = std::max(mine.size(), other.size());
       if (static_cast<double>(small) / static_cast<double>(large) < threshold_) continue;
       if (JaccardIndex(mine, other) < threshold_) continue;
       found(rows[row].position, rows[candidate].position);

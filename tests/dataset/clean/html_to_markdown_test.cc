@@ -62,6 +62,8 @@ TEST(LooksLikeHtml, IsNotFooledByCode) {
                            "<p onclick=\"x\">a</p>",
                            "<p>a</p><div>b</div><p>c</p>",
                            "<p>a<b>c</p></b>",
+                           "<p>a<b>b</p></b><p>c</p>",
+                           "<p>a<p>b</p>",
                            "</p><p>a</p>",
                            "<p>a</p>\n```\n<p>b</p>\n```\n<p>c</p>",
                            "<custom-tag><p>a</p></custom-tag>",
