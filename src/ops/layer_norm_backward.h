@@ -10,6 +10,9 @@
 
 namespace stablelm {
 
+// Few rows, so that short batches have work for many threads: a thread takes whole pieces.
+inline constexpr size_t kNormSumPiece = 32;
+
 struct LayerNormBackwardInput {
   const float* x = nullptr;   // [rows, width], input of the forward pass
   const float* dy = nullptr;  // [rows, width]
@@ -23,8 +26,9 @@ struct LayerNormBackwardInput {
   bool add = false;                 // d_weight += and d_bias +=
 };
 
-// The bits of a row of dx depend on that row alone. Sums over rows run in pieces of kColumnSumPiece rows
-// (ops/column_sums.h), in order.
+// The bits of a row of dx depend on that row alone. Sums over rows run in pieces of kNormSumPiece rows: in
+// each, a column is one chain from zero in ascending order; the pieces are added in order, after the earlier value when
+// there is one.
 void LayerNormBackward(const LayerNormBackwardInput& in, ExecutionContext& exec);
 // ExecutionContext::prepared_rows that it needs.
 size_t LayerNormBackwardFloats(size_t rows, size_t width);

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "ops/column_sums.h"
 #include "ops/cpu/unroll.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -143,12 +142,12 @@ void LayerNormBackward(const LayerNormBackwardInput& in, ExecutionContext& exec)
     return;
   }
   STABLELM_CHECK(exec.prepared_capacity() >= LayerNormBackwardFloats(in.rows, in.width));
-  const size_t pieces = (in.rows + kColumnSumPiece - 1) / kColumnSumPiece, stride = 2 * in.width;
+  const size_t pieces = (in.rows + kNormSumPiece - 1) / kNormSumPiece, stride = 2 * in.width;
   float* const partial = exec.prepared_rows();  // [pieces, 2, width]
   exec.pool().ForEach(pieces, [&](size_t piece, size_t) {
     float* const d_weight = partial + piece * stride;
     std::fill_n(d_weight, stride, 0.0f);
-    const size_t begin = piece * kColumnSumPiece, end = std::min(begin + kColumnSumPiece, in.rows);
+    const size_t begin = piece * kNormSumPiece, end = std::min(begin + kNormSumPiece, in.rows);
     HWY_DYNAMIC_DISPATCH(BackwardRows)(in, begin, end, d_weight, d_weight + in.width);
   });
   exec.pool().ForRanges(in.width, 64, [&](size_t begin, size_t end) {
@@ -158,7 +157,7 @@ void LayerNormBackward(const LayerNormBackwardInput& in, ExecutionContext& exec)
 }
 
 size_t LayerNormBackwardFloats(size_t rows, size_t width) {
-  const size_t pieces = (rows + kColumnSumPiece - 1) / kColumnSumPiece;
+  const size_t pieces = (rows + kNormSumPiece - 1) / kNormSumPiece;
   return pieces * 2 * width;
 }
 
