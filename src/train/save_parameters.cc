@@ -13,7 +13,7 @@ namespace {
 
 // Buffers of one thread, which grow to the largest piece.
 struct Buffers {
-  std::vector<float> row, rows;
+  std::vector<float> row, reordered;
   std::vector<std::byte> converted;
 };
 
@@ -58,11 +58,11 @@ class EntryCopy {
     const auto in_memory = [&](int64_t i) { return QkvRow(config, parameters_.qkv_order(), QkvOrder::kPerHead, i); };
     parameters_.ReadRow(entry_, weight_.kind == WeightKind::kQkvWeight ? in_memory(row) : row, own.row.data());
     if (weight_.kind != WeightKind::kQkvBias || parameters_.qkv_order() == QkvOrder::kPerHead) return own.row.data();
-    own.rows.resize(own.row.size());
+    own.reordered.resize(own.row.size());
     for (int64_t i = 0; i < width_; ++i) {
-      own.rows[static_cast<size_t>(i)] = own.row[static_cast<size_t>(in_memory(i))];
+      own.reordered[static_cast<size_t>(i)] = own.row[static_cast<size_t>(in_memory(i))];
     }
-    return own.rows.data();
+    return own.reordered.data();
   }
 
   const Parameters& parameters_;

@@ -137,7 +137,7 @@ TEST(MatMul, AddsToYAndRoundsRows) {
 
 // More rows than a product prepares at once: 1,024 of so many columns.
 TEST(MatMul, LongBatchesArePreparedInParts) {
-  const size_t m = 1031, n = 33, k = 16384, last = 10;
+  const size_t m = 1031, n = 5, k = 16384, last = 10;
   const auto x = ManyValues(m * k, 1), before = ManyValues(m * n, 2);
   PackedMatrix w(DType::kF32, n, k, "weights");
   const auto values = ManyValues(n * k, 3);

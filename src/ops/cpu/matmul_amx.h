@@ -41,7 +41,8 @@ struct AmxJob {
 };
 // Splits x [k], row m of the job's; the last row also zeroes the padding rows of the last tile.
 void CutAmxRow(const AmxJob& job, const float* x, size_t m, size_t k, float* cut);
-// As MatMulTiled and MatMulTiledTransposed, the latter for weights packed for Compute::kFast.
+// As MatMulTiled and MatMulTiledTransposed, for all rows of panels [p_begin, p_end), at most kMaxTaskPanels; the latter
+// for weights packed for Compute::kFast.
 void AmxTiled(const AmxJob& job, size_t p_begin, size_t p_end, float* scratch);
 void AmxTiledTransposed(const AmxJob& job, size_t p_begin, size_t p_end, float* scratch);
 
