@@ -3,12 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/mapped_file.h"
 #include "checkpoint/gguf/gguf_testing.h"
-#include "golden_command.h"
 #include "ops/convert.h"
 #include "ops/quant/quant_row.h"
 #include "program_error.h"
+#include "saved_logits.h"
 
 namespace stablelm {
 namespace {
@@ -18,8 +17,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 using Json = nlohmann::json;
-
-const std::string kWide = TestData("golden/head128_fp16");  // rows of 256 values: whole blocks of every type
 
 struct DecodeOnlyType {
   DType type;
@@ -32,7 +29,7 @@ const DecodeOnlyType kTypes[] = {
     {DType::kIQ4_XS, {{0, 0.00002f}}},
 };
 
-class DecodeOnly : public testing::Test {
+class DecodeOnly : public SavedLogits {
  protected:
   // The model of kWide with other matrices, random blocks of the type; the output matrix is Q6_K if `mixed`.
   fs::path Write(const DecodeOnlyType& of, bool mixed = false) const {
@@ -74,17 +71,6 @@ class DecodeOnly : public testing::Test {
     writer.Commit();
     return file;
   }
-  // The bytes of the logits that `score` saves.
-  std::string Logits(const fs::path& model, std::vector<std::string> more = {}, std::string* notes = nullptr) const {
-    const fs::path ids = temp_.path() / "ids.json", out = temp_.path() / "logits.safetensors";
-    WriteFile(ids, "[[5, 17, 90, 3, 44, 44, 7, 25, 61, 2, 77], [1, 2]]");
-    more.insert(more.begin(),
-                {"score", "-m", model.string(), "--ids-file", ids.string(), "--save-logits", out.string()});
-    const ProgramResult run = RunProgramBinary(more);
-    EXPECT_EQ(run.exit_code, 0) << run.err;
-    if (notes) *notes = run.err;
-    return ReadTextFile(out, size_t{1} << 30);
-  }
   // The folder of fp32 weights that `convert` makes of a file.
   fs::path Folder(const fs::path& file) const {
     const fs::path folder = file.string() + ".folder";
@@ -92,7 +78,6 @@ class DecodeOnly : public testing::Test {
     EXPECT_EQ(result.exit_code, 0) << result.err;
     return folder;
   }
-  const TempFolder temp_;
 };
 
 TEST_F(DecodeOnly, RunsAsTheDecodedWeights) {

@@ -2,11 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/mapped_file.h"
 #include "checkpoint/tiny_model.h"
-#include "golden_command.h"
 #include "ops/random/random_normal.h"
 #include "program_error.h"
+#include "saved_logits.h"
 #include "test_paths.h"
 
 namespace stablelm {
@@ -18,23 +17,11 @@ using testing::HasSubstr;
 using testing::Not;
 using Json = nlohmann::json;
 
-const std::string kWide = TestData("golden/head128_fp16");        // rows of 256 values: whole blocks of every type
 const std::string kOdd = TestData("golden/odd_width");            // rows are not whole blocks of any type
 const std::string kShards = TestData("golden/bin_sharded_fp16");  // rows are multiples of 32 but not of 256
 
-class QuantizeOnLoad : public testing::Test {
+class QuantizeOnLoad : public SavedLogits {
  protected:
-  // The file bytes of the logits that `score` saves.
-  std::string Logits(const std::string& model, std::vector<std::string> more = {}, ProgramResult* result = nullptr) {
-    const fs::path ids = temp_.path() / "ids.json", out = temp_.path() / "logits.safetensors";
-    WriteFile(ids, "[[5, 17, 90, 3, 44, 44, 7, 25, 61, 2, 77], [1, 2]]");
-    std::vector<std::string> arguments = {"score", "-m", model, "--ids-file", ids.string(), "--save-logits", out};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    const ProgramResult run = RunProgramBinary(arguments);
-    EXPECT_EQ(run.exit_code, 0) << run.err;
-    if (result) *result = run;
-    return ReadTextFile(out, size_t{1} << 30);
-  }
   std::string File(const std::string& model, const std::string& type) {
     const fs::path file = temp_.path() / (type + ".gguf");
     fs::remove(file);
@@ -42,7 +29,6 @@ class QuantizeOnLoad : public testing::Test {
     EXPECT_EQ(result.exit_code, 0) << result.err;
     return file.string();
   }
-  const TempFolder temp_;
 };
 
 TEST_F(QuantizeOnLoad, GivesTheBitsOfTheFile) {
@@ -56,12 +42,12 @@ TEST_F(QuantizeOnLoad, GivesTheBitsOfTheFile) {
 }
 
 TEST_F(QuantizeOnLoad, RowsThatATypeDoesNotDivideTakeAnother) {
-  ProgramResult result;
-  const std::string shards = Logits(kShards, {"--quantize", "q4_k"}, &result);
-  EXPECT_THAT(result.err, AllOf(HasSubstr("stored as Q8_0"), HasSubstr("weights quantized to Q4_K while loading")));
+  std::string notes;
+  const std::string shards = Logits(kShards, {"--quantize", "q4_k"}, &notes);
+  EXPECT_THAT(notes, AllOf(HasSubstr("stored as Q8_0"), HasSubstr("weights quantized to Q4_K while loading")));
   EXPECT_EQ(shards, Logits(File(kShards, "Q4_K")));
-  const std::string odd = Logits(kOdd, {"--quantize", "Q4_0"}, &result);
-  EXPECT_THAT(result.err, HasSubstr("stored as F16"));
+  const std::string odd = Logits(kOdd, {"--quantize", "Q4_0"}, &notes);
+  EXPECT_THAT(notes, HasSubstr("stored as F16"));
   EXPECT_EQ(odd, Logits(File(kOdd, "Q4_0")));
 }
 
