@@ -1,11 +1,11 @@
 #include "prompt/setting_values.h"
 
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/json_value.h"
+#include "base/number_text.h"
 #include "base/strict_json.h"
 
 namespace stablelm {
@@ -51,9 +51,7 @@ void CheckValue(double value, const SettingSpec& spec, const std::string& place,
 }  // namespace
 
 void CheckSettingValue(double value, const SettingSpec& spec, const std::string& place) {
-  char shown[32];
-  std::snprintf(shown, sizeof shown, "%.10g", value);
-  CheckValue(value, spec, place, shown);
+  CheckValue(value, spec, place, NumberText(value));
 }
 
 double ReadSettingValue(const nlohmann::json& value, const SettingSpec& spec, const std::string& place) {

@@ -2,19 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <string>
 
 #include "base/error.h"
+#include "base/number_text.h"
 
 namespace stablelm {
 namespace {
-
-std::string Number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.9g", value);
-  return text;
-}
 
 void Require(bool good, const char* where, const std::string& found, const std::string& expected) {
   if (!good) throw Error({.where = where, .what = "cannot be used", .found = found, .expected = expected});
@@ -25,18 +19,19 @@ void Require(bool good, const char* where, const std::string& found, const std::
 LossScaler::LossScaler(const LossScaleOptions& options)
     : options_(options), state_({.scale = options.initial, .hysteresis = options.hysteresis}) {
   const LossScaleOptions& o = options_;
-  Require(std::isfinite(o.min) && o.min > 0, "smallest loss scale", Number(o.min), "a positive number");
-  Require(std::isfinite(o.max) && o.max >= o.min, "largest loss scale", Number(o.max), "at least " + Number(o.min));
-  Require(o.initial >= o.min && o.initial <= o.max, "loss scale", Number(o.initial),
-          Number(o.min) + " to " + Number(o.max));
+  Require(std::isfinite(o.min) && o.min > 0, "smallest loss scale", NumberText(o.min), "a positive number");
+  Require(std::isfinite(o.max) && o.max >= o.min, "largest loss scale", NumberText(o.max),
+          "at least " + NumberText(o.min));
+  Require(o.initial >= o.min && o.initial <= o.max, "loss scale", NumberText(o.initial),
+          NumberText(o.min) + " to " + NumberText(o.max));
   Require(o.window >= 1, "window of the loss scale", std::to_string(o.window), "at least 1 step");
   Require(o.hysteresis >= 1, "hysteresis of the loss scale", std::to_string(o.hysteresis), "at least 1");
 }
 
 void LossScaler::Restore(const LossScaleState& s) {
   const LossScaleOptions& o = options_;
-  Require(s.scale >= o.min && s.scale <= o.max, "checkpoint: loss scale", Number(s.scale),
-          Number(o.min) + " to " + Number(o.max));
+  Require(s.scale >= o.min && s.scale <= o.max, "checkpoint: loss scale", NumberText(s.scale),
+          NumberText(o.min) + " to " + NumberText(o.max));
   Require(s.hysteresis >= 1 && s.hysteresis <= o.hysteresis, "checkpoint: hysteresis of the loss scale",
           std::to_string(s.hysteresis), "1 to " + std::to_string(o.hysteresis));
   Require(s.steps >= 0, "checkpoint: steps of the loss scale", std::to_string(s.steps), "at least 0");
@@ -52,7 +47,7 @@ void LossScaler::Update(bool overflow) {
       if (s.scale <= options_.min) {
         throw Error({.where = "loss scale",
                      .what = "gradients overflow at the smallest scale, so it cannot be decreased",
-                     .found = Number(s.scale) + " at step " + std::to_string(s.steps),
+                     .found = NumberText(s.scale) + " at step " + std::to_string(s.steps),
                      .hint = "training has diverged: go back to an earlier checkpoint with a lower rate or a longer "
                              "warm-up, or train in bf16, which needs no loss scale"});
       }

@@ -2,22 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <numbers>
 
 #include "base/error.h"
 #include "base/nearest.h"
+#include "base/number_text.h"
 
 namespace stablelm {
 namespace {
 
 constexpr std::string_view kNames[] = {"constant", "linear", "cosine", "wsd"};  // in the order of ScheduleShape
-
-std::string Number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.9g", value);
-  return text;
-}
 
 }  // namespace
 
@@ -42,14 +36,14 @@ Schedule::Schedule(const ScheduleOptions& options) : options_(options) {
   if (!std::isfinite(o.rate) || o.rate <= 0) {
     throw Error({.where = "`rate`",
                  .what = "no learning rate",
-                 .found = Number(o.rate),
+                 .found = NumberText(o.rate),
                  .expected = "a positive number",
                  .hint = "fine-tuning takes rates about 2e-5, training from scratch about 2e-4"});
   }
   if (!(o.min_ratio >= 0 && o.min_ratio <= 1)) {  // NaN too
     throw Error({.where = "`min_rate_ratio`",
                  .what = "not a part of the learning rate",
-                 .found = Number(o.min_ratio),
+                 .found = NumberText(o.min_ratio),
                  .expected = "0 to 1"});
   }
   if (o.steps < 1) {
