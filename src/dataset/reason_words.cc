@@ -36,4 +36,25 @@ std::string_view ReasonWords(std::string_view name) {
   return "";
 }
 
+std::string_view KeyOfReason(std::string_view name) {
+  static constexpr NamedReason kKeys[] = {
+      {"missing-column", "kind"},
+      {"roles-do-not-alternate", "clean.role_order"},
+      {"empty-turn", "clean.role_order"},
+      {"refusal", "clean.refusals"},
+      {"error-message", "clean.error_messages"},
+      {"not-english", "clean.english"},
+      {"exact-duplicate", "clean.exact_duplicates"},
+      {"near-duplicate", "clean.near_duplicates"},
+      {"prefix-of-another", "loss"},
+      {"evaluation-overlap", "overlap"},
+      {"too-long", "long_turn"},
+      {"no-targets", "loss"},
+  };
+  for (const NamedReason& key : kKeys) {
+    if (key.name == name) return key.words;
+  }
+  return "";
+}
+
 }  // namespace stablelm

@@ -9,4 +9,8 @@ namespace stablelm {
 // manifest.json. Empty for others.
 std::string_view ReasonWords(std::string_view name);
 
+// The key of a recipe's source that decides whether conversations go for this reason: "clean.english". Empty: none
+// does.
+std::string_view KeyOfReason(std::string_view name);
+
 }  // namespace stablelm

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <vector>
 
 #include "dataset/reason_words.h"
@@ -74,6 +75,19 @@ std::string AccountText(const JsonValue& account) {
                     Percent(Share(targets, written))});
   }
   std::string text = Table(rows);
+  std::map<std::string, std::string> licences;  // names of the sources by licence
+  for (const JsonValue& source : account.At("sources").items()) {
+    if (source.At("kind_from").Text() != "recipe") {
+      text += "\n" + source.At("name").Text() + ": read as " + source.At("kind").Text() + ", because " +
+              source.At("kind_from").Text() + "\n";
+    }
+    if (source.At("licence").IsText()) {
+      std::string& names = licences[source.At("licence").Text()];
+      names += (names.empty() ? "" : ", ") + source.At("name").Text();
+    }
+  }
+  if (!licences.empty()) text += "\n";
+  for (const auto& [licence, names] : licences) text += "licence of " + names + ": " + licence + "\n";
   for (const JsonValue& source : account.At("sources").items()) {
     AddCounts("dropped from", source.At("name").Text(), source.At("dropped"), text);
     AddCounts("changed in", source.At("name").Text(), source.At("changes"), text);
@@ -107,9 +121,11 @@ std::string AccountText(const JsonValue& account) {
     for (size_t i = 0; i < dropped.size(); ++i) {
       if (dropped.items()[i].Whole() > dropped.items()[most].Whole()) most = i;
     }
+    const std::string& reason = dropped.names()[most];
+    const std::string_view key = KeyOfReason(reason);
     text += "\n" + source.At("name").Text() + " loses " + Percent(Share(lost, all)) +
-            " of its conversations, most to " + dropped.names()[most] + " (" +
-            std::string(ReasonWords(dropped.names()[most])) + ")\n";
+            " of its conversations, most to " + reason + " (" + std::string(ReasonWords(reason)) + ")" +
+            (key.empty() ? "" : "; `" + std::string(key) + "` in the recipe decides it") + "\n";
   }
   return text;
 }
