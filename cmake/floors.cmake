@@ -12,8 +12,8 @@ set(STABLELM_EDGES_model checkpoint)
 set(STABLELM_EDGES_generate model prompt)
 set(STABLELM_EDGES_facade generate)
 set(STABLELM_EDGES_eval generate)
-set(STABLELM_EDGES_train generate)
-set(STABLELM_EDGES_cli eval train dataset)
+set(STABLELM_EDGES_train dataset generate)
+set(STABLELM_EDGES_cli eval train)
 
 # Sets `out` to all floors that `floor` may include: itself and those that its edges reach.
 function(stablelm_reachable_floors floor out)
