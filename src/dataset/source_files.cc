@@ -130,8 +130,12 @@ class Search {
 
   std::vector<FoundFile> Run() {
     std::vector<FoundFile> found;
+    const fs::path pattern = ExpandHome(written_);
+    const fs::path start = pattern.is_absolute() ? "/" : folder_;
     if (Exists(path_)) {
       found = OfPath(path_);
+    } else if (IsPattern(written_) && IsFolder(start / FixedPart(pattern))) {
+      found = OfPattern(start, pattern.relative_path());
     } else if (const std::optional<fs::path> snapshot = FindOnHub()) {
       const fs::path below = below_.empty() ? *snapshot : *snapshot / below_;
       if (Exists(below)) {
@@ -141,11 +145,8 @@ class Search {
       } else {
         Missing(below);
       }
-    } else if (IsPattern(written_)) {
-      const fs::path pattern = ExpandHome(written_);
-      found = OfPattern(pattern.is_absolute() ? "/" : folder_, pattern.relative_path().string());
     } else {
-      Missing(path_);
+      Missing(IsPattern(written_) ? start / FixedPart(pattern) : path_);
     }
     for (const FoundFile& file : found) RequireFile(file.path);
     return found;
@@ -346,18 +347,24 @@ class Search {
     return names;
   }
 
-  // Files below `folder` that match. The folders before the first wildcard are fixed, and no part of the files' names.
-  std::vector<FoundFile> OfPattern(fs::path folder, std::string_view pattern) const {
-    for (size_t slash; (slash = pattern.find('/')) != std::string_view::npos && !IsPattern(pattern.substr(0, slash));) {
-      folder /= pattern.substr(0, slash);
-      pattern.remove_prefix(slash + 1);
+  // The folders before the first wildcard.
+  static fs::path FixedPart(const fs::path& pattern) {
+    fs::path fixed;
+    for (const fs::path& part : pattern.relative_path()) {
+      if (IsPattern(part.string())) break;
+      fixed /= part;
     }
+    return fixed;
+  }
+
+  // Files below `start` that match. The fixed part is no part of their names.
+  std::vector<FoundFile> OfPattern(const fs::path& start, const fs::path& pattern) const {
+    const fs::path fixed = FixedPart(pattern);
+    const fs::path folder = fixed.empty() ? start : start / fixed;
     if (!IsFolder(folder)) Missing(folder);
     std::vector<std::string> parts;
-    while (!pattern.empty()) {
-      const size_t slash = std::min(pattern.find('/'), pattern.size());
-      if (slash > 0) parts.emplace_back(pattern.substr(0, slash));
-      pattern.remove_prefix(std::min(slash + 1, pattern.size()));
+    for (const fs::path& part : fixed.empty() ? pattern : pattern.lexically_relative(fixed)) {
+      if (!part.empty()) parts.push_back(part.string());
     }
     std::map<std::string, FoundFile> found;  // ** can reach a file in two ways
     Match(folder, "", parts, found);

@@ -2,12 +2,10 @@
 //
 // A path is, in this order:
 // 1. a file or a folder, relative to the recipe's folder; "~/" is the home folder;
-// 2. a pattern of files if it has *, ? or [...] in it; ** stands for any folders. Names that begin with a dot match
-// only
-//    patterns that do. The split does not matter: a pattern names its files;
-// 3. a data set in the Hugging Face cache: ORG/NAME, ORG/NAME@REVISION or the address of its page; a file, a folder or
-// a
-//    pattern below it may follow: Anthropic/hh-rlhf/helpful-base. Found as its snapshot, a folder.
+// 2. a pattern of files if it has *, ? or [...] in it and the folder before these exists; ** stands for any folders.
+//    Names that begin with a dot match patterns that do. A pattern names its files: the split does not matter;
+// 3. a data set in the Hugging Face cache: ORG/NAME, ORG/NAME@REVISION or the address of its page; a file, a folder
+//    or a pattern below it may follow: Anthropic/hh-rlhf/helpful-base. Found as its snapshot, a folder.
 //
 // A folder stands for its data files (.json .jsonl .ndjson .csv .tsv .parquet .arrow, in any case, also compressed;
 // .txt if there is nothing else) at any depth; not those whose name, or folder's name, begins with "." or "_", nor

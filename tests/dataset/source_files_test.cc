@@ -84,6 +84,7 @@ TEST_F(SourceFiles, PatternsAreSortedByBytes) {
   }
   EXPECT_EQ(Names({"d/*.json"}), "B.json a10.json a9.json b.json \u00e9.json");
   EXPECT_EQ(Names({"d/a?.json"}), "a9.json");
+  EXPECT_EQ(Names({"d/../d/./a?.json"}), "a9.json");
   EXPECT_EQ(Names({"d/[ab].json"}), "b.json");
   EXPECT_EQ(Names({"*/sub/*.json"}), "d/sub/a.json");
   EXPECT_EQ(Names({"d/sub/**/*.json"}), "a.json deep/z.json");
@@ -153,6 +154,7 @@ TEST_F(SourceFiles, FindsDataSetsOfTheHub) {
   // What lies in the recipe's folder comes first.
   Write("Anthropic/hh-rlhf/mine.json");
   EXPECT_EQ(Names({"Anthropic/hh-rlhf"}), "mine.json");
+  EXPECT_EQ(Names({"Anthropic/hh-rlhf/*.json"}), "mine.json");
 }
 
 TEST_F(SourceFiles, NamesWhatWasTriedAndWhatIsThere) {
