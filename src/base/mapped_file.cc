@@ -6,13 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "base/counted.h"
 #include "base/broken_link.h"
 #include "base/error.h"
+#include "base/signal_list.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
@@ -25,6 +26,7 @@ namespace {
   std::string hint;
   if (error == ENOENT) hint = "check the path";
   if (error == EACCES) hint = "check the file's permissions";
+  if (error == EMFILE || error == ENFILE) hint = "too many files are open: raise the limit, see `ulimit -n`";
   throw Error({.where = path.string(), .what = what + ": " + std::strerror(error), .hint = hint});
 }
 
@@ -47,7 +49,8 @@ int OpenRegular(const std::filesystem::path& path, size_t& size) {
     throw Error({.where = path.string(),
                  .what = "not a regular file",
                  .found = S_ISDIR(info.st_mode) ? "a folder" : "a device, pipe or socket",
-                 .expected = "a file"});
+                 .expected = "a file",
+                 .hint = "put the file itself there"});
   }
   size = static_cast<size_t>(info.st_size);
   return fd;
@@ -57,33 +60,15 @@ size_t PageSize() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 
 }  // namespace
 
-// A place for the range of a mapped file that signal handlers can find. Slots are never freed, only used again.
-struct MappedFile::Slot {
-  std::atomic<bool> taken{false};
-  std::atomic<const std::byte*> begin{nullptr};  // null: the other fields are not valid
+// The range of a mapped file, for signal handlers.
+struct MappedFile::Range {
+  const std::byte* begin = nullptr;
   size_t size = 0;
   char path[4096] = {};
-  Slot* next = nullptr;
 
-  static std::atomic<Slot*> first;
-
-  static Slot* Take(const std::byte* begin, size_t size, const std::string& path) {
-    Slot* slot = first.load();
-    while (slot && slot->taken.exchange(true)) slot = slot->next;
-    if (!slot) {
-      slot = new Slot;
-      slot->taken = true;
-      slot->next = first.load();
-      while (!first.compare_exchange_weak(slot->next, slot)) {
-      }
-    }
-    slot->path[path.copy(slot->path, sizeof slot->path - 1)] = '\0';
-    slot->size = size;
-    slot->begin = begin;
-    return slot;
-  }
+  static SignalList<Range> all;
 };
-std::atomic<MappedFile::Slot*> MappedFile::Slot::first{nullptr};
+constinit SignalList<MappedFile::Range> MappedFile::Range::all;
 
 MappedFile::MappedFile(const std::filesystem::path& path, FileAccess first) : path_(path), access_(first) {
   const int fd = OpenRegular(path, size_);
@@ -99,7 +84,12 @@ MappedFile::MappedFile(const std::filesystem::path& path, FileAccess first) : pa
     throw;
   }
   close(fd);
-  if (access_ != FileAccess::kRead) slot_ = Slot::Take(data_, size_, path.string());
+  if (access_ == FileAccess::kRead) return;
+  range_ = Range::all.Add([&](Range& range) {
+    range.begin = data_;
+    range.size = size_;
+    range.path[path.string().copy(range.path, sizeof range.path - 1)] = '\0';
+  });
 }
 
 void MappedFile::Fill(int fd) {
@@ -130,32 +120,29 @@ MappedFile::MappedFile(MappedFile&& other) noexcept
       access_(other.access_),
       data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)),
-      slot_(std::exchange(other.slot_, nullptr)) {}
+      range_(std::exchange(other.range_, nullptr)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(access_, other.access_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
-  std::swap(slot_, other.slot_);
+  std::swap(range_, other.range_);
   return *this;
 }
 
 MappedFile::~MappedFile() {
-  if (slot_) {
-    slot_->begin = nullptr;
-    slot_->taken = false;
-  }
+  if (range_) Range::all.Remove(range_);
   if (data_) munmap(data_, size_);
 }
 
 const char* MappedFile::PathAt(const void* address) {
-  for (const Slot* slot = Slot::first.load(); slot; slot = slot->next) {
-    const std::byte* begin = slot->begin.load();
+  const char* path = nullptr;
+  Range::all.ForEach([&](const Range& range) {
     const auto at = static_cast<const std::byte*>(address);
-    if (begin && at >= begin && at < begin + slot->size) return slot->path;
-  }
-  return nullptr;
+    if (at >= range.begin && at < range.begin + range.size) path = range.path;
+  });
+  return path;
 }
 
 void MappedFile::WillNeed(size_t offset, size_t bytes) const {
@@ -180,7 +167,7 @@ std::string ReadTextFile(const std::filesystem::path& path, size_t max_bytes) {
     close(fd);
     throw Error({.where = path.string(),
                  .what = "file too large",
-                 .found = std::to_string(size) + " bytes",
+                 .found = Counted(size, "byte"),
                  .expected = "at most " + std::to_string(max_bytes) + " bytes"});
   }
   std::string text(size, '\0');

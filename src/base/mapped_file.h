@@ -42,14 +42,14 @@ class MappedFile {
   void Release(size_t offset, size_t bytes) const;
 
  private:
-  struct Slot;
+  struct Range;
   void Fill(int fd);
 
   std::filesystem::path path_;
   FileAccess access_ = FileAccess::kShared;
   std::byte* data_ = nullptr;
   size_t size_ = 0;
-  Slot* slot_ = nullptr;
+  const Range* range_ = nullptr;
 };
 
 // Reads a small text file whole. Throws Error, also when the file is larger than max_bytes.

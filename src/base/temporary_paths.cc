@@ -7,7 +7,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
@@ -17,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/signal_list.h"
 #include "base/write_error.h"
 
 namespace stablelm {
@@ -81,49 +81,26 @@ void RemoveFolder(const char* path) {
 
 }  // namespace
 
-// A place for a path that signal handlers can find. Slots are never freed, only used again.
-struct TemporaryPath::Slot {
-  enum State : int { kFree, kChanging, kSet };
-  std::atomic<int> state{kFree};
+// A path to remove, for signal handlers.
+struct TemporaryPath::Listed {
   bool folder = false;
   char path[4096] = {};
-  Slot* next = nullptr;
 
-  static std::atomic<Slot*> first;
-
-  static Slot* Take(const fs::path& path, bool folder) {
-    const std::string name = fs::absolute(path).string();
-    if (name.size() >= sizeof Slot::path) return nullptr;  // longer than the system's own limit
-    Slot* slot = first.load();
-    for (; slot; slot = slot->next) {
-      int free = kFree;
-      if (slot->state.compare_exchange_strong(free, kChanging)) break;
-    }
-    if (!slot) {
-      slot = new Slot;
-      slot->state = kChanging;
-      slot->next = first.load();
-      while (!first.compare_exchange_weak(slot->next, slot)) {
-      }
-    }
-    std::memcpy(slot->path, name.c_str(), name.size() + 1);
-    slot->folder = folder;
-    slot->state = kSet;
-    return slot;
-  }
+  static SignalList<Listed> all;
 };
-std::atomic<TemporaryPath::Slot*> TemporaryPath::Slot::first{nullptr};
+constinit SignalList<TemporaryPath::Listed> TemporaryPath::Listed::all;
 
-TemporaryPath::TemporaryPath(const fs::path& target, Kind kind) : folder_(kind == Kind::kFolder) {
+TemporaryPath::TemporaryPath(const fs::path& target, Kind kind, const fs::path& shown)
+    : folder_(kind == Kind::kFolder) {
   RemoveWhatKilledRunsLeft(target);
   for (;;) {
     std::string name = TemporaryName(target) + std::string(kRandom, 'X');
     if (folder_) {
-      if (!mkdtemp(name.data())) FailToWrite(target, "cannot create", errno);
+      if (!mkdtemp(name.data())) FailToWrite(shown.empty() ? target : shown, "cannot create", errno);
       fd_ = open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     } else {
       fd_ = mkostemp(name.data(), O_CLOEXEC);
-      if (fd_ < 0) FailToWrite(target, "cannot create", errno);
+      if (fd_ < 0) FailToWrite(shown.empty() ? target : shown, "cannot create", errno);
     }
     path_ = name;
     if (fd_ < 0) break;  // a folder that cannot be read: stays without a lock
@@ -133,25 +110,32 @@ TemporaryPath::TemporaryPath(const fs::path& target, Kind kind) : folder_(kind =
     if (access(name.c_str(), F_OK) == 0) break;
     close(fd_);
   }
-  slot_ = Slot::Take(path_, folder_);
+  const std::string whole = fs::absolute(path_).string();
+  if (whole.size() >= sizeof Listed::path) return;  // longer than the system's own limit
+  listed_ = Listed::all.Add([&](Listed& listed) {
+    listed.folder = folder_;
+    std::memcpy(listed.path, whole.c_str(), whole.size() + 1);
+  });
 }
 
 TemporaryPath::TemporaryPath(TemporaryPath&& other) noexcept
     : path_(std::exchange(other.path_, {})),
       fd_(std::exchange(other.fd_, -1)),
       folder_(other.folder_),
-      slot_(std::exchange(other.slot_, nullptr)) {}
+      listed_(std::exchange(other.listed_, nullptr)) {}
 
 TemporaryPath& TemporaryPath::operator=(TemporaryPath&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(fd_, other.fd_);
   std::swap(folder_, other.folder_);
-  std::swap(slot_, other.slot_);
+  std::swap(listed_, other.listed_);
   return *this;
 }
 
 TemporaryPath::~TemporaryPath() {
   if (!path_.empty()) {
+    // Removing a folder opens it, and its lock may have the last descriptor that the process may open.
+    if (folder_ && fd_ >= 0) close(std::exchange(fd_, -1));
     std::error_code ignored;
     fs::remove_all(path_, ignored);
   }
@@ -159,8 +143,8 @@ TemporaryPath::~TemporaryPath() {
 }
 
 void TemporaryPath::Close() {
-  if (slot_) slot_->state = Slot::kFree;
-  slot_ = nullptr;
+  if (listed_) Listed::all.Remove(listed_);
+  listed_ = nullptr;
   if (fd_ >= 0) close(fd_);
   fd_ = -1;
   path_.clear();
@@ -197,14 +181,13 @@ fs::path TemporaryPath::MoveBeside(const fs::path& target) {
 }
 
 void RemoveTemporaryPaths() {
-  for (TemporaryPath::Slot* slot = TemporaryPath::Slot::first.load(); slot; slot = slot->next) {
-    if (slot->state.load() != TemporaryPath::Slot::kSet) continue;
-    if (slot->folder) {
-      RemoveFolder(slot->path);
+  TemporaryPath::Listed::all.ForEach([](const TemporaryPath::Listed& listed) {
+    if (listed.folder) {
+      RemoveFolder(listed.path);
     } else {
-      unlink(slot->path);
+      unlink(listed.path);
     }
-  }
+  });
 }
 
 }  // namespace stablelm

@@ -19,7 +19,8 @@ class TemporaryPath {
   TemporaryPath() = default;
   // Removes what killed runs left of this target, then creates TARGET.stablelm.tmp.XXXXXX, readable by its owner only.
   // Throws Error.
-  TemporaryPath(const std::filesystem::path& target, Kind kind);
+  // `shown`: the path to name in errors, if the target is itself in a temporary folder.
+  TemporaryPath(const std::filesystem::path& target, Kind kind, const std::filesystem::path& shown = {});
   TemporaryPath(TemporaryPath&& other) noexcept;
   TemporaryPath& operator=(TemporaryPath&& other) noexcept;
   ~TemporaryPath();
@@ -33,14 +34,14 @@ class TemporaryPath {
   std::filesystem::path MoveBeside(const std::filesystem::path& target);
 
  private:
-  struct Slot;
+  struct Listed;
   friend void RemoveTemporaryPaths();
   void Close();
 
   std::filesystem::path path_;
   int fd_ = -1;
   bool folder_ = false;
-  Slot* slot_ = nullptr;
+  const Listed* listed_ = nullptr;
 };
 
 // Removes all temporary paths of this process. Async-signal-safe: for the handlers of signals that end the program.
