@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +13,7 @@
 #include "base/json_value.h"
 #include "cli/app/setting_flags.h"
 #include "cli/app/visible_text.h"
+#include "cli/terminal/text_rows.h"
 
 namespace stablelm {
 namespace {
@@ -23,13 +25,31 @@ namespace {
                .hint = error == ENOSPC ? "free some disk space" : ""});
 }
 
+// For a terminal: control characters are shown, and lines are wrapped by words, `indent` columns from the edge. The
+// first row has no indent; a hint, a line of its own, has its label there.
+std::string ForTerminal(std::string_view text, size_t indent) {
+  const std::string spaces(indent, ' ');
+  const size_t width = TextWidth(WindowOf(STDERR_FILENO));
+  std::string out;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string line = Visible(text.substr(begin, end - begin));
+    for (const std::string& row : LayOutRows({{.text = line, .style = {}}}, width, begin == 0 ? spaces : "", spaces)) {
+      out += (out.empty() ? "" : "\n") + row;
+    }
+    begin = end + 1;
+  }
+  return out.substr(std::min(out.size(), indent));
+}
+
 void PrintLine(const char* color, std::string_view label, std::string_view text) {
   std::string line;
   const bool colored = ColorOn(STDERR_FILENO);
   if (colored) line += color;
   line += label;
   if (colored) line += "\033[0m";
-  line.append(" ").append(isatty(STDERR_FILENO) == 1 ? Visible(text) : std::string(text)).append("\n");
+  line.append(" ");
+  line.append(isatty(STDERR_FILENO) == 1 ? ForTerminal(text, label.size() + 1) : std::string(text)).append("\n");
   std::fwrite(line.data(), 1, line.size(), stderr);
   std::fflush(stderr);
 }

@@ -35,7 +35,8 @@ class Output {
   // Flushes stdout now, for streams of tokens.
   void Flush();
 
-  // Print one line to stderr; --quiet hides notes. Control characters are shown on a terminal.
+  // Print one line to stderr; --quiet hides notes. On a terminal control characters are shown, and lines that are wider
+  // than the window are wrapped by words.
   void Note(std::string_view text);
   void Warning(std::string_view text);
   // A note that was asked for: shown with --quiet too.
@@ -50,8 +51,8 @@ class Output {
 // Whether to colour what is written to `fd`: a terminal, unless NO_COLOR is set or TERM is dumb or unset.
 bool ColorOn(int fd);
 
-// Prints "error: ...", in red on a terminal, control characters shown. `text` may have a second line with a hint. Shows
-// settings as flags (WithFlags).
+// Prints "error: ...", in red on a terminal, there as Note and Warning do. `text` may have a second line with a hint.
+// Shows settings as flags (WithFlags).
 void PrintError(std::string_view text);
 
 }  // namespace stablelm

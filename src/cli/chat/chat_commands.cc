@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "base/atomic_file.h"
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/home_folder.h"
 #include "base/json_value.h"
@@ -388,7 +389,7 @@ void ChatSession::Save(const std::string& arguments) {
   for (const Message& message : all) messages.push_back({{"role", NameOf(message.role)}, {"content", message.text}});
   WriteTextFileAtomically(path, JsonValue{{"messages", messages}}.Dump(2) + "\n");
   file_ = path;
-  screen_.Answer("saved " + std::to_string(all.size()) + " messages to " + path);
+  screen_.Answer("saved " + Counted(all.size(), "message") + " to " + path);
 }
 
 void ChatSession::LoadCommand(const std::string& arguments) {
@@ -452,14 +453,14 @@ void ChatSession::Stats(const std::string&) {
   std::string text;
   if (last_) {
     const auto n = static_cast<int64_t>(last_->ids.size());
-    text += Line("last prompt", std::to_string(last_prompt_) + " tokens",
+    text += Line("last prompt", Counted(last_prompt_, "token"),
                  std::to_string(last_->known_positions) + " of them known from before");
     text += Line("first token after", Rounded(last_->prefill_s, 2) + " s");
     text += Line(
-        "last reply", std::to_string(n) + " tokens",
+        "last reply", Counted(n, "token"),
         n > 1 && last_->decode_s > 0 ? Rounded(static_cast<double>(n - 1) / last_->decode_s, 2) + " tokens/s" : "");
   }
-  text += Line("generated in all", std::to_string(total_generated_) + " tokens", Rounded(total_decode_s_, 1) + " s");
+  text += Line("generated in all", Counted(total_generated_, "token"), Rounded(total_decode_s_, 1) + " s");
   const MemoryUse memory = ReadMemoryUse();
   text += Line("memory", HumanBytes(memory.resident), "at most " + HumanBytes(memory.peak_resident) + " so far");
   screen_.Show("/stats", text);

@@ -56,22 +56,22 @@ void PipeScreen::Show(const std::string& command, const std::string& text) {
 
 void PipeScreen::Note(const std::string& text) {
   if (typed_) AwaitReader();
-  out_.Note(BesideLabel(text, "note:"));
+  out_.Note(text);
 }
 
 void PipeScreen::Answer(const std::string& text) {
   if (typed_) AwaitReader();
-  out_.Answer(BesideLabel(text, "note:"));
+  out_.Answer(text);
 }
 
 void PipeScreen::Warning(const std::string& text) {
   if (typed_) AwaitReader();
-  out_.Warning(BesideLabel(text, "warning:"));
+  out_.Warning(text);
 }
 
 void PipeScreen::Error(const std::string& text) {
   if (typed_) AwaitReader();
-  PrintError(BesideLabel(text, "error:"));
+  PrintError(text);
 }
 
 std::string EndNote(const ChatReply& reply, bool kept) {

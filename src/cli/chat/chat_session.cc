@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/error_kinds.h"
 #include "base/home_folder.h"
@@ -93,7 +94,7 @@ void ChatSession::WarnOfSystemText() {
   const ContextLimits limits = Limits();
   if (tokens + limits.reserve <= limits.context) return;
   screen_.Warning("the system text leaves no room for a message: with the shortest one it takes " +
-                  std::to_string(tokens) + " tokens; the context has " + std::to_string(limits.context) + ", and " +
+                  Counted(tokens, "token") + "; the context has " + std::to_string(limits.context) + ", and " +
                   std::to_string(limits.reserve) +
                   " of them are kept for the reply. /system TEXT replaces it, /set reserve N keeps fewer");
 }
@@ -120,8 +121,7 @@ void ChatSession::Load(const std::string& typed) {
   file_ = path;
   reply_ids_.clear();
   last_.reset();
-  screen_.Note("going on with " + std::to_string(turns_.size()) +
-               (turns_.size() == 1 ? " message of " : " messages of ") + path);
+  screen_.Note("going on with " + Counted(turns_.size(), "message") + " of " + path);
   if (turns_.back().role == Role::kUser) screen_.Note("the last message is yours: /regen answers it");
 }
 
@@ -174,8 +174,8 @@ void ChatSession::AnswerAgain(Conversation otherwise) {
 void ChatSession::WarnOfDropped(const FittedPrompt& fitted) {
   if (fitted.dropped_messages > told_dropped_) {
     screen_.Warning("the context is full: the model no longer sees the oldest " +
-                    std::to_string(fitted.dropped_messages) + " messages (" + std::to_string(fitted.dropped_tokens) +
-                    " tokens); /reset begins anew");
+                    Counted(fitted.dropped_messages, "message") + " (" + Counted(fitted.dropped_tokens, "token") +
+                    "); /reset begins anew");
   }
   told_dropped_ = fitted.dropped_messages;
 }
@@ -230,7 +230,7 @@ FittedPrompt ChatSession::FitBegun(const Conversation& question) const {
   }
   throw Error({.where = "/continue",
                .what = "the context is full",
-               .found = std::to_string(needed) + " tokens",
+               .found = Counted(needed, "token"),
                .expected = "less than " + std::to_string(context),
                .hint = "/reset begins anew, `context_policy=shift` lets it go on"});
 }

@@ -18,8 +18,8 @@
 #include "cli/app/visible_text.h"
 #include "cli/chat/chat_notes.h"
 #include "cli/chat/chat_pipe.h"
+#include "cli/chat/line_editor.h"
 #include "cli/terminal/echo_off.h"
-#include "cli/terminal/line_editor.h"
 #include "cli/terminal/markdown_rows.h"
 #include "cli/terminal/message_lines.h"
 
@@ -169,10 +169,10 @@ void TerminalScreen::ShowTurns(const std::string&, std::span<const Message> turn
   out_.Flush();
 }
 
-void TerminalScreen::Note(const std::string& text) { out_.Note(BesideLabel(text, "note:")); }
-void TerminalScreen::Answer(const std::string& text) { out_.Answer(BesideLabel(text, "note:")); }
-void TerminalScreen::Warning(const std::string& text) { out_.Warning(BesideLabel(text, "warning:")); }
-void TerminalScreen::Error(const std::string& text) { PrintError(BesideLabel(text, "error:")); }
+void TerminalScreen::Note(const std::string& text) { out_.Note(text); }
+void TerminalScreen::Answer(const std::string& text) { out_.Answer(text); }
+void TerminalScreen::Warning(const std::string& text) { out_.Warning(text); }
+void TerminalScreen::Error(const std::string& text) { PrintError(text); }
 
 bool TerminalScreen::has_editor() const { return !EditorCommand().empty(); }
 

@@ -168,6 +168,8 @@ Window WindowOf(int fd) {
   return {.columns = size.ws_col, .rows = size.ws_row};
 }
 
+size_t TextWidth(const Window& window) { return std::max<size_t>(window.columns, 9) - 1; }
+
 std::string WrappedLines(std::string_view text, size_t columns) {
   std::string out;
   // Leave one column free: after writing the last column a terminal's cursor is between two rows.

@@ -30,6 +30,9 @@ struct Window {
 // The window of the terminal at `fd`; 80 x 24 when it does not say.
 Window WindowOf(int fd);
 
+// Columns for text. Leaves one free: after writing the last column a terminal's cursor is between two rows.
+size_t TextWidth(const Window& window);
+
 // Wraps the lines of `text` by words for a window of `columns`. The further cells of a line of a table (after two
 // spaces or more) are wrapped beside the first, or below it when little room is left there.
 std::string WrappedLines(std::string_view text, size_t columns);

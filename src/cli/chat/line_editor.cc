@@ -1,4 +1,4 @@
-#include "cli/terminal/line_editor.h"
+#include "cli/chat/line_editor.h"
 
 #include <histedit.h>
 #include <poll.h>
