@@ -2,9 +2,9 @@
 """Compares how `stablelm` and Hugging Face transformers open model folders as users have them.
 
 Needs torch, transformers and safetensors (PyPI). Usage: check_folders.py STABLELM [--keep FOLDER] [--only TEXT]
-Writes one small seeded GPT-NeoX model in a few hundred variants: every key of config.json missing, null or with other
-values, every layout of weight files and indices, other names, prefixes, buffers and types. For each it compares the
-log-probabilities of a fixed sequence. What must not happen: transformers loads a folder whole and `stablelm` refuses it or
+Writes one small seeded GPT-NeoX model in some hundred variants: every key of config.json missing, null or with other
+values, every layout of weight files and indices, other names, prefixes, buffers and types, damaged files beside the
+weights. For each it compares the log-probabilities of a fixed sequence, and lets `stablelm generate` produce a token. What must not happen: transformers loads a folder whole and `stablelm` refuses it or
 gives other numbers, unless the variant's name is in REFUSED, where docs/models.md says why. Exits with 1 if it does.
 Folders that transformers refuses, or fills with random numbers, may load or not: those are listed, not judged.
 """
@@ -37,8 +37,9 @@ AMBIGUOUS = ["config: a key twice, the same value", "config: a key twice, anothe
              'config: rope_parameters {"rope_theta": 500.0}', "config: tie_word_embeddings true",
              "names: tied, with another output matrix", "index: a tensor in two shards, other values",
              "names: another lm_head.weight beside embed_out.weight"]
-# Not text that every reader takes, or numbers whose scales lie elsewhere.
-UNSAFE = ["config: lone surrogate escape", "weights: float8"]
+# Not text that every reader takes, numbers whose scales lie elsewhere, files outside the folder, a flag as a number.
+UNSAFE = ["config: lone surrogate escape", "weights: float8", "weights: shards beside the folder",
+          "weights: shards by an absolute path", "config: rotary_pct true", "config: rotary_emb_base true"]
 REFUSED = {*UNSAFE, *OTHER_ARITHMETIC, *AMBIGUOUS}
 
 
@@ -190,6 +191,12 @@ config_variant("config: rope_theta alone beside nothing", {"rope_parameters": {"
                drop=["rotary_pct", "rotary_emb_base"])
 config_variant("config: rotary_pct in rope_parameters absent", {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}},
                drop=["rotary_emb_base"])
+for key in sorted({*CONFIG, "dtype", "rope_scaling", "rope_parameters", "attention_bias", "pad_token_id", "auto_map"}):
+    for value in (5, 1.5, "x", "", True, [], {}, [1], {"a": 1}):
+        name = f"config: {key} {json.dumps(value)}"
+        longer = key == "max_position_embeddings" and value == 5  # than this context is the compared sequence
+        if name not in VARIANTS and CONFIG.get(key) != value and not longer:
+            config_variant(name, {key: value})
 config_variant("config: dtype beside another torch_dtype", {"dtype": "float32", "torch_dtype": "float16"})
 config_variant("config: sizes as floats", {"hidden_size": 32.0, "vocab_size": 64.0})
 config_variant("config: rotary_emb_base as float", {"rotary_emb_base": 10000.0})
@@ -657,6 +664,83 @@ def _(v):
     (v.folder / "trainer_state.json").write_text('{"loss": NaN}')
 
 
+def with_file(name, file, content):
+    """A variant with one more file beside the model: its bytes, or what makes it."""
+    @variant(name)
+    def _(v):
+        path = v.folder / file
+        content(path) if callable(content) else path.write_bytes(content)
+
+
+def broken_link(path):
+    path.symlink_to("../../blobs/0123")
+
+
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 137\n"
+for what, content in {"empty": b"", "blank": b" \n", "cut off": b'{"temperature": 0.7,', "a list": b"[]", "a number": b"5",
+                      "null": b"null", "HTML": b"<!DOCTYPE html>\n<html></html>", "not UTF-8": b'{"a": "\xff"}',
+                      "a Git LFS pointer": LFS_POINTER, "a folder": Path.mkdir, "a broken link": broken_link,
+                      "with a byte order mark": b"\xef\xbb\xbf{}", "a key twice": b'{"top_k": 5, "top_k": 5}',
+                      "a text as a number": b'{"temperature": "0.7"}', "a list as a number": b'{"top_k": [5]}',
+                      "a number out of range": b'{"temperature": -1, "do_sample": true}',
+                      "a temperature of 0": b'{"temperature": 0, "do_sample": true}',
+                      "a number as a flag": b'{"do_sample": 1}', "an id out of range": b'{"eos_token_id": 9999}',
+                      "a text as an id": b'{"eos_token_id": "x"}', "NaN": b'{"temperature": NaN}',
+                      "an unknown key": b'{"nonsense": 1}', "another family's key": b'{"num_beams": 4, "do_sample": false}',
+                      "a fraction as a whole number": b'{"top_k": 5.5}', "bad lists": b'{"suppress_tokens": 5}'}.items():
+    with_file(f"generation_config.json: {what}", "generation_config.json", content)
+for what, content in {"empty": b"", "a folder": Path.mkdir, "a broken link": broken_link, "HTML": b"<html>",
+                      "a Git LFS pointer": LFS_POINTER}.items():
+    for file in ("tokenizer.json", "tokenizer_config.json", "README.md"):
+        with_file(f"{file}: {what}", file, content)
+for what, content in {"a folder": Path.mkdir, "a broken link": broken_link, "empty": b""}.items():
+    for file in ("model.safetensors", "model.safetensors.index.json"):
+        @variant(f"weights: bin beside {file}, {what}")
+        def _(v, file=file, content=content):
+            v.files = lambda: (v.bin(), content(v.folder / file) if callable(content)
+                               else (v.folder / file).write_bytes(content))
+    for file in ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.safetensors.index.json"):
+        with_file(f"weights: safetensors beside {file}, {what}", file, content)
+
+
+@variant("weights: shards in a folder below")
+def _(v):
+    def write():
+        a, b = v.halves()
+        (v.folder / "parts").mkdir()
+        v.safetensors(a, "parts/1.safetensors"), v.safetensors(b, "2.safetensors")
+        v.index("model.safetensors.index.json", {"parts/1.safetensors": a, "2.safetensors": b})
+    v.files = write
+
+
+@variant("weights: bin shards in folders below")
+def _(v):
+    def write():
+        a, b = v.halves()
+        (v.folder / "x/y").mkdir(parents=True)
+        v.bin(a, "x/1.bin"), v.bin(b, "x/y/2.bin")
+        v.index("pytorch_model.bin.index.json", {"x/1.bin": a, "./x/y/2.bin": b})
+    v.files = write
+
+
+@variant("weights: shards beside the folder")
+def _(v):
+    def write():
+        beside = v.folder / "../beside"
+        beside.mkdir(exist_ok=True)
+        v.safetensors(name="../beside/all.safetensors")
+        v.index("model.safetensors.index.json", {"../beside/all.safetensors": v.state})
+    v.files = write
+
+
+@variant("weights: shards by an absolute path")
+def _(v):
+    def write():
+        v.safetensors(name="all.safetensors")
+        v.index("model.safetensors.index.json", {str(v.folder / "all.safetensors"): v.state})
+    v.files = write
+
+
 @variant("files: links to blobs")
 def _(v):
     def write():
@@ -693,9 +777,12 @@ def by_transformers(folder):
 
 
 def by_stablelm(program, folder, ids_file):
-    run = subprocess.run([program, "score", "-m", folder, "--ids-file", ids_file, "--json"], capture_output=True, text=True)
-    if run.returncode != 0:
-        return "refused", run.stderr.replace(str(folder), "FOLDER").replace("\n", " | ")[:300]
+    generate = [program, "generate", "-m", folder, "--ids", "3 60", "--max-new-tokens", "1", "--quiet"]
+    score = [program, "score", "-m", folder, "--ids-file", ids_file, "--json"]
+    for command in (generate, score):
+        run = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        if run.returncode != 0:
+            return "refused", run.stderr.replace(str(folder), "FOLDER").replace("\n", " | ")[:300]
     return "loads", json.loads(run.stdout)["logprobs"]
 
 

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <string>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/write_error.h"
 
@@ -21,15 +22,19 @@ bool Exists(const std::filesystem::path& path) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(const std::filesystem::path& path, uint64_t preallocate, std::optional<bool> replace)
-    : path_(path), replaces_(replace.value_or(Exists(path))), file_(path, TemporaryPath::Kind::kFile) {
+AtomicFile::AtomicFile(const std::filesystem::path& path, uint64_t preallocate, std::optional<bool> replace,
+                       const std::filesystem::path& shown)
+    : path_(path),
+      shown_(shown.empty() ? path : shown),
+      replaces_(replace.value_or(Exists(path))),
+      file_(path, TemporaryPath::Kind::kFile, shown_) {
   const mode_t mask = umask(0);
   umask(mask);
   fchmod(file_.fd(), 0666 & ~mask);
   if (preallocate > 0) {
     const int error = posix_fallocate(file_.fd(), 0, static_cast<off_t>(preallocate));
     if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
-      FailToWrite(path_, "no room for " + std::to_string(preallocate) + " bytes", error);
+      FailToWrite(shown_, "no room for " + Counted(preallocate, "byte"), error);
     }
   }
 }
@@ -47,7 +52,7 @@ void AtomicFile::WriteAt(uint64_t offset, std::span<const std::byte> bytes) {
     const size_t chunk = std::min(bytes.size(), size_t{1} << 30);
     const ssize_t n = pwrite(file_.fd(), bytes.data(), chunk, static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) FailToWrite(path_, "cannot write", errno);
+    if (n < 0) FailToWrite(shown_, "cannot write", errno);
     offset += static_cast<uint64_t>(n);
     bytes = bytes.subspan(static_cast<size_t>(n));
   }
@@ -55,17 +60,17 @@ void AtomicFile::WriteAt(uint64_t offset, std::span<const std::byte> bytes) {
 
 void AtomicFile::Commit() {
   STABLELM_CHECK(file_.fd() >= 0);
-  if (fsync(file_.fd()) != 0) FailToWrite(path_, "cannot flush to disk", errno);
+  if (fsync(file_.fd()) != 0) FailToWrite(shown_, "cannot flush to disk", errno);
   const int error = file_.MoveTo(path_, replaces_);
   if (error == EEXIST) {
     // Nothing of either is lost: the finished file goes beside the one that came meanwhile.
     const std::filesystem::path beside = file_.MoveBeside(path_);
     throw Error(
-        {.where = path_.string(),
+        {.where = shown_.string(),
          .what = "there is a file of this name, which is not replaced",
          .hint = beside.empty() ? "choose another name and run again" : "what was written is " + beside.string()});
   }
-  if (error != 0) FailToWrite(path_, "cannot move the finished file into place", error);
+  if (error != 0) FailToWrite(shown_, "cannot move the finished file into place", error);
   const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
   if (const int dir = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); dir >= 0) {
     fsync(dir);
@@ -73,8 +78,9 @@ void AtomicFile::Commit() {
   }
 }
 
-void WriteTextFileAtomically(const std::filesystem::path& path, std::string_view text) {
-  AtomicFile file(path);
+void WriteTextFileAtomically(const std::filesystem::path& path, std::string_view text,
+                             const std::filesystem::path& shown) {
+  AtomicFile file(path, 0, {}, shown);
   file.Write(text);
   file.Commit();
 }

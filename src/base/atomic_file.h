@@ -20,7 +20,9 @@ class AtomicFile {
  public:
   // preallocate: the final size if known, so that a full disk fails before the work starts; 0 = unknown.
   // replace: whether a file of this name may be replaced; empty: if there is one now.
-  explicit AtomicFile(const std::filesystem::path& path, uint64_t preallocate = 0, std::optional<bool> replace = {});
+  // shown: the path to name in errors, if the folder is a temporary one (base/temporary_paths.h).
+  explicit AtomicFile(const std::filesystem::path& path, uint64_t preallocate = 0, std::optional<bool> replace = {},
+                      const std::filesystem::path& shown = {});
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
@@ -34,12 +36,13 @@ class AtomicFile {
   void Commit();
 
  private:
-  std::filesystem::path path_;
+  std::filesystem::path path_, shown_;
   bool replaces_;
   TemporaryPath file_;
   uint64_t position_ = 0;
 };
 
-void WriteTextFileAtomically(const std::filesystem::path& path, std::string_view text);
+void WriteTextFileAtomically(const std::filesystem::path& path, std::string_view text,
+                             const std::filesystem::path& shown = {});
 
 }  // namespace stablelm

@@ -6,13 +6,22 @@
 #include "base/utf8.h"
 
 namespace stablelm {
+namespace {
+
+constexpr std::string_view kHint = "\nhint:  ";
+
+}  // namespace
 
 Error::Error(ErrorInfo info) : info_(std::move(info)) {
   if (!info_.where.empty()) text_ += info_.where + ": ";
   text_ += info_.what;
   if (!info_.found.empty()) text_ += ": found " + info_.found;
   if (!info_.expected.empty()) text_ += (info_.found.empty() ? ": expected " : ", expected ") + info_.expected;
-  if (!info_.hint.empty()) text_ += "\nhint:  " + info_.hint;
+  if (!info_.hint.empty()) text_.append(kHint).append(info_.hint);
+}
+
+std::string Error::Line() const {
+  return info_.hint.empty() ? text_ : text_.substr(0, text_.size() - info_.hint.size() - kHint.size());
 }
 
 std::string Joined(std::span<const std::string> words, std::string_view between) {

@@ -29,6 +29,8 @@ class Error : public std::exception {
   const ErrorInfo& info() const noexcept { return info_; }
   // One line "WHERE: WHAT: found F, expected E"; a second line "hint:  H" when there is a hint. No trailing newline.
   const char* what() const noexcept override { return text_.c_str(); }
+  // The line without the hint: what a warning says of something that is left aside.
+  std::string Line() const;
 
  private:
   ErrorInfo info_;

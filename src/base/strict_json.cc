@@ -1,12 +1,14 @@
 #include "base/strict_json.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <vector>
 
 #include "base/error.h"
+#include "base/file_kind.h"
 #include "base/utf8.h"
 
 namespace stablelm {
@@ -89,17 +91,25 @@ class WithoutNonFinite {
 }  // namespace
 
 nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, size_t max_depth) {
-  const auto fail = [&](const std::string& what, const std::string& found, const std::string& expected) {
-    throw Error({.where = where, .what = what, .found = found, .expected = expected});
+  const auto fail = [&](const std::string& what, const std::string& found, const std::string& expected,
+                        const std::string& hint = {}) {
+    throw Error({.where = where, .what = what, .found = found, .expected = expected, .hint = hint});
+  };
+  // A file of another kind is named as what it is. Text is not: it may be JSON with a slip.
+  const auto fail_syntax = [&, whole = text](const std::string& what, const std::string& found = {}) {
+    if (KindOf(whole) != FileKind::kText) RefuseOtherKind(where, whole, FileKind::kJson);
+    fail(what, found, {});
   };
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
-  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) fail("the file is empty", {}, "JSON");
+  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) {
+    fail("the file is empty", {}, "JSON", "copy or download it again");
+  }
   // The parser stops at a NUL byte and would ignore the rest.
   if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
-    fail("not valid JSON", "a NUL byte at " + Place(text, nul), {});
+    fail_syntax("not valid JSON", "a NUL byte at " + Place(text, nul));
   }
   if (const size_t bad = utf8::FirstInvalid(text); bad != utf8::kValid) {
-    fail("not valid UTF-8 at " + Place(text, bad), {}, {});
+    fail_syntax("not valid UTF-8 at " + Place(text, bad));
   }
 
   std::vector<std::set<std::string>> keys;  // keys seen so far in each open object
@@ -136,7 +146,7 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
                    .what = "not valid JSON: it ends at " + Place(text, text.size()) + ", before it is complete",
                    .hint = "it was cut off: copy or download it again"});
     }
-    fail("not valid JSON at " + Place(text, standard.Original(e.byte ? e.byte - 1 : 0)), {}, {});
+    fail_syntax("not valid JSON at " + Place(text, standard.Original(e.byte ? e.byte - 1 : 0)));
   } catch (const Json::exception& e) {  // number overflow parsing '1e999'
     const std::string_view said = e.what();
     const size_t begin = said.find('\''), end = said.rfind('\'');
@@ -148,7 +158,14 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
 
 void RequireStrictJson(std::string_view text, const std::string& where) { ParseStrictJson(text, where); }
 
-std::string ShownJson(const nlohmann::json& value, size_t max_bytes) { return Quoted(JsonText(value), max_bytes); }
+std::string ShownJson(const nlohmann::json& value, size_t max_bytes) {
+  if (value.is_string()) return Quoted(value.get_ref<const std::string&>(), max_bytes);
+  if (value.is_number_float() && !std::isfinite(value.get<double>())) {
+    return std::isnan(value.get<double>()) ? "NaN" : value.get<double>() > 0 ? "Infinity" : "-Infinity";
+  }
+  const std::string quoted = Quoted(JsonText(value), max_bytes);  // escaped and truncated
+  return quoted.substr(1, quoted.size() - 2);
+}
 
 std::string JsonText(const nlohmann::json& value) {
   return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

@@ -16,7 +16,7 @@ namespace stablelm {
 nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, size_t max_depth = 64);
 // Throws as ParseStrictJson does: for other parsers, whose errors do not say where.
 void RequireStrictJson(std::string_view text, const std::string& where);
-// A value for an error message: quoted, truncated at max_bytes.
+// A value for an error message, as in JSON: a string in quotes, a number without; truncated at max_bytes.
 std::string ShownJson(const nlohmann::json& value, size_t max_bytes = 60);
 
 // The value on one line, members sorted by name.

@@ -10,7 +10,6 @@
 #include "checkpoint/gguf/gguf_parts.h"
 #include "checkpoint/gguf/gguf_tokenizer.h"
 #include "checkpoint/huggingface/hub_cache.h"
-#include "checkpoint/huggingface/lfs_pointer.h"
 #include "checkpoint/weight_files.h"
 
 namespace stablelm {
@@ -57,6 +56,10 @@ fs::path Resolve(const std::string& path_or_hub_id) {
   }
   if (error && error != std::errc::no_such_file_or_directory) {
     Fail(path, "cannot look at it: " + error.message(), {}, {}, {});
+  }
+  if (const std::string_view other = OtherHubPage(path_or_hub_id); !other.empty()) {
+    Fail(path_or_hub_id, "this is the address of " + std::string(other) + ", not of a model", {},
+         "a folder, a .gguf file, or a hub id or address of a model", "open the page of the model and copy its name");
   }
   const std::optional<HubId> id = ParseHubId(path_or_hub_id);
   if (id && !id->file.empty()) return FindInHubCache(HubCacheFolder(), *id) / id->file;
@@ -106,16 +109,13 @@ ModelConfig ModelSource::ReadConfig(std::vector<std::string>* warnings) const {
     FailNoConfig(path_);
   }
   const std::string text = ReadTextFile(file, kMaxConfigBytes);
-  RefuseLfsPointer(file, text);
   return ParseConfig(text, file.string(), warnings);
 }
 
 bool ModelSource::HasTokenizer() const {
   std::error_code ignored;
   if (gguf()) return HasGgufTokenizer(gguf()->header());
-  const fs::path file = path_ / "tokenizer.json";
-  RefuseBrokenLink(file);
-  return fs::is_regular_file(file, ignored);
+  return fs::exists(fs::symlink_status(path_ / "tokenizer.json", ignored));
 }
 
 Tokenizer ModelSource::ReadTokenizer(TokenizerOptions options) const {

@@ -38,7 +38,8 @@ class ModelSource {
   // Throws Error. For a folder without config.json, the error suggests what the folder may be.
   ModelConfig ReadConfig(std::vector<std::string>* warnings = nullptr) const;
 
-  bool HasTokenizer() const;  // Throws Error for a link without target.
+  // Whether there is anything of the name tokenizer.json; whether it can be read is for ReadTokenizer.
+  bool HasTokenizer() const;
   // Throws Error if there is none or it cannot be read.
   Tokenizer ReadTokenizer(TokenizerOptions options = {}) const;
 

@@ -7,9 +7,9 @@
 
 #include "base/broken_link.h"
 #include "base/error.h"
+#include "base/file_kind.h"
 #include "checkpoint/gguf/gguf_keys.h"
 #include "checkpoint/gguf/gguf_locate.h"
-#include "checkpoint/huggingface/lfs_pointer.h"
 #include "checkpoint/huggingface/safetensors.h"
 #include "checkpoint/huggingface/shard_index.h"
 #include "checkpoint/torch/torch_file.h"
@@ -32,11 +32,14 @@ std::string Listed(const std::vector<std::string>& names, size_t shown = 4) {
   return text;
 }
 
-WeightFile OpenWeightFile(const fs::path& path) {
-  WeightFile file{path.filename().string(), std::make_shared<MappedFile>(path), WeightFormat::kSafetensors, {}};
-  RefuseLfsPointer(path, file.map->text());
+// `name`: of the file, below the folder if an index names it so.
+WeightFile OpenWeightFile(const fs::path& folder, const std::string& name) {
+  const fs::path path = folder / name;
+  WeightFile file{name, std::make_shared<MappedFile>(path), WeightFormat::kSafetensors, {}};
   const std::string where = path.string();
-  if (path.extension() == ".safetensors") {
+  const bool safetensors = path.extension() == ".safetensors";
+  RefuseOtherKind(where, file.map->text(), safetensors ? FileKind::kSafetensors : FileKind::kTorch);
+  if (safetensors) {
     file.tensors = ParseSafetensors(file.map->bytes(), where).tensors;
   } else {
     TorchFile torch = ParseTorchFile(file.map->bytes(), where);
@@ -78,7 +81,6 @@ void WarnOfTheIndex(const std::vector<WeightFile>& files, const ShardIndex& inde
 std::vector<WeightFile> OpenShards(const fs::path& folder, const fs::path& index_path,
                                    std::vector<std::string>* warnings) {
   const std::string text = ReadTextFile(index_path, kMaxIndexBytes);
-  RefuseLfsPointer(index_path, text);
   const ShardIndex index = ParseShardIndex(text, index_path.string());
   const std::vector<std::string> names = index.Files();
   std::vector<std::string> missing;
@@ -93,7 +95,7 @@ std::vector<WeightFile> OpenShards(const fs::path& folder, const fs::path& index
                  .hint = "download them into " + folder.string()});
   }
   std::vector<WeightFile> files;
-  for (const std::string& name : names) files.push_back(OpenWeightFile(folder / name));
+  for (const std::string& name : names) files.push_back(OpenWeightFile(folder, name));
   if (warnings) WarnOfTheIndex(files, index, index_path.string(), *warnings);
   return files;
 }
@@ -232,10 +234,21 @@ class FoundTensors {
   std::map<std::string, TensorPlace> places_;
 };
 
+// Dimensions of 1 before the others say nothing in GGUF, where they are written last: some writers always write four.
+bool SameShape(const Shape& found, const Shape& expected, bool gguf) {
+  if (!gguf) return found == expected;
+  const auto significant = [](const Shape& shape) {
+    std::span<const int64_t> dims = shape.dims();
+    while (dims.size() > 1 && dims[0] == 1) dims = dims.subspan(1);
+    return dims;
+  };
+  return std::ranges::equal(significant(found), significant(expected));
+}
+
 void CheckTensor(const WeightFile& file, const StoredTensor& tensor, const WeightEntry& entry) {
   const bool gguf = file.format == WeightFormat::kGguf;
   const std::string where = file.map->path().string() + ": tensor " + Quoted(tensor.name);
-  if (!(tensor.shape == entry.shape)) {
+  if (!SameShape(tensor.shape, entry.shape, gguf)) {
     throw Error({.where = where,
                  .what = "wrong shape",
                  .found = tensor.shape.ToString(),
@@ -267,7 +280,8 @@ void CheckTensor(const WeightFile& file, const StoredTensor& tensor, const Weigh
                  .hint = "these are the weights of the bare model (GPTNeoXModel): save GPTNeoXForCausalLM"});
   }
   throw Error({.where = folder,
-               .what = std::to_string(missing.size()) + " of " + std::to_string(wanted) + " tensors are missing",
+               .what = std::to_string(missing.size()) + " of " + std::to_string(wanted) +
+                       (missing.size() == 1 ? " tensors is missing" : " tensors are missing"),
                .found = surplus.empty() ? "" : "instead " + Listed(surplus),
                .expected = Listed(missing),
                .hint = gguf ? "the file is of another model family, or incomplete"
@@ -305,19 +319,32 @@ bool HasWeightFiles(const fs::path& folder) {
 }
 
 std::vector<WeightFile> OpenWeightFiles(const fs::path& folder, std::vector<std::string>* warnings) {
+  const auto warn = [&](const fs::path& path, const std::string& what) {
+    if (warnings) warnings->push_back(path.string() + ": " + what);
+  };
+  std::error_code error;
+  std::vector<fs::path> aside;  // names of weights that are no files
   for (const char* name : kWeightNames) {
     const fs::path path = folder / name;
-    RefuseBrokenLink(path);
-    if (!fs::exists(path)) continue;
+    if (!fs::is_regular_file(path, error)) {
+      if (fs::exists(fs::symlink_status(path, error))) aside.push_back(path);
+      continue;
+    }
+    for (const fs::path& other : aside) {
+      const bool link = !fs::exists(other, error);
+      warn(other, std::string(link ? "a link without its file" : "no file") + "; left aside, because " + name +
+                      " lies beside it");
+    }
     if (path.extension() == ".json") return OpenShards(folder, path, warnings);
     std::vector<WeightFile> files;
-    files.push_back(OpenWeightFile(path));
+    files.push_back(OpenWeightFile(folder, name));
     const std::string index = std::string(name) + ".index.json";
-    if (warnings && fs::exists(folder / index)) {
-      warnings->push_back((folder / index).string() + ": left aside, because " + name + " lies beside it");
+    if (fs::exists(folder / index)) {
+      warn(folder / index, std::string("left aside, because ") + name + " lies beside it");
     }
     return files;
   }
+  if (!aside.empty()) MappedFile refused(aside[0]);  // says what it is
   FailNoWeights(folder);
 }
 

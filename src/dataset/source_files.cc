@@ -14,11 +14,11 @@
 
 #include "base/broken_link.h"
 #include "base/error.h"
+#include "base/file_kind.h"
 #include "base/home_folder.h"
 #include "base/nearest.h"
 #include "base/utf8.h"
 #include "checkpoint/huggingface/hub_cache.h"
-#include "checkpoint/huggingface/lfs_pointer.h"
 #include "dataset/split_names.h"
 
 namespace stablelm {
@@ -90,7 +90,7 @@ void RequireFile(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   char content[1024];
   file.read(content, sizeof content);
-  RefuseLfsPointer(path, {content, static_cast<size_t>(file.gcount())});
+  RefuseLfsPointer(path.string(), {content, static_cast<size_t>(file.gcount())});
 }
 
 // Sorted. `error`: why there are no more.

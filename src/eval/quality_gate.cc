@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/sha256.h"
 #include "base/system.h"
@@ -35,7 +36,7 @@ void QualityGate::RunSource(std::shared_ptr<const ModelFolder> source, const std
   if (ids_.size() < 2) {
     throw Error({.where = text.name,
                  .what = "too short to compare models on",
-                 .found = std::to_string(ids_.size()) + " tokens",
+                 .found = Counted(ids_.size(), "token"),
                  .expected = "at least 2, better some thousands"});
   }
   ids_.resize(std::min(ids_.size(), static_cast<size_t>(text.most_tokens)));

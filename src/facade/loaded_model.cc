@@ -54,8 +54,12 @@ std::string ModelName(const ModelSource& source) {
 
 std::string Licence(const ModelSource& source) {
   if (const GgufFile* gguf = source.gguf()) return TextOfKey(*gguf, "general.license");
-  const auto readme = source.ReadText("README.md", kMaxCarriedBytes);
-  return readme ? LicenceOfReadme(readme->text) : std::string();
+  for (const CarriedFile& file : CarriedFiles()) {
+    if (file.name != "README.md") continue;
+    const auto readme = ReadCarried(source, file, nullptr);
+    return readme ? LicenceOfReadme(readme->text) : std::string();
+  }
+  STABLELM_CHECK(false);
 }
 
 // In the order of the table.
@@ -73,8 +77,14 @@ std::vector<std::string> StoredTypes(const ModelFolder& folder) {
 
 OpenedModel::OpenedModel(const std::string& name) : folder_(ModelFolder::Open(OpenSource(name))) {
   const ModelSource& source = folder_->source();
-  if (source.HasTokenizer()) tokenizer_ = source.ReadTokenizer({.model_vocab_size = folder_->config().vocab_size});
+  std::string unreadable;
+  try {
+    if (source.HasTokenizer()) tokenizer_ = source.ReadTokenizer({.model_vocab_size = folder_->config().vocab_size});
+  } catch (const Error& error) {  // what takes ids works without
+    unreadable = error.Line() + "; left aside";
+  }
   defaults_ = ReadModelDefaults(source, folder_->config(), tokenizer_ ? &*tokenizer_ : nullptr);
+  if (!unreadable.empty()) defaults_.warnings.push_back(std::move(unreadable));
 }
 
 ModelInfo OpenedModel::Info() const {
@@ -134,7 +144,7 @@ LoadPlan PlanLoad(const OpenedModel& model, const LoadSettings& settings) {
 const Tokenizer& LoadedModel::RequireTokenizer() const {
   if (tokenizer) return *tokenizer;
   throw Error({.where = info.path,
-               .what = "the model has no tokenizer",
+               .what = "the model has no tokenizer that can be read",
                .expected = "a tokenizer, to turn text into ids and back",
                .hint =
                    "copy the model's tokenizer.json into its folder (and make a GGUF file again from there), or use "
@@ -182,7 +192,8 @@ ChatPrompt LoadedModel::RequestOf(const std::vector<ChatMessage>& conversation, 
       ResolveChatSetup(ChatOptionsOf(settings), defaults.record, defaults.record_from, defaults.template_by_tokens);
   ChatPrompt out = {.request = WithoutPrompt(settings.generation, setup.prompt_template)};
   const FittedPrompt fitted =
-      FitConversation(ConversationOf(conversation), setup, encoder, LimitsFor(policy, settings.reserve, context), {});
+      FitConversation(ConversationOf(conversation), setup, encoder,
+                      LimitsFor(policy, settings.reserve, context, model.config().max_positions), {});
   out.request.prompt = fitted.prompt.ids;
   out.request.keep_on_shift = KeepOnShift(fitted.prompt, policy);
   out.dropped_messages = static_cast<int64_t>(fitted.dropped_messages);

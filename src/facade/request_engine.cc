@@ -8,6 +8,7 @@
 #include <stop_token>
 #include <thread>
 
+#include "base/counted.h"
 #include "base/error_kinds.h"
 #include "base/system.h"
 #include "base/thread_pool.h"
@@ -122,7 +123,7 @@ bool LimitToContext(int64_t context, GenerateRequest& request) {
   if (room < 0) {
     throw PromptTooLong({.where = "prompt",
                          .what = "longer than the engine's context",
-                         .found = std::to_string(prompt) + " tokens",
+                         .found = Counted(prompt, "token"),
                          .expected = "at most " + std::to_string(context),
                          .hint = "shorten it, or raise RequestEngineSettings::context"});
   }

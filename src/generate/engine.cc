@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/counted.h"
 #include "base/error_kinds.h"
 #include "base/stopwatch.h"
 #include "generate/token_ids.h"
@@ -164,7 +165,7 @@ void Engine::Prepare(Request& request) {
     if (prompt > cache) {
       throw PromptTooLong({.where = "prompt",
                            .what = "longer than the key-value cache of all requests",
-                           .found = std::to_string(prompt) + " tokens",
+                           .found = Counted(prompt, "token"),
                            .expected = "at most " + std::to_string(cache),
                            .hint = "shorten it, or give the cache more positions"});
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/utf8.h"
 
@@ -20,7 +21,7 @@ void CheckStrings(const std::vector<std::string>& strings, const std::string& wh
   for (const std::string& s : strings) {
     if (s.empty()) refuse("a stop string is empty", "\"\"", "at least one character");
     if (s.size() > kMostBytes) {
-      refuse("a stop string is too long", std::to_string(s.size()) + " bytes", "at most " + std::to_string(kMostBytes));
+      refuse("a stop string is too long", Counted(s.size(), "byte"), "at most " + std::to_string(kMostBytes));
     }
     if (utf8::FirstInvalid(s) != utf8::kValid) refuse("a stop string is not UTF-8", Quoted(s), {});
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/counted.h"
 #include "base/error_kinds.h"
 
 namespace stablelm {
@@ -24,7 +25,7 @@ bool Fits(int64_t tokens, const ContextLimits& limits) { return tokens <= limits
 [[noreturn]] void FailToFit(int64_t tokens, const ContextLimits& limits, const std::string& what,
                             const std::string& hint, const std::string& where) {
   const int64_t reserve = Reserve(limits);
-  std::string found = std::to_string(tokens) + " tokens";
+  std::string found = Counted(tokens, "token");
   if (reserve > 0) found += " and " + std::to_string(reserve) + " reserved for the reply";
   const bool shortened = limits.context < limits.longest;
   throw PromptTooLong(

@@ -47,11 +47,37 @@ const Json& Needed(const Json& object, const char* field, const std::string& pla
   return *it;
 }
 
+// Names of roles and fields in other programs' files of conversations, and what they are here.
+struct OtherName {
+  std::string_view other, here;
+};
+constexpr OtherName kOtherNames[] = {
+    {"from", "role"},        {"speaker", "role"},          {"author", "role"},
+    {"value", "content"},    {"text", "content"},          {"message", "content"},
+    {"human", "user"},       {"prompter", "user"},         {"customer", "user"},
+    {"instruction", "user"}, {"gpt", "assistant"},         {"bot", "assistant"},
+    {"model", "assistant"},  {"ai", "assistant"},          {"chatgpt", "assistant"},
+    {"developer", "system"}, {"conversation", "messages"}, {"conversations", "messages"},
+    {"chat", "messages"}};
+
+// "write "role" for it", for such a name of something that `known` has; else empty.
+std::string HintOfOthers(std::string_view name, const std::vector<std::string>& known) {
+  for (const OtherName& one : kOtherNames) {
+    if (one.other == name && std::ranges::find(known, one.here) != known.end()) {
+      return "write " + Quoted(one.here) + " for it";
+    }
+  }
+  return {};
+}
+
 void RefuseOtherFields(const Json& object, const std::vector<std::string>& known, const std::string& place,
                        const char* expected) {
   for (const auto& [name, value] : object.items()) {
     if (value.is_null() || std::ranges::find(known, name) != known.end()) continue;
-    Fail(place, "unknown field " + Quoted(name), ShownJson(value), expected, DidYouMeanKey(name, known));
+    std::string hint = DidYouMeanKey(name, known);
+    if (hint.empty()) hint = HintOfOthers(name, known);
+    Fail(place, "unknown field " + Quoted(name), ShownJson(value), expected,
+         hint.empty() ? "leave it out: this program does nothing with it" : hint);
   }
 }
 
@@ -64,7 +90,10 @@ Role RoleOf(const Json& value, const std::string& place) {
     if (name == NameOf(role)) return role;
     known.emplace_back(NameOf(role));
   }
-  Fail(place, "unknown role", Quoted(name), expected, DidYouMeanKey(name, known));
+  std::string hint = HintOfOthers(name, known);
+  if (hint.empty()) hint = DidYouMeanKey(name, known);
+  Fail(place, "unknown role", Quoted(name), expected,
+       hint.empty() ? "this model knows no other roles: leave the message out, or make it one of the user's" : hint);
 }
 
 std::string TextOf(const Json& content, const std::string& place) {
@@ -147,7 +176,8 @@ void CheckConversation(const Conversation& conversation, const std::string& wher
     }
     if (message.role == Role::kSystem) {
       if (i == 0) continue;
-      Fail(place.Of(i, "role"), "a system message in the middle", "\"system\"", "at most one, at the beginning");
+      Fail(place.Of(i, "role"), "a system message in the middle", "\"system\"", "at most one, at the beginning",
+           "move its text to the beginning, or into a message of the user");
     }
     const bool first = i == 0 || conversation[i - 1].role == Role::kSystem;
     const Role expected = first || conversation[i - 1].role == Role::kAssistant ? Role::kUser : Role::kAssistant;
@@ -160,7 +190,7 @@ void CheckConversation(const Conversation& conversation, const std::string& wher
   }
   if (conversation.empty() || conversation.back().role == Role::kSystem) {
     Fail(place.List(), "an empty conversation", conversation.empty() ? "no message" : "only a system message",
-         "at least one user message");
+         "at least one user message", "add {\"role\": \"user\", \"content\": \"...\"}");
   }
 }
 
@@ -168,7 +198,7 @@ void RequireQuestion(const Conversation& conversation, const std::string& where)
   STABLELM_CHECK(!conversation.empty());
   if (conversation.back().role == Role::kUser) return;
   Fail(Place(where).Of(conversation.size() - 1, "role"), "the assistant has the last word: there is nothing to answer",
-       Quoted(NameOf(conversation.back().role)), "\"user\"");
+       Quoted(NameOf(conversation.back().role)), "\"user\"", "end with a message of the user");
 }
 
 }  // namespace stablelm

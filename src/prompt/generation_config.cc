@@ -1,6 +1,7 @@
 #include "prompt/generation_config.h"
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -100,7 +101,16 @@ void ReadLengthDecay(const Json& value, const std::string& place, GenerationConf
   }
 }
 
-// Handles a supported key or a known unsupported one; returns false for any other key.
+// Runs the reader of one key. A bad value is ignored with a warning: the model runs without it.
+void OrWarn(GenerationConfig& out, const std::function<void()>& read) {
+  try {
+    read();
+  } catch (const Error& error) {
+    out.warnings.push_back(error.Line() + "; ignored");
+  }
+}
+
+// Handles a supported key or a known unsupported one; returns false for any other key. Throws Error for a bad value.
 bool TakeKey(const std::string& key, const Json& value, const std::string& where, int64_t vocab_size,
              GenerationConfig& out) {
   const std::string place = where + ": \"" + key + "\"";
@@ -122,16 +132,29 @@ bool TakeKey(const std::string& key, const Json& value, const std::string& where
   return false;
 }
 
+// Each end id counts by itself: one that is no token ends nothing, and the others still do.
+void ReadEnds(const Json& value, const std::string& place, int64_t vocab_size, GenerationConfig& out) {
+  constexpr size_t kMostEnds = 1000;
+  const Json list = value.is_array() ? value : Json::array({value});
+  for (size_t i = 0; i < std::min(list.size(), kMostEnds); ++i) {
+    OrWarn(out, [&] { out.eos_ids.push_back(ReadTokenIds(Json::array({list[i]}), place, vocab_size, 1)[0]); });
+  }
+  if (list.size() <= kMostEnds) return;
+  out.warnings.push_back(place + ": " + std::to_string(list.size()) + " ids; those after the first " +
+                         std::to_string(kMostEnds) + " are ignored");
+}
+
 }  // namespace
 
 GenerationConfig ParseGenerationConfig(std::string_view json, const std::string& where, int64_t vocab_size) {
   const Json root = ParseObject(json, where);
   GenerationConfig out;
   for (const auto& [key, value] : root.items()) {
-    if (TakeKey(key, value, where, vocab_size, out) || value.is_null()) continue;
+    bool taken = true;
+    OrWarn(out, [&, &key = key, &value = value] { taken = TakeKey(key, value, where, vocab_size, out); });
+    if (taken || value.is_null()) continue;
     if (key == "eos_token_id") {
-      out.eos_ids =
-          ReadTokenIds(value.is_array() ? value : Json::array({value}), where + ": \"eos_token_id\"", vocab_size, 1000);
+      ReadEnds(value, where + ": \"eos_token_id\"", vocab_size, out);
     } else if (std::ranges::find(kHarmless, std::string_view(key)) == std::end(kHarmless)) {
       out.warnings.push_back(where + ": unknown key " + Quoted(key) + " ignored");
     }
@@ -142,7 +165,9 @@ GenerationConfig ParseGenerationConfig(std::string_view json, const std::string&
 GenerationConfig ParseLegacyGenerationKeys(std::string_view config_json, const std::string& where, int64_t vocab_size) {
   const Json root = ParseObject(config_json, where);
   GenerationConfig out;
-  for (const auto& [key, value] : root.items()) TakeKey(key, value, where, vocab_size, out);
+  for (const auto& [key, value] : root.items()) {
+    OrWarn(out, [&, &key = key, &value = value] { TakeKey(key, value, where, vocab_size, out); });
+  }
   return out;
 }
 

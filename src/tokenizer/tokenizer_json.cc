@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/strict_json.h"
 
@@ -25,9 +26,6 @@ class Reader {
     element root;
     const simdjson::error_code code = parser.parse(json_.data(), json_.size(), true).get(root);
     if (code != simdjson::SUCCESS) {
-      if (json_.starts_with("version https://git-lfs")) {
-        Fail("", "not valid JSON", {}, {}, "this is a Git LFS pointer: fetch the file itself (git lfs pull)");
-      }
       RequireStrictJson(json_, where_);  // says where it breaks
       Fail("", "not valid JSON");
     }
@@ -262,8 +260,7 @@ class Reader {
     }
     token.id = static_cast<int32_t>(value);
     if (token.content.size() > AddedTokenMatcher::kMaxContentBytes) {
-      Fail(field, "token " + Quoted(token.content, 40) + " is too long",
-           std::to_string(token.content.size()) + " bytes",
+      Fail(field, "token " + Quoted(token.content, 40) + " is too long", Counted(token.content.size(), "byte"),
            "at most " + std::to_string(AddedTokenMatcher::kMaxContentBytes));
     }
     token.special = Flag(o, "special", field, false);

@@ -4,12 +4,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
+
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/huggingface/hub_cache.h"
 #include "checkpoint/huggingface/shard_index.h"
 #include "checkpoint/tiny_model.h"
+#include "error_info.h"
 #include "error_text.h"
 #include "temp_folder.h"
 
@@ -79,10 +82,12 @@ TEST_F(ModelFolderTest, WhatNewUsersMeet) {
 
 TEST_F(ModelFolderTest, TextFileAsWeights) {
   WriteTextFileAtomically(model_ / "model.safetensors", "Sorry, you need to log in to download this file.\n");
-  EXPECT_THAT(Refusal(model_), AllOf(HasSubstr("model.safetensors"), HasSubstr("not a safetensors file")));
+  EXPECT_THAT(Refusal(model_),
+              AllOf(HasSubstr("model.safetensors: this is text: found \"Sorry"), HasSubstr("a safetensors file")));
   fs::remove(model_ / "model.safetensors");
   WriteTextFileAtomically(model_ / "pytorch_model.bin", "Sorry, you need to log in to download this file.\n");
-  EXPECT_THAT(Refusal(model_), AllOf(HasSubstr("pytorch_model.bin"), HasSubstr("begins with \"Sorry")));
+  EXPECT_THAT(Refusal(model_),
+              AllOf(HasSubstr("pytorch_model.bin: this is text: found \"Sorry"), HasSubstr("a PyTorch file")));
 }
 
 TEST_F(ModelFolderTest, TruncatedWeights) {
@@ -108,7 +113,7 @@ TEST_F(ModelFolderTest, MissingSurplusAndRepeatedTensorsAreNamed) {
   EXPECT_THAT(Refusal(model_), AllOf(HasSubstr("the output matrix is missing"), HasSubstr("\"embed_out.weight\"")));
   tensors.push_back({"output.weight", DType::kF32, {10, 8}, {}});
   Weights(tensors);
-  EXPECT_THAT(Refusal(model_), AllOf(HasSubstr("1 of 28 tensors are missing"), HasSubstr("instead \"output.weight\"")));
+  EXPECT_THAT(Refusal(model_), AllOf(HasSubstr("1 of 28 tensors is missing"), HasSubstr("instead \"output.weight\"")));
   tensors = TinyTensors(TinyConfig());
 }
 
@@ -172,11 +177,41 @@ TEST_F(ModelFolderTest, LinksWithoutTarget) {
     WriteTinyModel(model_);
   }
   fs::create_symlink("gone", model_ / "tokenizer.json");
-  EXPECT_THAT(ErrorText([&] { ModelFolder::Open(model_.string())->source().HasTokenizer(); }), HasSubstr("\"gone\""));
+  EXPECT_TRUE(ModelFolder::Open(model_.string())->source().HasTokenizer());
+  EXPECT_THAT(ErrorText([&] { ModelFolder::Open(model_.string())->source().ReadTokenizer(); }), HasSubstr("\"gone\""));
   fs::create_symlink("loop", temp_.path() / "loop");
   EXPECT_THAT(Refusal(temp_.path() / "loop"), HasSubstr("leads back to itself"));
   fs::create_symlink("nowhere", temp_.path() / "link");
   EXPECT_THAT(Refusal(temp_.path() / "link"), HasSubstr("\"nowhere\""));
+}
+
+// transformers passes over weights that are no files, too.
+TEST_F(ModelFolderTest, WeightsThatAreNoFileAreLeftAsideForOthers) {
+  const fs::path weights = model_ / "model.safetensors";
+  fs::create_symlink("../../blobs/0123", model_ / "pytorch_model.bin");
+  EXPECT_THAT(WarningsOf(model_), IsEmpty());  // not looked at
+  fs::remove(weights);
+  fs::create_directory(weights);
+  EXPECT_THAT(InfoOf([&] { ModelFolder::Open(model_.string()); }), Names(weights.string(), "a folder"));
+  Shards();
+  fs::create_directory(weights);
+  EXPECT_THAT(WarningsOf(model_),
+              ElementsAre(AllOf(HasSubstr(weights.string() + ": no file"), HasSubstr("left aside"))));
+  fs::remove(weights);
+  fs::create_symlink("gone", weights);
+  EXPECT_THAT(WarningsOf(model_),
+              ElementsAre(AllOf(HasSubstr(weights.string() + ": a link"), HasSubstr("left aside"))));
+  EXPECT_EQ(ModelFolder::Open(model_.string())->files().size(), 2u);
+}
+
+TEST_F(ModelFolderTest, TheTokenizerMustBeAFile) {
+  fs::create_directory(model_ / "tokenizer.json");
+  const auto source = ModelSource::Open(model_.string());
+  EXPECT_TRUE(source->HasTokenizer());
+  EXPECT_THAT(InfoOf([&] { source->ReadTokenizer(); }), Names((model_ / "tokenizer.json").string(), "a folder"));
+  fs::remove(model_ / "tokenizer.json");
+  ASSERT_EQ(mkfifo((model_ / "tokenizer.json").c_str(), 0600), 0);
+  EXPECT_THAT(InfoOf([&] { source->ReadTokenizer(); }), Names((model_ / "tokenizer.json").string(), HasSubstr("pipe")));
 }
 
 TEST_F(ModelFolderTest, WrongShapesAndTypesAreNamed) {
@@ -237,6 +272,19 @@ TEST_F(ModelFolderTest, Shards) {
   Shards();
   const auto model = ModelFolder::Open(model_.string());
   EXPECT_EQ(model->files().size(), 2u);
+}
+
+TEST_F(ModelFolderTest, ShardsInFoldersBelow) {
+  Shards([&](nlohmann::json& index) {
+    fs::create_directories(model_ / "a/b");
+    fs::rename(model_ / "s1.safetensors", model_ / "a/s1.safetensors");
+    fs::rename(model_ / "s2.safetensors", model_ / "a/b/s2.safetensors");
+    for (auto& [tensor, file] : index["weight_map"].items())
+      file = file == "s1.safetensors" ? "a/s1.safetensors" : "./a/b/s2.safetensors";
+  });
+  const auto model = ModelFolder::Open(model_.string());
+  EXPECT_THAT(model->warnings(), IsEmpty());
+  EXPECT_EQ(model->files()[0].name, "a/b/s2.safetensors");
 }
 
 TEST_F(ModelFolderTest, ShardMissing) {
@@ -309,8 +357,10 @@ TEST(ShardIndexTest, Broken) {
   EXPECT_THAT(refusal(R"({"weight_map":[]})"), HasSubstr("not an index"));
   EXPECT_THAT(refusal(R"({"weight_map":{"x":1}})"), HasSubstr("not a string"));
   EXPECT_THAT(refusal(R"({"weight_map":{"x":"a","x":"b"}})"), HasSubstr("appears twice"));
-  for (const char* name : {"", ".", "..", "../a", "/etc/passwd", "a/b", "a\\\\b", "C:a", "a\\u0000b", "a\\nb"}) {
-    EXPECT_THAT(refusal(std::string(R"({"weight_map":{"x":")") + name + "\"}}"), HasSubstr("unsafe file name")) << name;
+  for (const char* name :
+       {"", ".", "..", "../a", "a/../../b", "a/..", "/etc/passwd", "a/", "./", "a\\\\b", "C:a", "a\\u0000b", "a\\nb"}) {
+    EXPECT_THAT(refusal(std::string(R"({"weight_map":{"x":")") + name + "\"}}"), HasSubstr("not in the folder"))
+        << name;
   }
 }
 
@@ -327,7 +377,8 @@ TEST(HubIdTest, Forms) {
   EXPECT_TRUE(ParseHubId("a/" + std::string(96, 'b')));
   for (const char* url :
        {"https://huggingface.co/a/b", "https://huggingface.co/a/b/", "http://hf.co/a/b?x=1#y", "hf.co/a/b",
-        "https://huggingface.co/a/b/tree/main", "huggingface.co/a/b/blob/main/config.json"}) {
+        "https://huggingface.co/a/b/tree/main", "huggingface.co/a/b/blob/main/config.json",
+        "HTTPS://HuggingFace.co/a/b", "Http://HF.CO/a/b", "a/b/", "a/b//", "a/b@main/"}) {
     ASSERT_TRUE(ParseHubId(url)) << url;
     EXPECT_EQ(ParseHubId(url)->org + "/" + ParseHubId(url)->name + "@" + ParseHubId(url)->revision, "a/b@main") << url;
   }
@@ -335,6 +386,12 @@ TEST(HubIdTest, Forms) {
   EXPECT_EQ(ParseHubId("https://huggingface.co/a/b/blob/main/q/m.gguf")->file, "q/m.gguf");
   EXPECT_EQ(ParseHubId("https://huggingface.co/a/b/blob/main/../m.gguf")->file, "");
   EXPECT_FALSE(ParseHubId("https://huggingface.co/a"));
+  EXPECT_FALSE(ParseHubId("https://huggingface.co/datasets/a/b"));
+  EXPECT_EQ(OtherHubPage("https://HuggingFace.co/datasets/a/b"), "a data set");
+  EXPECT_EQ(OtherHubPage("huggingface.co/spaces/a/b"), "a Space");
+  for (const char* text : {"datasets/b", "https://huggingface.co/a/datasets", "https://example.org/datasets/a/b"}) {
+    EXPECT_EQ(OtherHubPage(text), "") << text;
+  }
   EXPECT_FALSE(ParseHubId("https://example.org/a/b"));
   EXPECT_FALSE(ParseHubId("a/" + std::string(97, 'b')));
 }
@@ -410,6 +467,20 @@ TEST_F(HubCacheTest, Revisions) {
 
 TEST_F(HubCacheTest, UnknownIdSaysWhereItLooked) {
   EXPECT_THAT(Refusal("stabilityai/none"), AllOf(HasSubstr("no such folder"), HasSubstr(hub_.string())));
+}
+
+TEST_F(HubCacheTest, AddressOfADataSet) {
+  EXPECT_THAT(Refusal("https://huggingface.co/datasets/a/b"), HasSubstr("a data set"));
+}
+
+// A loop of links stands for a folder that may not be read, which root may.
+TEST_F(HubCacheTest, CacheThatCannotBeReadIsNamed) {
+  fs::create_symlink("hub", hub_);
+  EXPECT_THAT(InfoOf([] { ModelFolder::Open("stabilityai/tiny"); }), Names(hub_.string()));
+  fs::remove(hub_);
+  fs::create_directories(repository_);
+  fs::create_symlink("snapshots", repository_ / "snapshots");
+  EXPECT_THAT(InfoOf([] { ModelFolder::Open("stabilityai/tiny"); }), Names((repository_ / "snapshots").string()));
 }
 
 TEST_F(HubCacheTest, RepositoryFolderItself) {

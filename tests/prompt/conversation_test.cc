@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "error_info.h"
 #include "prompt/prompt_testing.h"
 
 namespace stablelm {
@@ -54,7 +55,7 @@ TEST(ConversationTest, RefusesNamingTheField) {
       {R"([{"role":"user","content":"x"},{"role":"asistant","content":"x"}])", "did you mean \"assistant\"?"},
       {R"([{"role":"tool","content":"x"}])", "messages[0].role: unknown role"},
       {R"([{"role":"<|USER|>","content":"x"}])", "messages[0].role: unknown role"},
-      {R"([{"role":"user","content":7}])", "F.json: messages[0].content: not text: found \"7\""},
+      {R"([{"role":"user","content":7}])", "F.json: messages[0].content: not text: found 7"},
       {R"([{"role":"user","content":{"text":"x"}}])", "messages[0].content: not text"},
       {R"([{"role":"user","content":["x"]}])", "messages[0].content[0]: not a part of a message"},
       {R"([{"role":"user","content":[{"type":"image_url","image_url":"x"}]}])", "messages[0].content[0].type"},
@@ -77,6 +78,25 @@ TEST(ConversationTest, RefusesNamingTheField) {
       {deep, "nested too deeply"},
   };
   for (const auto& c : kCases) EXPECT_THAT(Refusal(c.json), HasSubstr(c.says)) << c.json.substr(0, 200);
+}
+
+// The words of other programs' files are known.
+TEST(ConversationTest, UnknownNamesHaveANextStep) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"([{"role":"human","content":"x"}])", "\"user\""},
+      {R"([{"role":"gpt","content":"x"}])", "\"assistant\""},
+      {R"([{"role":"asistant","content":"x"}])", "\"assistant\""},
+      {R"([{"role":"tool","content":"x"}])", "leave the message out"},
+      {R"([{"from":"human","value":"x"}])", "\"role\""},
+      {R"([{"role":"user","text":"x"}])", "\"content\""},
+      {R"([{"role":"user","content":"x","name":"y"}])", "leave it out"},
+      {R"({"conversations":[]})", "\"messages\""},
+      {R"({"messages":[],"model":"m"})", "leave it out"},
+      {"[]", "\"user\""}};
+  for (const auto& [json, hint] : cases) {
+    EXPECT_THAT(InfoOf([&, &json = json] { ParseMessages(json, "F.json"); }).hint, HasSubstr(hint)) << json;
+  }
+  EXPECT_THAT(InfoOf([] { ParseMessages(R"([{"role":"user","content":"x","name":"y"}])", "F.json"); }).found, "\"y\"");
 }
 
 TEST(ConversationTest, ConversationsOfProgramsAreCheckedToo) {

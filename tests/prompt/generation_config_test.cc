@@ -30,15 +30,15 @@ TEST(GenerationConfigTest, LengthDecayIsAPair) {
   EXPECT_THAT(ParseGenerationConfig(R"({"exponential_decay_length_penalty": null})", "G", 10).values, IsEmpty());
   for (const char* bad : {"[1]", "[1, 2, 3]", "7", "[1, \"x\"]", "[1.5, 2]", "[-1, 2]"}) {
     const std::string json = std::string(R"({"exponential_decay_length_penalty": )") + bad + "}";
-    EXPECT_THAT(ErrorText([&] { ParseGenerationConfig(json, "G", 10); }),
-                HasSubstr("G: \"exponential_decay_length_penalty\""))
-        << bad;
+    const GenerationConfig config = ParseGenerationConfig(json, "G", 10);
+    EXPECT_THAT(config.values, testing::Not(Contains(testing::Key("length_decay_factor")))) << bad;
+    EXPECT_THAT(config.warnings, ElementsAre(HasSubstr("G: \"exponential_decay_length_penalty\""))) << bad;
   }
 }
 
 TEST(GenerationConfigTest, SaysWhatItDoesNotFollow) {
   const auto warnings = [](const char* json) { return ParseGenerationConfig(json, "G", 10).warnings; };
-  EXPECT_THAT(warnings(R"({"num_beams": 4})"), ElementsAre(HasSubstr("G: \"num_beams\": \"4\" is not followed")));
+  EXPECT_THAT(warnings(R"({"num_beams": 4})"), ElementsAre(HasSubstr("G: \"num_beams\": 4 is not followed")));
   EXPECT_THAT(warnings(R"({"no_such_key": 4})"), ElementsAre(HasSubstr("unknown key \"no_such_key\"")));
   EXPECT_THAT(warnings(R"({"penalty_alpha": null, "constraints": []})"), IsEmpty());
   const GenerationConfig legacy = ParseLegacyGenerationKeys(
@@ -47,15 +47,32 @@ TEST(GenerationConfigTest, SaysWhatItDoesNotFollow) {
   EXPECT_THAT(legacy.warnings, ElementsAre(HasSubstr("num_beams")));
 }
 
-TEST(GenerationConfigTest, RefusesValuesWithoutSense) {
+// transformers ignores most of them, too; the log-probabilities do not depend on them.
+TEST(GenerationConfigTest, ValuesWithoutSenseAreIgnoredAndNamed) {
+  const auto warning = [](const char* json) {
+    const GenerationConfig config = ParseGenerationConfig(json, "G", 10);
+    EXPECT_THAT(config.values, IsEmpty()) << json;
+    EXPECT_EQ(config.warnings.size(), 1u) << json;
+    return config.warnings.empty() ? "" : config.warnings[0];
+  };
+  EXPECT_THAT(warning(R"({"temperature": -1})"), HasSubstr("G: \"temperature\": number out of range: found -1"));
+  EXPECT_THAT(warning(R"({"temperature": "hot"})"), HasSubstr("G: \"temperature\": not a number: found \"hot\""));
+  EXPECT_THAT(warning(R"({"temperature": NaN})"), HasSubstr("found NaN"));
+  EXPECT_THAT(warning(R"({"do_sample": 1})"), HasSubstr("not a flag: found 1"));
+  EXPECT_THAT(warning(R"({"eos_token_id": 10})"), HasSubstr("G: \"eos_token_id\": not a token"));
+  EXPECT_THAT(warning(R"({"eos_token_id": 1e99})"), HasSubstr("not a token"));
+  EXPECT_THAT(warning(R"({"eos_token_id": 18446744073709551615})"), HasSubstr("not a token"));
+  const GenerationConfig some = ParseGenerationConfig(R"({"eos_token_id": [0, -1, 7], "top_k": 5})", "G", 10);
+  EXPECT_THAT(some.eos_ids, ElementsAre(0, 7));
+  EXPECT_EQ(some.values, (SettingValues{{"top_k", 5}}));
+  EXPECT_THAT(some.warnings, ElementsAre(HasSubstr("found -1")));
+  const GenerationConfig legacy = ParseLegacyGenerationKeys(R"({"top_p": "x", "top_k": 5})", "C", 10);
+  EXPECT_EQ(legacy.values, (SettingValues{{"top_k", 5}}));
+  EXPECT_THAT(legacy.warnings, ElementsAre(HasSubstr("C: \"top_p\"")));
+}
+
+TEST(GenerationConfigTest, RefusesWhatIsNoObject) {
   const auto refusal = [](const char* json) { return ErrorText([&] { ParseGenerationConfig(json, "G", 10); }); };
-  EXPECT_THAT(refusal(R"({"temperature": -1})"), HasSubstr("G: \"temperature\": number out of range"));
-  EXPECT_THAT(refusal(R"({"temperature": "hot"})"), HasSubstr("G: \"temperature\": not a number"));
-  EXPECT_THAT(refusal(R"({"do_sample": 1})"), HasSubstr("not a flag"));
-  EXPECT_THAT(refusal(R"({"eos_token_id": 10})"), HasSubstr("G: \"eos_token_id\": not a token"));
-  EXPECT_THAT(refusal(R"({"eos_token_id": [0, -1]})"), HasSubstr("not a token"));
-  EXPECT_THAT(refusal(R"({"eos_token_id": 1e99})"), HasSubstr("not a token"));
-  EXPECT_THAT(refusal(R"({"eos_token_id": 18446744073709551615})"), HasSubstr("not a token"));
   EXPECT_THAT(refusal("[]"), HasSubstr("not a generation configuration"));
   EXPECT_THAT(refusal("{"), HasSubstr("not valid JSON"));
 }
@@ -74,8 +91,9 @@ TEST(GenerationConfigTest, ReadsListsOfTokens) {
        {R"("bad_words_ids": [1])", R"("bad_words_ids": [[]])", R"("bad_words_ids": [[10]])", R"("suppress_tokens": 3)",
         R"("suppress_tokens": [-1])", R"("begin_suppress_tokens": [1.5])", R"("begin_suppress_tokens": {"1": 2})"}) {
     const std::string text = bad;
-    EXPECT_THAT(ErrorText([&] { ParseGenerationConfig("{" + text + "}", "G", 10); }),
-                testing::StartsWith("G: " + text.substr(0, text.find(':'))));
+    const GenerationConfig ignored = ParseGenerationConfig("{" + text + "}", "G", 10);
+    EXPECT_FALSE(ignored.token_lists.Any()) << text;
+    EXPECT_THAT(ignored.warnings, ElementsAre(testing::StartsWith("G: " + text.substr(0, text.find(':')))));
   }
 }
 

@@ -139,14 +139,7 @@ class Fields {
         {.where = where_ + ": \"" + field + "\"", .what = what, .found = found, .expected = expected, .hint = hint});
   }
 
-  static std::string Shown(const Json& value) {
-    if (value.is_number_float() && !std::isfinite(value.get<double>())) {
-      return std::isnan(value.get<double>()) ? "NaN" : value.get<double>() > 0 ? "Infinity" : "-Infinity";
-    }
-    std::string text = value.dump(-1, ' ', true);
-    if (text.size() > 100) text.replace(100, std::string::npos, "...");
-    return text;
-  }
+  static std::string Shown(const Json& value) { return ShownJson(value, 100); }
 
   int64_t Size(const char* key, int64_t max) const {
     const Json* value = Find(key);
@@ -282,6 +275,10 @@ void ReadRotary(const Fields& fields, ModelConfig& config) {
   for (const char* key : {"rope_parameters", "rope_scaling"}) {
     const Json* object = fields.Find(key);
     if (!object) continue;
+    if (object->empty() || *object == "") {  // as in Python, where these are false
+      if (!object->is_object()) fields.Warn(std::string("\"") + key + "\" " + Fields::Shown(*object) + " ignored");
+      continue;
+    }
     CheckRopeObject(fields, key, *object);
     const Fields inner(*object, fields.where(), nullptr);
     share.Take(std::string(key) + ".partial_rotary_factor", inner.Number("partial_rotary_factor"));
@@ -374,14 +371,15 @@ const char* TorchName(DType type) {
 void ReadStoredType(const Fields& fields, ModelConfig& config) {
   std::string first;
   for (const char* key : {"dtype", "torch_dtype"}) {  // transformers prefers the newer name
-    const std::optional<std::string> name = fields.Text(key);
-    if (!name) continue;
-    const std::optional<DType> type = TorchType(*name);
+    const Json* value = fields.Find(key);
+    if (!value) continue;
+    const std::optional<DType> type =
+        value->is_string() ? TorchType(value->get_ref<const std::string&>()) : std::nullopt;
+    const std::string shown = std::string("\"") + key + "\" " + Fields::Shown(*value);
     if (!type) {
-      fields.Warn(std::string("\"") + key + "\" " + Quoted(*name) + " is not a type of weights; ignored");
+      fields.Warn(shown + " is not a type of weights; ignored");
     } else if (config.stored_dtype && config.stored_dtype != type) {
-      fields.Warn(std::string("\"") + key + "\" " + Quoted(*name) + " disagrees with \"" + first +
-                  "\"; ignored, as the weight files tell their types");
+      fields.Warn(shown + " disagrees with \"" + first + "\"; ignored, as the weight files tell their types");
     } else {
       config.stored_dtype = type;
       first = key;
@@ -474,8 +472,8 @@ ModelConfig ParseConfig(std::string_view json, const std::string& where, std::ve
     fields.Warn("no \"hidden_act\"; taking transformers' default \"gelu\"");
   }
   if (const std::optional<double> eps = fields.Number("layer_norm_eps")) {
-    if (!(*eps > 0 && *eps <= 1)) {
-      fields.Fail("layer_norm_eps", "out of range", Fields::Shown(*eps), "above 0 and at most 1");
+    if (!(*eps > 0 && *eps <= 1000)) {
+      fields.Fail("layer_norm_eps", "out of range", Fields::Shown(*eps), "above 0 and at most 1000");
     }
     config.layer_norm_eps = *eps;
   } else {

@@ -9,9 +9,10 @@
 #include <numeric>
 #include <set>
 
+#include "base/counted.h"
 #include "base/error.h"
+#include "base/file_kind.h"
 #include "base/utf8.h"
-#include "checkpoint/huggingface/lfs_pointer.h"
 
 namespace stablelm {
 namespace {
@@ -73,8 +74,8 @@ class Cursor {
   [[noreturn]] void FailTruncated(const Field& field, uint64_t at, const std::string& what,
                                   std::optional<uint64_t> needed) const {
     Fail(field, at, what + " reaches past the end of the file, which is " + (needed ? "truncated" : "damaged"),
-         "a file of " + std::to_string(file_.size()) + " bytes",
-         needed ? "at least " + std::to_string(*needed) + " bytes" : "", "download or copy it again");
+         "a file of " + Counted(file_.size(), "byte"), needed ? "at least " + std::to_string(*needed) + " bytes" : "",
+         "download or copy it again");
   }
 
   const std::byte* Take(const Field& field, uint64_t bytes) {
@@ -93,7 +94,7 @@ class Cursor {
     const uint64_t begin = at_;
     const uint64_t bytes = Number<uint64_t>(field);
     if (bytes > max_bytes) {
-      Fail(field, begin, "too long", std::to_string(bytes) + " bytes", "at most " + std::to_string(max_bytes));
+      Fail(field, begin, "too long", Counted(bytes, "byte"), "at most " + std::to_string(max_bytes));
     }
     return {reinterpret_cast<const char*>(Take(field, bytes)), bytes};
   }
@@ -129,10 +130,9 @@ class Cursor {
                            : array.type == GgufType::kArray ? 12
                                                             : BytesOf(array.type);
     if (array.size > remaining() / least) {
-      Fail(
-          field, size_at, "more elements than the file has room for", std::to_string(array.size),
-          "at most " + std::to_string(remaining() / least) + " in a file of " + std::to_string(file_.size()) + " bytes",
-          "the file is truncated or damaged: download it again");
+      Fail(field, size_at, "more elements than the file has room for", std::to_string(array.size),
+           "at most " + std::to_string(remaining() / least) + " in a file of " + Counted(file_.size(), "byte"),
+           "the file is truncated or damaged: download it again");
     }
     switch (array.type) {
       case GgufType::kString:
@@ -194,7 +194,7 @@ void ReadVersion(Cursor& in, GgufHeader& header) {
   const std::string_view found(reinterpret_cast<const char*>(in.Take(magic, 4)), 4);
   if (found != "GGUF") {
     const std::string_view older = OldGgmlKind(found);
-    if (older.empty()) in.Fail(magic, 0, "not a GGUF file", Quoted(found), "\"GGUF\"");
+    if (older.empty()) in.Fail(magic, 0, "not a GGUF file", Quoted(found), "\"GGUF\"", "download or copy it again");
     in.Fail(magic, 0, "a file of the kind " + std::string(older) + ", which ggml's programs wrote before GGUF",
             Quoted(found), "\"GGUF\"",
             "convert the original model again: stablelm convert FOLDER model.gguf; or look for a newer file of it");
@@ -206,8 +206,12 @@ void ReadVersion(Cursor& in, GgufHeader& header) {
             "convert it: gguf-convert-endian of the Python package gguf does");
   }
   if (header.version != 2 && header.version != 3) {
-    in.Fail(version, 4, "unknown version of GGUF", std::to_string(header.version), "2 or 3",
-            header.version == 1 ? "version 1 was in use for a few days only: convert the original model again" : "");
+    in.Fail(
+        version, 4, "unknown version of GGUF", std::to_string(header.version), "2 or 3",
+        header.version == 1
+            ? "version 1 was in use for a few days only: convert the original model again"
+            : "the file was written by a newer program: convert the original model with stablelm convert, or update "
+              "this program");
   }
 }
 
@@ -482,7 +486,7 @@ GgufHeader ParseGguf(std::span<const std::byte> file, const std::string& where) 
   const auto check_count = [&](const Field& field, uint64_t at, uint64_t count, uint64_t max, uint64_t room) {
     if (count > room) {
       in.Fail(field, at, "more than the file has room for", std::to_string(count),
-              "at most " + std::to_string(room) + " in a file of " + std::to_string(file.size()) + " bytes",
+              "at most " + std::to_string(room) + " in a file of " + Counted(file.size(), "byte"),
               "the file is truncated or damaged: download it again");
     }
     if (count > max) in.Fail(field, at, "too many", std::to_string(count), "at most " + std::to_string(max));
@@ -501,7 +505,7 @@ GgufHeader ParseGguf(std::span<const std::byte> file, const std::string& where) 
 }
 
 GgufFile::GgufFile(const std::filesystem::path& path) : map_(std::make_shared<MappedFile>(path)) {
-  RefuseLfsPointer(path, map_->text());
+  if (OldGgmlKind(map_->text()).empty()) RefuseOtherKind(path.string(), map_->text(), FileKind::kGguf);
   header_ = ParseGguf(map_->bytes(), path.string());
 }
 

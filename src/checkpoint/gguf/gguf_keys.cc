@@ -10,9 +10,9 @@ namespace stablelm {
 namespace {
 
 constexpr CarriedFile kCarriedFiles[] = {
-    {"config.json", "stablelm.config"},
-    {"tokenizer.json", "tokenizer.huggingface.json"},
-    {"stablelm_chat.json", "stablelm.chat"},
+    {"config.json", "stablelm.config", true},
+    {"tokenizer.json", "tokenizer.huggingface.json", true},
+    {"stablelm_chat.json", "stablelm.chat", true},
     {"generation_config.json", "stablelm.generation_config"},
     {"tokenizer_config.json", "stablelm.tokenizer_config"},
     {"special_tokens_map.json", "stablelm.special_tokens_map"},
@@ -306,7 +306,7 @@ ModelConfig ReadGgufConfig(std::span<const GgufFile> parts, std::vector<std::str
   must_be("attention.key_length", config.head_dim());
   must_be("attention.value_length", config.head_dim());
   ReadRotary(header, config);
-  config.layer_norm_eps = RealWithin(header, Key("attention.layer_norm_epsilon"), std::nullopt, 1e-30, 1e-2);
+  config.layer_norm_eps = RealWithin(header, Key("attention.layer_norm_epsilon"), std::nullopt, 1e-30, 1000);
   const std::string parallel = Key("use_parallel_residual");
   const std::optional<bool> flag = header.Flag(parallel);
   if (!flag) {

@@ -28,6 +28,7 @@ bool IsGgufPath(const std::filesystem::path& path);
 struct CarriedFile {
   std::string_view name;  // "tokenizer.json"
   std::string_view key;   // "tokenizer.huggingface.json"
+  bool needed = false;    // an error if it is there and cannot be read; the others are left aside then
 };
 std::span<const CarriedFile> CarriedFiles();
 inline constexpr size_t kMaxCarriedBytes = size_t{256} << 20;  // size limit of each file

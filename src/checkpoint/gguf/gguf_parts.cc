@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstdio>
 
+#include "base/counted.h"
 #include "base/error.h"
 
 namespace stablelm {
@@ -85,7 +86,7 @@ void RequireParts(const PartName& name, const fs::path& first) {
   throw Error({.where = first.string(),
                .what = "parts of the split model are missing: " + Joined(missing) +
                        (more ? " and " + std::to_string(more) + " more" : ""),
-               .found = std::to_string(name.count - static_cast<int64_t>(count)) + " parts",
+               .found = Counted(name.count - static_cast<int64_t>(count), "part"),
                .expected = std::to_string(name.count),
                .hint = "download them into " + (name.folder.empty() ? "this folder" : name.folder.string())});
 }

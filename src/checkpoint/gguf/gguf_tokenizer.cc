@@ -5,6 +5,7 @@
 #include <span>
 #include <unordered_set>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/utf8.h"
 #include "tokenizer/byte_symbols.h"
@@ -83,7 +84,7 @@ std::vector<std::string> SpelledTokens(const GgufHeader& header, std::span<const
 
 void AddToken(const GgufHeader& header, size_t id, std::string_view content, bool special, TokenizerSpec& spec) {
   if (content.size() > AddedTokenMatcher::kMaxContentBytes) {
-    FailAt(header, kTokens, id, "too long", std::to_string(content.size()) + " bytes",
+    FailAt(header, kTokens, id, "too long", Counted(content.size(), "byte"),
            "at most " + std::to_string(AddedTokenMatcher::kMaxContentBytes));
   }
   spec.added_tokens.push_back(

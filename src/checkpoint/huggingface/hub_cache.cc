@@ -63,18 +63,27 @@ std::string Expanded(std::string text) {
 // The path below huggingface.co of a page's address, which is the id and what is shown of it; nullopt for anything
 // else.
 std::optional<std::string_view> PathOfHubUrl(std::string_view text) {
-  for (const std::string_view scheme : {"https://", "http://"}) {
-    if (text.starts_with(scheme)) text.remove_prefix(scheme.size());
-  }
-  for (const std::string_view host : {"huggingface.co/", "www.huggingface.co/", "hf.co/"}) {
-    if (!text.starts_with(host)) continue;
-    text.remove_prefix(host.size());
-    text = text.substr(0, text.find_first_of("?#"));
-    while (text.ends_with('/')) text.remove_suffix(1);
-    return text;
-  }
-  return std::nullopt;
+  const auto take = [&](std::string_view begin) {  // schemes and hosts are the same in any case
+    if (text.size() < begin.size() || Lower(std::string(text.substr(0, begin.size()))) != begin) return false;
+    text.remove_prefix(begin.size());
+    return true;
+  };
+  take("https://") || take("http://");
+  if (!take("huggingface.co/") && !take("www.huggingface.co/") && !take("hf.co/")) return std::nullopt;
+  text = text.substr(0, text.find_first_of("?#"));
+  while (text.ends_with('/')) text.remove_suffix(1);
+  while (text.starts_with('/')) text.remove_prefix(1);
+  return text;
 }
+
+// What the hub shows below these paths instead of a model.
+constexpr struct {
+  std::string_view begin, what;
+} kOtherPages[] = {{"datasets/", "a data set"},
+                   {"spaces/", "a Space"},
+                   {"collections/", "a collection"},
+                   {"papers/", "a paper"},
+                   {"docs/", "a page of the documentation"}};
 
 std::vector<std::string> FoldersIn(const fs::path& folder) {
   std::vector<std::string> names;
@@ -89,6 +98,17 @@ std::vector<std::string> FoldersIn(const fs::path& folder) {
 
 const char* FolderPrefix(HubKind kind) { return kind == HubKind::kModel ? "models--" : "datasets--"; }
 
+// A folder that is there but cannot be looked into is no reason to download the model again.
+void RefuseUnreadable(const fs::path& folder) {
+  std::error_code error;
+  if (!folder.empty()) fs::directory_iterator(folder, error);
+  if (!error || error == std::errc::no_such_file_or_directory) return;
+  throw Error({.where = folder.string(),
+               .what = "cannot look into this folder of the Hugging Face cache: " + error.message(),
+               .expected = "a folder that you may read",
+               .hint = "check its permissions (ls -ld), or name another cache: HF_HUB_CACHE, HF_HOME"});
+}
+
 std::optional<fs::path> FindRepository(const fs::path& cache, const HubId& id, HubKind kind) {
   if (cache.empty()) return std::nullopt;
   const std::string wanted = FolderPrefix(kind) + id.org + "--" + id.name;
@@ -102,8 +122,17 @@ std::optional<fs::path> FindRepository(const fs::path& cache, const HubId& id, H
 
 }  // namespace
 
+std::string_view OtherHubPage(std::string_view text) {
+  const std::optional<std::string_view> path = PathOfHubUrl(text);
+  for (const auto& page : kOtherPages) {
+    if (path && path->starts_with(page.begin)) return page.what;
+  }
+  return {};
+}
+
 std::optional<HubId> ParseHubId(std::string_view text) {
   if (const std::optional<std::string_view> path = PathOfHubUrl(text)) {
+    if (!OtherHubPage(text).empty()) return std::nullopt;
     // ORG/NAME, ORG/NAME/tree/REVISION or ORG/NAME/blob/REVISION/FILE (resolve: the file itself).
     const size_t name = path->find('/');
     const size_t verb = name == std::string_view::npos ? name : path->find('/', name + 1);
@@ -121,6 +150,7 @@ std::optional<HubId> ParseHubId(std::string_view text) {
     if (found && file.find("..") == std::string::npos) found->file = file;
     return found;
   }
+  while (text.ends_with('/')) text.remove_suffix(1);
   HubId id;
   id.revision = "main";
   if (const size_t at = text.find('@'); at != std::string_view::npos) {
@@ -175,6 +205,7 @@ fs::path FindInHubCache(const fs::path& cache, const HubId& id, HubKind kind) {
   const auto fail = [&](const std::string& what, const std::string& found, const std::string& hint) {
     throw Error({.where = shown, .what = what, .found = found, .hint = hint});
   };
+  RefuseUnreadable(cache);
   const std::optional<fs::path> repository = FindRepository(cache, id, kind);
   if (!repository && cache.empty()) {
     fail("no such folder, and no Hugging Face cache to look in, as the home folder is unknown", {},
@@ -188,6 +219,7 @@ fs::path FindInHubCache(const fs::path& cache, const HubId& id, HubKind kind) {
              shown + "`); HF_HOME and HF_HUB_CACHE tell where the cache is");
   }
   const fs::path snapshots = *repository / "snapshots";
+  for (const fs::path& folder : {*repository, snapshots, *repository / "refs"}) RefuseUnreadable(folder);
   std::error_code ignored;
   const fs::path ref = *repository / "refs" / id.revision;
   if (fs::is_regular_file(ref, ignored)) {

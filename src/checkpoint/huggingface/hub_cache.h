@@ -18,8 +18,9 @@ struct HubId {
   std::string org, name, revision;  // revision defaults to "main"
   std::string file = {};            // when a page's address shows a .gguf file
 };
-// "org/name", "org/name@revision" or the address of a page of the model ("https://huggingface.co/org/name/tree/main");
-// nullopt for anything else (absolute and relative paths, other characters).
+// "org/name", "org/name@revision", "org/name/" or the address of a page of the model
+// ("https://huggingface.co/org/name/tree/main"); nullopt for anything else (absolute and relative paths, other
+// characters).
 std::optional<HubId> ParseHubId(std::string_view text);
 
 // HF_HUB_CACHE, else HUGGINGFACE_HUB_CACHE, else HF_HOME/hub, else XDG_CACHE_HOME/huggingface/hub, else
@@ -27,10 +28,14 @@ std::optional<HubId> ParseHubId(std::string_view text);
 // folder is not known either.
 std::filesystem::path HubCacheFolder();
 
+// What the address of a page on the hub shows other than a model: "a data set", "a Space"; empty for anything else.
+std::string_view OtherHubPage(std::string_view text);
+
 enum class HubKind : uint8_t { kModel, kDataset };
 
 // The snapshot folder of the model or data set. Without an exact match, the repository's name is matched
-// case-insensitively (StabilityAI and stabilityai are the same organisation). Throws Error if it is not in the cache.
+// case-insensitively (StabilityAI and stabilityai are the same organisation). Throws Error if it is not in the cache or
+// the cache cannot be read.
 std::filesystem::path FindInHubCache(const std::filesystem::path& cache, const HubId& id,
                                      HubKind kind = HubKind::kModel);
 // Whether the cache has any revision of it.

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/utf8.h"
 
@@ -281,14 +282,13 @@ class HeaderReader {
     const std::string range = "[" + std::to_string(entry_.begin) + ", " + std::to_string(entry_.end) + "]";
     if (entry_.end < entry_.begin) Fail(tensor.name, "\"data_offsets\" are reversed", range, {});
     if (entry_.end - entry_.begin != tensor.bytes) {
-      Fail(tensor.name, "\"data_offsets\" disagree with dtype and shape",
-           std::to_string(entry_.end - entry_.begin) + " bytes",
-           std::to_string(tensor.bytes) + " bytes for " + tensor.shape.ToString() + " of " + tensor.stored_as);
+      Fail(tensor.name, "\"data_offsets\" disagree with dtype and shape", Counted(entry_.end - entry_.begin, "byte"),
+           Counted(tensor.bytes, "byte") + " for " + tensor.shape.ToString() + " of " + tensor.stored_as);
     }
     if (entry_.end > data_bytes_) {
       throw Error({.where = where_ + ": tensor " + Quoted(tensor.name),
                    .what = "the data reaches past the end of the file",
-                   .found = std::to_string(data_bytes_) + " bytes of data",
+                   .found = Counted(data_bytes_, "byte") + " of data",
                    .expected = "at least " + std::to_string(entry_.end),
                    .hint = "the file is truncated: download or copy it again"});
     }
@@ -316,17 +316,17 @@ SafetensorsHeader ParseSafetensors(std::span<const std::byte> file, const std::s
   };
   const char* const kNotSafetensors = "the file is truncated or is not a safetensors file";
   if (file.size() < 8) {
-    fail("too short for a safetensors file", std::to_string(file.size()) + " bytes", "at least 8", kNotSafetensors);
+    fail("too short for a safetensors file", Counted(file.size(), "byte"), "at least 8", kNotSafetensors);
   }
   uint64_t header_bytes = 0;
   for (size_t i = 0; i < 8; ++i) header_bytes |= std::to_integer<uint64_t>(file[i]) << (8 * i);
   if (header_bytes > kMaxHeader) {
-    fail("not a safetensors file: impossible header length", std::to_string(header_bytes) + " bytes",
+    fail("not a safetensors file: impossible header length", Counted(header_bytes, "byte"),
          "at most " + std::to_string(kMaxHeader), kNotSafetensors);
   }
   if (header_bytes > file.size() - 8) {
-    fail("the header reaches past the end of the file", std::to_string(file.size() - 8) + " bytes",
-         std::to_string(header_bytes), kNotSafetensors);
+    fail("the header reaches past the end of the file", Counted(file.size() - 8, "byte"), std::to_string(header_bytes),
+         kNotSafetensors);
   }
   const std::string_view text(reinterpret_cast<const char*>(file.data()) + 8, header_bytes);
   if (text.empty() || text.front() != '{') {
@@ -362,7 +362,7 @@ SafetensorsHeader ParseSafetensors(std::span<const std::byte> file, const std::s
     header.tensors.push_back(std::move(entry.tensor));
   }
   if (position != data_bytes) {
-    fail("bytes after the last tensor", std::to_string(data_bytes) + " bytes of data", std::to_string(position));
+    fail("bytes after the last tensor", Counted(data_bytes, "byte") + " of data", std::to_string(position));
   }
   return header;
 }

@@ -40,7 +40,8 @@ const char* SafetensorsName(DType type) {
 }  // namespace
 
 SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, const std::vector<SafetensorsEntry>& entries,
-                                     const std::map<std::string, std::string>& metadata) {
+                                     const std::map<std::string, std::string>& metadata,
+                                     const std::filesystem::path& shown) {
   std::vector<size_t> order(entries.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::sort(order, [&](size_t a, size_t b) {
@@ -68,7 +69,7 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, const st
 
   std::string length(8, '\0');
   for (size_t i = 0; i < 8; ++i) length[i] = static_cast<char>(text.size() >> (8 * i) & 0xFF);
-  file_ = std::make_unique<AtomicFile>(path, data_begin + data_bytes_);
+  file_ = std::make_unique<AtomicFile>(path, data_begin + data_bytes_, std::nullopt, shown);
   file_->Write(length + text);
 }
 

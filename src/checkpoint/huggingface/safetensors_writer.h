@@ -27,9 +27,10 @@ class SafetensorsWriter {
  public:
   // Lays out the file as Hugging Face's writer does (largest element type first, then by name; the header padded so
   // that the data start at a multiple of 8) and reserves the disk space. The default metadata is what transformers
-  // expects. Throws Error.
+  // expects. `shown`: as for AtomicFile. Throws Error.
   SafetensorsWriter(const std::filesystem::path& path, const std::vector<SafetensorsEntry>& entries,
-                    const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
+                    const std::map<std::string, std::string>& metadata = {{"format", "pt"}},
+                    const std::filesystem::path& shown = {});
 
   uint64_t TensorBytes(size_t entry) const { return places_[entry].bytes; }
   // Writes bytes of one tensor at byte `offset` within it; `entry` is the index in the constructor's list. Several

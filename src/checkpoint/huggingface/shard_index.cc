@@ -1,5 +1,6 @@
 #include "checkpoint/huggingface/shard_index.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -11,12 +12,17 @@ namespace {
 
 constexpr size_t kMaxTensors = 1'000'000;
 
-bool IsPlainFileName(std::string_view name) {
-  if (name.empty() || name == "." || name == ".." || name.size() > 255) return false;
-  for (const char c : name) {
-    if (c == '/' || c == '\\' || c == ':' || static_cast<unsigned char>(c) < 0x20) return false;
+// A path that stays in the folder of the index: without "..", of names as every system takes them.
+bool IsBelow(std::string_view path) {
+  constexpr size_t kMaxPath = 1024, kMaxName = 255;
+  if (path.empty() || path.size() > kMaxPath || path.starts_with('/') || path.ends_with('/')) return false;
+  for (const char c : path) {
+    if (c == '\\' || c == ':' || static_cast<unsigned char>(c) < 0x20) return false;
   }
-  return true;
+  for (const std::filesystem::path& name : std::filesystem::path(path)) {
+    if (name == ".." || name.native().size() > kMaxName) return false;
+  }
+  return std::filesystem::path(path).lexically_normal() != ".";
 }
 
 }  // namespace
@@ -28,8 +34,9 @@ std::vector<std::string> ShardIndex::Files() const {
 }
 
 ShardIndex ParseShardIndex(std::string_view json, const std::string& where) {
-  const auto fail = [&](const std::string& what, const std::string& found, const std::string& expected) {
-    throw Error({.where = where, .what = what, .found = found, .expected = expected});
+  const auto fail = [&](const std::string& what, const std::string& found, const std::string& expected,
+                        const std::string& hint = {}) {
+    throw Error({.where = where, .what = what, .found = found, .expected = expected, .hint = hint});
   };
   const nlohmann::json root = ParseStrictJson(json, where);
   const auto map = root.is_object() ? root.find("weight_map") : root.end();
@@ -40,8 +47,11 @@ ShardIndex ParseShardIndex(std::string_view json, const std::string& where) {
   for (const auto& [tensor, file] : map->items()) {
     if (!file.is_string()) fail("the file of the tensor " + Quoted(tensor) + " is not a string", {}, {});
     const auto& name = file.get_ref<const std::string&>();
-    if (!IsPlainFileName(name)) fail("unsafe file name of the tensor " + Quoted(tensor), Quoted(name), "a plain name");
-    index.file_of[tensor] = name;
+    if (!IsBelow(name)) {
+      fail("the file of the tensor " + Quoted(tensor) + " is not in the folder of the index", Quoted(name),
+           "a name, or a path below that folder", "move the file there, and write its name into the index");
+    }
+    index.file_of[tensor] = std::filesystem::path(name).lexically_normal().string();
   }
   return index;
 }

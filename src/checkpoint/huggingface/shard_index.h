@@ -9,11 +9,11 @@
 namespace stablelm {
 
 struct ShardIndex {
-  std::map<std::string, std::string> file_of;  // tensor name -> file name, a plain name without folders
+  std::map<std::string, std::string> file_of;  // tensor name -> file, a path below the folder of the index
   std::vector<std::string> Files() const;      // unique, sorted
 };
 
-// `where` names the index in errors. Throws Error, also for file names outside the folder.
+// `where` names the index in errors. Throws Error, also for files outside the folder.
 ShardIndex ParseShardIndex(std::string_view json, const std::string& where);
 
 }  // namespace stablelm

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/temporary_paths.h"
+#include "base/write_error.h"
 #include "checkpoint/describe/stored_tensor.h"
 
 namespace stablelm {
@@ -74,7 +75,9 @@ FolderWriter::FolderWriter(const fs::path& out, const ModelConfig& config, const
     total_bytes_ += bytes;
   }
   for (size_t i = 0; i < shards.size(); ++i) {
-    shards_.push_back(std::make_unique<SafetensorsWriter>(work_->path() / ShardName(i, shards.size()), shards[i]));
+    const std::string name = ShardName(i, shards.size());
+    shards_.push_back(std::make_unique<SafetensorsWriter>(
+        work_->path() / name, shards[i], std::map<std::string, std::string>{{"format", "pt"}}, out_ / name));
   }
 
   if (shards.size() > 1) {
@@ -84,9 +87,9 @@ FolderWriter::FolderWriter(const fs::path& out, const ModelConfig& config, const
     for (size_t i = 0; i < table_.size(); ++i) {
       index["weight_map"][table_[i].name] = ShardName(places_[i].shard, shards.size());
     }
-    WriteTextFileAtomically(work_->path() / "model.safetensors.index.json", index.Dump(2) + "\n");
+    WriteText("model.safetensors.index.json", index.Dump(2) + "\n");
   }
-  WriteTextFileAtomically(work_->path() / "config.json", WriteConfig(config, options.dtype));
+  WriteText("config.json", WriteConfig(config, options.dtype));
 }
 
 FolderWriter::~FolderWriter() = default;
@@ -96,13 +99,16 @@ void FolderWriter::WriteAt(size_t entry, uint64_t offset, std::span<const std::b
 }
 
 void FolderWriter::WriteText(const std::string& name, std::string_view text) {
-  WriteTextFileAtomically(work_->path() / name, text);
+  WriteTextFileAtomically(work_->path() / name, text, out_ / name);
 }
 
 void FolderWriter::CopyFile(const fs::path& source, const std::string& name) {
   std::error_code error;
   // Copy the content, not the symlink: files in the hub cache are symlinks into its folders.
   fs::copy_file(source, work_->path() / name, error);
+  if (error == std::errc::no_space_on_device || error == std::errc::file_too_large) {
+    FailToWrite(out_ / name, "cannot write", error.value());
+  }
   if (error) Fail(source, "cannot copy it to " + (out_ / name).string() + ": " + error.message());
   fs::permissions(work_->path() / name, fs::perms::owner_write, fs::perm_options::add, error);
 }

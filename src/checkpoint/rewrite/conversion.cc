@@ -60,8 +60,9 @@ std::vector<DType> TypesInFolder(const ModelFolder& model, std::optional<DType> 
   return types;
 }
 
-GgufMetadata MetadataInGguf(const ModelFolder& model, const std::vector<DType>& types) {
-  GgufMetadata metadata = GgufMetadataOf(model);
+GgufMetadata MetadataInGguf(const ModelFolder& model, const std::vector<DType>& types,
+                            std::vector<std::string>* warnings) {
+  GgufMetadata metadata = GgufMetadataOf(model, warnings);
   const GgufFile* gguf = model.source().gguf();
   if (gguf && std::ranges::any_of(types, IsQuantized)) {
     GgufMetadata all;
@@ -83,10 +84,11 @@ GgufMetadata MetadataInGguf(const ModelFolder& model, const std::vector<DType>& 
   return metadata;
 }
 
-void WriteSmallFiles(const ModelFolder& model, DType weights, FolderWriter& writer) {
+void WriteSmallFiles(const ModelFolder& model, DType weights, FolderWriter& writer,
+                     std::vector<std::string>* warnings) {
   const ModelSource& source = model.source();
   for (const CarriedFile& file : CarriedFiles()) {
-    const auto text = source.ReadText(file.name, kMaxCarriedBytes);
+    const auto text = ReadCarried(source, file, warnings);
     // Keep the model's config.json unchanged if it names the right type.
     if (!text || (file.name == "config.json" && model.config().stored_dtype.value_or(weights) != weights)) continue;
     writer.WriteText(std::string(file.name), text->text);

@@ -21,11 +21,13 @@ std::vector<DType> TypesInGguf(const ModelFolder& model, std::optional<DType> wa
 std::vector<DType> TypesInFolder(const ModelFolder& model, std::optional<DType> wanted);
 
 // Metadata of a GGUF file with these tensor types. A copy of a quantized file keeps the keys about its quantization; a
-// file with decoded weights drops them.
-GgufMetadata MetadataInGguf(const ModelFolder& model, const std::vector<DType>& types);
+// file with decoded weights drops them. `warnings`: as for ReadCarried.
+GgufMetadata MetadataInGguf(const ModelFolder& model, const std::vector<DType>& types,
+                            std::vector<std::string>* warnings = nullptr);
 
 // Writes the small files of CarriedFiles(). If a GGUF file does not store tokenizer.json or README.md, creates them
-// from its keys. `weights` is the type in config.json.
-void WriteSmallFiles(const ModelFolder& model, DType weights, FolderWriter& writer);
+// from its keys. `weights` is the type in config.json. `warnings`: as for ReadCarried.
+void WriteSmallFiles(const ModelFolder& model, DType weights, FolderWriter& writer,
+                     std::vector<std::string>* warnings = nullptr);
 
 }  // namespace stablelm

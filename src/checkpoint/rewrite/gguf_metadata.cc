@@ -53,7 +53,7 @@ std::optional<DType> VectorType(const ModelFolder& model) {
   return type;
 }
 
-GgufMetadata OfFolder(const ModelFolder& model) {
+GgufMetadata OfFolder(const ModelFolder& model, std::vector<std::string>* warnings) {
   GgufMetadata metadata;
   metadata.SetText("general.type", "model");
   SetConfigKeys(model.config(), metadata);
@@ -67,12 +67,8 @@ GgufMetadata OfFolder(const ModelFolder& model) {
     metadata.SetText("general.source.huggingface.repository", id->org + "/" + id->name);
   }
   for (const CarriedFile& file : CarriedFiles()) {
-    const auto text = source.ReadText(file.name, kMaxCarriedBytes);
+    const auto text = ReadCarried(source, file, warnings);
     if (!text) continue;
-    // A file that no reader of the result could read is refused before it is written.
-    if (file.name == "stablelm_chat.json" || file.name == "generation_config.json") {
-      ParseStrictJson(text->text, text->where);
-    }
     metadata.SetText(file.key, text->text);
     if (file.name == "README.md") {
       if (const std::string licence = LicenceOfReadme(text->text); !licence.empty()) {
@@ -95,9 +91,25 @@ GgufMetadata OfFolder(const ModelFolder& model) {
 
 }  // namespace
 
-GgufMetadata GgufMetadataOf(const ModelFolder& model) {
+std::optional<ModelSource::Text> ReadCarried(const ModelSource& source, const CarriedFile& file,
+                                             std::vector<std::string>* warnings) {
+  try {
+    std::optional<ModelSource::Text> text = source.ReadText(file.name, kMaxCarriedBytes);
+    // What no reader of the result could read is not written.
+    if (text && (file.name == "stablelm_chat.json" || file.name == "generation_config.json")) {
+      RequireStrictJson(text->text, text->where);
+    }
+    return text;
+  } catch (const Error& error) {
+    if (file.needed) throw;
+    if (warnings) warnings->push_back(error.Line() + "; left aside");
+    return std::nullopt;
+  }
+}
+
+GgufMetadata GgufMetadataOf(const ModelFolder& model, std::vector<std::string>* warnings) {
   const GgufFile* gguf = model.source().gguf();
-  if (!gguf) return OfFolder(model);
+  if (!gguf) return OfFolder(model, warnings);
   GgufMetadata metadata;
   for (const GgufEntry& entry : gguf->header().entries) {
     if (!entry.key.starts_with(kQualityKeys) && !IsSplitKey(entry.key)) metadata.Copy(entry);

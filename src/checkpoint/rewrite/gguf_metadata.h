@@ -2,10 +2,12 @@
 // model's small files, origin and licence.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "checkpoint/gguf/gguf_keys.h"
 #include "checkpoint/gguf/gguf_writer.h"
 #include "checkpoint/model_folder.h"
 
@@ -18,8 +20,13 @@ inline constexpr std::string_view kQualityKeys = "stablelm.check.";
 // the front matter of README.md), "general.source.url" and "general.source.huggingface.repository" (from a hub id). For
 // a GGUF file: its own keys. Excludes keys that describe one file's tensors (file type, quantization version,
 // alignment, splitting, results of a quality check). Throws Error if the tokenizer cannot be read or does not fit the
-// model.
-GgufMetadata GgufMetadataOf(const ModelFolder& model);
+// model. `warnings`: as for ReadCarried.
+GgufMetadata GgufMetadataOf(const ModelFolder& model, std::vector<std::string>* warnings = nullptr);
+
+// The text of a small file that goes with the model; nullopt if there is none. One that is not needed and cannot be
+// read (a link without its file, a folder, a generation_config.json that is not JSON) is left aside with a warning.
+std::optional<ModelSource::Text> ReadCarried(const ModelSource& source, const CarriedFile& file,
+                                             std::vector<std::string>* warnings);
 
 // The tensor list of a GGUF file of the model. `types` is [table].
 std::vector<GgufTensorEntry> GgufTensors(const ModelFolder& model, const std::vector<DType>& types);

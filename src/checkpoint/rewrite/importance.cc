@@ -3,12 +3,13 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/counted.h"
 #include "base/error.h"
+#include "base/file_kind.h"
 #include "base/mapped_file.h"
 #include "checkpoint/gguf/gguf.h"
 #include "checkpoint/gguf/gguf_locate.h"
 #include "checkpoint/gguf/gguf_writer.h"
-#include "checkpoint/huggingface/lfs_pointer.h"
 
 namespace stablelm {
 namespace {
@@ -49,7 +50,7 @@ class DatReader {
     if (left() > 0) Count("the number of chunks", 0, INT32_MAX);
     if (left() > 0) Bytes("the name of the text", Count("the name of the text", 0, kMaxNameBytes));
     if (left() > 0) {
-      Fail("the end", "more bytes than an importance matrix has", std::to_string(left()) + " bytes left over");
+      Fail("the end", "more bytes than an importance matrix has", Counted(left(), "byte") + " left over");
     }
     return out;
   }
@@ -72,7 +73,7 @@ class DatReader {
   std::string_view Bytes(const std::string& field, int64_t bytes) {
     if (static_cast<uint64_t>(bytes) > left()) {
       Fail(field, "reaches past the end of the file: truncated, or no importance matrix",
-           "a file of " + std::to_string(file_.size()) + " bytes",
+           "a file of " + Counted(file_.size(), "byte"),
            "at least " + std::to_string(at_ + static_cast<uint64_t>(bytes)));
     }
     const std::string_view read = file_.text().substr(at_, static_cast<size_t>(bytes));
@@ -118,7 +119,7 @@ class DatReader {
 ImportanceMatrix ReadImportance(const std::filesystem::path& path) {
   if (!HasGgufMagic(path)) {
     const MappedFile dat(path);
-    RefuseLfsPointer(path, dat.text());
+    RefuseOtherKind(path.string(), dat.text(), FileKind::kUnknown);
     return DatReader(dat).Read();
   }
   const GgufFile file(path);

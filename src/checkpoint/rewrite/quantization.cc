@@ -1,5 +1,6 @@
 #include "checkpoint/rewrite/quantization.h"
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "checkpoint/gguf/gguf_keys.h"
 #include "checkpoint/rewrite/gguf_metadata.h"
@@ -52,8 +53,8 @@ ColumnWeights WeighColumns(const ModelFolder& model, const std::vector<DType>& t
     if (found->second.size() != columns) {
       throw Error({.where = where + ": " + Quoted(name),
                    .what = "the importance is of another model",
-                   .found = std::to_string(found->second.size()) + " columns",
-                   .expected = std::to_string(columns) + " columns"});
+                   .found = Counted(found->second.size(), "column"),
+                   .expected = Counted(columns, "column")});
     }
     out.weights[i] = ImportanceWeights(found->second);
     out.used += out.weights[i].empty() ? 0 : 1;
@@ -65,8 +66,8 @@ ColumnWeights WeighColumns(const ModelFolder& model, const std::vector<DType>& t
                .hint = "is it of another model?"});
 }
 
-GgufMetadata QuantizedMetadata(const ModelFolder& model, const QuantizedBy& by) {
-  GgufMetadata metadata = GgufMetadataOf(model);
+GgufMetadata QuantizedMetadata(const ModelFolder& model, const QuantizedBy& by, std::vector<std::string>* warnings) {
+  GgufMetadata metadata = GgufMetadataOf(model, warnings);
   for (const char* key : {"stablelm.quantize.type", "stablelm.quantize.rules", "quantize.imatrix.file"}) {
     metadata.Remove(key);
   }

@@ -53,7 +53,8 @@ struct QuantizedBy {
 };
 // The model's metadata (GgufMetadataOf) with "general.file_type", "general.quantization_version",
 // "stablelm.quantize.type", "stablelm.quantize.rules" and "quantize.imatrix.file". Drops the source's keys about an
-// earlier quantization.
-GgufMetadata QuantizedMetadata(const ModelFolder& model, const QuantizedBy& by);
+// earlier quantization. `warnings`: as for ReadCarried.
+GgufMetadata QuantizedMetadata(const ModelFolder& model, const QuantizedBy& by,
+                               std::vector<std::string>* warnings = nullptr);
 
 }  // namespace stablelm

@@ -7,6 +7,7 @@
 #include <set>
 #include <string_view>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "checkpoint/torch/pickle.h"
 #include "checkpoint/torch/zip_directory.h"
@@ -95,7 +96,7 @@ StoredTensor Locate(std::string_view name, const pickle::Tensor& tensor, const E
     if (!last || *last >= storage.view_elements) {
       Fail(place, "the tensor reaches outside its storage",
            stored.shape.ToString() + " at " + std::to_string(tensor.offset),
-           "inside " + std::to_string(storage.view_elements) + " elements");
+           "inside " + Counted(storage.view_elements, "element"));
     }
     // An expanded tensor (stride 0) would let a small file request any amount of memory; no state dict has one.
     if (packed > storage.view_elements) {
@@ -191,7 +192,7 @@ class ZipContainer {
       if (it == by_name_.end()) Fail(where_, "the storage " + Quoted(key) + " is missing");
       const uint64_t bytes = StorageBytes(*storage, where_);
       if (it->second->size != bytes) {
-        Fail(where_, "wrong size of the storage " + Quoted(key), std::to_string(it->second->size) + " bytes",
+        Fail(where_, "wrong size of the storage " + Quoted(key), Counted(it->second->size, "byte"),
              std::to_string(bytes));
       }
       extents[key] = {storage->dtype, it->second->offset, storage->elements};
@@ -262,7 +263,7 @@ TorchFile ReadLegacy(std::span<const std::byte> file, const std::string& where) 
     for (size_t i = 0; i < 8; ++i) elements |= std::to_integer<uint64_t>(file[position + i]) << (8 * i);
     position += 8;
     if (elements != storage->second->elements) {
-      Fail(where, "wrong size of the storage " + Quoted(*key), std::to_string(elements) + " elements",
+      Fail(where, "wrong size of the storage " + Quoted(*key), Counted(elements, "element"),
            std::to_string(storage->second->elements));
     }
     const uint64_t bytes = StorageBytes(*storage->second, where);

@@ -226,7 +226,7 @@ class Reader {
     }
     const std::string otherwise = see + "; text that starts with a dash goes after --";
     // One letter is one edit from any other: no name is nearer than another.
-    if (typed.size() <= 2) throw UsageError({.where = command_.name, .what = what, .hint = otherwise});
+    if (typed.size() <= 2) throw UnknownOption({.where = command_.name, .what = what, .hint = otherwise}, typed, false);
     std::vector<std::string> names;
     for (const OptionText& option : command_.options) {
       for (const std::string& one : option.names) {
@@ -240,8 +240,9 @@ class Reader {
     }
     std::string nearest = NearestName(WithDashes(typed), names);
     if (!nearest.empty() && !Find(nearest)) nearest = OptionOf(FindRow(nearest)->option)->LongName();
-    throw UsageError(
-        {.where = command_.name, .what = what, .hint = nearest.empty() ? otherwise : "did you mean " + nearest + "?"});
+    throw UnknownOption(
+        {.where = command_.name, .what = what, .hint = nearest.empty() ? otherwise : "did you mean " + nearest + "?"},
+        WithDashes(typed), !nearest.empty());
   }
 
   struct Beside {

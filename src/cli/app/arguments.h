@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "cli/app/command_table.h"
 
 namespace stablelm {
@@ -20,6 +21,20 @@ namespace stablelm {
 struct GivenOption {
   std::string name;                  // the option's long name, in the command's own words
   std::optional<std::string> value;  // empty for a flag
+};
+
+// An option that a command does not have.
+class UnknownOption : public UsageError {
+ public:
+  // `guessed`: the hint names what was meant.
+  UnknownOption(ErrorInfo info, std::string option, bool guessed)
+      : UsageError(std::move(info)), option_(std::move(option)), guessed_(guessed) {}
+  const std::string& option() const { return option_; }
+  bool guessed() const { return guessed_; }
+
+ private:
+  std::string option_;
+  bool guessed_;
 };
 
 struct Arguments {

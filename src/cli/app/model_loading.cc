@@ -66,18 +66,26 @@ ModelOfCommand::ModelOfCommand(const CommonOptions& common, Output& out, std::op
   types_ = TypesInMemory(common, *folder_, out);
 }
 
+void ModelOfCommand::ReadTokenizer() {
+  if (tokenizer_ || !source().HasTokenizer()) return;
+  const Stopwatch watch(load_s_);
+  tokenizer_ = source().ReadTokenizer({.model_vocab_size = folder_->config().vocab_size});
+  for (const std::string& warning : tokenizer_->warnings()) out_.Warning(warning);
+}
+
 const Tokenizer* ModelOfCommand::tokenizer() {
-  if (!source().HasTokenizer()) return nullptr;
-  if (!tokenizer_) {
-    const Stopwatch watch(load_s_);
-    tokenizer_ = source().ReadTokenizer({.model_vocab_size = folder_->config().vocab_size});
-    for (const std::string& warning : tokenizer_->warnings()) out_.Warning(warning);
+  try {
+    if (!unreadable_tokenizer_) ReadTokenizer();
+  } catch (const Error& error) {
+    unreadable_tokenizer_ = true;
+    out_.Warning(error.Line() + "; text cannot be read or written, ids can");
   }
-  return &*tokenizer_;
+  return tokenizer_ ? &*tokenizer_ : nullptr;
 }
 
 const Tokenizer& ModelOfCommand::RequireTokenizer(const std::string& instead) {
-  if (const Tokenizer* found = tokenizer()) return *found;
+  ReadTokenizer();
+  if (tokenizer_) return *tokenizer_;
   throw Error({.where = source().path().string(),
                .what = source().gguf() ? "the file has no tokenizer" : "tokenizer.json is missing",
                .expected = "a tokenizer, to turn text into ids",

@@ -37,9 +37,10 @@ class ModelOfCommand {
   WeightBytes PlannedWeights() const {
     return PlanWeights(*folder_, {.dtype = common_.dtype, .types = types_, .compute = common_.compute});
   }
-  // Null when the model has no tokenizer. The first call reads it.
+  // Null when the model has no tokenizer, or, with a warning, when it cannot be read. The first call reads it.
   const Tokenizer* tokenizer();
-  // Throws Error when there is no tokenizer; the hint suggests ids, written as in `instead` ("--ids \"1 2 3\"").
+  // Throws Error when there is no tokenizer or it cannot be read; the hint suggests ids, written as in `instead`
+  // ("--ids \"1 2 3\"").
   const Tokenizer& RequireTokenizer(const std::string& instead);
 
   // Loads the weights. Throws Error, with the sizes, when the run does not fit into this machine's memory. Call once.
@@ -50,12 +51,15 @@ class ModelOfCommand {
   double load_seconds() const { return load_s_; }
 
  private:
+  void ReadTokenizer();
+
   const CommonOptions& common_;
   Output& out_;
   std::shared_ptr<const ModelFolder> folder_;
   ModelConfig config_;
   std::vector<DType> types_;  // from --quantize
   std::optional<Tokenizer> tokenizer_;
+  bool unreadable_tokenizer_ = false;
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<Transformer> model_;
   double load_s_ = 0;

@@ -173,10 +173,28 @@ std::string ValuesOfHabits(const std::string& option, const std::string& command
   return values.empty() ? "" : ", or " + Joined(values, " or ");
 }
 
+// The commands that have an option, "stablelm generate, stablelm chat"; "" if none has it. Those of a group (bench)
+// mean other things by their options.
+std::string CommandsWith(const std::string& option, const Commands& commands) {
+  std::vector<std::string> names;
+  for (const CommandText& text : DescribeCommands(commands)) {
+    if (text.name.find(' ') != text.name.npos) continue;
+    const bool has = std::ranges::any_of(
+        text.options, [&](const OptionText& one) { return std::ranges::find(one.names, option) != one.names.end(); });
+    if (has) names.push_back("stablelm " + text.name);
+  }
+  return Joined(names);
+}
+
 // Every error about usage ends with a next step.
 int RunCommand(Command& command, std::span<const std::string> words, const Commands& commands) {
   try {
     return RunCommandUnhinted(command, words, commands);
+  } catch (const UnknownOption& error) {
+    ErrorInfo info = error.info();
+    const std::string others = error.guessed() ? "" : CommandsWith(error.option(), commands);
+    if (!others.empty()) info.hint = "it is an option of " + others;
+    throw UsageError(info);
   } catch (const UsageError& error) {
     ErrorInfo info = error.info();
     if (info.expected.starts_with("a whole number")) info.expected += ValuesOfHabits(info.where, command.Name());

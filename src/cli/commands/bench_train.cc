@@ -1,4 +1,5 @@
 // stablelm bench train: speed and memory of a training step, and where the time goes.
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/system.h"
@@ -148,7 +149,7 @@ class BenchTrain : public Command {
              (table.NumTrained() == table.NumParameters() ? "all" : std::to_string(table.NumTrained())) + " trained, " +
              std::string(NameOf(train_.precision)) + ", recompute " + std::string(NameOf(train_.recompute)) + "; " +
              std::to_string(of_.micro_batches) + " x " + std::to_string(of_.documents) + " x " +
-             std::to_string(of_.length) + " tokens" + gap);
+             Counted(of_.length, "token") + gap);
     out.Text(CpuModelName() + ", " + SimdTargetInUse() + ", " + ThreadsText(common.threads) + ": " +
              (peaks_ ? PeaksText(*peaks_) : "") + "median of " + std::to_string(samples_) + "\n\n");
     std::vector<std::vector<std::string>> rows = {

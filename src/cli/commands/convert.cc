@@ -1,15 +1,11 @@
 // stablelm convert: converts a model between file formats with the same weights.
-#include <algorithm>
-#include <cctype>
 #include <filesystem>
-#include <string_view>
 
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/progress.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
-#include "checkpoint/gguf/gguf_keys.h"
 #include "checkpoint/huggingface/writer.h"
 #include "checkpoint/rewrite/conversion.h"
 #include "checkpoint/rewrite/gguf_metadata.h"
@@ -17,6 +13,7 @@
 #include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
+#include "cli/commands/out_name.h"
 
 namespace stablelm {
 namespace {
@@ -57,8 +54,7 @@ class Convert : public Command {
   int Run(Output& out) override {
     RequireGiven(!common.model.empty(), "MODEL", "stablelm convert MODEL OUT");
     RequireGiven(!out_path_.empty(), "OUT", "stablelm convert MODEL model.gguf");
-    const bool to_gguf = IsGgufPath(out_path_);
-    RefuseOtherFiles();
+    const bool to_gguf = OutKindOf(out_path_) == OutKind::kGguf;
     if (!to_gguf && (name_ || licence_)) {
       throw UsageError({.where = name_ ? "--name" : "--license",
                         .what = "goes into a GGUF file, but OUT is a folder",
@@ -77,22 +73,6 @@ class Convert : public Command {
   }
 
  private:
-  // A name like that of a file which is not written: a slip, not the name of a folder.
-  void RefuseOtherFiles() const {
-    std::string ending = fs::path(out_path_).extension().string();
-    std::ranges::transform(ending, ending.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    constexpr std::string_view kFiles[] = {".onnx", ".bin", ".pt",  ".pth", ".ckpt", ".safetensors", ".ggml",
-                                           ".json", ".txt", ".zip", ".tar", ".gz",   ".mlx"};
-    const bool slip =
-        out_path_ == "-" || (!IsGgufPath(out_path_) && std::ranges::find(kFiles, ending) != std::end(kFiles));
-    if (!slip) return;
-    throw UsageError(
-        {.where = "OUT",
-         .what = out_path_ == "-" ? "a model is not written to standard output" : "files of this kind are not written",
-         .found = Quoted(out_path_),
-         .expected = "a name that ends in .gguf, or the name of a folder"});
-  }
-
   void CopyAll(const ModelFolder& model, const std::vector<DType>& types, QkvOrder order, const TensorSink& sink,
                Output& out) const {
     ThreadPool pool(common.threads);
@@ -108,7 +88,9 @@ class Convert : public Command {
     if (fs::exists(out_path_, error)) {
       throw Error({.where = out_path_, .what = "file exists", .hint = "choose another name, or remove it first"});
     }
-    GgufMetadata metadata = MetadataInGguf(model, types);
+    std::vector<std::string> warnings;
+    GgufMetadata metadata = MetadataInGguf(model, types, &warnings);
+    for (const std::string& warning : warnings) out.Warning(warning);
     if (name_) metadata.SetText("general.name", *name_);
     if (licence_) SetLicence(*licence_, metadata);
     GgufWriter writer(out_path_, metadata, GgufTensors(model, types), false);
@@ -124,7 +106,9 @@ class Convert : public Command {
   uint64_t WriteFolder(const ModelFolder& model, const std::vector<DType>& types, Output& out) const {
     FolderWriter writer(out_path_, model.config(),
                         {.dtype = types[0], .types = types, .max_shard_bytes = max_shard_bytes_});
-    WriteSmallFiles(model, types[0], writer);
+    std::vector<std::string> warnings;
+    WriteSmallFiles(model, types[0], writer, &warnings);
+    for (const std::string& warning : warnings) out.Warning(warning);
     CopyAll(
         model, types, QkvOrder::kPerHead,
         [&](size_t entry, uint64_t offset, std::span<const std::byte> bytes) { writer.WriteAt(entry, offset, bytes); },

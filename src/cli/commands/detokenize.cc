@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/json_value.h"
 #include "cli/app/command.h"
@@ -41,8 +42,8 @@ class Detokenize : public Command {
     const auto silent = std::ranges::count_if(ids, [&](int32_t id) { return tokenizer.TokenBytes(id).empty(); });
     if (silent > 0) {
       const auto first = std::ranges::find_if(ids, [&](int32_t id) { return tokenizer.TokenBytes(id).empty(); });
-      out.Warning(std::to_string(silent) + (silent == 1 ? " id has" : " ids have") + " no text, the first is " +
-                  std::to_string(*first) + ": padding of the vocabulary");
+      out.Warning(Counted(silent, "id has", "ids have") + " no text, the first is " + std::to_string(*first) +
+                  ": padding of the vocabulary");
     }
     if (out.json()) {
       out.Json({{"ids", ids}, {"text", text}});

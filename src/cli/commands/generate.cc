@@ -1,4 +1,5 @@
 // stablelm generate: continues a raw text or ids, or answers a conversation, and streams the output.
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/random.h"
@@ -308,7 +309,7 @@ void GenerateCommand::Report(const OnePrompt& one, const GenerateResult& result,
     return;
   }
   out.Flush();
-  std::string note = std::to_string(generated) + " tokens (" + NameOf(result.reason) + ")";
+  std::string note = Counted(generated, "token") + " (" + NameOf(result.reason) + ")";
   // The prefill pass produces the first token.
   if (generated > 1) {
     note += " at " + Rounded(static_cast<double>(generated - 1) / result.decode_s, 2) + " tokens/s";
@@ -318,8 +319,8 @@ void GenerateCommand::Report(const OnePrompt& one, const GenerateResult& result,
           (request.sampling.Greedy() ? " (unused: greedy)" : "");
   out.Note(note);
   if (result.forced_tokens > 0) {
-    out.Warning(std::to_string(result.forced_tokens) +
-                " tokens were chosen although the settings removed every one: the best of the last ones left");
+    out.Warning(Counted(result.forced_tokens, "token was", "tokens were") +
+                " chosen although the settings removed every one: the best of the last ones left");
   }
 }
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "base/atomic_file.h"
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/progress.h"
@@ -83,7 +84,7 @@ std::vector<int32_t> Imatrix::ReadIds(const ModelOfCommand& model) const {
   if (ids.size() >= 2) return ids;
   throw Error({.where = where,
                .what = "too short to calibrate with",
-               .found = std::to_string(ids.size()) + " tokens",
+               .found = Counted(ids.size(), "token"),
                .expected = "at least 2, better some ten thousand"});
 }
 
@@ -126,9 +127,9 @@ int Imatrix::Run(Output& out) {
               {"bytes", bytes},
               {"seconds", seconds}});
   } else {
-    out.Text(out_path_ + ": " + std::to_string(sums.size()) + " matrices over " + std::to_string(tokens) +
-             " tokens in " + std::to_string(windows.size()) + (windows.size() == 1 ? " window, " : " windows, ") +
-             HumanBytes(bytes) + " in " + Rounded(seconds, 1) + " s\n");
+    out.Text(out_path_ + ": " + Counted(sums.size(), "matrix", "matrices") + " over " + Counted(tokens, "token") +
+             " in " + Counted(windows.size(), "window") + ", " + HumanBytes(bytes) + " in " + Rounded(seconds, 1) +
+             " s\n");
   }
   return kExitOk;
 }

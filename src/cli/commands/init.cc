@@ -14,6 +14,7 @@
 #include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
+#include "cli/commands/out_name.h"
 #include "cli/commands/read_shape.h"
 
 namespace stablelm {
@@ -45,12 +46,7 @@ class Init : public Command {
 
   int Run(Output& out) override {
     RequireGiven(!out_folder_.empty(), "OUT", "stablelm init --shape 3b my-3b");
-    if (out_folder_ == "-") {
-      throw UsageError({.where = "OUT",
-                        .what = "a model is not written to standard output",
-                        .found = Quoted(out_folder_),
-                        .expected = "the name of a folder"});
-    }
+    RequireOutKind(out_folder_, OutKind::kFolder);
     RequireGiven(!shape_.empty(), "--shape", "3b, 7b or a config.json");
     const ModelConfig config = ReadShape(shape_);
 

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <span>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/progress.h"
@@ -57,7 +58,7 @@ JsonValue ShownValue(const GgufHeader& header, const GgufEntry& entry) {
           return "array of " + std::to_string(value.size) + " " + std::string(NameOf(value.type));
         } else if constexpr (std::is_same_v<T, std::string_view>) {
           if (value.size() <= kLongest) return std::string(value);
-          return std::string(value.substr(0, kLongest)) + "... (" + std::to_string(value.size()) + " bytes)";
+          return std::string(value.substr(0, kLongest)) + "... (" + Counted(value.size(), "byte") + ")";
         } else {
           return value;
         }
@@ -124,9 +125,13 @@ class Inspect : public Command {
     std::optional<TokenizerSummary> tokenizer;
     const ModelSource& source = model->source();
     if (source.HasTokenizer()) {
-      loaded = source.ReadTokenizer({.model_vocab_size = model->config().vocab_size});
-      tokenizer = loaded->Summary();
-      warn(loaded->warnings());
+      try {
+        loaded = source.ReadTokenizer({.model_vocab_size = model->config().vocab_size});
+        tokenizer = loaded->Summary();
+        warn(loaded->warnings());
+      } catch (const Error& error) {
+        warnings.push_back(error.Line() + "; text cannot be read or written, ids can");
+      }
     } else {
       warnings.push_back(source.path().string() + (source.gguf() ? ": no tokenizer" : ": no tokenizer.json") +
                          ": text cannot be read or written, ids can");
@@ -157,7 +162,8 @@ class Inspect : public Command {
     const fs::path folder = model.source().gguf() ? model.path().parent_path() : model.path();
     if (!model.source().gguf()) {
       add("config.json", fs::file_size(folder / "config.json"), "json");
-      if (model.source().HasTokenizer()) add("tokenizer.json", fs::file_size(folder / "tokenizer.json"), "json");
+      const fs::path tokenizer = folder / "tokenizer.json";
+      if (fs::is_regular_file(tokenizer)) add("tokenizer.json", fs::file_size(tokenizer), "json");
     }
     for (const WeightFile& file : model.files()) {
       add(file.name, file.map->size(), NameOf(file.format))["tensors"] = file.tensors.size();
@@ -262,8 +268,8 @@ class Inspect : public Command {
       for (const DType type : types) names.emplace_back(NameOf(type));
       line("in memory", "decoded while loading: " + Joined(names) + " (into Q8_0, or as --dtype or --quantize says)");
     }
-    line("shape", std::to_string(c.n_layers) + " layers, width " + std::to_string(c.hidden_size) + ", " +
-                      std::to_string(c.n_heads) + " heads of " + std::to_string(c.head_dim()) + ", MLP " +
+    line("shape", Counted(c.n_layers, "layer") + ", width " + std::to_string(c.hidden_size) + ", " +
+                      Counted(c.n_heads, "head") + " of " + std::to_string(c.head_dim()) + ", MLP " +
                       std::to_string(c.intermediate_size) + ", vocabulary " + std::to_string(c.vocab_size));
     line("context", std::to_string(c.max_positions) + " positions; rotary on " + std::to_string(c.rotary_dims) +
                         " dimensions of each head, base " + number(c.rotary_base));
@@ -274,8 +280,8 @@ class Inspect : public Command {
     for (const int32_t id : c.eos_ids) ends += (ends.empty() ? "" : " ") + std::to_string(id);
     line("end ids", ends);
     if (tokenizer) {
-      line("tokenizer", std::to_string(tokenizer->size) + " tokens, " + std::to_string(tokenizer->merges) +
-                            " merges, " + std::to_string(tokenizer->added_tokens) + " added (" +
+      line("tokenizer", Counted(tokenizer->size, "token") + ", " + std::to_string(tokenizer->merges) + " merges, " +
+                            std::to_string(tokenizer->added_tokens) + " added (" +
                             std::to_string(tokenizer->special_tokens) + " special)" + (tokenizer->nfc ? ", NFC" : ""));
     }
     for (const JsonValue& file : files) {

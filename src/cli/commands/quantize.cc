@@ -3,12 +3,12 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/progress.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
-#include "checkpoint/gguf/gguf_keys.h"
 #include "checkpoint/rewrite/gguf_metadata.h"
 #include "checkpoint/rewrite/quant_mix.h"
 #include "checkpoint/rewrite/quantization.h"
@@ -16,6 +16,7 @@
 #include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
+#include "cli/commands/out_name.h"
 #include "cli/commands/quality_options.h"
 
 namespace stablelm {
@@ -83,12 +84,7 @@ class Quantize : public Command {
       throw UsageError(
           {.where = "--plan", .what = "writes no file that --check could compare", .hint = "leave one of them out"});
     }
-    if (!out_path_.empty() && !IsGgufPath(out_path_)) {
-      throw UsageError({.where = "OUT",
-                        .what = "commands know such files by their ending",
-                        .found = Quoted(out_path_),
-                        .expected = "a name that ends in .gguf"});
-    }
+    if (!out_path_.empty()) RequireOutKind(out_path_, OutKind::kGguf);
     const QuantMix& mix = QuantMixByName(type, type_argument_.empty() ? "--type" : "TYPE");
     std::error_code error;
     if (!plan_only_ && fs::exists(out_path_, error)) {
@@ -159,8 +155,7 @@ class Quantize : public Command {
   static void WarnOfSecondLoss(const ModelFolder& model, const std::vector<DType>& types, Output& out) {
     const size_t again = CountRequantized(model, types);
     if (again > 0) {
-      out.Warning((again == 1 ? std::string("1 tensor is quantized already and is")
-                              : std::to_string(again) + " tensors are quantized already and are") +
+      out.Warning(Counted(again, "tensor is quantized already and is", "tensors are quantized already and are") +
                   " quantized anew: errors add up; start from the original weights where you can");
     }
   }
@@ -179,8 +174,10 @@ class Quantize : public Command {
 
   uint64_t Write(const ModelFolder& model, const QuantMix& mix, const std::vector<DType>& types,
                  const std::vector<std::vector<float>>& weights, Output& out) {
+    std::vector<std::string> warnings;
     GgufMetadata metadata = QuantizedMetadata(
-        model, {.mix = &mix, .rules = types_.rules, .importance = fs::path(imatrix_).filename().string()});
+        model, {.mix = &mix, .rules = types_.rules, .importance = fs::path(imatrix_).filename().string()}, &warnings);
+    for (const std::string& warning : warnings) out.Warning(warning);
     if (gate_.Asked()) gate_.SetKeys(metadata);
 
     const auto start = Clock::now();

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <numeric>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/json_value.h"
 #include "cli/app/command.h"
@@ -149,7 +150,7 @@ int Score::Run(Output& out) {
       logprobs = scorer.Score(sequences[s], tensors.SinksOf(s), &InterruptFlag());
     } catch (const Cancelled&) {
       out.Flush();
-      out.Note("interrupted after " + std::to_string(s) + " of " + std::to_string(sequences.size()) + " sequences");
+      out.Note("interrupted after " + std::to_string(s) + " of " + Counted(sequences.size(), "sequence"));
       return kExitInterrupted;
     }
     all.Add(sequences[s], logprobs);

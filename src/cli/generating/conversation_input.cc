@@ -1,5 +1,6 @@
 #include "cli/generating/conversation_input.h"
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/home_folder.h"
 #include "base/json_value.h"
@@ -54,7 +55,7 @@ void AddContextOptions(CLI::App& app, ConversationInput& input) {
 
 std::string ShiftText(const GenerateResult& result) {
   return "the context was full " + (result.shifts == 1 ? "once" : std::to_string(result.shifts) + " times") +
-         " during the reply: the oldest " + std::to_string(result.shifted_tokens) + " tokens behind the first " +
+         " during the reply: the oldest " + Counted(result.shifted_tokens, "token") + " behind the first " +
          std::to_string(result.shift_kept) + " were dropped, and what came after is approximate";
 }
 
@@ -121,8 +122,10 @@ PromptOfCommand PromptFor(const ConversationInput& input, const Tokenizer& token
     throw;
   }
   if (prompt.fitted.dropped_messages > 0) {
-    out.Warning("the conversation does not fit the context: its " + std::to_string(prompt.fitted.dropped_messages) +
-                " oldest messages (" + std::to_string(prompt.fitted.dropped_tokens) + " tokens) were dropped");
+    out.Warning("the conversation does not fit the context: its " +
+                Counted(prompt.fitted.dropped_messages, "oldest message") + " (" +
+                Counted(prompt.fitted.dropped_tokens, "token") + ") " +
+                (prompt.fitted.dropped_messages == 1 ? "was" : "were") + " dropped");
   }
   return prompt;
 }

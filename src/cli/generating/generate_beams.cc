@@ -1,5 +1,6 @@
 #include "cli/generating/generate_beams.h"
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/system.h"
@@ -92,9 +93,9 @@ int GenerateBeams(const OnePrompt& prompt, const BeamFlags& flags, const Generat
                    Rounded(result.beams[i].score, 4),
                AsReply(result.beams[i]), reply, run);
   }
-  run.out.Note(std::to_string(options.beams) + " beams, prompt of " + std::to_string(prompt.request.prompt.size()) +
-               " tokens in " + Rounded(result.prefill_s, 2) + " s, search " + Rounded(result.decode_s, 2) +
-               " s, load " + Rounded(run.model.load_seconds(), 2) + " s");
+  run.out.Note(Counted(options.beams, "beam") + ", prompt of " + Counted(prompt.request.prompt.size(), "token") +
+               " in " + Rounded(result.prefill_s, 2) + " s, search " + Rounded(result.decode_s, 2) + " s, load " +
+               Rounded(run.model.load_seconds(), 2) + " s");
   return code;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/line_reader.h"
@@ -67,8 +68,12 @@ class ManyFiles {
                    .expected = "at most " + std::to_string(prompts_),
                    .hint = "name another --output"});
     }
-    if (lines_.finished() == 0) begun_.reset();  // no finished line yet, so the settings may change
-    now_.seed = seed ? *seed : begun_ ? begun_->seed : RandomSeed();
+    now_.seed = seed ? *seed : RandomSeed();
+    if (lines_.finished() == 0) {
+      begun_.reset();  // no finished line yet, so the settings may change
+    } else if (begun_ && !seed) {
+      now_.seed = begun_->seed;
+    }
     for (uint64_t i = 0; i < lines_.finished(); ++i) input_.Next();
   }
 
@@ -99,7 +104,7 @@ class ManyFiles {
   // Writes the run record and opens the results: from here on, the run can be resumed.
   void Begin(Output& out) {
     if (lines_.finished() > 0) {
-      out.Note("going on after " + std::to_string(lines_.finished()) + " of " + std::to_string(prompts_) + " prompts");
+      out.Note("going on after " + std::to_string(lines_.finished()) + " of " + Counted(prompts_, "prompt"));
     }
     if (!begun_) WriteRunRecord(output_path_, now_);
     lines_.Begin();
@@ -176,18 +181,20 @@ void Report(const ManyPrompts& files, ManyFiles& many, const RunFacts& facts, co
               {"seconds", {{"load", model.load_seconds()}, {"generate", facts.generate_s}}},
               {"peak_bytes", ReadMemoryUse().peak_resident}});
   }
-  const std::string of_all = std::to_string(finished) + " of " + std::to_string(many.prompts()) + " prompts";
+  const std::string of_all = std::to_string(finished) + " of " + Counted(many.prompts(), "prompt");
   if (!out.json()) {
     std::string note = of_all + " are done";
     if (facts.generated > 0) {
-      note += "; " + std::to_string(facts.generated) + " tokens at " +
+      note += "; " + Counted(facts.generated, "token") + " at " +
               Rounded(static_cast<double>(facts.generated) / facts.generate_s, 1) + " tokens/s; seed " +
               std::to_string(many.seed());
     }
     out.Note(note);
   }
-  if (failed == 1) out.Warning("1 prompt failed; its line in " + files.output + " says why");
-  if (failed > 1) out.Warning(std::to_string(failed) + " prompts failed; their lines in " + files.output + " say why");
+  if (failed > 0) {
+    out.Warning(Counted(failed, "prompt failed; its line", "prompts failed; their lines") + " in " + files.output +
+                (failed == 1 ? " says why" : " say why"));
+  }
   if (!facts.whole) {
     out.Warning("interrupted: " + of_all + " are in " + files.output + "; the same command goes on with the rest");
   }
@@ -238,14 +245,14 @@ int GenerateStream(const ManyPrompts& files, ManyRun& run, ModelOfCommand& model
   }
   if (written == 0 && facts.whole) FailEmpty(files.input);
   if (file && written > 0) file->Sync();
-  std::string note = std::to_string(written) + (written == 1 ? " prompt" : " prompts");
+  std::string note = Counted(written, "prompt");
   if (facts.generated > 0) {
-    note += ", " + std::to_string(facts.generated) + " tokens at " +
+    note += ", " + Counted(facts.generated, "token") + " at " +
             Rounded(static_cast<double>(facts.generated) / facts.generate_s, 1) + " tokens/s";
   }
   out.Note(note + "; seed " + std::to_string(seed));
-  if (failed == 1) out.Warning("1 prompt failed; its line says why");
-  if (failed > 1) out.Warning(std::to_string(failed) + " prompts failed; their lines say why");
+  if (failed > 0)
+    out.Warning(Counted(failed, "prompt failed; its line says why", "prompts failed; their lines say why"));
   if (!facts.whole) return kExitInterrupted;
   return failed > 0 ? kExitFailed : kExitOk;
 }

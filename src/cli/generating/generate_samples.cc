@@ -1,5 +1,6 @@
 // generate --samples, --prompt-logprobs: runs one prompt through the engine.
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/stopwatch.h"
@@ -52,9 +53,9 @@ class Samples {
     const double load = run_.model.load_seconds();
     if (!run_.out.json()) {
       run_.out.Flush();
-      run_.out.Note(std::to_string(results_.size()) + " samples, " + std::to_string(generated) + " tokens in " +
-                    Rounded(seconds, 2) + " s, prompt of " + std::to_string(prompt_.request.prompt.size()) +
-                    " tokens, load " + Rounded(load, 2) + " s; seed " + std::to_string(prompt_.request.seed));
+      run_.out.Note(Counted(results_.size(), "sample") + ", " + Counted(generated, "token") + " in " +
+                    Rounded(seconds, 2) + " s, prompt of " + Counted(prompt_.request.prompt.size(), "token") +
+                    ", load " + Rounded(load, 2) + " s; seed " + std::to_string(prompt_.request.seed));
       return;
     }
     JsonValue object = {{"prompt_ids", prompt_.request.prompt}}, times = {{"load", load}};

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/json_value.h"
 
@@ -161,7 +162,7 @@ void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Toke
     line(one.name, ShownValue(*FindSetting(one.name), one.value), one.from + (unused(one) ? " (unused: greedy)" : ""));
   }
   for (const ResolvedTokenList& one : plan.token_lists) {
-    line(one.name, std::to_string(one.entries) + (one.entries == 1 ? " entry" : " entries"), one.from);
+    line(one.name, Counted(one.entries, "entry", "entries"), one.from);
   }
   for (const StopId& stop : plan.stop_ids) {
     const std::string token = spelling(stop.id);

@@ -64,9 +64,16 @@ LineOptions LineOptionsOf(const PromptTaskOptions& options) {
 Error WithHintOfHabits(const UnknownKey& error) {
   std::string name = "--" + error.key();
   std::ranges::replace(name, '_', '-');
-  const Habit* row = FindHabit(name);
-  if (!row) return error;
   ErrorInfo info = error.info();
+  const bool own = std::ranges::any_of(Habits(), [&](const Habit& habit) {
+    return habit.kind == HabitKind::kOption && habit.option == name && habit.commands.empty();
+  });
+  const Habit* row = FindHabit(name);
+  if (own && std::ranges::find(error.known(), error.key()) == error.known().end()) {
+    info.hint = "that is the option " + name + ", which holds for all lines";
+    return Error(std::move(info));
+  }
+  if (!row) return error;
   if (row->kind != HabitKind::kOption) {
     info.hint = row->reason;
     return Error(std::move(info));

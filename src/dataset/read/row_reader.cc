@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "checkpoint/huggingface/lfs_pointer.h"
+#include "base/file_kind.h"
 #include "dataset/read/byte_source.h"
 #include "dataset/read/byte_window.h"
 #include "dataset/read/json_value_end.h"
@@ -174,7 +174,7 @@ std::unique_ptr<RowReader> OpenRows(const std::filesystem::path& path, const Rea
   const bool whole_file = !window.FillTo(kHeadBytes);
   const std::string_view head = window.text();
   const std::string extension = Extension(path);
-  RefuseLfsPointer(path, head);
+  RefuseLfsPointer(path.string(), head);
   RefuseOthers(file, head, extension);
   if (head.starts_with("\xEF\xBB\xBF")) window.Skip(3);
   switch (options.format ? *options.format : FormatOf(file, extension, window.text(), whole_file)) {

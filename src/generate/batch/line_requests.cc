@@ -61,7 +61,8 @@ void LineRequests::CheckStopIds(const PromptLine& line) const {
     throw Error({.where = "stop_id",
                  .what = "token id out of range",
                  .found = std::to_string(id),
-                 .expected = "0 to " + std::to_string(config_.vocab_size - 1)});
+                 .expected = "0 to " + std::to_string(config_.vocab_size - 1),
+                 .hint = "stablelm tokenize shows the ids of a text"});
   }
 }
 
@@ -78,7 +79,7 @@ LineRequests::EncodedPrompt LineRequests::Encode(const PromptLine& line) {
   }
   if (!tokenizer_) {
     throw Error({.where = line.prompt ? "prompt" : "messages",
-                 .what = "tokenizer.json is missing",
+                 .what = "the model has no tokenizer that can be read",
                  .expected = "a tokenizer, to turn text into ids",
                  .hint = "copy the model's tokenizer.json into its folder, or give \"ids\""});
   }

@@ -1,11 +1,12 @@
 #include "generate/sampling/sampling_options.h"
 
 #include <cmath>
-#include <cstdio>
 #include <iterator>
 #include <limits>
 
+#include "base/counted.h"
 #include "base/error.h"
+#include "base/number_text.h"
 #include "generate/sampling/sampler_order.h"
 #include "prompt/setting_table.h"
 
@@ -70,12 +71,6 @@ static_assert(FieldsMatchTheTable(), "kFields and the table of settings differ")
 constexpr size_t kMostBreakers = 64, kMostBreakerBytes = 256;
 constexpr double kLargestBias = 1e6;
 
-std::string Text(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.10g", value);
-  return text;
-}
-
 [[noreturn]] void Refuse(const std::string& where, std::string what, std::string found, std::string expected) {
   throw Error({.where = where, .what = std::move(what), .found = std::move(found), .expected = std::move(expected)});
 }
@@ -86,7 +81,8 @@ void CheckNumber(const SamplingField& field, const SettingSpec& spec, const Samp
                            ? options.*std::get<double O::*>(field.field)
                            : static_cast<double>(options.*std::get<int64_t O::*>(field.field));
   if (value >= spec.min && value <= spec.max) return;  // false for NaN
-  Refuse(where + std::string(spec.name), "out of range", Text(value), Text(spec.min) + " to " + Text(spec.max));
+  Refuse(where + std::string(spec.name), "out of range", NumberText(value),
+         NumberText(spec.min) + " to " + NumberText(spec.max));
 }
 
 void CheckSize(size_t n, size_t most, const std::string& where) {
@@ -115,8 +111,8 @@ void CheckSamplingOptions(const SamplingOptions& options, int64_t vocab_size, co
   for (const LogitBias& b : options.logit_bias) {
     CheckIds({&b.id, 1}, vocab_size, where + "logit_bias");
     if (b.bias == -std::numeric_limits<double>::infinity() || std::abs(b.bias) <= kLargestBias) continue;
-    Refuse(where + "logit_bias", "out of range", Text(b.bias) + " for token " + std::to_string(b.id),
-           Text(-kLargestBias) + " to " + Text(kLargestBias) + " or -inf");
+    Refuse(where + "logit_bias", "out of range", NumberText(b.bias) + " for token " + std::to_string(b.id),
+           NumberText(-kLargestBias) + " to " + NumberText(kLargestBias) + " or -inf");
   }
   size_t total = 0;
   for (const std::vector<int32_t>& word : options.bad_words) {
@@ -130,7 +126,7 @@ void CheckSamplingOptions(const SamplingOptions& options, int64_t vocab_size, co
   CheckSize(options.dry_breakers.size(), kMostBreakers, where + "dry_breakers");
   for (const std::string& breaker : options.dry_breakers) {
     if (!breaker.empty() && breaker.size() <= kMostBreakerBytes) continue;
-    Refuse(where + "dry_breakers", "an entry has a length out of range", std::to_string(breaker.size()) + " bytes",
+    Refuse(where + "dry_breakers", "an entry has a length out of range", Counted(breaker.size(), "byte"),
            "1 to " + std::to_string(kMostBreakerBytes));
   }
   StepsInOrder(options, where);

@@ -57,12 +57,16 @@ ModelDefaults ReadModelDefaults(const ModelSource& source, const ModelConfig& co
       out.record_from = kCardRecordFrom;
     }
   }
-  if (const auto file = source.ReadText(kGenerationConfigFile, kMaxConfigBytes)) {
-    GenerationConfig found = ParseGenerationConfig(file->text, file->where, config.vocab_size);
-    add(file->from, std::move(found.values));
-    out.generation_config_eos = std::move(found.eos_ids);
-    add_lists(file->from, std::move(found.token_lists));
-    warn(found.warnings);
+  try {
+    if (const auto file = source.ReadText(kGenerationConfigFile, kMaxConfigBytes)) {
+      GenerationConfig found = ParseGenerationConfig(file->text, file->where, config.vocab_size);
+      add(file->from, std::move(found.values));
+      out.generation_config_eos = std::move(found.eos_ids);
+      add_lists(file->from, std::move(found.token_lists));
+      warn(found.warnings);
+    }
+  } catch (const Error& error) {  // as in transformers, which takes its defaults then
+    out.warnings.push_back(error.Line() + "; left aside");
   }
   if (const auto file = source.ReadText("config.json", kMaxConfigBytes)) {
     GenerationConfig legacy = ParseLegacyGenerationKeys(file->text, file->where, config.vocab_size);

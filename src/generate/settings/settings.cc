@@ -70,7 +70,8 @@ std::vector<StopId> ResolveStopIds(const ModelConfig& config, const Tokenizer* t
       throw Error({.where = "`stop_ids`",
                    .what = "token id out of range",
                    .found = std::to_string(id),
-                   .expected = "0 to " + std::to_string(config.vocab_size - 1)});
+                   .expected = "0 to " + std::to_string(config.vocab_size - 1),
+                   .hint = "stablelm tokenize shows the ids of a text"});
     }
     add(id, "--stop-id");
   }

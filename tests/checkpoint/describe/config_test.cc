@@ -192,9 +192,24 @@ TEST(ConfigTest, BadRotary) {
   EXPECT_THAT(Refusal(With("rotary_emb_base", 0)), HasSubstr("out of range"));
 }
 
+// transformers does not look at them either; the weight files say their own types.
+TEST(ConfigTest, ValuesThatChangeNothing) {
+  for (const nlohmann::json& value : {nlohmann::json(5), nlohmann::json(true), nlohmann::json::array({1}),
+                                      nlohmann::json::object(), nlohmann::json("int8")}) {
+    for (const char* key : {"dtype", "torch_dtype"}) {
+      std::vector<std::string> warnings;
+      Parse(With(key, value), &warnings);
+      EXPECT_THAT(warnings, testing::Contains(AllOf(HasSubstr(key), HasSubstr(value.dump())))) << value;
+    }
+  }
+  for (const nlohmann::json& value : {nlohmann::json::object(), nlohmann::json::array(), nlohmann::json("")}) {
+    EXPECT_EQ(Refusal(With("rope_scaling", value)), "") << value;
+  }
+}
+
 TEST(ConfigTest, BadValues) {
   EXPECT_THAT(Refusal(With("hidden_act", "relu")), HasSubstr("unsupported activation"));
-  for (const double eps : {0.0, -1e-5, 1.5}) EXPECT_THAT(Refusal(With("layer_norm_eps", eps)), HasSubstr("range"));
+  for (const double eps : {0.0, -1e-5, 1001.0}) EXPECT_THAT(Refusal(With("layer_norm_eps", eps)), HasSubstr("range"));
   EXPECT_THAT(Refusal(With("attention_bias", false)), HasSubstr("without attention biases"));
   EXPECT_THAT(Refusal(With("use_parallel_residual", 1)), HasSubstr("true or false"));
   EXPECT_THAT(Refusal(With("eos_token_id", "</s>")), AllOf(HasSubstr("not a token id"), HasSubstr("</s>")));

@@ -176,7 +176,7 @@ TEST_F(GgufModel, SizesThatMakeNoSenseAreNamed) {
   EXPECT_THAT(with("gptneox.vocab_size", 11), AllOf(HasSubstr("disagrees"), HasSubstr("found 11, expected 10")));
   EXPECT_THAT(with("tokenizer.ggml.eos_token_id", 10), HasSubstr("not a token of the vocabulary"));
   EXPECT_THAT(with("gptneox.use_parallel_residual", 1), HasSubstr("expected a bool"));
-  for (const float eps : {0.0f, -1.0f, 1.0f, NAN}) {
+  for (const float eps : {0.0f, -1.0f, 1001.0f, NAN}) {
     EXPECT_THAT(Refusal([&](GgufMetadata& m) { m.Set<float>("gptneox.attention.layer_norm_epsilon", eps); }),
                 HasSubstr("out of range"));
   }
@@ -258,7 +258,7 @@ class GgufTensors : public GgufModel {
 TEST_F(GgufTensors, MissingSurplusAndMisshapenOnesAreNamed) {
   EXPECT_EQ(RefusalOf([](auto&) {}), "");
   EXPECT_THAT(RefusalOf([](auto& tensors) { tensors.pop_back(); }),
-              AllOf(HasSubstr("1 of 28 tensors are missing"), HasSubstr("\"output.weight\"")));
+              AllOf(HasSubstr("1 of 28 tensors is missing"), HasSubstr("\"output.weight\"")));
   EXPECT_THAT(RefusalOf([](auto& tensors) {
                 tensors.push_back({"rope_freqs.weight", DType::kF32, {2}});
               }),
@@ -270,6 +270,17 @@ TEST_F(GgufTensors, MissingSurplusAndMisshapenOnesAreNamed) {
       AllOf(HasSubstr("\"blk.0.attn_qkv.weight\""), HasSubstr("found [8, 24], expected [24, 8] by the file's keys")));
   EXPECT_THAT(RefusalOf([](auto& tensors) { tensors[5].dtype = DType::kI8; }),
               AllOf(HasSubstr("unsupported type of weights"), HasSubstr("found I8")));
+}
+
+TEST_F(GgufTensors, DimensionsOfOneAtTheEndSayNothing) {
+  EXPECT_EQ(RefusalOf([](auto& tensors) {
+              for (GgufTensorEntry& tensor : tensors) {
+                const std::span<const int64_t> dims = tensor.shape.dims();
+                tensor.shape = dims.size() == 1 ? Shape{1, 1, 1, dims[0]} : Shape{1, dims[0], dims[1]};
+              }
+            }),
+            "");
+  EXPECT_THAT(RefusalOf([](auto& tensors) { tensors[1].shape = {8, 1}; }), HasSubstr("found [8, 1]"));
 }
 
 TEST_F(GgufTensors, QuantizedMatricesAreDecodedWhenAskedFor) {

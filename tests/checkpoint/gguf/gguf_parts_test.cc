@@ -99,7 +99,7 @@ TEST_F(GgufParts, AllMissingPartsOfManyAreCounted) {
       Write(1, [](size_t, GgufMetadata& metadata) { metadata.Set<uint16_t>("split.count", 65535); });
   const fs::path first = folder_ / "tiny-00001-of-65535.gguf";
   fs::rename(parts[0], first);
-  EXPECT_THAT(Refusal(first), AllOf(Names(first.string(), "1 parts"),
+  EXPECT_THAT(Refusal(first), AllOf(Names(first.string(), "1 part"),
                                     Field(&ErrorInfo::what,
                                           AllOf(HasSubstr("tiny-00002-of-65535.gguf"), HasSubstr("and 65526 more")))));
 }

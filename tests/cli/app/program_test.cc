@@ -2,10 +2,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "program_error.h"
 #include "run_program.h"
+#include "terminal_program.h"
 
 namespace stablelm {
 namespace {
@@ -60,6 +63,32 @@ TEST(Program, UnknownNamesAreRefusedWithTheNearest) {
   const ProgramResult command = RunProgramBinary({"xyzzy\xFF\x1B[31m"});
   EXPECT_EQ(command.exit_code, 2);
   EXPECT_EQ(command.err, "error: unknown command \"xyzzy\\xFF\\x1B[31m\"\nhint:  stablelm --help lists the commands\n");
+}
+
+TEST(Program, OptionsOfOtherCommandsAreToldWhere) {
+  EXPECT_THAT(RunProgramBinary({"run", "m", "--samples", "2", "x"}),
+              Fails(2, "run", {"\"--samples\"", "stablelm generate"}));
+  EXPECT_THAT(RunProgramBinary({"tokenize", "--max-shard-size", "1"}), Fails(2, "tokenize", {"stablelm convert"}));
+  const ProgramResult nowhere = RunProgramBinary({"run", "m", "--xyzzy"});
+  EXPECT_THAT(nowhere, Fails(2, "run", {"stablelm run --help"}));
+}
+
+// On a terminal errors are wrapped by words, beside their label; in a pipe they are two lines whatever their length.
+TEST(Program, ErrorsFitTheTerminal) {
+  const std::string model = "/nowhere/a-long-name-of-a-model";
+  TerminalProgram terminal({"inspect", model}, {.columns = 40});
+  EXPECT_EQ(terminal.Exit(), 1);
+  std::vector<std::string> rows;
+  std::istringstream lines(terminal.all());
+  for (std::string line; std::getline(lines, line);) rows.push_back(line.substr(0, line.find_last_not_of('\r') + 1));
+  ASSERT_GE(rows.size(), 3u) << terminal.all();
+  EXPECT_THAT(rows[0], testing::EndsWith(model + ":"));
+  for (size_t i = 1; i < rows.size(); ++i) {
+    EXPECT_LT(rows[i].size(), 40u);
+    EXPECT_THAT(rows[i], testing::AnyOf(testing::StartsWith("       "), testing::StartsWith("hint:  "))) << i;
+  }
+  const std::string err = RunProgramBinary({"inspect", model}).err;
+  EXPECT_EQ(std::ranges::count(err, '\n'), 2) << err;
 }
 
 TEST(Program, FullDiskIsAnError) {

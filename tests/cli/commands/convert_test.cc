@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "base/error.h"
 #include "checkpoint/gguf/gguf.h"
 #include "checkpoint/gguf/gguf_writer.h"
 #include "golden_command.h"
@@ -250,8 +251,72 @@ TEST(Convert, Refusals) {
   const std::string mine = (temp.path() / "m.gguf").string();
   EXPECT_THAT(RunProgramBinary({"convert", kParallel, mine}), Fails(1, mine));
   EXPECT_EQ(Content(temp.path() / "m.gguf"), "mine");
-  EXPECT_THAT(RunProgramBinary({"convert", mine, out}), Fails(1, mine, {"\"mine\"", "\"GGUF\""}));
+  EXPECT_THAT(RunProgramBinary({"convert", mine, out}), Fails(1, mine, {"\"mine\"", "a GGUF file"}));
   EXPECT_FALSE(fs::exists(out));
+}
+
+TEST(Convert, NearMissesOfTheEnding) {
+  const TempFolder temp;
+  const auto out = [&](const std::string& name) { return (temp.path() / name).string(); };
+  const std::pair<const char*, const char*> cases[] = {{"x.ggfu", "x.gguf"},    {"x.guf", "x.gguf"},
+                                                       {"X.GGUFF", "X.gguf"},   {"dd.gguf/", "dd.gguf"},
+                                                       {".gguf", "model.gguf"}, {"x.gguf ", "x.gguf"}};
+  for (const auto& [typed, meant] : cases) {
+    EXPECT_THAT(RunProgramBinary({"convert", kParallel, out(typed)}),
+                Fails(2, "OUT", {Quoted(out(typed)), "write " + out(meant)}))
+        << typed;
+  }
+  EXPECT_THAT(RunProgramBinary({"init", "--shape", "3b", out("m.gguf")}), Fails(2, "OUT", {"m.gguf", "a folder"}));
+  for (const auto& [typed, meant] : {std::pair("o/qq", "o/qq.gguf"), {"q.ggfu", "q.gguf"}, {"q.gguf/", "q.gguf"}}) {
+    EXPECT_THAT(RunProgramBinary({"quantize", kParallel, out(typed)}), Fails(2, "OUT", {out(typed), out(meant)}));
+  }
+  EXPECT_TRUE(fs::is_empty(temp.path()));
+}
+
+// What the model runs without is left out of the new one.
+TEST(Convert, SmallFilesThatCannotBeReadAreLeftAside) {
+  const TempFolder temp;
+  const fs::path model = temp.path() / "model";
+  fs::copy(kParallel, model);
+  fs::create_symlink("../../blobs/1", model / "README.md");
+  fs::create_symlink("../../blobs/2", model / "tokenizer_config.json");
+  fs::create_directory(model / "special_tokens_map.json");
+  WriteFile(model / "generation_config.json", "");
+  for (const char* out : {"m.gguf", "folder"}) {
+    const ProgramResult result = RunProgramBinary({"convert", model.string(), (temp.path() / out).string()});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    for (const char* name :
+         {"README.md", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"}) {
+      EXPECT_THAT(result.err, HasSubstr("warning: " + (model / name).string()));
+      EXPECT_FALSE(fs::exists(temp.path() / "folder" / name));
+    }
+  }
+  ExpectSameTensors(model, temp.path() / "folder");
+  fs::create_symlink("gone", model / "tokenizer.json");
+  EXPECT_THAT(RunProgramBinary({"convert", model.string(), (temp.path() / "n.gguf").string()}),
+              Fails(1, (model / "tokenizer.json").string(), {"\"gone\""}));
+}
+
+// Errors name the file that the user will have, not the temporary one.
+TEST(Convert, LimitsOfTheSystemNameTheOutput) {
+  if (*kEmulator) GTEST_SKIP() << "the limits would be the emulator's";
+  const TempFolder temp;
+  const std::string out = (temp.path() / "out").string();
+  const auto limited = [&](const std::string& limit) {
+    return RunProgramBinary({"-c", "ulimit " + limit + "; exec \"$0\" convert " + kParallel + " " + out, kProgram},
+                            {.program = "/bin/sh"});
+  };
+  EXPECT_THAT(limited("-f 64"), Fails(1, out + "/model.safetensors:", {"ulimit -f"}));
+  // Standard streams, and as many files more as the model's take.
+  bool refused = false;
+  for (int files = 4; files < 16 && !refused; ++files) {
+    const ProgramResult result = limited("-n " + std::to_string(files));
+    if (result.err.find("error: " + out) == std::string::npos) continue;
+    EXPECT_THAT(result, Fails(1, out + "/", {"ulimit -n"}));
+    refused = true;
+  }
+  EXPECT_TRUE(refused);
+  EXPECT_TRUE(fs::is_empty(temp.path()));
 }
 
 }  // namespace

@@ -178,10 +178,11 @@ TEST_F(GenerateMany, BadLinesBecomeErrorsAndTheRestGoesOn) {
       std::string(2000, 'x') +
       "\"}\n"
       "{\"prompt\": \"a\", \"stop_id\": [4000]}\n"
+      "{\"prompt\": \"a\", \"output\": \"x\"}\n"
       "{\"prompt\": \"good\"}");
   const ProgramResult result = Run("out.jsonl", {"--max-new-tokens", "2"});
   EXPECT_EQ(result.exit_code, 1) << result.err;
-  EXPECT_THAT(result.err, HasSubstr("warning: 11 prompts failed; their lines in"));
+  EXPECT_THAT(result.err, HasSubstr("warning: 12 prompts failed; their lines in"));
   const std::vector<Json> lines = Lines("out.jsonl");
   const char* says[] = {"line 1: unknown key \"temprature\"",
                         "line 3: not valid JSON",
@@ -193,7 +194,8 @@ TEST_F(GenerateMany, BadLinesBecomeErrorsAndTheRestGoesOn) {
                         "line 9: not valid UTF-8",
                         "line 10: mirostat: no such version",
                         "line 11: prompt: longer than the model's context",
-                        "line 12: stop_id: token id out of range"};
+                        "line 12: stop_id: token id out of range",
+                        "line 13: unknown key \"output\""};
   ASSERT_EQ(lines.size(), std::size(says) + 1);
   for (size_t i = 0; i < std::size(says); ++i) {
     EXPECT_EQ(lines[i].at("index"), i);
@@ -201,6 +203,7 @@ TEST_F(GenerateMany, BadLinesBecomeErrorsAndTheRestGoesOn) {
     EXPECT_THAT(lines[i].at("error").get<std::string>(), testing::StartsWith(says[i]));
   }
   EXPECT_THAT(lines[0].at("error").get<std::string>(), HasSubstr("; hint: did you mean \"temperature\"?"));
+  EXPECT_THAT(lines[11].at("error").get<std::string>(), HasSubstr("; hint: that is the option --output,"));
   EXPECT_EQ(lines.back().at("counts").at("generated"), 2);
 }
 

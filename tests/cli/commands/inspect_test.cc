@@ -66,15 +66,26 @@ TEST(Inspect, HubIdInTheCache) {
   EXPECT_EQ(nlohmann::json::parse(result.out).at("config").at("hidden_size"), 60);
 }
 
-// What `generate` would refuse later is said at once.
+// What `generate` would say later is said at once.
 TEST(Inspect, ReadsWhatGenerateReads) {
   const TempFolder temp;
   const fs::path folder = temp.path() / "model";
   fs::copy(kGolden + "parallel", folder);
   std::ofstream(folder / "generation_config.json") << R"({"temperature": "hot"})";
-  const ProgramResult inspected = RunProgramBinary({"inspect", folder.string()});
-  EXPECT_THAT(inspected, Fails(1, (folder / "generation_config.json").string(), {"hot"}));
-  EXPECT_EQ(inspected.err, RunProgramBinary({"generate", "-m", folder.string(), "--ids", "1"}).err);
+  fs::create_directory(folder / "tokenizer.json");
+  const std::vector<std::string> generate = {"generate", "-m", folder.string(), "--ids", "1", "--quiet"};
+  for (const auto& words : {std::vector<std::string>{"inspect", folder.string()}, generate}) {
+    const ProgramResult result = RunProgramBinary(words);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_THAT(result.err, AllOf(HasSubstr("warning: " + (folder / "generation_config.json").string()),
+                                  HasSubstr("\"hot\""), HasSubstr("warning: " + (folder / "tokenizer.json").string())));
+  }
+  // Texts need it.
+  EXPECT_THAT(RunProgramBinary({"generate", "-m", folder.string(), "text"}),
+              Fails(1, (folder / "tokenizer.json").string(), {"a folder"}));
+  fs::remove(folder / "tokenizer.json");
+  std::ofstream(folder / "stablelm_chat.json") << "[]";
+  EXPECT_EQ(RunProgramBinary({"inspect", folder.string()}).exit_code, 0);  // without role tokens it is not read
 }
 
 TEST(Inspect, WrongPaths) {
