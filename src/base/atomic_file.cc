@@ -1,7 +1,6 @@
 #include "base/atomic_file.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,9 +27,7 @@ AtomicFile::AtomicFile(const std::filesystem::path& path, uint64_t preallocate, 
       shown_(shown.empty() ? path : shown),
       replaces_(replace.value_or(Exists(path))),
       file_(path, TemporaryPath::Kind::kFile, shown_) {
-  const mode_t mask = umask(0);
-  umask(mask);
-  fchmod(file_.fd(), 0666 & ~mask);
+  file_.SetUsualPermissions();
   if (preallocate > 0) {
     const int error = posix_fallocate(file_.fd(), 0, static_cast<off_t>(preallocate));
     if (error == ENOSPC || error == EDQUOT || error == EFBIG) {

@@ -150,6 +150,12 @@ void TemporaryPath::Close() {
   path_.clear();
 }
 
+void TemporaryPath::SetUsualPermissions() const {
+  const mode_t mask = umask(0);
+  umask(mask);
+  if (fd_ >= 0) fchmod(fd_, (folder_ ? 0777 : 0666) & ~mask);
+}
+
 int TemporaryPath::MoveTo(const fs::path& target, bool replace) {
   const auto result = [](int code) { return code == 0 ? 0 : errno; };
   int error = 0;

@@ -27,6 +27,8 @@ class TemporaryPath {
 
   const std::filesystem::path& path() const { return path_; }
   int fd() const { return fd_; }  // of the file, open for reading and writing, or of the folder; -1: none
+  // Gives it the permissions of new files and folders: until then it is its owner's alone.
+  void SetUsualPermissions() const;
   // Moves it to `target`, whose files must be complete, and closes it. An existing file, or empty folder, of that name
   // is replaced if `replace`; otherwise the call fails with EEXIST. Returns 0 or the errno of the failure.
   int MoveTo(const std::filesystem::path& target, bool replace);

@@ -17,9 +17,10 @@ void FailToWrite(const fs::path& path, const std::string& what, int error) {
   if (error == EFBIG) hint = "files may not be that large here: see `ulimit -f` and the file system";
   if (error == ENOENT) {  // folders like /proc return it too
     std::error_code ignored;
-    hint = fs::is_directory(fs::absolute(path, ignored).parent_path(), ignored)
+    const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+    hint = fs::is_directory(folder, ignored)
                ? "files cannot be created in that folder: choose another"
-               : "the folder does not exist: create it first";
+               : "the folder " + Quoted(folder.string()) + " does not exist: create it first";
   }
   throw Error({.where = path.string(), .what = what + ": " + std::strerror(error), .hint = hint});
 }

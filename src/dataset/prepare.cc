@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <memory>
 
 #include "base/atomic_file.h"
@@ -206,6 +207,25 @@ std::vector<PreviewSample> SomeOfEachSource(const PrepareSetup& setup, const Spl
   return samples;
 }
 
+[[noreturn]] void ThrowNothingLeft(const DataRecipe& recipe, const PreparedData& data) {
+  std::map<std::string, uint64_t> dropped;
+  uint64_t all = 0;
+  for (const SourceAccount& source : data.sources) {
+    all += source.conversations;
+    for (const auto& [reason, count] : source.dropped) dropped[reason] += count;
+  }
+  std::string found =
+      std::to_string(all) + " conversations: " + std::to_string(data.validation.conversations) + " for validation";
+  for (const auto& [reason, count] : dropped) found += ", " + std::to_string(count) + " dropped as " + reason;
+  throw Error(
+      {.where = recipe.name,
+       .what = "nothing is left to train on",
+       .found = found,
+       .hint = (dropped.contains("too-long") ? "`sequence_length` is " + std::to_string(recipe.sequence_length) + "; "
+                                             : "") +
+               "--dry-run shows what was dropped and why"});
+}
+
 void RequireBalance(const PreparedData& data) {
   uint64_t samples = 0;
   for (const SourceAccount& account : data.sources) {
@@ -306,18 +326,13 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
   data.validation = validation.account;
   RequireBalance(data);
   if (!folder) return data;
-  if (data.train.packs == 0) {
-    throw Error({.where = recipe.name,
-                 .what = "nothing is left to train on",
-                 .found = std::to_string(data.validation.conversations) + " conversations for validation, none for "
-                                                                          "training",
-                 .hint = "--dry-run shows what was dropped and why"});
-  }
+  if (data.train.packs == 0) ThrowNothingLeft(recipe, data);
   const JsonValue manifest = ManifestOf(setup, data, shards);
   WriteTextFileAtomically(folder->path() / kManifestFile, manifest.Dump(2) + "\n");
   WriteTextFileAtomically(folder->path() / kReportFile,
                           PreparationReport(manifest, SomeOfEachSource(setup, train, spool), setup.tokenizer));
   WriteTextFileAtomically(folder->path() / kRunFile, watch.Json(setup, files, key).Dump(2) + "\n");
+  folder->SetUsualPermissions();
   if (const int error = folder->MoveTo(out, false); error != 0)
     FailToWrite(out, "cannot move the finished folder", error);
   return data;

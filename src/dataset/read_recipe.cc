@@ -183,7 +183,8 @@ LoadedRecipe ReadDataRecipe(RecipeFile file, const std::filesystem::path& folder
                             const DataRecipe& defaults) {
   for (const std::string& set : sets) file.Set(set, NameOfSource);
   LoadedRecipe loaded;
-  const std::string name = std::filesystem::path(DataName(file.where())).stem().string();
+  std::string name = std::filesystem::path(DataName(file.where())).stem().string();
+  if (name.empty()) name = "data";  // a pattern
   loaded.settings = file.Visit([&](RecipeMap& top) { loaded.recipe = ReadTop(top, file, name, defaults); });
   loaded.recipe.folder = folder.empty() ? "." : folder;
   return loaded;
@@ -196,14 +197,17 @@ LoadedRecipe RecipeForFile(const std::filesystem::path& data_file, std::span<con
     throw Error(
         {.where = Quoted(data_file.string()), .what = "a file name that is not UTF-8", .hint = "rename the file"});
   }
+  std::error_code ignored;
+  const bool is_path = std::filesystem::exists(std::filesystem::symlink_status(data_file, ignored));
   RecipeNode path{.kind = Kind::kScalar,
-                  .text = data_file.filename().string(),
+                  .text = is_path ? data_file.filename().string() : data_file.string(),
                   .quoted = true,
                   .origin = RecipeOrigin::kCommandLine};
   RecipeNode source{.kind = Kind::kMap, .items = {std::move(path)}, .keys = {{.text = "path"}}};
   RecipeNode sources{.kind = Kind::kList, .items = {std::move(source)}};
   RecipeNode top{.kind = Kind::kMap, .items = {std::move(sources)}, .keys = {{.text = "sources"}}};
-  return ReadDataRecipe(RecipeFile(std::move(top), data_file.string()), data_file.parent_path(), sets, defaults);
+  return ReadDataRecipe(RecipeFile(std::move(top), data_file.string()), is_path ? data_file.parent_path() : ".", sets,
+                        defaults);
 }
 
 }  // namespace stablelm

@@ -111,7 +111,7 @@ class TreeBuilder : public YAML::EventHandler {
   }
   void RefuseAsKey(const YAML::Mark& mark, bool refused) const {
     if (!refused || open_.empty() || open_.back().node.kind != Kind::kMap || open_.back().expects_value) return;
-    source_.Fail(mark, {.what = "a key that is not a text"});
+    source_.Fail(mark, {.what = "a key that is not a text", .hint = "is a \"[\" or \"{\" before it not closed?"});
   }
   [[noreturn]] void TooDeep(const YAML::Mark& mark) const {
     source_.Fail(mark,

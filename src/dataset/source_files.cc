@@ -85,7 +85,11 @@ bool IsFolder(const fs::path& path) {
 void RequireFile(const fs::path& path) {
   RefuseBrokenLink(path);
   std::error_code error;
-  if (!fs::is_regular_file(path, error)) throw Error({.where = path.string(), .what = "not a file"});
+  if (!fs::is_regular_file(path, error)) {
+    throw Error({.where = path.string(),
+                 .what = "not a regular file",
+                 .hint = "data is read more than once: write what comes from a pipe to a file first"});
+  }
   if (fs::file_size(path, error) >= 1024 || error) return;
   std::ifstream file(path, std::ios::binary);
   char content[1024];
@@ -125,7 +129,8 @@ class Search {
  public:
   Search(const std::string& written, const std::string& split, const fs::path& folder, const std::string& where)
       : written_(written), split_(split), folder_(folder), where_(where) {
-    path_ = folder / ExpandHome(written);  // an absolute path stays what it is
+    // An absolute path stays what it is.
+    path_ = folder == "." ? fs::path(ExpandHome(written)) : folder / ExpandHome(written);
   }
 
   std::vector<FoundFile> Run() {

@@ -44,7 +44,7 @@ TEST(AtomicFile, SaysWhyItCannotBeCreated) {
     }
     return "created";
   };
-  EXPECT_THAT(hint(folder.path() / "missing" / "b"), testing::HasSubstr("the folder does not exist"));
+  EXPECT_THAT(hint(folder.path() / "missing" / "b"), testing::HasSubstr("missing\" does not exist"));
   EXPECT_THAT(hint("/proc/b"), testing::HasSubstr("files cannot be created in that folder"));
 }
 

@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "error_info.h"
+#include "temp_folder.h"
 
 namespace stablelm {
 namespace {
@@ -197,11 +200,13 @@ TEST(ReadRecipe, MakesARecipeOfOneFile) {
   defaults.tokenizer = "model";
   defaults.prompt_template = PromptTemplate::kDollyV2;
   defaults.sequence_length = 512;
-  const LoadedRecipe loaded =
-      RecipeForFile("in/my data.jsonl.gz", std::vector<std::string>{"sources.0.limit=5"}, defaults);
+  const TempFolder folder;
+  const std::filesystem::path file = folder.path() / "my data.jsonl.gz";
+  std::ofstream(file) << "{}";
+  const LoadedRecipe loaded = RecipeForFile(file, std::vector<std::string>{"sources.0.limit=5"}, defaults);
   const DataRecipe& r = loaded.recipe;
   EXPECT_EQ(r.name, "my data");
-  EXPECT_EQ(r.folder, "in");
+  EXPECT_EQ(r.folder, folder.path());
   EXPECT_EQ(r.tokenizer, "model");
   EXPECT_EQ(r.prompt_template, PromptTemplate::kDollyV2);
   EXPECT_EQ(r.sequence_length, 512);
@@ -210,7 +215,13 @@ TEST(ReadRecipe, MakesARecipeOfOneFile) {
   EXPECT_EQ(r.sources[0].paths, std::vector<std::string>{"my data.jsonl.gz"});
   EXPECT_EQ(r.sources[0].kind, SourceKind::kAuto);
   EXPECT_EQ(r.sources[0].limit, 5U);
-  EXPECT_EQ(RecipeForFile("a.json").recipe.folder, ".");
+  // No such file: a data set of the hub, or a pattern.
+  const DataRecipe hub = RecipeForFile("org/set").recipe, pattern = RecipeForFile("in/*.json").recipe;
+  EXPECT_EQ(hub.folder, ".");
+  EXPECT_EQ(hub.sources[0].paths, std::vector<std::string>{"org/set"});
+  EXPECT_EQ(hub.name, "set");
+  EXPECT_EQ(pattern.name, "data");
+  EXPECT_EQ(pattern.sources[0].paths, std::vector<std::string>{"in/*.json"});
   EXPECT_THAT(InfoOf([] { RecipeForFile("\xFF.json"); }), Names("\"\\xFF.json\""));
 }
 

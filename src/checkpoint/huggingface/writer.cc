@@ -1,7 +1,6 @@
 #include "checkpoint/huggingface/writer.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -43,10 +42,7 @@ struct FolderWriter::WorkFolder {
     const fs::path parent = out.has_parent_path() ? out.parent_path() : fs::path(".");
     if (!fs::is_directory(parent, error)) Fail(out, "its parent folder does not exist", "create " + parent.string());
     folder = TemporaryPath(parent / out.filename(), TemporaryPath::Kind::kFolder);
-    // A temporary folder is private; set the default permissions.
-    const mode_t mask = umask(0);
-    umask(mask);
-    fs::permissions(folder.path(), static_cast<fs::perms>(0777 & ~mask), error);
+    folder.SetUsualPermissions();
   }
   const fs::path& path() const { return folder.path(); }
   TemporaryPath folder;

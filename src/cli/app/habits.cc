@@ -176,7 +176,6 @@ constexpr struct {
     {"server", kLater},
     {"pull", kLater},
     {"download", kLater},
-    {"prepare", kLater},
     {"train", kLater},
     {"finetune", kLater},
     {"eval", kLater},

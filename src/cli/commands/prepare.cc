@@ -4,7 +4,6 @@
 #include "base/error.h"
 #include "base/json_value.h"
 #include "cli/app/command.h"
-#include "cli/app/interrupt.h"
 #include "cli/app/options.h"
 #include "cli/data/account_text.h"
 #include "cli/data/prepare_input.h"
@@ -52,6 +51,14 @@ class Prepare : public Command {
       return kExitOk;
     }
     RequireGiven(!what_.empty(), "RECIPE|FILE", "stablelm prepare FILE -m MODEL -o OUT");
+    if (what_ == "-") {
+      throw UsageError({.where = "RECIPE|FILE",
+                        .what = "data is not read from standard input, because it is read more than once",
+                        .found = Quoted(what_),
+                        .expected = "the name of a file",
+                        .hint = "write it to a file first"});
+    }
+    while (out_folder_.size() > 1 && out_folder_.ends_with('/')) out_folder_.pop_back();
     if (!dry_run_) RequireGiven(!out_folder_.empty(), "-o OUT", "or --dry-run, which writes nothing");
     PrepareInput input = ReadPrepareInput(what_, common.model, sets_, out);
     if (dry_run_ && !out.json()) PrintSettings(input, out);
@@ -61,7 +68,6 @@ class Prepare : public Command {
     setup.dry_run = dry_run_;
     setup.preview = preview_;
     setup.show_progress = out.show_progress();
-    const InterruptGuard guard;
     const PreparedData data = PrepareData(setup, out_folder_);
     if (data.unchanged) {
       if (out.json()) out.Json({{"out", out_folder_}, {"unchanged", true}});
@@ -72,6 +78,7 @@ class Prepare : public Command {
     if (out.json()) {
       account["out"] = dry_run_ ? JsonValue(nullptr) : JsonValue(out_folder_);
       account["unchanged"] = false;
+      if (preview_ > 0) account["preview"] = PreviewJson(data, setup.tokenizer);
       out.Json(account);
       return kExitOk;
     }
@@ -87,6 +94,22 @@ class Prepare : public Command {
   }
 
  private:
+  static JsonValue PreviewJson(const PreparedData& data, const Tokenizer& tokenizer) {
+    JsonValue samples = JsonValue::Array();
+    for (const PreviewSample& sample : data.preview) {
+      const SourceAccount& source = data.sources[sample.origin.source];
+      JsonValue targets = JsonValue::Array();
+      for (const uint8_t target : sample.targets) targets.push_back(static_cast<int>(target));
+      samples.push_back({{"source", source.name},
+                         {"file", source.files[sample.origin.file].name},
+                         {"row", sample.origin.row},
+                         {"piece", sample.origin.piece},
+                         {"text", tokenizer.DecodeBytes(sample.ids)},
+                         {"ids", sample.ids},
+                         {"targets", targets}});
+    }
+    return samples;
+  }
   static void PrintSettings(const PrepareInput& input, Output& out) {
     out.Text("settings in force (# where they are not the recipe's own):\n" + input.settings.Yaml(true) + "\n");
     out.Text("tokenizer " + input.setup.tokenizer_from + ", template " + NameOf(input.setup.prompt_template) + "\n\n");

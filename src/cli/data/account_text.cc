@@ -52,14 +52,27 @@ std::string Table(const std::vector<std::vector<std::string>>& rows) {
   return text;
 }
 
-void AddCounts(const std::string& title, const std::string& source, const JsonValue& counts, std::string& text) {
+// Where the first row that was dropped for this reason is; empty: not known.
+std::string FirstPlace(const JsonValue& examples, std::string_view reason) {
+  for (const JsonValue& example : examples.items()) {
+    if (example.At("reason").Text() == reason) return example.At("place").Text();
+  }
+  return "";
+}
+
+// `examples`: of dropped rows.
+void AddCounts(const std::string& title, const std::string& source, const JsonValue& counts, const JsonValue& examples,
+               std::string& text) {
   if (counts.size() == 0) return;
   text += "\n" + title + " " + source + ":\n";
   for (size_t i = 0; i < counts.size(); ++i) {
     const std::string& name = counts.names()[i];
+    const std::string first = FirstPlace(examples, name);
     char line[64];
-    std::snprintf(line, sizeof line, "%10s  %-22s ", Grouped(counts.items()[i].Whole()).c_str(), name.c_str());
-    text += std::string(line) + std::string(ReasonWords(name)) + "\n";
+    std::snprintf(line, sizeof line, "%10s  %-22s  ", Grouped(counts.items()[i].Whole()).c_str(), name.c_str());
+    text += line;
+    text += ReasonWords(name);
+    text += first.empty() ? "\n" : " (first: " + first + ")\n";
   }
 }
 
@@ -88,9 +101,11 @@ std::string AccountText(const JsonValue& account) {
   }
   if (!licences.empty()) text += "\n";
   for (const auto& [licence, names] : licences) text += "licence of " + names + ": " + licence + "\n";
+  const JsonValue none = JsonValue::Array();
   for (const JsonValue& source : account.At("sources").items()) {
-    AddCounts("dropped from", source.At("name").Text(), source.At("dropped"), text);
-    AddCounts("changed in", source.At("name").Text(), source.At("changes"), text);
+    const std::string& name = source.At("name").Text();
+    AddCounts("dropped from", name, source.At("dropped"), source.At("dropped_examples"), text);
+    AddCounts("changed in", name, source.At("changes"), none, text);
   }
   const JsonValue& splits = account.At("splits");
   text += "\n";

@@ -10,6 +10,7 @@
 #include "dataset/rows/guess_kind.h"
 #include "dataset/source_files.h"
 #include "dataset/source_pass.h"
+#include "dataset/token_shards.h"
 #include "generate/settings/model_defaults.h"
 
 namespace stablelm {
@@ -122,14 +123,18 @@ PrepareInput ReadPrepareInput(const std::string& what, const std::string& model,
 
 std::string RecipeToStartFrom(const std::filesystem::path& file) {
   constexpr size_t kRows = 100;
-  const std::string name = DataName(file.filename().string());
-  const SourceFile source{.path = file, .name = file.filename().string()};
-  const KindGuess guess = GuessKind(FirstRows(source, kRows, {}), file.string());
+  std::string name = DataName(file.string());
+  if (name.empty()) name = "data";  // a pattern
+  const SourceFile source = FindDataFiles(file.string(), kTrainSplit, ".", "--guess").front();
+  const KindGuess guess = GuessKind(FirstRows(source, kRows, {}), source.path.string());
+  std::error_code ignored;
+  const bool is_path = std::filesystem::exists(file, ignored);  // else a pattern or a hub id
   std::string yaml = "# stablelm prepare THIS-FILE.yaml -m MODEL -o OUT\n";
   yaml += "# Every key that is left out has a default; --dry-run shows them all.\n";
   yaml += "name: " + Quote(name) + "\n\nsources:\n";
   yaml += "  - name: " + Quote(name) + "\n";
-  yaml += "    path: " + Quote(std::filesystem::absolute(file).lexically_normal().string()) + "\n";
+  yaml += "    path: " + Quote(is_path ? std::filesystem::absolute(file).lexically_normal().string() : file.string()) +
+          "\n";
   yaml += "    kind: " + std::string(NameOf(guess.kind)) + "  # " + guess.why + "\n";
   if (guess.kind == SourceKind::kColumns) {
     yaml += "    columns:\n";

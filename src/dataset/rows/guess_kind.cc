@@ -112,8 +112,11 @@ KindGuess GuessKind(std::span<const std::string> rows, const std::string& where)
                           : keys.empty() ? "no columns"
                                          : "columns " + Joined(keys),
                  .expected = "messages, conversations, instruction and output, prompt and response, text, ...",
-                 .hint = "name the columns in a recipe: kind: columns, columns: {user: NAME, assistant: NAME}; "
-                         "`stablelm prepare --guess FILE` prints a recipe to start from"});
+                 .hint = rows.empty()
+                             ? "is it the right file?"
+                             : "name the columns: `kind: columns` and `columns: {user: NAME, assistant: NAME}` "
+                               "in the recipe's source, or --set sources.0.kind=columns --set "
+                               "sources.0.columns.user=NAME --set sources.0.columns.assistant=NAME"});
   }
   // The guess of most rows; among equals the first.
   const auto count = [&](const KindGuess& one) {
