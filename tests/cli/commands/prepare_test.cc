@@ -21,12 +21,10 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::AllOf;
-using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-using testing::StartsWith;
 
 class PrepareCommand : public testing::Test {
  protected:
@@ -45,11 +43,11 @@ class PrepareCommand : public testing::Test {
     }
     return lines;
   }
-  // `stablelm prepare` with the test tokenizer and no system text, to keep samples short.
   static ProgramResult Run(std::vector<std::string> arguments, const ProgramInput& input = {}) {
     arguments.insert(arguments.begin(), "prepare");
     return RunProgramBinary(arguments, input);
   }
+  // Arguments with the test tokenizer and a system text of one letter, to keep samples short.
   std::vector<std::string> Plain(const std::string& what, std::vector<std::string> more = {}) const {
     std::vector<std::string> arguments = {what, "--set", "tokenizer=" + kTokenizer, "--set", "sources.0.system=\"S\""};
     arguments.insert(arguments.end(), more.begin(), more.end());
@@ -288,8 +286,9 @@ TEST_F(PrepareCommand, BrokenFilesStopTheRun) {
 class EndedPrepare : public PrepareCommand {
  protected:
   EndedPrepare() {
-    // In place of DuckDB: writes nothing, and ends with the program that started it.
-    const std::string helper = Write("duckdb", "#!/bin/sh\nwhile kill -0 $PPID 2>/dev/null; do sleep 0.05; done\n");
+    // In place of DuckDB: writes nothing, and ends with the program that started it, or after ten seconds.
+    const std::string helper =
+        Write("duckdb", "#!/bin/sh\nfor i in $(seq 200); do kill -0 $PPID 2>/dev/null || exit; sleep 0.05; done\n");
     fs::permissions(helper, fs::perms::owner_all);
     fs::copy_file(TestData("parquet/conversations_zstd.parquet"), Path("rows.parquet"));
   }
