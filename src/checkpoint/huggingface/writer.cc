@@ -1,16 +1,10 @@
 #include "checkpoint/huggingface/writer.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/json_value.h"
-#include "base/temporary_paths.h"
 #include "base/write_error.h"
 #include "checkpoint/describe/stored_tensor.h"
 
@@ -32,27 +26,8 @@ std::string ShardName(size_t i, size_t n) {
 
 }  // namespace
 
-struct FolderWriter::WorkFolder {
-  explicit WorkFolder(const fs::path& out) {
-    std::error_code error;
-    if (fs::exists(fs::symlink_status(out, error)) && !(fs::is_directory(out, error) && fs::is_empty(out, error))) {
-      Fail(out, fs::is_directory(out, error) ? "the folder is not empty" : "there is a file of this name",
-           "choose a new folder, or remove this one first");
-    }
-    const fs::path parent = out.has_parent_path() ? out.parent_path() : fs::path(".");
-    if (!fs::is_directory(parent, error)) Fail(out, "its parent folder does not exist", "create " + parent.string());
-    folder = TemporaryPath(parent / out.filename(), TemporaryPath::Kind::kFolder);
-    folder.SetUsualPermissions();
-  }
-  const fs::path& path() const { return folder.path(); }
-  TemporaryPath folder;
-};
-
 FolderWriter::FolderWriter(const fs::path& out, const ModelConfig& config, const WriterOptions& options)
-    // "folder/" has an empty file name: the work folder needs a real one.
-    : out_(out.has_filename() ? out : out.parent_path()),
-      work_(std::make_unique<WorkFolder>(out_)),
-      table_(WeightTable(config)) {
+    : folder_(out), table_(WeightTable(config)) {
   STABLELM_CHECK(options.dtype == DType::kF32 || options.dtype == DType::kF16 || options.dtype == DType::kBF16);
   STABLELM_CHECK(options.types.empty() || options.types.size() == table_.size());
   std::vector<std::vector<SafetensorsEntry>> shards(1);
@@ -73,7 +48,7 @@ FolderWriter::FolderWriter(const fs::path& out, const ModelConfig& config, const
   for (size_t i = 0; i < shards.size(); ++i) {
     const std::string name = ShardName(i, shards.size());
     shards_.push_back(std::make_unique<SafetensorsWriter>(
-        work_->path() / name, shards[i], std::map<std::string, std::string>{{"format", "pt"}}, out_ / name));
+        folder_.path() / name, shards[i], std::map<std::string, std::string>{{"format", "pt"}}, folder_.target() / name));
   }
 
   if (shards.size() > 1) {
@@ -95,18 +70,18 @@ void FolderWriter::WriteAt(size_t entry, uint64_t offset, std::span<const std::b
 }
 
 void FolderWriter::WriteText(const std::string& name, std::string_view text) {
-  WriteTextFileAtomically(work_->path() / name, text, out_ / name);
+  WriteTextFileAtomically(folder_.path() / name, text, folder_.target() / name);
 }
 
 void FolderWriter::CopyFile(const fs::path& source, const std::string& name) {
   std::error_code error;
   // Copy the content, not the symlink: files in the hub cache are symlinks into its folders.
-  fs::copy_file(source, work_->path() / name, error);
+  fs::copy_file(source, folder_.path() / name, error);
   if (error == std::errc::no_space_on_device || error == std::errc::file_too_large) {
-    FailToWrite(out_ / name, "cannot write", error.value());
+    FailToWrite(folder_.target() / name, "cannot write", error.value());
   }
-  if (error) Fail(source, "cannot copy it to " + (out_ / name).string() + ": " + error.message());
-  fs::permissions(work_->path() / name, fs::perms::owner_write, fs::perm_options::add, error);
+  if (error) Fail(source, "cannot copy it to " + (folder_.target() / name).string() + ": " + error.message());
+  fs::permissions(folder_.path() / name, fs::perms::owner_write, fs::perm_options::add, error);
 }
 
 void FolderWriter::CopyTokenizer(const fs::path& source) {
@@ -119,17 +94,7 @@ void FolderWriter::CopyTokenizer(const fs::path& source) {
 
 void FolderWriter::Commit() {
   for (const auto& shard : shards_) shard->Commit();
-  // Renaming over an empty folder is atomic; over anything else it fails.
-  if (const int error = work_->folder.MoveTo(out_, true); error != 0) {
-    const fs::path beside = work_->folder.MoveBeside(out_);
-    Fail(out_, std::string("cannot move the finished folder into place: ") + std::strerror(error),
-         beside.empty() ? "choose another name and run again" : "what was written is " + beside.string());
-  }
-  const fs::path parent = out_.has_parent_path() ? out_.parent_path() : fs::path(".");
-  if (const int dir = open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); dir >= 0) {
-    fsync(dir);
-    close(dir);
-  }
+  folder_.Commit();
 }
 
 uint64_t ParseByteSize(std::string_view text, const std::string& where) {

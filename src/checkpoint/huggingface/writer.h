@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "base/new_folder.h"
 #include "checkpoint/describe/config.h"
 #include "checkpoint/describe/weight_table.h"
 #include "checkpoint/huggingface/safetensors_writer.h"
@@ -48,13 +49,11 @@ class FolderWriter {
   void Commit();
 
  private:
-  struct WorkFolder;  // temporary folder; the destructor removes it
   struct Place {
     size_t shard = 0;
     size_t entry = 0;  // index in that shard
   };
-  std::filesystem::path out_;
-  std::unique_ptr<WorkFolder> work_;  // declared before the shards, so that they close first
+  NewFolder folder_;  // declared before the shards, so that they close first
   std::vector<WeightEntry> table_;
   std::vector<Place> places_;
   std::vector<std::unique_ptr<SafetensorsWriter>> shards_;
