@@ -124,6 +124,12 @@ std::string Contents(const fs::path& folder) {
   return Shortened(NamesIn(folder, ignored));
 }
 
+// Whether these are the names of the files of prepared data (dataset/token_shards.h).
+bool IsPrepared(std::span<const std::string> names) {
+  return std::ranges::find(names, "manifest.json") != names.end() &&
+         std::ranges::find(names, "train.index") != names.end();
+}
+
 // Looks for the files of one path.
 class Search {
  public:
@@ -250,6 +256,12 @@ class Search {
   }
 
   std::vector<FoundFile> OfFolder(const fs::path& folder) const {
+    if (IsPrepared(NamesIn(folder))) {
+      Fail({.what = "a folder of prepared data",
+            .found = Quoted(folder.string()),
+            .expected = "data files",
+            .hint = "`stablelm data export` prints its conversations"});
+    }
     std::vector<FoundFile> all;
     Walk(
         folder, "", [](std::string_view name) { return !name.starts_with('.') && !name.starts_with('_'); },
@@ -327,7 +339,9 @@ class Search {
   // Calls `file` for each file at any depth below `folder`, and follows the folders that `enter` takes.
   template <typename Enter, typename File>
   void Walk(const fs::path& folder, const std::string& prefix, const Enter& enter, const File& file) const {
-    for (const std::string& name : ReadFolder(folder)) {
+    const std::vector<std::string> names = ReadFolder(folder);
+    if (!prefix.empty() && IsPrepared(names)) return;
+    for (const std::string& name : names) {
       if (!enter(name)) continue;
       const fs::path path = folder / name;
       std::error_code ignored;

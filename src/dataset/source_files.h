@@ -9,7 +9,8 @@
 //
 // A folder stands for its data files (.json .jsonl .ndjson .csv .tsv .parquet .arrow, in any case, also compressed;
 // .txt if there is nothing else) at any depth; not those whose name, or folder's name, begins with "." or "_", nor
-// those that describe a data set (dataset_info.json). Links to folders are not followed. Of these, the split's:
+// those that describe a data set (dataset_info.json), nor those that `prepare` wrote, in a folder of their own. Links
+// to folders are not followed. Of these, the split's:
 // - A name like train-00000-of-00007.parquet tells the split before the numbers, exactly; all 7 must be there.
 // - Otherwise a word of the file's name, else of the nearest folder's: train, training; validation, valid, val, dev;
 //   test, testing, eval, evaluation; or the split that the recipe names.

@@ -196,5 +196,16 @@ TEST(DataName, LeavesOutFoldersAndExtensions) {
   EXPECT_EQ(DataName(".json"), ".json");
 }
 
+// OUT may lie in the folder of the inputs.
+TEST_F(SourceFiles, PreparedDataIsNoInput) {
+  Write("data/a.json");
+  for (const char* name : {"manifest.json", "run.json", "train.index", "train-00000.tokens"}) {
+    Write(fs::path("data/out") / name);
+  }
+  Write("data/other/manifest.json");
+  EXPECT_EQ(Names({"data"}), "a.json other/manifest.json");
+  EXPECT_NE(Refused({"data/out"}).hint.find("data export"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace stablelm
