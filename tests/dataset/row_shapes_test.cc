@@ -160,5 +160,15 @@ TEST(RowShapes, DocumentsAreTexts) {
   EXPECT_TRUE(one.turns.empty());
 }
 
+// The words of a problem are kept in the manifest and the report.
+TEST(RowShapes, TheWordsOfAProblemAreShort) {
+  std::string row = "{\"" + std::string(1'000'000, 'k') + "\": 1";
+  for (int i = 0; i < 100'000; ++i) row += ", \"column " + std::to_string(i) + "\": 1";
+  const std::string words = Shape(SourceKind::kText, row + "}").problem.words;
+  EXPECT_THAT(words, HasSubstr("the row has column 0, column 1, "));
+  EXPECT_THAT(words, HasSubstr(" more"));
+  EXPECT_LT(words.size(), 4000U);
+}
+
 }  // namespace
 }  // namespace stablelm

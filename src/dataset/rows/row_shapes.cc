@@ -71,8 +71,14 @@ std::optional<element> Find(const object& row, std::string_view path) {
 }
 
 [[noreturn]] void RefuseMissing(const object& row, std::string_view column) {
-  const std::vector<std::string> keys = KeysOf(row);
+  // The words go into the manifest: keys may be long, and many.
+  constexpr size_t kMostKeys = 30, kLongestKey = 100;
+  std::vector<std::string> keys = KeysOf(row);
+  const size_t all = keys.size();
+  std::erase_if(keys, [](const std::string& key) { return key.size() > kLongestKey; });
+  keys.resize(std::min(keys.size(), kMostKeys));
   std::string words = "no column " + Quoted(column) + "; the row has " + (keys.empty() ? "none" : Joined(keys));
+  if (all > keys.size()) words += " and " + std::to_string(all - keys.size()) + " more";
   const std::string near = NearestName(column, keys);
   if (!near.empty()) words += "; did you mean " + Quoted(near) + "?";
   throw Unusable{{.name = "missing-column", .words = std::move(words), .missing_column = true}};
