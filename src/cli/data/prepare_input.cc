@@ -7,6 +7,7 @@
 #include "checkpoint/model_source.h"
 #include "cli/app/load_tokenizer.h"
 #include "dataset/read_recipe.h"
+#include "dataset/recipe_yaml.h"
 #include "dataset/rows/guess_kind.h"
 #include "dataset/source_files.h"
 #include "dataset/source_pass.h"
@@ -78,12 +79,7 @@ ChatRecord RecordFor(const DataRecipe& recipe, const TokenizerOfRun& tokenizer) 
 }
 
 std::string Quote(const std::string& text) {
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') quoted += '\\';
-    quoted += c;
-  }
-  return quoted + "\"";
+  return RecipeValueText({.kind = RecipeNode::Kind::kScalar, .text = text, .quoted = true});
 }
 
 }  // namespace
