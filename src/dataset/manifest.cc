@@ -10,7 +10,7 @@
 namespace stablelm {
 namespace {
 
-constexpr size_t kMostManifestBytes = size_t{64} << 20;
+constexpr size_t kMostManifestBytes = size_t{256} << 20;  // files are many at times
 
 JsonValue TokensJson(const TokenAccount& t) {
   return {{"read", t.read},
@@ -95,6 +95,51 @@ JsonValue SplitJson(const SplitAccount& s) {
                .hint = "`stablelm prepare RECIPE -o FOLDER` makes such a folder"});
 }
 
+using Kind = nlohmann::json::value_t;
+
+void RequireMembers(const std::filesystem::path& path, const nlohmann::json& object, Kind kind,
+                    std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    if (!object.is_object() || !object.contains(name) || object.at(name).type() != kind) {
+      Malformed(path, "the member " + Quoted(name) + " is missing or of the wrong type");
+    }
+  }
+}
+
+// The members of objects whose names are open.
+void RequireCounts(const std::filesystem::path& path, const nlohmann::json& object, const char* name) {
+  RequireMembers(path, object, Kind::object, {name});
+  for (const nlohmann::json& count : object.at(name)) {
+    if (!count.is_number_unsigned()) Malformed(path, "a member of " + Quoted(name) + " is not a count");
+  }
+}
+
+// What AccountJson writes and Manifest::json is read for.
+void RequireAccount(const std::filesystem::path& path, const nlohmann::json& json) {
+  RequireMembers(path, json, Kind::array, {"sources", "audits"});
+  RequireMembers(path, json, Kind::object, {"splits", "overlap"});
+  for (const nlohmann::json& source : json.at("sources")) {
+    RequireMembers(path, source, Kind::string, {"name", "kind"});
+    RequireMembers(path, source, Kind::number_unsigned, {"rows", "conversations", "kept", "samples", "targets"});
+    RequireCounts(path, source, "dropped");
+    RequireCounts(path, source, "changes");
+    RequireMembers(path, source, Kind::object, {"tokens"});
+    RequireMembers(path, source.at("tokens"), Kind::number_unsigned, {"written"});
+  }
+  for (const nlohmann::json& audit : json.at("audits")) {
+    RequireMembers(path, audit, Kind::string, {"audit", "source", "words"});
+    RequireMembers(path, audit, Kind::boolean, {"waived"});
+  }
+  RequireMembers(path, json.at("overlap"), Kind::array, {"not_found"});
+  for (const nlohmann::json& set : json.at("overlap").at("not_found")) {
+    if (!set.is_string()) Malformed(path, "a member of \"not_found\" is not a text");
+  }
+  RequireMembers(path, json.at("splits"), Kind::object, {"train", "validation"});
+  for (const nlohmann::json& split : json.at("splits")) {
+    RequireMembers(path, split, Kind::number_unsigned, {"conversations", "documents", "packs", "tokens", "targets"});
+  }
+}
+
 }  // namespace
 
 JsonValue AccountJson(const PreparedData& data) {
@@ -145,6 +190,8 @@ Manifest ReadManifest(const std::filesystem::path& folder) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) Malformed(path, "there is no such file");
   const nlohmann::json json = ParseStrictJson(ReadTextFile(path, kMostManifestBytes), path.string());
+  RequireMembers(path, json, Kind::number_unsigned, {"preparation_rules", "sequence_length"});
+  RequireAccount(path, json);
   Manifest manifest;
   try {
     manifest.name = json.at("name");
@@ -162,13 +209,14 @@ Manifest ReadManifest(const std::filesystem::path& folder) {
       const std::string name = file.at("name");
       // The name is one of this folder.
       if (name.empty() || name.find('/') != std::string::npos) Malformed(path, "a file has the name " + Quoted(name));
+      RequireMembers(path, file, Kind::number_unsigned, {"bytes"});
       manifest.shards.push_back({.name = name, .bytes = file.at("bytes"), .sha256 = file.at("sha256")});
+    }
+    if (const nlohmann::json& record = json.at("chat_record"); !record.is_null()) {
+      manifest.chat_record = ParseChatRecord(record.dump(), path.string() + ": \"chat_record\"");
     }
   } catch (const nlohmann::json::exception&) {
     Malformed(path, "a member is missing or of the wrong type");
-  }
-  if (const nlohmann::json& record = json.at("chat_record"); !record.is_null()) {
-    manifest.chat_record = ParseChatRecord(record.dump(), path.string() + ": \"chat_record\"");
   }
   manifest.json = JsonValueOf(json);
   return manifest;

@@ -36,7 +36,7 @@ struct Manifest {
   std::vector<std::vector<std::string>> files;  // of each source, by number
   std::vector<std::string> licences;            // of each source; empty: not known
   std::vector<ShardFile> shards;
-  JsonValue json;  // the whole, for showing
+  JsonValue json;  // the whole, for showing; with every member that AccountText and VerifyPreparedData read
 };
 
 // Throws Error when the folder has no manifest or a malformed one.

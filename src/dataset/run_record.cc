@@ -14,7 +14,7 @@
 namespace stablelm {
 namespace {
 
-constexpr size_t kMostRunBytes = size_t{16} << 20;
+constexpr size_t kMostRunBytes = size_t{256} << 20;  // it names every file
 
 std::string TimeText(std::chrono::system_clock::time_point time) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
