@@ -124,16 +124,27 @@ void ExportConversations(const std::filesystem::path& folder, const std::string&
   std::vector<int32_t> ids;
   std::vector<uint8_t> targets;
   std::optional<uint64_t> before;
-  for (const uint64_t d : order) {
-    if (documents[d].repeat != 0) continue;
+  for (size_t i = 0; i < order.size();) {
+    const uint64_t d = order[i];
+    if (documents[d].repeat != 0) {
+      ++i;
+      continue;
+    }
     if (before && row(*before) != row(d)) {
       exporter.Finish();
       exporter.FinishText();
     }
     before = d;
-    ids.resize(documents[d].length);
-    targets.resize(documents[d].length);
-    shards.Read(documents[d], ids, targets);
+    // Concatenated packs hold a piece in parts, in their order.
+    ids.clear();
+    targets.clear();
+    for (; i < order.size() && row(order[i]) == row(d) && documents[order[i]].piece == documents[d].piece; ++i) {
+      const TokenDocument& part = documents[order[i]];
+      const size_t at = ids.size();
+      ids.resize(at + part.length);
+      targets.resize(at + part.length);
+      shards.Read(part, std::span(ids).subspan(at), std::span(targets).subspan(at));
+    }
     exporter.Piece(ids, targets);
   }
   exporter.Finish();
