@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "dataset/read/row_reader.h"
-#include "dataset/source_files.h"
 
 namespace stablelm {
 namespace {
@@ -45,6 +44,14 @@ std::vector<SourceFile> FilesOf(const std::string& set, const DataRecipe& recipe
 }
 
 }  // namespace
+
+std::vector<SourceFile> EvaluationFiles(const DataRecipe& recipe) {
+  std::vector<SourceFile> files;
+  for (const std::string& name : recipe.overlap) {
+    for (SourceFile& file : FilesOf(name, recipe)) files.push_back(std::move(file));
+  }
+  return files;
+}
 
 EvaluationSets ReadEvaluationSets(const DataRecipe& recipe) {
   EvaluationSets sets;

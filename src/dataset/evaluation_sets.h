@@ -6,6 +6,7 @@
 
 #include "dataset/clean/overlap.h"
 #include "dataset/recipe.h"
+#include "dataset/source_files.h"
 
 namespace stablelm {
 
@@ -20,5 +21,7 @@ struct EvaluationSets {
 // questions, passages, choices; not labels. Throws Error when a file cannot be read.
 inline constexpr size_t kLeastEvaluationWords = 4;
 EvaluationSets ReadEvaluationSets(const DataRecipe& recipe);
+// The files that it reads.
+std::vector<SourceFile> EvaluationFiles(const DataRecipe& recipe);
 
 }  // namespace stablelm

@@ -7,12 +7,11 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/new_folder.h"
 #include "base/progress.h"
 #include "base/sha256.h"
 #include "base/system.h"
-#include "base/temporary_paths.h"
 #include "base/thread_pool.h"
-#include "base/write_error.h"
 #include "dataset/audits.h"
 #include "dataset/evaluation_sets.h"
 #include "dataset/manifest.h"
@@ -32,6 +31,32 @@ constexpr size_t kRowsToGuess = 100;
 constexpr size_t kCollectorBytes = size_t{192} << 20;  // of keys and numbers; beyond it they lie in temporary files
 
 double UnitOf(uint64_t hash) { return static_cast<double>(hash >> 11) * 0x1p-53; }
+
+struct FileStamp {
+  uint64_t bytes = 0;
+  std::filesystem::file_time_type time;
+  bool operator==(const FileStamp&) const = default;
+};
+
+std::vector<FileStamp> StampsOf(const std::vector<SourceFile>& files) {
+  std::vector<FileStamp> stamps;
+  for (const SourceFile& file : files) {
+    stamps.push_back(
+        {.bytes = std::filesystem::file_size(file.path), .time = std::filesystem::last_write_time(file.path)});
+  }
+  return stamps;
+}
+
+// The hashes of the manifest are those of the bytes that were read.
+void RequireUnchanged(const std::vector<SourceFile>& files, const std::vector<FileStamp>& before) {
+  const std::vector<FileStamp> now = StampsOf(files);
+  for (size_t i = 0; i < files.size(); ++i) {
+    if (now[i] == before[i]) continue;
+    throw Error({.where = files[i].path.string(),
+                 .what = "the file was changed while it was read",
+                 .hint = "prepare again when nothing writes to it, or prepare a copy"});
+  }
+}
 
 struct OpenSource {
   const SourceRecipe* recipe = nullptr;
@@ -237,6 +262,15 @@ void RequireBalance(const PreparedData& data) {
                  data.train.tokens + data.train.lone_tokens + data.validation.tokens + data.validation.lone_tokens);
 }
 
+// NewFolder refuses these too, but knows no recipe.
+void RequireUnprepared(const std::filesystem::path& out) {
+  std::error_code error;
+  if (!std::filesystem::exists(out / kManifestFile, error)) return;
+  throw Error({.where = out.string(),
+               .what = "it exists, and does not hold these data as prepared by this recipe",
+               .hint = "name another folder (-o), or remove this one"});
+}
+
 }  // namespace
 
 PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path& out) {
@@ -245,23 +279,26 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
   std::vector<OpenSource> sources = OpenSources(recipe);
   std::vector<SourceFile> files;
   for (const OpenSource& source : sources) files.insert(files.end(), source.files.begin(), source.files.end());
-  const std::string key = PreparationKey(setup, files);
+  std::vector<SourceFile> inputs = EvaluationFiles(recipe);
+  inputs.insert(inputs.end(), files.begin(), files.end());
+  const std::vector<FileStamp> stamps = StampsOf(inputs);
+  const std::string key = PreparationKey(setup, inputs);
   PreparedData data;
-  if (!setup.dry_run && std::filesystem::exists(out)) {
+  std::optional<NewFolder> folder;  // none: a run that writes nothing
+  if (!setup.dry_run) {
     if (HoldsPreparation(out, key)) {
       data.unchanged = true;
       return data;
     }
-    throw Error({.where = out.string(),
-                 .what = "it exists, and does not hold these data as prepared by this recipe",
-                 .hint = "name another folder (-o), or remove this one"});
+    RequireUnprepared(out);
+    folder.emplace(out);
   }
 
   const EncodingSetup encoding = EncodingOf(setup);
   ThreadPool pool(setup.threads);
   // Beside `out`; of a run that writes nothing in the system's folder for temporary files.
   const std::filesystem::path beside =
-      setup.dry_run ? std::filesystem::temp_directory_path() / "stablelm-prepare" : out;
+      folder ? folder->target() : std::filesystem::temp_directory_path() / "stablelm-prepare";
   SampleCollector collector(recipe, {.memory_bytes = kCollectorBytes, .target = beside},
                             setup.tokenizer.model_vocab_size() <= 65536 ? 2 : 4);
   SampleSpool& spool = collector.spool();
@@ -297,6 +334,7 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
     }
   }
   progress.Finish();
+  RequireUnchanged(inputs, stamps);
 
   Split train{.name = kTrainSplit, .instances = {}, .lengths = {}, .account = {}};
   Split validation{.name = kValidationSplit, .instances = {}, .lengths = {}, .account = {}};
@@ -312,8 +350,6 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
                                  [](const AuditFinding& finding) { return !finding.waived; });
   if (stops && !setup.dry_run) ThrowFindings(data.findings);
 
-  std::optional<TemporaryPath> folder;
-  if (!setup.dry_run) folder.emplace(out, TemporaryPath::Kind::kFolder);
   std::vector<ShardFile> shards;
   for (Split* split : {&train, &validation}) {
     for (const std::string& name : FinishSplit(setup, spool, *split, folder ? folder->path() : "")) {
@@ -332,9 +368,7 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
   WriteTextFileAtomically(folder->path() / kReportFile,
                           PreparationReport(manifest, SomeOfEachSource(setup, train, spool), setup.tokenizer));
   WriteTextFileAtomically(folder->path() / kRunFile, watch.Json(setup, files, key).Dump(2) + "\n");
-  folder->SetUsualPermissions();
-  if (const int error = folder->MoveTo(out, false); error != 0)
-    FailToWrite(out, "cannot move the finished folder", error);
+  folder->Commit();
   return data;
 }
 

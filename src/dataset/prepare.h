@@ -66,8 +66,8 @@ struct PreparedData {
 
 // Writes the folder `out`, whole or not at all: SPLIT.index and SPLIT-NNNNN.tokens (dataset/token_shards.h),
 // manifest.json, report.html, run.json. All but run.json depends on the inputs, the recipe, the tokenizer and the chat
-// record alone. Throws Error: a bad input, a failed audit, an `out` that exists (unless it is of the same preparation),
-// a full disk.
+// record alone. Throws Error: a bad input, a failed audit, an `out` that exists (unless it is empty or of the same
+// preparation), a full disk.
 PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path& out);
 
 }  // namespace stablelm

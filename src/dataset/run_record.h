@@ -15,6 +15,7 @@ namespace stablelm {
 inline constexpr const char* kRunFile = "run.json";
 
 // SHA-256 of everything that the output depends on, with the sizes and times of the files in place of their bytes.
+// `files`: all that are read, those of evaluation sets too.
 std::string PreparationKey(const PrepareSetup& setup, const std::vector<SourceFile>& files);
 
 // Whether `folder` is a finished preparation with this key.

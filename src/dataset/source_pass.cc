@@ -171,6 +171,15 @@ class ColumnWatch {
   std::string words_;
 };
 
+// What goes into the manifest names the file as the manifest does, not where it lies on this machine.
+std::string WithoutFolder(std::string words, const SourceFile& file) {
+  const std::string path = file.path.string();
+  for (size_t at = 0; (at = words.find(path, at)) != std::string::npos; at += file.name.size()) {
+    words.replace(at, path.size(), file.name);
+  }
+  return words;
+}
+
 class Pass {
  public:
   Pass(const PassSetup& setup, ThreadPool& pool, Progress& progress, PassSink& sink)
@@ -185,7 +194,7 @@ class Pass {
       try {
         ReadThrough(file);
       } catch (const Error& error) {
-        sink_.DropFile(number, error.what());
+        sink_.DropFile(number, WithoutFolder(error.what(), file));
         return;
       }
     }

@@ -6,10 +6,12 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 
 #include "../prompt/prompt_testing.h"
 #include "dataset/export.h"
@@ -197,6 +199,21 @@ TEST_F(PrepareTest, WhatIsExportedGivesTheSameSamplesAgain) {
   EXPECT_EQ(samples(Out("first")), samples(Out("second")));
 }
 
+TEST_F(PrepareTest, WhatConcatenationCutIsExportedWhole) {
+  Write("a.jsonl", Chats(50));
+  const PrepareSetup setup =
+      Recipe("sources: [{path: a.jsonl, system: null}]\nvalidation: 0\npacking: concat\nsequence_length: 32\n");
+  const PreparedData data = PrepareData(setup, Out());
+  EXPECT_GT(data.train.documents, 55U);
+  size_t lines = 0, whole = 0;
+  ExportConversations(Out(), kTrainSplit, ReadManifest(Out()), setup.tokenizer, [&](const std::string& line) {
+    if (nlohmann::json::parse(line) == nlohmann::json::parse(Chats(1, lines))) ++whole;
+    ++lines;
+  });
+  EXPECT_EQ(lines, 50U);
+  EXPECT_GE(whole + data.train.lone_tokens, 50U);
+}
+
 TEST_F(PrepareTest, WeightsRepeatAndLeaveOut) {
   Write("a.jsonl", Chats(400));
   Write("b.jsonl", Chats(400, 1000));
@@ -271,13 +288,30 @@ TEST_F(PrepareTest, TheSamePreparationIsNotDoneTwice) {
   const auto refused = [&](const PrepareSetup& one, const std::filesystem::path& out) {
     const ErrorInfo error = InfoOf([&] { PrepareData(one, out); });
     EXPECT_EQ(error.where, out.string());
-    EXPECT_THAT(error.what, HasSubstr("it exists"));
+    EXPECT_THAT(error.hint, HasSubstr("remove this one"));
   };
   refused(other, Out());
   Write("a.jsonl", Chats(51));
   refused(setup, Out());
-  std::filesystem::create_directory(Out("empty"));
-  refused(setup, Out("empty"));
+  std::filesystem::create_directory(Out("full"));
+  Write("full/a.txt", "mine");
+  refused(setup, Out("full"));
+  refused(setup, Write("file", "mine"));
+  std::filesystem::create_symlink("nowhere", Out("link"));
+  refused(setup, Out("link"));
+}
+
+TEST_F(PrepareTest, TheFolderIsLikeAnyOther) {
+  Write("a.jsonl", Chats(50));
+  PrepareSetup setup = Recipe("sources: [{path: a.jsonl}]\n");
+  std::filesystem::create_directory(Out("like"));
+  PrepareData(setup, Out().string() + "/");
+  EXPECT_EQ(std::filesystem::status(Out()).permissions(), std::filesystem::status(Out("like")).permissions());
+  EXPECT_TRUE(PrepareData(setup, Out().string() + "/").unchanged);
+  EXPECT_FALSE(PrepareData(setup, Out("like")).unchanged);  // it is empty
+  EXPECT_THAT(FileNames(), ElementsAre("a.jsonl", "like", "out", "recipe.yaml"));
+  EXPECT_THAT(InfoOf([&] { PrepareData(setup, Out("none") / "out"); }).hint,
+              HasSubstr("create " + Out("none").string()));
 }
 
 TEST_F(PrepareTest, ABadFileStopsTheRunOrIsForgotten) {
@@ -368,6 +402,119 @@ TEST_F(PrepareTest, ChangedFilesAreFound) {
   file.put('\x7');
   file.close();
   EXPECT_THAT(InfoOf([&] { VerifyPreparedData(Out()); }).where, HasSubstr("train-00000.tokens"));
+}
+
+TEST_F(PrepareTest, AFileThatChangesWhileItIsReadIsAnError) {
+  const std::filesystem::path path = Write("a.jsonl", Chats(3000));
+  const PrepareSetup setup = Recipe("sources: [{path: a.jsonl, kind: messages}]\n");
+  std::atomic<bool> done = false;
+  std::thread writer([&] {
+    std::ofstream file(path, std::ios::app | std::ios::binary);
+    while (!done) {
+      file << Chats(1) << std::flush;
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+  });
+  const ErrorInfo error = InfoOf([&] { PrepareData(setup, Out()); });
+  done = true;
+  writer.join();
+  EXPECT_EQ(error.where, path.string());
+  EXPECT_THAT(error.what, HasSubstr("changed"));
+  EXPECT_THAT(FileNames(), ElementsAre("a.jsonl", "recipe.yaml"));
+}
+
+// The same data at another place give the same bytes, also where the words of an error are kept.
+TEST_F(PrepareTest, AForgottenFileIsNamedWithoutItsFolder) {
+  std::map<std::string, std::string> files[2];
+  for (int i = 0; i < 2; ++i) {
+    const std::filesystem::path folder = folder_.path() / (i == 0 ? "here" : "there");
+    std::filesystem::create_directory(folder);
+    std::ofstream(folder / "a.json") << "[{\"prompt\": \"c\"";
+    std::ofstream(folder / "b.json") << R"([{"prompt": "a", "response": "b b b b b b b b b b b b b b b b b b"}])";
+    std::ofstream(folder / "r.yaml") << "sources: [{path: [a.json, b.json], kind: prompt-response}]\nvalidation: 0\n"
+                                        "skip_bad_files: true\n";
+    PrepareData(SetupFor(ReadDataRecipe(folder / "r.yaml")), folder / "out");
+    files[i] = BytesOf(folder / "out");
+  }
+  EXPECT_EQ(files[0], files[1]);
+  EXPECT_THAT(files[0].at("manifest.json"), HasSubstr("\"words\": \"a.json: line 1"));
+}
+
+TEST_F(PrepareTest, AnotherEvaluationSetIsAnotherPreparation) {
+  Write("a.jsonl", Chats(50));
+  const PrepareSetup setup = Recipe("sources: [{path: a.jsonl}]\noverlap: [test.jsonl]\n");
+  PrepareData(setup, Out());
+  EXPECT_TRUE(PrepareData(setup, Out()).unchanged);
+  Write("test.jsonl", R"({"question": "one two three four five"})");
+  EXPECT_EQ(InfoOf([&] { PrepareData(setup, Out()); }).where, Out().string());
+}
+
+// Nothing in it is trusted: readers stop for what they do not find, and no count is taken for a text.
+TEST_F(PrepareTest, AManifestOfAnotherShapeIsAnError) {
+  Write("a.jsonl", Chats(50) + "{broken\n");
+  PrepareData(Recipe("sources: [{path: a.jsonl}]\n"), Out());
+  const std::filesystem::path path = Out() / kManifestFile;
+  const nlohmann::json good = nlohmann::json::parse(std::ifstream(path));
+  // Each member that is read, taken away and replaced.
+  for (const char* pointer : {"/name",
+                              "/preparation_rules",
+                              "/sequence_length",
+                              "/tokenizer/sha256",
+                              "/template",
+                              "/chat_record",
+                              "/sources",
+                              "/sources/0/name",
+                              "/sources/0/kind",
+                              "/sources/0/licence",
+                              "/sources/0/files",
+                              "/sources/0/files/0/name",
+                              "/sources/0/rows",
+                              "/sources/0/conversations",
+                              "/sources/0/kept",
+                              "/sources/0/samples",
+                              "/sources/0/targets",
+                              "/sources/0/dropped",
+                              "/sources/0/changes",
+                              "/sources/0/tokens",
+                              "/sources/0/tokens/written",
+                              "/audits",
+                              "/overlap",
+                              "/overlap/not_found",
+                              "/splits",
+                              "/splits/train",
+                              "/splits/validation",
+                              "/splits/train/packs",
+                              "/splits/train/documents",
+                              "/splits/validation/conversations",
+                              "/splits/train/tokens",
+                              "/splits/train/targets",
+                              "/files",
+                              "/files/0/name",
+                              "/files/0/bytes",
+                              "/files/0/sha256"}) {
+    const nlohmann::json::json_pointer at(pointer);
+    nlohmann::json without = good, other = good;
+    without.at(at.parent_pointer()).erase(at.back());
+    other.at(at) = good.at(at).is_boolean() ? nlohmann::json(-1.5) : nlohmann::json(true);
+    for (const nlohmann::json& json : {without, other}) {
+      std::ofstream(path) << json.dump();
+      SCOPED_TRACE(pointer);
+      EXPECT_THAT(InfoOf([&] { ReadManifest(Out()); }).where, HasSubstr(path.string()));
+    }
+  }
+  nlohmann::json negative = good;
+  negative["sources"][0]["dropped"]["not-json"] = -1;
+  std::ofstream(path) << negative.dump();
+  EXPECT_EQ(InfoOf([&] { ReadManifest(Out()); }).where, path.string());
+}
+
+TEST_F(PrepareTest, TheRecordOfManyFilesIsRead) {
+  Write("a.jsonl", Chats(50));
+  const PrepareSetup setup = Recipe("sources: [{path: a.jsonl}]\n");
+  PrepareData(setup, Out());
+  // As of 200,000 files.
+  std::ofstream(Out() / kRunFile, std::ios::app) << std::string(size_t{17} << 20, ' ');
+  EXPECT_EQ(TokenizerPathOf(Out()), TestData("tokenizer/tokenizer.json"));
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ class DataShow : public Command {
            "A sample is a document of a pack: a conversation, or a piece of a long one. Samples are numbered in the\n"
            "order in which they are stored. On a terminal the tokens that are learned are green and control tokens "
            "are\n"
-           "reversed; elsewhere \xE2\x9F\xA6 and \xE2\x9F\xA7 stand around what is learned.";
+           "reversed; elsewhere double brackets stand around what is learned.";
   }
   unsigned Takes() const override { return kTakesModel; }
   void AddOptions(CLI::App& app) override {
