@@ -25,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kMiddle = ".stablelm.tmp.";
-constexpr size_t kRandom = 6;  // the X of mkstemp
+constexpr size_t kRandom = 6;
 
 // The beginning of the names of a target's temporary paths. Names of files have at most 255 bytes: long ones lose their
 // end.
@@ -35,6 +35,15 @@ std::string TemporaryName(const fs::path& target) {
   if (stem.size() > kMaxStem) stem.resize(kMaxStem);
   const fs::path folder = target.parent_path();
   return ((folder.empty() ? fs::path(".") : folder) / stem).string().append(kMiddle);
+}
+
+std::string RandomLetters() {
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+  std::string letters;
+  for (uint64_t bits = RandomSeed(); letters.size() < kRandom; bits /= kLetters.size()) {
+    letters += kLetters[bits % kLetters.size()];
+  }
+  return letters;
 }
 
 // Removes the path if its lock can be taken, which means that no process owns it any more, and while it is held: an
@@ -94,28 +103,34 @@ TemporaryPath::TemporaryPath(const fs::path& target, Kind kind, const fs::path& 
     : folder_(kind == Kind::kFolder) {
   RemoveWhatKilledRunsLeft(target);
   for (;;) {
-    std::string name = TemporaryName(target) + std::string(kRandom, 'X');
+    path_ = TemporaryName(target) + RandomLetters();
+    // Listed before it is there: a signal at any moment finds it.
+    if (const std::string whole = fs::absolute(path_).string(); whole.size() < sizeof Listed::path) {
+      listed_ = Listed::all.Add([&](Listed& listed) {
+        listed.folder = folder_;
+        std::memcpy(listed.path, whole.c_str(), whole.size() + 1);
+      });
+    }
+    bool made = false;
     if (folder_) {
-      if (!mkdtemp(name.data())) FailToWrite(shown.empty() ? target : shown, "cannot create", errno);
-      fd_ = open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+      made = mkdir(path_.c_str(), S_IRWXU) == 0;
+      if (made) fd_ = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     } else {
-      fd_ = mkostemp(name.data(), O_CLOEXEC);
-      if (fd_ < 0) FailToWrite(shown.empty() ? target : shown, "cannot create", errno);
+      fd_ = open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+      made = fd_ >= 0;
     }
-    path_ = name;
-    if (fd_ < 0) break;  // a folder that cannot be read: stays without a lock
-    while (flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
+    const int error = errno;
+    if (made) {
+      if (fd_ < 0) return;  // a folder that cannot be read: stays without a lock
+      while (flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
+      }
+      // Another run may have taken it for one that was left, in the moment before the lock, and removed it.
+      if (access(path_.c_str(), F_OK) == 0) return;
     }
-    // Another run may have taken it for one that was left, in the moment before the lock, and removed it.
-    if (access(name.c_str(), F_OK) == 0) break;
-    close(fd_);
+    Close();
+    path_.clear();
+    if (!made && error != EEXIST) FailToWrite(shown.empty() ? target : shown, "cannot create", error);
   }
-  const std::string whole = fs::absolute(path_).string();
-  if (whole.size() >= sizeof Listed::path) return;  // longer than the system's own limit
-  listed_ = Listed::all.Add([&](Listed& listed) {
-    listed.folder = folder_;
-    std::memcpy(listed.path, whole.c_str(), whole.size() + 1);
-  });
 }
 
 TemporaryPath::TemporaryPath(TemporaryPath&& other) noexcept

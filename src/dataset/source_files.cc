@@ -256,7 +256,8 @@ class Search {
   }
 
   std::vector<FoundFile> OfFolder(const fs::path& folder) const {
-    if (IsPrepared(NamesIn(folder))) {
+    std::error_code ignored;
+    if (IsPrepared(NamesIn(folder, ignored))) {
       Fail({.what = "a folder of prepared data",
             .found = Quoted(folder.string()),
             .expected = "data files",

@@ -88,17 +88,19 @@ std::string AccountText(const JsonValue& account) {
                     Percent(Share(targets, written))});
   }
   std::string text = Table(rows);
+  std::string guessed;
   std::map<std::string, std::string> licences;  // names of the sources by licence
   for (const JsonValue& source : account.At("sources").items()) {
     if (source.At("kind_from").Text() != "recipe") {
-      text += "\n" + source.At("name").Text() + ": read as " + source.At("kind").Text() + ", because " +
-              source.At("kind_from").Text() + "\n";
+      guessed += source.At("name").Text() + ": read as " + source.At("kind").Text() + ", because " +
+                 source.At("kind_from").Text() + "\n";
     }
     if (source.At("licence").IsText()) {
       std::string& names = licences[source.At("licence").Text()];
       names += (names.empty() ? "" : ", ") + source.At("name").Text();
     }
   }
+  if (!guessed.empty()) text += "\n" + guessed;
   if (!licences.empty()) text += "\n";
   for (const auto& [licence, names] : licences) text += "licence of " + names + ": " + licence + "\n";
   const JsonValue none = JsonValue::Array();
