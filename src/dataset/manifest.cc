@@ -167,6 +167,8 @@ JsonValue ManifestOf(const PrepareSetup& setup, const PreparedData& data, const 
   manifest["name"] = setup.recipe.name;
   manifest["preparation_rules"] = kPreparationRules;
   manifest["seed"] = setup.recipe.seed;
+  manifest["limit"] = nullptr;  // of rows of each source, beside those that the recipe sets
+  if (setup.limit) manifest["limit"] = *setup.limit;
   manifest["sequence_length"] = setup.recipe.sequence_length;
   manifest["tokenizer"] = {{"name", setup.tokenizer_from},
                            {"sha256", TokenizerHash(setup.tokenizer)},

@@ -41,8 +41,9 @@ struct FileStamp {
 std::vector<FileStamp> StampsOf(const std::vector<SourceFile>& files) {
   std::vector<FileStamp> stamps;
   for (const SourceFile& file : files) {
-    stamps.push_back(
-        {.bytes = std::filesystem::file_size(file.path), .time = std::filesystem::last_write_time(file.path)});
+    std::error_code gone;  // as a file of another size
+    stamps.push_back({.bytes = std::filesystem::file_size(file.path, gone),
+                      .time = std::filesystem::last_write_time(file.path, gone)});
   }
   return stamps;
 }

@@ -261,6 +261,7 @@ TEST_F(PrepareTest, LimitsCountRows) {
   EXPECT_EQ(PrepareData(setup, Out()).sources[0].rows, 60U);
   setup.limit = 20;
   EXPECT_EQ(PrepareData(setup, Out("less")).sources[0].rows, 20U);
+  EXPECT_EQ(ReadManifest(Out("less")).json.At("limit").Whole(), 20U);
 }
 
 TEST_F(PrepareTest, ADryRunWritesNothingAndCountsTheSame) {
