@@ -119,7 +119,7 @@ void RequireAccount(const std::filesystem::path& path, const nlohmann::json& jso
   RequireMembers(path, json, Kind::array, {"sources", "audits"});
   RequireMembers(path, json, Kind::object, {"splits", "overlap"});
   for (const nlohmann::json& source : json.at("sources")) {
-    RequireMembers(path, source, Kind::string, {"name", "kind"});
+    RequireMembers(path, source, Kind::string, {"name", "kind", "kind_from"});
     RequireMembers(path, source, Kind::number_unsigned, {"rows", "conversations", "kept", "samples", "targets"});
     RequireCounts(path, source, "dropped");
     RequireCounts(path, source, "changes");

@@ -466,6 +466,7 @@ TEST_F(PrepareTest, AManifestOfAnotherShapeIsAnError) {
                               "/sources",
                               "/sources/0/name",
                               "/sources/0/kind",
+                              "/sources/0/kind_from",
                               "/sources/0/licence",
                               "/sources/0/files",
                               "/sources/0/files/0/name",
