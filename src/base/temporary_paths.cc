@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/random.h"
 #include "base/signal_list.h"
 #include "base/write_error.h"
 
@@ -128,7 +129,6 @@ TemporaryPath::TemporaryPath(const fs::path& target, Kind kind, const fs::path& 
       if (access(path_.c_str(), F_OK) == 0) return;
     }
     Close();
-    path_.clear();
     if (!made && error != EEXIST) FailToWrite(shown.empty() ? target : shown, "cannot create", error);
   }
 }

@@ -148,7 +148,7 @@ TEST_F(PrepareCommand, TakesADataSetOfTheHubOnTheCommandLine) {
   input.environment["HF_HUB_CACHE"] = Path("hub");
   EXPECT_EQ(Json(Run(Plain("org/chats", {"--dry-run", "--json"}), input))["sources"][0]["kept"], 3);
   const ProgramResult guess = Run({"--guess", "org/chats"}, input);
-  EXPECT_THAT(guess.out, AllOf(HasSubstr("name: \"chats\""), HasSubstr("path: \"org/chats\""))) << guess.err;
+  EXPECT_THAT(guess.out, AllOf(HasSubstr("name: chats\n"), HasSubstr("path: org/chats\n"))) << guess.err;
   const std::string recipe = Write("chats.yaml", guess.out);
   EXPECT_EQ(Json(Run(Plain(recipe, {"--dry-run", "--json"}), input))["sources"][0]["kept"], 3);
 }
@@ -178,7 +178,7 @@ TEST_F(PrepareCommand, GuessPrintsARecipeThatRuns) {
   const std::string csv = Write("table.csv", "id,question,answer\n1,\"What, then?\",This.\n2,Who?,She.\n");
   const ProgramResult guess = Run({"--guess", csv});
   ASSERT_EQ(guess.exit_code, 0) << guess.err;
-  EXPECT_THAT(guess.out, AllOf(HasSubstr("kind: columns"), HasSubstr("user: \"question\"")));
+  EXPECT_THAT(guess.out, AllOf(HasSubstr("kind: columns"), HasSubstr("user: question\n")));
   const std::string recipe = Write("table.yaml", guess.out);
   EXPECT_EQ(Json(Run({recipe, "--set", "tokenizer=" + kTokenizer, "--dry-run", "--json"}))["sources"][0]["kept"], 2);
 }
@@ -253,12 +253,13 @@ TEST_F(PrepareCommand, ErrorsOfTheCommandLine) {
 
 TEST_F(PrepareCommand, AnOutThatCannotBeMadeIsNamedBeforeTheWork) {
   const std::string chats = Write("chats.jsonl", Chats(3));
-  EXPECT_THAT(Run(Plain(chats, {"-o", chats})), Fails(1, chats, {"exists"}));
+  EXPECT_THAT(Run(Plain(chats, {"-o", chats})), Fails(1, chats, {"there is a file of this name"}));
   fs::create_directory(Path("mine"));
   Write("mine/notes.txt", "keep");
-  EXPECT_THAT(Run(Plain(chats, {"-o", Path("mine")})), Fails(1, Path("mine"), {"exists", "another folder"}));
+  EXPECT_THAT(Run(Plain(chats, {"-o", Path("mine")})),
+              Fails(1, Path("mine"), {"the folder is not empty", "choose a new folder"}));
   EXPECT_THAT(Names("mine"), ElementsAre("notes.txt"));
-  EXPECT_THAT(Run(Plain(chats, {"-o", Path("none/out")})), Fails(1, Path("none/out"), {"create it first"}));
+  EXPECT_THAT(Run(Plain(chats, {"-o", Path("none/out")})), Fails(1, Path("none/out"), {"create " + Path("none")}));
   EXPECT_THAT(Names(), ElementsAre("chats.jsonl", "mine"));
   // Of another recipe: not overwritten.
   EXPECT_EQ(Run(Plain(chats, {"-o", Path("out")})).exit_code, 0);
