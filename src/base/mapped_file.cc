@@ -10,8 +10,8 @@
 #include <cstring>
 #include <utility>
 
-#include "base/counted.h"
 #include "base/broken_link.h"
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/signal_list.h"
 
