@@ -47,8 +47,9 @@ FolderWriter::FolderWriter(const fs::path& out, const ModelConfig& config, const
   }
   for (size_t i = 0; i < shards.size(); ++i) {
     const std::string name = ShardName(i, shards.size());
-    shards_.push_back(std::make_unique<SafetensorsWriter>(
-        folder_.path() / name, shards[i], std::map<std::string, std::string>{{"format", "pt"}}, folder_.target() / name));
+    shards_.push_back(std::make_unique<SafetensorsWriter>(folder_.path() / name, shards[i],
+                                                          std::map<std::string, std::string>{{"format", "pt"}},
+                                                          folder_.target() / name));
   }
 
   if (shards.size() > 1) {

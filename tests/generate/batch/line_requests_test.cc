@@ -124,7 +124,8 @@ TEST_F(LineRequestsTest, RefusesWhatTheModelDoesNotHave) {
   const std::string answered = R"({"messages": [{"role":"user","content":"a"}, {"role":"assistant","content":"b"}]})";
   EXPECT_THAT(Refusal(answered), StartsWith("messages[1].role"));
   LineRequests without({}, config_, nullptr, {});
-  EXPECT_THAT(ErrorText([&] { without.Of(R"({"prompt": "x"})", 0); }), StartsWith("prompt: the model has no tokenizer"));
+  EXPECT_THAT(ErrorText([&] { without.Of(R"({"prompt": "x"})", 0); }),
+              StartsWith("prompt: the model has no tokenizer"));
   EXPECT_EQ(without.Of(R"({"ids": [5]})", 0).request.generate.prompt, (Ids{5}));
   EXPECT_THAT(Refusal("{\"prompt\": \"\xFF\"}"), HasSubstr("UTF-8"));
   LineOptions replace;
