@@ -15,7 +15,13 @@ SampleSpool::SampleSpool(const SpillOptions& spill, size_t id_bytes)
 
 uint32_t SampleSpool::Add(const Sample& sample, const SampleOrigin& origin) {
   const size_t n = sample.ids.size();
-  STABLELM_CHECK(n == sample.targets.size() && records_.size() < ~uint32_t{0});
+  STABLELM_CHECK(n == sample.targets.size());
+  if (records_.size() == kMostSamples) {
+    throw Error({.where = "samples",
+                 .what = "more than a preparation can hold",
+                 .expected = "at most " + std::to_string(kMostSamples),
+                 .hint = "prepare the sources in several folders"});
+  }
   const auto number = static_cast<uint32_t>(records_.size());
   const Record record{.offset = file_.size() + buffer_.size(),
                       .origin = origin,

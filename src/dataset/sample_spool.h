@@ -32,9 +32,11 @@ class SampleSpool {
     uint32_t targets = 0;
   };
 
+  static constexpr uint64_t kMostSamples = ~uint32_t{0};
+
   // Temporary files lie beside `spill.target`. `id_bytes`: 2 or 4.
   SampleSpool(const SpillOptions& spill, size_t id_bytes);
-  // Returns the sample's number: 0, 1, ...
+  // Returns the sample's number: 0, 1, ... Throws Error beyond kMostSamples.
   uint32_t Add(const Sample& sample, const SampleOrigin& origin);
   uint32_t size() const { return static_cast<uint32_t>(records_.size()); }
 

@@ -8,8 +8,7 @@
 namespace stablelm {
 
 // SHA-256 of what decides the ids of a text, the same for a tokenizer.json and for the GGUF file that embeds it:
-// number, spelling and kind of every token that has a text, normalization, and the ids of a sample text, which show the
-// merges.
+// number, spelling and kind of every token that has a text, normalization, and the merges.
 std::string TokenizerHash(const Tokenizer& tokenizer);
 
 }  // namespace stablelm

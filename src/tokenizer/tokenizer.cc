@@ -375,6 +375,8 @@ int32_t Tokenizer::size() const { return body_->spec.vocabulary.size(); }
 int64_t Tokenizer::model_vocab_size() const { return body_->model_vocab_size; }
 std::span<const std::string> Tokenizer::warnings() const { return body_->spec.warnings; }
 
+std::span<const BpeMerge> Tokenizer::merges() const { return body_->spec.merges; }
+
 TokenizerSummary Tokenizer::Summary() const {
   TokenizerSummary s;
   s.size = size();

@@ -19,6 +19,7 @@
 namespace stablelm {
 
 class ThreadPool;
+struct BpeMerge;
 struct TokenizerSpec;
 
 struct EncodeOptions {
@@ -100,6 +101,7 @@ class Tokenizer {
   int32_t size() const;              // ids with text: 0 .. size() - 1
   int64_t model_vocab_size() const;  // V
   TokenizerSummary Summary() const;
+  std::span<const BpeMerge> merges() const;       // in order of rank (tokenizer/bpe.h)
   std::span<const std::string> warnings() const;  // settings of the file that are ignored
 
  private:
