@@ -7,9 +7,9 @@
 
 namespace stablelm {
 
-// Shares of targets below or above which an audit speaks up. Of sources whose loss is on all tokens only the lower one
-// counts.
-inline constexpr double kLeastTargetShare = 0.01, kMostTargetShare = 0.99;
+// Shares of targets below or above which an audit speaks up. One word that answers a page is still above the lower one.
+// Of sources whose loss is on all tokens only the lower one counts.
+inline constexpr double kLeastTargetShare = 0.001, kMostTargetShare = 0.99;
 
 // What the accounts show:
 //   targets       a source has no target at all
