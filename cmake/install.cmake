@@ -56,9 +56,9 @@ install(DIRECTORY docs examples DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT do
 
 if(STABLELM_PROGRAM)
   install(TARGETS stablelm RUNTIME COMPONENT program)
-  # The example is about files of the source tree.
+  # The examples are about files of the source tree.
   install(DIRECTORY recipes DESTINATION ${CMAKE_INSTALL_DATADIR}/stablelm COMPONENT program
-          PATTERN example.yaml EXCLUDE)
+          PATTERN example.yaml EXCLUDE PATTERN "tiny.*" EXCLUDE)
   # The program itself writes the pages and scripts during the installation.
   install(CODE "set(share \"${CMAKE_INSTALL_DATAROOTDIR}\")" COMPONENT program)
   install(CODE [[

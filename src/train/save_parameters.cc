@@ -91,6 +91,7 @@ void SaveParameters(const Parameters& parameters, const std::filesystem::path& o
                     ThreadPool& pool) {
   FolderWriter writer(out, parameters.config(), {.dtype = options.dtype, .max_shard_bytes = options.max_shard_bytes});
   if (!options.tokenizer.empty()) writer.CopyTokenizer(options.tokenizer);
+  for (const auto& [name, text] : options.texts) writer.WriteText(name, text);
   Progress progress("Saving weights", writer.TotalBytes(), Progress::Unit::kBytes, options.show_progress);
   CopyParameters(
       parameters, {.dtype = options.dtype, .pool = &pool, .progress = &progress, .checkpoint = options.checkpoint},

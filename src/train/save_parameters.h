@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
+#include <string>
 
 #include "base/dtype.h"
 #include "base/progress.h"
@@ -34,6 +36,7 @@ struct SaveOptions {
   DType dtype = DType::kF32;
   // Model folder whose tokenizer files and generation settings are copied; empty: none.
   std::filesystem::path tokenizer = {};
+  std::map<std::string, std::string> texts = {};  // small files to write, by name
   uint64_t max_shard_bytes = 5'000'000'000;
   bool show_progress = false;
   std::function<void()> checkpoint = {};  // as above

@@ -177,7 +177,6 @@ constexpr struct {
     {"pull", kLater},
     {"download", kLater},
     {"train", kLater},
-    {"finetune", kLater},
     {"eval", kLater},
     {"evaluate", kLater},
     {"merge", kLater},

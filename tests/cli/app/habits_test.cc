@@ -176,7 +176,7 @@ TEST_F(HabitTable, CommandsOfOthers) {
   EXPECT_EQ(CommandOfHabit("show"), "inspect");
   EXPECT_EQ(CommandOfHabit("perplexity"), "score");
   EXPECT_EQ(CommandOfHabit("chat"), "chat");
-  for (const char* name : {"serve", "pull", "finetune", "evaluate"}) {
+  for (const char* name : {"serve", "pull", "evaluate"}) {
     EXPECT_THAT(std::string(AboutMissingCommand(name)), HasSubstr("later version"));
     EXPECT_TRUE(std::ranges::none_of(commands_, [&](const CommandText& command) { return command.name == name; }));
   }

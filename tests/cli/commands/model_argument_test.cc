@@ -266,7 +266,7 @@ TEST_F(ModelArgument, AChatSaysAtOnceThatItsSystemTextDoesNotFit) {
 }
 
 TEST_F(ModelArgument, LaterCommandsSaySoInOneLine) {
-  for (const char* command : {"serve", "pull", "finetune", "evaluate"}) {
+  for (const char* command : {"serve", "pull", "evaluate"}) {
     EXPECT_THAT(Run({command, "-m", "x"}), Fails(2, command, {"later version"}));
   }
   EXPECT_EQ(Run({"-V"}).out, Run({"--version"}).out);

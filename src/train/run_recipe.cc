@@ -1,0 +1,89 @@
+#include "train/run_recipe.h"
+
+#include <algorithm>
+
+namespace stablelm {
+namespace {
+
+size_t IndexOf(std::span<const std::string> names, const std::string& name) {
+  return static_cast<size_t>(std::find(names.begin(), names.end(), name) - names.begin());
+}
+
+Precision ReadPrecision(RecipeMap& map) {
+  const std::string names[] = {"fp32", "bf16", "fp16"};
+  constexpr Precision kValues[] = {Precision::kF32, Precision::kBF16, Precision::kF16};
+  return kValues[IndexOf(names, map.Choice("precision", "fp32", names))];
+}
+
+Recompute ReadRecompute(RecipeMap& map) {
+  const std::string names[] = {"none", "mlp", "layer"};
+  constexpr Recompute kValues[] = {Recompute::kNone, Recompute::kMlp, Recompute::kLayer};
+  return kValues[IndexOf(names, map.Choice("recompute", "none", names))];
+}
+
+DType ReadSaveType(RecipeMap& map) {
+  const std::string names[] = {"fp32", "bf16", "fp16"};
+  constexpr DType kValues[] = {DType::kF32, DType::kBF16, DType::kF16};
+  return kValues[IndexOf(names, map.Choice("save_dtype", "fp16", names))];
+}
+
+void ReadOptimizer(RecipeMap& map, RunRecipe& recipe) {
+  OptimizerOptions& optimizer = recipe.optimizer;
+  map.Map("optimizer", [&](RecipeMap& keys) {
+    recipe.schedule.rate = keys.Real("rate", 2e-5, {.least = 0, .most = 10, .above_least = true});
+    optimizer.beta1 = keys.Real("beta1", optimizer.beta1, {.least = 0, .most = 0.999999});
+    optimizer.beta2 = keys.Real("beta2", optimizer.beta2, {.least = 0, .most = 0.999999});
+    optimizer.epsilon = keys.Real("epsilon", optimizer.epsilon, {.least = 0, .most = 1, .above_least = true});
+    optimizer.weight_decay = keys.Real("weight_decay", optimizer.weight_decay, {.least = 0, .most = 10});
+    optimizer.clip = keys.Real("clip", optimizer.clip, {.least = 0, .most = 1e9});
+  });
+}
+
+void ReadSchedule(RecipeMap& map, ScheduleOptions& schedule) {
+  map.Map("schedule", [&](RecipeMap& keys) {
+    schedule.shape = ParseScheduleShape(keys.Choice("shape", "cosine", ScheduleNames()));
+    schedule.min_ratio = keys.Real("min_ratio", schedule.min_ratio, {.least = 0, .most = 1});
+    schedule.warmup = keys.Whole("warmup", 0, {.least = 0, .most = int64_t{1} << 40});
+    schedule.decay_steps = keys.Whole("decay_steps", 0, {.least = 0, .most = int64_t{1} << 40});
+  });
+}
+
+}  // namespace
+
+LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const std::string> sets) {
+  RecipeFile file = RecipeFile::Read(path);
+  for (const std::string& set : sets) file.Set(set);
+  LoadedRunRecipe loaded;
+  RunRecipe& recipe = loaded.recipe;
+  recipe.folder = path.parent_path();
+  loaded.settings = file.Visit([&](RecipeMap& map) {
+    constexpr int64_t kMany = 1 << 20;
+    recipe.name = map.Text("name", path.stem().string());
+    if (recipe.name.empty() || recipe.name.find('/') != std::string::npos) {
+      map.Fail("name", {.what = "wrong name", .expected = "a name without \"/\": it names the folder of the run"});
+    }
+    recipe.from = map.RequiredText("from", "a model folder, a hub id, or init");
+    recipe.data = map.RequiredText("data", "a folder that `stablelm prepare` made");
+    if (recipe.from != "init") {  // a recipe whose `from` was changed keeps them
+      map.OptionalText("shape");
+      map.OptionalText("tokenizer");
+    } else {
+      recipe.shape = map.RequiredText("shape", "3b, 7b or a config.json: the shape of the new model");
+      recipe.tokenizer = map.RequiredText("tokenizer", "a folder with tokenizer.json: of the new model");
+    }
+    recipe.precision = ReadPrecision(map);
+    recipe.recompute = ReadRecompute(map);
+    recipe.trained = map.Texts("trained");
+    recipe.step.rows = static_cast<uint64_t>(map.Whole("rows", 1, {.least = 1, .most = kMany}));
+    recipe.step.micro_batches = static_cast<uint64_t>(map.Whole("micro_batches", 1, {.least = 1, .most = kMany}));
+    recipe.epochs = map.Real("epochs", 1, {.least = 0, .most = 1e6, .above_least = true});
+    recipe.steps = map.OptionalWhole("steps", std::nullopt, {.least = 1, .most = int64_t{1} << 40});
+    ReadOptimizer(map, recipe);
+    ReadSchedule(map, recipe.schedule);
+    recipe.seed = static_cast<uint64_t>(map.Whole("seed", 1, {}));
+    recipe.save_dtype = ReadSaveType(map);
+  });
+  return loaded;
+}
+
+}  // namespace stablelm

@@ -1,0 +1,50 @@
+// The recipe of a training run: which model, which prepared data, how the steps are made. docs/finetune.md lists the
+// keys.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/dtype.h"
+#include "dataset/recipe_file.h"
+#include "train/loss_scale.h"
+#include "train/optimizer.h"
+#include "train/pack_batches.h"
+#include "train/schedule.h"
+#include "train/train_shape.h"
+
+namespace stablelm {
+
+struct RunRecipe {
+  std::string name;
+  std::filesystem::path folder;  // that relative paths start from
+  std::string from;              // a model folder or hub id; "init": random weights of `shape`
+  std::string shape;             // of init: "3b", "7b" or a config.json
+  std::string tokenizer;         // of init: a folder with tokenizer.json
+  std::string data;              // a folder that `prepare` made
+  Precision precision = Precision::kF32;
+  Recompute recompute = Recompute::kNone;
+  std::vector<std::string> trained;  // patterns; empty: all parameters
+  StepShape step;
+  double epochs = 1;
+  std::optional<int64_t> steps;  // in place of epochs
+  OptimizerOptions optimizer;
+  ScheduleOptions schedule;  // steps: 0, until the data are known
+  LossScaleOptions loss_scale;
+  uint64_t seed = 1;  // of the order of the packs, and of init's weights
+  DType save_dtype = DType::kF16;
+};
+
+struct LoadedRunRecipe {
+  RunRecipe recipe;
+  RecipeSettings settings;  // every key with its value and origin
+};
+
+// Throws Error with the place of what is wrong, UsageError at an override (dataset/recipe_file.h).
+LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const std::string> sets = {});
+
+}  // namespace stablelm

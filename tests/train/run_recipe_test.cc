@@ -1,0 +1,88 @@
+// Recipes of training runs: the shipped ones, defaults, and what is refused.
+#include "train/run_recipe.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "error_info.h"
+#include "temp_folder.h"
+#include "test_paths.h"
+
+namespace stablelm {
+namespace {
+
+using testing::HasSubstr;
+
+class RunRecipeTest : public testing::Test {
+ protected:
+  RunRecipe Read(const std::string& yaml, const std::vector<std::string>& sets = {}) {
+    const std::filesystem::path path = folder_.path() / "mine.yaml";
+    std::ofstream(path) << yaml;
+    return ReadRunRecipe(path, sets).recipe;
+  }
+  TempFolder folder_;
+};
+
+TEST_F(RunRecipeTest, TheShippedOnesAreRead) {
+  const std::filesystem::path recipes =
+      std::filesystem::path(TestData()).parent_path().parent_path() / "recipes" / "train";
+  size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(recipes)) {
+    if (entry.path().extension() != ".yaml") continue;
+    const LoadedRunRecipe loaded = ReadRunRecipe(entry.path());
+    EXPECT_EQ(loaded.recipe.name, entry.path().stem());
+    ++count;
+  }
+  EXPECT_GE(count, 2U);
+}
+
+TEST_F(RunRecipeTest, DefaultsAreTheCardsOptimizer) {
+  const RunRecipe recipe = Read("from: m\ndata: d\n");
+  EXPECT_EQ(recipe.name, "mine");
+  EXPECT_EQ(recipe.precision, Precision::kF32);
+  EXPECT_EQ(recipe.step.packs(), 1U);
+  EXPECT_EQ(recipe.schedule.rate, 2e-5);
+  EXPECT_EQ(recipe.optimizer.beta2, 0.99);
+  EXPECT_EQ(recipe.save_dtype, DType::kF16);
+  EXPECT_FALSE(recipe.steps);
+}
+
+TEST_F(RunRecipeTest, EveryKeyIsRead) {
+  const RunRecipe recipe = Read(
+      "name: n\nfrom: init\nshape: 3b\ntokenizer: t\ndata: d\nprecision: fp16\nrecompute: mlp\ntrained: [a, b]\nrows: "
+      "2\n"
+      "micro_batches: 3\nepochs: 0.5\nsteps: 7\noptimizer: {rate: 1e-3, beta1: 0.8, beta2: 0.95, epsilon: 1e-6, "
+      "weight_decay: 0.1, clip: 0}\nschedule: {shape: wsd, min_ratio: 0, warmup: 2, decay_steps: 3}\nseed: 9\n"
+      "save_dtype: bf16\n",
+      {"schedule.warmup=4"});
+  EXPECT_EQ(recipe.shape, "3b");
+  EXPECT_EQ(recipe.tokenizer, "t");
+  EXPECT_EQ(recipe.precision, Precision::kF16);
+  EXPECT_EQ(recipe.recompute, Recompute::kMlp);
+  EXPECT_THAT(recipe.trained, testing::ElementsAre("a", "b"));
+  EXPECT_EQ(recipe.step.packs(), 6U);
+  EXPECT_EQ(recipe.epochs, 0.5);
+  EXPECT_EQ(recipe.steps, 7);
+  EXPECT_EQ(recipe.optimizer.clip, 0);
+  EXPECT_EQ(recipe.schedule.shape, ScheduleShape::kWsd);
+  EXPECT_EQ(recipe.schedule.warmup, 4);
+  EXPECT_EQ(recipe.schedule.decay_steps, 3);
+  EXPECT_EQ(recipe.seed, 9U);
+  EXPECT_EQ(recipe.save_dtype, DType::kBF16);
+}
+
+TEST_F(RunRecipeTest, WhatIsWrongIsNamedWithItsPlace) {
+  const auto error = [&](const std::string& yaml) { return InfoOf([&] { Read(yaml); }); };
+  EXPECT_THAT(error("data: d\n").what, HasSubstr("from"));
+  EXPECT_THAT(error("from: init\ndata: d\n").what, HasSubstr("shape"));
+  EXPECT_THAT(error("from: m\ndata: d\nprecison: fp32\n").where, HasSubstr("line 3"));
+  EXPECT_THAT(error("from: m\ndata: d\nprecison: fp32\n").hint, HasSubstr("precision"));
+  EXPECT_THAT(error("from: m\ndata: d\nepochs: 0\n").expected, HasSubstr("above 0"));
+  EXPECT_THAT(error("from: m\ndata: d\nname: a/b\n").where, HasSubstr("line 3"));
+}
+
+}  // namespace
+}  // namespace stablelm
