@@ -100,7 +100,7 @@ TEST_F(PrepareTest, TheExampleGivesTheSameBytesForAnyNumberOfThreads) {
   EXPECT_GT(data.validation.packs, 0U);
   const auto want = BytesOf(Out("one"));
   EXPECT_EQ(want.count("manifest.json"), 1U);
-  for (const size_t threads : {2, 3}) {
+  for (const size_t threads : {size_t{2}, size_t{3}}) {
     setup.threads = threads;
     PrepareData(setup, Out(std::to_string(threads)));
     EXPECT_EQ(BytesOf(Out(std::to_string(threads))), want) << threads;
