@@ -63,8 +63,10 @@ uint64_t GradientPass::ScratchBytes(const ModelConfig& config, const TrainShape&
          2 * sizeof(int32_t) * static_cast<uint64_t>(shape.max_tokens);
 }
 
+void GradientPass::Check(TrainBatch batch) const { CheckBatch(config_, batch, shape_.max_tokens, shape_.documents()); }
+
 void GradientPass::Place(TrainBatch batch) {
-  CheckBatch(config_, batch, shape_.max_tokens, shape_.documents());
+  Check(batch);
   std::vector<AttentionSequence>& sequences = store_.sequences();
   sequences.clear();
   ids_.clear();
@@ -172,7 +174,7 @@ void GradientPass::Backward(const GradientPassInput& in) {
 
 std::span<const double> GradientPass::Run(const GradientPassInput& in) {
   if (CountTargets(in.batch) == 0) {
-    CheckBatch(config_, in.batch, shape_.max_tokens, shape_.documents());
+    Check(in.batch);
     if (!in.add) std::ranges::fill(parameters_.gradients(), 0.0f);
     return {};
   }
@@ -201,7 +203,7 @@ std::span<const double> GradientPass::Loss(const GradientPassInput& in) {
 
 std::span<const double> GradientPass::Losses(TrainBatch batch, const PassHooks& hooks) {
   if (CountTargets(batch) == 0) {
-    CheckBatch(config_, batch, shape_.max_tokens, shape_.documents());
+    Check(batch);
     return {};
   }
   Forward(batch, hooks, nullptr);

@@ -44,6 +44,9 @@ class GradientPass {
   const TrainShape& shape() const { return shape_; }
   ExecutionContext& exec() { return exec_; }
 
+  // Throws Error for a batch that CheckBatch refuses with these sizes.
+  void Check(TrainBatch batch) const;
+
   // Losses of all loss tokens in order (valid until the next pass), and the gradients in the parameters. A batch
   // without targets has no losses and gradients of zero. Throws Error for a batch that CheckBatch refuses, Cancelled
   // when hooks.leave says so; gradients are then undefined.

@@ -16,11 +16,26 @@ TrainingStep::TrainingStep(Parameters& parameters, const TrainShape& shape, cons
       optimizer_(parameters, optimizer),
       loss_scale_(loss_scale) {}
 
+// All of them before the first pass: a bad last one would waste the others.
+void TrainingStep::RequireGoodBatches(std::span<const TrainBatch> micro_batches) const {
+  for (size_t i = 0; i < micro_batches.size(); ++i) {
+    try {
+      pass_.Check(micro_batches[i]);
+    } catch (const Error& error) {
+      if (micro_batches.size() == 1) throw;
+      ErrorInfo info = error.info();
+      info.where = "micro-batch " + std::to_string(i) + ", " + info.where;
+      throw Error(std::move(info));
+    }
+  }
+}
+
 StepResult TrainingStep::Run(std::span<const TrainBatch> micro_batches, double rate, const PassHooks& hooks,
                              StepTimer* timer) {
   const bool scaled = parameters_.precision() == Precision::kF16;
   StepResult result;
   result.loss_scale = scaled ? loss_scale_.scale() : 1;
+  RequireGoodBatches(micro_batches);
   for (const TrainBatch batch : micro_batches) {
     result.loss_tokens += CountTargets(batch);
     result.tokens += CountTokens(batch);

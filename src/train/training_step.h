@@ -49,6 +49,7 @@ class TrainingStep {
   const LossScaler& loss_scale() const { return loss_scale_; }
 
  private:
+  void RequireGoodBatches(std::span<const TrainBatch> micro_batches) const;
   // Sums of the losses of documents, from the losses of tokens in order.
   void AddDocumentLosses(TrainBatch batch, std::span<const double> losses);
   // Repeats the passes, watched, and says where the first value that is not finite appears.

@@ -204,6 +204,13 @@ TEST(TrainingStep, BadBatchesAreRefusedBeforeAnythingChanges) {
   empty.Add({}, {});
   empty.AddText({1, 2});
   refused(empty, "document 0", "0");
+  // All batches of a step are looked at before the first pass: the gradients are still those of no pass.
+  OwnedBatch good;
+  good.AddText({1, 2, 3});
+  const TrainBatch both[] = {good.batch(), token.batch()};
+  std::ranges::fill(parameters->gradients(), 7.0f);
+  EXPECT_THAT(InfoOf([&] { step.Run(both, 1e-3); }), Names("micro-batch 1, document 0, token 1", "61"));
+  EXPECT_THAT(parameters->gradients(), testing::Each(7.0f));
   EXPECT_EQ(step.updates(), 0);
 }
 

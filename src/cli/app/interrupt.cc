@@ -51,6 +51,9 @@ void WriteAll(std::string_view text) {
 // A read behind the end of a mapped file: somebody cut it off, or its disk or network is gone.
 void OnBusError(int signal_number, siginfo_t* info, void*) {
   if (const char* path = MappedFile::PathAt(info->si_addr)) {
+    // Several threads may meet the cut at once: the first one speaks for all.
+    static std::atomic_flag taken;
+    while (taken.test_and_set()) pause();
     RestoreTerminal();
     RemoveTemporaryPaths();
     WriteAll("error: ");
