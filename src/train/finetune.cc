@@ -103,6 +103,11 @@ MemoryPlan FineTune::Plan(size_t threads) const {
   return PlanTraining(config_, ParameterTable(config_, recipe_.trained), ShapeFor(threads));
 }
 
+void FineTune::RequireMemory(const MemoryPlan& plan) const {
+  RequireFits(plan, AvailableMemory(),
+              "`recompute: layer`, `precision: bf16`, fewer `rows` or fewer `trained` parameters need less");
+}
+
 std::string FineTune::Card(const StepLog& last) const {
   std::string card = "---\nlibrary_name: transformers\npipeline_tag: text-generation\n---\n# " + recipe_.name + "\n\n";
   card += model_ ? "Fine-tuned from `" + model_->path().filename().string() + "` by `stablelm finetune`.\n"
@@ -120,8 +125,7 @@ std::string FineTune::Card(const StepLog& last) const {
 FineTune::Result FineTune::Run(const Options& options) {
   const TrainShape shape = ShapeFor(options.threads);
   const ParameterTable table(config_, recipe_.trained);
-  RequireFits(PlanTraining(config_, table, shape), AvailableMemory(),
-              "`recompute: layer`, `precision: bf16`, fewer `rows` or fewer `trained` parameters need less");
+  RequireMemory(Plan(options.threads));
   std::error_code error;
   if (!fs::create_directory(options.run, error)) {
     throw Error(

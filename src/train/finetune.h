@@ -35,6 +35,8 @@ class FineTune {
   const PackBatches& batches() const { return *batches_; }
   const Manifest& manifest() const { return manifest_; }
   MemoryPlan Plan(size_t threads) const;
+  // Throws Error, with what needs less, when this machine does not have the memory of the plan.
+  void RequireMemory(const MemoryPlan& plan) const;
 
   struct Options {
     std::filesystem::path run;  // the folder to make; its parent must be there

@@ -19,6 +19,8 @@ enum class Precision : uint8_t {
   kF16,   // products of Compute::kExact with rows and weights rounded to fp16; needs a loss scale
 };
 
+inline constexpr Precision kPrecisions[] = {Precision::kF32, Precision::kBF16, Precision::kF16};
+
 constexpr DType WeightType(Precision precision) {
   return precision == Precision::kF32 ? DType::kF32 : precision == Precision::kBF16 ? DType::kBF16 : DType::kF16;
 }

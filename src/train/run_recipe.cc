@@ -5,26 +5,13 @@
 namespace stablelm {
 namespace {
 
-size_t IndexOf(std::span<const std::string> names, const std::string& name) {
-  return static_cast<size_t>(std::find(names.begin(), names.end(), name) - names.begin());
-}
-
-Precision ReadPrecision(RecipeMap& map) {
-  const std::string names[] = {"fp32", "bf16", "fp16"};
-  constexpr Precision kValues[] = {Precision::kF32, Precision::kBF16, Precision::kF16};
-  return kValues[IndexOf(names, map.Choice("precision", "fp32", names))];
-}
-
-Recompute ReadRecompute(RecipeMap& map) {
-  const std::string names[] = {"none", "mlp", "layer"};
-  constexpr Recompute kValues[] = {Recompute::kNone, Recompute::kMlp, Recompute::kLayer};
-  return kValues[IndexOf(names, map.Choice("recompute", "none", names))];
-}
-
-DType ReadSaveType(RecipeMap& map) {
-  const std::string names[] = {"fp32", "bf16", "fp16"};
-  constexpr DType kValues[] = {DType::kF32, DType::kBF16, DType::kF16};
-  return kValues[IndexOf(names, map.Choice("save_dtype", "fp16", names))];
+// One of `values`, by its name.
+template <typename Value>
+Value ReadChoice(RecipeMap& map, const std::string& key, Value fallback, std::span<const Value> values) {
+  std::vector<std::string> names;
+  for (const Value value : values) names.emplace_back(NameOf(value));
+  const std::string chosen = map.Choice(key, std::string(NameOf(fallback)), names);
+  return values[static_cast<size_t>(std::ranges::find(names, chosen) - names.begin())];
 }
 
 void ReadOptimizer(RecipeMap& map, RunRecipe& recipe) {
@@ -71,8 +58,8 @@ LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const
       recipe.shape = map.RequiredText("shape", "3b, 7b or a config.json: the shape of the new model");
       recipe.tokenizer = map.RequiredText("tokenizer", "a folder with tokenizer.json: of the new model");
     }
-    recipe.precision = ReadPrecision(map);
-    recipe.recompute = ReadRecompute(map);
+    recipe.precision = ReadChoice<Precision>(map, "precision", recipe.precision, kPrecisions);
+    recipe.recompute = ReadChoice<Recompute>(map, "recompute", recipe.recompute, kRecomputes);
     recipe.trained = map.Texts("trained");
     recipe.step.rows = static_cast<uint64_t>(map.Whole("rows", 1, {.least = 1, .most = kMany}));
     recipe.step.micro_batches = static_cast<uint64_t>(map.Whole("micro_batches", 1, {.least = 1, .most = kMany}));
@@ -81,7 +68,7 @@ LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const
     ReadOptimizer(map, recipe);
     ReadSchedule(map, recipe.schedule);
     recipe.seed = static_cast<uint64_t>(map.Whole("seed", 1, {}));
-    recipe.save_dtype = ReadSaveType(map);
+    recipe.save_dtype = WeightType(ReadChoice<Precision>(map, "save_dtype", Precision::kF16, kPrecisions));
   });
   return loaded;
 }

@@ -19,6 +19,8 @@ constexpr std::string_view NameOf(Recompute recompute) {
   return recompute == Recompute::kNone ? "none" : recompute == Recompute::kMlp ? "mlp" : "layer";
 }
 
+inline constexpr Recompute kRecomputes[] = {Recompute::kNone, Recompute::kMlp, Recompute::kLayer};
+
 struct TrainShape {
   int64_t max_tokens = 0;     // tokens of one micro-batch
   int64_t max_documents = 0;  // documents of one micro-batch; 0: max_tokens

@@ -173,8 +173,6 @@ class BenchTrain : public Command {
 
   void PrintJson(const ParameterTable& table, Output& out) const {
     const auto peak = [&](double MachinePeaks::*field) { return peaks_ ? JsonValue((*peaks_).*field) : JsonValue(); };
-    JsonValue parts = JsonValue::Array();
-    for (const MemoryPart& part : plan_.parts) parts.push_back({{"name", part.name}, {"bytes", part.bytes}});
     out.Json({{"bench", "train"},
               {"model", ModelName()},
               {"parameters", table.NumParameters()},
@@ -200,7 +198,7 @@ class BenchTrain : public Command {
               {"ms", result_.ms},
               {"loss", result_.loss},
               {"planned_bytes", plan_.Total()},
-              {"planned", parts},
+              {"planned", PartsJson(plan_)},
               {"anonymous_bytes", memory_.anonymous},
               {"peak_bytes", memory_.peak_resident}});
   }

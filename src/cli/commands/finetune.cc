@@ -7,6 +7,7 @@
 #include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
+#include "cli/commands/train_options.h"
 #include "train/finetune.h"
 
 namespace stablelm {
@@ -46,8 +47,7 @@ class FineTuneCommand : public Command {
     const MemoryPlan plan = tune.Plan(common.threads);
     if (dry_run_) {
       PrintPlan(loaded, tune, plan, out);
-      RequireFits(plan, AvailableMemory(),
-                  "`recompute: layer`, `precision: bf16`, fewer `rows` or fewer `trained` parameters need less");
+      tune.RequireMemory(plan);
       return kExitOk;
     }
     const InterruptGuard guard;
@@ -89,14 +89,12 @@ class FineTuneCommand : public Command {
   static void PrintPlan(const LoadedRunRecipe& loaded, const FineTune& tune, const MemoryPlan& plan, Output& out) {
     const StepShape& shape = tune.batches().shape();
     if (out.json()) {
-      JsonValue parts = JsonValue::Array();
-      for (const MemoryPart& part : plan.parts) parts.push_back({{"name", part.name}, {"bytes", part.bytes}});
       out.Json({{"recipe", loaded.settings.Yaml()},
                 {"steps", tune.steps()},
                 {"packs_per_step", shape.packs()},
                 {"steps_per_epoch", tune.batches().StepsOfEpoch()},
                 {"most_tokens_per_step", shape.packs() * tune.batches().MostTokens() / shape.rows},
-                {"memory", parts},
+                {"memory", PartsJson(plan)},
                 {"memory_total", plan.Total()}});
       return;
     }

@@ -1,11 +1,13 @@
-// Options of training that `bench train` and `fit --for finetune` share.
+// What commands of training share: options that `bench train` and `fit --for finetune` share.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "base/json_value.h"
 #include "checkpoint/describe/config.h"
+#include "model/memory_plan.h"
 #include "train/parameter_table.h"
 #include "train/train_shape.h"
 
@@ -14,6 +16,9 @@ class App;
 }
 
 namespace stablelm {
+
+// The parts of a plan, for --json: [{"name", "bytes"}].
+JsonValue PartsJson(const MemoryPlan& plan);
 
 struct TrainOptions {
   Precision precision = Precision::kF32;
