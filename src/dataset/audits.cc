@@ -1,21 +1,11 @@
 #include "dataset/audits.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "base/error.h"
+#include "base/number_text.h"
 
 namespace stablelm {
-namespace {
-
-std::string Percent(double share) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f %%", 100 * share);
-  return text;
-}
-
-}  // namespace
-
 std::vector<AuditFinding> AuditPreparation(const PrepareSetup& setup, const std::vector<SourceAccount>& sources) {
   std::vector<AuditFinding> findings;
   const auto find = [&](Audit audit, const std::string& source, std::string words) {
@@ -27,13 +17,13 @@ std::vector<AuditFinding> AuditPreparation(const PrepareSetup& setup, const std:
   };
   for (const SourceAccount& source : sources) {
     if (source.samples == 0) continue;
-    const double share = static_cast<double>(source.targets) / static_cast<double>(source.tokens.written);
+    const double share = ShareOf(source.targets, source.tokens.written);
     if (source.targets == 0) {
       find(Audit::kTargets, source.name, "no token is a target");
     } else if (share < kLeastTargetShare || (share > kMostTargetShare && source.loss != LossRule::kAll)) {
       find(Audit::kTargetShare, source.name,
-           Percent(share) + " of the tokens are targets, expected " + Percent(kLeastTargetShare) + " to " +
-               Percent(kMostTargetShare));
+           PercentText(share, 2) + " of the tokens are targets, expected " + PercentText(kLeastTargetShare, 2) +
+               " to " + PercentText(kMostTargetShare, 2));
     }
     if (source.open_answers > 0 && source.loss != LossRule::kAll) {
       find(Audit::kTurnEnd, source.name,

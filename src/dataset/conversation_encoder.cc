@@ -2,12 +2,11 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "tokenizer/nfc.h"
 
 namespace stablelm {
 namespace {
-
-bool IsBlank(std::string_view text) { return text.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos; }
 
 std::string NfcOf(const std::string& text) {
   static const UnicodeTables tables;

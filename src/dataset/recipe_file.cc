@@ -6,22 +6,13 @@
 
 #include "base/mapped_file.h"
 #include "base/nearest.h"
+#include "base/number_text.h"
 #include "base/utf8.h"
 
 namespace stablelm {
 namespace {
 
 using Kind = RecipeNode::Kind;
-
-std::string Grouped(int64_t value) {
-  const std::string digits = std::to_string(value);
-  std::string text;
-  for (size_t i = 0; i < digits.size(); ++i) {
-    if (i > 0 && (digits.size() - i) % 3 == 0 && digits[i - 1] != '-') text += ',';
-    text += digits[i];
-  }
-  return text;
-}
 
 std::string RealText(double value) {
   char text[32];

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/number_text.h"
 #include "base/utf8.h"
 #include "dataset/clean/reasons.h"
 #include "dataset/reason_words.h"
+#include "dataset/sample_runs.h"
 
 namespace stablelm {
 namespace {
@@ -60,23 +62,10 @@ std::string Escaped(std::string_view text) {
   return out;
 }
 
-std::string Grouped(uint64_t number) {
-  std::string digits = std::to_string(number);
-  for (size_t at = digits.size(); at > 3;) {
-    at -= 3;
-    digits.insert(at, ",");
-  }
-  return digits;
-}
-
+// "12.5 %" on one line.
 std::string Percent(double share) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f&nbsp;%%", 100 * share);
-  return text;
-}
-
-double Share(uint64_t part, uint64_t whole) {
-  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+  std::string text = PercentText(share, 1);
+  return text.replace(text.find(' '), 1, "&nbsp;");
 }
 
 uint64_t Sum(const JsonValue& object) {
@@ -124,7 +113,7 @@ void AddSummary(const JsonValue& manifest, Page& page) {
     const uint64_t tokens = split.At("tokens").Whole(), targets = split.At("targets").Whole();
     rows.push_back({splits.names()[i], Grouped(split.At("conversations").Whole()),
                     Grouped(split.At("documents").Whole()), Grouped(split.At("packs").Whole()), Grouped(tokens),
-                    Grouped(targets) + " (" + Percent(Share(targets, tokens)) + ")"});
+                    Grouped(targets) + " (" + Percent(ShareOf(targets, tokens)) + ")"});
   }
   page.Table(rows);
   for (const JsonValue& audit : manifest.At("audits").items()) {
@@ -153,7 +142,7 @@ void AddSources(const JsonValue& manifest, Page& page) {
                     licence.IsText() ? Escaped(licence.Text()) : "not stated", Grouped(source.At("rows").Whole()),
                     Grouped(source.At("kept").Whole()), Grouped(Sum(source.At("dropped"))),
                     Grouped(source.At("samples").Whole()), Grouped(tokens),
-                    Percent(Share(source.At("targets").Whole(), tokens))});
+                    Percent(ShareOf(source.At("targets").Whole(), tokens))});
   }
   page.Table(rows);
 }
@@ -170,7 +159,7 @@ void AddLengths(const JsonValue& lengths, Page& page) {
   for (size_t i = 0; i < lengths.size(); ++i) {
     const JsonValue& bin = lengths.items()[i];
     const uint64_t count = bin.At("samples").Whole(), from = bin.At("from").Whole();
-    const int high = std::max(1, static_cast<int>(Share(count, most) * kHigh)), x = kStep * static_cast<int>(i);
+    const int high = std::max(1, static_cast<int>(ShareOf(count, most) * kHigh)), x = kStep * static_cast<int>(i);
     const auto number = [](int n) { return std::to_string(n); };
     svg += "<rect x=\"" + number(x) + "\" y=\"" + number(kHigh - high + 14) + "\" width=\"" + number(kBar) +
            "\" height=\"" + number(high) + "\"/>";
@@ -212,18 +201,11 @@ void AddTokens(const JsonValue& tokens, Page& page) {
 
 std::string SampleHtml(const PreviewSample& sample, const Tokenizer& tokenizer) {
   std::string html = "<pre>";
-  for (size_t i = 0; i < sample.ids.size();) {
-    const bool target = sample.targets[i] != 0, control = tokenizer.IsSpecial(sample.ids[i]);
-    size_t end = i + 1;
-    while (end < sample.ids.size() && (sample.targets[end] != 0) == target &&
-           tokenizer.IsSpecial(sample.ids[end]) == control) {
-      ++end;
-    }
-    const std::string text = Escaped(tokenizer.DecodeBytes(std::span(sample.ids).subspan(i, end - i)));
-    const std::string kind = std::string(target ? "target" : "") + (control ? " control" : "");
+  ForEachRun(sample.ids, sample.targets, tokenizer, [&](const SampleRun& run) {
+    const std::string text = Escaped(run.bytes);
+    const std::string kind = std::string(run.target ? "target" : "") + (run.control ? " control" : "");
     html += kind.empty() ? text : "<span class=\"" + kind + "\">" + text + "</span>";
-    i = end;
-  }
+  });
   return html + "</pre>\n";
 }
 
@@ -238,7 +220,7 @@ std::string PreparationReport(const JsonValue& manifest, const std::vector<Previ
   for (size_t s = 0; s < sources.size(); ++s) {
     const JsonValue& source = sources[s];
     page.Head(source.At("name").Text());
-    const double kept = Share(source.At("kept").Whole(), source.At("conversations").Whole());
+    const double kept = ShareOf(source.At("kept").Whole(), source.At("conversations").Whole());
     char bar[128];
     std::snprintf(bar, sizeof bar,
                   "<div class=\"bar\"><i style=\"width:%.2f%%\"></i><i style=\"width:%.2f%%\"></i></div>\n", 100 * kept,

@@ -172,9 +172,4 @@ void SampleCollector::Finish(FunctionRef<void(const CollectedConversation&)> kep
   }
 }
 
-uint64_t SampleCollector::spilled_bytes() const {
-  return exact_.spilled_bytes() + (near_ ? near_->spilled_bytes() : 0) + prefixes_.spilled_bytes() +
-         conversations_.spilled_bytes();
-}
-
 }  // namespace stablelm

@@ -49,8 +49,6 @@ class SampleCollector : public PassSink {
 
   SampleSpool& spool() { return spool_; }
   std::vector<SourceAccount>& accounts() { return accounts_; }
-  // Bytes of temporary files that hold keys, for the progress of large runs.
-  uint64_t spilled_bytes() const;
 
  private:
   void Collect(PassedRow& row, size_t number, uint32_t& piece);

@@ -14,8 +14,8 @@ namespace {
 constexpr size_t kBatchBytes = size_t{4} << 20;
 constexpr size_t kBatchRows = 4096;
 constexpr size_t kTaskRows = 16;
-constexpr uint64_t kCheckEvery = 64;       // rows of which one has its texts compared with those of its ids
-constexpr uint64_t kRowsForColumns = 100;  // rows without the needed column, and none with it: the recipe is wrong
+constexpr uint64_t kCheckEvery = 64;       // in one row of this many the texts are compared with those of their ids
+constexpr uint64_t kRowsForColumns = 100;  // that lack a needed column, and none has it: the recipe is wrong
 
 struct BatchRow {
   DataRow row;  // `json` is a place in the batch's bytes

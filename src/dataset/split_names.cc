@@ -5,6 +5,8 @@
 #include <charconv>
 #include <utility>
 
+#include "base/ascii.h"
+
 namespace stablelm {
 namespace {
 
@@ -22,14 +24,6 @@ constexpr std::array<Word, 10> kWords = {{{"train", "train"},
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsWordCharacter(char c) { return IsDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
 
 // The split that a word is a name of; empty: none.
 std::string_view SplitOfWord(std::string_view word) {
@@ -99,10 +93,10 @@ std::optional<ShardName> ParseShardName(std::string_view path) {
 }
 
 SplitMatch MatchSplit(std::string_view path, std::string_view split) {
-  const std::string wanted = Lower(split);
+  const std::string wanted = LowerAscii(split);
   const std::optional<ShardName> shard = ParseShardName(path);
   std::string rest =
-      Lower(shard ? shard->base : path.substr(0, std::min(path.find('.', path.rfind('/') + 1), path.size())));
+      LowerAscii(shard ? shard->base : path.substr(0, std::min(path.find('.', path.rfind('/') + 1), path.size())));
   for (bool is_file = true; !rest.empty(); is_file = false) {
     const size_t begin = rest.rfind('/') + 1;
     const SplitMatch match = MatchPart(std::string_view(rest).substr(begin), wanted, shard && is_file);

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "base/home_folder.h"
 #include "base/mapped_file.h"
@@ -20,13 +21,6 @@ bool IsName(std::string_view text) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
            c == '-';
   });
-}
-
-std::string Lower(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
 }
 
 std::string Environment(const std::string& name) {
@@ -64,7 +58,7 @@ std::string Expanded(std::string text) {
 // else.
 std::optional<std::string_view> PathOfHubUrl(std::string_view text) {
   const auto take = [&](std::string_view begin) {  // schemes and hosts are the same in any case
-    if (text.size() < begin.size() || Lower(std::string(text.substr(0, begin.size()))) != begin) return false;
+    if (text.size() < begin.size() || LowerAscii(std::string(text.substr(0, begin.size()))) != begin) return false;
     text.remove_prefix(begin.size());
     return true;
   };
@@ -115,7 +109,7 @@ std::optional<fs::path> FindRepository(const fs::path& cache, const HubId& id, H
   std::error_code ignored;
   if (fs::is_directory(cache / wanted, ignored)) return cache / wanted;
   for (const std::string& name : FoldersIn(cache)) {
-    if (Lower(name) == Lower(wanted)) return cache / name;
+    if (LowerAscii(name) == LowerAscii(wanted)) return cache / name;
   }
   return std::nullopt;
 }

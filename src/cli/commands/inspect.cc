@@ -5,6 +5,7 @@
 #include "base/counted.h"
 #include "base/error.h"
 #include "base/json_value.h"
+#include "base/number_text.h"
 #include "base/progress.h"
 #include "base/sha256.h"
 #include "base/system.h"
@@ -23,13 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 
 const char* ActivationName(Activation activation) { return activation == Activation::kGeluErf ? "erf" : "tanh"; }
-
-// Formats 3637321728 as "3,637,321,728".
-std::string Grouped(uint64_t value) {
-  std::string text = std::to_string(value);
-  for (size_t i = text.size(); i > 3; i -= 3) text.insert(i - 3, ",");
-  return text;
-}
 
 std::string TypeOf(const StoredTensor& tensor) {
   return tensor.dtype ? std::string(NameOf(*tensor.dtype)) : tensor.stored_as;

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string_view>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "base/nearest.h"
 #include "checkpoint/gguf/gguf_keys.h"
@@ -25,11 +26,6 @@ constexpr auto kOtherFiles = std::to_array<std::string_view>(
   throw UsageError({.where = "OUT", .what = what, .found = Quoted(out), .expected = expected, .hint = hint});
 }
 
-std::string Lower(std::string text) {
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
-
 }  // namespace
 
 OutKind OutKindOf(const std::string& out) {
@@ -38,7 +34,7 @@ OutKind OutKindOf(const std::string& out) {
   const std::string path = out.substr(0, out.find_last_not_of('/') + 1);  // without slashes at the end
   const bool slash = path.size() < out.size();
   const fs::path name = fs::path(path).filename();
-  if (Lower(name.string()) == kGguf) {
+  if (LowerAscii(name.string()) == kGguf) {
     Refuse(out, "there is no name before the ending", kExpected,
            "write " + path.substr(0, path.size() - kGguf.size()) + "model.gguf for a GGUF file");
   }
@@ -46,7 +42,7 @@ OutKind OutKindOf(const std::string& out) {
     if (slash) Refuse(out, "a folder with the name of a GGUF file", kExpected, "write " + path + " for a GGUF file");
     return OutKind::kGguf;
   }
-  const std::string ending = Lower(name.extension().string());
+  const std::string ending = LowerAscii(name.extension().string());
   if (!ending.empty() && EditDistance(ending, kGguf) <= 1) {
     Refuse(out, "an ending that is nearly .gguf", kExpected,
            "write " + path.substr(0, path.size() - ending.size()) + ".gguf for a GGUF file");
@@ -68,7 +64,7 @@ void RequireOutKind(const std::string& out, OutKind kind) {
   const std::string path = out.substr(0, out.find_last_not_of('/') + 1);
   const fs::path name = fs::path(path).filename();
   Refuse(out, "this command writes a GGUF file", "a name that ends in .gguf",
-         name.empty() || out == "-" || Lower(name.string()) == kGguf
+         name.empty() || out == "-" || LowerAscii(name.string()) == kGguf
              ? "such as model.gguf"
              : "other programs know these files by that ending, such as " +
                    (fs::path(path).replace_extension(kGguf)).string());

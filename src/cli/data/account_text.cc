@@ -5,6 +5,7 @@
 #include <map>
 #include <vector>
 
+#include "base/number_text.h"
 #include "dataset/reason_words.h"
 
 namespace stablelm {
@@ -14,25 +15,6 @@ uint64_t Sum(const JsonValue& object) {
   uint64_t sum = 0;
   for (const JsonValue& value : object.items()) sum += value.Whole();
   return sum;
-}
-
-std::string Grouped(uint64_t number) {
-  std::string digits = std::to_string(number);
-  for (size_t at = digits.size(); at > 3;) {
-    at -= 3;
-    digits.insert(at, ",");
-  }
-  return digits;
-}
-
-std::string Percent(double share) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f %%", 100 * share);
-  return text;
-}
-
-double Share(uint64_t part, uint64_t whole) {
-  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
 }
 
 // Columns as wide as their widest cell; all but the first are numbers and stand at the right.
@@ -85,7 +67,7 @@ std::string AccountText(const JsonValue& account) {
     rows.push_back({source.At("name").Text() + " (" + source.At("kind").Text() + ")",
                     Grouped(source.At("rows").Whole()), Grouped(source.At("kept").Whole()),
                     Grouped(Sum(source.At("dropped"))), Grouped(source.At("samples").Whole()), Grouped(written),
-                    Percent(Share(targets, written))});
+                    PercentText(ShareOf(targets, written), 1)});
   }
   std::string text = Table(rows);
   std::string guessed;
@@ -133,14 +115,14 @@ std::string AccountText(const JsonValue& account) {
   for (const JsonValue& source : account.At("sources").items()) {
     const JsonValue& dropped = source.At("dropped");
     const uint64_t lost = Sum(dropped), all = source.At("conversations").Whole();
-    if (Share(lost, all) <= kMuch) continue;
+    if (ShareOf(lost, all) <= kMuch) continue;
     size_t most = 0;
     for (size_t i = 0; i < dropped.size(); ++i) {
       if (dropped.items()[i].Whole() > dropped.items()[most].Whole()) most = i;
     }
     const std::string& reason = dropped.names()[most];
     const std::string_view key = KeyOfReason(reason);
-    text += "\n" + source.At("name").Text() + " loses " + Percent(Share(lost, all)) +
+    text += "\n" + source.At("name").Text() + " loses " + PercentText(ShareOf(lost, all), 1) +
             " of its conversations, most to " + reason + " (" + std::string(ReasonWords(reason)) + ")" +
             (key.empty() ? "" : "; `" + std::string(key) + "` in the recipe decides it") + "\n";
   }

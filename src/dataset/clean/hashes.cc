@@ -16,7 +16,7 @@ void AppendField(char kind, std::string_view text, std::string& out) {
   bool space = false;  // before what comes next
   const size_t begin = out.size();
   for (size_t at = 0; at < text.size();) {
-    // A run of visible ASCII, of which most texts are made.
+    // Visible ASCII: most of a text.
     size_t end = at;
     while (end < text.size() && text[end] > ' ' && text[end] < '\x7F') ++end;
     if (end > at) {

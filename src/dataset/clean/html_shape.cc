@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/ascii.h"
+
 namespace stablelm {
 namespace {
 
@@ -13,8 +15,7 @@ constexpr std::string_view kSpace = " \t\n\f\r";
 constexpr size_t kDeepest = 1000;
 
 bool IsSpace(char c) { return kSpace.find(c) != std::string_view::npos; }
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-bool IsLetter(char c) { return Lower(c) >= 'a' && Lower(c) <= 'z'; }
+bool IsLetter(char c) { return LowerAscii(c) >= 'a' && LowerAscii(c) <= 'z'; }
 
 template <size_t N>
 bool Holds(const std::array<std::string_view, N>& words, std::string_view word) {
@@ -59,14 +60,14 @@ std::optional<Tag> TagAt(std::string_view text, size_t at) {
     ++i;
   }
   if (i >= text.size() || !IsLetter(text[i])) return std::nullopt;
-  for (; i < text.size() && !IsSpace(text[i]) && text[i] != '/' && text[i] != '>'; ++i) tag.name += Lower(text[i]);
+  for (; i < text.size() && !IsSpace(text[i]) && text[i] != '/' && text[i] != '>'; ++i) tag.name += LowerAscii(text[i]);
   while (i < text.size() && text[i] != '>') {
     if (IsSpace(text[i]) || text[i] == '/') {
       ++i;
       continue;
     }
     Attribute attribute;
-    do attribute.name += Lower(text[i++]);  // may begin with '='
+    do attribute.name += LowerAscii(text[i++]);  // may begin with '='
     while (i < text.size() && !IsSpace(text[i]) && text[i] != '/' && text[i] != '>' && text[i] != '=');
     size_t value = std::min(text.find_first_not_of(kSpace, i), text.size());
     if (value < text.size() && text[value] == '=') {

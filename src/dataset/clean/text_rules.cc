@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 #include "dataset/clean/code_ranges.h"
 #include "tokenizer/unicode_tables.h"
@@ -16,14 +17,6 @@ namespace {
 
 constexpr std::string_view kCopyCode = "Copy code";
 constexpr std::string_view kBlank = " \t";
-
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return Lower(c); });
-  return lower;
-}
 
 std::string_view Trimmed(std::string_view text) {
   const auto is_space = [](char32_t c) { return UnicodeTables::IsSpace(c) || c == 0x200B || c == 0xFEFF; };
@@ -55,7 +48,7 @@ std::optional<size_t> CopyCodeInFence(std::string_view line, size_t& label) {
   word = line.substr(info, label - info);
   word.remove_prefix(std::min(word.find_first_not_of(kBlank), word.size()));
   const bool is_label = std::all_of(word.begin(), word.end(), [](char c) {
-    return (Lower(c) >= 'a' && Lower(c) <= 'z') || (c >= '0' && c <= '9') ||
+    return (LowerAscii(c) >= 'a' && LowerAscii(c) <= 'z') || (c >= '0' && c <= '9') ||
            std::string_view("+#._-").find(c) != std::string_view::npos;
   });
   return is_label ? std::optional(copy + kCopyCode.size()) : std::nullopt;
@@ -290,7 +283,7 @@ bool IsRefusal(std::string_view answer) {
   std::string lower;
   for (size_t at = 0; at < answer.size(); ++at) {
     const bool curly = answer.substr(at).starts_with(kCurly);
-    lower += curly ? '\'' : Lower(answer[at]);
+    lower += curly ? '\'' : LowerAscii(answer[at]);
     if (curly) at += kCurly.size() - 1;
   }
   return std::any_of(std::begin(kRefusalPhrases), std::end(kRefusalPhrases),
@@ -302,7 +295,7 @@ bool IsErrorMessage(std::string_view answer) {
   answer = Trimmed(answer);
   if (answer.size() > kLongest) return false;
   while (answer.starts_with('!')) answer = Trimmed(answer.substr(1));
-  const std::string lower = Lower(answer);
+  const std::string lower = LowerAscii(answer);
   return std::any_of(std::begin(kErrorMessages), std::end(kErrorMessages),
                      [&](std::string_view message) { return lower.starts_with(message); });
 }

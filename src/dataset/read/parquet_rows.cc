@@ -20,7 +20,7 @@ namespace {
 constexpr size_t kMostSqlBytes = 120000;  // the system takes arguments of up to 128 KB
 
 // The memory that a file of one row group takes depends on its pages: 70 MB for pyarrow's of 1 MB; files that DuckDB
-// wrote have pages of up to 100 MB, of which it holds several. allowed_paths comes before what locks it.
+// wrote have pages of up to 100 MB, of which it holds several. allowed_paths has to be set before what locks it.
 constexpr const char* kSettings =
     "SET threads=1; SET memory_limit='400MB'; SET temp_directory=''; SET autoinstall_known_extensions=false; "
     "SET autoload_known_extensions=false; SET allowed_paths=['/dev/fd/0','/dev/stdout']; "

@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "base/file_kind.h"
 #include "dataset/read/byte_source.h"
@@ -19,16 +20,11 @@ namespace {
 constexpr size_t kHeadBytes = size_t{1} << 16;
 const char* const kKnownNames = ".json, .jsonl, .ndjson, .csv, .tsv, .txt, .parquet, each also with .gz or .zst";
 
-std::string Lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
-
 // The name's extension without that of a compression: ".json" of "part.json.gz".
 std::string Extension(const std::filesystem::path& path) {
-  const std::string last = Lower(path.extension().string());
+  const std::string last = LowerAscii(path.extension().string());
   const bool compressed = last == ".gz" || last == ".gzip" || last == ".zst" || last == ".zstd";
-  return compressed ? Lower(path.stem().extension().string()) : last;
+  return compressed ? LowerAscii(path.stem().extension().string()) : last;
 }
 
 std::optional<RowFormat> FormatOfName(const std::string& extension) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "base/ascii.h"
+
 namespace stablelm {
 namespace {
 
@@ -33,7 +35,7 @@ bool IsPlaceholder(std::string_view input) {
   }
   std::string words;
   for (const char c : input) {
-    const char lower = c == '_' || c == '-' ? ' ' : (c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
+    const char lower = c == '_' || c == '-' ? ' ' : LowerAscii(c);
     if (lower != ' ' || (!words.empty() && words.back() != ' ')) words += lower;
   }
   constexpr std::string_view kWhole[] = {"noinput", "no input", "none", "n/a", "not applicable", "not available"};

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "base/nearest.h"
 #include "dataset/rows/placeholder.h"
@@ -41,16 +42,6 @@ const char* TypeName(const element& value) {
     default:
       return "a number";
   }
-}
-
-bool IsBlank(std::string_view text) { return text.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos; }
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
 }
 
 std::vector<std::string> KeysOf(const object& row) {
@@ -146,7 +137,7 @@ RoleWord RoleOf(std::string_view word) {
   static constexpr std::string_view kAssistants[] = {"assistant", "gpt",   "chatgpt", "bing",
                                                      "bard",      "model", "ai",      "bot"};
   static constexpr std::string_view kTools[] = {"tool", "function", "observation", "function_call", "ipython"};
-  const std::string lower = Lower(word);
+  const std::string lower = LowerAscii(word);
   const auto among = [&](std::span<const std::string_view> words) {
     return std::find(words.begin(), words.end(), lower) != words.end();
   };
@@ -176,7 +167,7 @@ void AddTurn(std::string_view role, std::string text, bool loss, SourceConversat
   }
 }
 
-// OpenAI's `content`: a text, or parts of which all are texts, joined with line ends (prompt/conversation.h).
+// OpenAI's `content`: a text, or a list of text parts, joined with line ends (prompt/conversation.h).
 std::string ContentOf(const element& content) {
   std::string_view text;
   if (content.get(text) == simdjson::SUCCESS) return std::string(text);
