@@ -20,4 +20,10 @@ const char* const kEmulator = STABLELM_EMULATOR;
 const char* const kEmulator = "";
 #endif
 
+#ifdef STABLELM_UNDEFINED_SANITIZER
+const bool kSanitizerOpensFiles = true;
+#else
+const bool kSanitizerOpensFiles = false;
+#endif
+
 }  // namespace stablelm
