@@ -287,7 +287,7 @@ void RecipeMap::Require(const std::string& key, const std::string& expected) {
 }
 
 void RecipeMap::Keep(const std::string& key, RecipeNode value, const RecipeNode* from) {
-  value.origin = from ? from->origin : RecipeOrigin::kDefault;
+  value.origin = from ? from->origin : fallback_origin_;
   value.written = from || !inherits_;
   if (!value.written) value.text = RecipeValueText(value);
   kept_.keys.push_back({.text = key});

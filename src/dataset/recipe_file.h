@@ -64,6 +64,9 @@ class RecipeMap {
   // A text or a list of at least one; the recipe must have it.
   std::vector<std::string> RequiredTexts(const std::string& key, const std::string& expected);
 
+  // What the fallbacks of the keys that are asked for from now on are noted as.
+  void FallbacksFrom(RecipeOrigin origin) { fallback_origin_ = origin; }
+
   // Reads the map `key`; an empty one when it is absent. `inherits`: its defaults are values that stand elsewhere in
   // the recipe, so they are not written into the resolved recipe.
   void Map(const std::string& key, FunctionRef<void(RecipeMap&)> read, bool inherits = false);
@@ -101,6 +104,7 @@ class RecipeMap {
   const RecipeNode& at_;
   std::string path_, label_;
   bool inherits_;
+  RecipeOrigin fallback_origin_ = RecipeOrigin::kDefault;
   std::vector<std::string> known_;
   std::optional<ErrorInfo> missing_;
   RecipeNode kept_;

@@ -249,6 +249,8 @@ const char* NameOf(RecipeOrigin origin) {
   switch (origin) {
     case RecipeOrigin::kDefault:
       return "default";
+    case RecipeOrigin::kCard:
+      return "card";
     case RecipeOrigin::kRecipe:
       return "recipe";
     case RecipeOrigin::kCommandLine:

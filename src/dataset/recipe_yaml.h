@@ -13,8 +13,9 @@
 
 namespace stablelm {
 
-enum class RecipeOrigin : uint8_t { kDefault, kRecipe, kCommandLine };
-const char* NameOf(RecipeOrigin origin);  // "default", "recipe", "command line"
+// kCard: a default that the card of StableLM-Tuned-Alpha states.
+enum class RecipeOrigin : uint8_t { kDefault, kCard, kRecipe, kCommandLine };
+const char* NameOf(RecipeOrigin origin);  // "default", "card", "recipe", "command line"
 
 struct RecipeKey {
   std::string text = {};

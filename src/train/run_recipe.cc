@@ -17,12 +17,24 @@ Value ReadChoice(RecipeMap& map, const std::string& key, Value fallback, std::sp
 void ReadOptimizer(RecipeMap& map, RunRecipe& recipe) {
   OptimizerOptions& optimizer = recipe.optimizer;
   map.Map("optimizer", [&](RecipeMap& keys) {
+    keys.FallbacksFrom(RecipeOrigin::kCard);
     recipe.schedule.rate = keys.Real("rate", 2e-5, {.least = 0, .most = 10, .above_least = true});
     optimizer.beta1 = keys.Real("beta1", optimizer.beta1, {.least = 0, .most = 0.999999});
     optimizer.beta2 = keys.Real("beta2", optimizer.beta2, {.least = 0, .most = 0.999999});
-    optimizer.epsilon = keys.Real("epsilon", optimizer.epsilon, {.least = 0, .most = 1, .above_least = true});
     optimizer.weight_decay = keys.Real("weight_decay", optimizer.weight_decay, {.least = 0, .most = 10});
+    keys.FallbacksFrom(RecipeOrigin::kDefault);
+    optimizer.epsilon = keys.Real("epsilon", optimizer.epsilon, {.least = 0, .most = 1, .above_least = true});
     optimizer.clip = keys.Real("clip", optimizer.clip, {.least = 0, .most = 1e9});
+  });
+}
+
+void ReadLossScale(RecipeMap& map, LossScaleOptions& scale) {
+  map.Map("loss_scale", [&](RecipeMap& keys) {
+    scale.initial = keys.Real("initial", scale.initial, {.least = 0, .most = scale.max, .above_least = true});
+    scale.min = keys.Real("min", scale.min, {.least = 0, .most = scale.max, .above_least = true});
+    scale.window = keys.Whole("window", scale.window, {.least = 1, .most = int64_t{1} << 40});
+    scale.hysteresis = keys.Whole("hysteresis", scale.hysteresis, {.least = 1, .most = int64_t{1} << 40});
+    if (scale.initial < scale.min) keys.Fail("initial", {.what = "loss_scale.initial is below loss_scale.min"});
   });
 }
 
@@ -67,6 +79,7 @@ LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const
     recipe.steps = map.OptionalWhole("steps", std::nullopt, {.least = 1, .most = int64_t{1} << 40});
     ReadOptimizer(map, recipe);
     ReadSchedule(map, recipe.schedule);
+    ReadLossScale(map, recipe.loss_scale);
     recipe.seed = static_cast<uint64_t>(map.Whole("seed", 1, {}));
     recipe.save_dtype = WeightType(ReadChoice<Precision>(map, "save_dtype", Precision::kF16, kPrecisions));
   });

@@ -36,7 +36,43 @@ TEST_F(RunRecipeTest, TheShippedOnesAreRead) {
     EXPECT_EQ(loaded.recipe.name, entry.path().stem());
     ++count;
   }
-  EXPECT_GE(count, 2U);
+  EXPECT_GE(count, 7U);
+}
+
+TEST_F(RunRecipeTest, TheCardsTables) {
+  const std::filesystem::path recipes =
+      std::filesystem::path(TestData()).parent_path().parent_path() / "recipes" / "train";
+  for (const auto& [name, packs, warmup] :
+       {std::tuple("tuned-alpha-3b.yaml", 256U, 50), std::tuple("tuned-alpha-7b.yaml", 128U, 100)}) {
+    const RunRecipe recipe = ReadRunRecipe(recipes / name).recipe;
+    EXPECT_EQ(recipe.step.packs(), packs);
+    EXPECT_EQ(recipe.schedule.warmup, warmup);
+    EXPECT_EQ(recipe.schedule.rate, 2e-5);
+    EXPECT_EQ(recipe.optimizer.beta1, 0.9);
+    EXPECT_EQ(recipe.optimizer.beta2, 0.99);
+    EXPECT_EQ(recipe.optimizer.weight_decay, 0.01);
+    EXPECT_EQ(recipe.precision, Precision::kF16);
+  }
+}
+
+TEST_F(RunRecipeTest, DefaultsOfTheCardAreNamed) {
+  const std::filesystem::path path = folder_.path() / "mine.yaml";
+  std::ofstream(path) << "from: m\ndata: d\noptimizer: {beta1: 0.8}\n";
+  const std::string yaml = ReadRunRecipe(path).settings.Yaml(true);
+  EXPECT_THAT(yaml, HasSubstr("beta2: 0.99  # card\n"));
+  EXPECT_THAT(yaml, HasSubstr("beta1: 0.8\n"));
+  EXPECT_THAT(yaml, HasSubstr("  epsilon: 1e-08  # default\n"));
+}
+
+TEST_F(RunRecipeTest, TheLossScale) {
+  const RunRecipe recipe = Read("from: m\ndata: d\nloss_scale: {initial: 8, min: 2, window: 5, hysteresis: 20}\n");
+  EXPECT_EQ(recipe.loss_scale.initial, 8);
+  EXPECT_EQ(recipe.loss_scale.min, 2);
+  EXPECT_EQ(recipe.loss_scale.window, 5);
+  EXPECT_EQ(recipe.loss_scale.hysteresis, 20);
+  const ErrorInfo info = InfoOf([&] { Read("from: m\ndata: d\nloss_scale: {initial: 1, min: 2}\n"); });
+  EXPECT_THAT(info.what, HasSubstr("below loss_scale.min"));
+  EXPECT_THAT(info.where, HasSubstr("line 3, column 23"));
 }
 
 TEST_F(RunRecipeTest, DefaultsAreTheCardsOptimizer) {

@@ -107,7 +107,7 @@ TEST_F(FineTuneCommandTest, ADryRunTellsEverySettingAndWritesNothing) {
   const ProgramResult result = Run({"--dry-run", "--set", "optimizer.rate=3e-4"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   for (const char* part :
-       {"rate: 3e-04  # command line", "beta1: 0.9  # default", "moments of AdamW", " steps of 1 packs"}) {
+       {"rate: 3e-04  # command line", "beta1: 0.9  # card", "moments of AdamW", " steps of 1 packs"}) {
     EXPECT_THAT(result.out, HasSubstr(part));
   }
   EXPECT_FALSE(fs::exists(Path("runs")));
