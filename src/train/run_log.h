@@ -18,11 +18,11 @@ struct StepLog {
   double rate = 0;
   double gradient_norm = 0;
   double loss_scale = 1;
-  int64_t tokens = 0;       // of the step
-  int64_t loss_tokens = 0;  // of them with loss
-  double seconds = 0;       // of the step
-  bool skipped = false;     // fp16: the gradient overflowed, nothing was updated
-  std::string overflow;     // where
+  int64_t tokens = 0;         // of the step
+  int64_t loss_tokens = 0;    // of them with loss
+  double seconds = 0;         // of the step
+  bool skipped = false;       // nothing was updated
+  std::string overflow = {};  // where the first value that is not finite appeared
 
   double TokensPerSecond() const { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
 };

@@ -31,7 +31,7 @@ void TrainingStep::RequireGoodBatches(std::span<const TrainBatch> micro_batches)
 }
 
 StepResult TrainingStep::Run(std::span<const TrainBatch> micro_batches, double rate, const PassHooks& hooks,
-                             StepTimer* timer) {
+                             StepTimer* timer, const std::function<bool(const StepResult&)>& before_update) {
   const bool scaled = parameters_.precision() == Precision::kF16;
   StepResult result;
   result.loss_scale = scaled ? loss_scale_.scale() : 1;
@@ -57,20 +57,23 @@ StepResult TrainingStep::Run(std::span<const TrainBatch> micro_batches, double r
   if (!finite) {
     const std::string place = FindNonFinite(micro_batches, scale);
     if (!scaled) {
-      throw Error({.where = "training step " + std::to_string(updates_ + 1),
-                   .what = "the gradient is not finite",
-                   .found = "loss " + std::to_string(result.loss) + ", first at " + place,
-                   .expected = "finite values",
-                   .hint = "the run diverges: lower the rate, lengthen the warm-up, or clip the gradient harder; if it "
-                           "is the first step, check the model with `stablelm score`"});
+      result.skipped = true;
+      result.overflow = place;
+      result.document_losses = {};
+      throw NonFiniteStep(
+          {.where = "training step " + std::to_string(updates_ + 1),
+           .what = "the gradient is not finite",
+           .found = "loss " + std::to_string(result.loss) + ", first at " + place,
+           .expected = "finite values",
+           .hint = "the run diverges: lower the rate, lengthen the warm-up, or clip the gradient harder; if it "
+                   "is the first step, check the model with `stablelm score`"},
+          result);
     }
     result.overflow = place;
   }
   if (scaled) loss_scale_.Update(!finite);
-  if (!finite) {
-    result.skipped = true;
-    return result;
-  }
+  result.skipped = !finite || (before_update && !before_update(result));
+  if (result.skipped) return result;
   ++updates_;
   const double clip = ClipFactor(result.gradient_norm, optimizer_.options().clip);
   optimizer_.Apply({.rate = rate, .gradient_scale = clip / result.loss_scale, .t = updates_}, 0,

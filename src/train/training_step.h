@@ -5,11 +5,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/thread_pool.h"
 #include "model/pass_hooks.h"
 #include "train/gradient_pass.h"
@@ -25,9 +27,20 @@ struct StepResult {
   int64_t tokens = 0;
   double gradient_norm = 0;                 // before clipping, without the loss scale; not finite after an overflow
   double loss_scale = 1;                    // that the step used
-  bool skipped = false;                     // overflow: nothing was updated
+  bool skipped = false;                     // nothing was updated: overflow, or before_update said no
   std::string overflow;                     // where it began, when skipped
   std::span<const double> document_losses;  // sum over the loss tokens of each document; valid until the next step
+};
+
+// A value of a step in fp32 or bf16 is not finite, so that no update was made.
+class NonFiniteStep : public Error {
+ public:
+  NonFiniteStep(ErrorInfo info, StepResult result) : Error(std::move(info)), result_(std::move(result)) {}
+  // skipped, with the place as `overflow`, and no document_losses.
+  const StepResult& result() const { return result_; }
+
+ private:
+  StepResult result_;
 };
 
 class TrainingStep {
@@ -36,11 +49,14 @@ class TrainingStep {
   TrainingStep(Parameters& parameters, const TrainShape& shape, const OptimizerOptions& optimizer,
                const LossScaleOptions& loss_scale, ThreadPool& pool);
 
-  // Computes the gradients and updates the parameters. Throws Error for bad batches, and when a value is not finite in
-  // fp32 or bf16, naming layer, module and document, or when the loss scale cannot go lower; throws Cancelled when
-  // hooks.leave says so. After an exception the parameters are unchanged.
+  // Computes the gradients and updates the parameters. Throws Error for bad batches; NonFiniteStep when a value is not
+  // finite in fp32 or bf16, naming layer, module and document; Error when the loss scale cannot go lower; throws
+  // Cancelled when hooks.leave says so. After an exception the parameters are unchanged.
+  //
+  // before_update (optional) is called once the gradient is there and finite, with all but document_losses that the
+  // result will have. The parameters are unchanged until it returns; false skips the update. It may throw.
   StepResult Run(std::span<const TrainBatch> micro_batches, double rate, const PassHooks& hooks = {},
-                 StepTimer* timer = nullptr);
+                 StepTimer* timer = nullptr, const std::function<bool(const StepResult&)>& before_update = {});
 
   // Number of updates so far: what the schedule counts.
   int64_t updates() const { return updates_; }

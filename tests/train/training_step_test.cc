@@ -180,7 +180,35 @@ TEST(TrainingStep, AValueThatIsNotFiniteIsNamed) {
     EXPECT_THAT(info,
                 Names("training step 1", testing::HasSubstr("layer 1, mlp.dense_4h_to_h, forward pass, document 0")));
     EXPECT_EQ(Copy(parameters->masters()), before);
+    EXPECT_THROW(step.Run({&batch, 1}, 1e-3), NonFiniteStep);
   }
+}
+
+TEST(TrainingStep, AsksBeforeTheUpdate) {
+  ThreadPool pool(2);
+  const OwnedBatch dialogues = Dialogues();
+  const TrainBatch batch = dialogues.batch();
+  const auto parameters = RandomParameters(TinyConfig(), pool);
+  TrainingStep step(*parameters, {.max_tokens = CountTokens(batch), .threads = 2}, {}, {}, pool);
+  const std::vector<float> before = Copy(parameters->masters());
+  StepResult asked;
+  const StepResult refused = step.Run({&batch, 1}, 1e-3, {}, nullptr, [&](const StepResult& result) {
+    asked = result;
+    return false;
+  });
+  EXPECT_TRUE(refused.skipped);
+  EXPECT_TRUE(refused.overflow.empty());
+  EXPECT_GT(asked.gradient_norm, 0);
+  EXPECT_EQ(asked.loss, refused.loss);
+  EXPECT_EQ(step.updates(), 0);
+  EXPECT_EQ(Copy(parameters->masters()), before);
+  const StepResult allowed = step.Run({&batch, 1}, 1e-3, {}, nullptr, [&](const StepResult&) {
+    EXPECT_EQ(Copy(parameters->masters()), before);
+    return true;
+  });
+  EXPECT_FALSE(allowed.skipped);
+  EXPECT_EQ(allowed.loss, refused.loss);
+  EXPECT_NE(Copy(parameters->masters()), before);
 }
 
 TEST(TrainingStep, BadBatchesAreRefusedBeforeAnythingChanges) {

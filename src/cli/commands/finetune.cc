@@ -9,6 +9,7 @@
 #include "cli/app/options.h"
 #include "cli/commands/train_options.h"
 #include "train/finetune.h"
+#include "train/training_run.h"
 
 namespace stablelm {
 namespace {
@@ -51,13 +52,17 @@ class FineTuneCommand : public Command {
       return kExitOk;
     }
     const InterruptGuard guard;
-    const FineTune::Result result =
-        tune.Run({.run = RunFolder(loaded.recipe),
-                  .recipe_yaml = loaded.settings.Yaml(),
-                  .threads = common.threads,
-                  .show_progress = out.show_progress(),
-                  .on_step = [&](const StepLog& step) { out.json() ? out.Json(StepJson(step)) : PrintStep(step, out); },
-                  .stop = Interrupted});
+    const RunResult result = Train(
+        tune, {.folder = RunFolder(loaded.recipe),
+               .recipe_yaml = loaded.settings.Yaml(),
+               .threads = common.threads,
+               .show_progress = out.show_progress(),
+               .on_step = [&](const StepLog& step) { out.json() ? out.Json(StepJson(step)) : PrintStep(step, out); },
+               .on_line =
+                   [&](const JsonValue& line) {
+                     if (out.json()) out.Json(line);
+                   },
+               .stop = Interrupted});
     if (out.json()) {
       out.Json({{"model", result.model.string()}, {"steps", result.steps}, {"stopped", result.stopped}});
     } else {
