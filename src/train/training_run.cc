@@ -89,11 +89,11 @@ class Loop {
     }
     StepLog now = {.step = last_.step + 1, .steps = tune_.steps(), .epoch = tune_.batches().EpochsBefore(step + 1)};
     now.rate = tune_.schedule().RateAt(training_.updates());
-    for (const RunWatch* watch : options_.watches) now.rate *= watch->RateFactor();
+    for (const TrainingWatch* watch : options_.watches) now.rate *= watch->RateFactor();
     try {
       const StepResult made = training_.Run(batch_, now.rate, {}, nullptr, [&](const StepResult& before) {
         Describe(before, now);
-        return std::ranges::all_of(options_.watches, [&](RunWatch* watch) { return watch->AllowsUpdate(now); });
+        return std::ranges::all_of(options_.watches, [&](TrainingWatch* watch) { return watch->AllowsUpdate(now); });
       });
       Describe(made, now);
       Log(now, start);
@@ -101,10 +101,11 @@ class Loop {
       Describe(error.result(), now);
       now.smoothed_loss = last_.smoothed_loss;
       Log(now, start);
-      if (!std::ranges::any_of(options_.watches, [&](RunWatch* watch) { return watch->Forgives(now, error); })) throw;
+      if (!std::ranges::any_of(options_.watches, [&](TrainingWatch* watch) { return watch->Forgives(now, error); }))
+        throw;
     }
     const std::function<void(const JsonValue&)> log = [&](const JsonValue& object) { LogLine(object); };
-    for (RunWatch* watch : options_.watches) {
+    for (TrainingWatch* watch : options_.watches) {
       watch->AfterStep(
           {.step = last_, .parameters = parameters_, .pool = pool_, .last = last_.step == tune_.steps(), .log = log});
     }

@@ -13,7 +13,7 @@
 #include "base/json_value.h"
 #include "train/finetune.h"
 #include "train/run_log.h"
-#include "train/run_watch.h"
+#include "train/training_watch.h"
 
 namespace stablelm {
 
@@ -24,8 +24,8 @@ struct RunOptions {
   bool show_progress = true;
   std::function<void(const StepLog&)> on_step = {};
   std::function<void(const JsonValue&)> on_line = {};  // the other lines of the log
-  std::function<bool()> stop = {};      // polled: true ends the run after the step in which it becomes true
-  std::vector<RunWatch*> watches = {};  // not owned
+  std::function<bool()> stop = {};           // polled: true ends the run after the step in which it becomes true
+  std::vector<TrainingWatch*> watches = {};  // not owned
 };
 
 struct RunResult {

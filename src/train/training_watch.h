@@ -18,7 +18,7 @@
 
 namespace stablelm {
 
-class RunWatch {
+class TrainingWatch {
  public:
   struct Moment {
     const StepLog& step;           // just made and logged
@@ -31,7 +31,7 @@ class RunWatch {
     const std::function<void(const JsonValue& object)>& log;
   };
 
-  virtual ~RunWatch() = default;
+  virtual ~TrainingWatch() = default;
   virtual std::string Name() const = 0;  // its member of state.json, unique in the run
 
   // After every step, before its checkpoint. An exception ends the run.
