@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -58,16 +59,23 @@ void RemoveUnowned(const fs::path& path) {
   close(fd);
 }
 
-void RemoveWhatKilledRunsLeft(const fs::path& target) {
-  const std::string prefix = fs::path(TemporaryName(target)).filename().string();
+// Of temporary paths in `folder` whose names, but for their last letters, `matches`.
+void RemoveWhatKilledRunsLeft(const fs::path& folder, const std::function<bool(std::string_view)>& matches) {
   std::vector<fs::path> left;
   std::error_code ignored;
-  for (const auto& entry :
-       fs::directory_iterator(target.has_parent_path() ? target.parent_path() : fs::path("."), ignored)) {
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     const std::string name = entry.path().filename().string();
-    if (name.size() == prefix.size() + kRandom && name.starts_with(prefix)) left.push_back(entry.path());
+    if (name.size() > kRandom && matches(std::string_view(name).substr(0, name.size() - kRandom))) {
+      left.push_back(entry.path());
+    }
   }
   for (const fs::path& path : left) RemoveUnowned(path);
+}
+
+void RemoveWhatKilledRunsLeft(const fs::path& target) {
+  const std::string prefix = fs::path(TemporaryName(target)).filename().string();
+  RemoveWhatKilledRunsLeft(target.has_parent_path() ? target.parent_path() : fs::path("."),
+                           [&](std::string_view name) { return name == prefix; });
 }
 
 // The folder's files, then the folder, by system calls alone: malloc may be what a signal interrupted.
@@ -199,6 +207,17 @@ fs::path TemporaryPath::MoveBeside(const fs::path& target) {
     if (error != EEXIST) break;
   }
   return {};
+}
+
+void RemoveWholeFolder(const fs::path& folder) {
+  std::error_code ignored;
+  const fs::path hidden = TemporaryName(folder) + RandomLetters();
+  fs::rename(folder, hidden, ignored);
+  if (!ignored) fs::remove_all(hidden, ignored);
+}
+
+void RemoveLeftovers(const fs::path& folder) {
+  RemoveWhatKilledRunsLeft(folder, [](std::string_view name) { return name.ends_with(kMiddle); });
 }
 
 void RemoveTemporaryPaths() {

@@ -46,6 +46,12 @@ class TemporaryPath {
   const Listed* listed_ = nullptr;
 };
 
+// Removes a folder with its files: whatever interrupts it, the folder is there whole or not at all. Ignores failures.
+void RemoveWholeFolder(const std::filesystem::path& folder);
+
+// Removes all temporary paths that killed runs left in `folder`, whatever their targets. Ignores failures.
+void RemoveLeftovers(const std::filesystem::path& folder);
+
 // Removes all temporary paths of this process. Async-signal-safe: for the handlers of signals that end the program.
 void RemoveTemporaryPaths();
 

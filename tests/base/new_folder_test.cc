@@ -22,6 +22,21 @@ std::set<std::string> NamesIn(const std::filesystem::path& folder) {
   return names;
 }
 
+TEST(TemporaryPaths, LeftoversOfAFolderAndWholeRemoval) {
+  const TempFolder temp;
+  const std::filesystem::path kept = temp.path() / "step-1", removed = temp.path() / "step-2";
+  for (const auto& folder : {kept, removed, temp.path() / "step-3.stablelm.tmp.abc123"}) {
+    std::filesystem::create_directory(folder);
+    std::ofstream(folder / "a") << "x";
+  }
+  const NewFolder owned(temp.path() / "step-4");
+  RemoveLeftovers(temp.path());
+  EXPECT_THAT(NamesIn(temp.path()), UnorderedElementsAre("step-1", "step-2", owned.path().filename().string()));
+  RemoveWholeFolder(removed);
+  RemoveWholeFolder(temp.path() / "none");
+  EXPECT_THAT(NamesIn(temp.path()), UnorderedElementsAre("step-1", owned.path().filename().string()));
+}
+
 TEST(NewFolder, WholeOrNotThere) {
   const TempFolder temp;
   const std::filesystem::path out = temp.path() / "out", like = temp.path() / "like";

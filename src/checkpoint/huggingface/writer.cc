@@ -1,5 +1,8 @@
 #include "checkpoint/huggingface/writer.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstdio>
 
 #include "base/atomic_file.h"
@@ -7,6 +10,7 @@
 #include "base/json_value.h"
 #include "base/write_error.h"
 #include "checkpoint/describe/stored_tensor.h"
+#include "checkpoint/huggingface/folder_hashes.h"
 
 namespace stablelm {
 namespace {
@@ -64,6 +68,8 @@ FolderWriter::FolderWriter(const fs::path& out, const ModelConfig& config, const
   WriteText("config.json", WriteConfig(config, options.dtype));
 }
 
+FolderWriter::FolderWriter(const fs::path& out) : folder_(out) {}
+
 FolderWriter::~FolderWriter() = default;
 
 void FolderWriter::WriteAt(size_t entry, uint64_t offset, std::span<const std::byte> bytes) {
@@ -83,6 +89,10 @@ void FolderWriter::CopyFile(const fs::path& source, const std::string& name) {
   }
   if (error) Fail(source, "cannot copy it to " + (folder_.target() / name).string() + ": " + error.message());
   fs::permissions(folder_.path() / name, fs::perms::owner_write, fs::perm_options::add, error);
+  if (const int fd = open((folder_.path() / name).c_str(), O_RDONLY | O_CLOEXEC); fd >= 0) {
+    fsync(fd);
+    close(fd);
+  }
 }
 
 void FolderWriter::CopyTokenizer(const fs::path& source) {
@@ -93,8 +103,16 @@ void FolderWriter::CopyTokenizer(const fs::path& source) {
   }
 }
 
-void FolderWriter::Commit() {
+SafetensorsWriter& FolderWriter::AddTensors(const std::string& name, const std::vector<SafetensorsEntry>& entries) {
+  others_.push_back(std::make_unique<SafetensorsWriter>(
+      folder_.path() / name, entries, std::map<std::string, std::string>{{"format", "pt"}}, folder_.target() / name));
+  return *others_.back();
+}
+
+void FolderWriter::Commit(bool hashes) {
   for (const auto& shard : shards_) shard->Commit();
+  for (const auto& other : others_) other->Commit();
+  if (hashes) WriteText(kHashFile, HashFolder(folder_.path()));
   folder_.Commit();
 }
 

@@ -31,6 +31,8 @@ class FolderWriter {
  public:
   // `out` must not exist or must be an empty folder; its parent must exist. Reserves the disk space. Throws Error.
   FolderWriter(const std::filesystem::path& out, const ModelConfig& config, const WriterOptions& options);
+  // A folder without a model: for WriteText, CopyFile and AddTensors.
+  explicit FolderWriter(const std::filesystem::path& out);
   FolderWriter(const FolderWriter&) = delete;
   FolderWriter& operator=(const FolderWriter&) = delete;
   ~FolderWriter();
@@ -46,7 +48,10 @@ class FolderWriter {
   void CopyFile(const std::filesystem::path& source, const std::string& name);
   // Copies the tokenizer files and generation settings of the model folder `source`, as far as they exist.
   void CopyTokenizer(const std::filesystem::path& source);
-  void Commit();
+  // Adds another safetensors file, reserves its disk space, and returns its writer; Commit completes it too.
+  SafetensorsWriter& AddTensors(const std::string& name, const std::vector<SafetensorsEntry>& entries);
+  // Every byte of every tensor must have been written. `hashes`: adds SHA256SUMS, see folder_hashes.h.
+  void Commit(bool hashes = false);
 
  private:
   struct Place {
@@ -56,7 +61,7 @@ class FolderWriter {
   NewFolder folder_;  // declared before the shards, so that they close first
   std::vector<WeightEntry> table_;
   std::vector<Place> places_;
-  std::vector<std::unique_ptr<SafetensorsWriter>> shards_;
+  std::vector<std::unique_ptr<SafetensorsWriter>> shards_, others_;
   uint64_t total_bytes_ = 0;
 };
 

@@ -5,12 +5,16 @@
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/thread_pool.h"
+#include "checkpoint/huggingface/folder_hashes.h"
+#include "checkpoint/huggingface/safetensors.h"
 #include "checkpoint/model_folder.h"
 #include "checkpoint/tensor_values.h"
 #include "checkpoint/tiny_model.h"
+#include "error_info.h"
 #include "error_text.h"
 #include "temp_folder.h"
 
@@ -38,6 +42,49 @@ void Fill(FolderWriter& writer) {
       writer.WriteAt(entry, 2 * i, std::as_bytes(std::span(&value, 1)));
     }
   });
+}
+
+// Tensors of another file beside the model's, and the hashes of all: they appear with the folder or not at all.
+TEST(FolderWriterTest, CarriesOtherTensorsAndHashes) {
+  const TempFolder temp;
+  const auto write = [&](const fs::path& out) {
+    FolderWriter writer(out, TinyConfig(), {.dtype = DType::kF16});
+    writer.WriteText("note.txt", "hello");
+    SafetensorsWriter& more = writer.AddTensors("more.safetensors", {{.name = "a", .shape = Shape({3})}});
+    Fill(writer);
+    const float values[] = {1, 2, 3};
+    more.WriteAt(0, 0, std::as_bytes(std::span(values)));
+    writer.Commit(true);
+  };
+  write(temp.path() / "one");
+  write(temp.path() / "two");
+  EXPECT_THAT(Names(temp.path()), ElementsAre("one", "two"));
+  const fs::path out = temp.path() / "one";
+  EXPECT_THAT(Names(out), ElementsAre(kHashFile, "config.json", "model.safetensors", "more.safetensors", "note.txt"));
+  EXPECT_TRUE(ModelFolder::Open(out.string())->warnings().empty());
+  EXPECT_EQ(SafetensorsFile(out / "more.safetensors").Get("a").shape, Shape({3}));
+  uint64_t bytes = 0;
+  const std::string hash = CheckFolderHashes(out, [&](size_t n) { bytes += n; });
+  EXPECT_EQ(hash, HashOfHashes(out));
+  EXPECT_EQ(hash, CheckFolderHashes(temp.path() / "two"));
+  EXPECT_GT(bytes, 1000u);
+  std::ofstream(temp.path() / "two" / "note.txt") << "hallo";
+  EXPECT_THAT(InfoOf([&] { CheckFolderHashes(temp.path() / "two"); }),
+              stablelm::Names((temp.path() / "two" / "note.txt").string(), testing::StartsWith("SHA-256 d3751d33")));
+  fs::remove(out / "more.safetensors");
+  EXPECT_THAT(InfoOf([&] { CheckFolderHashes(out); }), stablelm::Names((out / "more.safetensors").string()));
+  std::ofstream(out / kHashFile) << "0123  ../note.txt\n";
+  EXPECT_THAT(InfoOf([&] { CheckFolderHashes(out); }), stablelm::Names((out / kHashFile).string(), HasSubstr("0123")));
+}
+
+TEST(FolderWriterTest, AFolderWithoutAModel) {
+  const TempFolder temp;
+  {
+    FolderWriter writer(temp.path() / "out");
+    writer.WriteText("a", "b");
+    writer.AddTensors("t.safetensors", {{.name = "a", .shape = Shape({1})}});
+  }
+  EXPECT_THAT(Names(temp.path()), ElementsAre());
 }
 
 TEST(FolderWriterTest, WrittenFolderOpensWithTheSameValues) {
