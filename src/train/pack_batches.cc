@@ -48,19 +48,25 @@ uint64_t PackBatches::MostDocuments() const {
 }
 
 TrainBatch PackBatches::Read(const MicroStep& at, BatchBuffer& buffer) const {
-  const uint64_t most = MostTokens();
+  buffer.packs_.resize(shape_.rows);
+  for (uint64_t row = 0; row < shape_.rows; ++row) buffer.packs_[row] = PackAt(at, row);
+  return ReadPacks(shards_, buffer.packs_, buffer);
+}
+
+TrainBatch ReadPacks(const TokenShards& shards, std::span<const uint64_t> packs, BatchBuffer& buffer) {
+  const uint64_t most = packs.size() * static_cast<uint64_t>(shards.sequence_length());
   buffer.ids_.resize(most);
   buffer.targets_.resize(most);
-  buffer.bits_.resize(static_cast<size_t>(shards_.sequence_length()));
+  buffer.bits_.resize(static_cast<size_t>(shards.sequence_length()));
   buffer.documents_.clear();
   size_t begin = 0;
-  for (uint64_t row = 0; row < shape_.rows; ++row) {
-    for (const TokenDocument& document : shards_.Pack(PackAt(at, row))) {
+  for (const uint64_t pack : packs) {
+    for (const TokenDocument& document : shards.Pack(pack)) {
       const size_t n = document.length;
       const std::span<int32_t> ids = std::span(buffer.ids_).subspan(begin, n);
       const std::span<int32_t> targets = std::span(buffer.targets_).subspan(begin, n);
       const std::span<uint8_t> bits = std::span(buffer.bits_).first(n);
-      shards_.Read(document, ids, bits);
+      shards.Read(document, ids, bits);
       for (size_t i = 0; i + 1 < n; ++i) targets[i] = bits[i + 1] != 0 ? ids[i + 1] : kNoTarget;
       targets[n - 1] = kNoTarget;
       buffer.documents_.push_back({.tokens = ids, .targets = targets});

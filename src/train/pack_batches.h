@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "dataset/token_shards.h"
@@ -33,10 +34,16 @@ class BatchBuffer {
 
  private:
   friend class PackBatches;
+  friend TrainBatch ReadPacks(const TokenShards&, std::span<const uint64_t>, BatchBuffer&);
   std::vector<int32_t> ids_, targets_;
   std::vector<uint8_t> bits_;
   std::vector<TrainDocument> documents_;
+  std::vector<uint64_t> packs_;
 };
+
+// The documents of these packs in their order, those of a pack in theirs. targets[i] is ids[i + 1] where token i + 1 is
+// to be learned, else kNoTarget. Throws Error for damaged shards.
+TrainBatch ReadPacks(const TokenShards& shards, std::span<const uint64_t> packs, BatchBuffer& buffer);
 
 // Immutable; many threads may read at once, each with its own buffer.
 class PackBatches {
@@ -56,8 +63,7 @@ class PackBatches {
   uint64_t MostTokens() const;     // of a micro-batch
   uint64_t MostDocuments() const;  // of a micro-batch
 
-  // Documents in the order of the rows, those of a pack in their order. targets[i] is ids[i + 1] where token i + 1 is
-  // to be learned, else kNoTarget. Throws Error for damaged shards.
+  // ReadPacks of its rows.
   TrainBatch Read(const MicroStep& at, BatchBuffer& buffer) const;
 
  private:

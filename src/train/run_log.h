@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string>
 
+#include "base/append_file.h"
 #include "base/json_value.h"
 
 namespace stablelm {
@@ -28,19 +29,14 @@ struct StepLog {
 };
 JsonValue StepJson(const StepLog& step);
 
-// Appends whole lines, so that a reader never sees half a one. For one thread. Throws Error when the file cannot be
-// written.
+// Appends lines. For one thread. Throws Error when the file cannot be written.
 class RunLog {
  public:
-  explicit RunLog(const std::filesystem::path& file);
-  RunLog(const RunLog&) = delete;
-  RunLog& operator=(const RunLog&) = delete;
-  ~RunLog();
-  void Append(const JsonValue& object);
+  explicit RunLog(const std::filesystem::path& file) : file_(file) {}
+  void Append(const JsonValue& object) { file_.Append(object.Dump() + "\n"); }
 
  private:
-  std::filesystem::path path_;
-  int fd_ = -1;
+  AppendFile file_;
 };
 
 }  // namespace stablelm

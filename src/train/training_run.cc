@@ -67,6 +67,7 @@ class Loop {
 
   RunResult Run() {
     RunResult result;
+    if (last_.step == 0) TellWatches(&TrainingWatch::AtStart);
     while (last_.step < tune_.steps()) {
       if (options_.stop && options_.stop()) {
         result.stopped = true;
@@ -88,32 +89,49 @@ class Loop {
       batch_[micro] = tune_.batches().Read({.step = step, .micro = micro}, buffers_[micro]);
     }
     StepLog now = {.step = last_.step + 1, .steps = tune_.steps(), .epoch = tune_.batches().EpochsBefore(step + 1)};
-    now.rate = tune_.schedule().RateAt(training_.updates());
-    for (const TrainingWatch* watch : options_.watches) now.rate *= watch->RateFactor();
+    now.rate = Rate();
     try {
-      const StepResult made = training_.Run(batch_, now.rate, {}, nullptr, [&](const StepResult& before) {
+      const auto before_update = [&](const StepResult& before) -> std::optional<double> {
         Describe(before, now);
-        return std::ranges::all_of(options_.watches, [&](TrainingWatch* watch) { return watch->AllowsUpdate(now); });
-      });
+        const auto allows = [&](TrainingWatch* watch) { return watch->AllowsUpdate(now); };
+        if (!std::ranges::all_of(options_.watches, allows)) return std::nullopt;
+        return now.rate = Rate();
+      };
+      const StepResult made = training_.Run(batch_, now.rate, {}, nullptr, before_update);
       Describe(made, now);
       Log(now, start);
     } catch (const NonFiniteStep& error) {
       Describe(error.result(), now);
-      now.smoothed_loss = last_.smoothed_loss;
       Log(now, start);
       if (!std::ranges::any_of(options_.watches, [&](TrainingWatch* watch) { return watch->Forgives(now, error); }))
         throw;
     }
+    TellWatches(&TrainingWatch::AfterStep);
+  }
+
+  void TellWatches(void (TrainingWatch::*hook)(const TrainingWatch::Moment&)) {
     const std::function<void(const JsonValue&)> log = [&](const JsonValue& object) { LogLine(object); };
     for (TrainingWatch* watch : options_.watches) {
-      watch->AfterStep(
-          {.step = last_, .parameters = parameters_, .pool = pool_, .last = last_.step == tune_.steps(), .log = log});
+      (watch->*hook)({.step = last_,
+                      .parameters = parameters_,
+                      .pass = training_.pass(),
+                      .pool = pool_,
+                      .last = last_.step == tune_.steps(),
+                      .log = log});
     }
   }
 
+  double Rate() const {
+    double rate = tune_.schedule().RateAt(training_.updates());
+    for (const TrainingWatch* watch : options_.watches) rate *= watch->RateFactor();
+    return rate;
+  }
+
   void Describe(const StepResult& made, StepLog& now) const {
-    constexpr double kSmooth = 0.95;  // a mean over about 20 steps
-    now.smoothed_loss = last_.step == 0 ? made.loss : kSmooth * last_.smoothed_loss + (1 - kSmooth) * made.loss;
+    constexpr double kSmooth = 0.95;                                      // a mean over about 20 steps
+    now.smoothed_loss = made.skipped               ? last_.smoothed_loss  // 0: no step was applied yet
+                        : last_.smoothed_loss == 0 ? made.loss
+                                                   : kSmooth * last_.smoothed_loss + (1 - kSmooth) * made.loss;
     now.loss = made.loss;
     now.gradient_norm = made.gradient_norm;
     now.loss_scale = made.loss_scale;
@@ -131,7 +149,7 @@ class Loop {
   }
 
   void LogLine(const JsonValue& object) {
-    JsonValue line = {{"step", last_.step}};
+    JsonValue line = {{"event", object.At("event")}, {"step", last_.step}};
     line.Update(object);
     log_.Append(line);
     if (options_.on_line) options_.on_line(line);

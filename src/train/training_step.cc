@@ -31,7 +31,7 @@ void TrainingStep::RequireGoodBatches(std::span<const TrainBatch> micro_batches)
 }
 
 StepResult TrainingStep::Run(std::span<const TrainBatch> micro_batches, double rate, const PassHooks& hooks,
-                             StepTimer* timer, const std::function<bool(const StepResult&)>& before_update) {
+                             StepTimer* timer, const BeforeUpdate& before_update) {
   const bool scaled = parameters_.precision() == Precision::kF16;
   StepResult result;
   result.loss_scale = scaled ? loss_scale_.scale() : 1;
@@ -72,11 +72,12 @@ StepResult TrainingStep::Run(std::span<const TrainBatch> micro_batches, double r
     result.overflow = place;
   }
   if (scaled) loss_scale_.Update(!finite);
-  result.skipped = !finite || (before_update && !before_update(result));
+  const std::optional<double> decided = finite && before_update ? before_update(result) : rate;
+  result.skipped = !finite || !decided;
   if (result.skipped) return result;
   ++updates_;
   const double clip = ClipFactor(result.gradient_norm, optimizer_.options().clip);
-  optimizer_.Apply({.rate = rate, .gradient_scale = clip / result.loss_scale, .t = updates_}, 0,
+  optimizer_.Apply({.rate = *decided, .gradient_scale = clip / result.loss_scale, .t = updates_}, 0,
                    parameters_.table().trained_size(), pass_.exec());
   return result;
 }

@@ -43,6 +43,8 @@ class NonFiniteStep : public Error {
   StepResult result_;
 };
 
+using BeforeUpdate = std::function<std::optional<double>(const StepResult&)>;
+
 class TrainingStep {
  public:
   // Parameters and pool outlive it. loss_scale: used with fp16 only. Throws Error when the memory is not there.
@@ -54,9 +56,10 @@ class TrainingStep {
   // Cancelled when hooks.leave says so. After an exception the parameters are unchanged.
   //
   // before_update (optional) is called once the gradient is there and finite, with all but document_losses that the
-  // result will have. The parameters are unchanged until it returns; false skips the update. It may throw.
+  // result will have. The parameters are unchanged until it returns: the rate to update with, or none, which skips the
+  // update. It may throw.
   StepResult Run(std::span<const TrainBatch> micro_batches, double rate, const PassHooks& hooks = {},
-                 StepTimer* timer = nullptr, const std::function<bool(const StepResult&)>& before_update = {});
+                 StepTimer* timer = nullptr, const BeforeUpdate& before_update = {});
 
   // Number of updates so far: what the schedule counts.
   int64_t updates() const { return updates_; }

@@ -192,9 +192,10 @@ TEST(TrainingStep, AsksBeforeTheUpdate) {
   TrainingStep step(*parameters, {.max_tokens = CountTokens(batch), .threads = 2}, {}, {}, pool);
   const std::vector<float> before = Copy(parameters->masters());
   StepResult asked;
-  const StepResult refused = step.Run({&batch, 1}, 1e-3, {}, nullptr, [&](const StepResult& result) {
+  using Decision = std::optional<double>;
+  const StepResult refused = step.Run({&batch, 1}, 1e-3, {}, nullptr, [&](const StepResult& result) -> Decision {
     asked = result;
-    return false;
+    return std::nullopt;
   });
   EXPECT_TRUE(refused.skipped);
   EXPECT_TRUE(refused.overflow.empty());
@@ -202,13 +203,16 @@ TEST(TrainingStep, AsksBeforeTheUpdate) {
   EXPECT_EQ(asked.loss, refused.loss);
   EXPECT_EQ(step.updates(), 0);
   EXPECT_EQ(Copy(parameters->masters()), before);
-  const StepResult allowed = step.Run({&batch, 1}, 1e-3, {}, nullptr, [&](const StepResult&) {
+  const StepResult allowed = step.Run({&batch, 1}, 1e-3, {}, nullptr, [&](const StepResult&) -> Decision {
     EXPECT_EQ(Copy(parameters->masters()), before);
-    return true;
+    return 3e-3;
   });
   EXPECT_FALSE(allowed.skipped);
   EXPECT_EQ(allowed.loss, refused.loss);
-  EXPECT_NE(Copy(parameters->masters()), before);
+  // The rate that was decided, in place of the one that was given.
+  const auto other = RandomParameters(TinyConfig(), pool);
+  TrainingStep(*other, {.max_tokens = CountTokens(batch), .threads = 2}, {}, {}, pool).Run({&batch, 1}, 3e-3);
+  EXPECT_EQ(Copy(parameters->masters()), Copy(other->masters()));
 }
 
 TEST(TrainingStep, BadBatchesAreRefusedBeforeAnythingChanges) {
