@@ -29,7 +29,7 @@ PackedMatrix Packed(DType type, int64_t rows, int64_t columns, uint64_t seed, Co
 
 std::vector<Adapter> TwoAdapters() {
   std::vector<Adapter> adapters;
-  for (const uint64_t i : {1, 2}) {
+  for (const uint64_t i : {uint64_t{1}, uint64_t{2}}) {
     adapters.push_back({.a = Packed(DType::kF32, kRank * static_cast<int64_t>(i), kColumns, 10 * i),
                         .b = Packed(DType::kF32, kOutputs, kRank * static_cast<int64_t>(i), 10 * i + 1),
                         .scale = 0.5f * static_cast<float>(i)});
