@@ -200,7 +200,6 @@ size_t MatMulBackwardFloats(int64_t m, int64_t n, int64_t k) {
 
 void MatMulInputGradient(const InputGradient& in, ExecutionContext& exec) {
   const PackedMatrix& w = *in.w;
-  STABLELM_CHECK(!IsQuantized(w.type()));
   const size_t m = static_cast<size_t>(in.m), n = w.rows();
   if (m == 0) return;
   if (const size_t at_once = RowsAtOnce(n); m > at_once) {

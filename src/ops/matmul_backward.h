@@ -11,6 +11,9 @@
 // With weights packed for Compute::kFast, rows of dy and x are rounded to bf16, and the bits are those of MatMul with
 // the transposed matrix packed for kFast on the same target: pairs of the summed dimension, the higher one first,
 // flushing denormals; or the steps of AMX tiles.
+//
+// With quantized weights, dx has the bits that it has with the decoded weights in fp32: the product of the forward pass
+// rounds activations to 8-bit integers, and its gradient takes that rounding for the identity.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +29,7 @@ namespace stablelm {
 struct InputGradient {
   const float* dy = nullptr;        // [m, N], contiguous
   int64_t m = 0;                    // rows
-  const PackedMatrix* w = nullptr;  // [N, K], not quantized
+  const PackedMatrix* w = nullptr;  // [N, K]
   float* dx = nullptr;              // [m, K], contiguous; must not overlap dy
   bool add = false;                 // dx += instead of dx =
   // Rounds rows of dy to this type first: kF32 (not at all), kBF16 or kF16. Compute::kFast rounds to bf16 anyway.

@@ -117,6 +117,35 @@ TEST(MatMulInputGradient, HasTheBitsOfMatMulWithTheTransposedMatrix) {
   });
 }
 
+// Weights that are decoded piece by piece give the bits of the same weights in fp32.
+TEST(MatMulInputGradient, QuantizedWeightsGiveTheBitsOfDecodedOnes) {
+  for (const DType type : {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K}) {
+    for (const Case blocks : {Case{1, 1, 1}, {5, 33, 2}, {83, 31, 3}, {257, 289, 1}}) {
+      const Case c = {blocks.m, blocks.n, blocks.k * static_cast<size_t>(BlockElements(type))};
+      SCOPED_TRACE(testing::Message() << NameOf(type) << " " << c.m << " " << c.n << " " << c.k);
+      const PackedMatrix packed = RandomQuantized(type, c.n, c.k, 1);
+      std::vector<float> decoded(c.n * c.k);
+      for (size_t row = 0; row < c.n; ++row) packed.UnpackRow(row, decoded.data() + row * c.k);
+      const PackedMatrix floats = Packed(decoded, c.n, c.k, Kind::kF32);
+      const auto dy = RandomNormals(c.m * c.n, 2), before = RandomNormals(c.m * c.k, 3);
+      const int64_t m = static_cast<int64_t>(c.m);
+      ForEachSimdTarget([&] {
+        for (const auto& [threads, add] : {std::pair{size_t{1}, false}, std::pair{size_t{3}, true}}) {
+          ThreadPool pool(threads);
+          ExecutionContext exec(pool, Floats(c));
+          GuardedFloats dx(c.m * c.k);
+          std::copy(before.begin(), before.end(), dx.data());
+          std::vector<float> want = before;
+          MatMulInputGradient({.dy = dy.data(), .m = m, .w = &packed, .dx = dx.data(), .add = add}, exec);
+          MatMulInputGradient({.dy = dy.data(), .m = m, .w = &floats, .dx = want.data(), .add = add}, exec);
+          dx.Check();
+          ASSERT_TRUE(SameBits(dx.span(), want)) << threads << " threads, add " << add;
+        }
+      });
+    }
+  }
+}
+
 // dW has the bits of MatMul with the rows of xᵀ and dyᵀ as its matrix; the padding of the packed result is zero.
 TEST(MatMulWeightGradient, HasTheBitsOfMatMulWithTheTransposedRows) {
   ForEachSimdTarget([] {

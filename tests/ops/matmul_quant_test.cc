@@ -8,33 +8,6 @@ namespace {
 
 constexpr DType kTypes[] = {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
 
-// Quants and integer scales are random bytes; fp16 scales get a moderate exponent, so that they are finite.
-PackedMatrix RandomMatrix(DType type, size_t n, size_t k, uint64_t seed) {
-  const Philox philox(seed);
-  PackedMatrix packed(type, static_cast<int64_t>(n), static_cast<int64_t>(k), "weights");
-  const size_t row_bytes = packed.row_bytes(), block_bytes = BlockBytes(type);
-  std::vector<std::byte> stored(n * row_bytes + 1);
-  std::byte* const rows = stored.data() + 1;  // at an odd address
-  for (size_t i = 0; i < n * row_bytes; ++i) rows[i] = static_cast<std::byte>(philox.Uniform(0, i) * 256);
-  for (size_t block = 0; block < n * row_bytes; block += block_bytes) {
-    for (const BlockField& field : PackedFields(type)) {
-      if (field.unit != 2) continue;
-      for (size_t i = 0; i < field.count; ++i) {
-        std::byte& high = rows[block + field.offset + 2 * i + 1];
-        high = (high & std::byte{0x83}) | std::byte{0x20};  // sign, two bits of fraction, exponents 8 and 12
-      }
-    }
-  }
-  PackRows(packed, rows);
-  // Packing loses nothing.
-  std::vector<std::byte> row(row_bytes);
-  for (size_t r = 0; r < n; ++r) {
-    packed.StoredRow(r, row.data());
-    EXPECT_EQ(std::memcmp(row.data(), rows + r * row_bytes, row_bytes), 0) << NameOf(type) << " row " << r;
-  }
-  return packed;
-}
-
 struct Case {
   size_t m, n, k;  // k in blocks
 };
@@ -52,7 +25,7 @@ TEST(QuantMatMul, TargetsWithFmaGiveTheBitsOfThePlainLoops) {
       for (const Case c : kCases) {
         const size_t k = c.k * static_cast<size_t>(BlockElements(type));
         SCOPED_TRACE(testing::Message() << NameOf(type) << " m " << c.m << " n " << c.n << " k " << k);
-        const PackedMatrix packed = RandomMatrix(type, c.n, k, 1);
+        const PackedMatrix packed = RandomQuantized(type, c.n, k, 1);
         const auto x = RandomNormals(c.m * k, 2), bias = RandomNormals(c.n, 3);
         ExecutionContext exec(pool, c.m, k);
         GuardedFloats y(c.m * c.n);
@@ -82,7 +55,7 @@ TEST(QuantMatMul, TargetsWithFmaGiveTheRecordedBits) {
     if (!HasFma(SimdTargetInUse())) return;
     for (const auto& [type, want] : recorded) {
       const size_t m = 11, n = 70, k = 512;
-      const PackedMatrix packed = RandomMatrix(type, n, k, 10);
+      const PackedMatrix packed = RandomQuantized(type, n, k, 10);
       const auto x = RandomFractions(m * k, 11), bias = RandomFractions(n, 12);
       ThreadPool pool(2);
       ExecutionContext exec(pool, m, k);
@@ -97,7 +70,7 @@ TEST(QuantMatMul, TargetsWithFmaGiveTheRecordedBits) {
 TEST(QuantMatMul, PlainLoopsHoldToTheProductOfDecodedWeights) {
   for (const DType type : kTypes) {
     const size_t m = 3, n = 40, k = 512, block = static_cast<size_t>(BlockElements(type));
-    const PackedMatrix packed = RandomMatrix(type, n, k, 4);
+    const PackedMatrix packed = RandomQuantized(type, n, k, 4);
     const auto x = RandomNormals(m * k, 5);
     std::vector<float> y(m * n), want(m * n), row(k);
     MatMulQuantRef({.x = x.data(), .m = 3, .w = &packed, .bias = nullptr, .y = y.data()});
@@ -126,7 +99,7 @@ TEST(QuantMatMul, RowsHaveTheSameBitsAloneInBatchesAndWithAnyThreads) {
   ForEachSimdTarget([] {
     for (const DType type : kTypes) {
       const size_t m = 21, n = 150, k = 512;
-      const PackedMatrix packed = RandomMatrix(type, n, k, 6);
+      const PackedMatrix packed = RandomQuantized(type, n, k, 6);
       const auto x = RandomNormals(m * k, 7);
       const auto run = [&](size_t first, size_t rows, size_t threads) {
         ThreadPool pool(threads);
@@ -199,7 +172,7 @@ TEST(QuantizedRows, EveryTargetRoundsAsThePlainLoop) {
 TEST(QuantizedRows, ValuesThatAreNotFiniteShow) {
   ForEachSimdTarget([] {
     ThreadPool pool(1);
-    const PackedMatrix packed = RandomMatrix(DType::kQ4_K, 5, 512, 9);
+    const PackedMatrix packed = RandomQuantized(DType::kQ4_K, 5, 512, 9);
     for (const float bad : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) {
       std::vector<float> x(512, 0.0f), y(5);
       x[300] = bad;

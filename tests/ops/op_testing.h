@@ -16,6 +16,7 @@
 #include "base/tensor.h"
 #include "ops/convert.h"
 #include "ops/packed_matrix.h"
+#include "ops/quant/quant_row.h"
 #include "ops/simd.h"
 
 namespace stablelm {
@@ -108,6 +109,34 @@ class StoredFloats {
 // Packs every row; `rows` are stored one after another.
 inline void PackRows(PackedMatrix& packed, const std::byte* rows) {
   for (size_t p = 0; p < packed.panels(); ++p) packed.Pack(p, rows + p * kPanelRows * packed.row_bytes());
+}
+
+// A matrix of a quantized type that products read. Quants and integer scales are random bytes; fp16 scales get a
+// moderate exponent, so that they are finite.
+inline PackedMatrix RandomQuantized(DType type, size_t n, size_t k, uint64_t seed) {
+  const Philox philox(seed);
+  PackedMatrix packed(type, static_cast<int64_t>(n), static_cast<int64_t>(k), "weights");
+  const size_t row_bytes = packed.row_bytes(), block_bytes = BlockBytes(type);
+  std::vector<std::byte> stored(n * row_bytes + 1);
+  std::byte* const rows = stored.data() + 1;  // at an odd address
+  for (size_t i = 0; i < n * row_bytes; ++i) rows[i] = static_cast<std::byte>(philox.Uniform(0, i) * 256);
+  for (size_t block = 0; block < n * row_bytes; block += block_bytes) {
+    for (const BlockField& field : PackedFields(type)) {
+      if (field.unit != 2) continue;
+      for (size_t i = 0; i < field.count; ++i) {
+        std::byte& high = rows[block + field.offset + 2 * i + 1];
+        high = (high & std::byte{0x83}) | std::byte{0x20};  // sign, two bits of fraction, exponents 8 and 12
+      }
+    }
+  }
+  PackRows(packed, rows);
+  // Packing loses nothing.
+  std::vector<std::byte> row(row_bytes);
+  for (size_t r = 0; r < n; ++r) {
+    packed.StoredRow(r, row.data());
+    EXPECT_EQ(std::memcmp(row.data(), rows + r * row_bytes, row_bytes), 0) << NameOf(type) << " row " << r;
+  }
+  return packed;
 }
 
 // |a - b| <= tolerance, false for NaN.

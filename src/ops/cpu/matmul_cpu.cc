@@ -17,6 +17,7 @@
 #include <hwy/highway.h>
 
 #include "base/error.h"
+#include "ops/cpu/decode_turned.h"
 #include "ops/cpu/load_float-inl.h"
 #include "ops/cpu/transpose-inl.h"
 #include "ops/cpu/unroll.h"
@@ -195,6 +196,17 @@ struct PanelsOfTranspose {
   }
 };
 
+struct PanelsOfQuantTranspose {
+  using Stored = float;
+  const PackedMatrix& w;
+  size_t columns() const { return w.rows(); }
+  const std::byte* StoredPiece(size_t, size_t) const { return nullptr; }
+  static bool Copies(size_t) { return true; }
+  void Copy(size_t p, size_t k0, size_t width, float* buffer) const {
+    DecodeTurned(w, p * kPanelRows, k0, width, buffer);
+  }
+};
+
 template <class Weights>
 void TiledOf(const Weights& weights, const MatMulJob& job, const TiledPart& part, float* scratch) {
   const auto [p_begin, p_end, m_begin, m_end] = part;
@@ -266,6 +278,7 @@ void Tiled(const MatMulJob& job, const TiledPart& part, float* scratch) {
   TiledOfPanels<PanelsAsStored>(job, part, scratch);
 }
 void TiledTransposed(const MatMulJob& job, const TiledPart& part, float* scratch) {
+  if (IsQuantized(job.w->type())) return TiledOf(PanelsOfQuantTranspose{*job.w}, job, part, scratch);
   TiledOfPanels<PanelsOfTranspose>(job, part, scratch);
 }
 
