@@ -1,4 +1,4 @@
-// Additions to the residual stream. y [n] may be x.
+// Additions to the residual stream, and scaling. y [n] may be x.
 #pragma once
 
 #include <cstddef>
@@ -11,5 +11,7 @@ namespace stablelm {
 void Add(const float* a, const float* x, float* y, size_t n, ExecutionContext& exec);
 // y = (m + a) + x: the order in which transformers adds its parallel residual.
 void AddPair(const float* m, const float* a, const float* x, float* y, size_t n, ExecutionContext& exec);
+// y = factor * x
+void Scale(float factor, const float* x, float* y, size_t n, ExecutionContext& exec);
 
 }  // namespace stablelm

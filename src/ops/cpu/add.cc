@@ -15,4 +15,10 @@ void AddPair(const float* m, const float* a, const float* x, float* y, size_t n,
   });
 }
 
+void Scale(float factor, const float* x, float* y, size_t n, ExecutionContext& exec) {
+  exec.pool().ForRanges(n, 16384, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) y[i] = factor * x[i];
+  });
+}
+
 }  // namespace stablelm

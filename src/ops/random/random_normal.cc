@@ -10,6 +10,8 @@
 
 #include <hwy/highway.h>
 
+#include "ops/random/philox-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace stablelm::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
@@ -24,39 +26,8 @@ void FillNormalTarget(uint64_t key, uint64_t stream, uint64_t first_block, float
 using DU = hn::CappedTag<uint32_t, kNormalBlock / 4>;
 using DI = hn::RebindToSigned<DU>;
 using DF = hn::RebindToFloat<DU>;
-using DW = hn::RepartitionToWide<DU>;  // 64-bit lanes
 using VU = hn::Vec<DU>;
 using VF = hn::Vec<DF>;
-using VW = hn::Vec<DW>;
-
-// The counters of every other lane. Each word is in the low half of a 64-bit lane, the high half is garbage, so the
-// 64-bit products need no shuffles.
-struct Counters {
-  VW c0, c1, c2, c3;
-};
-
-HWY_INLINE Counters Rounds(DW dw, VW index, uint64_t key, uint64_t stream) {
-  const DU du;
-  const VU m0 = hn::Set(du, 0xD2511F53u), m1 = hn::Set(du, 0xCD9E8D57u);
-  Counters c = {index, hn::ShiftRight<32>(index), hn::Set(dw, stream & 0xFFFFFFFFu), hn::Set(dw, stream >> 32)};
-  uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
-  for (int round = 0; round < 10; ++round) {
-    const VW p0 = hn::MulEven(hn::BitCast(du, c.c0), m0);
-    const VW p1 = hn::MulEven(hn::BitCast(du, c.c2), m1);
-    c.c0 = hn::Xor(hn::Xor(hn::ShiftRight<32>(p1), c.c1), hn::Set(dw, uint64_t{k0}));
-    c.c1 = p1;
-    c.c2 = hn::Xor(hn::Xor(hn::ShiftRight<32>(p0), c.c3), hn::Set(dw, uint64_t{k1}));
-    c.c3 = p0;
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  return c;
-}
-
-HWY_INLINE VU Join(VW even, VW odd) {
-  const DU du;
-  return hn::OddEven(hn::BitCast(du, hn::ShiftLeft<32>(odd)), hn::BitCast(du, even));
-}
 
 HWY_INLINE VF Log(VF u) {
   const DF df;
@@ -105,14 +76,10 @@ HWY_INLINE void StorePair(VU radius_word, VU angle_word, VF scale, float* out) {
 
 HWY_INLINE void Block(uint64_t key, uint64_t stream, uint64_t block, VF scale, float* out) {
   const DU du;
-  const DW dw;
-  const VW twice = hn::ShiftLeft<1>(hn::Iota(dw, 0));
   for (size_t lane = 0; lane < kNormalBlock / 4; lane += hn::Lanes(du)) {
-    const VW even = hn::Add(twice, hn::Set(dw, block * (kNormalBlock / 4) + lane));
-    const Counters e = Rounds(dw, even, key, stream);
-    const Counters o = Rounds(dw, hn::Add(even, hn::Set(dw, uint64_t{1})), key, stream);
-    StorePair(Join(e.c0, o.c0), Join(e.c1, o.c1), scale, out + lane);
-    StorePair(Join(e.c2, o.c2), Join(e.c3, o.c3), scale, out + kNormalBlock / 2 + lane);
+    const PhiloxWords<DU> words = PhiloxBlocks(du, key, stream, block * (kNormalBlock / 4) + lane);
+    StorePair(words.w0, words.w1, scale, out + lane);
+    StorePair(words.w2, words.w3, scale, out + kNormalBlock / 2 + lane);
   }
 }
 
