@@ -32,23 +32,6 @@ std::string Listed(const std::vector<std::string>& names, size_t shown = 4) {
   return text;
 }
 
-// `name`: of the file, below the folder if an index names it so.
-WeightFile OpenWeightFile(const fs::path& folder, const std::string& name) {
-  const fs::path path = folder / name;
-  WeightFile file{name, std::make_shared<MappedFile>(path), WeightFormat::kSafetensors, {}};
-  const std::string where = path.string();
-  const bool safetensors = path.extension() == ".safetensors";
-  RefuseOtherKind(where, file.map->text(), safetensors ? FileKind::kSafetensors : FileKind::kTorch);
-  if (safetensors) {
-    file.tensors = ParseSafetensors(file.map->bytes(), where).tensors;
-  } else {
-    TorchFile torch = ParseTorchFile(file.map->bytes(), where);
-    file.format = torch.legacy ? WeightFormat::kTorchLegacy : WeightFormat::kTorchZip;
-    file.tensors = std::move(torch.tensors);
-  }
-  return file;
-}
-
 // What of the index and its files does not agree: said, but no reason to refuse, because tensors are found by their
 // names. One that is missing altogether is MatchWeights' error.
 void WarnOfTheIndex(const std::vector<WeightFile>& files, const ShardIndex& index, const std::string& where,
@@ -289,6 +272,22 @@ void CheckTensor(const WeightFile& file, const StoredTensor& tensor, const Weigh
 }
 
 }  // namespace
+
+WeightFile OpenWeightFile(const fs::path& folder, const std::string& name) {
+  const fs::path path = folder / name;
+  WeightFile file{name, std::make_shared<MappedFile>(path), WeightFormat::kSafetensors, {}};
+  const std::string where = path.string();
+  const bool safetensors = path.extension() == ".safetensors";
+  RefuseOtherKind(where, file.map->text(), safetensors ? FileKind::kSafetensors : FileKind::kTorch);
+  if (safetensors) {
+    file.tensors = ParseSafetensors(file.map->bytes(), where).tensors;
+  } else {
+    TorchFile torch = ParseTorchFile(file.map->bytes(), where);
+    file.format = torch.legacy ? WeightFormat::kTorchLegacy : WeightFormat::kTorchZip;
+    file.tensors = std::move(torch.tensors);
+  }
+  return file;
+}
 
 const char* NameOf(WeightFormat format) {
   switch (format) {

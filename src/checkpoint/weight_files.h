@@ -27,6 +27,10 @@ struct WeightFile {
   std::vector<StoredTensor> tensors;
 };
 
+// Opens one file of weights, safetensors by its extension, else PyTorch. `name`: of the file, below the folder if an
+// index names it so. Throws Error.
+WeightFile OpenWeightFile(const std::filesystem::path& folder, const std::string& name);
+
 // Opens the weight files of a folder. Uses the first that exists of: model.safetensors, its index, pytorch_model.bin,
 // its index, as transformers does; never opens other files. An index names the files to open; where it disagrees with
 // them about a tensor, a warning says so. Throws Error.

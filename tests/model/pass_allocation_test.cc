@@ -4,14 +4,23 @@
 #include <array>
 
 #include "count_allocations.h"
+#include "model/load_adapters.h"
 #include "model/model_testing.h"
 
 namespace stablelm {
 namespace {
 
 TEST(PassAllocation, Nothing) {
-  for (const Compute compute : {Compute::kExact, Compute::kFast}) {
-    const Transformer model(LoadWeights(ModelFolder::Open(TestData("golden/parallel")), {.compute = compute}));
+  struct Model {
+    const char* folder;
+    Compute compute = Compute::kExact;
+    std::vector<AdapterChoice> adapters = {};
+  };
+  for (const Model& tested : {Model{"golden/parallel"}, Model{"golden/parallel", Compute::kFast},
+                              Model{.folder = "golden/lora/base",
+                              .adapters = {{AdapterFolder::Open(TestData("golden/lora/adapter_after8"))}}}}) {
+    const auto base = LoadWeights(ModelFolder::Open(TestData(tested.folder)), {.compute = tested.compute});
+    const Transformer model(WithAdapters(base, tested.adapters));
     for (const DType kv : {DType::kF32, DType::kI8}) {
       ThreadPool pool(2);
       ForwardContext ctx(model.config(), {.context = 64, .max_rows = 16, .max_logit_rows = 4, .threads = 2}, pool);

@@ -1,0 +1,119 @@
+#include "model/load_adapters.h"
+
+#include <functional>
+#include <map>
+#include <utility>
+
+#include "base/error.h"
+#include "checkpoint/convert_rows.h"
+#include "checkpoint/rewrite/tensor_copy.h"
+
+namespace stablelm {
+namespace {
+
+QkvOrder QkvOrderOf(const ModelWeights& weights) {
+  return weights.blocks[0].qkv_layout.part_stride == weights.config.head_dim() ? QkvOrder::kPerHead
+                                                                               : QkvOrder::kStacked;
+}
+
+PackedMatrix Pack(const WeightFile& file, const StoredTensor& tensor, std::function<int64_t(int64_t)> row_of) {
+  const StoredRows stored(file, tensor);
+  const RowSource& source = stored.source();
+  PackedMatrix packed(DType::kF32, source.rows, source.width, tensor.name.c_str());
+  const size_t panel_bytes = kPanelRows * packed.row_bytes();
+  ConvertRows(source,
+              {.type = DType::kF32,
+               .non_finite = NonFinite::kRefuse,
+               .row_of = std::move(row_of),
+               .group = static_cast<int64_t>(kPanelRows)},
+              [&](int64_t first, std::span<const std::byte> rows) {
+                for (size_t begin = 0; begin < rows.size(); begin += panel_bytes) {
+                  packed.Pack(static_cast<size_t>(first) / kPanelRows + begin / panel_bytes, rows.data() + begin);
+                }
+              });
+  return packed;
+}
+
+Linear& MatrixOf(ModelWeights& weights, const WeightEntry& entry) {
+  BlockWeights& block = weights.blocks[static_cast<size_t>(entry.layer)];
+  switch (entry.kind) {
+    case WeightKind::kQkvWeight:
+      return block.qkv;
+    case WeightKind::kAttnOutWeight:
+      return block.attn_out;
+    case WeightKind::kMlpUpWeight:
+      return block.mlp_up;
+    case WeightKind::kMlpDownWeight:
+      return block.mlp_down;
+    default:
+      STABLELM_CHECK(false);
+  }
+}
+
+// Views of all weights.
+ModelWeights ViewsOf(const ModelWeights& base, std::shared_ptr<const void> storage) {
+  const ModelConfig& config = base.config;
+  ModelWeights views = {.config = config,
+                        .embedding = base.embedding,
+                        .blocks = {},
+                        .final_norm = base.final_norm,
+                        .output = base.output.WithAdapters({}),
+                        .rotary = RotaryTable(config.rotary_dims, config.rotary_base, config.max_positions),
+                        .storage = std::move(storage)};
+  for (const BlockWeights& block : base.blocks) {
+    views.blocks.push_back({.attn_norm = block.attn_norm,
+                            .qkv = block.qkv.WithAdapters({}),
+                            .qkv_layout = block.qkv_layout,
+                            .attn_out = block.attn_out.WithAdapters({}),
+                            .mlp_norm = block.mlp_norm,
+                            .mlp_up = block.mlp_up.WithAdapters({}),
+                            .mlp_down = block.mlp_down.WithAdapters({})});
+  }
+  return views;
+}
+
+}  // namespace
+
+void CheckAdapters(const ModelConfig& model, std::span<const AdapterChoice> adapters,
+                   std::vector<std::string>* warnings) {
+  for (const AdapterChoice& adapter : adapters) adapter.folder->Match(model, warnings);
+}
+
+uint64_t PlanAdapters(const ModelConfig& model, std::span<const AdapterChoice> adapters) {
+  if (adapters.empty()) return 0;
+  uint64_t bytes = RotaryTable::Bytes(model.rotary_dims, model.max_positions);
+  for (const AdapterChoice& adapter : adapters) {
+    for (const AdaptedMatrix& matrix : adapter.folder->Match(model)) {
+      for (const StoredTensor* tensor : {matrix.a, matrix.b}) {
+        bytes += PackedMatrix::Bytes(DType::kF32, tensor->shape[0], tensor->shape[1]);
+      }
+    }
+  }
+  return bytes;
+}
+
+std::shared_ptr<const ModelWeights> WithAdapters(std::shared_ptr<const ModelWeights> base,
+                                                 std::span<const AdapterChoice> adapters) {
+  if (adapters.empty()) return base;
+  const ModelConfig& config = base->config;
+  const QkvOrder order = QkvOrderOf(*base);
+  ModelWeights weights = ViewsOf(*base, base);
+  std::map<Linear*, std::vector<Adapter>> of_matrix;
+  for (const AdapterChoice& choice : adapters) {
+    const AdapterFolder& folder = *choice.folder;
+    for (const AdaptedMatrix& matrix : folder.Match(config)) {
+      std::function<int64_t(int64_t)> row_of;
+      if (matrix.entry.kind == WeightKind::kQkvWeight && order != QkvOrder::kPerHead) {
+        row_of = [&](int64_t row) { return QkvRow(config, QkvOrder::kPerHead, order, row); };
+      }
+      of_matrix[&MatrixOf(weights, matrix.entry)].push_back(
+          {.a = Pack(folder.file(), *matrix.a, {}),
+           .b = Pack(folder.file(), *matrix.b, row_of),
+           .scale = static_cast<float>(folder.config().Scale() * choice.scale)});
+    }
+  }
+  for (auto& [linear, list] : of_matrix) *linear = linear->WithAdapters(std::move(list));
+  return std::make_shared<const ModelWeights>(std::move(weights));
+}
+
+}  // namespace stablelm
