@@ -26,20 +26,21 @@ CONTEXT = 16
 
 # Variants that transformers loads and `stablelm` refuses on purpose; docs/models.md gives the reasons.
 OTHER_ARITHMETIC = ["config: hidden_act \"" + name + "\"" for name in ("quick_gelu", "relu", "silu", "gelu_10", "tanh")] + [
-    "config: rotary_pct 0.0", "config: attention_bias false", "config: head_dim 8",
+    "config: rotary_pct 0.0", "config: rotary_pct 0.01", "config: attention_bias false", "config: head_dim 8",
     *("config: rope_scaling " + json.dumps(value) for value in (
         {"type": "linear", "factor": 2.0}, {"rope_type": "linear", "factor": 2.0}, {"rope_type": "dynamic", "factor": 2.0})),
     *("config: rope_parameters " + json.dumps(value) for value in (
         {"rope_type": "linear", "factor": 2.0}, {"rope_type": "yarn", "factor": 2.0}))]
 # Versions of transformers, or its formats' readers, give different numbers for the same folder.
-AMBIGUOUS = ["config: a key twice, the same value", "config: a key twice, another value",
+AMBIGUOUS = ["config: rotary_pct 0.99", "config: rotary_pct 0.2", "config: rotary_emb_base 0.0001", "config: a key twice, the same value", "config: a key twice, another value",
              'config: rope_parameters {"rope_type": "default", "rope_theta": 500.0, "partial_rotary_factor": 0.5}',
              'config: rope_parameters {"rope_theta": 500.0}', "config: tie_word_embeddings true",
              "names: tied, with another output matrix", "index: a tensor in two shards, other values",
              "names: another lm_head.weight beside embed_out.weight"]
-# Not text that every reader takes, numbers whose scales lie elsewhere, files outside the folder, a flag as a number.
+# Not text that every reader takes, numbers whose scales lie elsewhere, files outside the folder, a flag as a number, no
+# number.
 UNSAFE = ["config: lone surrogate escape", "weights: float8", "weights: shards beside the folder",
-          "weights: shards by an absolute path", "config: rotary_pct true", "config: rotary_emb_base true"]
+          "weights: shards by an absolute path", "config: rotary_pct true", "config: rotary_emb_base true", "config: layer_norm_eps NaN"]
 REFUSED = {*UNSAFE, *OTHER_ARITHMETIC, *AMBIGUOUS}
 
 
@@ -142,12 +143,13 @@ for key in CONFIG:
 for key, values in {
     "hidden_act": ["gelu_new", "gelu_fast", "gelu_pytorch_tanh", "quick_gelu", "relu", "silu", "gelu_10", "gelu_python",
                    "gelu_accurate", "tanh", "nonsense"],
-    "layer_norm_eps": [1e-12, 1e-3, 0.5, 0, 1, "1e-5"],
-    "rotary_pct": [1.0, 0.5, 1, 0.3, 0.0, 2.0], "rotary_emb_base": [500, 1e6, 1, 10000.5],
+    "layer_norm_eps": [1e-12, 1e-3, 0.5, 0, 1, 1000.5, 1e30, float("nan"), "1e-5"],
+    "rotary_pct": [1.0, 0.5, 1, 0.3, 0.0, 2.0, 0.99, 0.2, 0.01],
+    "rotary_emb_base": [500, 1e6, 1, 10000.5, 0.5, 0.001, 0.0001, 1e14, 1e30],
     "partial_rotary_factor": [0.5, 0.25], "rope_theta": [500, 10000.0],
     "use_parallel_residual": [False, 0, 1], "tie_word_embeddings": [True],
     "attention_bias": [True, False], "attention_dropout": [0.1, 0.9], "hidden_dropout": [0.5],
-    "classifier_dropout": [0.3], "initializer_range": [1.0, 0], "use_cache": [False],
+    "classifier_dropout": [0.3], "initializer_range": [1.0, 0, -1.0, float("nan"), float("inf"), float("-inf"), 1000.5], "use_cache": [False],
     "max_position_embeddings": [12, 1024, 1000000], "num_hidden_layers": [1, 3], "num_attention_heads": [4, 1],
     "vocab_size": [32, 70], "hidden_size": [16], "intermediate_size": [32],
     "bos_token_id": [5, 64, 100, -1, [1, 2]], "eos_token_id": [5, 64, 100, -1, [0, 5], [], [0, 0, 5, 100], 2**31],
@@ -211,6 +213,14 @@ def _(v):
 @variant("config: Infinity in a key that is not used")
 def _(v):
     v.config["some_metric"] = float("-inf")
+
+
+for key in ("some_metric", "initializer_range", "attention_dropout", "temperature"):
+    for number in ("1e999", "-1e999", "1" + "0" * 400):
+        @variant(f"config: {key} {number[:6]}")
+        def _(v, key=key, number=number):
+            v.config[key] = "NUMBER"
+            v.text = json.dumps(v.config).replace('"NUMBER"', number)
 
 
 @variant("config: byte order mark")

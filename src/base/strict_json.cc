@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -40,14 +41,14 @@ constexpr NonFinite kNonFinite[] = {{"NaN", std::numeric_limits<double>::quiet_N
 // into the number.
 class WithoutNonFinite {
  public:
-  explicit WithoutNonFinite(std::string_view text) {
+  WithoutNonFinite(std::string_view text, HugeNumbers huge) : huge_(huge) {
     bool in_string = false;
     for (size_t i = 0; i < text.size();) {
-      const NonFinite* number = in_string ? nullptr : At(text.substr(i));
-      if (number) {
-        text_.append("\"\\u0000").append(number->name).append("\"");
-        i += number->name.size();
-        ends_.push_back(text_.size());
+      const Number number = in_string ? Number{} : At(text.substr(i));
+      if (!number.name.empty()) {
+        text_.append("\"\\u0000").append(number.name).append("\"");
+        i += number.bytes;
+        replaced_.push_back({.end = text_.size(), .begin = i});
         continue;
       }
       if (in_string && text[i] == '\\' && i + 1 < text.size()) {
@@ -55,15 +56,18 @@ class WithoutNonFinite {
       } else if (text[i] == '"') {
         in_string = !in_string;
       }
-      text_ += text[i++];
+      // The rest of a number, an exponent say, is not the start of another.
+      const size_t copied = in_string ? 1 : std::max<size_t>(NumberBytes(text.substr(i)), 1);
+      text_.append(text.substr(i, copied));
+      i += copied;
     }
   }
 
   const std::string& text() const { return text_; }
   // The offset in the original of an offset in text().
   size_t Original(size_t offset) const {
-    constexpr size_t kAdded = 8;  // two quotes and an escape
-    return offset - kAdded * static_cast<size_t>(std::ranges::count_if(ends_, [&](size_t e) { return e <= offset; }));
+    const auto after = std::ranges::upper_bound(replaced_, offset, {}, &Replaced::end);
+    return after == replaced_.begin() ? offset : offset - std::prev(after)->end + std::prev(after)->begin;
   }
   static void TurnBack(Json& value) {
     if (!value.is_string()) return;
@@ -77,20 +81,62 @@ class WithoutNonFinite {
   }
 
  private:
-  static const NonFinite* At(std::string_view rest) {
-    for (const NonFinite& number : kNonFinite) {
-      if (rest.starts_with(number.name)) return &number;
-    }
-    return nullptr;
+  struct Number {
+    std::string_view name;  // of kNonFinite; empty: none
+    size_t bytes = 0;       // in the original
+  };
+  struct Replaced {
+    size_t end;    // of the string, in text_
+    size_t begin;  // of what follows, in the original
+  };
+
+  static size_t NumberBytes(std::string_view rest) {
+    return rest.substr(0, 1).find_first_of("-0123456789") != 0
+               ? 0
+               : std::min(rest.find_first_not_of("+-.eE0123456789"), rest.size());
   }
 
+  Number At(std::string_view rest) const {
+    for (const NonFinite& number : kNonFinite) {
+      if (rest.starts_with(number.name)) return {number.name, number.name.size()};
+    }
+    if (huge_ == HugeNumbers::kRefused) return {};
+    const std::string token(rest.substr(0, NumberBytes(rest)));
+    constexpr size_t kMinDigits = 309;  // of a whole number that is too large
+    if (token.find_first_of("eE") == std::string::npos && token.size() < kMinDigits) return {};
+    const double value = IsNumber(token) ? std::strtod(token.c_str(), nullptr) : 0;
+    if (!std::isinf(value)) return {};
+    return {value > 0 ? "Infinity" : "-Infinity", token.size()};
+  }
+
+  // The grammar of JSON's numbers: strtod takes more.
+  static bool IsNumber(std::string_view text) {
+    const auto digits = [&] {
+      const size_t count = std::min(text.find_first_not_of("0123456789"), text.size());
+      text.remove_prefix(count);
+      return count;
+    };
+    const auto skip = [&](std::string_view any) {
+      const bool is = !text.empty() && any.find(text[0]) != std::string_view::npos;
+      if (is) text.remove_prefix(1);
+      return is;
+    };
+    skip("-");
+    const bool zero = text.starts_with('0');
+    if (const size_t whole = digits(); whole == 0 || (zero && whole > 1)) return false;
+    if (skip(".") && digits() == 0) return false;
+    if (skip("eE") && (skip("+-"), digits() == 0)) return false;
+    return text.empty();
+  }
+
+  const HugeNumbers huge_;
   std::string text_;
-  std::vector<size_t> ends_;  // of the strings, in text_
+  std::vector<Replaced> replaced_;
 };
 
 }  // namespace
 
-nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, size_t max_depth) {
+nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, size_t max_depth, HugeNumbers huge) {
   const auto fail = [&](const std::string& what, const std::string& found, const std::string& expected,
                         const std::string& hint = {}) {
     throw Error({.where = where, .what = what, .found = found, .expected = expected, .hint = hint});
@@ -137,7 +183,7 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
     }
     return true;
   };
-  const WithoutNonFinite standard(text);
+  const WithoutNonFinite standard(text, huge);
   try {
     return Json::parse(standard.text().begin(), standard.text().end(), watch);
   } catch (const Json::parse_error& e) {

@@ -12,8 +12,14 @@
 
 namespace stablelm {
 
+// A number beyond the range of a double, such as 1e999: refused, or infinity as in Python.
+enum class HugeNumbers { kRefused, kInfinite };
+
+inline constexpr size_t kMaxJsonDepth = 64;
+
 // `where` names the file in errors. Throws Error with line and column. Include <nlohmann/json.hpp> to use the result.
-nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, size_t max_depth = 64);
+nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, size_t max_depth = kMaxJsonDepth,
+                               HugeNumbers huge = HugeNumbers::kRefused);
 // Throws as ParseStrictJson does: for other parsers, whose errors do not say where.
 void RequireStrictJson(std::string_view text, const std::string& where);
 // A value for an error message, as in JSON: a string in quotes, a number without; truncated at max_bytes.

@@ -82,7 +82,7 @@ constexpr std::string_view kHarmless[] = {
 };
 
 Json ParseObject(std::string_view json, const std::string& where) {
-  Json root = ParseStrictJson(json, where);
+  Json root = ParseStrictJson(json, where, kMaxJsonDepth, HugeNumbers::kInfinite);
   if (root.is_object()) return root;
   throw Error({.where = where,
                .what = "not a generation configuration",

@@ -29,6 +29,26 @@ TEST(StrictJson, NumbersThatAreNotFinite) {
   EXPECT_THAT(Problem("nan"), HasSubstr("not valid JSON"));
 }
 
+// Python reads a number that no double holds as infinity.
+TEST(StrictJson, HugeNumbers) {
+  const std::string digits(400, '1');
+  const std::string text = "{\"1e999\": [1e999, -2.5E+400, 1e-999, 1e308, 0.1e5, \"1e999\", " + digits + "]}";
+  EXPECT_THAT(InfoOf([&] { ParseStrictJson(text, "f"); }).found, "\"1e999\"");
+  const nlohmann::json list = ParseStrictJson(text, "f", 4, HugeNumbers::kInfinite)["1e999"];
+  EXPECT_EQ(list[0].get<double>(), HUGE_VAL);
+  EXPECT_EQ(list[1].get<double>(), -HUGE_VAL);
+  EXPECT_EQ(list[2].get<double>(), 0);
+  EXPECT_EQ(list[3].get<double>(), 1e308);
+  EXPECT_EQ(list[4].get<double>(), 10000);
+  EXPECT_EQ(list[5], "1e999");
+  EXPECT_EQ(list[6].get<double>(), HUGE_VAL);
+  for (const char* bad : {"[01e999]", "[1.e999]", "[1e]", "[-]", "[1e+-999]"}) {
+    EXPECT_THAT(InfoOf([&] { ParseStrictJson(bad, "f", 4, HugeNumbers::kInfinite); }).what,
+                HasSubstr("not valid JSON at line 1"))
+        << bad;
+  }
+}
+
 // As Notepad writes it.
 TEST(StrictJson, ByteOrderMarkIsSkipped) {
   EXPECT_EQ(ParseStrictJson("\xEF\xBB\xBF{\"a\": 1}", "f")["a"], 1);
@@ -39,6 +59,8 @@ TEST(StrictJson, ByteOrderMarkIsSkipped) {
 TEST(StrictJson, PlacesAreThoseOfTheText) {
   EXPECT_EQ(Problem("{\"a\": [NaN, Infinity, 1,\n 2 3]}"), "not valid JSON at line 2, column 4");
   EXPECT_EQ(Problem("{\"a\": [NaN, Infinity, x]}"), "not valid JSON at line 1, column 23");
+  EXPECT_EQ(InfoOf([&] { ParseStrictJson("[1e999, NaN, x]", "file", 4, HugeNumbers::kInfinite); }).what,
+            "not valid JSON at line 1, column 14");
   EXPECT_EQ(Problem("{\"a\" 1}"), "not valid JSON at line 1, column 6");
   // Cut off.
   for (const char* text : {"{", "{\"a\": [1,", "{\"a\": \"tex", "[1, 2\n", "[tru"}) {

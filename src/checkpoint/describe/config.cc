@@ -133,8 +133,11 @@ class Fields {
     return it == object_.end() || it->is_null() ? nullptr : &*it;
   }
 
+  static constexpr const char* kDamaged =
+      "the file was edited or damaged: take config.json again from where the weights are from";
+
   [[noreturn]] void Fail(const std::string& field, const std::string& what, const std::string& found,
-                         const std::string& expected, const std::string& hint = {}) const {
+                         const std::string& expected, const std::string& hint = kDamaged) const {
     throw Error(
         {.where = where_ + ": \"" + field + "\"", .what = what, .found = found, .expected = expected, .hint = hint});
   }
@@ -299,15 +302,19 @@ void ReadRotary(const Fields& fields, ModelConfig& config) {
   if (!(config.rotary_share > 0 && config.rotary_share <= 1)) {
     fields.Fail(share_name, "out of range", Fields::Shown(config.rotary_share), "above 0 and at most 1");
   }
-  if (!(config.rotary_base >= 1 && config.rotary_base <= 1e12)) {
-    fields.Fail(base.name(), "out of range", Fields::Shown(config.rotary_base), "from 1 to 1e12");
+  if (!(config.rotary_base >= kMinRotaryBase && config.rotary_base <= kMaxRotaryBase)) {
+    fields.Fail(base.name(), "out of range", Fields::Shown(config.rotary_base), "from 0.001 to 1e+38",
+                "with such a base fp32 cannot hold the angles of the positions");
   }
   config.rotary_dims = static_cast<int64_t>(static_cast<double>(config.head_dim()) * config.rotary_share);
   if (config.rotary_dims < 2 || config.rotary_dims % 2 != 0) {
     fields.Fail(
         share_name, "the rotary dimensions must come in pairs",
         std::to_string(config.rotary_dims) + " of " + std::to_string(config.head_dim()) + " dimensions per head",
-        "an even number of at least 2");
+        "an even number of at least 2",
+        config.rotary_dims == 0
+            ? "a model without rotary positions is another one, which is not supported"
+            : "versions of transformers compute an odd number differently; this program does not guess");
   }
 }
 
@@ -344,6 +351,18 @@ void ReadTokenIds(const Fields& fields, ModelConfig& config) {
     ends = {0};
   }
   config.eos_ids = ends;
+}
+
+// Of random weights alone, which a folder with weights does not need.
+void ReadInitializerRange(const Fields& fields, ModelConfig& config) {
+  const Json* value = fields.Find("initializer_range");
+  if (!value) return;
+  const double range = value->is_number() ? value->get<double>() : -1;
+  if (range >= 0 && range <= 100) {
+    config.initializer_range = range;
+  } else {
+    fields.Warn("\"initializer_range\" " + Fields::Shown(*value) + " is not a number from 0 to 100; ignored");
+  }
 }
 
 std::optional<DType> TorchType(std::string_view name) {
@@ -419,7 +438,7 @@ std::optional<ModelConfig> ModelConfig::FromShapeName(std::string_view name) {
 }
 
 ModelConfig ParseConfig(std::string_view json, const std::string& where, std::vector<std::string>* warnings) {
-  const Json root = ParseStrictJson(json, where);
+  const Json root = ParseStrictJson(json, where, kMaxJsonDepth, HugeNumbers::kInfinite);
   if (!root.is_object()) {
     throw Error({.where = where,
                  .what = "not a model configuration",
@@ -472,8 +491,8 @@ ModelConfig ParseConfig(std::string_view json, const std::string& where, std::ve
     fields.Warn("no \"hidden_act\"; taking transformers' default \"gelu\"");
   }
   if (const std::optional<double> eps = fields.Number("layer_norm_eps")) {
-    if (!(*eps > 0 && *eps <= 1000)) {
-      fields.Fail("layer_norm_eps", "out of range", Fields::Shown(*eps), "above 0 and at most 1000");
+    if (!(*eps > 0 && *eps <= kMaxLayerNormEps)) {
+      fields.Fail("layer_norm_eps", "out of range", Fields::Shown(*eps), "above 0 and at most 1e+38");
     }
     config.layer_norm_eps = *eps;
   } else {
@@ -489,12 +508,7 @@ ModelConfig ParseConfig(std::string_view json, const std::string& where, std::ve
   }
   config.tie_word_embeddings = fields.Flag("tie_word_embeddings").value_or(false);
   ReadTokenIds(fields, config);
-  if (const std::optional<double> range = fields.Number("initializer_range")) {
-    if (!(*range >= 0 && *range <= 100)) {
-      fields.Fail("initializer_range", "out of range", Fields::Shown(*range), "from 0 to 100");
-    }
-    config.initializer_range = *range;
-  }
+  ReadInitializerRange(fields, config);
   ReadStoredType(fields, config);
 
   const std::set<std::string_view> known(std::begin(kHarmless), std::end(kHarmless));

@@ -26,6 +26,9 @@ inline constexpr int64_t kMaxHidden = 65536;
 inline constexpr int64_t kMaxIntermediate = int64_t{1} << 20;
 inline constexpr int64_t kMaxLayers = 512;
 inline constexpr int64_t kMaxPositions = int64_t{1} << 20;
+// What fp32 holds: below this base the angles are too large for it.
+inline constexpr double kMinRotaryBase = 1e-3, kMaxRotaryBase = 1e38;
+inline constexpr double kMaxLayerNormEps = 1e38;
 
 struct ModelConfig {
   int64_t vocab_size = 0;         // V, including padding rows

@@ -66,8 +66,9 @@ struct GgufHeader {
   // An f32 becomes the shortest decimal number that rounds to it: 1e-05 for 9.99999974e-06.
   std::optional<double> Real(std::string_view key) const;
   const GgufArray* Array(std::string_view key, GgufType elements) const;  // nullptr: no such key
-  [[noreturn]] void Fail(std::string_view key, const std::string& what, const std::string& found,
-                         const std::string& expected, const std::string& hint = {}) const;
+  [[noreturn]] void Fail(
+      std::string_view key, const std::string& what, const std::string& found, const std::string& expected,
+      const std::string& hint = "the file was edited or damaged: download or convert it again") const;
 };
 
 // The kind of a model file from before GGUF that begins with these bytes: "ggml", "ggmf", "ggjt", "ggla (a LoRA

@@ -98,7 +98,7 @@ void ReadRotary(const GgufHeader& header, ModelConfig& config) {
   if (static_cast<int64_t>(head_dim * config.rotary_share) < config.rotary_dims) {
     config.rotary_share = std::nextafter(config.rotary_share, 2.0);
   }
-  config.rotary_base = RealWithin(header, Key("rope.freq_base"), 10000.0, 1, 1e12);
+  config.rotary_base = RealWithin(header, Key("rope.freq_base"), 10000.0, kMinRotaryBase, kMaxRotaryBase);
 }
 
 int32_t ReadTokenId(const GgufHeader& header, const std::string& key, int64_t vocab_size, int32_t fallback) {
@@ -306,7 +306,8 @@ ModelConfig ReadGgufConfig(std::span<const GgufFile> parts, std::vector<std::str
   must_be("attention.key_length", config.head_dim());
   must_be("attention.value_length", config.head_dim());
   ReadRotary(header, config);
-  config.layer_norm_eps = RealWithin(header, Key("attention.layer_norm_epsilon"), std::nullopt, 1e-30, 1000);
+  config.layer_norm_eps =
+      RealWithin(header, Key("attention.layer_norm_epsilon"), std::nullopt, 1e-30, kMaxLayerNormEps);
   const std::string parallel = Key("use_parallel_residual");
   const std::optional<bool> flag = header.Flag(parallel);
   if (!flag) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file_kind.h"
 #include "checkpoint/gguf/gguf.h"
 #include "checkpoint/gguf/gguf_keys.h"
 #include "checkpoint/gguf/gguf_parts.h"
@@ -28,8 +29,18 @@ std::vector<fs::path> SortedFiles(const fs::path& folder, bool wanted(const fs::
 enum class Kind : uint8_t { kModel, kLaterPart, kOther };
 struct Candidate {
   Kind kind = Kind::kModel;
-  std::string name;  // of the file; for kOther with what it is: "imatrix.gguf (imatrix)"
+  std::string name;  // of the file, and in brackets what else it is: "imatrix.gguf (imatrix)"
+  bool readable = true;
 };
+
+constexpr std::string_view kPointer = " (a Git LFS pointer)";
+
+bool IsLfsPointer(const fs::path& path) {
+  char start[256];
+  std::ifstream in(path, std::ios::binary);
+  in.read(start, sizeof start);
+  return KindOf({start, static_cast<size_t>(in.gcount())}) == FileKind::kLfsPointer;
+}
 
 Candidate Describe(const fs::path& path) {
   Candidate found = {.name = path.filename().string()};
@@ -45,12 +56,15 @@ Candidate Describe(const fs::path& path) {
       found = {Kind::kOther, found.name + " (no weights)"};
     }
   } catch (const Error&) {
-    // It may be the model that is meant: when it is named, or is the only one, the error is shown. One that is named as
-    // a later part is none, whatever is wrong with it.
+    // It may be the model that is meant: when it is named, or is the only one, the error is shown. A Git LFS pointer is
+    // none beside others, and neither is one that is named as a later part, whatever is wrong with it.
+    found.readable = false;
+    if (IsLfsPointer(path)) return {Kind::kOther, found.name + std::string(kPointer), false};
     const size_t of = found.name.rfind("-of-");
     if (of != std::string::npos && of >= 6 && found.name[of - 6] == '-' && found.name.substr(of - 5, 5) != "00001") {
       found.kind = Kind::kLaterPart;
     }
+    if (found.kind == Kind::kModel) found.name += " (cannot be read)";
   }
   return found;
 }
@@ -76,10 +90,12 @@ std::optional<fs::path> FindGgufModel(const fs::path& folder, bool needed) {
   if (files.size() == 1) return files[0];
   std::vector<fs::path> of_kind[3];
   std::vector<std::string> names[3];
+  fs::path readable;  // the first such model
   for (const fs::path& file : files) {
     const Candidate candidate = Describe(file);
     of_kind[static_cast<size_t>(candidate.kind)].push_back(file);
     names[static_cast<size_t>(candidate.kind)].push_back(candidate.name);
+    if (candidate.kind == Kind::kModel && candidate.readable && readable.empty()) readable = file;
   }
   const auto& [models, parts, others] = of_kind;
   if (models.size() == 1) return models[0];
@@ -89,14 +105,16 @@ std::optional<fs::path> FindGgufModel(const fs::path& folder, bool needed) {
                  .what = "several GGUF files of models",
                  .found = Joined(names[0]),
                  .expected = "one model",
-                 .hint = "name the file: " + models[0].string()});
+                 .hint = "name the file: " + (readable.empty() ? models[0] : readable).string()});
   }
   if (!parts.empty()) return parts[0];  // its error says which part is missing
+  const bool pointer = std::ranges::any_of(names[2], [](const std::string& name) { return name.ends_with(kPointer); });
   throw Error({.where = folder.string(),
                .what = "none of the GGUF files is a model",
                .found = Joined(names[2]),
                .expected = "a model's weights",
-               .hint = "is the download finished?"});
+               .hint = pointer ? "the repository was cloned without LFS: run `git lfs install && git lfs pull` in it"
+                               : "is the download finished?"});
 }
 
 }  // namespace stablelm

@@ -189,7 +189,43 @@ TEST(ConfigTest, BadRotary) {
   for (const double share : {0.0, -0.25, 1.5, 0.01}) EXPECT_NE(Refusal(With("rotary_pct", share)), "") << share;
   EXPECT_THAT(Refusal(With("rotary_pct", 0.2)), HasSubstr("3 of 16 dimensions"));
   EXPECT_THAT(Refusal(With("rotary_pct", "0.25")), HasSubstr("not a number"));
-  EXPECT_THAT(Refusal(With("rotary_emb_base", 0)), HasSubstr("out of range"));
+  EXPECT_THAT(Refusal(With("rotary_pct", 0.01)), HasSubstr("0 of 16 dimensions"));
+  for (const double base : {0.0, -1.0, 1e-4, 1e39}) {
+    EXPECT_THAT(Refusal(With("rotary_emb_base", base)), HasSubstr("out of range")) << base;
+  }
+  for (const double base : {1e-3, 0.5, 1e14, 1e30}) EXPECT_EQ(Parse(With("rotary_emb_base", base)).rotary_base, base);
+}
+
+TEST(ConfigTest, EveryRefusalNamesTheNextStep) {
+  for (const auto& [key, value] : std::vector<std::pair<const char*, Json>>{{"vocab_size", 0},
+                                                                            {"num_attention_heads", 5},
+                                                                            {"head_dim", 8},
+                                                                            {"rotary_pct", 0},
+                                                                            {"rotary_pct", 0.2},
+                                                                            {"rotary_emb_base", 0},
+                                                                            {"rope_scaling", 5},
+                                                                            {"hidden_act", "relu"},
+                                                                            {"layer_norm_eps", "x"},
+                                                                            {"layer_norm_eps", 0},
+                                                                            {"attention_bias", false},
+                                                                            {"use_parallel_residual", 1},
+                                                                            {"eos_token_id", "x"},
+                                                                            {"model_type", "llama"},
+                                                                            {"quantization_config", 5}}) {
+    EXPECT_THAT(Refusal(With(key, value)), HasSubstr("\nhint:  ")) << key << " " << value;
+  }
+}
+
+// Nobody draws random weights from it, and Python's numbers are wider.
+TEST(ConfigTest, NumbersWithoutArithmeticNeverRefuseAModel) {
+  for (const char* number : {"NaN", "Infinity", "-1", "1e999", "\"x\""}) {
+    std::vector<std::string> warnings;
+    std::string text = With("initializer_range", "HERE").dump();
+    text.replace(text.find("\"HERE\""), 6, number);
+    EXPECT_EQ(ParseConfig(text, "config.json", &warnings).initializer_range, 0.02) << number;
+    EXPECT_THAT(warnings, ElementsAre(HasSubstr("\"initializer_range\""))) << number;
+  }
+  EXPECT_EQ(Parse(With("initializer_range", 0.5)).initializer_range, 0.5);
 }
 
 // transformers does not look at them either; the weight files say their own types.
@@ -209,7 +245,7 @@ TEST(ConfigTest, ValuesThatChangeNothing) {
 
 TEST(ConfigTest, BadValues) {
   EXPECT_THAT(Refusal(With("hidden_act", "relu")), HasSubstr("unsupported activation"));
-  for (const double eps : {0.0, -1e-5, 1001.0}) EXPECT_THAT(Refusal(With("layer_norm_eps", eps)), HasSubstr("range"));
+  for (const double eps : {0.0, -1e-5, 1e39}) EXPECT_THAT(Refusal(With("layer_norm_eps", eps)), HasSubstr("range"));
   EXPECT_THAT(Refusal(With("attention_bias", false)), HasSubstr("without attention biases"));
   EXPECT_THAT(Refusal(With("use_parallel_residual", 1)), HasSubstr("true or false"));
   EXPECT_THAT(Refusal(With("eos_token_id", "</s>")), AllOf(HasSubstr("not a token id"), HasSubstr("</s>")));
@@ -247,7 +283,7 @@ TEST(ConfigTest, BadJson) {
   EXPECT_THAT(refusal(R"({"vocab_size":1,"vocab_size":2})"), HasSubstr("\"vocab_size\" appears twice"));
   EXPECT_THAT(refusal(std::string_view("{}\0{}", 5)), HasSubstr("NUL"));
   EXPECT_THAT(refusal("{\"a\":\"\xFF\"}"), HasSubstr("UTF-8"));
-  EXPECT_THAT(refusal("{\"a\":1e999}"), HasSubstr("not valid JSON"));
+  EXPECT_THAT(refusal("{\"layer_norm_eps\":1e999,\"model_type\":\"gpt_neox\""), HasSubstr("not valid JSON"));
   EXPECT_THAT(refusal("{\"a\":" + std::string(100000, '[')), HasSubstr("nested too deeply"));
 }
 

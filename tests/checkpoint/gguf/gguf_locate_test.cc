@@ -106,12 +106,27 @@ TEST_F(LocateGguf, SeveralModelsAreNamed) {
   Add("b.gguf");
   WriteTextFileAtomically(folder_ / "broken.gguf", "GGUF");  // whoever means this one is told what is wrong with it
   Add("c.gguf");
-  EXPECT_THAT(Refusal(), AllOf(Names(folder_.string(), "b.gguf, broken.gguf, c.gguf"),
+  EXPECT_THAT(Refusal(), AllOf(Names(folder_.string(), "b.gguf, broken.gguf (cannot be read), c.gguf"),
                                testing::Field(&ErrorInfo::hint, HasSubstr((folder_ / "b.gguf").string()))));
   // A folder with a config.json may be used without weights; who needs these is told the same.
   fs::copy_file(tiny_ / "config.json", folder_ / "config.json");
   EXPECT_EQ(FindGgufModel(folder_), std::nullopt);
-  EXPECT_THAT(Refusal(), Names(folder_.string(), "b.gguf, broken.gguf, c.gguf"));
+  EXPECT_THAT(Refusal(), Names(folder_.string(), "b.gguf, broken.gguf (cannot be read), c.gguf"));
+}
+
+// As a clone without LFS leaves them.
+TEST_F(LocateGguf, AGitLfsPointerIsNoModel) {
+  const std::string pointer =
+      "version https://git-lfs.github.com/spec/v1\noid sha256:" + std::string(64, '0') + "\nsize 137\n";
+  WriteTextFileAtomically(folder_ / "a.gguf", pointer);
+  WriteTextFileAtomically(folder_ / "b.gguf", pointer);
+  EXPECT_THAT(Refusal(), AllOf(Names(folder_.string(), "a.gguf (a Git LFS pointer), b.gguf (a Git LFS pointer)"),
+                               testing::Field(&ErrorInfo::hint, HasSubstr("git lfs pull"))));
+  Add("c.gguf");
+  EXPECT_EQ(Opened(folder_), folder_ / "c.gguf");
+  WriteTextFileAtomically(folder_ / "aa.gguf", "GGUF");
+  Add("d.gguf");
+  EXPECT_THAT(Refusal().hint, HasSubstr((folder_ / "c.gguf").string()));  // one that can be read
 }
 
 TEST_F(LocateGguf, AFolderWithoutAModelSaysWhatItHas) {

@@ -176,7 +176,7 @@ TEST_F(GgufModel, SizesThatMakeNoSenseAreNamed) {
   EXPECT_THAT(with("gptneox.vocab_size", 11), AllOf(HasSubstr("disagrees"), HasSubstr("found 11, expected 10")));
   EXPECT_THAT(with("tokenizer.ggml.eos_token_id", 10), HasSubstr("not a token of the vocabulary"));
   EXPECT_THAT(with("gptneox.use_parallel_residual", 1), HasSubstr("expected a bool"));
-  for (const float eps : {0.0f, -1.0f, 1001.0f, NAN}) {
+  for (const float eps : {0.0f, -1.0f, INFINITY, NAN}) {
     EXPECT_THAT(Refusal([&](GgufMetadata& m) { m.Set<float>("gptneox.attention.layer_norm_epsilon", eps); }),
                 HasSubstr("out of range"));
   }
