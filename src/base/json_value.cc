@@ -50,6 +50,12 @@ uint64_t JsonValue::Whole() const {
   STABLELM_CHECK(kind_ == Kind::kUnsigned || (kind_ == Kind::kSigned && signed_ >= 0));
   return kind_ == Kind::kUnsigned ? unsigned_ : static_cast<uint64_t>(signed_);
 }
+double JsonValue::Real() const {
+  STABLELM_CHECK(kind_ == Kind::kUnsigned || kind_ == Kind::kSigned || kind_ == Kind::kReal);
+  return kind_ == Kind::kReal       ? real_
+         : kind_ == Kind::kUnsigned ? static_cast<double>(unsigned_)
+                                    : static_cast<double>(signed_);
+}
 bool JsonValue::Bool() const {
   STABLELM_CHECK(kind_ == Kind::kBool);
   return bool_;

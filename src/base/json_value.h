@@ -56,6 +56,7 @@ class JsonValue {
   // Of a value of that kind.
   const std::string& Text() const;
   uint64_t Whole() const;
+  double Real() const;  // of any number
   bool Bool() const;
 
   // Elements of an array or members of an object. push_back makes null an array, operator[] makes it an object.

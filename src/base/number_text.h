@@ -38,4 +38,17 @@ inline std::string PercentText(double share, int decimals) {
   return text;
 }
 
+// "90 s", "42 min", "3.5 h".
+inline std::string DurationText(double seconds) {
+  char text[64];
+  if (seconds < 120) {
+    std::snprintf(text, sizeof text, "%.0f s", seconds);
+  } else if (seconds < 7200) {
+    std::snprintf(text, sizeof text, "%.0f min", seconds / 60);
+  } else {
+    std::snprintf(text, sizeof text, "%.1f h", seconds / 3600);
+  }
+  return text;
+}
+
 }  // namespace stablelm

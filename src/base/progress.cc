@@ -6,18 +6,13 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/number_text.h"
 #include "base/progress_line.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
 
 namespace stablelm {
 namespace {
-
-std::string Duration(double seconds) {
-  if (seconds < 120) return Rounded(seconds, 0) + " s";
-  if (seconds < 7200) return Rounded(seconds / 60, 0) + " min";
-  return Rounded(seconds / 3600, 1) + " h";
-}
 
 size_t TerminalColumns() {
   winsize size{};
@@ -96,7 +91,7 @@ void Progress::Draw(double now, bool last) {
     line += ", " + Rounded(now, 1) + " s";
   } else if (done > 0) {
     const uint64_t rest = total_ > all ? total_ - all : 0;
-    line += ", " + Duration(seconds / static_cast<double>(done) * static_cast<double>(rest)) + " left";
+    line += ", " + DurationText(seconds / static_cast<double>(done) * static_cast<double>(rest)) + " left";
   }
   line = terminal_ ? ProgressLine(label_, share, line, TerminalColumns()) : label_ + " " + line;
   std::fprintf(stderr, terminal_ ? "\r%s\033[K%s" : "%s%s", line.c_str(), terminal_ && !last ? "" : "\n");

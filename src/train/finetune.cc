@@ -6,6 +6,9 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "dataset/tokenizer_hash.h"
+#include "generate/settings/model_defaults.h"
+#include "prompt/chat_record.h"
+#include "prompt/generation_config.h"
 #include "train/load_parameters.h"
 #include "train/train_plan.h"
 
@@ -59,6 +62,25 @@ void RequireFit(const fs::path& data, const Manifest& manifest, const TokenShard
   }
 }
 
+// What `chat` and `generate` will take for a checkpoint.
+ModelDefaults DefaultsOfCheckpoint(const fs::path& folder, const Manifest& manifest, const ModelConfig& config,
+                                   const Tokenizer& tokenizer) {
+  ModelDefaults defaults = ReadModelDefaults(*ModelSource::Open(folder.string()), config, &tokenizer);
+  // A checkpoint has generation_config.json of the folder, and files of its own in place of the others.
+  std::erase_if(defaults.layers, [](const SettingLayer& layer) { return layer.from != kGenerationConfigFile; });
+  std::erase_if(defaults.token_lists, [](const TokenListLayer& layer) { return layer.from != kGenerationConfigFile; });
+  defaults.record.reset();
+  if (manifest.chat_record) {
+    defaults.record = manifest.chat_record;
+    defaults.record_from = kChatRecordFile;
+    defaults.layers.insert(defaults.layers.begin(), {kChatRecordFile, manifest.chat_record->generation});
+  } else if (defaults.tuned) {
+    defaults.record = CardChatRecord();
+    defaults.record_from = kCardRecordFrom;
+  }
+  return defaults;
+}
+
 fs::path DataOf(const RunRecipe& recipe) { return Resolved(recipe, recipe.data); }
 
 }  // namespace
@@ -84,17 +106,27 @@ FineTune::FineTune(const RunRecipe& recipe)
       model_ ? model_->source().ReadTokenizer({.model_vocab_size = config_.vocab_size})
              : Tokenizer::FromFile(tokenizer_ / "tokenizer.json", {.model_vocab_size = config_.vocab_size});
   RequireFit(data_, manifest_, shards_, config_, tokenizer);
+  if (recipe.validate_every > 0) validation_ = Validation::Open(data_, manifest_, recipe.step.rows);
+  if (!recipe.samples.prompts.empty()) {
+    samples_.emplace(recipe.samples, config_, tokenizer,
+                     DefaultsOfCheckpoint(tokenizer_, manifest_, config_, tokenizer), recipe.seed);
+  }
 }
 
 TrainShape FineTune::ShapeFor(size_t threads) const {
+  const uint64_t documents = std::max(batches_->MostDocuments(), validation_ ? validation_->MostDocuments() : 0);
   return {.max_tokens = static_cast<int64_t>(batches_->MostTokens()),
-          .max_documents = static_cast<int64_t>(batches_->MostDocuments()),
+          .max_documents = static_cast<int64_t>(documents),
           .precision = recipe_.precision,
           .recompute = recipe_.recompute,
           .threads = threads};
 }
 
-MemoryPlan FineTune::Plan(size_t threads) const { return PlanTraining(config_, table_, ShapeFor(threads)); }
+MemoryPlan FineTune::Plan(size_t threads) const {
+  MemoryPlan plan = PlanTraining(config_, table_, ShapeFor(threads));
+  if (samples_) plan.parts.push_back({"sample answers", samples_->Bytes(threads), false});
+  return plan;
+}
 
 void FineTune::RequireMemory(const MemoryPlan& plan) const {
   RequireFits(plan, AvailableMemory(),

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "checkpoint/model_folder.h"
 #include "dataset/manifest.h"
@@ -13,8 +14,10 @@
 #include "train/pack_batches.h"
 #include "train/parameter_table.h"
 #include "train/run_recipe.h"
+#include "train/sample_answers.h"
 #include "train/schedule.h"
 #include "train/train_shape.h"
+#include "train/validation.h"
 
 namespace stablelm {
 
@@ -22,7 +25,8 @@ namespace stablelm {
 class FineTune {
  public:
   // Throws Error: no such model or data; quantized matrices; data of another tokenizer, with longer sequences than the
-  // model's context, or with ids beyond its vocabulary; fewer packs than a step takes.
+  // model's context, or with ids beyond its vocabulary; fewer packs than a step takes; a sample prompt that does
+  // not fit the context.
   explicit FineTune(const RunRecipe& recipe);
 
   const RunRecipe& recipe() const { return recipe_; }
@@ -35,6 +39,8 @@ class FineTune {
   const std::filesystem::path& data_folder() const { return data_; }
   const PackBatches& batches() const { return *batches_; }
   const Manifest& manifest() const { return manifest_; }
+  const Validation* validation() const { return validation_ ? &*validation_ : nullptr; }  // null: none
+  const SampleAnswers* samples() const { return samples_ ? &*samples_ : nullptr; }        // null: none
   TrainShape ShapeFor(size_t threads) const;
   MemoryPlan Plan(size_t threads) const;
   // Throws Error, with what needs less, when this machine does not have the memory of the plan.
@@ -51,6 +57,8 @@ class FineTune {
   TokenShards shards_;
   std::unique_ptr<PackBatches> batches_;
   Schedule schedule_;
+  std::optional<Validation> validation_;
+  std::optional<SampleAnswers> samples_;
 };
 
 }  // namespace stablelm

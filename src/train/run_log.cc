@@ -18,6 +18,7 @@ JsonValue StepJson(const StepLog& step) {
   if (step.skipped) object["overflow"] = step.overflow;
   object["seconds"] = step.seconds;
   object["tokens_per_s"] = step.TokensPerSecond();
+  object["memory_bytes"] = step.memory_bytes;
   return object;
 }
 

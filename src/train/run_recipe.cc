@@ -47,6 +47,23 @@ void ReadSchedule(RecipeMap& map, ScheduleOptions& schedule) {
   });
 }
 
+void ReadWatches(RecipeMap& map, RunRecipe& recipe) {
+  constexpr int64_t kMany = int64_t{1} << 40;
+  recipe.validate_every = map.Whole("validate_every", recipe.validate_every, {.least = 0, .most = kMany});
+  map.Map("samples", [&](RecipeMap& keys) {
+    recipe.samples.prompts = keys.Texts("prompts");
+    recipe.samples_every = keys.Whole("every", recipe.samples_every, {.least = 1, .most = kMany});
+    recipe.samples.max_tokens = keys.Whole("max_tokens", recipe.samples.max_tokens, {.least = 1, .most = 1 << 20});
+  });
+  map.Map("guard", [&](RecipeMap& keys) {
+    GuardOptions& guard = recipe.guard;
+    guard.on_spike = ReadChoice<OnSpike>(keys, "on_spike", guard.on_spike, kOnSpikes);
+    guard.spike_z = keys.Real("spike_z", guard.spike_z, {.least = 1, .most = 1e9});
+    guard.on_not_finite = ReadChoice<OnNotFinite>(keys, "on_not_finite", guard.on_not_finite, kOnNotFinites);
+    guard.max_skipped = keys.Whole("max_skipped", guard.max_skipped, {.least = 0, .most = kMany});
+  });
+}
+
 }  // namespace
 
 LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const std::string> sets) {
@@ -82,6 +99,7 @@ LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const
     ReadLossScale(map, recipe.loss_scale);
     recipe.seed = static_cast<uint64_t>(map.Whole("seed", 1, {}));
     recipe.save_dtype = WeightType(ReadChoice<Precision>(map, "save_dtype", Precision::kF16, kPrecisions));
+    ReadWatches(map, recipe);
   });
   return loaded;
 }

@@ -11,9 +11,11 @@
 
 #include "base/dtype.h"
 #include "dataset/recipe_file.h"
+#include "train/divergence_guard.h"
 #include "train/loss_scale.h"
 #include "train/optimizer.h"
 #include "train/pack_batches.h"
+#include "train/sample_answers.h"
 #include "train/schedule.h"
 #include "train/train_shape.h"
 
@@ -37,6 +39,10 @@ struct RunRecipe {
   LossScaleOptions loss_scale;
   uint64_t seed = 1;  // of the order of the packs, and of init's weights
   DType save_dtype = DType::kF16;
+  int64_t validate_every = 100;  // steps; 0: never
+  SampleOptions samples;         // without prompts: none
+  int64_t samples_every = 100;   // steps
+  GuardOptions guard;
 };
 
 struct LoadedRunRecipe {

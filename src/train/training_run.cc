@@ -50,7 +50,7 @@ class Loop {
   Loop(const FineTune& tune, const RunOptions& options)
       : tune_(tune),
         options_(options),
-        log_(options.folder / "log.jsonl"),
+        log_(options.folder / kLogFile),
         pool_(options.threads),
         parameters_(tune.config(), tune.table(), tune.recipe().precision,
                     tune.model() ? tune.model()->qkv_order() : QkvOrder::kPerHead),
@@ -143,6 +143,7 @@ class Loop {
 
   void Log(StepLog& now, std::chrono::steady_clock::time_point start) {
     now.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    now.memory_bytes = ReadMemoryUse().resident;
     last_ = now;
     log_.Append(StepJson(last_));
     if (options_.on_step) options_.on_step(last_);

@@ -7,8 +7,10 @@
 #include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
+#include "cli/commands/finetune_lines.h"
 #include "cli/commands/train_options.h"
 #include "train/finetune.h"
+#include "train/run_watches.h"
 #include "train/training_run.h"
 
 namespace stablelm {
@@ -52,17 +54,18 @@ class FineTuneCommand : public Command {
       return kExitOk;
     }
     const InterruptGuard guard;
-    const RunResult result = Train(
-        tune, {.folder = RunFolder(loaded.recipe),
-               .recipe_yaml = loaded.settings.Yaml(),
-               .threads = common.threads,
-               .show_progress = out.show_progress(),
-               .on_step = [&](const StepLog& step) { out.json() ? out.Json(StepJson(step)) : PrintStep(step, out); },
-               .on_line =
-                   [&](const JsonValue& line) {
-                     if (out.json()) out.Json(line);
-                   },
-               .stop = Interrupted});
+    const std::filesystem::path run = RunFolder(loaded.recipe);
+    const RunWatches watches(tune, loaded.settings, run);
+    FineTuneLines lines(out);
+    const RunResult result = Train(tune, {.folder = run,
+                                          .recipe_yaml = loaded.settings.Yaml(),
+                                          .threads = common.threads,
+                                          .show_progress = out.show_progress(),
+                                          .on_step = [&](const StepLog& step) { lines.Step(step); },
+                                          .on_line = [&](const JsonValue& line) { lines.Line(line); },
+                                          .stop = Interrupted,
+                                          .watches = watches.List()});
+    lines.HideBar();
     if (out.json()) {
       out.Json({{"model", result.model.string()}, {"steps", result.steps}, {"stopped", result.stopped}});
     } else {
@@ -79,17 +82,6 @@ class FineTuneCommand : public Command {
     std::error_code error;
     std::filesystem::create_directory("runs", error);
     return std::filesystem::path("runs") / recipe.name;
-  }
-  static void PrintStep(const StepLog& step, Output& out) {
-    const double left = step.seconds * static_cast<double>(step.steps - step.step);
-    char line[256];
-    std::snprintf(line, sizeof line,
-                  "step %lld of %lld  loss %.4f  smoothed %.4f  rate %.3g  norm %.3g  %.0f tokens/s  %.0f s left%s%s",
-                  static_cast<long long>(step.step), static_cast<long long>(step.steps), step.loss, step.smoothed_loss,
-                  step.rate, step.gradient_norm, step.TokensPerSecond(), left,
-                  step.skipped ? "  skipped: overflow in " : "", step.skipped ? step.overflow.c_str() : "");
-    out.Text(std::string(line) + "\n");
-    out.Flush();
   }
   static void PrintPlan(const LoadedRunRecipe& loaded, const FineTune& tune, const MemoryPlan& plan, Output& out) {
     const StepShape& shape = tune.batches().shape();
