@@ -49,7 +49,8 @@ struct BlockInput {
   KvLayerPages cache;                            // of this layer
   const RotaryTable& rotary;
   BlockActivations activations;
-  ForwardObserver* observer = nullptr;  // may be null
+  ForwardObserver* observer = nullptr;      // may be null
+  const AdapterDropout* dropout = nullptr;  // of adapters in training; null: none
 };
 
 // activations.y = x + attn(ln1(x)) + mlp(ln2(x)), or the sequential form. Throws Error when a key or value overflows

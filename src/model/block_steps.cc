@@ -22,7 +22,7 @@ void BlockSteps::Product(const Operand& operand, const Linear& linear, float* y,
     rows = {.x = rows.applied, .rows = rows.rows};
     Show(operand.module, rows.x, linear.columns());
   }
-  linear.Apply(rows, y, exec_);
+  linear.Apply(rows, y, exec_, in_.dropout);
   Show(module, y, linear.rows());
 }
 

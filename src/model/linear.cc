@@ -9,7 +9,7 @@ Linear Linear::WithAdapters(std::vector<Adapter> adapters) const {
                 rows_as_, std::move(adapters));
 }
 
-void Linear::Apply(const ProductRows& x, float* y, ExecutionContext& exec) const {
+void Linear::Apply(const ProductRows& x, float* y, ExecutionContext& exec, const AdapterDropout* dropout) const {
   ProductRows in = x;
   if (!adapters_.empty() && x.has_prologue()) {  // the adapters read its result, too
     ApplyPrologue(x, static_cast<size_t>(columns()), exec);
@@ -24,7 +24,7 @@ void Linear::Apply(const ProductRows& x, float* y, ExecutionContext& exec) const
           .applied = in.applied,
           .rows_as = rows_as_},
          exec);
-  AddAdapters(adapters_, in.x, in.rows, y, exec);
+  AddAdapters(adapters_, in.x, in.rows, y, exec, dropout);
 }
 
 }  // namespace stablelm

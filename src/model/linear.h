@@ -37,8 +37,8 @@ class Linear {
   void ReadRow(int64_t n, float* out) const { weight_.UnpackRow(static_cast<size_t>(n), out); }
 
   // y [T, rows()] = W prologue(x) + b for the T rows of x, plus the adapters; y must overlap neither x nor the
-  // prologue's buffer. The bits of a row do not depend on the other rows.
-  void Apply(const ProductRows& x, float* y, ExecutionContext& exec) const;
+  // prologue's buffer. The bits of a row do not depend on the other rows. dropout: of the adapters, in training.
+  void Apply(const ProductRows& x, float* y, ExecutionContext& exec, const AdapterDropout* dropout = nullptr) const;
 
  private:
   PackedMatrix weight_;

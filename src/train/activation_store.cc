@@ -1,5 +1,6 @@
 #include "train/activation_store.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "base/error.h"
@@ -11,7 +12,7 @@ namespace {
 // Numbers of floats of each buffer.
 struct Sizes {
   size_t inputs, qkv, attended, log_sum_exp, mlp_hidden, middle;  // kept
-  size_t row, hidden, d_qkv;                                      // shared
+  size_t row, hidden, d_qkv, low_rank, dropped;                   // shared
 };
 
 Sizes SizesOf(const ModelConfig& c, const TrainShape& shape) {
@@ -27,7 +28,9 @@ Sizes SizesOf(const ModelConfig& c, const TrainShape& shape) {
           .middle = c.parallel_residual ? 0 : all * rows * width,
           .row = rows * width,
           .hidden = rows * hidden,
-          .d_qkv = rows * 3 * width};
+          .d_qkv = rows * 3 * width,
+          .low_rank = rows * static_cast<size_t>(shape.adapter_rank),
+          .dropped = shape.adapter_dropout ? rows * std::max(width, hidden) : 0};
 }
 
 KvLayout PagesLayout(const ModelConfig& c) { return {.n_heads = c.n_heads, .head_dim = c.head_dim()}; }
@@ -62,6 +65,8 @@ ActivationStore::ActivationStore(const ModelConfig& c, const TrainShape& shape)
   d_qkv_ = {s.d_qkv, "gradient of queries, keys and values"};
   d_attended_ = {s.row, "gradient of the attention output"};
   d_normed_ = {s.row, "gradient of normed activations"};
+  low_rank_ = {s.low_rank, "low-rank rows of adapters"};
+  dropped_ = {s.dropped, "input of adapters after dropout"};
   pages_ = {PageBytes(c, shape), "keys and values of one layer"};
   page_numbers_.resize(NumPages(shape));
   std::iota(page_numbers_.begin(), page_numbers_.end(), 0);
@@ -75,7 +80,7 @@ uint64_t ActivationStore::KeptBytes(const ModelConfig& c, const TrainShape& shap
 
 uint64_t ActivationStore::SharedBytes(const ModelConfig& c, const TrainShape& shape) {
   const Sizes s = SizesOf(c, shape);
-  return sizeof(float) * (7 * s.row + s.hidden + s.d_qkv);
+  return sizeof(float) * (7 * s.row + s.hidden + s.d_qkv + s.low_rank + s.dropped);
 }
 
 uint64_t ActivationStore::PageBytes(const ModelConfig& c, const TrainShape& shape) {

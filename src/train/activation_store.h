@@ -3,7 +3,9 @@
 // Norms and activations are never kept: the gradient of a weight applies them again as it reads its rows, as the
 // forward product did. A layer keeps its input, the queries, keys and values, the output of attention, the MLP's hidden
 // values before the activation and the log-sum-exp of the scores: 9 C numbers for each row (10 C in the sequential
-// form, for the residual stream between the two branches), and one for each row and head.
+// form, for the residual stream between the two branches), and one for each row and head. Adapters keep nothing: their
+// low-rank rows z = A x are computed again, for r / (2 out) of the cost of the product beside them, and dropout is a
+// function of its key.
 #pragma once
 
 #include <cstdint>
@@ -45,6 +47,8 @@ class ActivationStore {
   float* d_qkv() { return d_qkv_.data(); }                                                                  // [T, 3C]
   float* d_attended() { return d_attended_.data(); }                                                        // [T, C]
   float* d_normed() { return d_normed_.data(); }                                                            // [T, C]
+  float* low_rank() { return low_rank_.data(); }  // [T, adapter_rank], null without adapters
+  float* dropped() { return dropped_.data(); }    // [T, max(C, F)], null without dropout
 
  private:
   size_t Rows(int64_t width) const { return static_cast<size_t>(rows_ * width); }
@@ -57,6 +61,7 @@ class ActivationStore {
   AlignedBuffer<float> qkv_, attended_, log_sum_exp_, mlp_hidden_, middle_;  // of each layer, or one
   AlignedBuffer<float> attn_out_, mlp_out_, normed_;
   AlignedBuffer<float> d_streams_, d_hidden_, d_qkv_, d_attended_, d_normed_;
+  AlignedBuffer<float> low_rank_, dropped_;  // of adapters
   AlignedBuffer<std::byte> pages_;
   std::vector<int32_t> page_numbers_;
   std::vector<AttentionSequence> sequences_;

@@ -1,14 +1,74 @@
 #include "train/backward_steps.h"
 
+#include "base/error.h"
+#include "ops/add.h"
 #include "ops/attention_backward.h"
 #include "ops/column_sums.h"
 #include "ops/gelu_backward.h"
 #include "ops/layer_norm_backward.h"
+#include "ops/matmul.h"
 #include "ops/matmul_backward.h"
 
 namespace stablelm {
 
+namespace {
+
+size_t LowRankSize(const LinearBackwardInput& in, const Adapter& adapter) {
+  return static_cast<size_t>(in.x.rows * adapter.rank());
+}
+
+// low_rank = dz = s dy B
+void LowRankGradient(const LinearBackwardInput& in, const Adapter& adapter, ExecutionContext& exec) {
+  MatMulInputGradient({.dy = in.dy, .m = in.x.rows, .w = &adapter.b, .dx = in.low_rank}, exec);
+  Scale(adapter.scale, in.low_rank, in.low_rank, LowRankSize(in, adapter), exec);
+}
+
+// dA and dB. Leaves dz in low_rank.
+void AdapterGradients(const LinearBackwardInput& in, ExecutionContext& exec) {
+  const StepTimer::Span span(in.timer, StepPart::kWeightGradients);
+  const Adapter& adapter = in.linear->adapters().front();
+  ProductRows u = in.x;
+  if (in.dropout) {
+    const float* rows = in.x.x;
+    if (u.has_prologue()) {
+      u.applied = in.dropout->buffer;
+      ApplyPrologue(u, adapter.a.columns(), exec);
+      rows = in.dropout->buffer;
+    }
+    in.dropout->Apply(adapter, rows, in.x.rows, in.dropout->buffer, false, exec);
+    u = {.x = in.dropout->buffer, .rows = in.x.rows};
+  }
+  MatMul({.x = u.x, .m = u.rows, .w = &adapter.a, .y = in.low_rank, .prologue = u.prologue, .applied = u.applied},
+         exec);
+  Scale(adapter.scale, in.low_rank, in.low_rank, LowRankSize(in, adapter), exec);
+  MatMulWeightGradient({.dy = in.dy,
+                        .x = {.x = in.low_rank, .rows = in.x.rows},
+                        .n = in.linear->rows(),
+                        .k = adapter.rank(),
+                        .dw = in.gradients.lora_b,
+                        .add = in.add},
+                       exec);
+  LowRankGradient(in, adapter, exec);
+  MatMulWeightGradient({.dy = in.low_rank,
+                        .x = u,
+                        .n = adapter.rank(),
+                        .k = in.linear->columns(),
+                        .dw = in.gradients.lora_a,
+                        .add = in.add},
+                       exec);
+}
+
+// d_rows += dropout(dz A), from dz in low_rank.
+void AdapterInputGradient(const LinearBackwardInput& in, const Adapter& adapter, ExecutionContext& exec) {
+  float* const to = in.dropout ? in.dropout->buffer : in.d_rows;
+  MatMulInputGradient({.dy = in.low_rank, .m = in.x.rows, .w = &adapter.a, .dx = to, .add = !in.dropout}, exec);
+  if (in.dropout) in.dropout->Apply(adapter, to, in.x.rows, in.d_rows, true, exec);
+}
+
+}  // namespace
+
 void LinearBackward(const LinearBackwardInput& in, ExecutionContext& exec) {
+  STABLELM_CHECK(in.linear->adapters().size() == (in.gradients.lora_a ? 1 : 0));
   const PackedMatrix& w = in.linear->weight();
   if (in.gradients.weight) {
     const StepTimer::Span span(in.timer, StepPart::kWeightGradients);
@@ -31,10 +91,12 @@ void LinearBackward(const LinearBackwardInput& in, ExecutionContext& exec) {
                 .add = in.add},
                exec);
   }
-  if (in.d_rows) {
-    const StepTimer::Span span(in.timer, StepPart::kInputGradients);
-    MatMulInputGradient({.dy = in.dy, .m = in.x.rows, .w = &w, .dx = in.d_rows, .rows_as = RowsAs(in.precision)}, exec);
-  }
+  // Before d_rows, which may be the buffer of the prologue.
+  if (in.gradients.lora_a) AdapterGradients(in, exec);
+  if (!in.d_rows) return;
+  const StepTimer::Span span(in.timer, StepPart::kInputGradients);
+  MatMulInputGradient({.dy = in.dy, .m = in.x.rows, .w = &w, .dx = in.d_rows, .rows_as = RowsAs(in.precision)}, exec);
+  if (in.gradients.lora_a) AdapterInputGradient(in, in.linear->adapters().front(), exec);
 }
 
 ProductRows BackwardSteps::Norm(const LayerNormWeights& norm, const float* x) const {
@@ -54,9 +116,11 @@ void BackwardSteps::Product(const float* dy, const ProductRows& operand, const L
                   .d_rows = d_operand,
                   .add = in_.add,
                   .precision = in_.precision,
-                  .timer = in_.timer},
+                  .timer = in_.timer,
+                  .low_rank = in_.buffers.low_rank,
+                  .dropout = in_.dropout},
                  exec_);
-  Show(module, d_operand, linear.columns());
+  if (d_operand) Show(module, d_operand, linear.columns());
 }
 
 void BackwardSteps::GeluBackward(const float* hidden, float* d_hidden) const {

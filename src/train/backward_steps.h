@@ -8,16 +8,20 @@
 namespace stablelm {
 
 // Gradients of the parameters of y = prologue(x) Wᵀ + b, each when its pointer is not null, and of prologue(x), when
-// d_rows is not null.
+// d_rows is not null. With adapters,
+//   y += s B z,  z = A u,  u = dropout(prologue(x)):
+//   dB = dyᵀ (s z),  dz = s dy B,  dA = dzᵀ u,  and dropout(dz A) is added to the gradient of prologue(x).
 struct LinearBackwardInput {
   const float* dy = nullptr;  // [T, N]
   ProductRows x;              // [T, K], as the forward product took them
   const Linear* linear = nullptr;
   LinearGradients gradients;
-  float* d_rows = nullptr;  // [T, K] = dy W
+  float* d_rows = nullptr;  // [T, K] = dy W, and what the adapter adds
   bool add = false;         // to the gradients of parameters
   Precision precision = Precision::kF32;
   StepTimer* timer = nullptr;
+  float* low_rank = nullptr;                // [T, r], overwritten; not needed without adapters
+  const AdapterDropout* dropout = nullptr;  // as in the forward pass
 };
 void LinearBackward(const LinearBackwardInput& in, ExecutionContext& exec);
 
@@ -30,7 +34,7 @@ class BackwardSteps {
   ProductRows Norm(const LayerNormWeights& norm, const float* x) const;
   ProductRows Gelu(const float* hidden) const;
 
-  // y = linear(operand): the gradients of W, b and the operand, from dy.
+  // y = linear(operand): the gradients of W, b and the operand, from dy; d_operand null: of W and b alone.
   void Product(const float* dy, const ProductRows& operand, const Linear& linear, const LinearGradients& gradients,
                float* d_operand, const char* module) const;
   // d_hidden *= gelu'(hidden)

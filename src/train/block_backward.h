@@ -14,9 +14,12 @@ namespace stablelm {
 // The gradients of a layer's parameters; null: not trained. Matrices in packed order (train/parameter_table.h).
 struct NormGradients {
   float *weight = nullptr, *bias = nullptr;
+  bool any() const { return weight || bias; }
 };
 struct LinearGradients {
   float *weight = nullptr, *bias = nullptr;
+  float *lora_a = nullptr, *lora_b = nullptr;  // of the one adapter that is trained; both or none
+  bool any() const { return weight || bias || lora_a; }
 };
 struct BlockGradients {
   NormGradients attn_norm;
@@ -31,6 +34,7 @@ struct BackwardBuffers {
   float* d_qkv = nullptr;       // [T, 3C]
   float* d_attended = nullptr;  // [T, C]
   float* d_normed = nullptr;    // [T, C]
+  float* low_rank = nullptr;    // [T, r], of adapters
 };
 
 struct BlockBackwardInput {
@@ -42,6 +46,10 @@ struct BlockBackwardInput {
   BlockActivations activations;  // as RunBlock left them
   const float* d_y = nullptr;    // [T, C], gradient of the layer's output
   float* d_x = nullptr;          // [T, C], gradient of its input; must not overlap d_y
+  // Whether anything below the layer is trained. If not, d_x is undefined afterwards, and the layer stops at its lowest
+  // trained parameters.
+  bool propagates = true;
+  const AdapterDropout* dropout = nullptr;  // as in the forward pass; may be null
   BackwardBuffers buffers;
   BlockGradients gradients;
   bool add = false;  // parameter gradients += instead of =

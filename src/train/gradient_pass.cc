@@ -29,8 +29,11 @@ size_t PreparedFloats(const ModelConfig& c, const TrainShape& shape) {
 // The kernels turn a few rows of the widest product in a worker's scratch.
 constexpr int64_t kMaxWidth = static_cast<int64_t>(ExecutionContext::kWorkerFloats) / 3;
 
-const TrainShape& Checked(const ModelConfig& config, const TrainShape& shape) {
-  STABLELM_CHECK(shape.max_tokens > 0);
+TrainShape Checked(const Parameters& parameters, TrainShape shape) {
+  const ModelConfig& config = parameters.config();
+  const std::optional<LoraOptions>& lora = parameters.table().lora();
+  STABLELM_CHECK(shape.max_tokens > 0 && shape.precision == parameters.precision());
+  STABLELM_CHECK(shape.adapter_rank == (lora ? lora->rank : 0) && shape.adapter_dropout == (lora && lora->dropout > 0));
   const auto require = [](const char* name, int64_t size, int64_t most) {
     if (size <= most) return;
     throw Error({.where = std::string("config.json: ") + name,
@@ -49,7 +52,7 @@ const TrainShape& Checked(const ModelConfig& config, const TrainShape& shape) {
 
 GradientPass::GradientPass(Parameters& parameters, const TrainShape& shape, ThreadPool& pool)
     : parameters_(parameters),
-      shape_(Checked(parameters.config(), shape)),
+      shape_(Checked(parameters, shape)),
       config_(parameters.config()),
       exec_(pool, PreparedFloats(config_, shape)),
       store_(config_, shape),
@@ -89,12 +92,23 @@ BlockInput GradientPass::LayerInput(int64_t layer, ForwardObserver* observer) {
           .cache = store_.pages(),
           .rotary = parameters_.weights()->rotary,
           .activations = store_.Layer(layer),
-          .observer = observer};
+          .observer = observer,
+          .dropout = dropping_ ? &dropout_ : nullptr};
 }
 
-void GradientPass::Forward(TrainBatch batch, const PassHooks& hooks, StepTimer* timer) {
-  const StepTimer::Span span(timer, StepPart::kForward);
-  Place(batch);
+void GradientPass::Forward(const GradientPassInput& in, bool train) {
+  const StepTimer::Span span(in.timer, StepPart::kForward);
+  const PassHooks& hooks = in.hooks;
+  Place(in.batch);
+  dropping_ = train && shape_.adapter_dropout;
+  if (dropping_) {
+    const LoraOptions& lora = *parameters_.table().lora();
+    dropout_ = {.rate = lora.dropout,
+                .seed = lora.seed,
+                .step = in.step,
+                .first_row = in.first_token,
+                .buffer = store_.dropped()};
+  }
   const ModelWeights& weights = *parameters_.weights();
   weights.Embed(ids_, store_.Input(0), exec_);
   if (hooks.observer) hooks.observer->OnStep(-1, "embed_in", store_.Input(0), rows_, config_.hidden_size);
@@ -113,18 +127,25 @@ void GradientPass::Recompute(int64_t layer, StepTimer* timer) {
   if (shape_.recompute == stablelm::Recompute::kNone) return;
   const BlockActivations a = store_.Layer(layer);
   const float* const mlp_in = config_.parallel_residual ? a.x : a.middle;
-  w.mlp_up.Apply({.x = mlp_in, .rows = rows_, .prologue = w.mlp_norm, .applied = a.normed}, a.mlp_hidden, exec_);
+  w.mlp_up.Apply({.x = mlp_in, .rows = rows_, .prologue = w.mlp_norm, .applied = a.normed}, a.mlp_hidden, exec_,
+                 dropping_ ? &dropout_ : nullptr);
 }
 
 BlockGradients GradientPass::GradientsOf(int32_t layer) {
   using K = WeightKind;
   const auto of = [&](K kind) { return parameters_.GradientOf(kind, layer); };
+  const auto linear = [&](K weight, K bias) {
+    return LinearGradients{.weight = of(weight),
+                           .bias = of(bias),
+                           .lora_a = parameters_.GradientOf(weight, layer, AdapterPart::kA),
+                           .lora_b = parameters_.GradientOf(weight, layer, AdapterPart::kB)};
+  };
   return {.attn_norm = {of(K::kAttnNormWeight), of(K::kAttnNormBias)},
-          .qkv = {of(K::kQkvWeight), of(K::kQkvBias)},
-          .attn_out = {of(K::kAttnOutWeight), of(K::kAttnOutBias)},
+          .qkv = linear(K::kQkvWeight, K::kQkvBias),
+          .attn_out = linear(K::kAttnOutWeight, K::kAttnOutBias),
           .mlp_norm = {of(K::kMlpNormWeight), of(K::kMlpNormBias)},
-          .mlp_up = {of(K::kMlpUpWeight), of(K::kMlpUpBias)},
-          .mlp_down = {of(K::kMlpDownWeight), of(K::kMlpDownBias)}};
+          .mlp_up = linear(K::kMlpUpWeight, K::kMlpUpBias),
+          .mlp_down = linear(K::kMlpDownWeight, K::kMlpDownBias)};
 }
 
 void GradientPass::Backward(const GradientPassInput& in) {
@@ -145,10 +166,13 @@ void GradientPass::Backward(const GradientPassInput& in) {
                    .activations = store_.Layer(i),
                    .d_y = store_.d_stream(from),
                    .d_x = store_.d_stream(to),
+                   .propagates = table.lowest_trained_layer() < i,
+                   .dropout = dropping_ ? &dropout_ : nullptr,
                    .buffers = {.d_hidden = store_.d_hidden(),
                                .d_qkv = store_.d_qkv(),
                                .d_attended = store_.d_attended(),
-                               .d_normed = store_.d_normed()},
+                               .d_normed = store_.d_normed(),
+                               .low_rank = store_.low_rank()},
                    .gradients = GradientsOf(static_cast<int32_t>(i)),
                    .add = in.add,
                    .precision = shape_.precision,
@@ -178,7 +202,7 @@ std::span<const double> GradientPass::Run(const GradientPassInput& in) {
     if (!in.add) std::ranges::fill(parameters_.gradients(), 0.0f);
     return {};
   }
-  Forward(in.batch, in.hooks, in.timer);
+  Forward(in, true);
   const std::span<const double> losses = Loss(in);
   Backward(in);
   return losses;
@@ -206,7 +230,7 @@ std::span<const double> GradientPass::Losses(TrainBatch batch, const PassHooks& 
     Check(batch);
     return {};
   }
-  Forward(batch, hooks, nullptr);
+  Forward({.batch = batch, .hooks = hooks}, false);
   LossInput in;
   in.batch = batch;
   in.x = store_.Output();

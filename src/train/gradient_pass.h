@@ -26,6 +26,8 @@ struct GradientPassInput {
   double scale = 1;
   // Gradients of parameters += instead of =: from the second micro-batch of a step on.
   bool add = false;
+  // Of dropout: number of the optimizer's step, and of the batch's first token in the step.
+  uint64_t step = 0, first_token = 0;
   // observer sees the steps of the forward pass; leave is called before each layer, both ways.
   PassHooks hooks = {};
   GradientObserver* gradient_observer = nullptr;
@@ -64,7 +66,8 @@ class GradientPass {
 
  private:
   void Place(TrainBatch batch);
-  void Forward(TrainBatch batch, const PassHooks& hooks, StepTimer* timer);
+  // With `train`, adapters have their dropout.
+  void Forward(const GradientPassInput& in, bool train);
   BlockInput LayerInput(int64_t layer, ForwardObserver* observer);
   // Computes again what the recompute policy did not keep of a layer.
   void Recompute(int64_t layer, StepTimer* timer);
@@ -78,6 +81,8 @@ class GradientPass {
   ExecutionContext exec_;
   ActivationStore store_;
   LossPass loss_;
+  AdapterDropout dropout_;          // of the batch
+  bool dropping_ = false;           // whether the pass has dropout
   int64_t rows_ = 0;                // of the batch
   std::vector<int32_t> ids_;        // of the batch
   std::vector<int32_t> ids_order_;  // scratch of the embedding's gradient

@@ -1,7 +1,11 @@
 #include "train/load_parameters.h"
 
+#include <cmath>
+#include <vector>
+
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/random.h"
 #include "checkpoint/convert_rows.h"
 #include "checkpoint/rewrite/initial_weights.h"
 #include "ops/gradient_norm.h"
@@ -59,6 +63,27 @@ void DrawParameters(uint64_t seed, Parameters& parameters, ThreadPool& pool) {
                        parameters.Set(entry, offset / sizeof(float), AsFloats(bytes));
                      });
   RoundAll(parameters, pool);
+}
+
+void DrawAdapters(Parameters& parameters, ThreadPool& pool) {
+  const ParameterTable& table = parameters.table();
+  STABLELM_CHECK(table.lora());
+  const Philox random(table.lora()->seed);
+  for (size_t i = 0; i < table.entries().size(); ++i) {
+    const Parameter& p = table.entries()[i];
+    if (p.part != AdapterPart::kA) continue;
+    const size_t columns = static_cast<size_t>(p.weight.shape[1]);
+    const double bound = 1 / std::sqrt(static_cast<double>(columns));
+    // No stream of dropout (model/adapter.h): the adapter's key in it is beyond those of any model.
+    const uint64_t stream = uint64_t{0xFFFFFFFF} << 32 | LoraKey(p.weight.kind, p.weight.layer);
+    pool.ForEach(static_cast<size_t>(p.weight.shape[0]), [&](size_t row, size_t) {
+      std::vector<float> values(columns);
+      for (size_t c = 0; c < columns; ++c) {
+        values[c] = static_cast<float>((2 * random.Uniform(stream, row * columns + c) - 1) * bound);
+      }
+      parameters.Set(i, row * columns, values);
+    });
+  }
 }
 
 }  // namespace stablelm

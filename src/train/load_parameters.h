@@ -21,4 +21,8 @@ void LoadParameters(const ModelFolder& folder, Parameters& parameters, ThreadPoo
 // The weights that `stablelm init --seed` writes for the same config.
 void DrawParameters(uint64_t seed, Parameters& parameters, ThreadPool& pool);
 
+// The initial values of adapters: A uniform in [-1/sqrt(in), 1/sqrt(in)) (Kaiming-uniform, as PEFT), keyed by the seed
+// of LoraOptions, layer, target and element; B zero, so that training starts at the base.
+void DrawAdapters(Parameters& parameters, ThreadPool& pool);
+
 }  // namespace stablelm

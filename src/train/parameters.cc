@@ -32,7 +32,8 @@ std::vector<Parameters::Place> Parameters::PlacesOf(const ParameterTable& table,
   size_t end = 0;
   for (const Parameter& entry : table.entries()) {
     Place place;
-    if (!entry.trained || precision != Precision::kF32) {
+    if (table.lora()) {  // the base has weights of its own
+    } else if (!entry.trained || precision != Precision::kF32) {
       const Shape& shape = entry.weight.shape;
       // Vectors are used as fp32; in 16 bits they hold rounded values.
       place.type = entry.weight.IsMatrix() ? WeightType(precision) : DType::kF32;
@@ -69,6 +70,18 @@ Parameters::Parameters(const ModelConfig& config, ParameterTable table, Precisio
       weights_store_(Zeros<std::byte>(Bytes(table_, precision).weights, "weights")),
       weights_(MakeViews()) {}
 
+Parameters::Parameters(std::shared_ptr<const ModelWeights> base, ParameterTable table, QkvOrder qkv_order)
+    : config_(base->config),
+      table_(std::move(table)),
+      precision_(Precision::kF32),
+      qkv_order_(qkv_order),
+      places_(PlacesOf(table_, precision_)),
+      masters_(Zeros<float>(table_.trained_size(), "adapters")),
+      gradients_(Zeros<float>(table_.trained_size(), "gradients")),
+      first_moments_(Zeros<float>(table_.trained_size(), "first moments of AdamW")),
+      second_moments_(Zeros<float>(table_.trained_size(), "second moments of AdamW")),
+      weights_(MakeAdaptedViews(base)) {}
+
 std::byte* Parameters::WeightsOf(size_t entry) {
   const Parameter& p = table_.entries()[entry];
   return UsesMaster(p) ? reinterpret_cast<std::byte*>(masters_.data() + p.offset)
@@ -78,6 +91,52 @@ std::byte* Parameters::WeightsOf(size_t entry) {
 float* Parameters::GradientOf(WeightKind kind, int32_t layer) {
   const Parameter& p = table_.Find(kind, layer);
   return p.trained ? gradients_.data() + p.offset : nullptr;
+}
+
+float* Parameters::GradientOf(WeightKind kind, int32_t layer, AdapterPart part) {
+  const Parameter* const p = table_.FindAdapter(kind, layer, part);
+  return p ? gradients_.data() + p->offset : nullptr;
+}
+
+std::shared_ptr<const ModelWeights> Parameters::MakeAdaptedViews(
+    const std::shared_ptr<const ModelWeights>& base) const {
+  STABLELM_CHECK(table_.lora());
+  const auto matrix = [&](const Parameter& p) {
+    return PackedMatrix::View(DType::kF32, p.weight.shape[0], p.weight.shape[1], Compute::kExact,
+                              reinterpret_cast<const std::byte*>(masters_.data() + p.offset));
+  };
+  const auto linear = [&](const Linear& of_base, WeightKind kind, int32_t layer) {
+    const Parameter* const a = table_.FindAdapter(kind, layer, AdapterPart::kA);
+    const Parameter* const b = table_.FindAdapter(kind, layer, AdapterPart::kB);
+    std::vector<Adapter> adapters;
+    if (a) {
+      STABLELM_CHECK(a->weight.shape[1] == of_base.columns() && b->weight.shape[0] == of_base.rows());
+      adapters.push_back({.a = matrix(*a),
+                          .b = matrix(*b),
+                          .scale = static_cast<float>(table_.lora()->Scale()),
+                          .key = LoraKey(kind, layer)});
+    }
+    return of_base.WithAdapters(std::move(adapters));
+  };
+  auto weights = std::make_shared<ModelWeights>(
+      ModelWeights{.config = config_,
+                   .embedding = base->embedding,
+                   .blocks = {},
+                   .final_norm = base->final_norm,
+                   .output = base->output.WithAdapters({}),
+                   .rotary = RotaryTable(config_.rotary_dims, config_.rotary_base, config_.max_positions),
+                   .storage = base});
+  for (int32_t i = 0; i < config_.n_layers; ++i) {
+    const BlockWeights& block = base->blocks[static_cast<size_t>(i)];
+    weights->blocks.push_back({.attn_norm = block.attn_norm,
+                               .qkv = linear(block.qkv, WeightKind::kQkvWeight, i),
+                               .qkv_layout = block.qkv_layout,
+                               .attn_out = linear(block.attn_out, WeightKind::kAttnOutWeight, i),
+                               .mlp_norm = block.mlp_norm,
+                               .mlp_up = linear(block.mlp_up, WeightKind::kMlpUpWeight, i),
+                               .mlp_down = linear(block.mlp_down, WeightKind::kMlpDownWeight, i)});
+  }
+  return weights;
 }
 
 std::shared_ptr<const ModelWeights> Parameters::MakeViews() {

@@ -2,8 +2,10 @@
 //
 // A trained parameter has an fp32 master. In fp32 the masters are the weights that the model computes with. In 16 bits
 // the model computes with rounded copies, which RoundWeights renews after every update. A parameter that is not trained
-// has its weights alone. Nothing is repacked between steps: weights() are views that stay valid, so generation, scoring
-// and validation run on weights that are being trained, without a copy.
+// has its weights alone. A LoRA run trains adapters over a base that was loaded as for generation (model/load.h), in
+// any type: it stays as it is, and has neither master nor gradient nor moments. Nothing is repacked between steps:
+// weights() are views that stay valid, so generation, scoring and validation run on weights that are being trained,
+// without a copy.
 #pragma once
 
 #include <cstddef>
@@ -33,6 +35,8 @@ class Parameters {
  public:
   // All zero. qkv_order: of the rows of query_key_value in what will be set. Throws Error when the memory is not there.
   Parameters(const ModelConfig& config, ParameterTable table, Precision precision, QkvOrder qkv_order);
+  // Adapters over `base`, all zero; `table` was made for LoRA. Their products are in fp32.
+  Parameters(std::shared_ptr<const ModelWeights> base, ParameterTable table, QkvOrder qkv_order);
   Parameters(const Parameters&) = delete;
   Parameters& operator=(const Parameters&) = delete;
 
@@ -50,6 +54,7 @@ class Parameters {
   std::span<float> second_moments() { return second_moments_.span(); }
   // The gradient of a parameter, null when it is not trained.
   float* GradientOf(WeightKind kind, int32_t layer);
+  float* GradientOf(WeightKind kind, int32_t layer, AdapterPart part);
 
   // What the model computes with. Views of this object, which must outlive them.
   const std::shared_ptr<const ModelWeights>& weights() const { return weights_; }
@@ -78,6 +83,8 @@ class Parameters {
   std::byte* WeightsOf(size_t entry);
   const std::byte* WeightsOf(size_t entry) const { return const_cast<Parameters*>(this)->WeightsOf(entry); }
   std::shared_ptr<const ModelWeights> MakeViews();
+  // The base with the adapters.
+  std::shared_ptr<const ModelWeights> MakeAdaptedViews(const std::shared_ptr<const ModelWeights>& base) const;
 
   const ModelConfig config_;
   const ParameterTable table_;

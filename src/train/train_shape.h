@@ -27,6 +27,8 @@ struct TrainShape {
   Precision precision = Precision::kF32;
   Recompute recompute = Recompute::kNone;
   size_t threads = 1;
+  int64_t adapter_rank = 0;      // of the adapters that are trained; 0: none are
+  bool adapter_dropout = false;  // their input is dropped out
 
   int64_t documents() const { return max_documents > 0 ? max_documents : max_tokens; }
 };

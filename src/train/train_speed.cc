@@ -45,6 +45,10 @@ double TrainFlops(const ModelConfig& c, const ParameterTable& table, const Train
   const int64_t lowest = std::max<int64_t>(0, table.lowest_trained_layer());
   double flops = 0;
   for (const Parameter& p : table.entries()) {
+    if (p.part != AdapterPart::kNone) {
+      flops += 6 * tokens * static_cast<double>(p.weight.shape.NumElements());
+      continue;
+    }
     const bool output =
         p.weight.kind == WeightKind::kOutput || (p.weight.kind == WeightKind::kEmbedding && c.tie_word_embeddings);
     if (!p.weight.IsMatrix() || (p.weight.kind == WeightKind::kEmbedding && !output)) continue;

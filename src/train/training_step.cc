@@ -42,10 +42,17 @@ StepResult TrainingStep::Run(std::span<const TrainBatch> micro_batches, double r
   }
   const double scale = result.loss_scale / static_cast<double>(std::max<int64_t>(1, result.loss_tokens));
   document_losses_.clear();
+  uint64_t tokens = 0;
   for (size_t i = 0; i < micro_batches.size(); ++i) {
-    const std::span<const double> losses =
-        pass_.Run({.batch = micro_batches[i], .scale = scale, .add = i > 0, .hooks = hooks, .timer = timer});
+    const std::span<const double> losses = pass_.Run({.batch = micro_batches[i],
+                                                      .scale = scale,
+                                                      .add = i > 0,
+                                                      .step = static_cast<uint64_t>(updates_),
+                                                      .first_token = tokens,
+                                                      .hooks = hooks,
+                                                      .timer = timer});
     AddDocumentLosses(micro_batches[i], losses);
+    tokens += static_cast<uint64_t>(CountTokens(micro_batches[i]));
   }
   for (const double loss : document_losses_) result.loss += loss;
   result.loss /= static_cast<double>(std::max<int64_t>(1, result.loss_tokens));
@@ -93,15 +100,19 @@ void TrainingStep::AddDocumentLosses(TrainBatch batch, std::span<const double> l
 
 std::string TrainingStep::FindNonFinite(std::span<const TrainBatch> micro_batches, double scale) {
   size_t documents = 0;
+  uint64_t tokens = 0;
   for (size_t i = 0; i < micro_batches.size(); ++i) {
     FiniteWatch watch(micro_batches[i], documents);
     pass_.Run({.batch = micro_batches[i],
                .scale = scale,
                .add = i > 0,
+               .step = static_cast<uint64_t>(updates_),
+               .first_token = tokens,
                .hooks = {.observer = &watch},
                .gradient_observer = &watch});
     if (!watch.place().empty()) return watch.place();
     documents += micro_batches[i].size();
+    tokens += static_cast<uint64_t>(CountTokens(micro_batches[i]));
   }
   for (const Parameter& p : parameters_.table().entries()) {
     if (!p.trained) continue;

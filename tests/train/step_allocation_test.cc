@@ -27,6 +27,17 @@ TEST(StepAllocation, Nothing) {
       EXPECT_EQ(allocations, before) << NameOf(precision) << " " << NameOf(recompute);
     }
   }
+  for (const double dropout : {0.0, 0.1}) {
+    const auto parameters = LoadAdapted(TestData("golden/training/start"), LoraOf(4, 8, dropout), pool);
+    OwnedBatch documents;
+    documents.AddText(RandomIds(40, parameters->config().vocab_size, 1));
+    const TrainBatch batch = documents.batch();
+    TrainingStep step(*parameters, ShapeOf(*parameters, batch, 2), {}, {}, pool);
+    step.Run({&batch, 1}, 1e-3);
+    const int64_t before = allocations;
+    for (int i = 0; i < 3; ++i) step.Run({&batch, 1}, 1e-3);
+    EXPECT_EQ(allocations, before) << "adapters, dropout " << dropout;
+  }
   EXPECT_GT(allocations, 0);
 }
 

@@ -13,6 +13,7 @@
 #include "base/thread_pool.h"
 #include "checkpoint/huggingface/safetensors.h"
 #include "checkpoint/model_folder.h"
+#include "model/load.h"
 #include "test_paths.h"
 #include "train/load_parameters.h"
 #include "train/training_step.h"
@@ -60,6 +61,38 @@ inline std::unique_ptr<Parameters> LoadFolder(const std::filesystem::path& folde
                                                  opened->qkv_order());
   LoadParameters(*opened, *parameters, pool);
   return parameters;
+}
+
+// Adapters over a model that was loaded as for generation; A is drawn, B is zero.
+inline std::unique_ptr<Parameters> LoadAdapted(const std::filesystem::path& folder, const LoraOptions& lora,
+                                               ThreadPool& pool, const LoadOptions& options = {}) {
+  const auto opened = ModelFolder::Open(folder.string());
+  auto parameters = std::make_unique<Parameters>(LoadWeights(opened, options), ParameterTable(opened->config(), lora),
+                                                 opened->qkv_order());
+  DrawAdapters(*parameters, pool);
+  return parameters;
+}
+
+inline constexpr WeightKind kAllLoraTargets[] = {WeightKind::kQkvWeight, WeightKind::kAttnOutWeight,
+                                                 WeightKind::kMlpUpWeight, WeightKind::kMlpDownWeight};
+inline LoraOptions LoraOf(int64_t rank, double alpha, double dropout = 0) {
+  return {.rank = rank,
+          .alpha = alpha,
+          .dropout = dropout,
+          .seed = 3,
+          .targets = {std::begin(kAllLoraTargets), std::end(kAllLoraTargets)}};
+}
+
+// The shape of passes over `batch`.
+inline TrainShape ShapeOf(const Parameters& parameters, TrainBatch batch, size_t threads,
+                          Recompute recompute = Recompute::kNone) {
+  const std::optional<LoraOptions>& lora = parameters.table().lora();
+  return {.max_tokens = CountTokens(batch),
+          .precision = parameters.precision(),
+          .recompute = recompute,
+          .threads = threads,
+          .adapter_rank = lora ? lora->rank : 0,
+          .adapter_dropout = lora && lora->dropout > 0};
 }
 
 inline std::unique_ptr<Parameters> RandomParameters(const ModelConfig& config, ThreadPool& pool, uint64_t seed = 1,
