@@ -1,6 +1,7 @@
 #include "base/system.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -115,6 +116,24 @@ uint64_t HeldBy(const Group& group) {
   return held;
 }
 
+// The limits of the process itself. Pages of mapped files count in the first.
+MemoryLimit BoundedByProcess(MemoryLimit limit, const SystemFolders& system, bool less_held) {
+  struct Kind {
+    decltype(RLIMIT_AS) resource;
+    const char *used, *name;
+  };
+  constexpr Kind kKinds[] = {{RLIMIT_AS, "VmSize", "the limit of address space (ulimit -v)"},
+                             {RLIMIT_DATA, "VmData", "the limit of data (ulimit -d)"}};
+  for (const Kind& kind : kKinds) {
+    rlimit set = {};
+    if (getrlimit(kind.resource, &set) != 0 || set.rlim_cur == RLIM_INFINITY) continue;
+    const uint64_t held = less_held ? ProcField(system.proc + "/self/status", kind.used).value_or(0) : 0;
+    const uint64_t left = set.rlim_cur - std::min<uint64_t>(set.rlim_cur, held);
+    if (left < limit.bytes) limit = {left, kind.name};
+  }
+  return limit;
+}
+
 MemoryLimit Bounded(MemoryLimit limit, const SystemFolders& system, bool less_held) {
   for (const Group& group : GroupsOf("memory", system)) {
     const auto bound = LimitOf(FirstLine(group.folder + (group.v2 ? "/memory.max" : "/memory.limit_in_bytes")));
@@ -123,7 +142,7 @@ MemoryLimit Bounded(MemoryLimit limit, const SystemFolders& system, bool less_he
     const uint64_t left = *bound - std::min(*bound, held);
     if (left < limit.bytes) limit = {left, "the control group " + group.name};
   }
-  return limit;
+  return BoundedByProcess(limit, system, less_held);
 }
 
 }  // namespace

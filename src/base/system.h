@@ -29,11 +29,13 @@ MemoryUse ReadMemoryUse();
 
 struct MemoryLimit {
   uint64_t bytes = std::numeric_limits<uint64_t>::max();  // the largest number: unknown, so nothing is refused
-  std::string by;  // what sets it: "this machine", "the control group /user.slice"; empty: unknown
+  // What sets it: "this machine", "the control group /user.slice", "the limit of data (ulimit -d)"; empty: unknown.
+  std::string by;
   bool known() const { return !by.empty(); }
 };
 // What can still be allocated without swapping: MemAvailable, capped by the memory limits of the process's control
-// group and of all groups above (cgroup v1 and v2), less what they hold that cannot be reclaimed.
+// group and of all groups above (cgroup v1 and v2), less what they hold that cannot be reclaimed, and by the process's
+// own limits (ulimit -v and -d), less what it has.
 MemoryLimit AvailableMemory(const SystemFolders& system = {});
 // All memory that this process could ever have: MemTotal, capped by the same limits.
 MemoryLimit TotalMemory(const SystemFolders& system = {});

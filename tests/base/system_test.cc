@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <filesystem>
 #include <fstream>
@@ -58,6 +59,25 @@ TEST_F(SystemTest, GroupsOfVersion2) {
   ExpectAvailable(0, "the control group /user.slice");
   Write("cgroup/user.slice/memory.max", "max\n");
   ExpectAvailable(7'500'000, "the control group /user.slice/job");
+}
+
+// Far above what the process has, so that it lives on; what it has is told by a file of this test.
+TEST_F(SystemTest, LimitsOfTheProcess) {
+  constexpr uint64_t kLimit = uint64_t{1} << 50;
+  Write("proc/self/status", "VmSize: " + std::to_string(kLimit / 1024 - 9000) +
+                                " kB\nVmData: " + std::to_string(kLimit / 1024 - 8000) + " kB\n");
+  const auto expect_limited = [&](auto resource, uint64_t bytes, const std::string& by) {
+    rlimit before = {};
+    ASSERT_EQ(getrlimit(resource, &before), 0);
+    rlimit limited = before;
+    limited.rlim_cur = kLimit;
+    ASSERT_EQ(setrlimit(resource, &limited), 0);
+    ExpectAvailable(bytes, by);
+    setrlimit(resource, &before);
+  };
+  expect_limited(RLIMIT_AS, 9'000 * 1024, "the limit of address space (ulimit -v)");
+  expect_limited(RLIMIT_DATA, 8'000 * 1024, "the limit of data (ulimit -d)");
+  ExpectAvailable(20'000 * 1024, "this machine");
 }
 
 // A container sees its own group as the root.
