@@ -6,7 +6,7 @@ from the same seed on every machine.
   demo/generate_data.py OUT --conversations 500  less of it
   demo/generate_data.py OUT --only cd            single questions of these skills, for trials
   demo/generate_data.py --sets                   writes demo/sets anew
-  demo/generate_data.py --check                  compares demo/sets with what would be written, and training with them
+  demo/generate_data.py --check                  compares demo/sets with what would be written, and their words with those of training
 """
 
 import argparse
@@ -22,8 +22,8 @@ from generator.texts import words_of
 
 SETS = pathlib.Path(__file__).resolve().parent / "sets"
 SEED = 20230419  # the day on which StableLM-Alpha was released
-CONVERSATIONS = 130000
-CHECKED = 40000  # conversations in which the words of the test sets must occur
+CONVERSATIONS = 150000  # about 19 million tokens
+CHECKED = 20000  # conversations in which the words of the test sets must occur
 RUN_WORDS = 13  # as in `prepare`
 
 
@@ -104,12 +104,9 @@ def check():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             problems.append(f"demo/sets/{name} is not what demo/generate_data.py --sets writes")
     known = set()
-    held_out = HeldOut()
     for _, messages, _ in training_rows(skills, CHECKED):
         for message in messages:
             known.update(words_of(message["content"]))
-        if held_out.meets(messages):
-            problems.append(f"training meets a test set: {messages}")
     for skill in "abeg":
         for kind in ("dev", "test", "turns"):
             missing = []
@@ -135,7 +132,7 @@ def main():
             print(f"demo/sets/{name}: {text.count(chr(10))} prompts")
     elif arguments.check:
         problems = check()
-        print("\n".join(problems) or "the sets are as written, and training does not meet them")
+        print("\n".join(problems) or "the sets are as written, and training has their words")
         return 1 if problems else 0
     elif arguments.out:
         write_training(arguments.out, arguments.conversations, arguments.only)

@@ -26,7 +26,24 @@ def vary(rng, user, percent=60):
         user = re.sub(r"([.?!])$", r" \1", user)
     if way == 9:
         user = re.sub(r"([?!])$", r"\1\1", user)
-    return user or "?"
+    return user.strip() or "?"
+
+
+def mistype(rng, user):
+    """Two letters swapped, or one left out or doubled."""
+    at = rng.below(max(1, len(user) - 1))
+    if not user[at:at + 2].isalpha():
+        return user
+    return user[:at] + rng.choice([user[at + 1:at + 2] + user[at:at + 1], user[at:at + 1], user[at:at + 1] + user[at:at + 2]]
+                                  ) + user[at + 2:]
+
+
+def as_typed(rng, exchange):
+    """The exchange with its question as people type it. Words of tasks and names stay as they are."""
+    user = (vary_first if exchange.skill == "i" else vary)(rng, exchange.user)
+    if exchange.skill in "aegi" and len(user) > 12 and rng.chance(8):
+        user = mistype(rng, user)
+    return exchange._replace(user=user)
 
 
 def vary_first(rng, user):
@@ -81,6 +98,8 @@ class SystemText:
             return exchange.subtask not in ("who", "name", "maker", "human", "chatgpt", "stablelm")
         if self.kind in ("know_user", "greet_language"):
             return exchange.subtask not in ("hello", "told", "remember", "hola", "hallo", "bonjour", "ciao", "ola")
+        if self.kind == "capitals" and exchange.reply.upper() == exchange.reply:
+            return False
         if self.kind in ("end_with", "begin_with", "capitals"):
             return exchange.skill in "bce" and len(exchange.reply) < 80
         return exchange.subtask != "remember"
@@ -143,8 +162,7 @@ def training_conversation(skills, rng, only=""):
                 pending.append(asked)
             continue
         exchanges.extend(draw(skills, rng, TRAIN, skill))
-    exchanges = [e._replace(user=(vary_first if e.skill == "i" else vary)(rng, e.user)) for e in exchanges]
-    return (None if kind == "none" else DEFAULT), exchanges
+    return (None if kind == "none" else DEFAULT), [as_typed(rng, each) for each in exchanges]
 
 
 def own_system_conversation(skills, rng, turns):
@@ -155,13 +173,13 @@ def own_system_conversation(skills, rng, turns):
         if own:
             exchanges.append(own)
         elif system.kind in ("one_word", "end_with", "begin_with", "capitals"):
-            skills_here = [("c", 3), ("e", 5), ("b", 2)] if system.kind != "one_word" else [("c", 3), ("e", 6), ("d", 1)]
+            skills_here = [("c", 3), ("e", 5), ("b", 3)] if system.kind != "one_word" else [("c", 3), ("e", 6), ("d", 1)]
             exchanges.extend(draw(skills, rng, TRAIN, rng.weighted(skills_here), system))
         else:
             exchanges.extend(draw(skills, rng, TRAIN, rng.weighted([w for w in SKILL_WEIGHTS if w[0] != "memory"]), system))
-    if len(exchanges) > 1 and rng.chance(50):  # the matter of the system text not always first
-        rng.shuffle(exchanges) if not any(e.subtask == "follow_up" for e in exchanges) else None
-    return system.text, [e._replace(user=vary(rng, e.user)) for e in exchanges]
+    if rng.chance(50) and not any(each.subtask == "follow_up" for each in exchanges):
+        rng.shuffle(exchanges)  # what the system text is about is not always the first question
+    return system.text, [as_typed(rng, each) for each in exchanges]
 
 
 def messages_of(system, exchanges):

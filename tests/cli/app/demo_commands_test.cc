@@ -1,0 +1,136 @@
+// The demo model is trained on texts that name commands of this program (demo/texts). Every command in them is read by
+// the real command line here: the commands parse their options and are not run. A "/word" is a command of the chat.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "cli/app/commands.h"
+#include "cli/app/program.h"
+#include "cli/chat/chat_session.h"
+#include "test_paths.h"
+
+namespace stablelm {
+namespace {
+
+using testing::IsEmpty;
+
+// A command that reads its command line and does nothing.
+class ParsedOnly : public Command {
+ public:
+  explicit ParsedOnly(std::unique_ptr<Command> command) : command_(std::move(command)) {}
+  std::string Name() const override { return command_->Name(); }
+  std::string Summary() const override { return command_->Summary(); }
+  std::string Examples() const override { return command_->Examples(); }
+  unsigned Takes() const override { return command_->Takes(); }
+  void AddOptions(CLI::App& app) override { command_->AddOptions(app); }
+  size_t NeededAfterModel(std::span<const std::string> positionals) const override {
+    return command_->NeededAfterModel(positionals);
+  }
+  std::vector<std::string> StandsFor(const Arguments& arguments) const override {
+    return command_->StandsFor(arguments);
+  }
+  int Run(Output& /*out*/) override { return kExitOk; }
+
+ private:
+  std::unique_ptr<Command> command_;
+};
+
+// The words of a shell's command line without escapes: blanks separate, quotation marks hold together.
+std::vector<std::string> ShellWords(const std::string& line) {
+  std::vector<std::string> words;
+  bool quoted = false, open = false;
+  for (const char c : line) {
+    if (c == '"') {
+      quoted = !quoted;
+      if (quoted && !open) words.emplace_back();
+      open = true;
+    } else if (c == ' ' && !quoted) {
+      open = false;
+    } else {
+      if (!open) words.emplace_back();
+      open = true;
+      words.back() += c;
+    }
+  }
+  return words;
+}
+
+// The exit code of a command line that starts with "stablelm", and what it printed to standard error.
+std::pair<int, std::string> Parse(const std::string& line) {
+  std::vector<std::unique_ptr<Command>> commands;
+  for (std::unique_ptr<Command>& command : AllCommands()) {
+    commands.push_back(std::make_unique<ParsedOnly>(std::move(command)));
+  }
+  std::vector<std::string> words = ShellWords(line);
+  words.erase(words.begin());
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  const int code = RunProgram(words, commands);
+  testing::internal::GetCapturedStdout();
+  return {code, testing::internal::GetCapturedStderr()};
+}
+
+// demo/texts, all of it.
+std::string AllTexts() {
+  std::string all;
+  for (const auto& file : std::filesystem::directory_iterator(TestData("../../demo/texts"))) {
+    std::stringstream text;
+    text << std::ifstream(file.path()).rdbuf();
+    all += text.str();
+  }
+  return all;
+}
+
+// All matches of a pattern's first group.
+std::set<std::string> Matches(const std::string& text, const char* pattern) {
+  std::set<std::string> found;
+  const std::regex regex(pattern);
+  for (std::sregex_iterator match(text.begin(), text.end(), regex), end; match != end; ++match)
+    found.insert((*match)[1]);
+  return found;
+}
+
+constexpr const char* kCommand = "`(stablelm [^`\\n]*)`";
+
+TEST(DemoCommands, WrongOnesAreFound) {
+  EXPECT_EQ(Parse("stablelm chat MODEL --kv q8").first, kExitOk);
+  EXPECT_EQ(Parse("stablelm chat MODEL --system \"Be brief.\"").first, kExitOk);
+  for (const char* wrong : {"stablelm chat MODEL --kv q9", "stablelm chatt MODEL", "stablelm fit MODEL --tensors",
+                            "stablelm score -m MODEL The sky"}) {
+    EXPECT_EQ(Parse(wrong).first, kExitUsage) << wrong;
+  }
+}
+
+TEST(DemoCommands, AreCorrect) {
+  const std::set<std::string> commands = Matches(AllTexts(), kCommand);
+  EXPECT_GT(commands.size(), 20u);
+  for (const std::string& command : commands) {
+    const auto [code, error] = Parse(command);
+    EXPECT_EQ(code, kExitOk) << command << "\n" << error;
+  }
+}
+
+// Outside of backticks nothing would be checked.
+TEST(DemoCommands, StandBetweenBackticks) {
+  const std::string prose = std::regex_replace(AllTexts(), std::regex(std::string(kCommand) + "|\n= [^\n]*"), "");
+  for (const auto& command : AllCommands()) {
+    EXPECT_THAT(Matches(prose, ("(stablelm " + command->Name() + " (?:-|MODEL|\"|[^ ]+\\.)[^\n]*)").c_str()),
+                IsEmpty());
+  }
+}
+
+TEST(DemoCommands, OfTheChatExist) {
+  const std::set<std::string> words = Matches(AllTexts(), R"([ (](/[a-z]+))");
+  EXPECT_THAT(words, testing::IsSupersetOf({"/exit", "/help", "/reset"}));
+  std::string names;  // "/set", and "/exit, /quit" of a command with several
+  for (const ChatCommandHelp& command : ChatSession::Commands()) names += " " + command.name + ",";
+  for (const std::string& word : words) EXPECT_THAT(names, testing::HasSubstr(" " + word + ","));
+}
+
+}  // namespace
+}  // namespace stablelm
