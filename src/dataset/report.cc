@@ -3,64 +3,14 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/html_page.h"
 #include "base/number_text.h"
-#include "base/utf8.h"
 #include "dataset/clean/reasons.h"
 #include "dataset/reason_words.h"
 #include "dataset/sample_runs.h"
 
 namespace stablelm {
 namespace {
-
-constexpr std::string_view kStyle = R"(
-:root { color-scheme: light dark; --line: #8884; --soft: #8882; --good: #2a7d4f; --bad: #b4472f; --mark: #2a7d4f33; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
-th:first-child, td:first-child { text-align: left; } th { font-weight: 600; }
-td:has(> .note) { text-align: left; width: 60%; }
-.bar { display: flex; height: .8rem; border-radius: .2rem; overflow: hidden; background: var(--soft); }
-.bar i { display: block; background: var(--good); } .bar i + i { background: var(--bad); }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--soft); padding: .8rem; border-radius: .4rem;
-      font: 14px/1.5 ui-monospace, monospace; }
-.target { background: var(--mark); border-bottom: 2px solid var(--good); }
-.control { font-weight: 700; opacity: .75; } .note { opacity: .75; } .warn { color: var(--bad); font-weight: 600; }
-svg text { fill: currentColor; font: 11px system-ui, sans-serif; } svg rect { fill: var(--good); }
-details > summary { cursor: pointer; margin-top: 1rem; }
-)";
-
-// Text for an HTML page: markup escaped, control characters made visible, well-formed UTF-8.
-std::string Escaped(std::string_view text) {
-  const std::string valid = utf8::ReplaceInvalid(text);
-  std::string out;
-  for (const char c : valid) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        if (static_cast<unsigned char>(c) < ' ' && c != '\n' && c != '\t') {
-          char code[16];
-          std::snprintf(code, sizeof code, "\\x%02X", static_cast<unsigned>(c));
-          out += code;
-        } else {
-          out += c;
-        }
-    }
-  }
-  return out;
-}
 
 // "12.5 %" on one line.
 std::string Percent(double share) {
@@ -74,36 +24,10 @@ uint64_t Sum(const JsonValue& object) {
   return sum;
 }
 
-class Page {
- public:
-  explicit Page(std::string title) {
-    html_ = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
-    html_ += "<meta name=\"viewport\" content=\"width=device-width\">\n<title>" + title + "</title>\n<style>";
-    html_ += kStyle;
-    html_ += "</style>\n</head>\n<body>\n<h1>" + title + "</h1>\n";
-  }
-  void Add(std::string_view html) { html_ += html; }
-  void Head(std::string_view text) { html_ += "<h2>" + Escaped(text) + "</h2>\n"; }
-  void SubHead(std::string_view text) { html_ += "<h3>" + Escaped(text) + "</h3>\n"; }
-  void Table(const std::vector<std::vector<std::string>>& rows) {  // cells are HTML; the first row is the head
-    html_ += "<table>\n";
-    for (size_t r = 0; r < rows.size(); ++r) {
-      html_ += "<tr>";
-      for (const std::string& cell : rows[r]) html_ += (r == 0 ? "<th>" : "<td>") + cell + (r == 0 ? "</th>" : "</td>");
-      html_ += "</tr>\n";
-    }
-    html_ += "</table>\n";
-  }
-  std::string Finish() { return std::move(html_) + "</body>\n</html>\n"; }
-
- private:
-  std::string html_;
-};
-
-void AddSummary(const JsonValue& manifest, Page& page) {
+void AddSummary(const JsonValue& manifest, HtmlPage& page) {
   const JsonValue& tokenizer = manifest.At("tokenizer");
-  page.Add("<p class=\"note\">Tokenizer " + Escaped(tokenizer.At("name").Text()) + ", template " +
-           Escaped(manifest.At("template").Text()) + ", sequences of " +
+  page.Add("<p class=\"note\">Tokenizer " + EscapedHtml(tokenizer.At("name").Text()) + ", template " +
+           EscapedHtml(manifest.At("template").Text()) + ", sequences of " +
            Grouped(manifest.At("sequence_length").Whole()) + " tokens, seed " +
            std::to_string(manifest.At("seed").Whole()) + ".</p>\n");
   std::vector<std::vector<std::string>> rows = {{"split", "conversations", "samples", "packs", "tokens", "targets"}};
@@ -117,29 +41,29 @@ void AddSummary(const JsonValue& manifest, Page& page) {
   }
   page.Table(rows);
   for (const JsonValue& audit : manifest.At("audits").items()) {
-    page.Add("<p class=\"warn\">Audit " + Escaped(audit.At("audit").Text()) +
-             (audit.At("waived").Bool() ? " (waived by the recipe)" : "") + ": " + Escaped(audit.At("source").Text()) +
-             " " + Escaped(audit.At("words").Text()) + "</p>\n");
+    page.Add("<p class=\"warn\">Audit " + EscapedHtml(audit.At("audit").Text()) +
+             (audit.At("waived").Bool() ? " (waived by the recipe)" : "") + ": " +
+             EscapedHtml(audit.At("source").Text()) + " " + EscapedHtml(audit.At("words").Text()) + "</p>\n");
   }
   const JsonValue& overlap = manifest.At("overlap");
   for (const JsonValue& set : overlap.At("not_found").items()) {
-    page.Add("<p class=\"warn\">Overlap with " + Escaped(set.Text()) +
+    page.Add("<p class=\"warn\">Overlap with " + EscapedHtml(set.Text()) +
              " was not looked for: it is not on this machine.</p>\n");
   }
   for (const JsonValue& set : overlap.At("checked").items()) {
-    page.Add("<p class=\"note\">Overlap with " + Escaped(set.Text()) + " was looked for.</p>\n");
+    page.Add("<p class=\"note\">Overlap with " + EscapedHtml(set.Text()) + " was looked for.</p>\n");
   }
 }
 
-void AddSources(const JsonValue& manifest, Page& page) {
+void AddSources(const JsonValue& manifest, HtmlPage& page) {
   page.Head("Sources");
   std::vector<std::vector<std::string>> rows = {
       {"source", "kind", "licence", "rows", "kept", "dropped", "samples", "tokens", "targets"}};
   for (const JsonValue& source : manifest.At("sources").items()) {
     const JsonValue& licence = source.At("licence");
     const uint64_t tokens = source.At("tokens").At("written").Whole();
-    rows.push_back({Escaped(source.At("name").Text()), Escaped(source.At("kind").Text()),
-                    licence.IsText() ? Escaped(licence.Text()) : "not stated", Grouped(source.At("rows").Whole()),
+    rows.push_back({EscapedHtml(source.At("name").Text()), EscapedHtml(source.At("kind").Text()),
+                    licence.IsText() ? EscapedHtml(licence.Text()) : "not stated", Grouped(source.At("rows").Whole()),
                     Grouped(source.At("kept").Whole()), Grouped(Sum(source.At("dropped"))),
                     Grouped(source.At("samples").Whole()), Grouped(tokens),
                     Percent(ShareOf(source.At("targets").Whole(), tokens))});
@@ -148,7 +72,7 @@ void AddSources(const JsonValue& manifest, Page& page) {
 }
 
 // Bars of samples by length, each twice as long as the one before.
-void AddLengths(const JsonValue& lengths, Page& page) {
+void AddLengths(const JsonValue& lengths, HtmlPage& page) {
   if (lengths.size() == 0) return;
   uint64_t most = 1;
   for (const JsonValue& bin : lengths.items()) most = std::max(most, bin.At("samples").Whole());
@@ -171,18 +95,18 @@ void AddLengths(const JsonValue& lengths, Page& page) {
   page.Add(svg + "</svg>\n");
 }
 
-void AddCounts(const std::string& title, const JsonValue& counts, Page& page) {
+void AddCounts(const std::string& title, const JsonValue& counts, HtmlPage& page) {
   if (counts.size() == 0) return;
   page.SubHead(title);
   std::vector<std::vector<std::string>> rows = {{"reason", "count", ""}};
   for (size_t i = 0; i < counts.size(); ++i) {
-    rows.push_back({Escaped(counts.names()[i]), Grouped(counts.items()[i].Whole()),
-                    "<span class=\"note\">" + Escaped(ReasonWords(counts.names()[i])) + "</span>"});
+    rows.push_back({EscapedHtml(counts.names()[i]), Grouped(counts.items()[i].Whole()),
+                    "<span class=\"note\">" + EscapedHtml(ReasonWords(counts.names()[i])) + "</span>"});
   }
   page.Table(rows);
 }
 
-void AddTokens(const JsonValue& tokens, Page& page) {
+void AddTokens(const JsonValue& tokens, HtmlPage& page) {
   page.SubHead("Tokens");
   std::vector<std::vector<std::string>> rows = {{"", "tokens"}, {"read", Grouped(tokens.At("read").Whole())}};
   const std::pair<const char*, const char*> parts[] = {{"added", "+ "}, {"dropped", "\xE2\x88\x92 "}};
@@ -202,7 +126,7 @@ void AddTokens(const JsonValue& tokens, Page& page) {
 std::string SampleHtml(const PreviewSample& sample, const Tokenizer& tokenizer) {
   std::string html = "<pre>";
   ForEachRun(sample.ids, sample.targets, tokenizer, [&](const SampleRun& run) {
-    const std::string text = Escaped(run.bytes);
+    const std::string text = EscapedHtml(run.bytes);
     const std::string kind = std::string(run.target ? "target" : "") + (run.control ? " control" : "");
     html += kind.empty() ? text : "<span class=\"" + kind + "\">" + text + "</span>";
   });
@@ -213,7 +137,7 @@ std::string SampleHtml(const PreviewSample& sample, const Tokenizer& tokenizer) 
 
 std::string PreparationReport(const JsonValue& manifest, const std::vector<PreviewSample>& samples,
                               const Tokenizer& tokenizer) {
-  Page page(Escaped(manifest.At("name").Text()) + ": prepared data");
+  HtmlPage page(manifest.At("name").Text() + ": prepared data");
   AddSummary(manifest, page);
   AddSources(manifest, page);
   const std::vector<JsonValue>& sources = manifest.At("sources").items();
@@ -227,16 +151,16 @@ std::string PreparationReport(const JsonValue& manifest, const std::vector<Previ
                   100 - 100 * kept);
     page.Add(bar);
     page.Add("<p class=\"note\">" + Percent(kept) + " of " + Grouped(source.At("conversations").Whole()) +
-             " conversations kept. Kind " + Escaped(source.At("kind").Text()) + " (" +
-             Escaped(source.At("kind_from").Text()) + "), loss " + Escaped(source.At("loss").Text()) + ". " +
+             " conversations kept. Kind " + EscapedHtml(source.At("kind").Text()) + " (" +
+             EscapedHtml(source.At("kind_from").Text()) + "), loss " + EscapedHtml(source.At("loss").Text()) + ". " +
              Grouped(source.At("control_spellings").Whole()) + " spellings of control tokens stayed text.</p>\n");
     AddCounts("Dropped", source.At("dropped"), page);
     if (const JsonValue& examples = source.At("dropped_examples"); examples.size() > 0) {
       page.Add("<details><summary>Examples of what was dropped</summary>\n");
       std::vector<std::vector<std::string>> rows = {{"place", "reason", "why"}};
       for (const JsonValue& example : examples.items()) {
-        rows.push_back({Escaped(example.At("place").Text()), Escaped(example.At("reason").Text()),
-                        Escaped(example.At("words").Text())});
+        rows.push_back({EscapedHtml(example.At("place").Text()), EscapedHtml(example.At("reason").Text()),
+                        EscapedHtml(example.At("words").Text())});
       }
       page.Table(rows);
       page.Add("</details>\n");
@@ -256,7 +180,7 @@ std::string PreparationReport(const JsonValue& manifest, const std::vector<Previ
     }
   }
   page.Head("Recipe");
-  page.Add("<pre>" + Escaped(manifest.At("recipe").Text()) + "</pre>\n");
+  page.Add("<pre>" + EscapedHtml(manifest.At("recipe").Text()) + "</pre>\n");
   return page.Finish();
 }
 
