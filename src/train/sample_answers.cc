@@ -17,14 +17,20 @@ constexpr int64_t kMostRunning = 8;
 std::vector<int32_t> PromptIds(const std::string& text, const ModelConfig& config, const Tokenizer& tokenizer,
                                const ModelDefaults& defaults, const std::string& where) {
   const ContextLimits limits = LimitsFor(ContextPolicy::kError, 1, config.max_positions);
-  if (!defaults.record) {
-    std::vector<int32_t> ids = tokenizer.Encode(text);
-    RequireContext(static_cast<int64_t>(ids.size()), limits, where);
-    return ids;
+  try {
+    if (!defaults.record) {
+      std::vector<int32_t> ids = tokenizer.Encode(text);
+      RequireContext(static_cast<int64_t>(ids.size()), limits, where);
+      return ids;
+    }
+    ChatSetup setup = ResolveChatSetup({}, defaults.record, defaults.record_from, defaults.template_by_tokens);
+    const Conversation conversation = {{.role = Role::kUser, .text = text}};
+    return FitConversation(conversation, setup, tokenizer, limits, where).prompt.ids;
+  } catch (const Error& error) {  // its hint names options of other commands
+    ErrorInfo info = error.info();
+    info.hint = "change the prompt; the system text of the prepared data stands before it";
+    throw Error(std::move(info));
   }
-  ChatSetup setup = ResolveChatSetup({}, defaults.record, defaults.record_from, defaults.template_by_tokens);
-  const Conversation conversation = {{.role = Role::kUser, .text = text}};
-  return FitConversation(conversation, setup, tokenizer, limits, where).prompt.ids;
 }
 
 bool BeginsWithRole(std::string_view line) {

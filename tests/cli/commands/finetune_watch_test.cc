@@ -1,0 +1,166 @@
+// What `finetune` tells while it trains: validation, answers, TensorBoard's file, the report, lines and the bar; and
+// `report` on its folder.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "program_error.h"
+#include "run_program.h"
+#include "temp_folder.h"
+#include "terminal_program.h"
+#include "test_paths.h"
+
+namespace stablelm {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+std::string BytesOf(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {(std::istreambuf_iterator<char>(in)), {}};
+}
+
+class FineTuneWatchTest : public testing::Test {
+ protected:
+  FineTuneWatchTest() {
+    const json shape = {{"architectures", {"GPTNeoXForCausalLM"}},
+                        {"model_type", "gpt_neox"},
+                        {"vocab_size", 768},
+                        {"hidden_size", 32},
+                        {"num_hidden_layers", 1},
+                        {"num_attention_heads", 2},
+                        {"intermediate_size", 64},
+                        {"max_position_embeddings", 384},
+                        {"rotary_pct", 0.25},
+                        {"hidden_act", "gelu"},
+                        {"use_parallel_residual", true}};
+    Write("shape.json", shape.dump());
+    std::string chats;
+    for (int i = 0; i < 40; ++i) {
+      chats += json{{"prompt", "colour " + std::to_string(i) + "?"}, {"response", "It is blue."}}.dump() + "\n";
+    }
+    Write("chats.jsonl", chats);
+    Write("data.yaml", "tokenizer: " + TestData("tokenizer/tokenizer.json") +
+                           "\ntemplate: stablelm-tuned\nsequence_length: 384\nvalidation: 0.2\n"
+                           "sources: [{path: chats.jsonl}]\n");
+    const ProgramResult prepared = RunProgramBinary({"prepare", Path("data.yaml"), "-o", Path("data")});
+    EXPECT_EQ(prepared.exit_code, 0) << prepared.err;
+    Write("run.yaml", "from: init\nshape: shape.json\ntokenizer: " + TestData("tokenizer") +
+                          "\ndata: data\nsteps: 60\noptimizer: {rate: 1e-2}\nsave_dtype: fp32\nvalidate_every: 25\n"
+                          "samples: {prompts: [\"colour 7?\", \"colour 99?\"], every: 30, max_tokens: 20}\n");
+  }
+  std::string Path(const std::string& name) const { return (folder_.path() / name).string(); }
+  void Write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_.path() / name, std::ios::binary) << text;
+  }
+  std::vector<json> Log(const std::string& run, const std::string& event) const {
+    std::vector<json> lines;
+    std::istringstream in(BytesOf(Path(run + "/log.jsonl")));
+    for (std::string line; std::getline(in, line);) {
+      const json object = json::parse(line);
+      if (object.at("event") == event) lines.push_back(object);
+    }
+    return lines;
+  }
+  TempFolder folder_;
+};
+
+TEST_F(FineTuneWatchTest, ARunTellsHowItGoes) {
+  const ProgramResult result = RunProgramBinary({"finetune", Path("run.yaml"), "-o", Path("run"), "--threads", "2"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto steps = [&](const std::string& event) {
+    std::vector<int> numbers;
+    for (const json& line : Log("run", event)) numbers.push_back(line.at("step"));
+    return numbers;
+  };
+  EXPECT_THAT(steps("validation"), ElementsAre(0, 25, 50, 60));
+  EXPECT_THAT(steps("samples"), ElementsAre(0, 30, 60));
+  EXPECT_THAT(steps("start"), ElementsAre(0));
+  EXPECT_EQ(steps("step").size(), 60u);
+  const std::vector<json> validations = Log("run", "validation");
+  EXPECT_LT(validations.back().at("loss"), 0.5 * validations.front().at("loss").get<double>());
+  EXPECT_EQ(validations.back().at("sources").at("chats").at("loss"), validations.back().at("loss"));
+
+  // The answers are those that the checkpoint gives.
+  const json samples = Log("run", "samples").back();
+  for (const json& answer : samples.at("answers")) {
+    const ProgramResult reply =
+        RunProgramBinary({"generate", "-m", Path("run/checkpoints/step-60"), "--user", answer.at("prompt"), "--seed",
+                          "1", "--max-new-tokens", "20", "--json"});
+    EXPECT_EQ(reply.exit_code, 0) << reply.err;
+    EXPECT_EQ(json::parse(reply.out).at("text"), answer.at("answer")) << reply.out;
+  }
+  EXPECT_EQ(samples.at("stop_rate"), 1);
+  EXPECT_EQ(samples.at("self_dialogue_rate"), 0);
+  EXPECT_EQ(Log("run", "samples").front().at("stop_rate"), 0);
+
+  for (const char* part :
+       {"  optimizer.rate: 0.01", "# recipe\n", "validation at step 25  loss ", "step  1/60  loss ",
+        "answers at step 60  ended by themselves 2 of 2  talk to themselves 0 of 2\n  > colour 7?\n"}) {
+    EXPECT_THAT(result.out, HasSubstr(part));
+  }
+  EXPECT_THAT(result.out + result.err, Not(HasSubstr("\r")));
+  EXPECT_TRUE(fs::exists(Path("run/events.out.tfevents.000001.stablelm")));
+  const std::string report = BytesOf(Path("run/report.html"));
+  EXPECT_THAT(report, HasSubstr("colour 99?"));
+
+  // The report again, of the log alone, with half a line at its end.
+  fs::create_directory(Path("copy"));
+  Write("copy/log.jsonl", BytesOf(Path("run/log.jsonl")) + "{\"event\": \"st");
+  const ProgramResult again = RunProgramBinary({"report", Path("copy")});
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(again.out, Path("copy/report.html") + "\n");
+  EXPECT_EQ(BytesOf(Path("copy/report.html")), report);
+  Write("copy/log.jsonl", "{\"event\": \"st\n");
+  EXPECT_THAT(RunProgramBinary({"report", Path("copy")}), Fails(1, Path("copy/log.jsonl") + ": line 1", {}));
+  EXPECT_THAT(RunProgramBinary({"report", Path("data")}),
+              Fails(1, Path("data"), {"no log.jsonl", "stablelm finetune"}));
+}
+
+TEST_F(FineTuneWatchTest, TheLogHasTheSameBitsWithOtherThreads) {
+  std::string logs[2];
+  for (const size_t i : {size_t{0}, size_t{1}}) {
+    const std::string run = "run" + std::to_string(i);
+    ASSERT_EQ(RunProgramBinary({"finetune", Path("run.yaml"), "-o", Path(run), "--threads", std::to_string(1 + 2 * i),
+                                "--set", "steps=7", "--set", "validate_every=3", "--set", "samples.every=3", "--quiet"})
+                  .exit_code,
+              0);
+    std::istringstream in(BytesOf(Path(run + "/log.jsonl")));
+    for (std::string line; std::getline(in, line);) {
+      json object = json::parse(line);
+      for (const char* measured : {"seconds", "tokens_per_s", "memory_bytes"}) object.erase(measured);
+      logs[i] += object.dump() + "\n";
+    }
+  }
+  EXPECT_EQ(logs[0], logs[1]);
+}
+
+TEST_F(FineTuneWatchTest, OnATerminalABarStaysBelowTheLines) {
+  TerminalProgram program(
+      {"finetune", Path("run.yaml"), "-o", Path("run"), "--set", "steps=5", "--set", "samples.prompts=[]"},
+      {.columns = 100});
+  EXPECT_EQ(program.Exit(), 0);
+  const std::string shown = program.all();
+  EXPECT_THAT(shown, HasSubstr("step 1/5"));
+  EXPECT_THAT(shown, testing::ContainsRegex("\r3/5 .*left\x1b\\[K\r\x1b\\[Kstep 4/5"));  // removed before the next line
+  EXPECT_THAT(shown, HasSubstr("MB"));
+}
+
+TEST_F(FineTuneWatchTest, ASamplePromptThatDoesNotFitIsRefusedBeforeItBegins) {
+  std::string text;
+  for (int i = 0; i < 300; ++i) text += "w" + std::to_string(i) + " ";
+  EXPECT_THAT(RunProgramBinary(
+                  {"finetune", Path("run.yaml"), "-o", Path("run"), "--set", "samples.prompts=[\"" + text + "\"]"}),
+              Fails(1, "samples.prompts[0]", {"384"}));
+  EXPECT_FALSE(fs::exists(Path("run")));
+}
+
+}  // namespace
+}  // namespace stablelm
