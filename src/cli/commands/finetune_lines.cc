@@ -22,7 +22,7 @@ std::string Padded(std::string text, size_t width) {
 
 // A text of a model on one line, its beginning at most.
 std::string Beginning(std::string_view text) {
-  constexpr size_t kMost = 96;  // characters
+  constexpr size_t kMost = 80;  // characters
   std::string out;
   size_t characters = 0;
   while (!text.empty()) {
