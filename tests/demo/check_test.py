@@ -15,7 +15,7 @@ sys.path.insert(0, str(DEMO))
 from generator.conversations import SystemText, vary  # noqa: E402
 from generator.rng import Rng  # noqa: E402
 from generator.skills import Skills, last, split_of  # noqa: E402
-from generator.texts import DEV, TEST, TRAIN, fix_articles  # noqa: E402
+from generator.texts import DEV, TEST, TRAIN, fix_articles, read_topics, words_of  # noqa: E402
 from generate_data import SETS, HeldOut, training_rows  # noqa: E402
 
 _loader = importlib.machinery.SourceFileLoader("check", str(DEMO / "check"))
@@ -69,6 +69,17 @@ class HeldOutParts(unittest.TestCase):
                 self.assertEqual(split_of("reverse " + skills.some_word(rng, split, "reverse"), 12), split)
                 name = skills.some_name(rng, split)
                 self.assertEqual(name in skills.held_out_names, split != TRAIN)
+
+    def test_wordings(self):
+        for name in ("about.txt", "smalltalk.txt", "facts.txt", "unknown.txt", "tasks.txt"):
+            topics, _ = read_topics(name)
+            for topic in topics.values():
+                for what in ("ask", "follow", "system", "recall"):
+                    wordings = {split: [words_of(text) for text in topic.get(what, split)] for split in (TRAIN, DEV, TEST)}
+                    for text in wordings[TEST]:
+                        self.assertNotIn(text, wordings[TRAIN] + wordings[DEV], f"{name}: {topic.name}")
+                    for text in wordings[DEV]:
+                        self.assertNotIn(text, wordings[TRAIN], f"{name}: {topic.name}")
 
     def test_overlap_is_found(self):
         held_out = HeldOut()
