@@ -24,7 +24,12 @@ void* AllocateAligned(size_t bytes, const char* what) {
          .what = "out of memory: cannot allocate " + HumanBytes(bytes),
          .hint = "`stablelm fit` tells what a model needs; a shorter context or a smaller batch needs less"});
   }
-  if (bytes >= kLarge) madvise(p, rounded, MADV_HUGEPAGE);
+  if (bytes >= kLarge) {
+    // The last huge page would take 2 MiB for whatever is in it, more than plans count.
+    const size_t whole = bytes / kHugePage * kHugePage;
+    madvise(p, whole, MADV_HUGEPAGE);
+    if (whole < rounded) madvise(static_cast<std::byte*>(p) + whole, rounded - whole, MADV_NOHUGEPAGE);
+  }
   return p;
 }
 
