@@ -14,6 +14,10 @@ void Require(bool good, const char* where, const std::string& found, const std::
   if (!good) throw Error({.where = where, .what = "cannot be used", .found = found, .expected = expected});
 }
 
+constexpr const char* kDiverged =
+    "training has diverged: go back to an earlier checkpoint with a lower rate or a longer warm-up, or train in bf16, "
+    "which needs no loss scale";
+
 }  // namespace
 
 LossScaler::LossScaler(const LossScaleOptions& options)
@@ -26,6 +30,7 @@ LossScaler::LossScaler(const LossScaleOptions& options)
           NumberText(o.min) + " to " + NumberText(o.max));
   Require(o.window >= 1, "window of the loss scale", std::to_string(o.window), "at least 1 step");
   Require(o.hysteresis >= 1, "hysteresis of the loss scale", std::to_string(o.hysteresis), "at least 1");
+  Require(o.max_skipped >= 1, "skipped steps in a row", std::to_string(o.max_skipped), "at least 1");
 }
 
 void LossScaler::Restore(const LossScaleState& s) {
@@ -38,18 +43,25 @@ void LossScaler::Restore(const LossScaleState& s) {
   Require(s.last_overflow >= -1 && s.last_overflow < s.steps, "checkpoint: last overflow of the loss scale",
           std::to_string(s.last_overflow), "-1, or a step before this one");
   state_ = s;
+  skipped_ = 0;
 }
 
 void LossScaler::Update(bool overflow) {
   LossScaleState& s = state_;
+  if (overflow && skipped_ == options_.max_skipped) {
+    throw Error({.where = "loss scale",
+                 .what = "gradients overflow in too many steps in a row",
+                 .found = std::to_string(skipped_ + 1) + ", at scale " + NumberText(s.scale),
+                 .expected = "at most " + std::to_string(options_.max_skipped),
+                 .hint = kDiverged});
+  }
   if (overflow) {
     if (s.hysteresis == 1) {
       if (s.scale <= options_.min) {
         throw Error({.where = "loss scale",
                      .what = "gradients overflow at the smallest scale, so it cannot be decreased",
                      .found = NumberText(s.scale) + " at step " + std::to_string(s.steps),
-                     .hint = "training has diverged: go back to an earlier checkpoint with a lower rate or a longer "
-                             "warm-up, or train in bf16, which needs no loss scale"});
+                     .hint = kDiverged});
       }
       s.scale = std::max(s.scale / 2, options_.min);
     } else {
@@ -61,6 +73,7 @@ void LossScaler::Update(bool overflow) {
     if (window || options_.consecutive_hysteresis) s.hysteresis = options_.hysteresis;
     if (window) s.scale = std::min(s.scale * 2, options_.max);
   }
+  skipped_ = overflow ? skipped_ + 1 : 0;
   ++s.steps;
 }
 

@@ -3,12 +3,16 @@
 //
 // The loss is multiplied by the scale before the backward pass, and the gradient divided by it after. When a gradient
 // overflows, the step is skipped and the scale halved, unless the hysteresis allows more overflows at this scale; after
-// a window without overflow it doubles.
+// a window without overflow it doubles. Unlike DeepSpeed's, a run of overflows has an end at scales of any size.
 #pragma once
 
 #include <cstdint>
 
 namespace stablelm {
+
+// Skipped steps in a row after which a run has diverged: more than the card's hysteresis of 20 and the halvings from
+// 2^16 to 1 take together.
+inline constexpr int64_t kMaxSkippedInARow = 40;
 
 struct LossScaleOptions {
   double initial = 4096;
@@ -17,6 +21,7 @@ struct LossScaleOptions {
   int64_t window = 1000;                // steps without overflow until the scale doubles
   int64_t hysteresis = 2;               // overflows until the scale is halved; 1: at the first
   bool consecutive_hysteresis = false;  // a step without overflow restores the hysteresis; else only a window does
+  int64_t max_skipped = kMaxSkippedInARow;
 };
 
 // All that a checkpoint keeps.
@@ -40,12 +45,13 @@ class LossScaler {
   void Restore(const LossScaleState& state);
 
   // Once per step, whether it was skipped for overflow or not. Throws Error, and changes nothing, when a gradient
-  // overflows at the smallest scale.
+  // overflows at the smallest scale, or in more than max_skipped steps in a row. After Restore the row begins anew.
   void Update(bool overflow);
 
  private:
   const LossScaleOptions options_;
   LossScaleState state_;
+  int64_t skipped_ = 0;  // overflows in a row
 };
 
 }  // namespace stablelm

@@ -103,6 +103,28 @@ TEST(LossScale, EndsTheRunAtTheSmallestScale) {
   EXPECT_THAT(InfoOf([&] { fresh.Update(true); }), Names("loss scale", HasSubstr("step 1")));
 }
 
+// With a hysteresis as long as this the smallest scale is far away.
+TEST(LossScale, EndsTheRunAfterTooManyOverflowsInARow) {
+  LossScaler scaler({.min = 1e-9, .hysteresis = 100, .max_skipped = 3});
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 3; ++i) scaler.Update(true);
+    scaler.Update(false);
+  }
+  for (int i = 0; i < 3; ++i) scaler.Update(true);
+  const LossScaleState before = scaler.state();
+  const ErrorInfo error = InfoOf([&] { scaler.Update(true); });
+  EXPECT_THAT(error, Names("loss scale", "4, at scale 4096"));
+  EXPECT_EQ(error.expected, "at most 3");
+  EXPECT_THAT(error.hint, testing::HasSubstr("bf16"));
+  EXPECT_EQ(scaler.state(), before);
+  scaler.Restore(before);  // who continues a run has changed something
+  scaler.Update(true);
+  // The default leaves room for the card's hysteresis and for all halvings from 2^16.
+  LossScaler card({.initial = 65536, .hysteresis = 20});
+  for (int i = 0; i < 19 + 16; ++i) card.Update(true);
+  EXPECT_EQ(card.scale(), 1);
+}
+
 TEST(LossScale, ContinuesFromItsState) {
   const LossScaleOptions options = {.window = 7, .hysteresis = 3};
   LossScaler whole(options);
@@ -148,6 +170,7 @@ TEST(LossScale, RefusesOptionsWithoutSense) {
   EXPECT_THAT(InfoOf([] { LossScaler({.min = 0}); }), Names("smallest loss scale", "0"));
   EXPECT_THAT(InfoOf([] { LossScaler({.max = 0.5}); }), Names("largest loss scale", "0.5"));
   EXPECT_THAT(InfoOf([] { LossScaler({.window = 0}); }), Names("window of the loss scale", "0"));
+  EXPECT_THAT(InfoOf([] { LossScaler({.max_skipped = 0}); }), Names("skipped steps in a row", "0"));
   EXPECT_THAT(InfoOf([] { LossScaler({.hysteresis = 0}); }), Names("hysteresis of the loss scale", "0"));
 }
 
