@@ -91,5 +91,36 @@ TEST(EmbeddingGradient, AddsTheRowsOfAnIdInOrder) {
   }
 }
 
+// The lookup is linear in the table, so that a central difference with any step is the derivative; the gradient sums at
+// most three rows in fp32.
+TEST(EmbeddingGradient, IsTheDerivativeOfTheLookup) {
+  const std::vector<int32_t> ids = {4, 0, 4, 6, 4, 2, 0};
+  constexpr int64_t kVocabulary = 7, kWidth = 21;
+  ThreadPool pool(2);
+  ExecutionContext exec(pool, 1, 1);
+  auto table = RandomNormals(kVocabulary * kWidth, 31);
+  const auto dy = RandomNormals(ids.size() * kWidth, 32);  // the loss is the product of y and dy
+  std::vector<float> y(dy.size());
+  const auto loss = [&] {
+    EmbedTokens(TensorView{reinterpret_cast<const std::byte*>(table.data()), DType::kF32, Shape{kVocabulary, kWidth}},
+                ids, y.data(), exec);
+    double sum = 0;
+    for (size_t i = 0; i < y.size(); ++i) sum += static_cast<double>(y[i]) * static_cast<double>(dy[i]);
+    return sum;
+  };
+  std::vector<float> gradient(table.size(), 0.0f);
+  std::vector<int32_t> order(ids.size());
+  EmbeddingGradient({.ids = ids, .dy = dy.data(), .width = kWidth, .d_table = gradient.data(), .order = order}, exec);
+  for (size_t i = 0; i < table.size(); ++i) {
+    const float saved = table[i];
+    table[i] = saved + 0.5f;
+    const double above = loss(), high = static_cast<double>(table[i]);
+    table[i] = saved - 0.5f;
+    const double derivative = (above - loss()) / (high - static_cast<double>(table[i]));
+    table[i] = saved;
+    EXPECT_NEAR(gradient[i], derivative, 1e-6) << i;
+  }
+}
+
 }  // namespace
 }  // namespace stablelm

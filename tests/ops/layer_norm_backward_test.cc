@@ -293,5 +293,34 @@ TEST(ColumnSums, HaveTheBitsOfTheOrder) {
   }
 }
 
+// y = x + bias for every row: linear, so that a central difference is the derivative, but for rounding.
+TEST(ColumnSums, AreTheDerivativeOfABias) {
+  constexpr size_t kRows = 300, kWidth = 19;
+  const auto x = RandomNormals(kRows * kWidth, 81), dy = RandomNormals(kRows * kWidth, 82);
+  auto bias = RandomNormals(kWidth, 83);
+  const auto loss = [&] {
+    double sum = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      sum += (static_cast<double>(x[i]) + static_cast<double>(bias[i % kWidth])) * static_cast<double>(dy[i]);
+    }
+    return sum;
+  };
+  ThreadPool pool(2);
+  ExecutionContext exec(pool, 1, 1);
+  std::vector<float> sums(kWidth);
+  ColumnSums({.x = dy.data(), .rows = kRows, .width = kWidth, .sums = sums.data()}, exec);
+  for (size_t c = 0; c < kWidth; ++c) {
+    const float saved = bias[c];
+    bias[c] = saved + 0.5f;
+    const double above = loss(), high = static_cast<double>(bias[c]);
+    bias[c] = saved - 0.5f;
+    const double derivative = (above - loss()) / (high - static_cast<double>(bias[c]));
+    bias[c] = saved;
+    double magnitude = 0;
+    for (size_t r = 0; r < kRows; ++r) magnitude += std::abs(static_cast<double>(dy[r * kWidth + c]));
+    EXPECT_NEAR(sums[c], derivative, 1e-6 * magnitude) << c;
+  }
+}
+
 }  // namespace
 }  // namespace stablelm
