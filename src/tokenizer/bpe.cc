@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
@@ -32,13 +33,61 @@ Bpe::Bpe(const std::array<int32_t, 256>& byte_ids, std::span<const BpeMerge> mer
     while (slots_[i].pair != pair && slots_[i].pair != kFree) i = (i + 1) & mask_;
     slots_[i] = {pair, rank, m.product};
   }
+  MeasureTokens(merges);
+}
+
+// A product whose parts come later in the list has no length: pieces of a vocabulary with such merges are not divided.
+void Bpe::MeasureTokens(std::span<const BpeMerge> merges) {
+  int32_t largest = *std::max_element(byte_ids_.begin(), byte_ids_.end());
+  for (const BpeMerge& m : merges) largest = std::max({largest, m.left, m.right, m.product});
+  bytes_.assign(static_cast<size_t>(largest) + 1, 0);
+  for (const int32_t id : byte_ids_) {
+    if (id >= 0) bytes_[static_cast<size_t>(id)] = 1;
+  }
+  for (const BpeMerge& m : merges) {
+    uint32_t& product = bytes_[static_cast<size_t>(m.product)];
+    const uint32_t left = bytes_[static_cast<size_t>(m.left)], right = bytes_[static_cast<size_t>(m.right)];
+    const uint32_t length = left == 0 || right == 0 ? 0 : left + right;
+    divisible_ = divisible_ && length != 0 && (product == 0 || product == length);
+    product = length;
+  }
 }
 
 void Bpe::Encode(std::string_view piece, BpeScratch& scratch, std::vector<int32_t>& out) const {
   if (piece.size() <= kSmall) {
     EncodeSmall(piece, scratch, out);
-  } else {
+  } else if (piece.size() <= 2 * scratch.window_bytes || !divisible_ || !EncodeInWindows(piece, scratch, out)) {
     EncodeLong(piece, scratch, out);
+  }
+}
+
+// A list of tokens is the encoding of its text if and only if each two neighbours are the encoding of theirs: the
+// merges inside two neighbours run as they would alone until one crosses a border, and the first that does crosses it
+// in the text of the two as well. So where the windows' encodings share a token, they are joined at it. False, with
+// `out` as it was: two windows share no token near their border.
+bool Bpe::EncodeInWindows(std::string_view piece, BpeScratch& scratch, std::vector<int32_t>& out) const {
+  constexpr size_t kOverlap = 64;  // tokens at a window's end that what follows may change
+  const size_t before = out.size();
+  std::vector<int32_t>& ids = scratch.window;
+  std::optional<int32_t> shared;  // the token at which the next window begins
+  for (size_t begin = 0;;) {
+    const size_t size = std::min(scratch.window_bytes, piece.size() - begin);
+    ids.clear();
+    EncodeLong(piece.substr(begin, size), scratch, ids);
+    if ((shared && ids.front() != *shared) || ids.size() < 2) {
+      out.resize(before);
+      return false;
+    }
+    if (begin + size == piece.size()) {
+      out.insert(out.end(), ids.begin(), ids.end());
+      return true;
+    }
+    const size_t kept = ids.size() - std::min(kOverlap, ids.size() / 2);
+    size_t bytes = 0;
+    for (size_t i = 0; i < kept; ++i) bytes += bytes_[static_cast<size_t>(ids[i])];
+    out.insert(out.end(), ids.begin(), ids.begin() + static_cast<ptrdiff_t>(kept));
+    shared = ids[kept];
+    begin += bytes;
   }
 }
 

@@ -32,6 +32,8 @@ struct BpeScratch {
   };
   std::vector<Candidate> heap;
   std::vector<Symbol> symbols;
+  std::vector<int32_t> window;            // ids of a part of a very long piece
+  size_t window_bytes = size_t{1} << 20;  // of such a part: about 30 bytes of memory for each
   uint64_t merges = 0;
   uint64_t queued = 0;
 };
@@ -75,10 +77,14 @@ class Bpe {
   }
   void EncodeSmall(std::string_view piece, BpeScratch& scratch, std::vector<int32_t>& out) const;
   void EncodeLong(std::string_view piece, BpeScratch& scratch, std::vector<int32_t>& out) const;
+  bool EncodeInWindows(std::string_view piece, BpeScratch& scratch, std::vector<int32_t>& out) const;
+  void MeasureTokens(std::span<const BpeMerge> merges);
 
   std::array<int32_t, 256> byte_ids_{};
   std::vector<Slot> slots_ = std::vector<Slot>(2);  // open addressing, at most half full
   std::vector<int32_t> products_;                   // by rank
+  std::vector<uint32_t> bytes_;                     // of each id in merges; 0: not known
+  bool divisible_ = true;                           // the lengths of all products are known
   size_t mask_ = 1;
   int shift_ = 63;
 };

@@ -76,6 +76,39 @@ TEST(Bpe, EqualsTheDefinitionForShortAndLongPieces) {
   }
 }
 
+// Pieces beyond the window are encoded part by part, with the same ids.
+TEST(Bpe, APieceOfManyWindowsEqualsTheDefinition) {
+  TestRandom random(4);
+  for (int round = 0; round < 40; ++round) {
+    const std::vector<BpeMerge> merges = RandomMerges(random, 1 + random.Below(40));
+    const Bpe bpe(Bytes(), merges);
+    for (const size_t letters : {size_t{1}, size_t{2}, size_t{4}}) {
+      std::string piece;
+      while (piece.size() < 1500) piece += static_cast<char>('a' + static_cast<char>(random.Below(letters)));
+      BpeScratch scratch;
+      scratch.window_bytes = 200 + random.Below(200);
+      std::vector<int32_t> out = {7};
+      bpe.Encode(piece, scratch, out);
+      std::vector<int32_t> want = Slow(merges, piece);
+      want.insert(want.begin(), 7);
+      ASSERT_EQ(out, want) << piece;
+      EXPECT_LE(scratch.symbols.size(), piece.size());
+    }
+  }
+}
+
+TEST(Bpe, MemoryOfALongPieceIsThatOfAWindow) {
+  const std::vector<BpeMerge> merges = {{'a', 'b', 256}, {256, 256, 257}};
+  BpeScratch scratch;
+  scratch.window_bytes = 1000;
+  std::string piece;
+  while (piece.size() < 100'000) piece += "abb";
+  std::vector<int32_t> out;
+  Bpe(Bytes(), merges).Encode(piece, scratch, out);
+  EXPECT_EQ(scratch.symbols.capacity(), 1000U);
+  EXPECT_EQ(out.size(), piece.size() / 3 * 2);
+}
+
 TEST(Bpe, LeftmostOfEqualRanks) {
   const Bpe bpe(Bytes(), std::vector<BpeMerge>{{'a', 'a', 256}});
   EXPECT_EQ(Encode(bpe, "aaa"), (std::vector<int32_t>{256, 'a'}));
