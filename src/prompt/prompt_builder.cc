@@ -248,44 +248,59 @@ Prompt PromptBuilder::BuildTranscript(const Conversation& conversation, const st
 Prompt PromptBuilder::Encode(const Layout& layout, Encoder& encoder) const {
   STABLELM_CHECK(encoder.IsOf(tokenizer_));
   Prompt prompt;
-  const auto add = [&](const Piece& piece, std::span<const int32_t> ids) {
-    if (ids.empty()) return;
-    const size_t begin = prompt.ids.size();
-    prompt.ids.insert(prompt.ids.end(), ids.begin(), ids.end());
+  const auto end_part = [&](const Piece& piece, size_t begin) {
+    if (begin == prompt.ids.size()) return;
     prompt.parts.push_back(
         {.role = piece.role, .kind = piece.kind, .edge = piece.edge, .begin = begin, .end = prompt.ids.size()});
   };
   const std::vector<Piece>& pieces = layout.pieces();
   for (size_t i = 0; i < pieces.size();) {
+    const size_t begin = prompt.ids.size();
     if (pieces[i].kind == PartKind::kControl) {
-      add(pieces[i], {&pieces[i].id, 1});
+      prompt.ids.push_back(pieces[i].id);
+      end_part(pieces[i], begin);
       ++i;
       continue;
     }
-    std::string text(pieces[i].text);
     size_t last = i + 1;  // pieces [i, last) are tokenized together
-    for (; last < pieces.size() && pieces[last].joins; ++last) text += pieces[last].text;
+    while (last < pieces.size() && pieces[last].joins) ++last;
+    if (last == i + 1) {
+      encoder.Encode(pieces[i].text, {.parse_special = false}, prompt.ids);
+      RequireNoSpecial(std::span(prompt.ids).subspan(begin), pieces[i].text, encoder);
+      end_part(pieces[i], begin);
+      ++i;
+      continue;
+    }
+    std::string text;
+    for (size_t piece = i; piece < last; ++piece) text += pieces[piece].text;
     Encoding encoding;
     encoder.EncodeWithOffsets(text, {.parse_special = false}, encoding);
-    // Special tokens in texts are not parsed, but the merges of an unusual tokenizer could still produce one.
-    for (size_t t = 0; t < encoding.ids.size(); ++t) {
-      if (!tokenizer_.IsSpecial(encoding.ids[t])) continue;
-      throw Error({.where = "prompt",
-                   .what = "the tokenizer turns a text into the control token " +
-                           Quoted(tokenizer_.TokenSpelling(encoding.ids[t])),
-                   .found = Quoted(std::string_view(text).substr(encoding.offsets[t].begin), 60),
-                   .hint = "its merges spell a special token: it is not fit for conversations"});
-    }
+    RequireNoSpecial(encoding.ids, text, encoder);
     size_t token = 0, byte = 0;
     for (; i < last; ++i) {
       byte += pieces[i].text.size();
-      const size_t begin = token;
+      const size_t first = token, first_id = prompt.ids.size();
       while (token < encoding.ids.size() && encoding.offsets[token].begin < byte) ++token;
-      add(pieces[i], std::span(encoding.ids).subspan(begin, token - begin));
+      prompt.ids.insert(prompt.ids.end(), encoding.ids.begin() + static_cast<ptrdiff_t>(first),
+                        encoding.ids.begin() + static_cast<ptrdiff_t>(token));
+      end_part(pieces[i], first_id);
     }
     STABLELM_CHECK(token == encoding.ids.size());
   }
   return prompt;
+}
+
+// Special tokens in texts are not parsed, but the merges of an unusual tokenizer could still produce one.
+void PromptBuilder::RequireNoSpecial(std::span<const int32_t> ids, std::string_view text, Encoder& encoder) const {
+  const auto special = std::find_if(ids.begin(), ids.end(), [&](int32_t id) { return tokenizer_.IsSpecial(id); });
+  if (special == ids.end()) return;
+  Encoding encoding;
+  encoder.EncodeWithOffsets(text, {.parse_special = false}, encoding);
+  throw Error(
+      {.where = "prompt",
+       .what = "the tokenizer turns a text into the control token " + Quoted(tokenizer_.TokenSpelling(*special)),
+       .found = Quoted(text.substr(encoding.offsets[static_cast<size_t>(special - ids.begin())].begin), 60),
+       .hint = "its merges spell a special token: it is not fit for conversations"});
 }
 
 }  // namespace stablelm

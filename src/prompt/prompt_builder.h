@@ -78,6 +78,7 @@ class PromptBuilder {
   void AddAssistant(const Message& message, Layout& layout) const;
   Layout LayOut(const Conversation& conversation, const std::string& where) const;
   Prompt Encode(const Layout& layout, Encoder& encoder) const;
+  void RequireNoSpecial(std::span<const int32_t> ids, std::string_view text, Encoder& encoder) const;
   int32_t Control(const char* spelling) const;
 
   Tokenizer tokenizer_;
