@@ -98,6 +98,17 @@ void AddScaled(const float* HWY_RESTRICT sums, size_t n, float scale, float* HWY
   std::memcpy(y + i, last_y, bytes);
 }
 
+// y += s B z for panel p and `rows` rows; y begins at the first of them. `sums` is scratch [rows, kPanelRows].
+void AddPanel(const LowRankInput& in, size_t p, const float* z, size_t z_stride, size_t rows, float* y, float* sums) {
+  const PackedMatrix& b = *in.b;
+  const size_t r = b.columns(), n = b.rows(), outputs = b.RowsOf(p);
+  const float* const w = reinterpret_cast<const float*>(b.panel(p));
+  for (size_t k0 = 0; k0 < r; k0 += kMatMulPiece) {
+    PanelPiece(z + k0, z_stride, rows, w + k0 * kPanelRows, std::min(kMatMulPiece, r - k0), outputs, k0 == 0, sums);
+  }
+  for (size_t m = 0; m < rows; ++m) AddScaled(sums + m * kPanelRows, outputs, in.scale, y + m * n + p * kPanelRows);
+}
+
 }  // namespace stablelm::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -105,7 +116,7 @@ HWY_AFTER_NAMESPACE();
 namespace stablelm {
 namespace {
 HWY_EXPORT(PanelPiece);
-HWY_EXPORT(AddScaled);
+HWY_EXPORT(AddPanel);
 
 constexpr size_t kBlock = 32;          // rows of x that a thread computes together
 constexpr size_t kPanelsPerStep = 16;  // of B, with few rows
@@ -115,26 +126,6 @@ constexpr size_t kMaxRank = kMaxLowRank;
 static_assert(kBlock * (kMaxRank + kApart + kMatMulStride + kPanelRows) <= ExecutionContext::kWorkerFloats);
 
 const float* PanelOf(const PackedMatrix& w, size_t p) { return reinterpret_cast<const float*>(w.panel(p)); }
-
-// sums [rows, kPanelRows] = x wᵀ for panel p, piece by piece.
-void PanelProduct(const float* x, size_t x_stride, size_t rows, const PackedMatrix& w, size_t p, float* sums) {
-  const size_t k = w.columns();
-  for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {
-    HWY_DYNAMIC_DISPATCH(PanelPiece)
-    (x + k0, x_stride, rows, PanelOf(w, p) + k0 * kPanelRows, std::min(kMatMulPiece, k - k0), w.RowsOf(p), k0 == 0,
-     sums);
-  }
-}
-
-// y += s B z for panel p and `rows` rows; y begins at the first of them. `sums` is scratch [rows, kPanelRows].
-void AddPanel(const LowRankInput& in, size_t p, const float* z, size_t z_stride, size_t rows, float* y, float* sums) {
-  const size_t n = in.b->rows();
-  PanelProduct(z, z_stride, rows, *in.b, p, sums);
-  for (size_t m = 0; m < rows; ++m) {
-    HWY_DYNAMIC_DISPATCH(AddScaled)
-    (sums + m * kPanelRows, in.b->RowsOf(p), in.scale, y + m * n + p * kPanelRows);
-  }
-}
 
 // Few rows. `parts` [pieces, panels of A, m, kPanelRows]
 void AddToFewRows(const LowRankInput& in, float* parts, ExecutionContext& exec) {
@@ -161,7 +152,7 @@ void AddToFewRows(const LowRankInput& in, float* parts, ExecutionContext& exec) 
         }
       }
     }
-    for (size_t p = begin; p < end; ++p) AddPanel(in, p, z, panels * kPanelRows, m, in.y, sums);
+    for (size_t p = begin; p < end; ++p) HWY_DYNAMIC_DISPATCH(AddPanel)(in, p, z, panels * kPanelRows, m, in.y, sums);
   });
 }
 
@@ -188,7 +179,9 @@ void AddToBlock(const LowRankInput& in, size_t begin, size_t rows, float* scratc
       }
     }
   }
-  for (size_t p = 0; p < in.b->panels(); ++p) AddPanel(in, p, z, z_stride, rows, in.y + begin * in.b->rows(), sums);
+  for (size_t p = 0; p < in.b->panels(); ++p) {
+    HWY_DYNAMIC_DISPATCH(AddPanel)(in, p, z, z_stride, rows, in.y + begin * in.b->rows(), sums);
+  }
 }
 
 }  // namespace
