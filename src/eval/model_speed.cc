@@ -155,7 +155,7 @@ double ModelSpeed::Flops(const SpeedCase& of) const {
 }
 
 double ModelSpeed::Bytes(const SpeedCase& of) const {
-  double matrices = 0;
+  double matrices = static_cast<double>(session_.model().weights().AdapterBytes());
   for (const auto& [type, bytes] : session_.model().weights().MatrixBytes()) matrices += static_cast<double>(bytes);
   const double row = static_cast<double>(session_.model().weights().EmbeddingRowBytes());
   const double position = static_cast<double>(session_.cache().n_layers()) *

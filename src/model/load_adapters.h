@@ -12,11 +12,6 @@
 
 namespace stablelm {
 
-struct AdapterChoice {
-  std::shared_ptr<const AdapterFolder> folder;
-  double scale = 1;  // times the adapter's own
-};
-
 // Checks the adapters against a model. Throws Error, see AdapterFolder::Match.
 void CheckAdapters(const ModelConfig& model, std::span<const AdapterChoice> adapters,
                    std::vector<std::string>* warnings = nullptr);

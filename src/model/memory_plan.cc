@@ -69,6 +69,7 @@ MemoryPlan PlanMemory(const ModelConfig& config, const WeightBytes& weights, con
   MemoryPlan plan;
   plan.parts.push_back({"weights (packed)", weights.allocated, false});
   if (weights.mapped > 0) plan.parts.push_back({"weights (embedding, mapped file)", weights.mapped, true});
+  if (weights.adapters > 0) plan.parts.push_back({"adapters", weights.adapters, false});
   plan.parts.push_back({"key-value cache (" + std::string(KvTypeName(run.kv_type)) + ")",
                         static_cast<uint64_t>(CachePages(run)) * KvCache::BytesPerPage(config, run.kv_type), false});
   plan.parts.push_back({"activations", ForwardContext::ActivationBytes(config, run), false});

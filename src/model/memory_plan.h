@@ -16,6 +16,7 @@ namespace stablelm {
 struct WeightBytes {
   uint64_t mapped = 0;     // used in place in the files: the embedding
   uint64_t allocated = 0;  // packed matrices, fp32 vectors, a converted embedding
+  uint64_t adapters = 0;   // PlanAdapters (model/load_adapters.h)
 };
 // The weights of a model whose matrices are stored as `stored`.
 WeightBytes PlanWeights(const ModelConfig& config, DType stored, const WeightTypes& wanted);

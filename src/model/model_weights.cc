@@ -70,6 +70,16 @@ std::map<DType, uint64_t> ModelWeights::MatrixBytes() const {
   return bytes;
 }
 
+uint64_t ModelWeights::AdapterBytes() const {
+  uint64_t bytes = 0;
+  for (const BlockWeights& block : blocks) {
+    for (const Linear* linear : {&block.qkv, &block.attn_out, &block.mlp_up, &block.mlp_down}) {
+      for (const Adapter& adapter : linear->adapters()) bytes += adapter.bytes();
+    }
+  }
+  return bytes;
+}
+
 void ModelWeights::ReadRow(const WeightEntry& entry, int64_t row, float* out) const {
   const Stored stored = Find(*this, entry);
   if (stored.matrix) return stored.matrix->ReadRow(row, out);

@@ -33,8 +33,11 @@ struct ModelWeights {
   // y [ids, C]: the embeddings of tokens; every id is in [0, V).
   void Embed(std::span<const int32_t> ids, float* y, ExecutionContext& exec) const;
 
-  // Bytes of the packed matrices by type. Every forward pass reads them once, however many rows it has.
+  // Bytes of the packed matrices by type, without adapters. Every forward pass reads them once, however many rows it
+  // has.
   std::map<DType, uint64_t> MatrixBytes() const;
+  // Bytes of the adapters, which every pass reads, too.
+  uint64_t AdapterBytes() const;
   // Bytes of the embedding that one token reads.
   uint64_t EmbeddingRowBytes() const {
     return embedding.data ? BytesOf(embedding.dtype, embedding.shape[1]) : output.weight().row_bytes();

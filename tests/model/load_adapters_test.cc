@@ -1,11 +1,14 @@
 // Adapters of files on loaded models: against PyTorch's logits, over every kind of base, merged and not.
 #include "model/load_adapters.h"
 
+#include "checkpoint/adapter/adapter_writer.h"
+#include "checkpoint/adapter/merge_adapters.h"
 #include "checkpoint/gguf/gguf_testing.h"
 #include "checkpoint/huggingface/safetensors.h"
+#include "checkpoint/huggingface/writer.h"
 #include "error_info.h"
 #include "model/model_testing.h"
-#include "ops/simd.h"
+#include "ops/op_testing.h"
 #include "temp_folder.h"
 
 namespace stablelm {
@@ -115,6 +118,56 @@ TEST(LoadAdapters, GiveTheSameBitsOverAGgufBase) {
   const fs::path file = temp.path() / "model.gguf", folder = TestData("golden/lora/base");
   WriteGgufOf(folder, file);
   EXPECT_EQ(LogitsInChunks(Adapted(file, Golden()), kIds, 5, 2), LogitsInChunks(Adapted(folder, Golden()), kIds, 5, 2));
+}
+
+// A random adapter of rank 8 for every matrix of a model, as large as one that was trained: s B A is a tenth of W.
+void WriteRandomAdapter(const ModelFolder& model, const fs::path& folder) {
+  AdapterConfig config = {.rank = 8, .alpha = 16};
+  config.targets.names = {"query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"};
+  std::vector<MatrixToAdapt> matrices;
+  for (const WeightEntry& entry : model.table()) {
+    if (!IsAdaptable(entry.kind)) continue;
+    const auto fill = [](int64_t row, int64_t width, uint64_t seed, float* out) {
+      const auto values = RandomNormals(static_cast<size_t>(width), seed + static_cast<uint64_t>(row), 0.01);
+      std::ranges::copy(values, out);
+    };
+    const uint64_t seed = 100000 * (matrices.size() + 1);
+    matrices.push_back({entry, [=](int64_t row, float* out) { fill(row, entry.shape[1], seed, out); },
+                        [=](int64_t row, float* out) { fill(row, 8, seed + 50000, out); }});
+  }
+  fs::create_directory(folder);
+  WriteAdapter(folder, {.model = model.config(), .config = config, .matrices = matrices});
+}
+
+// Merged into fp32 weights, an adapter gives the logits that it gives beside them, but for roundings. Saved in fp16,
+// each weight w is off by at most |w| 2^-11; the logits here by less than 5e-3 of the largest.
+TEST(LoadAdapters, MergedIsTheSameButForRoundings) {
+  const TempFolder temp;
+  const auto model = ModelFolder::Open(TestData("golden/head128_fp16"));
+  const fs::path folder = temp.path() / "adapter";
+  WriteRandomAdapter(*model, folder);
+  const std::vector<AdapterChoice> adapters = {{AdapterFolder::Open(folder), 0.5}};
+  const auto unmerged = LogitsInChunks(Adapted(model->path(), adapters), kIds, 12, 2);
+  const AdapterMerge merge(*model, adapters);
+  ThreadPool pool(2);
+  for (const auto& [type, tolerance] : {std::pair{DType::kF32, 3e-5}, {DType::kF16, 5e-3}}) {
+    const fs::path out = temp.path() / std::string(NameOf(type));
+    const std::vector<DType> types(model->table().size(), type);
+    FolderWriter writer(out, model->config(), {.dtype = type});
+    CopyTensors(
+        *model, {.types = types, .change = merge.Change(), .pool = &pool},
+        [&](size_t entry, uint64_t offset, std::span<const std::byte> bytes) { writer.WriteAt(entry, offset, bytes); });
+    writer.Commit();
+    const auto merged = LogitsInChunks(LoadModel(out), kIds, 12, 2);
+    float worst = 0, largest = 0;
+    for (size_t i = 0; i < merged.size(); ++i) {
+      worst = std::max(worst, std::abs(merged[i] - unmerged[i]));
+      largest = std::max(largest, std::abs(unmerged[i]));
+    }
+    RecordProperty("error_" + std::string(NameOf(type)), std::to_string(worst));
+    EXPECT_LE(worst, type == DType::kF32 ? tolerance : tolerance * static_cast<double>(largest));
+  }
+  EXPECT_NE(LogitsInChunks(LoadModel(model->path()), kIds, 12, 2), unmerged);
 }
 
 TEST(LoadAdapters, OfAnotherModelAreRefused) {

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/sha256.h"
+#include "checkpoint/huggingface/hub_cache.h"
 
 namespace stablelm {
 namespace {
@@ -32,6 +33,12 @@ bool Exists(const fs::path& path) {
                  .expected = "the folder of a LoRA adapter: " + expected,
                  .hint = "check the path"});
   }
+  if (!fs::is_directory(folder)) {
+    throw Error({.where = folder.string(),
+                 .what = "this is a file",
+                 .expected = "the folder of a LoRA adapter in PEFT's format: " + expected,
+                 .hint = "adapters of other formats are not read"});
+  }
   const bool model = Exists(folder / "config.json");
   throw Error({.where = folder.string(),
                .what = Exists(folder / kConfig) ? "no weights of an adapter in this folder" : "not a LoRA adapter",
@@ -43,6 +50,9 @@ bool Exists(const fs::path& path) {
 fs::path FolderOf(const fs::path& path) {
   RefuseBrokenLink(path);
   std::error_code ignored;
+  if (const std::optional<HubId> id = ParseHubId(path.string()); id && !Exists(path)) {
+    return FindInHubCache(HubCacheFolder(), *id);
+  }
   const std::string name = path.filename().string();
   const bool part = name == kConfig || name == kWeights[0] || name == kWeights[1];
   if (!part || fs::is_directory(path, ignored)) return path;

@@ -25,7 +25,8 @@ struct AdaptedMatrix {
 // Immutable; thread-safe. The file stays mapped during the object's lifetime.
 class AdapterFolder {
  public:
-  // `path`: the folder, or its adapter_config.json or file of weights. Throws Error.
+  // `path`: the folder, its adapter_config.json or file of weights, or a hub id in the Hugging Face cache. Throws
+  // Error.
   static std::shared_ptr<const AdapterFolder> Open(const std::filesystem::path& path);
   // The same from bytes: safetensors with `config` as adapter_config.json. For tests of the readers.
   static std::shared_ptr<const AdapterFolder> FromFile(WeightFile file, AdapterConfig config,
@@ -50,6 +51,12 @@ class AdapterFolder {
   std::filesystem::path path_;
   AdapterConfig config_;
   WeightFile file_;
+};
+
+// An adapter to run or to merge.
+struct AdapterChoice {
+  std::shared_ptr<const AdapterFolder> folder;
+  double scale = 1;  // times AdapterConfig::Scale()
 };
 
 // PEFT's names of the two tensors of a matrix of the model: "base_model.model.gpt_neox.layers.0.attention.dense" +

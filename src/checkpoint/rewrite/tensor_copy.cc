@@ -17,6 +17,33 @@ RowSource RowsThatMove(RowSource source) {
   return source;
 }
 
+// ConvertRows by way of fp32, in which `change` changes every row.
+void CopyChanged(const RowSource& source, RowConversion conversion,
+                 const std::function<void(int64_t row, std::span<float> values)>& change, const RowSink& sink) {
+  const size_t width = static_cast<size_t>(source.width), row_bytes = BytesOf(conversion.type, source.width);
+  const RowConverter convert({.to = conversion.type,
+                              .width = width,
+                              .weights = conversion.weights,
+                              .matrix = source.matrix,
+                              .non_finite = conversion.non_finite,
+                              .where = source.where});
+  conversion.type = DType::kF32;
+  conversion.weights = {};
+  ConvertRows(source, conversion, [&](int64_t first, std::span<const std::byte> rows) {
+    const size_t count = rows.size() / (width * sizeof(float));
+    std::vector<float> values(width), scratch(convert.ScratchFloats());
+    std::vector<std::byte> converted(count * row_bytes);
+    for (size_t r = 0; r < count; ++r) {
+      const int64_t row = first + static_cast<int64_t>(r), from = conversion.row_of ? conversion.row_of(row) : row;
+      std::memcpy(values.data(), rows.data() + r * width * sizeof(float), width * sizeof(float));
+      change(from, values);
+      convert.Convert(from, reinterpret_cast<const std::byte*>(values.data()), scratch,
+                      converted.data() + r * row_bytes);
+    }
+    sink(first, converted);
+  });
+}
+
 }  // namespace
 
 int64_t QkvRow(const ModelConfig& config, QkvOrder from, QkvOrder to, int64_t row) {
@@ -52,6 +79,14 @@ void CopyTensors(const ModelFolder& model, const TensorCopy& copy, const TensorS
       conversion.row_of = [&](int64_t row) { return QkvRow(model.config(), model.qkv_order(), copy.qkv_order, row); };
     }
     const size_t row_bytes = BytesOf(copy.types[i], source.width);
+    if (copy.change.changes && copy.change.changes(i)) {
+      CopyChanged(
+          source, conversion, [&](int64_t row, std::span<float> values) { copy.change.apply(i, row, values); },
+          [&](int64_t first, std::span<const std::byte> rows) {
+            sink(i, static_cast<uint64_t>(first) * row_bytes, rows);
+          });
+      continue;
+    }
     ConvertRows(source, conversion, [&](int64_t first, std::span<const std::byte> rows) {
       sink(i, static_cast<uint64_t>(first) * row_bytes, rows);
     });

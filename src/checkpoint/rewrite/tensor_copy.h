@@ -16,12 +16,20 @@
 
 namespace stablelm {
 
+// A change of the rows of some matrices before they are converted, such as adding an adapter.
+struct RowChange {
+  std::function<bool(size_t entry)> changes = {};  // whether it changes this entry of the table; empty: nothing
+  // Changes row `row`, in the order of the model's files, in fp32. Called from all threads concurrently.
+  std::function<void(size_t entry, int64_t row, std::span<float> values)> apply = {};
+};
+
 struct TensorCopy {
   std::vector<DType> types;  // [table]: kF32, kF16, kBF16 or, for matrices, a quantized type that divides their rows
   // [table] or empty: column weights of an entry for quantization (ImportanceWeights); may be empty for any entry.
   std::vector<std::vector<float>> weights = {};
   bool refuse_non_finite = false;  // also if the new type can represent NaN and infinity
   QkvOrder qkv_order = QkvOrder::kPerHead;
+  RowChange change = {};
   ThreadPool* pool = nullptr;             // not owned, not null
   Progress* progress = nullptr;           // not owned, may be null: counts SourceBytes
   std::function<void()> checkpoint = {};  // called before every piece, from any thread; may throw to abort

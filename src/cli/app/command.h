@@ -27,6 +27,12 @@ inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitInterrupted = 130;
 
+// --lora DIR[:SCALE]
+struct LoraOption {
+  std::string path;
+  double scale = 1;
+};
+
 // Options that several commands share, with the same name, meaning and parsing everywhere.
 struct CommonOptions {
   std::string model;     // -m, --model, or the first argument: a folder, a GGUF file or a hub id; empty: not given
@@ -34,6 +40,7 @@ struct CommonOptions {
   std::optional<DType> dtype;            // --dtype: empty for "stored"
   const QuantMix* quantize = nullptr;    // --quantize: null for none
   Compute compute = Compute::kExact;     // --compute
+  std::vector<LoraOption> lora = {};     // --lora, in order
   DType kv = DType::kF32;                // --kv: kF32, kF16 or kI8
   std::optional<Activation> activation;  // --activation: empty for the model's activation
   bool json = false;                     // --json, every command
@@ -48,6 +55,7 @@ enum : unsigned {
   kTakesKv = 8,
   kTakesActivation = 16,
   kTakesModelFirst = 32 | kTakesModel,
+  kTakesLora = 64,
 };
 
 class Command {

@@ -22,7 +22,7 @@ constexpr auto kTasks = std::to_array<Task>({
     {"Talk and write", "run,chat,generate"},
     {"Look into a model", "inspect,fit"},
     {"Look into prompts and tokens", "prompt,tokenize,detokenize"},
-    {"Make models", "convert,quantize,imatrix,init"},
+    {"Make models", "convert,quantize,imatrix,lora merge,init"},
     {"Prepare data and train", "prepare,data show,data stats,data verify,data export,finetune,report"},
     {"Measure", "score,bench model,bench train,bench memory,bench compute,bench sampler,bench tokenizer"},
     {"Set up the shell", "completion,man"},

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/number_text.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
 #include "checkpoint/rewrite/quantize_on_load.h"
@@ -48,6 +49,38 @@ void RequireModel(const CommonOptions& common, const std::string& given) {
                                         : "-m MODEL, or the environment variable STABLELM_MODEL"});
 }
 
+std::vector<AdapterChoice> OpenAdapters(const CommonOptions& common, const ModelConfig& model, Output& out) {
+  std::vector<AdapterChoice> adapters;
+  for (const LoraOption& lora : common.lora) {
+    adapters.push_back({.folder = AdapterFolder::Open(lora.path), .scale = lora.scale});
+  }
+  std::vector<std::string> warnings;
+  CheckAdapters(model, adapters, &warnings);
+  for (const std::string& warning : warnings) out.Warning(warning);
+  return adapters;
+}
+
+JsonValue AdaptersJson(std::span<const AdapterChoice> adapters, bool paths) {
+  JsonValue list = JsonValue::Array();
+  for (const AdapterChoice& adapter : adapters) {
+    JsonValue one = {{"alpha", adapter.folder->config().alpha}};  // sorted, as records of runs are compared
+    if (paths) one["path"] = adapter.folder->path().string();
+    one.Update(
+        {{"rank", adapter.folder->config().rank}, {"scale", adapter.scale}, {"sha256", adapter.folder->Sha256()}});
+    list.push_back(one);
+  }
+  return list;
+}
+
+std::string AdaptersText(const CommonOptions& common) {
+  std::string text;
+  for (const LoraOption& lora : common.lora) {
+    text += " + " + lora.path;
+    if (lora.scale != 1) text += ":" + NumberText(lora.scale);
+  }
+  return text;
+}
+
 ModelOfCommand::ModelOfCommand(const CommonOptions& common, Output& out, std::optional<int64_t> context)
     : common_(common), out_(out) {
   RequireModel(common);
@@ -64,6 +97,13 @@ ModelOfCommand::ModelOfCommand(const CommonOptions& common, Output& out, std::op
   config_.max_positions = context.value_or(config_.max_positions);
   for (const std::string& warning : folder_->warnings()) out.Warning(warning);
   types_ = TypesInMemory(common, *folder_, out);
+  adapters_ = OpenAdapters(common, folder_->config(), out);
+}
+
+WeightBytes ModelOfCommand::PlannedWeights() const {
+  WeightBytes bytes = PlanWeights(*folder_, {.dtype = common_.dtype, .types = types_, .compute = common_.compute});
+  bytes.adapters = PlanAdapters(folder_->config(), adapters_);
+  return bytes;
 }
 
 void ModelOfCommand::ReadTokenizer() {
@@ -93,18 +133,25 @@ const Tokenizer& ModelOfCommand::RequireTokenizer(const std::string& instead) {
                        std::string("give ids: ") + instead});
 }
 
+ModelDefaults ModelOfCommand::ReadDefaults(const Tokenizer* tokenizer) const {
+  ModelDefaults defaults = ReadModelDefaults(source(), config_, tokenizer);
+  for (const AdapterChoice& adapter : adapters_) TakeChatRecordOf(adapter.folder->path(), tokenizer, defaults);
+  return defaults;
+}
+
 void ModelOfCommand::Load(const RunShape& run, bool check_weights) {
   const Stopwatch watch(load_s_);
   const WeightBytes weights = PlannedWeights();
   RequireFits(PlanMemory(folder_->config(), weights, run), AvailableMemory());
   pool_ = std::make_unique<ThreadPool>(run.threads);
-  model_ = std::make_unique<Transformer>(LoadWeights(folder_, {.dtype = common_.dtype,
-                                                               .types = types_,
-                                                               .compute = common_.compute,
-                                                               .activation = common_.activation,
-                                                               .check_values = check_weights,
-                                                               .show_progress = out_.show_progress(),
-                                                               .pool = pool_.get()}));
+  auto base = LoadWeights(folder_, {.dtype = common_.dtype,
+                                    .types = types_,
+                                    .compute = common_.compute,
+                                    .activation = common_.activation,
+                                    .check_values = check_weights,
+                                    .show_progress = out_.show_progress(),
+                                    .pool = pool_.get()});
+  model_ = std::make_unique<Transformer>(WithAdapters(std::move(base), adapters_));
   if (common_.quantize) {
     out_.Note("weights quantized to " + std::string(common_.quantize->name) + " while loading: " +
               HumanBytes(weights.mapped + weights.allocated) + " from " + HumanBytes(SourceBytes(*folder_)));

@@ -3,12 +3,16 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/json_value.h"
 #include "base/thread_pool.h"
 #include "checkpoint/model_folder.h"
 #include "cli/app/command.h"
+#include "generate/settings/model_defaults.h"
+#include "model/load_adapters.h"
 #include "model/memory_plan.h"
 #include "model/transformer.h"
 #include "tokenizer/tokenizer.h"
@@ -20,8 +24,16 @@ namespace stablelm {
 // model that is quantized already.
 std::vector<DType> TypesInMemory(const CommonOptions& common, const ModelFolder& model, Output& out);
 
-// The model of -m. The constructor reads only the headers, so that a command can check its input before Load reads the
-// weights.
+// Opens the adapters of --lora and checks them against the model; prints their warnings. Throws Error.
+std::vector<AdapterChoice> OpenAdapters(const CommonOptions& common, const ModelConfig& model, Output& out);
+// "alpha", "path", "rank", "scale" and "sha256" (of its weights) of each adapter, for results. Without paths: for
+// records of runs.
+JsonValue AdaptersJson(std::span<const AdapterChoice> adapters, bool paths = true);
+// " + DIR:SCALE" of each --lora, to name a model.
+std::string AdaptersText(const CommonOptions& common);
+
+// The model of -m, with the adapters of --lora. The constructor reads only the headers, so that a command can check its
+// input before Load reads the weights.
 class ModelOfCommand {
  public:
   // Opens the model and prints its warnings. `context` (--context) shortens the context in config(). Throws UsageError
@@ -34,14 +46,16 @@ class ModelOfCommand {
   const ModelSource& source() const { return folder_->source(); }
   const ModelFolder& opened() const { return *folder_; }
   // Bytes that Load will map and allocate.
-  WeightBytes PlannedWeights() const {
-    return PlanWeights(*folder_, {.dtype = common_.dtype, .types = types_, .compute = common_.compute});
-  }
+  WeightBytes PlannedWeights() const;
+  std::span<const AdapterChoice> adapters() const { return adapters_; }
   // Null when the model has no tokenizer, or, with a warning, when it cannot be read. The first call reads it.
   const Tokenizer* tokenizer();
   // Throws Error when there is no tokenizer or it cannot be read; the hint suggests ids, written as in `instead`
   // ("--ids \"1 2 3\"").
   const Tokenizer& RequireTokenizer(const std::string& instead);
+
+  // Settings of the model's files, with the chat record of the last adapter that has one. Throws Error.
+  ModelDefaults ReadDefaults(const Tokenizer* tokenizer) const;
 
   // Loads the weights. Throws Error, with the sizes, when the run does not fit into this machine's memory. Call once.
   void Load(const RunShape& run, bool check_weights);
@@ -58,6 +72,7 @@ class ModelOfCommand {
   std::shared_ptr<const ModelFolder> folder_;
   ModelConfig config_;
   std::vector<DType> types_;  // from --quantize
+  std::vector<AdapterChoice> adapters_;
   std::optional<Tokenizer> tokenizer_;
   bool unreadable_tokenizer_ = false;
   std::unique_ptr<ThreadPool> pool_;

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
 
 #include "base/error.h"
 #include "base/nearest.h"
@@ -168,6 +169,7 @@ void AddCommonOptions(CLI::App& app, unsigned takes, CommonOptions& common) {
         "Quantized weights have one arithmetic (default: exact)",
         [&common](size_t i) { common.compute = i == 0 ? Compute::kExact : Compute::kFast; });
   }
+  if (takes & kTakesLora) AddLora(app, common.lora);
   if (takes & kTakesKv) {
     AddChoice(app, "--kv", {"fp32", "fp16", "q8"},
               "Type of the stored keys and values (default: fp32). q8 is 8-bit integers: a quarter of the memory",
@@ -184,6 +186,21 @@ void AddCommonOptions(CLI::App& app, unsigned takes, CommonOptions& common) {
   BeginGroup(app, kCommonGroup);
   AddFlag(app, "--json", common.json, "Print one JSON object per line on standard output");
   AddFlag(app, "--quiet", common.quiet, "No notes and no progress on standard error");
+}
+
+LoraOption ParseLora(const std::string& text) {
+  std::error_code ignored;
+  const size_t colon = text.rfind(':');
+  if (std::filesystem::exists(text, ignored) || colon == std::string::npos) return {.path = text};
+  constexpr double kMostScale = 1000;
+  return {.path = text.substr(0, colon),
+          .scale = ParseReal(std::string_view(text).substr(colon + 1), "--lora: scale", -kMostScale, kMostScale)};
+}
+
+void AddLora(CLI::App& app, std::vector<LoraOption>& lora) {
+  AddValues(app, "--lora", "DIR[:SCALE]",
+            "A LoRA adapter of the model: a folder in PEFT's format, its effect times SCALE (default: 1)",
+            [&lora](const std::string& text) { lora.push_back(ParseLora(text)); });
 }
 
 void RequireGiven(bool given, const std::string& option, const std::string& hint) {

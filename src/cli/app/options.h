@@ -88,6 +88,12 @@ inline constexpr const char* kCommonGroup = "Every command";
 void AddModelArgument(CLI::App& app, unsigned takes, CommonOptions& common);
 void AddCommonOptions(CLI::App& app, unsigned takes, CommonOptions& common);
 
+// DIR[:SCALE] of --lora: a path that exists is taken whole, else what is behind the last colon is the scale. Throws
+// UsageError for a scale that is no number.
+LoraOption ParseLora(const std::string& text);
+// Adds --lora, repeatable.
+void AddLora(CLI::App& app, std::vector<LoraOption>& lora);
+
 // Throws UsageError when a required option was not given.
 void RequireGiven(bool given, const std::string& option, const std::string& hint = {});
 

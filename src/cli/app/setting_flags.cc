@@ -16,6 +16,7 @@ constexpr struct {
               {"greedy", "--greedy"},
               {"imatrix", "--imatrix"},
               {"invalid_utf8", "--invalid-utf8"},
+              {"lora", "--lora"},
               {"max_kl", "--max-kl"},
               {"output", "--output"},
               {"probe_size", "--size"},

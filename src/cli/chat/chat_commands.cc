@@ -64,9 +64,9 @@ bool CanSet(std::string_view option) {
 // What to do about a name that /set does not have. `option`: the name as an option, "--num-ctx".
 std::string HintForName(const std::string& option) {
   // Those of chat's options that hold for the whole of it.
-  constexpr const char* kAtTheStart[] = {"--context",    "--template", "--stop",       "--stop-id",       "--max-time",
-                                         "--ignore-eos", "--threads",  "--dtype",      "--quantize",      "--compute",
-                                         "--kv",         "--history",  "--logit-bias", "--sampler-order", "--plain"};
+  constexpr const char* kAtTheStart[] = {
+      "--context",  "--template", "--stop", "--stop-id", "--max-time", "--ignore-eos", "--threads",       "--dtype",
+      "--quantize", "--compute",  "--kv",   "--lora",    "--history",  "--logit-bias", "--sampler-order", "--plain"};
   const Habit* habit = FindHabit(option, "chat", [](std::string_view) { return true; });
   if (habit && habit->kind != HabitKind::kOption) return std::string(habit->reason);
   const std::string ours(habit ? habit->option : option);

@@ -43,7 +43,7 @@ class BenchModel : public Command {
            "operation are those of a whole prompt, or of a step.";
   }
   unsigned Takes() const override {
-    return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation;
+    return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesLora | kTakesKv | kTakesActivation;
   }
   void AddOptions(CLI::App& app) override {
     AddCounts(app, "-p,--prompt", prompts_, 0, "Lengths of prompts, as 128,512; 0 for none (default: 128,512)");
@@ -166,8 +166,9 @@ class BenchModel : public Command {
     for (const auto& [type, bytes] : matrices) {
       weights += (weights.empty() ? "" : ", ") + std::string(NameOf(type)) + " " + HumanBytes(bytes);
     }
-    out.Text(common.model + ": matrices " + weights + ", " + std::string(NameOf(common.compute)) + "; cache " +
-             std::string(KvTypeName(common.kv)) + ", " + std::to_string(depth_) + " positions before decoding" + gap);
+    out.Text(common.model + AdaptersText(common) + ": matrices " + weights + ", " +
+             std::string(NameOf(common.compute)) + "; cache " + std::string(KvTypeName(common.kv)) + ", " +
+             std::to_string(depth_) + " positions before decoding" + gap);
     out.Text(CpuModelName() + ", " + SimdTargetInUse() + ", " + ThreadsText(common.threads) + ": " + PeaksText() +
              "medians of " + std::to_string(samples_) + "\n\n");
     out.Text(Table(rows, format) + "\n");
@@ -213,10 +214,10 @@ class BenchModel : public Command {
       for (const char* name : OperationNames()) row.push_back(Milliseconds(speed, name));
       row.insert(
           row.end(),
-          {common.model, TypesText(model), std::string(KvTypeName(common.kv)), std::string(NameOf(common.compute)),
-           CpuModelName(), SimdTargetInUse(), std::to_string(common.threads), std::to_string(samples_),
-           peak(&MachinePeaks::memory_gb_per_s), peak(&MachinePeaks::fp32_gflops), peak(&MachinePeaks::bf16_gflops),
-           peak(&MachinePeaks::int8_gops), std::to_string(peak_bytes_)});
+          {common.model + AdaptersText(common), TypesText(model), std::string(KvTypeName(common.kv)),
+           std::string(NameOf(common.compute)), CpuModelName(), SimdTargetInUse(), std::to_string(common.threads),
+           std::to_string(samples_), peak(&MachinePeaks::memory_gb_per_s), peak(&MachinePeaks::fp32_gflops),
+           peak(&MachinePeaks::bf16_gflops), peak(&MachinePeaks::int8_gops), std::to_string(peak_bytes_)});
       rows.push_back(std::move(row));
     }
     out.Text(Table(rows, TableFormat::kCsv));
@@ -256,22 +257,24 @@ class BenchModel : public Command {
     }
     // Without a measurement: null.
     const auto peak = [&](double MachinePeaks::*field) { return peaks_ ? JsonValue((*peaks_).*field) : JsonValue(); };
-    out.Json({{"bench", "model"},
-              {"model", common.model},
-              {"matrix_bytes", weights},
-              {"compute", NameOf(common.compute)},
-              {"kv", KvTypeName(common.kv)},
-              {"cpu", CpuModelName()},
-              {"simd", SimdTargetInUse()},
-              {"threads", common.threads},
-              {"samples", samples_},
-              {"memory_gb_per_s", peak(&MachinePeaks::memory_gb_per_s)},
-              {"fp32_gflops", peak(&MachinePeaks::fp32_gflops)},
-              {"bf16_gflops", peak(&MachinePeaks::bf16_gflops)},
-              {"int8_gops", peak(&MachinePeaks::int8_gops)},
-              {"load_s", model.load_seconds()},
-              {"peak_bytes", peak_bytes_},
-              {"results", results}});
+    JsonValue object = {{"bench", "model"},
+                        {"model", common.model},
+                        {"matrix_bytes", weights},
+                        {"compute", NameOf(common.compute)},
+                        {"kv", KvTypeName(common.kv)},
+                        {"cpu", CpuModelName()},
+                        {"simd", SimdTargetInUse()},
+                        {"threads", common.threads},
+                        {"samples", samples_},
+                        {"memory_gb_per_s", peak(&MachinePeaks::memory_gb_per_s)},
+                        {"fp32_gflops", peak(&MachinePeaks::fp32_gflops)},
+                        {"bf16_gflops", peak(&MachinePeaks::bf16_gflops)},
+                        {"int8_gops", peak(&MachinePeaks::int8_gops)},
+                        {"load_s", model.load_seconds()},
+                        {"peak_bytes", peak_bytes_},
+                        {"results", results}};
+    if (!model.adapters().empty()) object["lora"] = AdaptersJson(model.adapters());
+    out.Json(object);
   }
 
   std::vector<int64_t> prompts_ = {128, 512}, batches_ = {1, 4, 16};

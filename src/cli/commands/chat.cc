@@ -41,7 +41,7 @@ class ChatCommand : public Command {
            "turns are left out, which is said.";
   }
   unsigned Takes() const override {
-    return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation;
+    return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesLora | kTakesKv | kTakesActivation;
   }
   void AddOptions(CLI::App& app) override {
     AddPromptOptions(app, conversation_);
@@ -118,6 +118,7 @@ std::string FactsOf(RunningModel& running, int64_t context) {
   for (const auto& [type, bytes] : running.model.model().weights().MatrixBytes()) {
     text += ", " + std::string(NameOf(type));
   }
+  text += AdaptersText(running.common);
   const MemoryPlan plan = PlanMemory(running.model.config(), running.model.PlannedWeights(),
                                      ShapeOfGenerate(context, running.common.kv, running.common.threads));
   return text + ", " + HumanBytes(plan.Total());
@@ -135,10 +136,11 @@ int64_t ChatCommand::ContextFor(const ModelConfig& config) const {
 ChatModel ChatCommand::Open(const std::string& path, const BeforeReply& before, Output& out) const {
   CommonOptions options = common;
   options.model = path;
+  if (path != common.model) options.lora.clear();  // /model: they belong to the first one
   const auto running = std::make_shared<RunningModel>(std::move(options), out);
   ModelOfCommand& model = running->model;
   const Tokenizer& tokenizer = model.RequireTokenizer("stablelm generate --ids \"1 2 3\"");
-  ModelDefaults defaults = ReadModelDefaults(model.source(), model.config(), &tokenizer);
+  ModelDefaults defaults = model.ReadDefaults(&tokenizer);
   for (const std::string& warning : defaults.warnings) out.Warning(warning);
   const int64_t context = ContextFor(model.config());
   ChatSetup setup = ResolveChatSetup(ChatOptionsOf(conversation_), defaults.record, defaults.record_from,

@@ -1,24 +1,17 @@
 // stablelm convert: converts a model between file formats with the same weights.
-#include <filesystem>
-
 #include "base/error.h"
 #include "base/json_value.h"
-#include "base/progress.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
 #include "checkpoint/huggingface/writer.h"
-#include "checkpoint/rewrite/conversion.h"
-#include "checkpoint/rewrite/gguf_metadata.h"
-#include "checkpoint/rewrite/tensor_copy.h"
 #include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
 #include "cli/commands/out_name.h"
+#include "cli/commands/write_model.h"
 
 namespace stablelm {
 namespace {
-
-namespace fs = std::filesystem;
 
 class Convert : public Command {
  public:
@@ -65,59 +58,20 @@ class Convert : public Command {
 
     const InterruptGuard guard;
     const auto start = Clock::now();
-    const std::vector<DType> types = to_gguf ? TypesInGguf(*model, dtype_) : TypesInFolder(*model, dtype_);
-    const uint64_t bytes = to_gguf ? WriteGguf(*model, types, out) : WriteFolder(*model, types, out);
+    const uint64_t bytes = WriteModel(*model,
+                                      {.out = out_path_,
+                                       .dtype = dtype_,
+                                       .name = name_,
+                                       .licence = licence_,
+                                       .max_shard_bytes = max_shard_bytes_,
+                                       .threads = common.threads},
+                                      out);
     if (Interrupted()) out.Note("the interrupt came when the work was done");
     Report(*model, to_gguf, bytes, SecondsSince(start), out);
     return kExitOk;
   }
 
  private:
-  void CopyAll(const ModelFolder& model, const std::vector<DType>& types, QkvOrder order, const TensorSink& sink,
-               Output& out) const {
-    ThreadPool pool(common.threads);
-    Progress progress("converting", SourceBytes(model), Progress::Unit::kBytes, out.show_progress());
-    CopyTensors(
-        model,
-        {.types = types, .qkv_order = order, .pool = &pool, .progress = &progress, .checkpoint = ThrowIfInterrupted},
-        sink);
-  }
-
-  uint64_t WriteGguf(const ModelFolder& model, const std::vector<DType>& types, Output& out) const {
-    std::error_code error;
-    if (fs::exists(out_path_, error)) {
-      throw Error({.where = out_path_, .what = "file exists", .hint = "choose another name, or remove it first"});
-    }
-    std::vector<std::string> warnings;
-    GgufMetadata metadata = MetadataInGguf(model, types, &warnings);
-    for (const std::string& warning : warnings) out.Warning(warning);
-    if (name_) metadata.SetText("general.name", *name_);
-    if (licence_) SetLicence(*licence_, metadata);
-    GgufWriter writer(out_path_, metadata, GgufTensors(model, types), false);
-    CopyAll(
-        model, types, QkvOrder::kStacked,
-        [&](size_t entry, uint64_t offset, std::span<const std::byte> bytes) { writer.WriteAt(entry, offset, bytes); },
-        out);
-    out.Flush();
-    writer.Commit();
-    return writer.FileBytes();
-  }
-
-  uint64_t WriteFolder(const ModelFolder& model, const std::vector<DType>& types, Output& out) const {
-    FolderWriter writer(out_path_, model.config(),
-                        {.dtype = types[0], .types = types, .max_shard_bytes = max_shard_bytes_});
-    std::vector<std::string> warnings;
-    WriteSmallFiles(model, types[0], writer, &warnings);
-    for (const std::string& warning : warnings) out.Warning(warning);
-    CopyAll(
-        model, types, QkvOrder::kPerHead,
-        [&](size_t entry, uint64_t offset, std::span<const std::byte> bytes) { writer.WriteAt(entry, offset, bytes); },
-        out);
-    out.Flush();
-    writer.Commit();
-    return writer.TotalBytes();
-  }
-
   void Report(const ModelFolder& model, bool to_gguf, uint64_t bytes, double seconds, Output& out) const {
     if (out.json()) {
       out.Json({{"path", out_path_},

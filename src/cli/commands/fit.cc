@@ -28,6 +28,7 @@ class Fit : public Command {
   std::string Examples() const override {
     return "  stablelm fit models/stablelm-3b --context 2048\n"
            "  stablelm fit models/stablelm-3b --quantize Q4_K_M\n"
+           "  stablelm fit models/stablelm-3b --lora runs/lora/best\n"
            "  stablelm fit models/stablelm-3b-fp32 --compute fast\n"
            "  stablelm fit --shape 7b --dtype fp16 --kv fp16 --context 4096 --batch 4 --json\n"
            "  stablelm fit --shape 7b --for finetune --precision bf16 --recompute layer --context 2048\n"
@@ -38,7 +39,7 @@ class Fit : public Command {
            "room\n"
            "for them every token would read the file again.";
   }
-  unsigned Takes() const override { return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesKv; }
+  unsigned Takes() const override { return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesLora | kTakesKv; }
   void AddOptions(CLI::App& app) override {
     AddChoice(app, "--shape", {"3b", "7b"}, "A released model's shape, stored as --dtype (default fp16), instead of -m",
               [this](size_t i) { shape_ = i == 0 ? "3b" : "7b"; });
@@ -71,6 +72,10 @@ class Fit : public Command {
   void OpenModel(Output& out);
   // No value when the weights cannot have these types: they are quantized already.
   std::optional<MemoryPlan> Plan(const Wish& wish) const;
+  WeightBytes WithLora(WeightBytes weights) const {
+    weights.adapters = PlanAdapters(config_, adapters_);
+    return weights;
+  }
   std::vector<Cure> CuresOf(const Wish& wish, uint64_t available) const;
   // For --for finetune: one micro-batch of `batch` documents of `context` tokens.
   MemoryPlan PlanFinetune(int64_t batch, int64_t context, const TrainOptions& options) const;
@@ -87,6 +92,7 @@ class Fit : public Command {
   TrainOptions train_;
   std::shared_ptr<const ModelFolder> folder_;  // null with --shape
   ModelConfig config_;
+  std::vector<AdapterChoice> adapters_;
 };
 
 void Fit::OpenModel(Output& out) {
@@ -103,6 +109,7 @@ void Fit::OpenModel(Output& out) {
   } else {
     config_ = *ModelConfig::FromShapeName(shape_);
   }
+  adapters_ = OpenAdapters(common, config_, out);
   if (context_.value_or(0) > config_.max_positions) {
     throw Error({.where = "--context",
                  .what = "longer than the model's context",
@@ -126,7 +133,7 @@ std::optional<MemoryPlan> Fit::Plan(const Wish& wish) const {
   if (!folder_) {
     if (wish.quantize) chosen = ChooseTypes(*wish.quantize, {}, WeightTable(config_), nullptr);
     types.types = chosen;
-    return PlanMemory(config_, PlanWeights(config_, common.dtype.value_or(DType::kF16), types), run);
+    return PlanMemory(config_, WithLora(PlanWeights(config_, common.dtype.value_or(DType::kF16), types)), run);
   }
   try {
     std::vector<std::string> ignored;
@@ -135,7 +142,7 @@ std::optional<MemoryPlan> Fit::Plan(const Wish& wish) const {
     return std::nullopt;
   }
   types.types = chosen;
-  return PlanMemory(config_, PlanWeights(*folder_, types), run);
+  return PlanMemory(config_, WithLora(PlanWeights(*folder_, types)), run);
 }
 
 std::vector<Fit::Cure> Fit::CuresOf(const Wish& wish, uint64_t available) const {
@@ -257,9 +264,10 @@ std::vector<Fit::Cure> Fit::CuresOfFinetune(int64_t context, uint64_t available)
 int Fit::Run(Output& out) {
   OpenModel(out);
   if (purpose_ == Purpose::kFinetune) {
-    if (common.dtype || common.quantize || common.compute != Compute::kExact || common.kv != DType::kF32) {
+    if (common.dtype || common.quantize || common.compute != Compute::kExact || common.kv != DType::kF32 ||
+        !common.lora.empty()) {
       throw UsageError({.where = "--for finetune",
-                        .what = "--dtype, --quantize, --compute and --kv are not options of training",
+                        .what = "--dtype, --quantize, --compute, --lora and --kv are not options of training",
                         .hint = "`--precision` sets its arithmetic"});
     }
     if (folder_) RequireTrainable(*folder_);
@@ -313,6 +321,7 @@ void Fit::PrintJson(const MemoryPlan& plan, const MemoryLimit& available, const 
   }
   if (const MemoryLimit machine = TotalMemory(); machine.known()) object["machine_bytes"] = machine.bytes;
   if (common.quantize) object["quantize"] = common.quantize->name;
+  if (!adapters_.empty()) object["lora"] = AdaptersJson(adapters_);
   object["compute"] = NameOf(common.compute);
   out.Json(object);
 }

@@ -73,7 +73,8 @@ class GenerateCommand : public Command {
            "unchanged logits), text (without the stop token; null when the folder has no tokenizer), finish_reason\n"
            "(stop, length, context, time, cancelled), stop_id or stop_string after a stop, seed, counts, seconds,\n"
            "with a conversation dropped (what did not fit), after a shift of the context shift (times,\n"
-           "dropped_tokens, approximate), with --quantize its type, with --compute fast that, and peak_bytes: the "
+           "dropped_tokens, approximate), with --quantize its type, with --lora the adapters, with --compute fast "
+           "that, and peak_bytes: the "
            "largest resident memory of "
            "the\n"
            "whole process, pages of mapped weight files included. --samples and --num-return above 1 give a list, "
@@ -82,7 +83,9 @@ class GenerateCommand : public Command {
            "of it. A run that was interrupted goes on when the same command is given again.\n"
            "Ctrl-C ends with what has been generated so far and exit code 130.";
   }
-  unsigned Takes() const override { return kTakesModel | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation; }
+  unsigned Takes() const override {
+    return kTakesModel | kTakesThreads | kTakesDtype | kTakesLora | kTakesKv | kTakesActivation;
+  }
   void AddOptions(CLI::App& app) override {
     BeginGroup(app, "The prompt");
     AddTextInput(app, input_, "PROMPT");
@@ -241,7 +244,7 @@ int GenerateCommand::Run(Output& out) {
   RequireModel(common, input_.text.value_or(""));
   ModelOfCommand model(common, out, context_);
   const Tokenizer* tokenizer = model.tokenizer();
-  const ModelDefaults defaults = ReadModelDefaults(model.source(), model.config(), tokenizer);
+  const ModelDefaults defaults = model.ReadDefaults(tokenizer);
   for (const std::string& warning : defaults.warnings) out.Warning(warning);
   std::optional<PromptTemplate> prompt_template = conversation_.prompt_template;
   if (!prompt_template && conversation_.Given() && defaults.record) prompt_template = defaults.record->prompt_template;
@@ -250,7 +253,7 @@ int GenerateCommand::Run(Output& out) {
   if (beams_.Wanted()) generation.greedy = true;
   const GenerationPlan plan = PlanGeneration(generation, model.config(), tokenizer, defaults, prompt_template);
   if (show_config_) {
-    PrintPlan(plan, model.config(), tokenizer, defaults, out);
+    PrintPlan(plan, model.config(), tokenizer, defaults, model.adapters(), out);
     return kExitOk;
   }
   if (Many()) {

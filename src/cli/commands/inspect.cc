@@ -1,4 +1,4 @@
-// stablelm inspect: describes a model folder or GGUF file without loading it.
+// stablelm inspect: describes a model folder, a GGUF file or a LoRA adapter without loading it.
 #include <cstdio>
 #include <span>
 
@@ -14,6 +14,7 @@
 #include "checkpoint/torch/torch_file.h"
 #include "cli/app/command.h"
 #include "cli/app/options.h"
+#include "cli/commands/inspect_adapter.h"
 #include "eval/quality.h"
 #include "generate/settings/model_defaults.h"
 #include "tokenizer/tokenizer.h"
@@ -94,12 +95,13 @@ std::optional<QualityRecord> CheckOf(const GgufHeader& header, std::vector<std::
 class Inspect : public Command {
  public:
   std::string Name() const override { return "inspect"; }
-  std::string Summary() const override { return "Show what a model folder or GGUF file holds"; }
+  std::string Summary() const override { return "Show what a model folder, a GGUF file or a LoRA adapter holds"; }
   std::string Examples() const override {
     return "  stablelm inspect ./stablelm-tuned-alpha-3b\n"
            "  stablelm inspect stabilityai/stablelm-tuned-alpha-3b --tensors\n"
            "  stablelm inspect ./model --hash --json\n"
-           "  stablelm inspect stablelm-3b.gguf --keys";
+           "  stablelm inspect stablelm-3b.gguf --keys\n"
+           "  stablelm inspect runs/lora/best";
   }
   unsigned Takes() const override { return kTakesModelFirst; }
   void AddOptions(CLI::App& app) override {
@@ -110,6 +112,10 @@ class Inspect : public Command {
 
   int Run(Output& out) override {
     RequireGiven(!common.model.empty(), "MODEL", "give a model folder, a .gguf file or a hub id");
+    if (IsAdapterFolder(common.model)) {
+      InspectAdapter(common.model, tensors_, out);
+      return kExitOk;
+    }
     const auto model = ModelFolder::Open(common.model);
     std::vector<std::string> warnings = model->warnings();
     const auto warn = [&](std::span<const std::string> more) {

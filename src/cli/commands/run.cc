@@ -25,7 +25,7 @@ class RunModel : public Command {
            "to that command. A - behind TEXT appends standard input to the message, after a blank line.";
   }
   unsigned Takes() const override {
-    return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation;
+    return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesLora | kTakesKv | kTakesActivation;
   }
   void AddOptions(CLI::App& app) override {
     AddText(app, "TEXT", "TEXT", text_, "A message; without it a conversation begins");

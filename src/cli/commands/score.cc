@@ -48,7 +48,9 @@ class Score : public Command {
            "--save-logits writes logits.S [T, V], --save-hidden writes hidden.S.L [T, C] for sequence S and\n"
            "L = 0 (embeddings) to the number of layers (after the final norm), fp32.";
   }
-  unsigned Takes() const override { return kTakesModel | kTakesThreads | kTakesDtype | kTakesKv | kTakesActivation; }
+  unsigned Takes() const override {
+    return kTakesModel | kTakesThreads | kTakesDtype | kTakesLora | kTakesKv | kTakesActivation;
+  }
   void AddOptions(CLI::App& app) override {
     AddText(app, "TEXT", "TEXT", input_.text, "A text, scored as one sequence (- is standard input)");
     AddText(app, "--ids-file", "FILE", input_.ids_file,

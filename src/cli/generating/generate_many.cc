@@ -80,6 +80,7 @@ class ManyFiles {
   // Describes this run, and refuses to resume a run with other settings.
   void Compare(const PromptTasks& tasks, const ModelOfCommand& model, const CommonOptions& common, Output& out) {
     now_.parameters = tasks.Parameters(common);
+    if (!model.adapters().empty()) now_.parameters["lora"] = AdaptersJson(model.adapters(), false).Dump();
     now_.program = {{"version", VersionInfo().At("version").Text()}, {"simd", SimdTargetInUse()}};
     Progress progress("reading", BytesOfModelFiles(model.opened()) + fs::file_size(input_path_), Progress::Unit::kBytes,
                       out.show_progress());

@@ -14,6 +14,7 @@ void AddRunFacts(const OnePrompt& prompt, const GenerateRun& run, size_t generat
   into["seconds"] = std::move(seconds);
   into["peak_bytes"] = ReadMemoryUse().peak_resident;
   if (run.common.quantize) into["quantize"] = run.common.quantize->name;
+  if (!run.model.adapters().empty()) into["lora"] = AdaptersJson(run.model.adapters());
   if (run.common.compute == Compute::kFast) into["compute"] = NameOf(run.common.compute);
 }
 

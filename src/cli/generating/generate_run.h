@@ -31,7 +31,7 @@ struct GenerateRun {
 };
 
 // Adds the fields that end every result: seed (if `seeded`), counts, dropped, seconds, peak_bytes, quantize (with
-// --quantize) and compute (when it is fast).
+// --quantize), lora (with --lora) and compute (when it is fast).
 void AddRunFacts(const OnePrompt& prompt, const GenerateRun& run, size_t generated, bool seeded, JsonValue seconds,
                  JsonValue& into);
 

@@ -7,6 +7,8 @@
 #include "base/counted.h"
 #include "base/error.h"
 #include "base/json_value.h"
+#include "base/number_text.h"
+#include "cli/app/model_loading.h"
 
 namespace stablelm {
 namespace {
@@ -118,7 +120,7 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options, bool* no_re
 }
 
 void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Tokenizer* tokenizer,
-               const ModelDefaults& defaults, Output& out) {
+               const ModelDefaults& defaults, std::span<const AdapterChoice> adapters, Output& out) {
   const int64_t padding = plan.known_ids > 0 ? config.vocab_size - plan.known_ids : 0;
   const auto unused = [greedy = plan.settings.sampling.Greedy()](const ResolvedSetting& one) {
     return greedy && FindSetting(one.name)->sampling_only;
@@ -150,6 +152,7 @@ void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Toke
                         {"logit_bias", biases}, {"banned_padding_ids", padding},
                         {"template", nullptr},  {"template_from", defaults.record_from}};
     if (defaults.record) object["template"] = NameOf(defaults.record->prompt_template);
+    if (!adapters.empty()) object["lora"] = AdaptersJson(adapters);
     out.Json(object);
     return;
   }
@@ -179,6 +182,10 @@ void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Toke
          "ids without text (padding)");
   }
   if (defaults.record) line("template", NameOf(defaults.record->prompt_template), defaults.record_from);
+  for (const AdapterChoice& adapter : adapters) {
+    line("lora", "rank " + std::to_string(adapter.folder->config().rank) + ", scale " + NumberText(adapter.scale),
+         adapter.folder->path().string() + ", SHA-256 " + adapter.folder->Sha256());
+  }
 }
 
 }  // namespace stablelm

@@ -1,10 +1,12 @@
 // Options for sampling and stopping, the same for every command that generates.
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "cli/app/options.h"
 #include "generate/settings/generation_plan.h"
+#include "model/load_adapters.h"
 
 namespace stablelm {
 
@@ -16,6 +18,6 @@ double ParseSettingValue(const SettingSpec& spec, const std::string& text, const
 
 // --show-config: prints the settings in force and where each comes from.
 void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Tokenizer* tokenizer,
-               const ModelDefaults& defaults, Output& out);
+               const ModelDefaults& defaults, std::span<const AdapterChoice> adapters, Output& out);
 
 }  // namespace stablelm

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/mapped_file.h"
 #include "prompt/generation_config.h"
 
 namespace stablelm {
@@ -75,6 +76,21 @@ ModelDefaults ReadModelDefaults(const ModelSource& source, const ModelConfig& co
     warn(legacy.warnings);
   }
   return out;
+}
+
+void TakeChatRecordOf(const std::filesystem::path& adapter, const Tokenizer* tokenizer, ModelDefaults& defaults) {
+  const std::filesystem::path file = adapter / kChatRecordFile;
+  std::error_code ignored;
+  if (!tokenizer || !std::filesystem::exists(file, ignored)) return;
+  const std::string where = file.string();
+  ChatRecord record = ParseChatRecord(ReadTextFile(file, kMaxRecordBytes), where);
+  RequireStopTokens(record, *tokenizer, where);
+  std::erase_if(defaults.layers, [&](const SettingLayer& layer) { return layer.from == defaults.record_from; });
+  if (!record.generation.empty()) {
+    defaults.layers.insert(defaults.layers.begin(), {.from = where, .values = record.generation});
+  }
+  defaults.record = std::move(record);
+  defaults.record_from = where;
 }
 
 }  // namespace stablelm

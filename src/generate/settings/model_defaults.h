@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -46,5 +47,9 @@ struct ModelDefaults {
 // `tokenizer` may be null: then the model has no chat record. Throws Error for malformed files, and for a chat record
 // whose stop tokens the tokenizer does not have.
 ModelDefaults ReadModelDefaults(const ModelSource& source, const ModelConfig& config, const Tokenizer* tokenizer);
+
+// Puts the chat record in the folder of an adapter, if it has one, in the place of the model's: the adapter was tuned
+// with it. Throws Error as above.
+void TakeChatRecordOf(const std::filesystem::path& adapter, const Tokenizer* tokenizer, ModelDefaults& defaults);
 
 }  // namespace stablelm
