@@ -40,6 +40,12 @@ struct LoadProgress {
   uint64_t total = 0;  // the last call has done == total
 };
 
+// A LoRA adapter: a folder in PEFT's format, with its effect times `scale`.
+struct LoraAdapter {
+  std::string path = {};
+  double scale = 1;  // finite
+};
+
 struct LoadSettings {
   unsigned threads = 0;  // 0: number of physical cores; results do not depend on it
   WeightType weights = WeightType::kStored;
@@ -47,6 +53,8 @@ struct LoadSettings {
   // Arithmetic of products with fp32, fp16 and bf16 weights. kFast rounds weights (in memory) and activations to bf16,
   // which costs some accuracy (docs/compute.md). Quantized weights ignore it.
   ComputeMode compute = ComputeMode::kExact;
+  // Added to the model, in this order; the last one with a chat record (stablelm_chat.json) replaces the model's.
+  std::vector<LoraAdapter> adapters = {};
   int64_t chat_context = 0;    // tokens of prompt and reply that Chat's cache holds; 0: the model's context
   bool check_weights = false;  // reject NaN and infinity in the weights
   // Called about ten times a second while the weights are read, on any thread, one call at a time.

@@ -47,7 +47,7 @@ MemoryEstimate LanguageModel::EstimateMemory(const std::string& model, const Loa
   return Guarded(ErrorKind::kInvalidModel, [&] {
     const OpenedModel opened(model);
     const LoadPlan wanted = PlanLoad(opened, settings);
-    const MemoryPlan plan = PlanMemory(opened.folder().config(), PlanWeights(opened.folder(), wanted.Weights()),
+    const MemoryPlan plan = PlanMemory(opened.folder().config(), PlanWeights(opened, wanted),
                                        ShapeOfGenerate(wanted.chat_context, wanted.cache, wanted.threads));
     const MemoryLimit available = AvailableMemory();
     MemoryEstimate estimate = {

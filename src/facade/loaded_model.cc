@@ -1,6 +1,7 @@
 #include "facade/loaded_model.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -87,7 +88,7 @@ OpenedModel::OpenedModel(const std::string& name) : folder_(ModelFolder::Open(Op
   if (!unreadable.empty()) defaults_.warnings.push_back(std::move(unreadable));
 }
 
-ModelInfo OpenedModel::Info() const {
+ModelInfo OpenedModel::Info(const ModelDefaults& defaults) const {
   const ModelConfig& config = folder_->config();
   ModelInfo info = {.path = folder_->path().string(),
                     .name = ModelName(folder_->source()),
@@ -104,9 +105,9 @@ ModelInfo OpenedModel::Info() const {
   for (size_t i = 0; i < folder_->table().size(); ++i) info.stored_bytes += folder_->TensorOf(i).bytes;
   if (tokenizer_)
     info.warnings.insert(info.warnings.end(), tokenizer_->warnings().begin(), tokenizer_->warnings().end());
-  info.warnings.insert(info.warnings.end(), defaults_.warnings.begin(), defaults_.warnings.end());
-  if (defaults_.record) {
-    const ChatSetup setup = ResolveChatSetup({}, defaults_.record, defaults_.record_from, defaults_.template_by_tokens);
+  info.warnings.insert(info.warnings.end(), defaults.warnings.begin(), defaults.warnings.end());
+  if (defaults.record) {
+    const ChatSetup setup = ResolveChatSetup({}, defaults.record, defaults.record_from, defaults.template_by_tokens);
     info.prompt_template = ChatTemplateOf(setup.prompt_template);
     info.system = setup.system.value_or("");
   }
@@ -138,7 +139,23 @@ LoadPlan PlanLoad(const OpenedModel& model, const LoadSettings& settings) {
       throw UsageError(info);
     }
   }
+  for (const LoraAdapter& adapter : settings.adapters) {
+    if (!std::isfinite(adapter.scale)) {
+      throw UsageError({.where = "LoraAdapter::scale",
+                        .what = "not finite",
+                        .found = std::to_string(adapter.scale),
+                        .expected = "a number"});
+    }
+    plan.adapters.push_back({.folder = AdapterFolder::Open(adapter.path), .scale = adapter.scale});
+  }
+  CheckAdapters(model.folder().config(), plan.adapters, &plan.warnings);
   return plan;
+}
+
+WeightBytes PlanWeights(const OpenedModel& model, const LoadPlan& plan) {
+  WeightBytes bytes = PlanWeights(model.folder(), plan.Weights());
+  bytes.adapters = PlanAdapters(model.folder().config(), plan.adapters);
+  return bytes;
 }
 
 const Tokenizer& LoadedModel::RequireTokenizer() const {
@@ -202,25 +219,29 @@ ChatPrompt LoadedModel::RequestOf(const std::vector<ChatMessage>& conversation, 
 }
 
 void RequireRoom(const OpenedModel& model, const LoadPlan& plan) {
-  RequireFits(PlanMemory(model.folder().config(), PlanWeights(model.folder(), plan.Weights()),
-                         ShapeOfGenerate(1, plan.cache, plan.threads)),
-              AvailableMemory());
+  RequireFits(
+      PlanMemory(model.folder().config(), PlanWeights(model, plan), ShapeOfGenerate(1, plan.cache, plan.threads)),
+      AvailableMemory());
 }
 
 std::shared_ptr<const LoadedModel> LoadOpened(const OpenedModel& model, LoadPlan plan, bool check_weights,
                                               const std::function<void(uint64_t, uint64_t)>& on_progress,
                                               ThreadPool& pool) {
-  ModelInfo info = model.Info();
+  ModelDefaults defaults = model.defaults();
+  const Tokenizer* const tokenizer = model.tokenizer() ? &*model.tokenizer() : nullptr;
+  for (const AdapterChoice& adapter : plan.adapters) TakeChatRecordOf(adapter.folder->path(), tokenizer, defaults);
+  ModelInfo info = model.Info(defaults);
   info.warnings.insert(info.warnings.end(), plan.warnings.begin(), plan.warnings.end());
-  Transformer transformer(LoadWeights(model.shared_folder(), {.dtype = plan.dtype,
-                                                              .types = std::move(plan.types),
-                                                              .compute = plan.compute,
-                                                              .check_values = check_weights,
-                                                              .on_progress = on_progress,
-                                                              .pool = &pool}));
+  auto base = LoadWeights(model.shared_folder(), {.dtype = plan.dtype,
+                                                  .types = std::move(plan.types),
+                                                  .compute = plan.compute,
+                                                  .check_values = check_weights,
+                                                  .on_progress = on_progress,
+                                                  .pool = &pool});
+  Transformer transformer(WithAdapters(std::move(base), plan.adapters));
   return std::make_shared<const LoadedModel>(LoadedModel{.model = std::move(transformer),
                                                          .tokenizer = model.tokenizer(),
-                                                         .defaults = model.defaults(),
+                                                         .defaults = std::move(defaults),
                                                          .info = std::move(info),
                                                          .cache = plan.cache,
                                                          .chat_context = plan.chat_context,

@@ -10,6 +10,7 @@
 #include "checkpoint/model_folder.h"
 #include "generate/generate_request.h"
 #include "generate/settings/model_defaults.h"
+#include "model/load_adapters.h"
 #include "model/memory_plan.h"
 #include "model/transformer.h"
 #include "prompt/context_policy.h"
@@ -26,7 +27,9 @@ class OpenedModel {
   const std::shared_ptr<const ModelFolder>& shared_folder() const { return folder_; }
   const std::optional<Tokenizer>& tokenizer() const { return tokenizer_; }
   const ModelDefaults& defaults() const { return defaults_; }
-  ModelInfo Info() const;
+  ModelInfo Info() const { return Info(defaults_); }
+  // With the chat record of these defaults.
+  ModelInfo Info(const ModelDefaults& defaults) const;
 
  private:
   std::shared_ptr<const ModelFolder> folder_;
@@ -42,10 +45,13 @@ struct LoadPlan {
   std::optional<DType> dtype = {};
   std::vector<DType> types = {};  // of quantizing while loading
   Compute compute = Compute::kExact;
+  std::vector<AdapterChoice> adapters = {};
   std::vector<std::string> warnings = {};
   WeightTypes Weights() const { return {.dtype = dtype, .types = types, .compute = compute}; }
 };
-LoadPlan PlanLoad(const OpenedModel& model, const LoadSettings& settings);  // throws UsageError
+LoadPlan PlanLoad(const OpenedModel& model, const LoadSettings& settings);  // throws UsageError, Error for an adapter
+// Bytes that LoadOpened maps and allocates.
+WeightBytes PlanWeights(const OpenedModel& model, const LoadPlan& plan);
 
 struct ChatPrompt {
   GenerateRequest request;

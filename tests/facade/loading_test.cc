@@ -124,6 +124,27 @@ TEST_F(Loading, TellsItsProgress) {
   }
 }
 
+TEST(LoadingAdapters, AddToTheModel) {
+  const std::string base = TestData("golden/lora/base"), adapter = TestData("golden/lora/adapter_after8");
+  const std::vector<int32_t> ids = {3, 1, 4, 1, 5, 9};
+  const auto scores = [&](std::vector<LoraAdapter> adapters) {
+    return LanguageModel::Load(base, {.adapters = std::move(adapters)}).Score(ids).logprobs;
+  };
+  const auto plain = scores({});
+  EXPECT_NE(scores({{.path = adapter}}), plain);
+  EXPECT_EQ(scores({{.path = adapter, .scale = 0}}), plain);
+  const auto names = [](const MemoryEstimate& memory) {
+    std::string text;
+    for (const MemoryItem& item : memory.items) text += item.name + "\n";
+    return text;
+  };
+  EXPECT_THAT(names(LanguageModel::EstimateMemory(base, {.adapters = {{.path = adapter}}})), HasSubstr("adapters\n"));
+  EXPECT_THAT(names(LanguageModel::EstimateMemory(base)), Not(HasSubstr("adapters")));
+  EXPECT_THAT(PartsOf([&] { scores({{.path = base}}); }), IsError(ErrorKind::kInvalidModel, base, testing::_));
+  EXPECT_THAT(PartsOf([&] { scores({{.path = adapter, .scale = std::nan("")}}); }),
+              IsError(ErrorKind::kUsage, "LoraAdapter::scale", "nan"));
+}
+
 TEST_F(Loading, IsCancelledByTheStopToken) {
   std::stop_source stop;
   int calls = 0;
