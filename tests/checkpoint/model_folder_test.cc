@@ -375,16 +375,23 @@ TEST(HubIdTest, Forms) {
     EXPECT_FALSE(ParseHubId(text)) << text;
   }
   EXPECT_TRUE(ParseHubId("a/" + std::string(96, 'b')));
-  for (const char* url :
-       {"https://huggingface.co/a/b", "https://huggingface.co/a/b/", "http://hf.co/a/b?x=1#y", "hf.co/a/b",
-        "https://huggingface.co/a/b/tree/main", "huggingface.co/a/b/blob/main/config.json",
-        "HTTPS://HuggingFace.co/a/b", "Http://HF.CO/a/b", "a/b/", "a/b//", "a/b@main/"}) {
+  for (const char* url : {"https://huggingface.co/a/b", "https://huggingface.co/a/b/", "http://hf.co/a/b?x=1#y",
+                          "hf.co/a/b", "https://huggingface.co/a/b/tree/main",
+                          "huggingface.co/a/b/blob/main/config.json", "hf://a/b", "hf://models/a/b@main", "HF://a/b/",
+                          "HTTPS://HuggingFace.co/a/b", "Http://HF.CO/a/b", "a/b/", "a/b//", "a/b@main/"}) {
     ASSERT_TRUE(ParseHubId(url)) << url;
     EXPECT_EQ(ParseHubId(url)->org + "/" + ParseHubId(url)->name + "@" + ParseHubId(url)->revision, "a/b@main") << url;
   }
   EXPECT_EQ(ParseHubId("https://huggingface.co/a/b/resolve/v2/model.safetensors")->revision, "v2");
   EXPECT_EQ(ParseHubId("https://huggingface.co/a/b/blob/main/q/m.gguf")->file, "q/m.gguf");
   EXPECT_EQ(ParseHubId("https://huggingface.co/a/b/blob/main/../m.gguf")->file, "");
+  EXPECT_EQ(ParseHubId("hf://a/b@v2/q/m.gguf")->file, "q/m.gguf");
+  EXPECT_EQ(ParseHubId("hf://a/b@v2/q/m.gguf")->revision, "v2");
+  EXPECT_EQ(ParseHubId("hf://a/b/../m.gguf")->file, "");
+  for (const char* text : {"hf://", "hf://a", "hf://datasets/a/b", "hf://hf://a/b"}) {
+    EXPECT_FALSE(ParseHubId(text)) << text;
+  }
+  EXPECT_EQ(OtherHubPage("hf://datasets/a/b"), "a data set");
   EXPECT_FALSE(ParseHubId("https://huggingface.co/a"));
   EXPECT_FALSE(ParseHubId("https://huggingface.co/datasets/a/b"));
   EXPECT_EQ(OtherHubPage("https://HuggingFace.co/datasets/a/b"), "a data set");

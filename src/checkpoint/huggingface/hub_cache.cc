@@ -70,6 +70,14 @@ std::optional<std::string_view> PathOfHubUrl(std::string_view text) {
   return text;
 }
 
+// What follows "hf://" or "hf://models/", as huggingface_hub writes places of files; nullopt for anything else.
+std::optional<std::string_view> PathOfHfScheme(std::string_view text) {
+  if (text.size() < 5 || LowerAscii(std::string(text.substr(0, 5))) != "hf://") return std::nullopt;
+  text.remove_prefix(5);
+  if (text.starts_with("models/")) text.remove_prefix(7);
+  return text;
+}
+
 // What the hub shows below these paths instead of a model.
 constexpr struct {
   std::string_view begin, what;
@@ -117,7 +125,8 @@ std::optional<fs::path> FindRepository(const fs::path& cache, const HubId& id, H
 }  // namespace
 
 std::string_view OtherHubPage(std::string_view text) {
-  const std::optional<std::string_view> path = PathOfHubUrl(text);
+  std::optional<std::string_view> path = PathOfHubUrl(text);
+  if (!path) path = PathOfHfScheme(text);
   for (const auto& page : kOtherPages) {
     if (path && path->starts_with(page.begin)) return page.what;
   }
@@ -125,6 +134,19 @@ std::string_view OtherHubPage(std::string_view text) {
 }
 
 std::optional<HubId> ParseHubId(std::string_view text) {
+  if (const std::optional<std::string_view> path = PathOfHfScheme(text)) {
+    if (!OtherHubPage(text).empty()) return std::nullopt;
+    // ORG/NAME[@REVISION][/FILE]
+    const size_t name = path->find('/');
+    const size_t end = name == std::string_view::npos ? name : path->find('/', name + 1);
+    std::optional<HubId> found =
+        path->find("://") == std::string_view::npos ? ParseHubId(path->substr(0, end)) : std::nullopt;
+    if (found && end != std::string_view::npos && path->ends_with(".gguf") &&
+        path->find("..") == std::string_view::npos) {
+      found->file = path->substr(end + 1);
+    }
+    return found;
+  }
   if (const std::optional<std::string_view> path = PathOfHubUrl(text)) {
     if (!OtherHubPage(text).empty()) return std::nullopt;
     // ORG/NAME, ORG/NAME/tree/REVISION or ORG/NAME/blob/REVISION/FILE (resolve: the file itself).

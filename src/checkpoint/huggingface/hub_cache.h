@@ -19,8 +19,8 @@ struct HubId {
   std::string file = {};            // when a page's address shows a .gguf file
 };
 // "org/name", "org/name@revision", "org/name/" or the address of a page of the model
-// ("https://huggingface.co/org/name/tree/main"); nullopt for anything else (absolute and relative paths, other
-// characters).
+// ("https://huggingface.co/org/name/tree/main") or its place for huggingface_hub ("hf://org/name"); nullopt for
+// anything else (absolute and relative paths, other characters).
 std::optional<HubId> ParseHubId(std::string_view text);
 
 // HF_HUB_CACHE, else HUGGINGFACE_HUB_CACHE, else HF_HOME/hub, else XDG_CACHE_HOME/huggingface/hub, else
