@@ -389,7 +389,8 @@ void ChatSession::Save(const std::string& arguments) {
   for (const Message& message : all) messages.push_back({{"role", NameOf(message.role)}, {"content", message.text}});
   WriteTextFileAtomically(path, JsonValue{{"messages", messages}}.Dump(2) + "\n");
   file_ = path;
-  screen_.Answer("saved " + Counted(all.size(), "message") + " to " + path);
+  screen_.Answer("saved " + Counted(turns_.size(), "message") +
+                 (all.size() > turns_.size() ? " and the system text" : "") + " to " + path);
 }
 
 void ChatSession::LoadCommand(const std::string& arguments) {

@@ -6,7 +6,7 @@
 #include "base/json_value.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
-#include "cli/chat/chat_notes.h"
+#include "cli/chat/await_reader.h"
 #include "cli/generating/conversation_input.h"
 
 namespace stablelm {

@@ -121,7 +121,8 @@ void ChatSession::Load(const std::string& typed) {
   file_ = path;
   reply_ids_.clear();
   last_.reset();
-  screen_.Note("going on with " + Counted(turns_.size(), "message") + " of " + path);
+  screen_.Note("going on with " + Counted(turns_.size(), "message") +
+               (has_system && !start_.model.setup.system_forced ? " and the system text" : "") + " of " + path);
   if (turns_.back().role == Role::kUser) screen_.Note("the last message is yours: /regen answers it");
 }
 

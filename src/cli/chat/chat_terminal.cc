@@ -16,7 +16,7 @@
 #include "cli/app/interrupt.h"
 #include "cli/app/terminal_modes.h"
 #include "cli/app/visible_text.h"
-#include "cli/chat/chat_notes.h"
+#include "cli/chat/await_reader.h"
 #include "cli/chat/chat_pipe.h"
 #include "cli/chat/line_editor.h"
 #include "cli/terminal/echo_off.h"

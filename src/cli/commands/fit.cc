@@ -12,6 +12,7 @@
 #include "cli/app/command.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"
+#include "cli/app/wrapped_text.h"
 #include "cli/commands/train_options.h"
 #include "generate/generator.h"
 #include "generate/scoring.h"
@@ -44,7 +45,7 @@ class Fit : public Command {
     AddChoice(app, "--shape", {"3b", "7b"}, "A released model's shape, stored as --dtype (default fp16), instead of -m",
               [this](size_t i) { shape_ = i == 0 ? "3b" : "7b"; });
     AddNumber(app, "--context", context_, Limits<int64_t>{1, int64_t{1} << 31},
-              "Positions per sequence (default: the model's context)");
+              "Positions per sequence (default, and with 0: the model's context)");
     AddNumber(app, "--batch", batch_, Limits<int64_t>{1, 1 << 20}, "Sequences at the same time (default 1)");
     AddChoice(app, "--for", {"generate", "score", "finetune"}, "What to plan (default generate)", [this](size_t i) {
       constexpr Purpose kPurposes[] = {Purpose::kGenerate, Purpose::kScore, Purpose::kFinetune};
@@ -78,8 +79,12 @@ class Fit : public Command {
   }
   std::vector<Cure> CuresOf(const Wish& wish, uint64_t available) const;
   // For --for finetune: one micro-batch of `batch` documents of `context` tokens.
-  MemoryPlan PlanFinetune(int64_t batch, int64_t context, const TrainOptions& options) const;
-  std::vector<Cure> CuresOfFinetune(int64_t context, uint64_t available) const;
+  struct TrainWish {
+    TrainOptions options;
+    int64_t batch = 1, context = 0;
+  };
+  MemoryPlan PlanFinetune(const TrainWish& wish) const;
+  std::vector<Cure> CuresOfFinetune(const TrainWish& wish, uint64_t available) const;
   void PrintText(const MemoryPlan& plan, const MemoryLimit& available, const std::vector<Cure>& cures,
                  Output& out) const;
   void PrintJson(const MemoryPlan& plan, const MemoryLimit& available, const std::vector<Cure>& cures,
@@ -219,44 +224,69 @@ std::vector<Fit::Cure> Fit::CuresOf(const Wish& wish, uint64_t available) const 
   return cures;
 }
 
-MemoryPlan Fit::PlanFinetune(int64_t batch, int64_t context, const TrainOptions& options) const {
-  return PlanTraining(config_, ParameterTable(config_, options.trained),
-                      options.ShapeOf(batch, context, common.threads));
+MemoryPlan Fit::PlanFinetune(const TrainWish& wish) const {
+  return PlanTraining(config_, ParameterTable(config_, wish.options.trained),
+                      wish.options.ShapeOf(wish.batch, wish.context, common.threads));
 }
 
-std::vector<Fit::Cure> Fit::CuresOfFinetune(int64_t context, uint64_t available) const {
-  // One change after another, each beside those before it.
+std::vector<Fit::Cure> Fit::CuresOfFinetune(const TrainWish& wish, uint64_t available) const {
   std::vector<Cure> cures;
-  TrainOptions options = train_;
-  int64_t batch = batch_;
-  std::vector<std::string> changes;
-  const auto try_it = [&](const std::string& change) {
-    changes.push_back(change);
-    const uint64_t bytes = PlanFinetune(batch, context, options).Total();
-    if (bytes > available) return false;
-    cures.push_back({.options = Joined(changes, " "), .bytes = bytes});
-    return true;
+  const auto try_it = [&](const std::string& options, const TrainWish& other) {
+    const uint64_t bytes = PlanFinetune(other).Total();
+    if (bytes <= available) cures.push_back({.options = options, .bytes = bytes});
+    return bytes <= available;
   };
-  if (options.recompute != Recompute::kLayer) {
-    options.recompute = Recompute::kLayer;
-    if (try_it("--recompute layer")) return cures;
+  const uint64_t sure = available - available / 16;  // for a largest number, as in CuresOf
+  const auto largest = [&](int64_t least, const TrainWish& from, int64_t TrainWish::*field) {
+    int64_t low = 0, high = (from.*field - 1) / least;
+    while (low < high) {
+      const int64_t middle = low + (high - low + 1) / 2;
+      TrainWish other = from;
+      other.*field = middle * least;
+      PlanFinetune(other).Total() <= sure ? low = middle : high = middle - 1;
+    }
+    return low * least;
+  };
+  const int64_t step = wish.context > 512 ? 256 : 32;  // of useful contexts
+  TrainWish layer = wish;
+  layer.options.recompute = Recompute::kLayer;
+  const bool keeps_more = wish.options.recompute != Recompute::kLayer;
+  if (keeps_more) {
+    TrainWish mlp = wish;
+    mlp.options.recompute = Recompute::kMlp;
+    if (wish.options.recompute != Recompute::kNone || !try_it("--recompute mlp", mlp))
+      try_it("--recompute layer", layer);
   }
-  if (batch > 1) {
-    batch = 1;
-    if (try_it("--batch 1")) return cures;
-  }
-  for (int64_t shorter = context / 2; shorter >= 256; shorter /= 2) {
-    const uint64_t bytes = PlanFinetune(batch, shorter, options).Total();
-    if (bytes > available) continue;
-    changes.push_back("--context " + std::to_string(shorter));
-    cures.push_back({.options = Joined(changes, " "), .bytes = bytes});
-    return cures;
-  }
-  if (options.trained.empty()) {
-    options.trained = {"*.layers." + std::to_string(config_.n_layers - 1) + ".*"};
-    options.precision = options.precision == Precision::kF32 ? Precision::kBF16 : options.precision;
-    if (options.precision != train_.precision) changes.push_back("--precision bf16");
-    try_it("--trained \"" + options.trained[0] + "\"");
+  TrainWish fewer = wish;
+  fewer.batch = largest(1, wish, &TrainWish::batch);
+  if (fewer.batch > 0) try_it("--batch " + std::to_string(fewer.batch), fewer);
+  TrainWish shorter = wish;
+  shorter.context = largest(step, wish, &TrainWish::context);
+  if (shorter.context > 0) try_it("--context " + std::to_string(shorter.context), shorter);
+  if (!cures.empty()) return cures;
+  // Together: first without, then with a change of what is trained.
+  for (const bool one_layer : {false, true}) {
+    TrainWish least = layer;
+    std::vector<std::string> options;
+    if (keeps_more) options.emplace_back("--recompute layer");
+    if (one_layer) {
+      if (!wish.options.trained.empty()) break;
+      least.options.trained = {"*.layers." + std::to_string(config_.n_layers - 1) + ".*"};
+      if (wish.options.precision == Precision::kF32) {  // what is not trained is 16 bits then
+        least.options.precision = Precision::kBF16;
+        options.emplace_back("--precision bf16");
+      }
+      options.push_back("--trained \"" + least.options.trained[0] + "\"");
+      if (try_it(Joined(options, " "), least)) return cures;
+    }
+    if (wish.batch > 1) {
+      least.batch = std::max<int64_t>(1, largest(1, least, &TrainWish::batch));
+      options.push_back("--batch " + std::to_string(least.batch));
+      if (try_it(Joined(options, " "), least)) return cures;
+    }
+    least.context = largest(step, least, &TrainWish::context);
+    options.push_back("--context " + std::to_string(least.context));
+    if (least.context > 0 && try_it(Joined(options, " "), least)) return cures;
   }
   return cures;
 }
@@ -271,11 +301,11 @@ int Fit::Run(Output& out) {
                         .hint = "`--precision` sets its arithmetic"});
     }
     if (folder_) RequireTrainable(*folder_);
-    const int64_t context = context_.value_or(config_.max_positions);
-    const MemoryPlan plan = PlanFinetune(batch_, context, train_);
+    const TrainWish wish = {.options = train_, .batch = batch_, .context = context_.value_or(config_.max_positions)};
+    const MemoryPlan plan = PlanFinetune(wish);
     const MemoryLimit available = AvailableMemory();
     const bool fits = plan.Total() <= available.bytes;
-    const std::vector<Cure> cures = fits ? std::vector<Cure>() : CuresOfFinetune(context, available.bytes);
+    const std::vector<Cure> cures = fits ? std::vector<Cure>() : CuresOfFinetune(wish, available.bytes);
     out.json() ? PrintJson(plan, available, cures, out) : PrintText(plan, available, cures, out);
     return fits ? kExitOk : kExitFailed;
   }
@@ -332,20 +362,26 @@ void Fit::PrintText(const MemoryPlan& plan, const MemoryLimit& available, const 
   const std::string of = available.known()
                              ? " of " + HumanBytes(available.bytes) + ", which " + available.by + " has free"
                              : "; how much is free is unknown";
-  out.Text((fits ? "fits: " : "does not fit: ") + HumanBytes(plan.Total()) + of + "\n");
+  PrintWrapped(out, (fits ? "fits: " : "does not fit: ") + HumanBytes(plan.Total()) + of + "\n");
   if (!fits) {
     for (const Cure& cure : cures) {
-      out.Text("  would fit with " + cure.options + (cure.in_place_of_dtype ? " in place of --dtype" : "") + ": " +
-               HumanBytes(cure.bytes) + "\n");
+      PrintWrapped(out, "  would fit with " + cure.options + (cure.in_place_of_dtype ? " in place of --dtype" : "") +
+                            ": " + HumanBytes(cure.bytes) + "\n");
     }
-    if (cures.empty()) out.Text("  no change of its options makes it fit; a smaller model may\n");
+    if (cures.empty()) PrintWrapped(out, "  no change of its options makes it fit; a smaller model may\n");
   }
   out.Text("\n");
+  constexpr size_t kColumns = 78;
+  const bool exact = FitsWindow(kColumns);
   const auto line = [&](const std::string& name, uint64_t bytes) {
     char text[160];
-    std::snprintf(text, sizeof text, "%-40s %12s  %16llu bytes\n", name.c_str(), HumanBytes(bytes).c_str(),
-                  static_cast<unsigned long long>(bytes));
-    out.Text(text);
+    if (exact) {
+      std::snprintf(text, sizeof text, "%-40s %12s  %16llu bytes\n", name.c_str(), HumanBytes(bytes).c_str(),
+                    static_cast<unsigned long long>(bytes));
+    } else {
+      std::snprintf(text, sizeof text, "%-34s  %8s\n", name.c_str(), HumanBytes(bytes).c_str());
+    }
+    PrintWrapped(out, text);
   };
   for (const MemoryPart& part : plan.parts) line(part.name, part.bytes);
   line("total", plan.Total());

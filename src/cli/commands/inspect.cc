@@ -14,6 +14,7 @@
 #include "checkpoint/torch/torch_file.h"
 #include "cli/app/command.h"
 #include "cli/app/options.h"
+#include "cli/app/wrapped_text.h"
 #include "cli/commands/inspect_adapter.h"
 #include "eval/quality.h"
 #include "generate/settings/model_defaults.h"
@@ -256,7 +257,7 @@ class Inspect : public Command {
     const auto line = [&](const char* label, const std::string& text) {
       char start[32];
       std::snprintf(start, sizeof start, "%-12s", label);
-      out.Text(start + text + "\n");
+      PrintWrapped(out, start + text + "\n");
     };
     const auto number = [](double value) { return JsonValue(value).Dump(); };
     line("model", model.path().string());

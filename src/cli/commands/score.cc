@@ -11,6 +11,7 @@
 #include "cli/app/interrupt.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"
+#include "cli/app/wrapped_text.h"
 #include "cli/commands/score_input.h"
 #include "cli/commands/score_tensors.h"
 #include "generate/scoring.h"
@@ -101,9 +102,9 @@ void Score::CheckUsage() const {
 std::string TableRow(const std::string& index, const Totals& totals) {
   char line[160];
   if (totals.scored == 0) {
-    std::snprintf(line, sizeof line, "%8s %8zu %14.4f %10s %12s\n", index.c_str(), totals.tokens, totals.sum, "-", "-");
+    std::snprintf(line, sizeof line, "%5s %8zu %13.4f %9s %10s\n", index.c_str(), totals.tokens, totals.sum, "-", "-");
   } else {
-    std::snprintf(line, sizeof line, "%8s %8zu %14.4f %10.4f %12.4f\n", index.c_str(), totals.tokens, totals.sum,
+    std::snprintf(line, sizeof line, "%5s %8zu %13.4f %9.4f %10.4f\n", index.c_str(), totals.tokens, totals.sum,
                   totals.MeanNll(), std::exp(totals.MeanNll()));
   }
   return line;
@@ -114,7 +115,7 @@ void Score::Print(size_t index, const std::vector<int32_t>& ids, const std::vect
   Totals totals;
   totals.Add(ids, logprobs);
   if (!out.json()) {
-    out.Text(TableRow(std::to_string(index), totals));
+    PrintWrapped(out, TableRow(std::to_string(index), totals));
     out.Flush();
     return;
   }
@@ -143,7 +144,7 @@ int Score::Run(Output& out) {
   model.Load(run, check_weights_);
   Scorer scorer(model.model(), run, model.pool());
 
-  if (!out.json()) out.Text("   index   tokens    sum_logprob   mean_nll   perplexity\n");
+  if (!out.json()) PrintWrapped(out, "index   tokens   sum_logprob  mean_nll perplexity\n");
   Totals all;
   for (size_t s = 0; s < sequences.size(); ++s) {
     std::vector<double> logprobs;
@@ -159,7 +160,7 @@ int Score::Run(Output& out) {
     Print(s, sequences[s], logprobs, out);
   }
   tensors.Commit();
-  if (!out.json() && sequences.size() > 1) out.Text(TableRow("all", all));
+  if (!out.json() && sequences.size() > 1) PrintWrapped(out, TableRow("all", all));
   return kExitOk;
 }
 

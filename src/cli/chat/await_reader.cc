@@ -1,4 +1,4 @@
-#include "cli/chat/chat_notes.h"
+#include "cli/chat/await_reader.h"
 
 #include <poll.h>
 #include <sys/ioctl.h>
