@@ -43,6 +43,7 @@ RandomBatch MakeBatch(const ModelConfig& config, const TrainSpeedCase& of) {
 double TrainFlops(const ModelConfig& c, const ParameterTable& table, const TrainSpeedCase& of) {
   const double tokens = static_cast<double>(of.TokensPerStep()), width = static_cast<double>(c.hidden_size);
   const int64_t lowest = std::max<int64_t>(0, table.lowest_trained_layer());
+  if (of.targets == 0) return 0;
   double flops = 0;
   for (const Parameter& p : table.entries()) {
     if (p.part != AdapterPart::kNone) {
@@ -69,7 +70,13 @@ TrainSpeedResult MeasureTraining(Parameters& parameters, TrainingStep& step, con
   const auto seconds_of = [&](StepTimer* timer) {
     if (before_step) before_step();
     const auto start = std::chrono::steady_clock::now();
-    result.loss = step.Run(batch.micro_batches, kRate, {}, timer).loss;
+    const StepResult made = step.Run(batch.micro_batches, kRate, {}, timer);
+    result.loss = made.loss;
+    ++result.steps;
+    if (made.skipped) {
+      ++result.skipped;
+      result.overflow = made.overflow;
+    }
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
   seconds_of(nullptr);

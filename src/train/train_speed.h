@@ -29,11 +29,14 @@ struct TrainSpeedResult {
   double flops = 0;                       // TrainFlops
   std::map<std::string, double> ms = {};  // of each part (kStepPartNames) and "rest", from one step more
   double loss = 0;                        // of the last step
+  int64_t steps = 0, skipped = 0;         // skipped: the gradient overflowed fp16, and nothing was updated
+  std::string overflow = {};              // where the last one began
 };
 
 // Arithmetic of the products and of causal attention of one step, both ways, without what is computed again (a
 // multiply-add counts as two). Rows without a target cost no vocabulary projection; what is not trained has no gradient
-// of weights, and nothing is propagated below the lowest layer that is trained.
+// of weights, and nothing is propagated below the lowest layer that is trained. A step without targets computes
+// nothing.
 double TrainFlops(const ModelConfig& config, const ParameterTable& table, const TrainSpeedCase& of);
 
 // One step that warms up, then `samples`. Updates the parameters at a rate of 1e-5. before_step may throw to end it.

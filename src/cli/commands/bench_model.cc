@@ -68,6 +68,7 @@ class BenchModel : public Command {
     if (no_machine_ && machine_file_) {
       throw UsageError({.where = "--no-machine", .what = "contradicts --machine", .hint = "leave one of them out"});
     }
+    if (machine_file_) peaks_ = ReadPeaks(*machine_file_, common.threads, out);  // its errors before the work
     ModelOfCommand model(common, out);
     const std::vector<SpeedCase> cases = Cases(model.config());
     model.Load(ModelSpeed::ShapeOf(common.kv, cases, common.threads), false);
@@ -81,9 +82,9 @@ class BenchModel : public Command {
     peak_bytes_ = ReadMemoryUse().peak_resident;
     const ProbeOptions probe = {
         .samples = 5, .show_progress = out.show_progress(), .before_sample = ThrowIfInterrupted};
-    if (!no_machine_) {
-      peaks_ =
-          machine_file_ ? PeaksOfFile(*machine_file_, model.pool(), probe, out) : MeasurePeaks(model.pool(), probe);
+    if (!no_machine_ && !peaks_) {
+      peaks_ = MeasurePeaks(model.pool(), probe);
+      if (machine_file_) WritePeaks(*machine_file_, *peaks_, common.threads);
     }
     out.json() ? PrintJson(model, speeds, out) : csv_ ? PrintCsv(model, speeds, out) : Print(model, speeds, out);
     return kExitOk;

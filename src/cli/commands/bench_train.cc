@@ -42,7 +42,7 @@ class BenchTrain : public Command {
     train_.Add(app);
     AddNumber(app, "--batch", of_.documents, Limits<int64_t>{1, 1 << 20}, "Documents of a micro-batch (default: 1)");
     AddNumber(app, "--context", length_, Limits<int64_t>{1, 1 << 20},
-              "Tokens of a document (default: 512, or the model's context if it is shorter)");
+              "Tokens of a document (default, and with 0: 512, or the model's context if it is shorter)");
     AddNumber(app, "--micro-batches", of_.micro_batches, Limits<int64_t>{1, 1 << 20},
               "Micro-batches of a step (default: 1)");
     AddNumber(app, "--targets", of_.targets, Limits<double>{0, 1},
@@ -85,6 +85,7 @@ class BenchTrain : public Command {
     }
     const ParameterTable table(config, train_.trained);
     const TrainShape shape = train_.ShapeOf(of_.documents, of_.length, common.threads);
+    if (machine_file_) peaks_ = ReadPeaks(*machine_file_, common.threads, out);  // its errors before the steps
     plan_ = PlanTraining(config, table, shape);
     RequireFits(plan_, AvailableMemory(),
                 "`--recompute layer`, `--precision bf16`, fewer or shorter documents, or fewer trained parameters need "
@@ -98,10 +99,19 @@ class BenchTrain : public Command {
              " tokens ...");
     result_ = MeasureTraining(parameters, step, of_, samples_, ThrowIfInterrupted);
     memory_ = ReadMemoryUse();
+    if (result_.skipped > 0) {
+      out.Warning((result_.skipped == result_.steps
+                       ? "every step"
+                       : Counted(result_.skipped, "step") + " of " + std::to_string(result_.steps)) +
+                  " overflowed the range of fp16, first in " + result_.overflow +
+                  ": such a step searches for the overflow and updates nothing, so times and speeds are not those of "
+                  "training; bf16 has the range of fp32");
+    }
     const ProbeOptions probe = {
         .samples = 5, .show_progress = out.show_progress(), .before_sample = ThrowIfInterrupted};
-    if (!no_machine_) {
-      peaks_ = machine_file_ ? PeaksOfFile(*machine_file_, pool, probe, out) : MeasurePeaks(pool, probe);
+    if (!no_machine_ && !peaks_) {
+      peaks_ = MeasurePeaks(pool, probe);
+      if (machine_file_) WritePeaks(*machine_file_, *peaks_, common.threads);
     }
     out.json() ? PrintJson(table, out) : Print(table, out);
     return kExitOk;
@@ -197,6 +207,7 @@ class BenchTrain : public Command {
               {"bf16_gflops", peak(&MachinePeaks::bf16_gflops)},
               {"ms", result_.ms},
               {"loss", result_.loss},
+              {"skipped_steps", result_.skipped},
               {"planned_bytes", plan_.Total()},
               {"planned", PartsJson(plan_)},
               {"anonymous_bytes", memory_.anonymous},

@@ -13,6 +13,7 @@
 #include "cli/app/interrupt.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"
+#include "cli/commands/out_name.h"
 #include "eval/importance_collector.h"
 #include "eval/text_windows.h"
 
@@ -62,7 +63,8 @@ void Imatrix::CheckUsage() const {
     throw UsageError({.where = "--out",
                       .what = "an importance matrix is not written to standard output",
                       .found = Quoted(out_path_),
-                      .expected = "a name that ends in .gguf"});
+                      .expected = "a name that ends in .gguf",
+                      .hint = "such as imatrix.gguf"});
   }
   if (fs::path(out_path_).extension() == ".dat") {
     throw UsageError({.where = "--out",
@@ -70,6 +72,7 @@ void Imatrix::CheckUsage() const {
                       .found = Quoted(out_path_),
                       .expected = "a name that ends in .gguf"});
   }
+  RequireOutKind(out_path_, OutKind::kGguf);
   std::error_code error;
   if (fs::exists(out_path_, error)) {
     throw Error({.where = out_path_, .what = "file exists", .hint = "choose another name, or remove it first"});

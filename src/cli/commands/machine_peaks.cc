@@ -42,31 +42,44 @@ std::string PeaksText(const MachinePeaks& peaks) {
          Rounded(peaks.int8_gops, 0) + " Gop/s; ";
 }
 
-MachinePeaks PeaksOfFile(const std::string& file, ThreadPool& pool, const ProbeOptions& options, Output& out) {
-  const std::string cpu = CpuModelName(), simd = SimdTargetInUse();
-  const uint64_t threads = pool.NumThreads();
-  if (std::error_code error; std::filesystem::exists(file, error)) {
-    const nlohmann::json json = ParseStrictJson(ReadFileOrPipe(file), file);
-    const MachinePeaks peaks = {.memory_gb_per_s = NumberOf(json, "memory_gb_per_s", file),
-                                .fp32_gflops = NumberOf(json, "fp32_gflops", file),
-                                .bf16_gflops = NumberOf(json, "bf16_gflops", file),
-                                .int8_gops = NumberOf(json, "int8_gops", file)};
-    if (json.value("cpu", "") == cpu && json.value("simd", "") == simd &&
-        NumberOf(json, "threads", file) == static_cast<double>(threads)) {
-      return peaks;
+std::optional<MachinePeaks> ReadPeaks(const std::string& file, uint64_t threads, Output& out) {
+  std::error_code error;
+  if (!std::filesystem::exists(file, error)) {
+    const std::filesystem::path folder = std::filesystem::path(file).parent_path();
+    if (!folder.empty() && !std::filesystem::is_directory(folder, error)) {
+      throw Error({.where = file, .what = "no such folder", .found = Quoted(folder.string()), .hint = "make it first"});
     }
-    out.Note(file + " is of another machine or number of threads: measuring again");
+    return std::nullopt;
   }
-  const MachinePeaks peaks = MeasurePeaks(pool, options);
-  const JsonValue json = {{"cpu", cpu},
-                          {"simd", simd},
+  if (std::filesystem::is_directory(file, error)) {
+    throw Error({.where = file, .what = "this is a folder", .expected = "a file", .hint = "name a file in it"});
+  }
+  const nlohmann::json json = ParseStrictJson(ReadFileOrPipe(file), file);
+  const MachinePeaks peaks = {.memory_gb_per_s = NumberOf(json, "memory_gb_per_s", file),
+                              .fp32_gflops = NumberOf(json, "fp32_gflops", file),
+                              .bf16_gflops = NumberOf(json, "bf16_gflops", file),
+                              .int8_gops = NumberOf(json, "int8_gops", file)};
+  const auto is = [&](const char* key, const std::string& value) {
+    const auto found = json.find(key);
+    return found != json.end() && found->is_string() && found->get_ref<const std::string&>() == value;
+  };
+  if (is("cpu", CpuModelName()) && is("simd", SimdTargetInUse()) &&
+      NumberOf(json, "threads", file) == static_cast<double>(threads)) {
+    return peaks;
+  }
+  out.Note(file + " is of another machine or number of threads: measuring again");
+  return std::nullopt;
+}
+
+void WritePeaks(const std::string& file, const MachinePeaks& peaks, uint64_t threads) {
+  const JsonValue json = {{"cpu", CpuModelName()},
+                          {"simd", SimdTargetInUse()},
                           {"threads", threads},
                           {"memory_gb_per_s", peaks.memory_gb_per_s},
                           {"fp32_gflops", peaks.fp32_gflops},
                           {"bf16_gflops", peaks.bf16_gflops},
                           {"int8_gops", peaks.int8_gops}};
   WriteTextFileAtomically(file, json.Dump() + "\n");
-  return peaks;
 }
 
 }  // namespace stablelm

@@ -1,6 +1,8 @@
 // The machine's peaks, by which `bench model` judges a model: measured, or read from a file of an earlier measurement.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/thread_pool.h"
@@ -20,8 +22,9 @@ MachinePeaks MeasurePeaks(ThreadPool& pool, const ProbeOptions& options);
 // "memory 20.1 GB/s, fp32 230 Gflop/s, bf16 460 Gflop/s, int8 900 Gop/s; "
 std::string PeaksText(const MachinePeaks& peaks);
 
-// Reads the peaks from `file`, a line of JSON. Without such a file, or when it is of another processor, SIMD target or
-// number of threads, measures them and writes the file. Throws Error for a file with other contents.
-MachinePeaks PeaksOfFile(const std::string& file, ThreadPool& pool, const ProbeOptions& options, Output& out);
+// The peaks of `file`, a line of JSON; nullopt without such a file, or, with a note, when it is of another processor,
+// SIMD target or number of threads. Throws Error for a file with other contents, or that could not be written.
+std::optional<MachinePeaks> ReadPeaks(const std::string& file, uint64_t threads, Output& out);
+void WritePeaks(const std::string& file, const MachinePeaks& peaks, uint64_t threads);
 
 }  // namespace stablelm

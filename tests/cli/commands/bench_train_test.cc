@@ -2,6 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <fstream>
+#include <iomanip>
+#include <sstream>
+
 #include "golden_command.h"
 #include "program_error.h"
 #include "temp_folder.h"
@@ -68,6 +73,8 @@ TEST(BenchTrain, BadArgumentsAreRefused) {
   refused({kParallel, "--trained", "*.layers.9.*"}, "trained parameters", "*.layers.9.*");
   refused({kParallel, "--shape", "3b"}, "given twice", "");
   refused({"--shape", "3b", "--batch", "512", "--context", "4096"}, "does not fit", "activations kept");
+  const ProgramResult none = Bench({kParallel, "--targets", "0", "--context", "8", "--samples", "1", "--json"});
+  EXPECT_EQ(Json::parse(none.out).at("gflops"), 0) << none.err;  // a step without targets computes nothing
   refused({kParallel, "--targets", "1.5"}, "--targets", "1.5");
   const TempFolder temp;
   const std::string file = (temp.path() / "q8.gguf").string();
@@ -95,6 +102,92 @@ TEST(FitForFinetune, CountsEighteenBytesForEachParameterInBf16) {
   const ProgramResult generation = RunProgramBinary({"fit", kParallel, "--precision", "bf16"});
   EXPECT_EQ(generation.exit_code, 2);
   EXPECT_THAT(generation.err, HasSubstr("--for finetune"));
+}
+
+// The words of "--precision bf16 --trained \"*.layers.15.*\"", as a shell passes them.
+std::vector<std::string> WordsOf(const std::string& options) {
+  std::vector<std::string> words;
+  std::istringstream in(options);
+  for (std::string word; in >> std::quoted(word);) words.push_back(word);
+  return words;
+}
+
+TEST(FitForFinetune, WhatWouldFitDoes) {
+  const TempFolder temp;
+  const std::string folder = (temp.path() / "model").string(), shape = (temp.path() / "config.json").string();
+  Json config = Json::parse(std::ifstream(kParallel + "/config.json"));
+  config["max_position_embeddings"] = 1 << 20;
+  WriteFile(shape, config.dump());
+  ASSERT_EQ(RunProgramBinary({"init", "--shape", shape, "--seed", "1", folder}).exit_code, 0);
+  const std::vector<std::vector<std::string>> cases = {
+      {folder, "--batch", "1048576"},  // more tokens than any machine has room for
+      {folder, "--batch", "1048576", "--recompute", "layer"},
+      {folder, "--batch", "1048576", "--context", "512"},
+      {"--shape", "7b", "--batch", "8"},  // on most machines only with a few trained layers
+      {"--shape", "3b", "--precision", "bf16", "--context", "4096"}};
+  for (std::vector<std::string> words : cases) {
+    words.insert(words.begin(), {"fit", "--for", "finetune", "--json"});
+    SCOPED_TRACE(testing::PrintToString(words));
+    const Json fit = Json::parse(RunProgramBinary(words).out);
+    if (fit.at("fits")) continue;  // a large machine
+    EXPECT_TRUE(words[4] != folder || !fit.at("would_fit").empty());
+    for (const Json& cure : fit.at("would_fit")) {
+      std::vector<std::string> cured = words;
+      for (const std::string& word : WordsOf(cure.at("options"))) cured.push_back(word);
+      const Json again = Json::parse(RunProgramBinary(cured).out);
+      EXPECT_EQ(again.at("total_bytes"), cure.at("total_bytes")) << cure;
+      EXPECT_LE(again.at("total_bytes"), fit.at("available_bytes")) << cure;
+    }
+  }
+}
+
+// 0 is what the options say it is.
+TEST(FitForFinetune, ContextZeroIsTheModels) {
+  const auto total = [](std::vector<std::string> words) {
+    words.insert(words.begin(), {"fit", kParallel, "--for", "finetune", "--json"});
+    return Json::parse(RunProgramBinary(words).out).at("total_bytes");
+  };
+  EXPECT_EQ(total({"--context", "0"}), total({}));
+  EXPECT_NE(total({"--context", "16"}), total({}));
+}
+
+// Values of 1e30 leave the range of fp16 in the first product.
+TEST(BenchTrain, SaysThatStepsOverflow) {
+  const TempFolder temp;
+  const std::string model = (temp.path() / "large").string();
+  std::filesystem::create_directory(model);
+  std::filesystem::copy_file(kParallel + "/config.json", model + "/config.json");
+  std::ifstream in(kParallel + "/model.safetensors", std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const size_t header = 8 + *reinterpret_cast<const uint64_t*>(bytes.data());
+  const Json tensors = Json::parse(bytes.substr(8, header - 8));
+  const Json& bias = tensors.at("gpt_neox.layers.0.attention.dense.bias");
+  ASSERT_EQ(bias.at("dtype"), "F32");
+  const float huge = 1e30f;
+  std::memcpy(bytes.data() + header + bias.at("data_offsets")[0].get<size_t>(), &huge, sizeof huge);
+  WriteFile(model + "/model.safetensors", bytes);
+  const ProgramResult result = Bench({model, "--precision", "fp16", "--context", "16", "--samples", "1", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(Json::parse(result.out).at("skipped_steps"), 3);
+  EXPECT_THAT(result.err,
+              testing::AllOf(HasSubstr("every step overflowed the range of fp16, first in "), HasSubstr("bf16")));
+}
+
+TEST(BenchTrain, ReadsTheMachinesFileBeforeTheSteps) {
+  const TempFolder temp;
+  const std::string file = (temp.path() / "peaks").string();
+  const auto refused = [&](const std::string& name, const std::string& words) {
+    const ProgramResult result =
+        RunProgramBinary({"bench", "train", kParallel, "--context", "8", "--samples", "1", "--machine", name});
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_THAT(result.err, testing::AllOf(HasSubstr(name), HasSubstr(words), testing::Not(HasSubstr("measuring"))));
+  };
+  WriteFile(file, "{\"a\": 1}");
+  refused(file, "memory_gb_per_s");
+  WriteFile(file, "none");
+  refused(file, "not valid JSON");
+  refused(temp.path().string(), "folder");
+  refused(file + "s/none", "no such folder");
 }
 
 }  // namespace

@@ -111,6 +111,10 @@ TEST_F(ImatrixCommand, Refusals) {
   EXPECT_THAT(RunProgramBinary({"imatrix", "-m", model_, "-o", file_.string()}), Fails(2, "--file"));
   EXPECT_THAT(RunProgramBinary({"imatrix", "-m", model_, "--file", text_.string()}), Fails(2, "-o, --out"));
   EXPECT_THAT(RunProgramBinary({"imatrix", "--file", text_.string(), "-o", file_.string()}), Fails(2, "--model"));
+  for (const char* slip : {"x.ggfu", "x", "x.gguf/"}) {
+    EXPECT_THAT(RunProgramBinary({"imatrix", "-m", model_, "--file", text_.string(), "-o", slip}),
+                Fails(2, "OUT", {slip, ".gguf"}));
+  }
   EXPECT_THAT(Run(temp_.path() / "old.dat"), Fails(2, "--out", {"old.dat", ".gguf"}));
   EXPECT_THAT(Run(temp_.path() / "none" / "x.gguf"), Fails(1, (temp_.path() / "none" / "x.gguf").string()));
   WriteFile(file_, "mine");
