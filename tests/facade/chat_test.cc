@@ -122,8 +122,15 @@ TEST_F(LanguageModelChat, ContextPolicies) {
   for (const OverflowPolicy policy : {OverflowPolicy::kError, OverflowPolicy::kStop}) {
     const ModelError::Parts parts = PartsOf([&] { chat(policy, 5); });
     EXPECT_EQ(parts.kind, ErrorKind::kPromptTooLong);
-    EXPECT_THAT(parts.hint, testing::Not(HasSubstr("--")));  // a library has no flags
+    EXPECT_THAT(parts.hint, testing::Not(HasSubstr("--")));   // a library has no flags
+    EXPECT_THAT(parts.hint, HasSubstr("the model has 256"));  // a longer one may be asked for
   }
+  LanguageModel whole = Load();  // nothing longer is there
+  conversation.back().text = std::string(1000, '?');
+  const ModelError::Parts parts =
+      PartsOf([&] { whole.Chat(conversation, {.context_policy = OverflowPolicy::kError}); });
+  EXPECT_EQ(parts.kind, ErrorKind::kPromptTooLong);
+  EXPECT_THAT(parts.hint, testing::Not(HasSubstr("the model has")));
 }
 
 TEST_F(LanguageModelChat, RefusesWhatMakesNoSense) {

@@ -212,7 +212,8 @@ class Reader {
         throw UsageError({.where = command_.name, .what = what, .hint = "did you mean " + option->LongName() + "?"});
       }
     }
-    if (const Habit* row = FindHabit(WithDashes(typed)); row && row->kind == HabitKind::kOption) {
+    if (const Habit* row = FindHabit(WithDashes(typed));
+        row && row->kind == HabitKind::kOption && row->option != WithDashes(typed)) {
       throw UsageError({.where = command_.name,
                         .what = what,
                         .hint = "it stands for " + std::string(row->option == "TEXT" ? "a text" : row->option) +
@@ -238,8 +239,23 @@ class Reader {
         names.emplace_back(row.name);
       }
     }
+    const auto own_name = [&](const std::string& one) {
+      return Find(one) ? Find(one)->LongName() : OptionOf(FindRow(one)->option)->LongName();
+    };
+    // Several options may begin so: "--max".
+    constexpr size_t kMostChoices = 3;
+    std::vector<std::string> begun;
+    for (const std::string& one : names) {
+      if (typed.size() < 5 || !one.starts_with(WithDashes(typed)) || !own_name(one).starts_with(WithDashes(typed)))
+        continue;
+      if (std::ranges::find(begun, own_name(one)) == begun.end()) begun.push_back(own_name(one));
+    }
+    if (begun.size() > 1 && begun.size() <= kMostChoices) {
+      throw UnknownOption({.where = command_.name, .what = what, .hint = "did you mean " + Joined(begun, " or ") + "?"},
+                          WithDashes(typed), true);
+    }
     std::string nearest = NearestName(WithDashes(typed), names);
-    if (!nearest.empty() && !Find(nearest)) nearest = OptionOf(FindRow(nearest)->option)->LongName();
+    if (!nearest.empty()) nearest = own_name(nearest);
     throw UnknownOption(
         {.where = command_.name, .what = what, .hint = nearest.empty() ? otherwise : "did you mean " + nearest + "?"},
         WithDashes(typed), !nearest.empty());

@@ -93,9 +93,12 @@ std::string Row(const std::string& left, const std::string& text, size_t column,
   return line + WrappedFrom(column, text, width) + "\n";
 }
 
+// The argument that takes a dash alone is shown as one.
+std::string ShownName(const std::string& name) { return name == "STDIN" ? "-" : name; }
+
 std::string NamesOf(const OptionText& option, bool all) {
   std::string text;
-  for (const std::string& name : option.names) text += (text.empty() ? "" : ", ") + name;
+  for (const std::string& name : option.names) text += (text.empty() ? "" : ", ") + ShownName(name);
   std::string_view short_form;
   for (const std::string& name : option.also) {
     if (!all && (name.size() != 2 || !short_form.empty())) continue;
@@ -229,7 +232,7 @@ std::string UsageOf(const CommandText& command) {
     if (option.Positional()) {
       const bool needed = option.names[0] == "MODEL" || option.names[0] == "IN" || option.names[0] == "OUT";
       model_first = model_first || option.names[0] == "MODEL";
-      arguments += " " + (needed ? option.names[0] : "[" + option.names[0] + "]");
+      arguments += " " + (needed ? option.names[0] : "[" + ShownName(option.names[0]) + "]");
     }
     model = model || option.LongName() == "--model";
   }

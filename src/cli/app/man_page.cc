@@ -155,7 +155,8 @@ std::string CommandManPage(const CommandText& command, const std::string& versio
     std::vector<std::string> names = option.names;
     names.insert(names.end(), option.also.begin(), option.also.end());
     for (size_t i = 0; i < names.size(); ++i) {
-      out += (i > 0 ? ", " : "") + std::string(names[i].starts_with("-") ? "\\fB" : "\\fI") + Roff(names[i]) + "\\fR";
+      out += (i > 0 ? ", " : "") + std::string(names[i].starts_with("-") ? "\\fB" : "\\fI") +
+             Roff(names[i] == "STDIN" ? "-" : names[i]) + "\\fR";
     }
     if (option.TakesValue() && !option.Positional()) out += " \\fI" + Roff(option.value) + "\\fR";
     out += "\n" + Roff(option.help) + (option.help.ends_with(".") ? "\n" : ".\n");

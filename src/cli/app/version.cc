@@ -22,6 +22,14 @@ std::vector<std::string> WeightTypes() {
   return names;
 }
 
+std::vector<std::string> DecodedTypes() {
+  std::vector<std::string> names;
+  for (size_t i = 0; i <= static_cast<size_t>(DType::kIQ4_XS); ++i) {  // the last one
+    if (IsDecodeOnly(static_cast<DType>(i))) names.emplace_back(NameOf(static_cast<DType>(i)));
+  }
+  return names;
+}
+
 }  // namespace
 
 JsonValue VersionInfo() {
@@ -33,6 +41,7 @@ JsonValue VersionInfo() {
           {"unicode", TokenizerUnicodeVersion()},
           {"reads", {"Hugging Face folders (safetensors, PyTorch .bin)", "GGUF"}},
           {"weights", WeightTypes()},
+          {"decoded_on_load", DecodedTypes()},
           {"cache", {"fp32", "fp16", "q8"}},
           {"training", {"fp32", "bf16", "fp16"}}};
 }
@@ -51,7 +60,8 @@ std::string VersionText() {
     for (const JsonValue& word : info.At(key).items()) words.push_back(word.Text());
     return std::string(label) + Joined(words) + "\n";
   };
-  return out + list("reads     ", "reads") + list("weights   ", "weights") + list("cache     ", "cache") +
+  return out + list("reads     ", "reads") + list("weights   ", "weights") +
+         list("          decoded while loading: ", "decoded_on_load") + list("cache     ", "cache") +
          list("training  ", "training");
 }
 

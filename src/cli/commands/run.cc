@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "cli/app/arguments.h"
 #include "cli/app/command.h"
+#include "cli/app/load_tokenizer.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"
 #include "cli/generating/conversation_input.h"
@@ -51,6 +52,13 @@ class RunModel : public Command {
                         .expected = "- for standard input, or nothing",
                         .hint = "put text with spaces in quotes"});
     }
+    if (!words.empty() && !MayNameModel(words[0])) {
+      throw UsageError({.where = "run",
+                        .what = "no such model",
+                        .found = Quoted(words[0]),
+                        .expected = "a model folder, a .gguf file or a hub id",
+                        .hint = "the model comes first: stablelm run MODEL TEXT, or stablelm run -m MODEL TEXT"});
+    }
     std::vector<std::string> other = {words.size() > 1 ? "generate" : "chat"};
     if (!words.empty()) other.insert(other.end(), {"--model", words[0]});
     for (const GivenOption& given : arguments.options) {
@@ -64,6 +72,9 @@ class RunModel : public Command {
   int Run(Output& /*out*/) override { STABLELM_CHECK(false); }  // the program runs the other command
 
  private:
+  // A word without a slash that is no file is text: "Hi". The other command says what is wrong with a name.
+  static bool MayNameModel(const std::string& word) { return word.find('/') != word.npos || NamesModel(word); }
+
   ConversationInput conversation_;
   GenerationOptions generation_;
   std::optional<std::string> text_, input_;

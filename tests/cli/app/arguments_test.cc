@@ -22,6 +22,7 @@ const CommandText& Command() {
       .options = {{.names = {"PROMPT"}, .value = "PROMPT", .help = {}, .choices = {}},
                   {.names = {"-m", "--model"}, .value = "DIR", .help = {}, .choices = {}},
                   {.names = {"--max-new-tokens"}, .value = "N", .help = {}, .choices = {}},
+                  {.names = {"--max-time"}, .value = "S", .help = {}, .choices = {}},
                   {.names = {"--repetition-penalty"}, .value = "N", .help = {}, .choices = {}},
                   {.names = {"--seed"}, .value = "N", .help = {}, .choices = {}},
                   {.names = {"--stop"}, .value = "TEXT", .help = {}, .choices = {}, .repeats = true},
@@ -86,6 +87,8 @@ TEST(Arguments, WhatIsMissing) {
 
 TEST(Arguments, UnknownNamesHaveTheNearest) {
   EXPECT_EQ(Refused({"--max-new"}).hint, "did you mean --max-new-tokens?");
+  EXPECT_EQ(Refused({"--max"}).hint, "did you mean --max-new-tokens or --max-time?");
+  EXPECT_THAT(Refused({"--dtype", "fp16"}).hint, testing::Not(HasSubstr("stands for")));  // a name of its own
   EXPECT_EQ(Refused({"--s"}).hint.find("-h?"), std::string::npos);
   EXPECT_EQ(Refused({"--repeat-penatly", "1"}).hint, "did you mean --repetition-penalty?");
   for (const char* name : {"-q", "-g", "-x"}) EXPECT_THAT(Refused({name}).hint, HasSubstr("generate --help"));

@@ -3,12 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "program_error.h"
 #include "run_program.h"
 #include "terminal_program.h"
+#include "test_paths.h"
 
 namespace stablelm {
 namespace {
@@ -18,7 +20,8 @@ using testing::HasSubstr;
 TEST(Program, Version) {
   const ProgramResult text = RunProgramBinary({"--version"});
   EXPECT_EQ(text.exit_code, 0);
-  for (const char* word : {"stablelm 0.", "commit", "compiler", "unicode", "GGUF", "Q4_K_M", "q8"}) {
+  for (const char* word : {"stablelm 0.", "commit", "compiler", "unicode", "GGUF", "Q4_K_M", "q8",
+                           "decoded while loading: Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, IQ4_NL, IQ4_XS\n"}) {
     EXPECT_THAT(text.out, HasSubstr(word));
   }
   EXPECT_EQ(text.err, "");
@@ -26,6 +29,7 @@ TEST(Program, Version) {
   EXPECT_EQ(json.exit_code, 0);
   const auto info = nlohmann::json::parse(json.out);
   EXPECT_THAT(info.at("weights"), testing::IsSupersetOf({"fp16", "Q8_0"}));
+  EXPECT_THAT(info.at("decoded_on_load"), testing::Contains("IQ4_XS"));
   EXPECT_THAT(text.out, Not(HasSubstr("not built")));
   EXPECT_THAT(RunProgramBinary({"--version", "x"}), Fails(2, "--version", {"\"x\""}));
 }
@@ -69,6 +73,12 @@ TEST(Program, OptionsOfOtherCommandsAreToldWhere) {
   EXPECT_THAT(RunProgramBinary({"run", "m", "--samples", "2", "x"}),
               Fails(2, "run", {"\"--samples\"", "stablelm generate"}));
   EXPECT_THAT(RunProgramBinary({"tokenize", "--max-shard-size", "1"}), Fails(2, "tokenize", {"stablelm convert"}));
+  // A text where the model belongs, as with STABLELM_MODEL set.
+  for (const char* model : {"", "m"}) {
+    EXPECT_THAT(RunProgramBinary({"run", "Hi there"}, {.environment = {{"STABLELM_MODEL", model}}}),
+                Fails(2, "run", {"\"Hi there\"", "the model comes first", "stablelm run MODEL TEXT"}));
+  }
+  EXPECT_THAT(RunProgramBinary({"run", "no/model"}), Fails(1, "no/model", {"Hugging Face cache"}));
   const ProgramResult nowhere = RunProgramBinary({"run", "m", "--xyzzy"});
   EXPECT_THAT(nowhere, Fails(2, "run", {"stablelm run --help"}));
 }
@@ -89,6 +99,33 @@ TEST(Program, ErrorsFitTheTerminal) {
   }
   const std::string err = RunProgramBinary({"inspect", model}).err;
   EXPECT_EQ(std::ranges::count(err, '\n'), 2) << err;
+}
+
+// Tables too; files and pipes have each row on a line.
+TEST(Program, TablesFitTheTerminal) {
+  const std::string model = TestData("golden/parallel");
+  for (const auto& words : std::vector<std::vector<std::string>>{{"fit", "--shape", "3b", "--context", "16"},
+                                                                 {"inspect", model},
+                                                                 {"score", "-m", model, "--ids-file", "-"}}) {
+    for (const unsigned short columns : std::initializer_list<unsigned short>{40, 50}) {
+      SCOPED_TRACE(words[0] + ", " + std::to_string(columns));
+      TerminalProgram terminal(words, {.columns = columns, .environment = {{"NO_COLOR", "1"}}});
+      if (words[0] == "score") terminal.Type("[[1, 2, 3]]\n\x04");
+      terminal.Exit();
+      std::istringstream lines(terminal.all());
+      size_t rows = 0;
+      for (std::string line; std::getline(lines, line); ++rows) {
+        const std::string row = line.substr(0, line.find_last_not_of('\r') + 1);
+        EXPECT_LT(row.size(), columns) << row;
+      }
+      EXPECT_GE(rows, 2u);
+      if (words[0] == "fit" && columns == 50) {  // names and sizes stay beside each other
+        EXPECT_THAT(terminal.all(), testing::ContainsRegex("\r\nweights \\(embedding, mapped file\\) +[0-9.]+ MB\r\n"));
+      }
+    }
+  }
+  const std::string piped = RunProgramBinary({"fit", "--shape", "3b", "--context", "16"}).out;
+  EXPECT_THAT(piped, testing::ContainsRegex("weights \\(embedding, mapped file\\) +415 MB +415236096 bytes\n"));
 }
 
 TEST(Program, FullDiskIsAnError) {
