@@ -32,7 +32,8 @@ constexpr const char* kFolderContent = "config.json, tokenizer.json and the weig
     Fail(folder, "the folder is empty", {}, kFolderContent, "is the download finished?");
   }
   if (fs::exists(folder / "adapter_config.json", ignored)) {
-    Fail(folder, "no config.json: this is a LoRA adapter", {}, kFolderContent, "give the folder of the base model, and this one as `lora`");
+    Fail(folder, "no config.json: this is a LoRA adapter", {}, kFolderContent,
+         "give the folder of the base model, and this one as `lora`");
   }
   if (fs::is_directory(folder / "snapshots", ignored)) {
     Fail(folder, "no config.json: this is a repository of the Hugging Face cache", {}, kFolderContent,

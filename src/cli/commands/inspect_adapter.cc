@@ -37,8 +37,8 @@ void PrintText(const AdapterFolder& adapter, const std::map<std::string, size_t>
   line("modules", TargetsText(config.targets));
   if (config.excluded.pattern || !config.excluded.names.empty()) line("but not", TargetsText(config.excluded));
   line("rank", std::to_string(config.rank));
-  line("scale", NumberText(config.Scale()) + (config.rslora ? ": alpha / sqrt(rank)" : ": alpha / rank") +
-                    ", alpha " + NumberText(config.alpha));
+  line("scale", NumberText(config.Scale()) + (config.rslora ? ": alpha / sqrt(rank)" : ": alpha / rank") + ", alpha " +
+                    NumberText(config.alpha));
   line("dropout", NumberText(config.dropout) + ", in training only");
   line("parameters", std::to_string(adapter.NumParameters()) + " in " + std::to_string(adapter.file().tensors.size()) +
                          " tensors, " + stored);
