@@ -28,9 +28,9 @@ constexpr std::string_view kStyle = R"(
 blockquote { margin: 1.6rem 0 .5rem; padding-left: .8rem; border-left: 3px solid var(--good); font-weight: 600;
              white-space: pre-wrap; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; margin-top: .8rem; } .settings td { text-align: left; overflow-wrap: anywhere; }
-.settings th { text-align: left; } .settings td:last-child { white-space: nowrap; } .settings tr:has(.set) { font-weight: 600; }
+.settings th { text-align: left; } .settings td:is(:first-child, :last-child) { white-space: nowrap; } .settings tr:has(.set) { font-weight: 600; }
 @media (max-width: 36rem) { .round { grid-template-columns: 1fr; } .round > span { text-align: left; }
-  th, td { padding: .25rem .35rem; } }
+  th, td { padding: .25rem .35rem; font-size: .85rem; } }
 )";
 
 std::string Loss(double value) { return std::isfinite(value) ? Rounded(value, 4) : "not finite"; }
@@ -102,21 +102,25 @@ std::vector<ChartMark> Marks(const LoggedRun& run) {
   return marks;
 }
 
-// The largest loss that matters: some steps far above the others would press the curve flat.
-std::optional<double> LossLimit(const LoggedRun& run) {
-  std::vector<double> losses;
-  double least = 0;
+// The value that `share` of the finite ones do not exceed: some steps far above the others would press a curve flat.
+std::optional<double> ValueAt(const LoggedRun& run, double StepLog::*member, double share) {
+  std::vector<double> values;
   for (const StepLog& step : run.steps) {
-    if (std::isfinite(step.loss)) losses.push_back(step.loss);
-    if (std::isfinite(step.smoothed_loss)) least = std::max(least, step.smoothed_loss);
+    if (std::isfinite(step.*member)) values.push_back(step.*member);
   }
+  if (values.empty()) return std::nullopt;
+  const auto at = values.begin() + static_cast<std::ptrdiff_t>(static_cast<double>(values.size() - 1) * share);
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
+}
+
+std::optional<double> LossLimit(const LoggedRun& run) {
+  std::optional<double> limit = ValueAt(run, &StepLog::loss, 0.99);
   for (const LoggedValidation& validation : run.validations) {
-    if (std::isfinite(validation.loss)) least = std::max(least, validation.loss);
+    if (limit && std::isfinite(validation.loss)) limit = std::max(*limit, validation.loss);
   }
-  if (losses.empty()) return std::nullopt;
-  const auto at = losses.begin() + static_cast<std::ptrdiff_t>(losses.size() * 99 / 100);
-  std::nth_element(losses.begin(), at, losses.end());
-  return std::max(least, *at);
+  if (const auto smoothed = ValueAt(run, &StepLog::smoothed_loss, 1)) limit = std::max(limit.value_or(0), *smoothed);
+  return limit;
 }
 
 void AddLoss(const LoggedRun& run, HtmlPage& page) {
@@ -179,20 +183,21 @@ void AddValidation(const LoggedRun& run, HtmlPage& page) {
 void AddCharts(const LoggedRun& run, HtmlPage& page) {
   page.Head("Steps");
   page.Add("<div class=\"charts\">\n");
-  const auto add = [&](const std::string& title, std::vector<ChartSeries> series, bool from_zero = true) {
+  const auto add = [&](const std::string& title, std::vector<ChartSeries> series, std::optional<double> most = {}) {
     page.Add("<div>");
     page.SubHead(title);
     page.Add(SvgOf({.label = title + " by step",
                     .width = 440,
                     .height = 190,
                     .x_most = static_cast<double>(run.steps.back().step),
-                    .from_zero = from_zero,
+                    .y_most = most,
+                    .from_zero = true,
                     .series = std::move(series),
                     .marks = Marks(run)}));
     page.Add("</div>\n");
   };
   add("Learning rate", {Series(run, "", "c0", &StepLog::rate)});
-  add("Gradient norm", {Series(run, "", "c0", &StepLog::gradient_norm)});
+  add("Gradient norm", {Series(run, "", "c0", &StepLog::gradient_norm)}, ValueAt(run, &StepLog::gradient_norm, 0.995));
   ChartSeries speed = {.style = "c0", .points = {}};
   for (const StepLog& step : run.steps) {
     speed.points.emplace_back(static_cast<double>(step.step), step.TokensPerSecond());
