@@ -28,6 +28,24 @@ def last(text):
     return r"(?<![\w,.-])" + re.escape(text) + r"\.?$"
 
 
+def sum_steps(a, b):
+    """What follows "a + b = ": the tens of b first, then its ones. Small models add digit by digit with such steps."""
+    if a < 10 <= b:
+        return [f"{b} + {a}"] + sum_steps(b, a)
+    if b < 10 or b % 10 == 0:
+        return [str(a + b)]
+    return [f"{a + b - b % 10} + {b % 10}", str(a + b)]
+
+
+def difference_steps(a, b):
+    """What follows "a - b = "."""
+    if a < b:
+        return [f"-({step})" for step in [f"{b} - {a}"] + difference_steps(b, a)[:-1]] + [str(a - b)]
+    if b < 10 or b % 10 == 0:
+        return [str(a - b)]
+    return [f"{a - b + b % 10} - {b % 10}", str(a - b)]
+
+
 class Skills:
     """Draws exchanges for a split. All state is read-only: the texts."""
 
@@ -161,8 +179,12 @@ class Skills:
         if name == "convert":
             return self.convert_exchange(rng, split)
         a, b = self.number_pair(rng, split, name)
-        result = str({"sum": a + b, "difference": a - b, "times": a * b}[name])
-        return self.task(rng, split, name, {"a": str(a), "b": str(b)}, result, {"regex": last(result)}, "c", bare=result)
+        result = {"sum": a + b, "difference": a - b, "times": a * b}[name]
+        steps = {"sum": sum_steps, "difference": difference_steps}.get(name, lambda a, b: [str(a * b)])(a, b)
+        # In one word only what needs no steps.
+        bare = steps[0] if len(steps) == 1 else None
+        return self.task(rng, split, name, {"a": str(a), "b": str(b)}, " = ".join(steps), {"regex": last(str(result))},
+                         "c", bare=bare)
 
     def convert_exchange(self, rng, split):
         while True:

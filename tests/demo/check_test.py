@@ -14,7 +14,7 @@ sys.path.insert(0, str(DEMO))
 
 from generator.conversations import SystemText, vary  # noqa: E402
 from generator.rng import Rng  # noqa: E402
-from generator.skills import Skills, last, split_of  # noqa: E402
+from generator.skills import Skills, difference_steps, last, split_of, sum_steps  # noqa: E402
 from generator.texts import DEV, TEST, TRAIN, fix_articles, read_topics, words_of  # noqa: E402
 from generate_data import SETS, HeldOut, training_rows  # noqa: E402
 
@@ -93,6 +93,16 @@ class Parts(unittest.TestCase):
     def test_random_numbers_are_those_of_splitmix64(self):
         rng = Rng(1234567)  # the published test vector
         self.assertEqual([rng.next() for _ in range(3)], [6457827717110365317, 3203168211198807973, 9817491932198370423])
+
+    def test_steps_of_sums_are_right(self):
+        for a in range(100):
+            for b in range(100):
+                for steps, result in ((sum_steps(a, b), a + b), (difference_steps(a, b), a - b)):
+                    self.assertEqual(steps[-1], str(result))
+                    for step in steps:
+                        self.assertEqual(eval(step), result, step)
+        self.assertEqual(sum_steps(47, 35), ["77 + 5", "82"])
+        self.assertEqual(difference_steps(12, 35), ["-(35 - 12)", "-(25 - 2)", "-23"])
 
     def test_texts(self):
         self.assertEqual(fix_articles("A apple and a pear, a unit, a owl"), "An apple and a pear, a unit, an owl")

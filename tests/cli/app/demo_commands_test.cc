@@ -118,10 +118,8 @@ TEST(DemoCommands, AreCorrect) {
 // Outside of backticks nothing would be checked.
 TEST(DemoCommands, StandBetweenBackticks) {
   const std::string prose = std::regex_replace(AllTexts(), std::regex(std::string(kCommand) + "|\n= [^\n]*"), "");
-  for (const auto& command : AllCommands()) {
-    EXPECT_THAT(Matches(prose, ("(stablelm " + command->Name() + " (?:-|MODEL|\"|[^ ]+\\.)[^\n]*)").c_str()),
-                IsEmpty());
-  }
+  // A word and what can be an argument: "stablelm can run Pythia" is prose.
+  EXPECT_THAT(Matches(prose, R"((stablelm [a-z]+ (?:-|MODEL|"|[^ ]+\.)[^\n]*))"), IsEmpty());
 }
 
 TEST(DemoCommands, OfTheChatExist) {
