@@ -60,7 +60,7 @@ void RemoveUnowned(const fs::path& path) {
 }
 
 // Of temporary paths in `folder` whose names, but for their last letters, `matches`.
-void RemoveWhatKilledRunsLeft(const fs::path& folder, const std::function<bool(std::string_view)>& matches) {
+void RemoveMatching(const fs::path& folder, const std::function<bool(std::string_view)>& matches) {
   std::vector<fs::path> left;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
@@ -70,12 +70,6 @@ void RemoveWhatKilledRunsLeft(const fs::path& folder, const std::function<bool(s
     }
   }
   for (const fs::path& path : left) RemoveUnowned(path);
-}
-
-void RemoveWhatKilledRunsLeft(const fs::path& target) {
-  const std::string prefix = fs::path(TemporaryName(target)).filename().string();
-  RemoveWhatKilledRunsLeft(target.has_parent_path() ? target.parent_path() : fs::path("."),
-                           [&](std::string_view name) { return name == prefix; });
 }
 
 // The folder's files, then the folder, by system calls alone: malloc may be what a signal interrupted.
@@ -98,6 +92,12 @@ void RemoveFolder(const char* path) {
 }
 
 }  // namespace
+
+void RemoveWhatKilledRunsLeft(const fs::path& target) {
+  const std::string prefix = fs::path(TemporaryName(target)).filename().string();
+  RemoveMatching(target.has_parent_path() ? target.parent_path() : fs::path("."),
+                 [&](std::string_view name) { return name == prefix; });
+}
 
 // A path to remove, for signal handlers.
 struct TemporaryPath::Listed {
@@ -217,7 +217,7 @@ void RemoveWholeFolder(const fs::path& folder) {
 }
 
 void RemoveLeftovers(const fs::path& folder) {
-  RemoveWhatKilledRunsLeft(folder, [](std::string_view name) { return name.ends_with(kMiddle); });
+  RemoveMatching(folder, [](std::string_view name) { return name.ends_with(kMiddle); });
 }
 
 void RemoveTemporaryPaths() {

@@ -52,6 +52,9 @@ void RemoveWholeFolder(const std::filesystem::path& folder);
 // Removes all temporary paths that killed runs left in `folder`, whatever their targets. Ignores failures.
 void RemoveLeftovers(const std::filesystem::path& folder);
 
+// Removes the temporary paths of this target whose processes are gone, as creating one does.
+void RemoveWhatKilledRunsLeft(const std::filesystem::path& target);
+
 // Removes all temporary paths of this process. Async-signal-safe: for the handlers of signals that end the program.
 void RemoveTemporaryPaths();
 
