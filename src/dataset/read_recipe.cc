@@ -172,6 +172,14 @@ DataRecipe ReadTop(RecipeMap& map, const RecipeFile& file, const std::string& na
   return recipe;
 }
 
+// An override of a key that only sources have is one of the only source.
+std::string OfOnlySource(const std::string& set) {
+  static constexpr std::string_view kOfSources[] = {"kind",    "weight", "limit", "system", "loss",
+                                                    "columns", "manner", "split", "licence"};
+  const std::string_view key = std::string_view(set).substr(0, set.find_first_of(".="));
+  return std::ranges::find(kOfSources, key) == std::end(kOfSources) ? set : "sources.0." + set;
+}
+
 }  // namespace
 
 LoadedRecipe ReadDataRecipe(const std::filesystem::path& path, std::span<const std::string> sets,
@@ -206,7 +214,9 @@ LoadedRecipe RecipeForFile(const std::filesystem::path& data_file, std::span<con
   RecipeNode source{.kind = Kind::kMap, .items = {std::move(path)}, .keys = {{.text = "path"}}};
   RecipeNode sources{.kind = Kind::kList, .items = {std::move(source)}};
   RecipeNode top{.kind = Kind::kMap, .items = {std::move(sources)}, .keys = {{.text = "sources"}}};
-  return ReadDataRecipe(RecipeFile(std::move(top), data_file.string()), is_path ? data_file.parent_path() : ".", sets,
+  std::vector<std::string> whole;
+  for (const std::string& set : sets) whole.push_back(OfOnlySource(set));
+  return ReadDataRecipe(RecipeFile(std::move(top), data_file.string()), is_path ? data_file.parent_path() : ".", whole,
                         defaults);
 }
 

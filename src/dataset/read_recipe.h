@@ -25,7 +25,7 @@ LoadedRecipe ReadDataRecipe(RecipeFile file, const std::filesystem::path& folder
 
 // The recipe of one data file that is named in place of a recipe: one source of kind auto, named after the file
 // (DataName in dataset/source_files.h), as every source without a name is after its first path. What is no file or
-// folder is a data set of the hub or a pattern.
+// folder is a data set of the hub or a pattern. Overrides may leave out `sources.0.`: loss=all.
 LoadedRecipe RecipeForFile(const std::filesystem::path& data_file, std::span<const std::string> sets = {},
                            const DataRecipe& defaults = {});
 

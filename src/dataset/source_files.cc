@@ -12,6 +12,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/ascii.h"
 #include "base/broken_link.h"
 #include "base/error.h"
 #include "base/file_kind.h"
@@ -205,7 +206,7 @@ class Search {
   static std::string WithoutPage(std::string text) {
     while (text.ends_with('/')) text.pop_back();
     constexpr std::string_view kHub = "huggingface.co/datasets/";
-    const size_t hub = text.find(kHub);
+    const size_t hub = LowerAscii(text).find(kHub);
     if (hub == std::string::npos || (hub > 0 && !text.substr(0, hub).ends_with("://"))) return text;
     text = text.substr(hub + kHub.size());
     for (const std::string_view shown : {"/tree/", "/blob/", "/resolve/"}) {

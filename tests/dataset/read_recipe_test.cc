@@ -203,7 +203,8 @@ TEST(ReadRecipe, MakesARecipeOfOneFile) {
   const TempFolder folder;
   const std::filesystem::path file = folder.path() / "my data.jsonl.gz";
   std::ofstream(file) << "{}";
-  const LoadedRecipe loaded = RecipeForFile(file, std::vector<std::string>{"sources.0.limit=5"}, defaults);
+  const LoadedRecipe loaded =
+      RecipeForFile(file, std::vector<std::string>{"sources.0.limit=5", "loss=all", "seed=3"}, defaults);
   const DataRecipe& r = loaded.recipe;
   EXPECT_EQ(r.name, "my data");
   EXPECT_EQ(r.folder, folder.path());
@@ -214,6 +215,8 @@ TEST(ReadRecipe, MakesARecipeOfOneFile) {
   EXPECT_EQ(r.sources[0].name, "my data");
   EXPECT_EQ(r.sources[0].paths, std::vector<std::string>{"my data.jsonl.gz"});
   EXPECT_EQ(r.sources[0].kind, SourceKind::kAuto);
+  EXPECT_EQ(r.sources[0].loss, LossRule::kAll);  // `sources.0.` may be left out
+  EXPECT_EQ(r.seed, 3U);
   EXPECT_EQ(r.sources[0].limit, 5U);
   // No such file: a data set of the hub, or a pattern.
   const DataRecipe hub = RecipeForFile("org/set").recipe, pattern = RecipeForFile("in/*.json").recipe;

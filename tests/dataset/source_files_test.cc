@@ -144,6 +144,7 @@ TEST_F(SourceFiles, FindsDataSetsOfTheHub) {
   EXPECT_EQ(Names({"Anthropic/hh-rlhf/harmless-base/test.jsonl.gz"}), "test.jsonl.gz");
   EXPECT_EQ(Names({"Anthropic/hh-rlhf/*/test.jsonl.gz"}), "harmless-base/test.jsonl.gz");
   EXPECT_EQ(Names({"https://huggingface.co/datasets/Anthropic/hh-rlhf/tree/main/helpful-base"}), "train.jsonl.gz");
+  EXPECT_EQ(Names({"HTTPS://HuggingFace.co/datasets/Anthropic/hh-rlhf/tree/main/helpful-base"}), "train.jsonl.gz");
   EXPECT_EQ(Names({"https://huggingface.co/datasets/Anthropic/hh-rlhf/"}, "test"), "harmless-base/test.jsonl.gz");
   EXPECT_EQ(Find({"Anthropic/hh-rlhf/helpful-base"})[0].path, hh / "helpful-base/train.jsonl.gz");
   // A revision with slashes.

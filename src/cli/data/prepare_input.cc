@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/name_table.h"
 #include "checkpoint/model_source.h"
+#include "checkpoint/path_or_hub_id.h"
 #include "cli/app/load_tokenizer.h"
 #include "dataset/read_recipe.h"
 #include "dataset/recipe_yaml.h"
@@ -56,10 +57,10 @@ TokenizerOfRun OfFile(const std::filesystem::path& file, Output& out) {
 
 // The recipe's tokenizer: a file or a model.
 TokenizerOfRun OfRecipe(const DataRecipe& recipe, Output& out) {
-  const std::filesystem::path path = recipe.folder / recipe.tokenizer;
+  const std::string named = PathOrHubId(recipe.folder, recipe.tokenizer);
   std::error_code error;
-  if (!std::filesystem::exists(path, error)) return OfModel(recipe.tokenizer, out);  // a hub id, or an error
-  return path.extension() == ".json" ? OfFile(path, out) : OfModel(path.string(), out);
+  const bool is_file = std::filesystem::path(named).extension() == ".json" && std::filesystem::exists(named, error);
+  return is_file ? OfFile(named, out) : OfModel(named, out);
 }
 
 ChatRecord RecordFor(const DataRecipe& recipe, const TokenizerOfRun& tokenizer) {

@@ -4,19 +4,9 @@
 #include <string>
 
 #include "base/ascii.h"
+#include "dataset/rows/trimmed.h"
 
 namespace stablelm {
-namespace {
-
-std::string_view Trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n\f\v";
-  const size_t begin = text.find_first_not_of(kBlank);
-  return begin == std::string_view::npos ? std::string_view()
-                                         : text.substr(begin, text.find_last_not_of(kBlank) + 1 - begin);
-}
-
-}  // namespace
-
 bool IsPlaceholder(std::string_view input) {
   constexpr size_t kLongest = 40;
   input = Trimmed(input);
