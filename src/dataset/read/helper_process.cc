@@ -44,8 +44,9 @@ class Descriptor {
   int fd_ = -1;
 };
 
+// `group`: of the new process; 0: its own.
 struct SpawnSettings {
-  SpawnSettings() {
+  explicit SpawnSettings(pid_t group) {
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
     sigset_t none, defaults;
@@ -54,7 +55,7 @@ struct SpawnSettings {
     for (const int signal : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT}) sigaddset(&defaults, signal);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
-    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setpgroup(&attributes, group);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   }
   SpawnSettings(const SpawnSettings&) = delete;
@@ -72,8 +73,33 @@ struct SpawnSettings {
 HelperProcess::HelperProcess(HelperCommand command) : command_(std::move(command)) { Start(); }
 
 HelperProcess::~HelperProcess() {
-  if (child_ > 0) Reap();
+  Reap();
   CloseAll();
+}
+
+// The helper cannot be told to end with its parent: a setting of its process is not that of its children, and DuckDB's
+// program of PyPI is a script that starts another. A process group is all of them, and the kernel closes the pipe of a
+// program that is gone.
+void HelperProcess::StartWatcher() {
+  int ends[2] = {-1, -1};
+  const bool piped = pipe2(ends, O_CLOEXEC) == 0;
+  const int error = errno;
+  Descriptor read_end(ends[0]), write_end(ends[1]);
+  if (!piped) throw Error({.where = "/bin/sh", .what = std::string("cannot start: ") + std::strerror(error)});
+  SpawnSettings settings(0);
+  posix_spawn_file_actions_adddup2(&settings.actions, read_end.get(), 0);
+  posix_spawn_file_actions_addopen(&settings.actions, 1, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_addopen(&settings.actions, 2, "/dev/null", O_WRONLY, 0);
+  std::string words[] = {"/bin/sh", "-c", "read -r line; kill -KILL 0"};
+  char* arguments[] = {words[0].data(), words[1].data(), words[2].data(), nullptr};
+  const int failed = posix_spawn(&watcher_, "/bin/sh", &settings.actions, &settings.attributes, arguments, environ);
+  if (failed != 0) {
+    watcher_ = -1;
+    throw Error({.where = "/bin/sh",
+                 .what = std::string("cannot start: ") + std::strerror(failed),
+                 .expected = "a shell, which ends " + command_.name + " with this program"});
+  }
+  leash_ = write_end.Take();
 }
 
 void HelperProcess::Start() {
@@ -90,7 +116,8 @@ void HelperProcess::Start() {
   fcntl(out_read.get(), F_SETPIPE_SZ, 1 << 20);  // fewer switches between the two; as it is where that is refused
   fcntl(err_read.get(), F_SETFL, O_NONBLOCK);
 
-  SpawnSettings settings;
+  StartWatcher();
+  SpawnSettings settings(watcher_);
   posix_spawn_file_actions_adddup2(&settings.actions, in.get(), 0);
   posix_spawn_file_actions_adddup2(&settings.actions, out_write.get(), 1);
   posix_spawn_file_actions_adddup2(&settings.actions, err_write.get(), 2);
@@ -102,6 +129,8 @@ void HelperProcess::Start() {
       posix_spawn(&child_, program.c_str(), &settings.actions, &settings.attributes, words.data(), environ);
   if (failed != 0) {
     child_ = -1;
+    Reap();
+    CloseAll();
     throw Error({.where = program,
                  .what = std::string("cannot start: ") + std::strerror(failed),
                  .expected = "the program " + command_.name});
@@ -181,16 +210,19 @@ void HelperProcess::ReadErrors() {
 
 int HelperProcess::Reap() {
   int status = 0;
-  kill(-child_, SIGKILL);  // its children too; the exit code of what has ended stays
-  while (waitpid(child_, &status, 0) < 0 && errno == EINTR) {
+  if (watcher_ > 0) kill(-watcher_, SIGKILL);  // its children too; the exit code of what has ended stays
+  while (child_ > 0 && waitpid(child_, &status, 0) < 0 && errno == EINTR) {
   }
-  child_ = -1;
+  while (watcher_ > 0 && waitpid(watcher_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  child_ = watcher_ = -1;
   return status;
 }
 
 void HelperProcess::CloseAll() {
   if (out_ >= 0) close(std::exchange(out_, -1));
   if (err_ >= 0) close(std::exchange(err_, -1));
+  if (leash_ >= 0) close(std::exchange(leash_, -1));
 }
 
 void HelperProcess::Fail(const std::string& what, std::string hint) const {

@@ -24,8 +24,9 @@ struct HelperCommand {
   std::string (*hint)(std::string_view message) = nullptr;
 };
 
-// The helper's standard output. Ends, with its children, with this object, or when it hangs. It has a process group of
-// its own: an interrupt on the terminal is the caller's to handle. For one thread.
+// The helper's standard output. Ends, with its children, with this object, when it hangs, or when this program ends,
+// however that ends. It has a process group of its own: an interrupt on the terminal is the caller's to handle. For one
+// thread.
 class HelperProcess final : public ByteSource {
  public:
   // Throws Error when it cannot be started.
@@ -42,6 +43,7 @@ class HelperProcess final : public ByteSource {
 
  private:
   void Start();
+  void StartWatcher();
   void WaitForOutput();  // until a byte or the end of the output comes
   void WaitForExit();
   void ReadErrors();
@@ -52,6 +54,9 @@ class HelperProcess final : public ByteSource {
 
   HelperCommand command_;
   pid_t child_ = -1;
+  // A shell that leads the process group, and kills it when the other end of its pipe is closed.
+  pid_t watcher_ = -1;
+  int leash_ = -1;
   int out_ = -1, err_ = -1;
   uint64_t received_ = 0;
   std::string errors_;  // the first bytes of its standard error
