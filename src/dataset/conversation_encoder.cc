@@ -58,7 +58,7 @@ std::optional<std::string> SystemTextFor(const SourceConversation& conversation,
   return conversation.system && !IsBlank(*conversation.system) ? conversation.system : fallback;
 }
 
-EncodedConversation ConversationEncoder::Encode(const SourceConversation& conversation, const SystemRule& system,
+EncodedConversation ConversationEncoder::Encode(SourceConversation& conversation, const SystemRule& system,
                                                 LossRule loss, bool check_text) {
   EncodedConversation result;
   const SampleRules rules = {
@@ -74,11 +74,15 @@ EncodedConversation ConversationEncoder::Encode(const SourceConversation& conver
       messages.push_back({Role::kSystem, *std::move(text)});
       mute.push_back(0);
     }
-    for (const SourceTurn& turn : conversation.turns) {
-      messages.push_back({turn.role, turn.text});
+    const size_t first = messages.size();
+    for (SourceTurn& turn : conversation.turns) {  // texts may be long: they are lent
+      messages.push_back({turn.role, std::move(turn.text)});
       mute.push_back(turn.role == Role::kAssistant && !turn.loss ? 1 : 0);
     }
     transcript = setup_.builder.BuildTranscript(messages, encoder_);
+    for (size_t i = 0; i < conversation.turns.size(); ++i) {
+      conversation.turns[i].text = std::move(messages[first + i].text);
+    }
     CutTranscript(transcript, rules, mute, setup_.builder.tokenizer(), result.samples, result.account);
     for (const Sample& sample : result.samples) result.open_answers += OpenRuns(sample, setup_, loss);
   }
@@ -95,11 +99,10 @@ EncodedConversation ConversationEncoder::Encode(const SourceConversation& conver
 void ConversationEncoder::Check(const SourceConversation& conversation, std::span<const int32_t> ids,
                                 EncodedConversation& result) const {
   const Tokenizer& tokenizer = setup_.builder.tokenizer();
-  const bool nfc = tokenizer.Summary().nfc;
   const std::string bytes = tokenizer.DecodeBytes(ids);
   size_t at = 0;
   const auto follow = [&](const std::string& text) {
-    const std::string want = nfc ? NfcOf(text) : text;
+    const std::string want = nfc_ ? NfcOf(text) : text;
     at = at == std::string::npos ? at : bytes.find(want, at);
     if (at != std::string::npos) at += want.size();
   };

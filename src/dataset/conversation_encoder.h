@@ -37,10 +37,12 @@ struct EncodedConversation {
 // For one thread; `setup` outlives it.
 class ConversationEncoder {
  public:
-  explicit ConversationEncoder(const EncodingSetup& setup) : setup_(setup), encoder_(setup.builder.MakeEncoder()) {}
+  explicit ConversationEncoder(const EncodingSetup& setup)
+      : setup_(setup), encoder_(setup.builder.MakeEncoder()), nfc_(setup.builder.tokenizer().Summary().nfc) {}
 
-  // A conversation that OrderRoles kept, or a document. `loss`: of its source. Throws Error as PromptBuilder does.
-  EncodedConversation Encode(const SourceConversation& conversation, const SystemRule& system, LossRule loss,
+  // A conversation that OrderRoles kept, or a document; it is unchanged afterwards. `loss`: of its source. Throws Error
+  // as PromptBuilder does.
+  EncodedConversation Encode(SourceConversation& conversation, const SystemRule& system, LossRule loss,
                              bool check_text);
 
  private:
@@ -48,6 +50,7 @@ class ConversationEncoder {
 
   const EncodingSetup& setup_;
   Encoder encoder_;
+  bool nfc_;
 };
 
 // The system text that a conversation gets.

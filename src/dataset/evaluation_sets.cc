@@ -53,8 +53,8 @@ std::vector<SourceFile> EvaluationFiles(const DataRecipe& recipe) {
   return files;
 }
 
-EvaluationSets ReadEvaluationSets(const DataRecipe& recipe) {
-  EvaluationSets sets;
+EvaluationSets ReadEvaluationSets(const DataRecipe& recipe, const SpillOptions& spill) {
+  EvaluationSets sets{.texts = EvaluationTexts(spill), .checked = {}, .not_found = {}};
   simdjson::dom::parser parser;
   for (const std::string& name : recipe.overlap) {
     const std::vector<SourceFile> files = FilesOf(name, recipe);
@@ -65,8 +65,7 @@ EvaluationSets ReadEvaluationSets(const DataRecipe& recipe) {
     sets.checked.push_back(name);
     sets.texts.AddSet(name);
     for (const SourceFile& file : files) {
-      const std::unique_ptr<RowReader> reader =
-          OpenRows(file.path, {.format = {}, .columns = {}, .duckdb = recipe.duckdb});
+      const std::unique_ptr<RowReader> reader = OpenRows(file.path, {.duckdb = recipe.duckdb});
       while (const std::optional<DataRow> row = reader->Next()) {
         element value;
         if (!row->problem.empty()) continue;

@@ -20,7 +20,7 @@ struct EvaluationSets {
 // Reads all files of each set. Its texts are the texts of its rows with at least kLeastEvaluationWords words:
 // questions, passages, choices; not labels. Throws Error when a file cannot be read.
 inline constexpr size_t kLeastEvaluationWords = 4;
-EvaluationSets ReadEvaluationSets(const DataRecipe& recipe);
+EvaluationSets ReadEvaluationSets(const DataRecipe& recipe, const SpillOptions& spill);
 // The files that it reads.
 std::vector<SourceFile> EvaluationFiles(const DataRecipe& recipe);
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -11,10 +13,12 @@ namespace {
 
 constexpr uint64_t kShuffleStream = 0x7061636b;  // of the seed's random numbers
 
+constexpr size_t kArrays = 6;  // that share the budget
+
 // A permutation of [0, n): Fisher and Yates' shuffle.
-std::vector<uint32_t> Shuffled(size_t n, uint64_t seed) {
-  std::vector<uint32_t> order(n);
-  std::iota(order.begin(), order.end(), 0U);
+ScratchNumbers Shuffled(size_t n, uint64_t seed, const SpillOptions& part) {
+  ScratchNumbers order(n, part);
+  for (size_t i = 0; i < n; ++i) order[i] = static_cast<uint32_t>(i);
   const Philox random(seed);
   for (size_t i = n; i > 1; --i) {
     const auto words = random.Block(kShuffleStream, i);
@@ -24,6 +28,35 @@ std::vector<uint32_t> Shuffled(size_t n, uint64_t seed) {
   }
   return order;
 }
+
+// Packs in the order in which they are added.
+class PackList {
+ public:
+  explicit PackList(const SpillOptions& part) : documents_(part), begin_(part) { begin_.Append(0); }
+  void AddDocument(const PackedDocument& document) { documents_.Append(document); }
+  void AddPack(std::span<const PackedDocument> documents) {
+    documents_.Append(documents);
+    EndPack();
+  }
+  void EndPack() {
+    begin_.Append(documents_.size());
+    ended_ = documents_.size();
+  }
+  bool open() const { return documents_.size() > ended_; }  // a pack has documents and did not end
+
+  static Packs Sealed(PackList&& list) {
+    auto memory = std::make_shared<PackList>(std::move(list));
+    const std::span<const PackedDocument> documents = memory->documents_.Values();
+    const std::span<const uint64_t> begin = memory->begin_.Values();
+    const uint64_t spilled = memory->documents_.spilled_bytes() + memory->begin_.spilled_bytes();
+    return {.documents = documents, .begin = begin, .memory = std::move(memory), .spilled_bytes = spilled};
+  }
+
+ private:
+  SpillVector<PackedDocument> documents_;
+  SpillVector<uint64_t> begin_;
+  uint64_t ended_ = 0;
+};
 
 // How many samples of each length are left, and which sums they make.
 class Lengths {
@@ -78,7 +111,7 @@ class Lengths {
   std::vector<uint32_t> from_, used_;
 };
 
-Packs Pack(std::span<const uint32_t> lengths, int64_t sequence_length) {
+PackList Pack(std::span<const uint32_t> lengths, int64_t sequence_length, const SpillOptions& part) {
   const auto room = static_cast<size_t>(sequence_length);
   // Samples by length: those of length l are by_length[next[l]] ... in their order.
   std::vector<uint64_t> next(room + 2);
@@ -89,13 +122,13 @@ Packs Pack(std::span<const uint32_t> lengths, int64_t sequence_length) {
     left.Add(length);
   }
   std::partial_sum(next.begin(), next.end(), next.begin());
-  std::vector<uint32_t> by_length(lengths.size());
+  ScratchNumbers by_length(lengths.size(), part);
   {
     std::vector<uint64_t> at = next;
     for (size_t i = 0; i < lengths.size(); ++i) by_length[at[lengths[i]]++] = static_cast<uint32_t>(i);
   }
-  Packs packs;
-  packs.documents.reserve(lengths.size());
+  PackList packs(part);
+  std::vector<PackedDocument> pack;
   std::vector<uint32_t> pattern;
   for (size_t longest = room; longest > 0;) {
     if (left.count(longest) == 0) {
@@ -115,46 +148,48 @@ Packs Pack(std::span<const uint32_t> lengths, int64_t sequence_length) {
     }
     for (const uint32_t length : pattern) left.Take(length, times);
     for (uint64_t t = 0; t < times; ++t) {
-      const size_t first = packs.documents.size();
+      pack.clear();
       for (const uint32_t length : pattern) {
-        packs.documents.push_back({.sample = by_length[next[length]++], .offset = 0, .length = length});
+        pack.push_back({.sample = by_length[next[length]++], .offset = 0, .length = length});
       }
-      std::sort(packs.documents.begin() + static_cast<ptrdiff_t>(first), packs.documents.end(),
+      std::sort(pack.begin(), pack.end(),
                 [](const PackedDocument& a, const PackedDocument& b) { return a.sample < b.sample; });
-      packs.begin.push_back(packs.documents.size());
+      packs.AddPack(pack);
     }
   }
   return packs;
 }
 
-Packs Concatenate(std::span<const uint32_t> lengths, int64_t sequence_length, uint64_t seed) {
+PackList Concatenate(std::span<const uint32_t> lengths, int64_t sequence_length, uint64_t seed,
+                     const SpillOptions& part) {
   const auto room = static_cast<uint32_t>(sequence_length);
-  Packs packs;
+  PackList packs(part);
   uint32_t filled = 0;
-  for (const uint32_t sample : Shuffled(lengths.size(), seed)) {
+  const ScratchNumbers order = Shuffled(lengths.size(), seed, part);
+  for (size_t i = 0; i < order.size(); ++i) {
+    const uint32_t sample = order[i];
     for (uint32_t offset = 0; offset < lengths[sample];) {
       const uint32_t length = std::min(lengths[sample] - offset, room - filled);
-      if (length > 1) packs.documents.push_back({.sample = sample, .offset = offset, .length = length});
+      if (length > 1) packs.AddDocument({.sample = sample, .offset = offset, .length = length});
       offset += length;
       filled += length > 1 ? length : 0;
       if (filled == room || (length == 1 && offset < lengths[sample])) {
-        packs.begin.push_back(packs.documents.size());
+        packs.EndPack();
         filled = 0;
       }
     }
   }
-  if (packs.documents.size() > packs.begin.back()) packs.begin.push_back(packs.documents.size());
+  if (packs.open()) packs.EndPack();
   return packs;
 }
 
-Packs Reordered(const Packs& packs, std::span<const uint32_t> order) {
-  Packs result;
-  result.documents.reserve(packs.documents.size());
-  result.begin.reserve(packs.begin.size());
-  for (const uint32_t pack : order) {
-    result.documents.insert(result.documents.end(), packs.documents.begin() + static_cast<ptrdiff_t>(packs.begin[pack]),
-                            packs.documents.begin() + static_cast<ptrdiff_t>(packs.begin[pack + 1]));
-    result.begin.push_back(result.documents.size());
+PackList Reordered(PackList&& list, uint64_t seed, const SpillOptions& part) {
+  const Packs packs = PackList::Sealed(std::move(list));
+  const ScratchNumbers order = Shuffled(packs.size(), seed, part);
+  PackList result(part);
+  for (size_t i = 0; i < order.size(); ++i) {
+    const uint64_t begin = packs.begin[order[i]];
+    result.AddPack(packs.documents.subspan(begin, packs.begin[order[i] + 1] - begin));
   }
   return result;
 }
@@ -169,23 +204,25 @@ double Packs::Fill(int64_t sequence_length) const {
              : static_cast<double>(tokens) / (static_cast<double>(size()) * static_cast<double>(sequence_length));
 }
 
-Packs PackSamples(std::span<const uint32_t> lengths, int64_t sequence_length, Packing packing, uint64_t seed) {
+Packs PackSamples(std::span<const uint32_t> lengths, int64_t sequence_length, Packing packing, uint64_t seed,
+                  const SpillOptions& spill) {
   STABLELM_CHECK(lengths.size() < (uint64_t{1} << 32));
-  Packs packs;
+  const SpillOptions part = spill.Share(kArrays);
   switch (packing) {
     case Packing::kConcat:
-      return Concatenate(lengths, sequence_length, seed);
+      return PackList::Sealed(Concatenate(lengths, sequence_length, seed, part));
     case Packing::kPack:
-      packs = Pack(lengths, sequence_length);
-      break;
-    case Packing::kNone:
+      return PackList::Sealed(Reordered(Pack(lengths, sequence_length, part), seed, part));
+    case Packing::kNone: {
+      PackList packs(part);
       for (size_t i = 0; i < lengths.size(); ++i) {
-        packs.documents.push_back({.sample = static_cast<uint32_t>(i), .offset = 0, .length = lengths[i]});
-        packs.begin.push_back(i + 1);
+        packs.AddDocument({.sample = static_cast<uint32_t>(i), .offset = 0, .length = lengths[i]});
+        packs.EndPack();
       }
-      break;
+      return PackList::Sealed(Reordered(std::move(packs), seed, part));
+    }
   }
-  return Reordered(packs, Shuffled(packs.size(), seed));
+  STABLELM_CHECK(false);
 }
 
 }  // namespace stablelm

@@ -3,9 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
-#include <vector>
 
+#include "dataset/clean/spill.h"
 #include "dataset/recipe.h"
 
 namespace stablelm {
@@ -20,8 +21,10 @@ struct PackedDocument {
 };
 
 struct Packs {
-  std::vector<PackedDocument> documents;
-  std::vector<uint64_t> begin = {0};  // [packs + 1]: pack p has documents begin[p] .. begin[p + 1] - 1
+  std::span<const PackedDocument> documents;
+  std::span<const uint64_t> begin;     // [packs + 1]: pack p has documents begin[p] .. begin[p + 1] - 1
+  std::shared_ptr<const void> memory;  // that both lie in
+  uint64_t spilled_bytes = 0;          // of temporary files that were needed
   size_t size() const { return begin.size() - 1; }
   // Tokens over packs * sequence_length.
   double Fill(int64_t sequence_length) const;
@@ -33,7 +36,9 @@ struct Packs {
 //   kNone: one sample a pack.
 //   kConcat: the samples, shuffled, back to back and cut every sequence_length tokens; the last pack may be shorter. A
 //     document of one token, which can hold no target, is left out.
-// The packs are shuffled by `seed` (kConcat: the samples before).
-Packs PackSamples(std::span<const uint32_t> lengths, int64_t sequence_length, Packing packing, uint64_t seed);
+// The packs are shuffled by `seed` (kConcat: the samples before). `spill`: memory for all arrays together, 40 bytes for
+// each sample; beyond it they lie in temporary files.
+Packs PackSamples(std::span<const uint32_t> lengths, int64_t sequence_length, Packing packing, uint64_t seed,
+                  const SpillOptions& spill = {});
 
 }  // namespace stablelm

@@ -11,6 +11,7 @@
 #include "base/progress.h"
 #include "base/sha256.h"
 #include "base/system.h"
+#include "base/temporary_paths.h"
 #include "base/thread_pool.h"
 #include "dataset/audits.h"
 #include "dataset/evaluation_sets.h"
@@ -28,7 +29,7 @@ namespace stablelm {
 namespace {
 
 constexpr size_t kRowsToGuess = 100;
-constexpr size_t kCollectorBytes = size_t{192} << 20;  // of keys and numbers; beyond it they lie in temporary files
+constexpr size_t kBudgetParts = 8;  // of PrepareSetup::memory_bytes: 4 the collector, 1 each the other users
 
 double UnitOf(uint64_t hash) { return static_cast<double>(hash >> 11) * 0x1p-53; }
 
@@ -73,9 +74,12 @@ struct Instance {
 };
 
 struct Split {
+  Split(std::string of, const SpillOptions& part)
+      : name(std::move(of)), instances(part.Share(4)), lengths(part.Share(4)) {}
+
   std::string name;
-  std::vector<Instance> instances;
-  std::vector<uint32_t> lengths;
+  SpillVector<Instance> instances;
+  SpillVector<uint32_t> lengths;  // of the instances
   SplitAccount account;
 };
 
@@ -100,58 +104,69 @@ void Distribute(const DataRecipe& recipe, const CollectedConversation& one,
   ++split.account.conversations;
   for (uint32_t repeat = 0; repeat < copies; ++repeat) {
     for (uint32_t i = one.first; i < one.first + one.count; ++i) {
-      split.instances.push_back({.sample = i, .repeat = repeat});
-      split.lengths.push_back(samples[i].length);
+      split.instances.Append({.sample = i, .repeat = repeat});
+      split.lengths.Append(samples[i].length);
     }
   }
 }
 
-uint64_t TargetsOf(const Packs& packs, const Split& split, SampleSpool& spool) {
+// What WriteTokenShards counts, where nothing is written.
+uint64_t CountTargets(const Packs& packs, std::span<const Instance> instances, SampleSpool& spool) {
   const std::span<const SampleSpool::Record> samples = spool.Records();
   uint64_t targets = 0;
+  std::vector<uint8_t> bits;
   for (const PackedDocument& document : packs.documents) {
-    const uint32_t sample = split.instances[document.sample].sample;
+    const uint32_t sample = instances[document.sample].sample;
     if (document.length == samples[sample].length) {
       targets += samples[sample].targets;
       continue;
     }
-    const std::span<const uint8_t> bits = spool.Read(sample).targets.subspan(document.offset, document.length);
-    targets += static_cast<uint64_t>(std::count(bits.begin() + 1, bits.end(), 1));
+    const std::span<const uint8_t> of_document = TargetsOfDocument(document, spool.Read(sample), bits);
+    targets += static_cast<uint64_t>(std::count(of_document.begin(), of_document.end(), 1));
   }
   return targets;
 }
 
-// Packs and writes one split; returns the names of its files. `folder` empty: writes nothing.
+// Packs and writes one split; returns the names of its files. `folder` empty: writes nothing. `part`: memory for the
+// packs.
 std::vector<std::string> FinishSplit(const PrepareSetup& setup, SampleSpool& spool, Split& split,
-                                     const std::filesystem::path& folder) {
+                                     const std::filesystem::path& folder, const SpillOptions& part, StepTimes& times,
+                                     PreparedData& data) {
   const DataRecipe& recipe = setup.recipe;
-  const Packs packs = PackSamples(split.lengths, recipe.sequence_length, recipe.packing, recipe.seed);
+  StepWatch watch(times, PrepareStep::kPacking);
+  const std::span<const uint32_t> lengths = split.lengths.Values();
+  const std::span<const Instance> instances = split.instances.Values();
+  const Packs packs = PackSamples(lengths, recipe.sequence_length, recipe.packing, recipe.seed, part);
+  data.temporary_bytes += packs.spilled_bytes + split.lengths.spilled_bytes() + split.instances.spilled_bytes();
   SplitAccount& account = split.account;
   account.documents = packs.documents.size();
   account.packs = packs.size();
   account.fill = packs.Fill(recipe.sequence_length);
   uint64_t given = 0;
-  for (const uint32_t length : split.lengths) given += length;
-  for (const PackedDocument& document : packs.documents) {
-    account.tokens += document.length;
-  }
+  for (const uint32_t length : lengths) given += length;
+  for (const PackedDocument& document : packs.documents) account.tokens += document.length;
   account.lone_tokens = given - account.tokens;
   STABLELM_CHECK(recipe.packing == Packing::kConcat || account.lone_tokens == 0);
-  account.targets = TargetsOf(packs, split, spool);
-  if (folder.empty() || packs.size() == 0) return {};
+  watch.Next(PrepareStep::kWriting);
+  if (folder.empty() || packs.size() == 0) {
+    account.targets = CountTargets(packs, instances, spool);
+    return {};
+  }
   const std::span<const SampleSpool::Record> samples = spool.Records();
   const auto describe = [&](uint32_t instance) {
-    const Instance& one = split.instances[instance];
+    const Instance& one = instances[instance];
     const SampleOrigin& origin = samples[one.sample].origin;
     return TokenDocument{
         .row = origin.row, .source = origin.source, .file = origin.file, .piece = origin.piece, .repeat = one.repeat};
   };
-  const auto read = [&](uint32_t instance) { return spool.Read(split.instances[instance].sample); };
-  return WriteTokenShards(folder,
-                          {.split = split.name,
-                           .sequence_length = recipe.sequence_length,
-                           .vocab_size = setup.tokenizer.model_vocab_size()},
-                          packs, describe, read);
+  const auto read = [&](uint32_t instance) { return spool.Read(instances[instance].sample); };
+  WrittenShards written = WriteTokenShards(folder,
+                                           {.split = split.name,
+                                            .sequence_length = recipe.sequence_length,
+                                            .vocab_size = setup.tokenizer.model_vocab_size()},
+                                           packs, describe, read);
+  account.targets = written.targets;
+  return std::move(written.names);
 }
 
 EncodingSetup EncodingOf(const PrepareSetup& setup) {
@@ -218,15 +233,17 @@ PreviewSample PreviewOf(SampleSpool& spool, uint32_t sample) {
 }
 
 // For the report: the first samples of each source that are not long.
-std::vector<PreviewSample> SomeOfEachSource(const PrepareSetup& setup, const Split& split, SampleSpool& spool) {
+std::vector<PreviewSample> SomeOfEachSource(const PrepareSetup& setup, Split& split, SampleSpool& spool) {
   constexpr size_t kOfEach = 3;
   constexpr uint32_t kLongest = 1000;
   std::vector<size_t> taken(setup.recipe.sources.size());
   std::vector<PreviewSample> samples;
-  for (size_t i = 0; i < split.instances.size(); ++i) {
-    const uint32_t sample = split.instances[i].sample;
+  const std::span<const uint32_t> lengths = split.lengths.Values();
+  const std::span<const Instance> instances = split.instances.Values();
+  for (size_t i = 0; i < instances.size(); ++i) {
+    const uint32_t sample = instances[i].sample;
     size_t& of_source = taken[spool.Records()[sample].origin.source];
-    if (split.instances[i].repeat > 0 || split.lengths[i] > kLongest || of_source >= kOfEach) continue;
+    if (instances[i].repeat > 0 || lengths[i] > kLongest || of_source >= kOfEach) continue;
     ++of_source;
     samples.push_back(PreviewOf(spool, sample));
   }
@@ -286,12 +303,17 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
   const std::string key = PreparationKey(setup, inputs);
   PreparedData data;
   std::optional<NewFolder> folder;  // none: a run that writes nothing
+  std::optional<PassLog> log;       // removed after the folder is there
   if (!setup.dry_run) {
     if (HoldsPreparation(out, key)) {
+      // Of a run that was killed after its folder was there.
+      PassLog::RemoveLeftOver(out, key);
+      RemoveWhatKilledRunsLeft(out.has_filename() ? out : out.parent_path());
       data.unchanged = true;
       return data;
     }
     RequireUnprepared(out);
+    log.emplace(out, key, setup.log);
     folder.emplace(out);
   }
 
@@ -300,10 +322,14 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
   // Beside `out`; of a run that writes nothing in the system's folder for temporary files.
   const std::filesystem::path beside =
       folder ? folder->target() : std::filesystem::temp_directory_path() / "stablelm-prepare";
-  SampleCollector collector(recipe, {.memory_bytes = kCollectorBytes, .target = beside},
-                            setup.tokenizer.model_vocab_size() <= 65536 ? 2 : 4);
+  const SpillOptions budget = {.memory_bytes = setup.memory_bytes, .target = beside};
+  const SpillOptions part = budget.Share(kBudgetParts);
+  const size_t id_bytes = setup.tokenizer.model_vocab_size() <= 65536 ? 2 : 4;
+  StepTimes times;
+  StepWatch step(times, PrepareStep::kReading);
+  SampleCollector collector(recipe, budget.Share(kBudgetParts / 4), id_bytes);
   SampleSpool& spool = collector.spool();
-  const EvaluationSets evaluation = ReadEvaluationSets(recipe);
+  const EvaluationSets evaluation = ReadEvaluationSets(recipe, part);
   data.overlap_checked = evaluation.checked;
   data.overlap_not_found = evaluation.not_found;
   const NearSigner signer;
@@ -311,11 +337,16 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
   for (const SourceFile& file : files) bytes += std::filesystem::file_size(file.path);
   Progress progress("preparing", bytes, Progress::Unit::kBytes, setup.show_progress);
   for (OpenSource& source : sources) {
+    step.Next(PrepareStep::kReading);
     SourceAccount account = AccountFor(source, recipe, pool);
     const LossRule loss = account.loss;
+    std::vector<std::string> hashes;
+    for (const FileAccount& file : account.files) hashes.push_back(file.sha256);
+    const auto number = static_cast<uint32_t>(collector.accounts().size());
     collector.BeginSource(*source.recipe, std::move(account));
     std::optional<uint64_t> limit = source.recipe->limit;
     if (setup.limit) limit = std::min(limit.value_or(*setup.limit), *setup.limit);
+    step.Pause();
     PassSource({.source = *source.recipe,
                 .encoding = encoding,
                 .kind = source.kind,
@@ -325,8 +356,15 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
                 .skip_bad_files = recipe.skip_bad_files,
                 .duckdb = recipe.duckdb,
                 .evaluation = evaluation.empty() ? nullptr : &evaluation.texts,
-                .signer = source.recipe->clean.near_duplicates ? &signer : nullptr},
-               source.files, pool, progress, collector);
+                .signer = source.recipe->clean.near_duplicates ? &signer : nullptr,
+                // With the loss on the last answers alone each row of a dialogue teaches another one.
+                .prompts = source.kind == SourceKind::kHh && loss != LossRule::kLastAssistant,
+                .seed = recipe.seed,
+                .id_bytes = id_bytes,
+                .times = times,
+                .log = log ? &*log : nullptr,
+                .source_number = number},
+               source.files, hashes, pool, progress, collector);
     if (collector.accounts().back().rows == 0) {
       throw Error({.where = "source " + source.recipe->name,
                    .what = "it has no rows",
@@ -337,14 +375,17 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
   progress.Finish();
   RequireUnchanged(inputs, stamps);
 
-  Split train{.name = kTrainSplit, .instances = {}, .lengths = {}, .account = {}};
-  Split validation{.name = kValidationSplit, .instances = {}, .lengths = {}, .account = {}};
+  step.Next(PrepareStep::kDuplicates);
+  Split train(kTrainSplit, part), validation(kValidationSplit, part);
   collector.Finish([&](const CollectedConversation& one) {
     Distribute(recipe, one, spool.Records(), collector.accounts()[one.source], train, validation);
   });
+  step.Pause();
   data.sources = std::move(collector.accounts());
+  data.temporary_bytes = collector.spilled_bytes();
+  data.resumed_rows = log ? log->replayed_rows() : 0;
   for (size_t i = 0; i < train.instances.size() && i < setup.preview; ++i) {
-    data.preview.push_back(PreviewOf(spool, train.instances[i].sample));
+    data.preview.push_back(PreviewOf(spool, train.instances.Values()[i].sample));
   }
   data.findings = AuditPreparation(setup, data.sources);
   const bool stops = std::any_of(data.findings.begin(), data.findings.end(),
@@ -353,7 +394,8 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
 
   std::vector<ShardFile> shards;
   for (Split* split : {&train, &validation}) {
-    for (const std::string& name : FinishSplit(setup, spool, *split, folder ? folder->path() : "")) {
+    for (const std::string& name : FinishSplit(setup, spool, *split, folder ? folder->path() : "", part, times, data)) {
+      const StepWatch hashing(times, PrepareStep::kWriting);
       shards.push_back({.name = name,
                         .bytes = std::filesystem::file_size(folder->path() / name),
                         .sha256 = Sha256HexOfFile(folder->path() / name)});
@@ -362,13 +404,14 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
   data.train = train.account;
   data.validation = validation.account;
   RequireBalance(data);
+  data.step_seconds = times.Seconds();
   if (!folder) return data;
   if (data.train.packs == 0) ThrowNothingLeft(recipe, data);
   const JsonValue manifest = ManifestOf(setup, data, shards);
   WriteTextFileAtomically(folder->path() / kManifestFile, manifest.Dump(2) + "\n");
   WriteTextFileAtomically(folder->path() / kReportFile,
                           PreparationReport(manifest, SomeOfEachSource(setup, train, spool), setup.tokenizer));
-  WriteTextFileAtomically(folder->path() / kRunFile, watch.Json(setup, files, key).Dump(2) + "\n");
+  WriteTextFileAtomically(folder->path() / kRunFile, watch.Json(setup, data, files, key).Dump(2) + "\n");
   folder->Commit();
   return data;
 }

@@ -1,6 +1,7 @@
 // Prepares a data set: from the files of a recipe to token shards with a manifest. docs/data.md tells it to users.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -8,15 +9,17 @@
 #include <vector>
 
 #include "dataset/conversation_encoder.h"
+#include "dataset/pass_log.h"
 #include "dataset/recipe.h"
 #include "dataset/sample_spool.h"
 #include "dataset/source_account.h"
+#include "dataset/step_times.h"
 #include "prompt/chat_record.h"
 
 namespace stablelm {
 
 // Raised whenever the same inputs and recipe give other output.
-inline constexpr int kPreparationRules = 1;
+inline constexpr int kPreparationRules = 2;
 
 struct PrepareSetup {
   DataRecipe recipe;
@@ -33,6 +36,9 @@ struct PrepareSetup {
   bool dry_run = false;           // writes nothing
   size_t preview = 0;             // samples to keep for showing
   bool show_progress = true;
+  // Of keys and numbers of rows and samples; beyond it they lie in temporary files beside the folder.
+  size_t memory_bytes = size_t{96} << 20;
+  PassLogOptions log = {};  // `resume`: continue an interrupted run
 };
 
 struct SplitAccount {
@@ -61,13 +67,17 @@ struct PreparedData {
   std::vector<AuditFinding> findings;
   std::vector<std::string> overlap_checked, overlap_not_found;  // evaluation sets, as the recipe names them
   std::vector<PreviewSample> preview;
+  std::array<double, kPrepareSteps.size()> step_seconds = {};  // kPrepareSteps, summed over the threads
+  uint64_t temporary_bytes = 0;                                // of keys and numbers that did not fit the memory
+  uint64_t resumed_rows = 0;                                   // taken from an interrupted run
   bool unchanged = false;  // `out` holds the same preparation already; nothing was done and the rest is empty
 };
 
-// Writes the folder `out`, whole or not at all: SPLIT.index and SPLIT-NNNNN.tokens (dataset/token_shards.h),
-// manifest.json, report.html, run.json. All but run.json depends on the inputs, the recipe, the tokenizer and the chat
-// record alone. Throws Error: a bad input, a failed audit, an `out` that exists (unless it is empty or of the same
-// preparation), a full disk.
+// Writes the folder `out`, whole or not at all. A run that is killed or interrupted after some seconds leaves a file
+// beside it (dataset/pass_log.h) from which the next one continues, with the same result. The folder has SPLIT.index
+// and SPLIT-NNNNN.tokens (dataset/token_shards.h), manifest.json, report.html, run.json. All but run.json depends on
+// the inputs, the recipe, the tokenizer and the chat record alone. Throws Error: a bad input, a failed audit, an `out`
+// that exists (unless it is empty or of the same preparation), a full disk.
 PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path& out);
 
 }  // namespace stablelm

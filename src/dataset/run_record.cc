@@ -64,13 +64,22 @@ std::string TokenizerPathOf(const std::filesystem::path& folder) {
   }
 }
 
-JsonValue RunWatch::Json(const PrepareSetup& setup, const std::vector<SourceFile>& files,
+JsonValue StepsJson(const PreparedData& data) {
+  JsonValue steps = JsonValue::Object();
+  for (size_t i = 0; i < kPrepareSteps.size(); ++i) steps[kPrepareSteps[i]] = data.step_seconds[i];
+  return steps;
+}
+
+JsonValue RunWatch::Json(const PrepareSetup& setup, const PreparedData& data, const std::vector<SourceFile>& files,
                          const std::string& key) const {
   JsonValue run = JsonValue::Object();
   const auto end = std::chrono::system_clock::now();
   run["content_key"] = key;
   run["start"] = TimeText(start_);
   run["seconds"] = std::chrono::duration<double>(end - start_).count();
+  run["step_seconds"] = StepsJson(data);
+  run["temporary_bytes"] = data.temporary_bytes;
+  run["resumed_rows"] = data.resumed_rows;
   run["processor"] = CpuModelName();
   run["threads"] = setup.threads;
   run["tokenizer"] = std::filesystem::absolute(setup.tokenizer_path).lexically_normal().string();

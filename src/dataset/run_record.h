@@ -24,11 +24,15 @@ bool HoldsPreparation(const std::filesystem::path& folder, const std::string& ke
 // Where the tokenizer was (PrepareSetup::tokenizer_path), absolute; empty when the folder does not say.
 std::string TokenizerPathOf(const std::filesystem::path& folder);
 
+// The seconds of each step, by name, summed over the threads.
+JsonValue StepsJson(const PreparedData& data);
+
 // Made when the run starts.
 class RunWatch {
  public:
   RunWatch() : start_(std::chrono::system_clock::now()) {}
-  JsonValue Json(const PrepareSetup& setup, const std::vector<SourceFile>& files, const std::string& key) const;
+  JsonValue Json(const PrepareSetup& setup, const PreparedData& data, const std::vector<SourceFile>& files,
+                 const std::string& key) const;
 
  private:
   std::chrono::system_clock::time_point start_;

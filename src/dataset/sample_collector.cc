@@ -9,20 +9,11 @@
 namespace stablelm {
 namespace {
 
-constexpr size_t kArrays = 6;  // that share the budget
+constexpr size_t kParts = 5;  // of the budget, or of its half where near duplicates have the other
 
 // A hash that depends on the recipe's seed.
 uint64_t SeededHash(std::string_view text, uint64_t seed) {
   return Hash64(std::to_string(seed) + "\n" + std::string(text));
-}
-
-std::string_view FirstText(const SourceConversation& conversation) {
-  constexpr size_t kOfDocument = 256;
-  if (conversation.document) return std::string_view(*conversation.document).substr(0, kOfDocument);
-  for (const SourceTurn& turn : conversation.turns) {
-    if (turn.role == Role::kUser) return turn.text;
-  }
-  return {};
 }
 
 std::string Place(const FileAccount& file, uint64_t row, uint64_t line) {
@@ -52,18 +43,16 @@ std::optional<double> NearThreshold(const DataRecipe& recipe) {
 
 SampleCollector::SampleCollector(const DataRecipe& recipe, const SpillOptions& spill, size_t id_bytes)
     : recipe_(recipe),
-      part_(spill.Share(kArrays)),
+      part_(spill.Share(NearThreshold(recipe) ? 2 * kParts : kParts)),
       spool_(part_, id_bytes),
       conversations_(part_),
       exact_(part_),
       prefixes_(part_) {
-  if (const std::optional<double> threshold = NearThreshold(recipe)) near_.emplace(*threshold, part_);
+  if (const std::optional<double> threshold = NearThreshold(recipe)) near_.emplace(*threshold, spill.Share(2));
 }
 
 void SampleCollector::BeginSource(const SourceRecipe& source, SourceAccount account) {
   source_ = &source;
-  // With the loss on the last answers alone each row of a dialogue teaches another one.
-  prefixes_of_source_ = account.kind == SourceKind::kHh && account.loss != LossRule::kLastAssistant;
   accounts_.push_back(std::move(account));
 }
 
@@ -90,7 +79,7 @@ void SampleCollector::Take(PassedRow& row) {
     if (one.reason.empty()) {
       Collect(row, i, piece);
     } else {
-      account.tokens.Add(one.encoded.account);
+      account.tokens.Add(one.tokens);
       account.Drop(one.reason, Place(account.files[row.file], row.row, row.line), one.words);
     }
   }
@@ -103,7 +92,7 @@ void SampleCollector::Collect(PassedRow& row, size_t number, uint32_t& piece) {
   const uint64_t position = conversations_.size();
   if (source_->clean.exact_duplicates) exact_.Add(one.key, position);
   if (source_->clean.near_duplicates) near_->Add(one.near, position);
-  if (prefixes_of_source_) prefixes_.Add(one.conversation, position);
+  prefixes_.Add(one.prompts, position);
   const std::string place = account.name + "\n" + account.files[row.file].name + "\n" + std::to_string(row.row) + "\n" +
                             std::to_string(number);
   const CollectedConversation collected{.source = source,
@@ -111,29 +100,31 @@ void SampleCollector::Collect(PassedRow& row, size_t number, uint32_t& piece) {
                                         .row = row.row,
                                         .line = row.line,
                                         .first = spool_.size(),
-                                        .count = static_cast<uint32_t>(one.encoded.samples.size()),
-                                        .split_hash = SeededHash(FirstText(one.conversation), recipe_.seed),
+                                        .count = static_cast<uint32_t>(one.samples.sizes.size()),
+                                        .split_hash = one.split_hash,
                                         .weight_hash = SeededHash(place, recipe_.seed),
-                                        .control_spellings = static_cast<uint32_t>(one.encoded.control_spellings),
-                                        .open_answers = static_cast<uint32_t>(one.encoded.open_answers),
+                                        .control_spellings = static_cast<uint32_t>(one.control_spellings),
+                                        .open_answers = static_cast<uint32_t>(one.open_answers),
                                         .checked = one.checked ? 1U : 0U,
-                                        .changed = one.checked && !one.encoded.round_trip ? 1U : 0U,
-                                        .tokens = one.encoded.account};
-  for (const Sample& sample : one.encoded.samples) {
-    spool_.Add(sample, {.source = source, .file = row.file, .row = row.row, .piece = piece++});
-  }
-  conversations_.Append({&collected, 1});
+                                        .changed = one.changed ? 1U : 0U,
+                                        .tokens = one.tokens};
+  spool_.Add(one.samples, {.source = source, .file = row.file, .row = row.row, .piece = piece});
+  piece += collected.count;
+  conversations_.Append(collected);
 }
 
 // For each conversation 0, or 1 + the reason why it goes.
-std::vector<uint8_t> SampleCollector::DropDuplicates() {
-  std::vector<uint8_t> dropped(conversations_.size());
+ScratchArray<uint8_t> SampleCollector::DropDuplicates() {
+  ScratchArray<uint8_t> dropped(conversations_.size(), part_);
   const auto drop = [&](uint64_t position, DropReason reason) {
     if (dropped[position] == 0) dropped[position] = static_cast<uint8_t>(1 + static_cast<size_t>(reason));
   };
   exact_.Find([&](uint64_t duplicate, uint64_t) { drop(duplicate, DropReason::kExactDuplicate); });
   if (near_) near_->Find([&](uint64_t duplicate, uint64_t) { drop(duplicate, DropReason::kNearDuplicate); });
   prefixes_.Find([&](uint64_t position) { drop(position, DropReason::kPrefixOfAnother); });
+  spilled_ = exact_.spilled_bytes() + prefixes_.spilled_bytes() + (near_ ? near_->spilled_bytes() : 0) +
+             dropped.spilled_bytes();
+  near_.reset();
   return dropped;
 }
 
@@ -155,9 +146,10 @@ void SampleCollector::Count(const CollectedConversation& one, std::span<const Sa
 }
 
 void SampleCollector::Finish(FunctionRef<void(const CollectedConversation&)> kept) {
-  const std::vector<uint8_t> dropped = DropDuplicates();
+  const ScratchArray<uint8_t> dropped = DropDuplicates();
   const std::span<const CollectedConversation> conversations = conversations_.Values();
   const std::span<const SampleSpool::Record> samples = spool_.Records();
+  spilled_ += conversations_.spilled_bytes() + spool_.spilled_bytes();
   for (size_t i = 0; i < conversations.size(); ++i) {
     const CollectedConversation& one = conversations[i];
     if (dropped[i] == 0) {

@@ -25,7 +25,7 @@ struct CollectedConversation {
   uint32_t source = 0, file = 0;
   uint64_t row = 0, line = 0;
   uint32_t first = 0, count = 0;
-  uint64_t split_hash = 0;   // of the first user text: a question falls on one side, whatever its answers
+  uint64_t split_hash = 0;   // PassedConversation
   uint64_t weight_hash = 0;  // of its place: which conversations a fractional weight takes
   uint32_t control_spellings = 0, open_answers = 0;
   uint32_t checked = 0, changed = 0;  // its texts were compared with those of its ids, and differ
@@ -47,12 +47,14 @@ class SampleCollector : public PassSink {
   // Finds duplicates, completes the accounts, and calls kept(conversation) for each that stays, in order. Once.
   void Finish(FunctionRef<void(const CollectedConversation&)> kept);
 
+  uint64_t spilled_bytes() const { return spilled_; }  // of keys and numbers, after Finish
+
   SampleSpool& spool() { return spool_; }
   std::vector<SourceAccount>& accounts() { return accounts_; }
 
  private:
   void Collect(PassedRow& row, size_t number, uint32_t& piece);
-  std::vector<uint8_t> DropDuplicates();
+  ScratchArray<uint8_t> DropDuplicates();
   void Count(const CollectedConversation& one, std::span<const SampleSpool::Record> samples);
 
   const DataRecipe& recipe_;
@@ -62,8 +64,8 @@ class SampleCollector : public PassSink {
   ExactDuplicates exact_;
   std::optional<NearDuplicates> near_;
   PromptPrefixes prefixes_;
+  uint64_t spilled_ = 0;
   const SourceRecipe* source_ = nullptr;
-  bool prefixes_of_source_ = false;
   std::vector<SourceAccount> accounts_;
 };
 

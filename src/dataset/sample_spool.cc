@@ -13,27 +13,38 @@ constexpr size_t kBufferBytes = size_t{1} << 20;
 SampleSpool::SampleSpool(const SpillOptions& spill, size_t id_bytes)
     : file_(spill.target), records_(spill), id_bytes_(id_bytes) {}
 
-uint32_t SampleSpool::Add(const Sample& sample, const SampleOrigin& origin) {
+void SampleBytes::Add(const Sample& sample, size_t id_bytes) {
   const size_t n = sample.ids.size();
   STABLELM_CHECK(n == sample.targets.size());
-  if (records_.size() == kMostSamples) {
+  sizes.push_back({.length = static_cast<uint32_t>(n),
+                   .targets = static_cast<uint32_t>(std::count(sample.targets.begin(), sample.targets.end(), 1))});
+  const size_t at = bytes.size();
+  bytes.resize(at + BytesOf(n, id_bytes));
+  PutIds(sample.ids, id_bytes, bytes.data() + at);
+  PutBits(sample.targets, 0, bytes.data() + at + n * id_bytes);
+}
+
+void SampleSpool::Add(const SampleBytes& samples, SampleOrigin origin) {
+  if (samples.sizes.size() > kMostSamples - records_.size()) {
     throw Error({.where = "samples",
                  .what = "more than a preparation can hold",
                  .expected = "at most " + std::to_string(kMostSamples),
                  .hint = "prepare the sources in several folders"});
   }
-  const auto number = static_cast<uint32_t>(records_.size());
-  const Record record{.offset = file_.size() + buffer_.size(),
-                      .origin = origin,
-                      .length = static_cast<uint32_t>(n),
-                      .targets = static_cast<uint32_t>(std::count(sample.targets.begin(), sample.targets.end(), 1))};
-  records_.Append({&record, 1});
-  const size_t at = buffer_.size();
-  buffer_.resize(at + n * id_bytes_ + (n + 7) / 8);
-  PutIds(sample.ids, id_bytes_, buffer_.data() + at);
-  PutBits(sample.targets, 0, buffer_.data() + at + n * id_bytes_);
-  if (buffer_.size() >= kBufferBytes) Flush();
-  return number;
+  uint64_t offset = file_.size() + buffer_.size();
+  for (const SampleBytes::Size& size : samples.sizes) {
+    const Record record{.offset = offset, .origin = origin, .length = size.length, .targets = size.targets};
+    records_.Append(record);
+    ++origin.piece;
+    offset += SampleBytes::BytesOf(size.length, id_bytes_);
+  }
+  STABLELM_CHECK(offset - file_.size() - buffer_.size() == samples.bytes.size());
+  if (buffer_.size() + samples.bytes.size() > kBufferBytes) Flush();
+  if (samples.bytes.size() > kBufferBytes) {
+    file_.Append(samples.bytes.data(), samples.bytes.size());
+  } else {
+    buffer_.insert(buffer_.end(), samples.bytes.begin(), samples.bytes.end());
+  }
 }
 
 void SampleSpool::Flush() {
@@ -48,7 +59,7 @@ SampleTokens SampleSpool::Read(uint32_t sample) {
   }
   const Record& record = Records()[sample];
   const size_t n = record.length;
-  STABLELM_CHECK(record.offset + n * id_bytes_ + (n + 7) / 8 <= map_.size());
+  STABLELM_CHECK(record.offset + SampleBytes::BytesOf(n, id_bytes_) <= map_.size());
   const std::byte* at = map_.bytes().data() + record.offset;
   ids_.resize(n);
   bits_.resize(n);

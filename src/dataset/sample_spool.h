@@ -22,6 +22,20 @@ struct SampleOrigin {
   uint32_t piece = 0;
 };
 
+// Samples as they lie in the spool: of each its ids, then its target bits. Made by any thread.
+struct SampleBytes {
+  struct Size {
+    uint32_t length = 0;   // tokens
+    uint32_t targets = 0;  // among them
+  };
+  std::vector<Size> sizes;
+  std::vector<std::byte> bytes;
+
+  // `id_bytes`: 2 or 4.
+  void Add(const Sample& sample, size_t id_bytes);
+  static size_t BytesOf(size_t length, size_t id_bytes) { return length * id_bytes + (length + 7) / 8; }
+};
+
 // For one thread. Throws Error when a temporary file cannot be written.
 class SampleSpool {
  public:
@@ -36,13 +50,15 @@ class SampleSpool {
 
   // Temporary files lie beside `spill.target`. `id_bytes`: 2 or 4.
   SampleSpool(const SpillOptions& spill, size_t id_bytes);
-  // Returns the sample's number: 0, 1, ... Throws Error beyond kMostSamples.
-  uint32_t Add(const Sample& sample, const SampleOrigin& origin);
+  // Appends the samples of a row's conversation: pieces `origin.piece`, + 1, ... The first has the number size() before
+  // the call, and the others follow. Throws Error beyond kMostSamples.
+  void Add(const SampleBytes& samples, SampleOrigin origin);
   uint32_t size() const { return static_cast<uint32_t>(records_.size()); }
 
   // No Add after these. Read is valid until the next call.
   std::span<const Record> Records() { return records_.Values(); }
   SampleTokens Read(uint32_t sample);
+  uint64_t spilled_bytes() const { return records_.spilled_bytes(); }  // without the tokens
 
  private:
   void Flush();

@@ -211,20 +211,19 @@ void CutTranscript(const Prompt& transcript, const SampleRules& rules, std::span
 void CutText(std::span<const int32_t> ids, const SampleRules& rules, std::vector<Sample>& out, TokenAccount& account) {
   const auto limit = static_cast<size_t>(rules.sequence_length);
   account.read += ids.size();
-  std::vector<int32_t> all(ids.begin(), ids.end());
-  if (rules.end_id && !ids.empty()) {
-    all.push_back(*rules.end_id);
-    ++account.end;
-  }
-  for (size_t begin = 0; begin < all.size(); begin += limit) {
-    const size_t size = std::min(limit, all.size() - begin);
+  const size_t end = rules.end_id && !ids.empty() ? 1 : 0;
+  const size_t all = ids.size() + end;
+  account.end += end;
+  for (size_t begin = 0; begin < all; begin += limit) {
+    const size_t size = std::min(limit, all - begin);
     if (size == 1) {
       ++account.without_targets;
       ++account.pieces_without_targets;
       continue;
     }
-    const auto from = all.begin() + static_cast<ptrdiff_t>(begin);
-    Sample sample{.ids = {from, from + static_cast<ptrdiff_t>(size)}, .targets = std::vector<uint8_t>(size, 1)};
+    const std::span<const int32_t> part = ids.subspan(begin, std::min(size, ids.size() - begin));
+    Sample sample{.ids = {part.begin(), part.end()}, .targets = std::vector<uint8_t>(size, 1)};
+    if (part.size() < size) sample.ids.push_back(*rules.end_id);
     sample.targets[0] = 0;
     account.written += size;
     out.push_back(std::move(sample));

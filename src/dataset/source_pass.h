@@ -13,23 +13,31 @@
 #include "dataset/clean/hashes.h"
 #include "dataset/clean/near_duplicates.h"
 #include "dataset/clean/overlap.h"
+#include "dataset/clean/prefixes.h"
 #include "dataset/clean/reasons.h"
 #include "dataset/conversation_encoder.h"
 #include "dataset/recipe.h"
-#include "dataset/rows/source_conversation.h"
+#include "dataset/sample_spool.h"
 #include "dataset/source_files.h"
+#include "dataset/step_times.h"
 
 namespace stablelm {
+
+class PassLog;
 
 // One conversation of a row, or why there is none.
 struct PassedConversation {
   std::string reason;  // not empty: dropped
   std::string words;
-  SourceConversation conversation;  // cleaned; of dropped ones as far as it got
-  EncodedConversation encoded;
-  bool checked = false;  // encoded.round_trip was looked at
-  ContentKey key;        // with CleanRules::exact_duplicates, of kept ones
-  NearSignature near;    // with CleanRules::near_duplicates, of kept ones
+  TokenAccount tokens;
+  // Of kept ones:
+  SampleBytes samples;
+  uint64_t control_spellings = 0, open_answers = 0;  // EncodedConversation
+  bool checked = false, changed = false;             // its texts were compared with those of its ids, and differ
+  uint64_t split_hash = 0;  // of the first user text's words and the seed: the same for a question in other letters
+  ContentKey key;           // with CleanRules::exact_duplicates
+  NearSignature near;       // with CleanRules::near_duplicates
+  std::vector<PromptPrefixes::Prompt> prompts;  // with PassSetup::prompts
 };
 
 struct PassedRow {
@@ -62,12 +70,19 @@ struct PassSetup {
   std::string duckdb;
   const EvaluationTexts* evaluation = nullptr;  // texts that are not to be learned; null: none
   const NearSigner* signer = nullptr;           // of sources with near_duplicates
+  bool prompts = false;                         // find the prompts of each conversation
+  uint64_t seed = 0;                            // of split hashes
+  size_t id_bytes = 4;                          // of ids in samples
+  StepTimes& times;
+  PassLog* log = nullptr;      // takes the rows from it that it has, and adds others; null: none
+  uint32_t source_number = 0;  // in the log
 };
 
-// Throws Error when a file cannot be read, or when no row of a file has the columns that the kind needs. `progress`
-// counts bytes of the files.
-void PassSource(const PassSetup& setup, const std::vector<SourceFile>& files, ThreadPool& pool, Progress& progress,
-                PassSink& sink);
+// Rows longer than 1 MB are passed alone, so that memory holds one of them. Throws Error when a file cannot be read, or
+// when no row of a file has the columns that the kind needs. `progress` counts bytes of the files. `hashes`: SHA-256 of
+// each file, for the log.
+void PassSource(const PassSetup& setup, const std::vector<SourceFile>& files, const std::vector<std::string>& hashes,
+                ThreadPool& pool, Progress& progress, PassSink& sink);
 
 // The first rows of a file as JSON, for GuessKind. Throws Error.
 std::vector<std::string> FirstRows(const SourceFile& file, size_t most, const std::string& duckdb);

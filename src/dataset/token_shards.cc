@@ -91,10 +91,23 @@ class ShardWriter {
   uint64_t written_ = 0;
 };
 
-void WriteSection(AtomicFile& file, std::span<const std::byte> bytes) {
-  file.Write(bytes);
-  const std::vector<std::byte> zeros(Aligned(bytes.size()) - bytes.size());
+// Fills up a section of so many bytes.
+void EndSection(AtomicFile& file, uint64_t bytes) {
+  const std::vector<std::byte> zeros(Aligned(bytes) - bytes);
   file.Write(zeros);
+}
+
+// The first token of each shard, and the number of all: shards hold whole packs.
+std::vector<uint64_t> FirstTokens(const Packs& packs, uint64_t shard_tokens) {
+  std::vector<uint64_t> firsts = {0};
+  uint64_t tokens = 0;
+  for (size_t p = 0; p < packs.size(); ++p) {
+    const uint64_t begin = tokens;
+    for (uint64_t d = packs.begin[p]; d < packs.begin[p + 1]; ++d) tokens += packs.documents[d].length;
+    if (tokens - firsts.back() > shard_tokens && begin > firsts.back()) firsts.push_back(begin);
+  }
+  if (tokens > 0) firsts.push_back(tokens);
+  return firsts;
 }
 
 }  // namespace
@@ -215,68 +228,71 @@ void TokenShards::Read(const TokenDocument& document, std::span<int32_t> ids, st
   }
 }
 
-std::vector<std::string> WriteTokenShards(const std::filesystem::path& folder, const ShardsToWrite& what,
-                                          const Packs& packs,
-                                          const std::function<TokenDocument(uint32_t sample)>& describe,
-                                          const std::function<SampleTokens(uint32_t sample)>& read) {
-  const size_t id_bytes = what.vocab_size <= 65536 ? 2 : 4;
-  std::vector<TokenDocument> documents(packs.documents.size());
-  std::vector<uint64_t> firsts = {0};
-  std::vector<uint64_t> pack_ends(packs.size());
-  uint64_t tokens = 0;
-  for (size_t p = 0; p < packs.size(); ++p) {
-    const uint64_t begin = tokens;
-    for (uint64_t d = packs.begin[p]; d < packs.begin[p + 1]; ++d) {
-      documents[d] = describe(packs.documents[d].sample);
-      documents[d].begin = tokens;
-      documents[d].length = packs.documents[d].length;
-      tokens += documents[d].length;
-    }
-    if (tokens - firsts.back() > what.shard_tokens && begin > firsts.back()) firsts.push_back(begin);
-    pack_ends[p] = tokens;
-  }
-  if (tokens > 0) firsts.push_back(tokens);
+std::span<const uint8_t> TargetsOfDocument(const PackedDocument& document, const SampleTokens& sample,
+                                           std::vector<uint8_t>& bits) {
+  STABLELM_CHECK(document.offset + document.length <= sample.ids.size());
+  const auto part = sample.targets.subspan(document.offset, document.length);
+  bits.assign(part.begin(), part.end());
+  bits[0] = 0;
+  return bits;
+}
 
-  std::vector<std::string> names;
-  uint64_t targets = 0;
+WrittenShards WriteTokenShards(const std::filesystem::path& folder, const ShardsToWrite& what, const Packs& packs,
+                               const std::function<TokenDocument(uint32_t sample)>& describe,
+                               const std::function<SampleTokens(uint32_t sample)>& read) {
+  const std::vector<uint64_t> firsts = FirstTokens(packs, what.shard_tokens);
+  IndexHeader header;
+  std::memcpy(header.magic, kIndexMagic, sizeof kIndexMagic);
+  header.id_bytes = what.vocab_size <= 65536 ? 2 : 4;
+  header.sequence_length = static_cast<uint64_t>(what.sequence_length);
+  header.packs = packs.size();
+  header.documents = packs.documents.size();
+  header.tokens = firsts.back();
+  header.shards = firsts.size() - 1;
+  header.vocab_size = static_cast<uint64_t>(what.vocab_size);
+
+  const std::string index_name = what.split + ".index";
+  AtomicFile index(folder / index_name);
+  index.Write(std::as_bytes(std::span(&header, 1)));  // once more when the targets are counted
+  index.Write(std::as_bytes(std::span(firsts)));
+  EndSection(index, firsts.size() * sizeof(uint64_t));
+  index.Write(std::as_bytes(packs.begin));
+  EndSection(index, packs.begin.size_bytes());
+
+  WrittenShards written;
+  constexpr size_t kDocumentsAtOnce = 4096;
+  std::vector<TokenDocument> documents;
   std::vector<uint8_t> bits;
-  size_t p = 0;
+  uint64_t tokens = 0, document = 0;
   for (size_t s = 0; s + 1 < firsts.size(); ++s) {
-    names.push_back(ShardName(what.split, s));
-    ShardWriter shard(folder / names.back(), firsts[s], firsts[s + 1] - firsts[s], id_bytes);
-    for (; p < packs.size() && pack_ends[p] <= firsts[s + 1]; ++p) {
-      for (uint64_t d = packs.begin[p]; d < packs.begin[p + 1]; ++d) {
-        const PackedDocument& one = packs.documents[d];
-        const SampleTokens sample = read(one.sample);
-        STABLELM_CHECK(one.offset + one.length <= sample.ids.size());
-        const auto part = sample.targets.subspan(one.offset, one.length);
-        bits.assign(part.begin(), part.end());
-        bits[0] = 0;  // where a sample was cut nothing predicts the first token
-        documents[d].targets = static_cast<uint32_t>(std::count(bits.begin(), bits.end(), 1));
-        targets += documents[d].targets;
-        shard.Add(sample.ids.subspan(one.offset, one.length), bits);
+    written.names.push_back(ShardName(what.split, s));
+    ShardWriter shard(folder / written.names.back(), firsts[s], firsts[s + 1] - firsts[s], header.id_bytes);
+    for (; tokens < firsts[s + 1]; ++document) {
+      const PackedDocument& one = packs.documents[document];
+      const SampleTokens sample = read(one.sample);
+      const std::span<const uint8_t> targets = TargetsOfDocument(one, sample, bits);
+      TokenDocument& described = documents.emplace_back(describe(one.sample));
+      described.begin = tokens;
+      described.length = one.length;
+      described.targets = static_cast<uint32_t>(std::count(targets.begin(), targets.end(), 1));
+      header.targets += described.targets;
+      tokens += one.length;
+      shard.Add(sample.ids.subspan(one.offset, one.length), targets);
+      if (documents.size() == kDocumentsAtOnce) {
+        index.Write(std::as_bytes(std::span(documents)));
+        documents.clear();
       }
     }
     shard.Finish();
   }
-  IndexHeader header;
-  std::memcpy(header.magic, kIndexMagic, sizeof kIndexMagic);
-  header.id_bytes = static_cast<uint32_t>(id_bytes);
-  header.sequence_length = static_cast<uint64_t>(what.sequence_length);
-  header.packs = packs.size();
-  header.documents = documents.size();
-  header.tokens = tokens;
-  header.targets = targets;
-  header.shards = firsts.size() - 1;
-  header.vocab_size = static_cast<uint64_t>(what.vocab_size);
-  names.push_back(what.split + ".index");
-  AtomicFile index(folder / names.back());
-  index.Write(std::as_bytes(std::span(&header, 1)));
-  WriteSection(index, std::as_bytes(std::span(firsts)));
-  WriteSection(index, std::as_bytes(std::span(packs.begin)));
-  WriteSection(index, std::as_bytes(std::span(documents)));
+  STABLELM_CHECK(document == packs.documents.size());
+  index.Write(std::as_bytes(std::span(documents)));
+  EndSection(index, packs.documents.size() * sizeof(TokenDocument));
+  index.WriteAt(0, std::as_bytes(std::span(&header, 1)));
   index.Commit();
-  return names;
+  written.names.push_back(index_name);
+  written.targets = header.targets;
+  return written;
 }
 
 }  // namespace stablelm

@@ -110,11 +110,20 @@ struct SampleTokens {
   std::span<const uint8_t> targets;
 };
 
-// Writes the split's files into `folder`; returns their names. `describe` gives source, file, row, piece and repeat of
+// The target bits of a document, in `bits`: those of its part of the sample, but the first, which nothing predicts
+// where a sample was cut.
+std::span<const uint8_t> TargetsOfDocument(const PackedDocument& document, const SampleTokens& sample,
+                                           std::vector<uint8_t>& bits);
+
+struct WrittenShards {
+  std::vector<std::string> names;
+  uint64_t targets = 0;
+};
+
+// Writes the split's files into `folder`. `describe` gives source, file, row, piece and repeat of
 // a sample, `read` its tokens. The bytes depend on the arguments alone. Throws Error when a file cannot be written.
-std::vector<std::string> WriteTokenShards(const std::filesystem::path& folder, const ShardsToWrite& what,
-                                          const Packs& packs,
-                                          const std::function<TokenDocument(uint32_t sample)>& describe,
-                                          const std::function<SampleTokens(uint32_t sample)>& read);
+WrittenShards WriteTokenShards(const std::filesystem::path& folder, const ShardsToWrite& what, const Packs& packs,
+                               const std::function<TokenDocument(uint32_t sample)>& describe,
+                               const std::function<SampleTokens(uint32_t sample)>& read);
 
 }  // namespace stablelm

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/random.h"
+#include "temp_folder.h"
 
 namespace stablelm {
 namespace {
@@ -24,6 +25,8 @@ Lengths ChatLengths(size_t n, uint32_t longest) {
   }
   return lengths;
 }
+
+std::vector<PackedDocument> DocumentsOf(const Packs& packs) { return {packs.documents.begin(), packs.documents.end()}; }
 
 void CheckWhole(const Packs& packs, const Lengths& lengths, int64_t sequence_length) {
   std::vector<int> seen(lengths.size());
@@ -65,8 +68,21 @@ TEST(Packing, FindsTheFillThatNeedsManySamples) {
 TEST(Packing, DependsOnTheSeedAlone) {
   const Lengths lengths = ChatLengths(1000, 2048);
   const Packs one = PackSamples(lengths, 2048, Packing::kPack, 1);
-  EXPECT_EQ(one.documents, PackSamples(lengths, 2048, Packing::kPack, 1).documents);
-  EXPECT_NE(one.documents, PackSamples(lengths, 2048, Packing::kPack, 2).documents);
+  EXPECT_EQ(DocumentsOf(one), DocumentsOf(PackSamples(lengths, 2048, Packing::kPack, 1)));
+  EXPECT_NE(DocumentsOf(one), DocumentsOf(PackSamples(lengths, 2048, Packing::kPack, 2)));
+}
+
+TEST(Packing, DoesNotDependOnTheMemory) {
+  const TempFolder folder;
+  const Lengths lengths = ChatLengths(60'000, 1024);
+  for (const Packing packing : {Packing::kPack, Packing::kNone, Packing::kConcat}) {
+    const Packs want = PackSamples(lengths, 1024, packing, 1);
+    const Packs packs = PackSamples(lengths, 1024, packing, 1, {1, folder.path() / "packs"});
+    EXPECT_EQ(want.spilled_bytes, 0U);
+    EXPECT_GT(packs.spilled_bytes, 500'000U);
+    EXPECT_EQ(DocumentsOf(packs), DocumentsOf(want));
+    EXPECT_TRUE(std::ranges::equal(packs.begin, want.begin));
+  }
 }
 
 TEST(Packing, OneSampleEach) {

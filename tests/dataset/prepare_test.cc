@@ -13,15 +13,12 @@
 #include <set>
 #include <thread>
 
-#include "../prompt/prompt_testing.h"
 #include "dataset/export.h"
 #include "dataset/manifest.h"
-#include "dataset/read_recipe.h"
-#include "dataset/run_record.h"
 #include "dataset/token_shards.h"
 #include "dataset/verify.h"
 #include "error_info.h"
-#include "temp_folder.h"
+#include "prepare_testing.h"
 
 namespace stablelm {
 namespace {
@@ -30,61 +27,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Pair;
-
-PrepareSetup SetupFor(const LoadedRecipe& loaded) {
-  PrepareSetup setup{.recipe = loaded.recipe,
-                     .recipe_yaml = loaded.settings.Yaml(),
-                     .tokenizer = TunedTokenizer(),
-                     .tokenizer_from = "tokenizer.json",
-                     .tokenizer_path = TestData("tokenizer/tokenizer.json"),
-                     .system = "Be kind.",
-                     .stop_tokens = DefaultStopTokens(PromptTemplate::kStableLmTuned),
-                     .chat_record = CardChatRecord(),
-                     .limit = {},
-                     .show_progress = false};
-  return setup;
-}
-
-class PrepareTest : public testing::Test {
- protected:
-  std::filesystem::path Write(const std::string& name, const std::string& text) {
-    const std::filesystem::path path = folder_.path() / name;
-    std::ofstream(path, std::ios::binary) << text;
-    return path;
-  }
-  // `n` lines of OpenAI's format: question i, answer i.
-  std::string Chats(size_t n, size_t from = 0) {
-    std::string lines;
-    for (size_t i = from; i < from + n; ++i) {
-      lines += R"({"messages": [{"role": "user", "content": "question )" + std::to_string(i) +
-               R"("}, {"role": "assistant", "content": "answer )" + std::to_string(i) + "\"}]}\n";
-    }
-    return lines;
-  }
-  PrepareSetup Recipe(const std::string& yaml) {
-    Write("recipe.yaml", yaml);
-    return SetupFor(ReadDataRecipe(folder_.path() / "recipe.yaml"));
-  }
-  std::filesystem::path Out(const std::string& name = "out") const { return folder_.path() / name; }
-  // All files but run.json, which tells the time.
-  static std::map<std::string, std::string> BytesOf(const std::filesystem::path& folder) {
-    std::map<std::string, std::string> files;
-    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-      std::ifstream in(entry.path(), std::ios::binary);
-      if (entry.path().filename() != kRunFile) {
-        files[entry.path().filename()] = std::string((std::istreambuf_iterator<char>(in)), {});
-      }
-    }
-    return files;
-  }
-  std::set<std::string> FileNames() const {
-    std::set<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) names.insert(entry.path().filename());
-    return names;
-  }
-
-  TempFolder folder_;
-};
 
 PrepareSetup Example() {
   const std::filesystem::path recipes = std::filesystem::path(TestData()).parent_path().parent_path() / "recipes";
@@ -236,8 +178,11 @@ TEST_F(PrepareTest, WeightsRepeatAndLeaveOut) {
 TEST_F(PrepareTest, AQuestionIsOnOneSideOfTheSplit) {
   std::string lines;
   for (int i = 0; i < 300; ++i) {
-    for (const char* answer : {"yes", "no", "perhaps"}) {
-      lines += R"({"prompt": "question )" + std::to_string(i) + R"(", "response": ")" + answer + "\"}\n";
+    const std::string number = std::to_string(i);
+    for (const std::string& question :
+         {"What is " + number + "?", "what is " + number, "  WHAT IS " + number + " ?!"}) {
+      lines +=
+          nlohmann::json{{"prompt", question}, {"response", "answer " + std::to_string(lines.size())}}.dump() + "\n";
     }
   }
   Write("qa.jsonl", lines);
@@ -517,6 +462,65 @@ TEST_F(PrepareTest, TheRecordOfManyFilesIsRead) {
   // As of 200,000 files.
   std::ofstream(Out() / kRunFile, std::ios::app) << std::string(size_t{17} << 20, ' ');
   EXPECT_EQ(TokenizerPathOf(Out()), TestData("tokenizer/tokenizer.json"));
+}
+
+TEST_F(PrepareTest, RowsThatBecameSeveralTurnsHaveTheAuthorsOtherSystemText) {
+  Write("a.jsonl", R"({"prompt": "q", "response": "one</s> \n \nnext\ntwo"})"
+                   "\n"
+                   R"({"prompt": "r", "response": "three"})");
+  const PrepareSetup setup = Recipe(
+      "sources: [{path: a.jsonl, kind: prompt-response, manner: chatcombined, clean: {end_markers: true}}]\n"
+      "validation: 0\nend: none\naudits: {waive: [turn-end]}\n");
+  PrepareData(setup, Out());
+  std::vector<std::string> lines;
+  ExportConversations(Out(), kTrainSplit, ReadManifest(Out()), setup.tokenizer,
+                      [&](const std::string& line) { lines.push_back(line); });
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_EQ(std::ranges::count_if(lines,
+                                  [](const std::string& line) {
+                                    return line.find("# StableAssistant") != std::string::npos &&
+                                           line.find("two") != std::string::npos;
+                                  }),
+            1);
+  EXPECT_EQ(std::ranges::count_if(lines,
+                                  [](const std::string& line) {
+                                    return line.find("designed to answer") != std::string::npos &&
+                                           line.find("three") != std::string::npos;
+                                  }),
+            1);
+}
+
+TEST_F(PrepareTest, ALongRowIsPassedAloneAndInItsPlace) {
+  std::string text;
+  while (text.size() < size_t{3} << 19) text += " answer";
+  std::string lines = Chats(50);
+  lines += nlohmann::json{{"messages",
+                           {{{"role", "user"}, {"content", "long"}}, {{"role", "assistant"}, {"content", text}}}}}
+               .dump();
+  Write("a.jsonl", lines + "\n" + Chats(50, 50));
+  PrepareSetup setup =
+      Recipe("sources: [{path: a.jsonl, kind: messages, system: null}]\nvalidation: 0\nsequence_length: 1000000\n");
+  setup.recipe.waive = {Audit::kTargetShare};
+  PrepareData(setup, Out("one"));
+  setup.threads = 3;
+  const PreparedData data = PrepareData(setup, Out("three"));
+  EXPECT_EQ(BytesOf(Out("three")), BytesOf(Out("one")));
+  EXPECT_EQ(data.sources[0].kept, 101U);
+  uint64_t seconds = 0;
+  for (const double step : data.step_seconds) seconds += step > 0 ? 1 : 0;
+  EXPECT_EQ(seconds, kPrepareSteps.size());
+}
+
+// Past the budget everything lies in temporary files: the result is the same.
+TEST_F(PrepareTest, TheResultDoesNotDependOnTheMemory) {
+  Write("a.jsonl", Chats(5000) + Chats(100));
+  PrepareSetup setup =
+      Recipe("sources: [{path: a.jsonl, weight: 1.5, clean: {near_duplicates: true}}]\nvalidation: 0.2\n");
+  EXPECT_EQ(PrepareData(setup, Out("memory")).temporary_bytes, 0U);
+  setup.memory_bytes = 1;
+  EXPECT_GT(PrepareData(setup, Out("files")).temporary_bytes, 500'000U);
+  EXPECT_EQ(BytesOf(Out("files")), BytesOf(Out("memory")));
+  EXPECT_THAT(FileNames(), ElementsAre("a.jsonl", "files", "memory", "recipe.yaml"));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "dataset/read/row_reader.h"
 #include "dataset/rows/placeholder.h"
 #include "dataset/rows/row_shapes.h"
 
@@ -12,7 +13,10 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-ShapedRow Shape(ShapeRules rules, std::string_view json) { return RowShaper(std::move(rules)).Shape(json); }
+ShapedRow Shape(ShapeRules rules, std::string_view json) {
+  const std::string padded = std::string(json) + std::string(kRowPadding, ' ');
+  return RowShaper(std::move(rules)).Shape(std::string_view(padded).substr(0, json.size()));
+}
 ShapedRow Shape(SourceKind kind, std::string_view json) { return Shape(ShapeRules{.kind = kind}, json); }
 
 SourceConversation One(ShapeRules rules, std::string_view json) {
@@ -92,7 +96,7 @@ TEST(RowShapes, PlaceholdersAreInputsOnlyWhereAsked) {
 TEST(RowShapes, PlaceholdersInAnySpelling) {
   for (const char* input : {"noinput", "<noinput>", "No input", "No Input.", "<No input>", "[no input]",
                             "(No input required)", "no_input", "\"noinput\"", " no-input\n", "None", "N/A",
-                            "Not applicable.", "NO  INPUT", "No input needed.", "<noinput>."}) {
+                            "Not applicable.", "NO  INPUT", "No input needed.", "<noinput>.", "\u00a0None\u3000"}) {
     EXPECT_TRUE(IsPlaceholder(input)) << input;
   }
   for (const char* input : {"", "no", "input", "No input devices were found", "nothing", "<b>noinput</b>", "0", "na",
@@ -168,6 +172,29 @@ TEST(RowShapes, TheWordsOfAProblemAreShort) {
   EXPECT_THAT(words, HasSubstr("the row has column 0, column 1, "));
   EXPECT_THAT(words, HasSubstr(" more"));
   EXPECT_LT(words.size(), 4000U);
+}
+
+TEST(ColumnsToRead, AreThoseOfTheKindThatAreThere) {
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(ColumnsToRead({.kind = SourceKind::kDolly}, {"x", "response", "category", "instruction", "y"}),
+            (Names{"instruction", "response", "category"}));
+  EXPECT_EQ(ColumnsToRead({.kind = SourceKind::kHh}, {"chosen", "rejected", "id"}), (Names{"chosen", "id"}));
+  EXPECT_EQ(ColumnsToRead({.kind = SourceKind::kHh}, {"prompt", "response", "chosen"}),
+            (Names{"prompt", "chosen", "response"}));
+  ShapeRules rules{.kind = SourceKind::kColumns};
+  rules.columns = {.user = "a.q", .assistant = "b.c", .id = "id\"\n"};
+  EXPECT_EQ(ColumnsToRead(rules, {"a", "b.c", "b", "id\"\n", "z"}), (Names{"a", "b.c", "id\"\n"}));
+  // An error names all that are there.
+  EXPECT_EQ(ColumnsToRead(rules, {"a", "b.c", "b"}), Names{});
+  EXPECT_EQ(ColumnsToRead({.kind = SourceKind::kPromptReply}, {"prompt", "reply"}), Names{});
+}
+
+TEST(RowShapes, ALongRowOfManyValuesIsBroken) {
+  std::string many = "{\"prompt\": \"a\", \"response\": \"b\", \"x\": [1";
+  while (many.size() < size_t{17} << 20) many += ",1";
+  EXPECT_EQ(Shape({.kind = SourceKind::kPromptReply}, many + "]}").problem.name, "broken-row");
+  const std::string text = "{\"prompt\": \"a\", \"response\": \"" + std::string(size_t{17} << 20, ',') + "\\\"\"}";
+  EXPECT_EQ(Shape({.kind = SourceKind::kPromptReply}, text).conversations.size(), 1U);
 }
 
 }  // namespace

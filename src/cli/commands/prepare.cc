@@ -3,12 +3,15 @@
 
 #include "base/error.h"
 #include "base/json_value.h"
+#include "base/number_text.h"
+#include "base/system.h"
 #include "cli/app/command.h"
 #include "cli/app/options.h"
 #include "cli/data/account_text.h"
 #include "cli/data/prepare_input.h"
 #include "cli/data/sample_text.h"
 #include "dataset/manifest.h"
+#include "dataset/run_record.h"
 
 namespace stablelm {
 namespace {
@@ -39,6 +42,7 @@ class Prepare : public Command {
               [this](const std::string& text) { sets_.push_back(text); });
     AddNumber(app, "--limit", limit_, Limits<uint64_t>{1}, "Rows of each source at most");
     AddFlag(app, "--dry-run", dry_run_, "Print every setting and the whole account, write nothing");
+    AddFlag(app, "--resume", resume_, "Continue an interrupted run, if there is one");
     AddNumber(app, "--preview", preview_, Limits<uint64_t>{1, 1000},
               "Show the first N samples, with the targets marked");
     AddText(app, "--guess", "FILE", guess_, "Print a recipe to start from for a data file, and do nothing else");
@@ -67,6 +71,7 @@ class Prepare : public Command {
     setup.limit = limit_;
     setup.dry_run = dry_run_;
     setup.preview = preview_;
+    setup.log.resume = resume_;
     setup.show_progress = out.show_progress();
     const PreparedData data = PrepareData(setup, out_folder_);
     if (data.unchanged) {
@@ -74,10 +79,16 @@ class Prepare : public Command {
       out.Note(out_folder_ + " holds these data already, prepared from the same files by the same recipe");
       return kExitOk;
     }
+    if (data.resumed_rows > 0) {
+      out.Note("resumed: " + Grouped(data.resumed_rows) + " rows were taken from the interrupted run");
+    }
     JsonValue account = AccountJson(data);
     if (out.json()) {
       account["out"] = dry_run_ ? JsonValue(nullptr) : JsonValue(out_folder_);
       account["unchanged"] = false;
+      account["step_seconds"] = StepsJson(data);
+      account["temporary_bytes"] = data.temporary_bytes;
+      account["resumed_rows"] = data.resumed_rows;
       if (preview_ > 0) account["preview"] = PreviewJson(data, setup.tokenizer);
       out.Json(account);
       return kExitOk;
@@ -89,11 +100,24 @@ class Prepare : public Command {
       out.Styled(SampleText(sample.ids, sample.targets, setup.tokenizer, out.color()) + "\n\n");
     }
     out.Text(AccountText(account));
+    out.Note(StepsText(data));
     if (!dry_run_) out.Note("wrote " + out_folder_ + "; `stablelm data show " + out_folder_ + "` shows what is in it");
     return kExitOk;
   }
 
  private:
+  // The share of each step in the time of all threads, and what did not fit the memory.
+  static std::string StepsText(const PreparedData& data) {
+    double all = 0;
+    for (const double seconds : data.step_seconds) all += seconds;
+    std::string text = "time:";
+    for (size_t i = 0; i < kPrepareSteps.size(); ++i) {
+      text += std::string(i == 0 ? " " : ", ") + kPrepareSteps[i] + " " +
+              PercentText(all > 0 ? data.step_seconds[i] / all : 0, 0);
+    }
+    if (data.temporary_bytes > 0) text += "; temporary files of keys: " + HumanBytes(data.temporary_bytes);
+    return text;
+  }
   static JsonValue PreviewJson(const PreparedData& data, const Tokenizer& tokenizer) {
     JsonValue samples = JsonValue::Array();
     for (const PreviewSample& sample : data.preview) {
@@ -118,7 +142,7 @@ class Prepare : public Command {
   std::string what_, out_folder_;
   std::vector<std::string> sets_;
   std::optional<uint64_t> limit_;
-  bool dry_run_ = false;
+  bool dry_run_ = false, resume_ = false;
   uint64_t preview_ = 0;
   std::optional<std::string> guess_;
 };

@@ -61,16 +61,14 @@ NearSignature NearSigner::Sign(const SourceConversation& conversation) const {
     if (conversation.document) words.push_back(Hash64(*conversation.document));
     for (const SourceTurn& turn : conversation.turns) words.push_back(Hash64(turn.text));
   }
-  NearSignature signature;
-  std::vector<uint64_t>& shingles = signature.shingles;
+  // In place: a shingle replaces its first word, which no later one has.
   const std::span<const uint64_t> all = words;
-  if (all.size() < kShingleWords) {
-    shingles.push_back(ShingleOf(all));
-  } else {
-    shingles.reserve(all.size() - kShingleWords + 1);
-    for (size_t i = 0; i + kShingleWords <= all.size(); ++i)
-      shingles.push_back(ShingleOf(all.subspan(i, kShingleWords)));
-  }
+  const size_t count = words.size() < kShingleWords ? 1 : words.size() - kShingleWords + 1;
+  const size_t width = std::min(words.size(), kShingleWords);
+  for (size_t i = 0; i < count; ++i) words[i] = ShingleOf(all.subspan(i, width));
+  words.resize(count);
+  NearSignature signature{.shingles = std::move(words), .bands = {}};
+  std::vector<uint64_t>& shingles = signature.shingles;
   std::sort(shingles.begin(), shingles.end());
   shingles.erase(std::unique(shingles.begin(), shingles.end()), shingles.end());
 
@@ -97,7 +95,7 @@ void NearDuplicates::Add(const NearSignature& signature, uint64_t position) {
   STABLELM_CHECK(row < std::numeric_limits<uint32_t>::max());
   shingles_.Append(signature.shingles);
   const Row added{position, shingles_.size()};
-  rows_.Append({&added, 1});
+  rows_.Append(added);
   for (const uint64_t key : signature.bands) bands_.Add({key, row});
 }
 

@@ -3,16 +3,16 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "dataset/clean/hashes.h"
 
 namespace stablelm {
-namespace {
-
-uint64_t HashOf(std::span<const uint64_t> words) {
-  return Hash64({reinterpret_cast<const char*>(words.data()), words.size_bytes()});
-}
-
-}  // namespace
+// Of the budget a quarter for each of four arrays.
+EvaluationTexts::EvaluationTexts(const SpillOptions& options)
+    : runs_{.added = SortedRecords<Entry>(options.Share(4)),
+            .sorted = SpillVector<Entry>(options.Share(4)),
+            .entries = {}},
+      texts_{.added = SortedRecords<Entry>(options.Share(4)),
+             .sorted = SpillVector<Entry>(options.Share(4)),
+             .entries = {}} {}
 
 size_t EvaluationTexts::AddSet(std::string name) {
   names_.push_back(std::move(name));
@@ -26,36 +26,39 @@ void EvaluationTexts::Add(std::string_view text) {
   words_.AppendHashes(text, hashes);
   if (hashes.empty()) return;
   const std::span<const uint64_t> words = hashes;
-  texts_.push_back({HashOf(words), set});
-  for (size_t i = 0; i + kRunWords <= words.size(); ++i) runs_.push_back({HashOf(words.subspan(i, kRunWords)), set});
+  texts_.added.Add({HashOfWords(words), set});
+  for (size_t i = 0; i + kRunWords <= words.size(); ++i)
+    runs_.added.Add({HashOfWords(words.subspan(i, kRunWords)), set});
 }
 
-void EvaluationTexts::Unique(std::vector<Entry>& entries) {
-  std::sort(entries.begin(), entries.end());
-  const auto same = [](const Entry& a, const Entry& b) { return a.hash == b.hash; };  // the first set stays
-  entries.erase(std::unique(entries.begin(), entries.end(), same), entries.end());
-  entries.shrink_to_fit();
+void EvaluationTexts::Table::Seal() {
+  std::optional<uint64_t> last;
+  added.ForEach([&](const Entry& entry) {
+    if (last != entry.hash) sorted.Append(entry);  // the first set stays
+    last = entry.hash;
+  });
+  entries = sorted.Values();
 }
 
 void EvaluationTexts::Seal() {
-  Unique(runs_);
-  Unique(texts_);
+  runs_.Seal();
+  texts_.Seal();
 }
 
-std::optional<size_t> EvaluationTexts::SetOf(const std::vector<Entry>& entries, uint64_t hash) {
+std::optional<size_t> EvaluationTexts::SetOf(std::span<const Entry> entries, uint64_t hash) {
   const auto at = std::lower_bound(entries.begin(), entries.end(), Entry{hash, 0});
   return at != entries.end() && at->hash == hash ? std::optional<size_t>(at->set) : std::nullopt;
 }
 
 std::optional<size_t> EvaluationTexts::SetOfRun(std::span<const uint64_t> words) const {
   for (size_t i = 0; i + kRunWords <= words.size(); ++i) {
-    if (const auto set = SetOf(runs_, HashOf(words.subspan(i, kRunWords)))) return set;
+    if (const auto set = SetOf(runs_.entries, HashOfWords(words.subspan(i, kRunWords)))) return set;
   }
   return std::nullopt;
 }
 
 std::optional<Overlap> EvaluationTexts::Find(const SourceConversation& conversation) const {
-  if (texts_.empty()) return std::nullopt;
+  if (texts_.entries.empty()) return std::nullopt;
   std::vector<uint64_t> hashes;
   if (conversation.document) {
     words_.AppendHashes(*conversation.document, hashes);
@@ -66,7 +69,8 @@ std::optional<Overlap> EvaluationTexts::Find(const SourceConversation& conversat
     words_.AppendHashes(conversation.turns[turn].text, hashes);
     const std::span<const uint64_t> words = hashes;
     if (conversation.turns[turn].role == Role::kUser && !words.empty()) {
-      if (const auto set = SetOf(texts_, HashOf(words))) return Overlap{*set, turn, Overlap::Kind::kUserText};
+      if (const auto set = SetOf(texts_.entries, HashOfWords(words)))
+        return Overlap{*set, turn, Overlap::Kind::kUserText};
     }
     if (const auto set = SetOfRun(words)) return Overlap{*set, turn, Overlap::Kind::kPassage};
   }

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "dataset/clean/spill.h"
 #include "dataset/clean/words.h"
 #include "dataset/rows/source_conversation.h"
 
@@ -26,13 +27,15 @@ struct Overlap {
 };
 
 // Words are those of dataset/clean/words.h: case and punctuation do not count. Runs of 13 words lie within one text of
-// the set and within one turn or document. Texts without words are in no set. About 16 bytes of memory for each
-// word of the sets.
+// the set and within one turn or document. Texts without words are in no set. 16 bytes for each word of the sets,
+// beyond the budget in temporary files.
 //
 // Add all texts, then Seal; from then on Find may be called by many threads.
 class EvaluationTexts {
  public:
   static constexpr size_t kRunWords = 13;
+
+  explicit EvaluationTexts(const SpillOptions& options = {});
 
   // The number of a new set; its texts follow.
   size_t AddSet(std::string name);
@@ -50,13 +53,19 @@ class EvaluationTexts {
     uint32_t set = 0;
     auto operator<=>(const Entry&) const = default;
   };
-  static void Unique(std::vector<Entry>& entries);
-  static std::optional<size_t> SetOf(const std::vector<Entry>& entries, uint64_t hash);
+  // Sorted by Seal, each hash once.
+  struct Table {
+    SortedRecords<Entry> added;
+    SpillVector<Entry> sorted;
+    std::span<const Entry> entries;
+    void Seal();
+  };
+  static std::optional<size_t> SetOf(std::span<const Entry> entries, uint64_t hash);
   std::optional<size_t> SetOfRun(std::span<const uint64_t> words) const;
 
   WordSplitter words_;
   std::vector<std::string> names_;
-  std::vector<Entry> runs_, texts_;  // sorted by Seal
+  Table runs_, texts_;
 };
 
 }  // namespace stablelm

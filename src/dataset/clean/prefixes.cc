@@ -18,7 +18,8 @@ ContentKey Extended(const ContentKey& before, char kind, std::string_view text, 
 
 }  // namespace
 
-void PromptPrefixes::Add(const SourceConversation& conversation, uint64_t position) {
+std::vector<PromptPrefixes::Prompt> PromptPrefixes::PromptsOf(const SourceConversation& conversation) {
+  std::vector<Prompt> prompts;
   ContentKey key;
   std::string buffer;
   if (conversation.system) key = Extended(key, 's', *conversation.system, buffer);
@@ -26,8 +27,13 @@ void PromptPrefixes::Add(const SourceConversation& conversation, uint64_t positi
     const SourceTurn& turn = conversation.turns[i];
     key = Extended(key, turn.role == Role::kUser ? 'u' : 'a', turn.text, buffer);
     if (turn.role != Role::kUser) continue;
-    records_.Add({key, i + 2 == conversation.turns.size() ? uint64_t{1} : uint64_t{0}, position});
+    prompts.push_back({key, i + 2 == conversation.turns.size() ? uint64_t{1} : uint64_t{0}});
   }
+  return prompts;
+}
+
+void PromptPrefixes::Add(std::span<const Prompt> prompts, uint64_t position) {
+  for (const Prompt& prompt : prompts) records_.Add({prompt.key, prompt.whole, position});
 }
 
 void PromptPrefixes::Find(FunctionRef<void(uint64_t position)> found) {

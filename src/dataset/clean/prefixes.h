@@ -4,6 +4,8 @@
 
 #include <compare>
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "base/function_ref.h"
 #include "dataset/clean/hashes.h"
@@ -19,10 +21,18 @@ namespace stablelm {
 // temporary file: 32 bytes for each user turn.
 class PromptPrefixes {
  public:
+  // The turns up to a user turn.
+  struct Prompt {
+    ContentKey key;
+    uint64_t whole = 0;  // 0: a longer row's beginning; 1: all of a row's prompt
+  };
+  // `conversation` passed OrderRoles (dataset/clean/roles.h). Pure, for any thread.
+  static std::vector<Prompt> PromptsOf(const SourceConversation& conversation);
+
   explicit PromptPrefixes(SpillOptions options) : records_(std::move(options)) {}
 
-  // `conversation` passed OrderRoles (dataset/clean/roles.h). Positions: any numbers, each once.
-  void Add(const SourceConversation& conversation, uint64_t position);
+  // The prompts of one row. Positions: any numbers, each once.
+  void Add(std::span<const Prompt> prompts, uint64_t position);
   // Calls found(position) for each row that goes, each once, in an order that depends on neither the budget nor the
   // order of Add. Once, at the end.
   void Find(FunctionRef<void(uint64_t position)> found);
@@ -30,8 +40,8 @@ class PromptPrefixes {
 
  private:
   struct Record {
-    ContentKey key;      // of turns 0 to some user turn
-    uint64_t whole = 0;  // 0: a longer row's beginning; 1: all of a row's prompt
+    ContentKey key;
+    uint64_t whole = 0;
     uint64_t position = 0;
     auto operator<=>(const Record&) const = default;
   };

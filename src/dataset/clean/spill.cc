@@ -37,30 +37,21 @@ void SpillFile::Read(uint64_t offset, void* bytes, size_t size) const {
   }
 }
 
-void SpillFile::Reserve(uint64_t size) {
+void* SpillFile::MapZeros(uint64_t size) {
+  STABLELM_CHECK(size_ == 0 && size > 0);
   int error = 0;
   do error = posix_fallocate(fd(), 0, static_cast<off_t>(size));
   while (error == EINTR);
   if (error != 0) FailToWrite(path(), "cannot write the temporary file", error);
+  void* const map = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd(), 0);
+  if (map == MAP_FAILED) FailToWrite(path(), "cannot map the temporary file", errno);
   size_ = size;
+  map_ = map;
+  return map;
 }
 
-ScratchNumbers::ScratchNumbers(uint64_t count, const SpillOptions& options) {
-  const uint64_t bytes = count * sizeof(uint32_t);
-  if (bytes <= options.memory_bytes || count == 0) {
-    memory_.resize(static_cast<size_t>(count));
-    numbers_ = memory_.data();
-    return;
-  }
-  file_.emplace(options.target);
-  file_->Reserve(bytes);
-  void* map = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file_->fd(), 0);
-  if (map == MAP_FAILED) FailToWrite(file_->path(), "cannot map the temporary file", errno);
-  numbers_ = static_cast<uint32_t*>(map);
-}
-
-ScratchNumbers::~ScratchNumbers() {
-  if (file_) munmap(numbers_, file_->size());
+SpillFile::~SpillFile() {
+  if (map_ != nullptr) munmap(map_, size_);
 }
 
 }  // namespace stablelm

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <optional>
+#include <memory>
 #include <queue>
 #include <span>
 #include <type_traits>
@@ -34,8 +34,12 @@ class SpillFile {
   explicit SpillFile(const std::filesystem::path& target);
   void Append(const void* bytes, size_t size);
   void Read(uint64_t offset, void* bytes, size_t size) const;
-  // Reserves `size` zero bytes, so that a map of them never meets a full disk.
-  void Reserve(uint64_t size);
+  SpillFile(const SpillFile&) = delete;
+  SpillFile& operator=(const SpillFile&) = delete;
+  ~SpillFile();
+  // Maps `size` zero bytes of an empty file, for reading and writing, until the end of this object. They are reserved,
+  // so that the map never meets a full disk. They are page cache, not memory of the process.
+  void* MapZeros(uint64_t size);
   uint64_t size() const { return size_; }
   const std::filesystem::path& path() const { return path_.path(); }
   int fd() const { return path_.fd(); }
@@ -43,6 +47,7 @@ class SpillFile {
  private:
   TemporaryPath path_;
   uint64_t size_ = 0;
+  void* map_ = nullptr;  // [size_]
 };
 
 // An array that is written from front to back, then read.
@@ -53,11 +58,20 @@ class SpillVector {
   explicit SpillVector(SpillOptions options) : options_(std::move(options)) {}
 
   void Append(std::span<const T> values) {
-    buffer_.insert(buffer_.end(), values.begin(), values.end());
     size_ += values.size();
-    const size_t most = file_ ? kPieceBytes : std::max(kPieceBytes, options_.memory_bytes);
-    if (buffer_.size() * sizeof(T) > most) Flush();
+    while (!values.empty()) {
+      const size_t most =
+          std::max<size_t>(1, (file_ ? kPieceBytes : std::max(kPieceBytes, options_.memory_bytes)) / sizeof(T));
+      if (buffer_.size() >= most) Flush();
+      const size_t count = std::min(values.size(), most - buffer_.size());
+      if (buffer_.size() + count > buffer_.capacity()) {  // double, but never beyond the budget
+        buffer_.reserve(std::min(most, std::max(buffer_.size() + count, 2 * buffer_.capacity())));
+      }
+      buffer_.insert(buffer_.end(), values.begin(), values.begin() + static_cast<ptrdiff_t>(count));
+      values = values.subspan(count);
+    }
   }
+  void Append(const T& value) { Append(std::span<const T>(&value, 1)); }
   uint64_t size() const { return size_; }
   uint64_t spilled_bytes() const { return file_ ? file_->size() : 0; }
 
@@ -73,7 +87,7 @@ class SpillVector {
   static constexpr size_t kPieceBytes = size_t{64} << 10;
 
   void Flush() {
-    if (!file_) file_.emplace(options_.target);
+    if (!file_) file_ = std::make_unique<SpillFile>(options_.target);
     file_->Append(buffer_.data(), buffer_.size() * sizeof(T));
     if (buffer_.capacity() * sizeof(T) > 4 * kPieceBytes) buffer_ = {};
     buffer_.clear();
@@ -81,7 +95,7 @@ class SpillVector {
 
   SpillOptions options_;
   std::vector<T> buffer_;  // all values, or those after the file's
-  std::optional<SpillFile> file_;
+  std::unique_ptr<SpillFile> file_;
   MappedFile map_;
   uint64_t size_ = 0;
 };
@@ -148,7 +162,7 @@ class SortedRecords {
   };
 
   void Flush() {
-    if (!file_) file_.emplace(options_.target);
+    if (!file_) file_ = std::make_unique<SpillFile>(options_.target);
     std::sort(buffer_.begin(), buffer_.end());
     runs_.push_back({file_->size(), buffer_.size()});
     file_->Append(buffer_.data(), buffer_.size() * sizeof(Record));
@@ -169,25 +183,37 @@ class SortedRecords {
   SpillOptions options_;
   std::vector<Record> buffer_;
   std::vector<Run> runs_;
-  std::optional<SpillFile> file_;
+  std::unique_ptr<SpillFile> file_;
   uint64_t size_ = 0;
 };
 
-// `count` numbers that begin as zero and are read and written anywhere.
-class ScratchNumbers {
+// `count` values that begin as zero bytes and are read and written anywhere.
+template <typename T>
+requires std::is_trivially_copyable_v<T>
+class ScratchArray {
  public:
-  ScratchNumbers(uint64_t count, const SpillOptions& options);
-  ScratchNumbers(const ScratchNumbers&) = delete;
-  ScratchNumbers& operator=(const ScratchNumbers&) = delete;
-  ~ScratchNumbers();
+  ScratchArray(uint64_t count, const SpillOptions& options) : count_(count) {
+    const uint64_t bytes = count * sizeof(T);
+    if (bytes <= options.memory_bytes || count == 0) {
+      memory_.resize(static_cast<size_t>(count));
+      values_ = memory_.data();
+    } else {
+      file_ = std::make_unique<SpillFile>(options.target);
+      values_ = static_cast<T*>(file_->MapZeros(bytes));
+    }
+  }
 
-  uint32_t& operator[](uint64_t i) { return numbers_[i]; }
+  T& operator[](uint64_t i) { return values_[i]; }
+  const T& operator[](uint64_t i) const { return values_[i]; }
+  uint64_t size() const { return count_; }
   uint64_t spilled_bytes() const { return file_ ? file_->size() : 0; }
 
  private:
-  uint32_t* numbers_ = nullptr;
-  std::vector<uint32_t> memory_;
-  std::optional<SpillFile> file_;
+  T* values_ = nullptr;
+  uint64_t count_;
+  std::vector<T> memory_;
+  std::unique_ptr<SpillFile> file_;
 };
+using ScratchNumbers = ScratchArray<uint32_t>;
 
 }  // namespace stablelm

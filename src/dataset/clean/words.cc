@@ -56,4 +56,8 @@ void WordSplitter::AppendHashes(std::string_view text, std::vector<uint64_t>& ha
   end_word();
 }
 
+uint64_t HashOfWords(std::span<const uint64_t> words) {
+  return Hash64({reinterpret_cast<const char*>(words.data()), words.size_bytes()});
+}
+
 }  // namespace stablelm

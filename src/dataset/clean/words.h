@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -20,5 +21,8 @@ class WordSplitter {
  private:
   UnicodeTables tables_;
 };
+
+// One hash of several words' hashes, in their order.
+uint64_t HashOfWords(std::span<const uint64_t> words);
 
 }  // namespace stablelm

@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "base/home_folder.h"
-#include "base/nearest.h"
 #include "dataset/read/byte_window.h"
 #include "dataset/read/helper_process.h"
 #include "dataset/read/row_formats.h"
@@ -22,7 +21,7 @@ constexpr size_t kMostSqlBytes = 120000;  // the system takes arguments of up to
 // The memory that a file of one row group takes depends on its pages: 70 MB for pyarrow's of 1 MB; files that DuckDB
 // wrote have pages of up to 100 MB, of which it holds several. allowed_paths has to be set before what locks it.
 constexpr const char* kSettings =
-    "SET threads=1; SET memory_limit='400MB'; SET temp_directory=''; SET autoinstall_known_extensions=false; "
+    "SET threads=1; SET memory_limit='300MB'; SET temp_directory=''; SET autoinstall_known_extensions=false; "
     "SET autoload_known_extensions=false; SET allowed_paths=['/dev/fd/0','/dev/stdout']; "
     "SET enable_external_access=false; SET lock_configuration=true; ";
 // What the file is, before it is read: a line for each column, then one with the number of rows.
@@ -101,22 +100,12 @@ class ParquetFile {
   double patience_s_;
 };
 
-std::vector<Column> Wanted(const std::string& file, const std::vector<Column>& present,
-                           const std::vector<std::string>& names) {
+std::vector<Column> Wanted(const std::vector<Column>& present, const std::vector<std::string>& names) {
   if (names.empty()) return present;
   std::vector<Column> wanted;
   for (const std::string& name : names) {
     const auto found = std::find_if(present.begin(), present.end(), [&](const Column& c) { return c.name == name; });
-    if (found == present.end()) {
-      std::vector<std::string> known, quoted;
-      for (const Column& column : present) known.push_back(column.name);
-      for (const Column& column : present) quoted.push_back(Quoted(column.name));
-      throw Error({.where = file,
-                   .what = "no such column",
-                   .found = Quoted(name),
-                   .expected = quoted.empty() ? "none: the file has no columns" : "one of " + Joined(quoted),
-                   .hint = DidYouMean(name, known)});
-    }
+    STABLELM_CHECK(found != present.end());
     wanted.push_back(*found);
   }
   return wanted;
@@ -156,7 +145,9 @@ class Parquet final : public RowReader {
     rows_ = summary.rows;
     bytes_ = std::filesystem::file_size(path);
     for (const Column& column : summary.columns) columns_.push_back(column.name);
-    if (!columns_.empty()) lines_ = file.Query(SelectOf(file_, Wanted(file_, summary.columns, options.columns)));
+    if (columns_.empty()) return;
+    const std::vector<std::string> names = options.columns ? options.columns(columns_) : std::vector<std::string>();
+    lines_ = file.Query(SelectOf(file_, Wanted(summary.columns, names)));
   }
 
   RowFormat format() const override { return RowFormat::kParquet; }

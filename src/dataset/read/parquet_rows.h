@@ -5,8 +5,8 @@
 // (Its standard input and no higher descriptor, which the issue of PyPI's package would close: its `duckdb` is a Python
 // script that starts the program.)
 //
-// A row is an object of the wanted columns, in the file's order. Columns of bytes are text where they are UTF-8, else
-// null; inside lists and objects they come as \xNN. Numbers that are not finite are null, except inside lists and
+// A row is an object of the chosen columns, in the order of the choice. Columns of bytes are text where they are UTF-8,
+// else null; inside lists and objects they come as \xNN. Numbers that are not finite are null, except inside lists and
 // objects.
 #pragma once
 
@@ -17,7 +17,8 @@
 
 namespace stablelm {
 
-// Throws Error when the program is not found or cannot read the file, or when a wanted column is not in it.
+// Throws Error when the program is not found or cannot read the file. ReadOptions::columns chooses
+// columns that are there.
 std::unique_ptr<RowReader> ParquetRows(const std::filesystem::path& path, const ReadOptions& options);
 
 // The program that ParquetRows starts. Throws Error, with the command that installs it, when there is none.

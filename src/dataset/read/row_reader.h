@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,10 +33,11 @@ struct DataRow {
 };
 
 struct ReadOptions {
-  std::optional<RowFormat> format = {};   // else by name and content
-  std::vector<std::string> columns = {};  // of Parquet: those to read; empty: all
-  std::filesystem::path duckdb = {};      // DuckDB's program; empty: `duckdb` in PATH or ~/.local/bin
-  double patience_s = 120;                // that program counts as hanging when nothing comes for so long
+  std::optional<RowFormat> format = {};  // else by name and content
+  // Of Parquet: chooses among the file's columns those to read. None, or no function: all.
+  std::function<std::vector<std::string>(const std::vector<std::string>& present)> columns = {};
+  std::filesystem::path duckdb = {};  // DuckDB's program; empty: `duckdb` in PATH or ~/.local/bin
+  double patience_s = 120;            // that program counts as hanging when nothing comes for so long
 };
 
 // One file, plain or compressed (gzip of several members, zstd). For one thread.

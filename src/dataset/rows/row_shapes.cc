@@ -128,6 +128,25 @@ void Append(std::string& text, std::string_view more) {
   text += more;
 }
 
+// The parser takes 12 bytes of memory for each value or sign, beside the texts: a row of few texts needs few.
+constexpr size_t kLongRowBytes = size_t{4} << 20;  // the parser's copy of a longer row is not kept
+constexpr size_t kMostValues = 8'000'000;
+
+// Commas, colons and opening brackets outside texts.
+size_t CountValues(std::string_view json) {
+  size_t count = 0;
+  for (size_t at = 0; (at = json.find_first_of("\",:[{", at)) != std::string_view::npos; ++at) {
+    if (json[at] != '"') {
+      ++count;
+      continue;
+    }
+    for (++at; at < json.size() && json[at] != '"'; ++at) {
+      if (json[at] == '\\') ++at;
+    }
+  }
+  return count;
+}
+
 enum class RoleWord { kSystem, kUser, kAssistant, kTool, kUnknown };
 
 // Roles as OpenAI, ShareGPT and their copies spell them.
@@ -269,7 +288,9 @@ SourceConversation ShapeShareGpt(const object& row) {
 SourceConversation OneExchange(std::string user, std::string assistant, std::string id) {
   SourceConversation result;
   result.id = std::move(id);
-  result.turns = {{Role::kUser, std::move(user)}, {Role::kAssistant, std::move(assistant)}};
+  result.turns.reserve(2);  // moved, not copied: a text may be long
+  result.turns.push_back({Role::kUser, std::move(user)});
+  result.turns.push_back({Role::kAssistant, std::move(assistant)});
   return result;
 }
 
@@ -281,6 +302,15 @@ constexpr std::string_view kDollyAnswers[] = {"response", "output"};
 constexpr std::string_view kAlpacaSystem =
     "You are to follow instructions faithfully from the user, which will begin in the next message.";
 constexpr std::string_view kGpt4AllSystem = "You are a helpful AI designed to answer questions.";
+
+constexpr std::string_view kStableAssistantSystem =
+    "# StableAssistant\n"
+    "- StableAssistant is A helpful and harmless Open Source AI Language Model developed by Stability and CarperAI.\n"
+    "- StableAssistant is excited to be able to help the user, but will refuse to do anything that could be considered "
+    "harmful to the user.\n"
+    "- StableAssistant is more than just an information source, StableAssistant is also able to write poetry, short "
+    "stories, and make jokes.\n"
+    "- StableAssistant will refuse to participate in anything that could harm a human.";
 
 std::string_view DollySystem(std::string_view category) {
   if (category == "summarization") {
@@ -479,6 +509,79 @@ void RowShaper::State::ShapeInto(const element& row, ShapedRow& out) const {
   STABLELM_CHECK(false);
 }
 
+std::vector<std::string> ColumnsToRead(const ShapeRules& rules, const std::vector<std::string>& present) {
+  std::vector<std::string> chosen;
+  bool complete = true;
+  const auto has = [&](std::string_view name) { return std::ranges::find(present, name) != present.end(); };
+  const auto take = [&](std::string_view name) {
+    if (std::ranges::find(chosen, name) == chosen.end()) chosen.emplace_back(name);
+  };
+  const auto maybe = [&](std::initializer_list<std::string_view> names) {
+    for (const std::string_view name : names) {
+      if (has(name)) take(name);
+    }
+  };
+  // One of the names at least, and the others too if they are there.
+  const auto need = [&](std::initializer_list<std::string_view> names) {
+    complete = complete && std::ranges::any_of(names, has);
+    maybe(names);
+  };
+  // A path that the recipe names: the column of this name, else the one before the first dot.
+  const auto path = [&](const std::string& name) {
+    if (name.empty()) return;
+    const std::string_view column = has(name) ? name : std::string_view(name).substr(0, name.find('.'));
+    complete = complete && has(column);
+    take(column);
+  };
+  switch (rules.kind) {
+    case SourceKind::kMessages:
+      need({"messages"});
+      break;
+    case SourceKind::kShareGpt:
+      need({"conversations", "conversation"});
+      maybe({"system"});
+      break;
+    case SourceKind::kAlpaca:
+      need({"instruction"});
+      need({"output", "response", "instances"});
+      maybe({"input"});
+      break;
+    case SourceKind::kPromptReply:
+      need({"prompt"});
+      need({"response", "completion", "answer", "output"});
+      maybe({"system"});
+      break;
+    case SourceKind::kHh:
+      need({"prompt", "chosen"});
+      need({"response", "chosen"});
+      break;
+    case SourceKind::kDolly:
+      need({"instruction"});
+      need({"response", "output"});
+      maybe({"category", "context", "input"});
+      break;
+    case SourceKind::kMarkers:
+    case SourceKind::kText:
+      need({"text"});
+      break;
+    case SourceKind::kColumns:
+      for (const std::string* name : {&rules.columns.user, &rules.columns.assistant, &rules.columns.context,
+                                      &rules.columns.system, &rules.columns.turns, &rules.columns.id}) {
+        path(*name);
+      }
+      return complete ? chosen : std::vector<std::string>();
+    case SourceKind::kAuto:
+      STABLELM_CHECK(false);
+  }
+  maybe({"id"});
+  return complete ? chosen : std::vector<std::string>();
+}
+
+std::optional<std::string> SystemOfSplitRow(const ShapeRules& rules) {
+  if (rules.manner != Manner::kChatCombined || rules.kind != SourceKind::kPromptReply) return std::nullopt;
+  return std::string(kStableAssistantSystem);
+}
+
 RowShaper::RowShaper(ShapeRules rules) : state_(std::make_unique<State>()) {
   STABLELM_CHECK(rules.kind != SourceKind::kAuto);
   state_->rules = std::move(rules);
@@ -489,7 +592,11 @@ RowShaper::~RowShaper() = default;
 ShapedRow RowShaper::Shape(std::string_view json) {
   ShapedRow out;
   element row;
-  const simdjson::error_code code = state_->parser.parse(json.data(), json.size(), true).get(row);
+  if (json.size() > kLongRowBytes && CountValues(json) > kMostValues) {
+    out.problem = {.name = "broken-row", .words = "more than " + std::to_string(kMostValues) + " values"};
+    return out;
+  }
+  const simdjson::error_code code = state_->parser.parse(json.data(), json.size(), false).get(row);
   if (code != simdjson::SUCCESS) {
     out.problem = {.name = "not-json", .words = "not valid JSON"};
     return out;
@@ -500,6 +607,7 @@ ShapedRow RowShaper::Shape(std::string_view json) {
     out = {};
     out.problem = unusable.problem;
   }
+  if (json.size() > kLongRowBytes) state_->parser = simdjson::dom::parser();
   return out;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,13 +35,20 @@ struct ShapedRow {
   uint64_t placeholders = 0;  // inputs that became none
 };
 
+// The columns of a file with these columns that Shape looks at; none if the file lacks one that it needs.
+std::vector<std::string> ColumnsToRead(const ShapeRules& rules, const std::vector<std::string>& present);
+
+// Manner::kChatCombined: the system text of a row that SplitEndMarkers (dataset/clean/text_rules.h) made several turns
+// of. nullopt: it keeps its own.
+std::optional<std::string> SystemOfSplitRow(const ShapeRules& rules);
+
 // Reuses its parser. For one thread.
 class RowShaper {
  public:
   explicit RowShaper(ShapeRules rules);
   RowShaper(RowShaper&&) noexcept;
   ~RowShaper();
-  // `json`: one value, valid UTF-8 (DataRow::json).
+  // `json`: one value, valid UTF-8, with kRowPadding readable bytes behind (DataRow::json).
   ShapedRow Shape(std::string_view json);
 
  private:

@@ -287,9 +287,8 @@ TEST_F(PrepareCommand, BrokenFilesStopTheRun) {
 class EndedPrepare : public PrepareCommand {
  protected:
   EndedPrepare() {
-    // In place of DuckDB: writes nothing, and ends with the program that started it, or after ten seconds.
-    const std::string helper =
-        Write("duckdb", "#!/bin/sh\nfor i in $(seq 200); do kill -0 $PPID 2>/dev/null || exit; sleep 0.05; done\n");
+    // In place of DuckDB: writes nothing. It ends with the program that started it.
+    const std::string helper = Write("duckdb", "#!/bin/sh\nsleep 1000\n");
     fs::permissions(helper, fs::perms::owner_all);
     fs::copy_file(TestData("parquet/conversations_zstd.parquet"), Path("rows.parquet"));
   }
@@ -323,6 +322,22 @@ TEST_F(EndedPrepare, WhatAKilledRunLeavesGoesWithTheNext) {
   const std::string chats = Write("chats.jsonl", Chats(3));
   EXPECT_EQ(Run(Plain(chats, {"-o", Path("out")})).exit_code, 0);
   EXPECT_THAT(Names(), ElementsAre("chats.jsonl", "duckdb", "out", "rows.parquet"));
+}
+
+// An interrupted run is continued, and nothing that looks finished is there before (tests/dataset/resume_test.cc kills
+// it anywhere).
+TEST_F(PrepareCommand, ResumeStartsAnewWhereNothingWasInterrupted) {
+  const std::string chats = Write("chats.jsonl", Chats(3));
+  const nlohmann::json json = Json(Run(Plain(chats, {"-o", Path("out"), "--resume", "--json"})));
+  EXPECT_EQ(json.at("resumed_rows"), 0);
+  EXPECT_EQ(json.at("temporary_bytes"), 0);
+  for (const char* step : {"reading", "cleaning", "tokenizing", "duplicates", "packing", "writing"}) {
+    EXPECT_GE(json.at("step_seconds").at(step).get<double>(), 0) << step;
+  }
+  Write("out2.stablelm.resume", std::string("SLMPASS1") + std::string(40, 'x'));
+  EXPECT_THAT(Run(Plain(chats, {"-o", Path("out2")})), Fails(1, Path("out2"), {"out2.stablelm.resume", "--resume"}));
+  const ProgramResult text = Run(Plain(chats, {"-o", Path("out3")}));
+  EXPECT_THAT(text.err, HasSubstr("time: reading "));
 }
 
 TEST_F(PrepareCommand, AFileSizeLimitNamesOutAndLeavesNothing) {

@@ -28,7 +28,7 @@ SourceConversation Of(const std::vector<std::string>& texts) {
 
 std::set<uint64_t> FindIn(const std::vector<SourceConversation>& rows, SpillOptions options = {}) {
   PromptPrefixes prefixes(options);
-  for (size_t i = 0; i < rows.size(); ++i) prefixes.Add(rows[i], i);
+  for (size_t i = 0; i < rows.size(); ++i) prefixes.Add(PromptPrefixes::PromptsOf(rows[i]), i);
   std::set<uint64_t> found;
   prefixes.Find([&](uint64_t position) { EXPECT_TRUE(found.insert(position).second); });
   return found;
