@@ -167,7 +167,9 @@ def main():
                 seconds, account = stablelm_seconds(arguments.stablelm, whole, folder, arguments.threads, sets)
                 table[name].append(megabytes / (seconds - start_up))
                 tokens = account["splits"]["train"]["tokens"]
-                print(f"{turn} {name}: {seconds - start_up:.2f} s, {tokens} tokens", file=sys.stderr)
+                steps = account["step_seconds"]
+                shares = ", ".join(f"{step} {took / sum(steps.values()):.0%}" for step, took in steps.items())
+                print(f"{turn} {name}: {seconds - start_up:.2f} s, {tokens} tokens; {shares}", file=sys.stderr)
             result = subprocess.run([python, folder / "peer.py", folder / "data.jsonl", arguments.tokenizer,
                                      folder / "peer.ids", str(arguments.threads), folder / f"cache{turn}", SYSTEM],
                                     check=True, capture_output=True, text=True)

@@ -8,6 +8,7 @@ Usage: bench/prepare_memory.py STABLELM --tokenizer FILE [--megabytes 2000] [--k
        [--folder DIR]   (Parquet needs pyarrow)
 """
 import argparse
+import itertools
 import json
 import os
 import pathlib
@@ -41,7 +42,10 @@ def write(kind, path, megabytes):
     if kind == "parquet":
         import pyarrow
         import pyarrow.parquet
-        table = pyarrow.Table.from_pylist(list(rows(megabytes)))
+        batches, source = [], rows(megabytes)
+        while part := list(itertools.islice(source, 10_000)):  # as objects of Python all rows would take ten times their size
+            batches.append(pyarrow.RecordBatch.from_pylist(part))
+        table = pyarrow.Table.from_batches(batches)
         pyarrow.parquet.write_table(table, path, row_group_size=len(table), compression="zstd")
         return
     with open(path, "w") as out:

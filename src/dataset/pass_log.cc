@@ -312,6 +312,12 @@ void PassLog::BeginFile(const FileId& id, const std::string& format) {
 }
 
 void PassLog::Row(const PassedRow& row) {
+  size_t bytes = block_.size();
+  for (const PassedConversation& one : row.conversations) {
+    bytes += one.samples.bytes.size() + one.near.shingles.size() * sizeof(uint64_t);
+  }
+  constexpr size_t kOthers = size_t{64} << 10;
+  if (bytes > options_.block_bytes) block_.reserve(bytes + kOthers);  // of a long row no more than it needs
   Put(Event::kRow, block_);
   Put(row.row, block_);
   Put(row.line, block_);

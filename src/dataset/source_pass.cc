@@ -118,11 +118,15 @@ class BatchReader {
   uint64_t told_ = 0;
 };
 
+// The beginning of the document or of the first user text.
 std::string_view FirstText(const SourceConversation& conversation) {
-  constexpr size_t kOfDocument = 256;
+  constexpr size_t kOfDocument = 256, kOfTurn = size_t{64} << 10;
   if (conversation.document) return std::string_view(*conversation.document).substr(0, kOfDocument);
   for (const SourceTurn& turn : conversation.turns) {
-    if (turn.role == Role::kUser) return turn.text;
+    if (turn.role != Role::kUser) continue;
+    size_t end = std::min(turn.text.size(), kOfTurn);
+    while (end < turn.text.size() && (turn.text[end] & 0xC0) == 0x80) --end;  // whole characters
+    return std::string_view(turn.text).substr(0, end);
   }
   return {};
 }

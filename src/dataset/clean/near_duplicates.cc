@@ -54,7 +54,11 @@ NearSigner::NearSigner() {
 }
 
 NearSignature NearSigner::Sign(const SourceConversation& conversation) const {
+  // A word has a byte and one that ends it, or three: what is reserved but not used takes no memory.
+  size_t bytes = conversation.document ? conversation.document->size() : 0;
+  for (const SourceTurn& turn : conversation.turns) bytes += turn.text.size() + 1;
   std::vector<uint64_t> words;
+  words.reserve(bytes / 2 + 1);
   if (conversation.document) words_.AppendHashes(*conversation.document, words);
   for (const SourceTurn& turn : conversation.turns) words_.AppendHashes(turn.text, words);
   if (words.empty()) {  // nothing but signs: they are what is compared
