@@ -5,6 +5,8 @@
 
 #include "base/error.h"
 #include "base/system.h"
+#include "checkpoint/gguf/gguf_tokenizer.h"
+#include "checkpoint/huggingface/tokenizer_writer.h"
 #include "dataset/tokenizer_hash.h"
 #include "generate/settings/model_defaults.h"
 #include "prompt/chat_record.h"
@@ -91,17 +93,16 @@ FineTune::FineTune(const RunRecipe& recipe)
       model_(recipe.from == "init" ? nullptr : ModelFolder::Open(Resolved(recipe, recipe.from))),
       tokenizer_(model_ ? model_->path() : fs::path(Resolved(recipe, recipe.tokenizer))),
       config_(model_ ? model_->config() : ShapeOfInit(recipe)),
-      table_(config_, recipe.trained),
+      table_(recipe.lora ? ParameterTable(config_, *recipe.lora) : ParameterTable(config_, recipe.trained)),
       manifest_(ReadManifest(data_)),
       shards_(data_, kTrainSplit),
       batches_(std::make_unique<PackBatches>(shards_, recipe.step, recipe.seed)),
       schedule_(ScheduleFor(recipe, *batches_)) {
-  if (model_ && model_->source().gguf()) {
-    throw Error({.where = model_->path().string(),
-                 .what = "training starts from a model folder, not from a GGUF file",
-                 .hint = "stablelm convert MODEL.gguf FOLDER makes one"});
+  if (recipe.lora) {
+    base_ = ChooseAdapterBase(*model_, recipe.base_dtype, recipe.precision, &warnings_);
+  } else if (model_) {
+    RequireTrainable(*model_);
   }
-  if (model_) RequireTrainable(*model_);
   const Tokenizer tokenizer =
       model_ ? model_->source().ReadTokenizer({.model_vocab_size = config_.vocab_size})
              : Tokenizer::FromFile(tokenizer_ / "tokenizer.json", {.model_vocab_size = config_.vocab_size});
@@ -117,20 +118,55 @@ TrainShape FineTune::ShapeFor(size_t threads) const {
   const uint64_t documents = std::max(batches_->MostDocuments(), validation_ ? validation_->MostDocuments() : 0);
   return {.max_tokens = static_cast<int64_t>(batches_->MostTokens()),
           .max_documents = static_cast<int64_t>(documents),
-          .precision = recipe_.precision,
+          // The base below adapters has arithmetic of its own.
+          .precision = recipe_.lora ? Precision::kF32 : recipe_.precision,
           .recompute = recipe_.recompute,
-          .threads = threads};
+          .threads = threads,
+          .adapter_rank = recipe_.lora ? recipe_.lora->rank : 0,
+          .adapter_dropout = recipe_.lora && recipe_.lora->dropout > 0};
 }
 
 MemoryPlan FineTune::Plan(size_t threads) const {
-  MemoryPlan plan = PlanTraining(config_, table_, ShapeFor(threads));
+  std::optional<WeightBytes> base;
+  if (base_) base = PlanAdapterBase(*model_, *base_);
+  MemoryPlan plan = PlanTraining(config_, table_, ShapeFor(threads), base);
   if (samples_) plan.parts.push_back({"sample answers", samples_->Bytes(threads), false});
   return plan;
 }
 
+std::map<std::string, std::string> FineTune::ModelTexts() const {
+  std::map<std::string, std::string> texts;
+  if (!model_ || !model_->source().gguf()) return texts;
+  const ModelSource& source = model_->source();
+  constexpr size_t kMostBytes = size_t{1} << 26;
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}) {
+    if (const auto text = source.ReadText(name, kMostBytes)) texts[name] = text->text;
+  }
+  if (const auto text = source.ReadText(kGenerationConfigFile, kMostBytes)) texts[kGenerationConfigFile] = text->text;
+  if (!texts.contains("tokenizer.json")) {
+    texts["tokenizer.json"] = WriteTokenizerJson(ReadGgufTokenizer(source.gguf()->header()));
+  }
+  return texts;
+}
+
+Parameters FineTune::MakeParameters(ThreadPool& pool, bool show_progress) const {
+  const QkvOrder order = model_ ? model_->qkv_order() : QkvOrder::kPerHead;
+  if (base_) return Parameters(LoadAdapterBase(model_, *base_, pool, show_progress), table_, order);
+  return Parameters(config_, table_, recipe_.precision, order);
+}
+
+void FineTune::SetInitial(Parameters& parameters, ThreadPool& pool, bool show_progress) const {
+  if (base_) return DrawAdapters(parameters, pool);
+  if (!model_) return DrawParameters(recipe_.seed, parameters, pool);
+  LoadParameters(*model_, parameters, pool, show_progress);
+}
+
 void FineTune::RequireMemory(const MemoryPlan& plan) const {
   RequireFits(plan, AvailableMemory(),
-              "`recompute: layer`, `precision: bf16`, fewer `rows` or fewer `trained` parameters need less");
+              base_
+                  ? "`recompute: layer`, `base_dtype: q4_k`, fewer `rows` or a lower `lora.rank` need less"
+                  : "`recompute: layer`, `precision: bf16`, fewer `rows`, fewer `trained` parameters or `lora: {rank: "
+                    "16}` need less");
 }
 
 }  // namespace stablelm

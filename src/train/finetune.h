@@ -4,15 +4,20 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "checkpoint/model_folder.h"
 #include "dataset/manifest.h"
 #include "dataset/token_shards.h"
 #include "model/memory_plan.h"
+#include "train/adapter_base.h"
 #include "train/pack_batches.h"
 #include "train/parameter_table.h"
+#include "train/parameters.h"
 #include "train/run_recipe.h"
 #include "train/sample_answers.h"
 #include "train/schedule.h"
@@ -24,13 +29,14 @@ namespace stablelm {
 // What a recipe stands for, opened and checked, before any memory is taken. Not copied.
 class FineTune {
  public:
-  // Throws Error: no such model or data; quantized matrices; data of another tokenizer, with longer sequences than the
-  // model's context, or with ids beyond its vocabulary; fewer packs than a step takes; a sample prompt that does
-  // not fit the context.
+  // Throws Error: no such model or data; quantized matrices, unless adapters are trained; data of another tokenizer,
+  // with longer sequences than the model's context, or with ids beyond its vocabulary; fewer packs than a step takes; a
+  // sample prompt that does not fit the context.
   explicit FineTune(const RunRecipe& recipe);
 
   const RunRecipe& recipe() const { return recipe_; }
   const std::shared_ptr<const ModelFolder>& model() const { return model_; }  // null: random weights
+  // Where the tokenizer is read; of a GGUF file, the file.
   const std::filesystem::path& tokenizer_folder() const { return tokenizer_; }
   const ModelConfig& config() const { return config_; }
   const ParameterTable& table() const { return table_; }
@@ -41,7 +47,16 @@ class FineTune {
   const Manifest& manifest() const { return manifest_; }
   const Validation* validation() const { return validation_ ? &*validation_ : nullptr; }  // null: none
   const SampleAnswers* samples() const { return samples_ ? &*samples_ : nullptr; }        // null: none
+  // Lines for the user: matrices of the base that get another type than base_dtype.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+  // Small files of the model that a checkpoint of the whole model holds and tokenizer_folder() does not: those of a
+  // GGUF file.
+  std::map<std::string, std::string> ModelTexts() const;
   TrainShape ShapeFor(size_t threads) const;
+  // Without values. Loads the base of adapters. Throws Error when the memory is not there.
+  Parameters MakeParameters(ThreadPool& pool, bool show_progress) const;
+  // What training begins with: the model, random weights, or adapters that change nothing.
+  void SetInitial(Parameters& parameters, ThreadPool& pool, bool show_progress) const;
   MemoryPlan Plan(size_t threads) const;
   // Throws Error, with what needs less, when this machine does not have the memory of the plan.
   void RequireMemory(const MemoryPlan& plan) const;
@@ -52,6 +67,8 @@ class FineTune {
   std::shared_ptr<const ModelFolder> model_;  // null: random weights
   std::filesystem::path tokenizer_;           // the folder whose tokenizer is copied
   ModelConfig config_;
+  std::vector<std::string> warnings_;
+  std::optional<AdapterBase> base_;  // of LoRA
   ParameterTable table_;
   Manifest manifest_;
   TokenShards shards_;

@@ -33,8 +33,7 @@ void RequireTrainable(const ModelFolder& folder) {
                  .what = "a model with quantized matrices cannot be trained",
                  .found = std::string(NameOf(*tensor.dtype)),
                  .expected = "fp32, fp16 or bf16",
-                 .hint = "train the model that it was quantized from, or make one of floats: `stablelm convert MODEL "
-                         "FOLDER --dtype bf16`"});
+                 .hint = "train adapters over it (`lora: {rank: 16}`), or train the model that it was quantized from"});
   }
 }
 

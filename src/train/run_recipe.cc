@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "ops/low_rank.h"
+#include "train/adapter_base.h"
+
 namespace stablelm {
 namespace {
 
@@ -64,6 +67,48 @@ void ReadWatches(RecipeMap& map, RunRecipe& recipe) {
   });
 }
 
+void ReadLora(RecipeMap& map, RunRecipe& recipe) {
+  if (!map.Has("lora")) {
+    if (map.Has("base_dtype")) {
+      map.Fail("base_dtype", {.what = "only the base below adapters takes another type",
+                              .expected = "`lora: {rank: 16}` beside it",
+                              .hint = "`precision` is the type of weights that are trained"});
+    }
+    return;
+  }
+  LoraOptions lora;
+  map.Map("lora", [&](RecipeMap& keys) {
+    lora.rank = keys.Whole("rank", lora.rank, {.least = 1, .most = kMaxLowRank});
+    lora.alpha = keys.Real("alpha", 2 * static_cast<double>(lora.rank), {.least = 0, .most = 1e6, .above_least = true});
+    lora.rslora = keys.Flag("rslora", lora.rslora);
+    lora.dropout = keys.Real("dropout", lora.dropout, {.least = 0, .most = 0.99});
+    const std::vector<std::string> names = NamesIn(NameTable<WeightKind>(kLoraTargets));
+    const std::vector<std::string> targets =
+        keys.Has("targets") ? keys.Choices("targets", names) : keys.Texts("targets", names);
+    lora.targets.clear();
+    for (const auto& [kind, name] : kLoraTargets) {
+      if (std::ranges::find(targets, name) != targets.end()) lora.targets.push_back(kind);
+    }
+    if (lora.targets.empty()) {
+      keys.Fail("targets", {.what = "no matrix gets an adapter", .expected = "one or more of " + Joined(names)});
+    }
+  });
+  if (recipe.from == "init") {
+    map.Fail("lora", {.what = "adapters change a model that is there", .expected = "`from` with a model"});
+  }
+  if (!recipe.trained.empty()) {
+    map.Fail("trained",
+             {.what = "a run trains adapters or parameters of the model, not both", .expected = "`lora` or `trained`"});
+  }
+  if (recipe.precision == Precision::kF16) {
+    map.Fail("precision", {.what = "adapters are not trained in fp16",
+                           .expected = "fp32 or bf16",
+                           .hint = "`base_dtype: fp16` halves the memory of the base, and needs no loss scale"});
+  }
+  recipe.base_dtype = map.OptionalChoice("base_dtype", std::nullopt, BaseTypeNames()).value_or("");
+  recipe.lora = std::move(lora);
+}
+
 }  // namespace
 
 LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const std::string> sets) {
@@ -78,7 +123,7 @@ LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const
     if (recipe.name.empty() || recipe.name.find('/') != std::string::npos) {
       map.Fail("name", {.what = "wrong name", .expected = "a name without \"/\": it names the folder of the run"});
     }
-    recipe.from = map.RequiredText("from", "a model folder, a hub id, or init");
+    recipe.from = map.RequiredText("from", "a model folder, a GGUF file, a hub id, or init");
     recipe.data = map.RequiredText("data", "a folder that `stablelm prepare` made");
     if (recipe.from != "init") {  // a recipe whose `from` was changed keeps them
       map.OptionalText("shape");
@@ -90,6 +135,7 @@ LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const
     recipe.precision = ReadChoice<Precision>(map, "precision", recipe.precision, kPrecisions);
     recipe.recompute = ReadChoice<Recompute>(map, "recompute", recipe.recompute, kRecomputes);
     recipe.trained = map.Texts("trained");
+    ReadLora(map, recipe);
     recipe.step.rows = static_cast<uint64_t>(map.Whole("rows", 1, {.least = 1, .most = kMany}));
     recipe.step.micro_batches = static_cast<uint64_t>(map.Whole("micro_batches", 1, {.least = 1, .most = kMany}));
     recipe.epochs = map.Real("epochs", 1, {.least = 0, .most = 1e6, .above_least = true});
@@ -98,7 +144,10 @@ LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const
     ReadSchedule(map, recipe.schedule);
     ReadLossScale(map, recipe.loss_scale);
     recipe.seed = static_cast<uint64_t>(map.Whole("seed", 1, {}));
-    recipe.save_dtype = WeightType(ReadChoice<Precision>(map, "save_dtype", Precision::kF16, kPrecisions));
+    if (recipe.lora) recipe.lora->seed = recipe.seed;
+    // An adapter is small, and PEFT keeps it in fp32.
+    const Precision saved = recipe.lora ? Precision::kF32 : Precision::kF16;
+    recipe.save_dtype = WeightType(ReadChoice<Precision>(map, "save_dtype", saved, kPrecisions));
     ReadWatches(map, recipe);
   });
   return loaded;

@@ -12,6 +12,7 @@
 #include "base/dtype.h"
 #include "dataset/recipe_file.h"
 #include "train/divergence_guard.h"
+#include "train/lora_options.h"
 #include "train/loss_scale.h"
 #include "train/optimizer.h"
 #include "train/pack_batches.h"
@@ -24,13 +25,15 @@ namespace stablelm {
 struct RunRecipe {
   std::string name;
   std::filesystem::path folder;  // that relative paths start from
-  std::string from;              // a model folder or hub id; "init": random weights of `shape`
+  std::string from;              // a model folder, GGUF file or hub id; "init": random weights of `shape`
   std::string shape;             // of init: "3b", "7b" or a config.json
   std::string tokenizer;         // of init: a folder with tokenizer.json
   std::string data;              // a folder that `prepare` made
   Precision precision = Precision::kF32;
   Recompute recompute = Recompute::kNone;
   std::vector<std::string> trained;  // patterns; empty: all parameters
+  std::optional<LoraOptions> lora;   // trains adapters instead; its seed is that of the run
+  std::string base_dtype;            // of the base below the adapters (train/adapter_base.h); empty: as in the files
   StepShape step;
   double epochs = 1;
   std::optional<int64_t> steps;  // in place of epochs

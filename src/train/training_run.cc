@@ -9,6 +9,7 @@
 #include "base/system.h"
 #include "prompt/chat_record.h"
 #include "train/load_parameters.h"
+#include "train/save_adapter.h"
 #include "train/save_parameters.h"
 #include "train/training_step.h"
 
@@ -21,8 +22,10 @@ std::string Card(const FineTune& tune, const StepLog& last) {
   const Manifest& manifest = tune.manifest();
   std::string card =
       "---\nlibrary_name: transformers\npipeline_tag: text-generation\n---\n# " + tune.recipe().name + "\n\n";
-  card += tune.model() ? "Fine-tuned from `" + tune.model()->path().filename().string() + "` by `stablelm finetune`.\n"
-                       : "Trained from random weights by `stablelm finetune`.\n";
+  card +=
+      tune.recipe().lora ? "LoRA adapter for `" + tune.model()->path().string() + "`, trained by `stablelm finetune`.\n"
+      : tune.model() ? "Fine-tuned from `" + tune.model()->path().filename().string() + "` by `stablelm finetune`.\n"
+                     : "Trained from random weights by `stablelm finetune`.\n";
   card += "\n## Data\nPrepared data `" + manifest.name + "`, SHA-256 of its tokens in `manifest.json`:\n\n";
   for (size_t i = 0; i < manifest.sources.size(); ++i) {
     card += "- " + manifest.sources[i] + ": " +
@@ -52,17 +55,12 @@ class Loop {
         options_(options),
         log_(options.folder / kLogFile),
         pool_(options.threads),
-        parameters_(tune.config(), tune.table(), tune.recipe().precision,
-                    tune.model() ? tune.model()->qkv_order() : QkvOrder::kPerHead),
+        parameters_(tune.MakeParameters(pool_, options.show_progress)),
         training_(parameters_, tune.ShapeFor(options.threads), tune.recipe().optimizer, tune.recipe().loss_scale,
                   pool_),
         buffers_(tune.recipe().step.micro_batches),
         batch_(buffers_.size()) {
-    if (tune.model()) {
-      LoadParameters(*tune.model(), parameters_, pool_, options.show_progress);
-    } else {
-      DrawParameters(tune.recipe().seed, parameters_, pool_);
-    }
+    tune.SetInitial(parameters_, pool_, options.show_progress);
   }
 
   RunResult Run() {
@@ -160,9 +158,16 @@ class Loop {
     std::error_code error;
     fs::create_directory(options_.folder / "checkpoints", error);
     const fs::path model = options_.folder / "checkpoints" / ("step-" + std::to_string(last_.step));
-    std::map<std::string, std::string> texts = {{"README.md", Card(tune_, last_)},
-                                                {"training_recipe.yaml", options_.recipe_yaml}};
+    std::map<std::string, std::string> texts;
+    if (!tune_.recipe().lora) texts = tune_.ModelTexts();
+    texts["README.md"] = Card(tune_, last_);
+    texts["training_recipe.yaml"] = options_.recipe_yaml;
     if (tune_.manifest().chat_record) texts[kChatRecordFile] = WriteChatRecord(*tune_.manifest().chat_record);
+    if (tune_.recipe().lora) {
+      SaveAdapter(parameters_, tune_.model()->path().string(), model,
+                  {.dtype = tune_.recipe().save_dtype, .texts = std::move(texts)});
+      return model;
+    }
     SaveParameters(parameters_, model,
                    {.dtype = tune_.recipe().save_dtype,
                     .tokenizer = tune_.tokenizer_folder(),

@@ -120,5 +120,43 @@ TEST_F(RunRecipeTest, WhatIsWrongIsNamedWithItsPlace) {
   EXPECT_THAT(error("from: m\ndata: d\nname: a/b\n").where, HasSubstr("line 3"));
 }
 
+TEST_F(RunRecipeTest, LoraHasItsOwnDefaults) {
+  EXPECT_FALSE(Read("from: m\ndata: d\n").lora);
+  const RunRecipe plain = Read("from: m\ndata: d\nlora: {rank: 8}\nseed: 5\n");
+  ASSERT_TRUE(plain.lora);
+  EXPECT_EQ(plain.lora->rank, 8);
+  EXPECT_EQ(plain.lora->alpha, 16);
+  EXPECT_EQ(plain.lora->Scale(), 2);
+  EXPECT_EQ(plain.lora->dropout, 0);
+  EXPECT_EQ(plain.lora->seed, 5U);
+  EXPECT_EQ(plain.lora->targets.size(), 4U);
+  EXPECT_EQ(plain.save_dtype, DType::kF32);
+  EXPECT_EQ(plain.base_dtype, "");
+  const RunRecipe full = Read(
+      "from: m\ndata: d\nprecision: bf16\nbase_dtype: q4_k_m\nsave_dtype: bf16\n"
+      "lora: {rank: 4, alpha: 6, rslora: true, dropout: 0.1, targets: [dense_4h_to_h, query_key_value]}\n");
+  EXPECT_EQ(full.lora->targets, (std::vector{WeightKind::kQkvWeight, WeightKind::kMlpDownWeight}));
+  EXPECT_EQ(full.lora->Scale(), 3);
+  EXPECT_EQ(full.lora->dropout, 0.1);
+  EXPECT_EQ(full.base_dtype, "q4_k_m");
+  EXPECT_EQ(full.save_dtype, DType::kBF16);
+}
+
+TEST_F(RunRecipeTest, LoraThatMakesNoSenseIsRefused) {
+  const auto check = [&](const std::string& rest, const std::string& what) {
+    EXPECT_THAT(InfoOf([&] { Read("data: d\n" + rest); }).what, HasSubstr(what)) << rest;
+  };
+  check("from: m\nlora: {targets: []}\n", "no matrix gets an adapter");
+  check("from: m\nlora: {rank: 8}\ntrained: [\"*.layers.0.*\"]\n", "not both");
+  check("from: m\nlora: {rank: 8}\nprecision: fp16\n", "adapters are not trained in fp16");
+  check("from: init\nshape: 3b\ntokenizer: t\nlora: {rank: 8}\n", "adapters change a model that is there");
+  check("from: m\nbase_dtype: q4_k\n", "only the base below adapters");
+  const ErrorInfo target = InfoOf([&] { Read("from: m\ndata: d\nlora: {targets: [dense, qkv]}\n"); });
+  EXPECT_EQ(target.found, "\"qkv\"");
+  EXPECT_THAT(target.expected, HasSubstr("query_key_value"));
+  EXPECT_THAT(InfoOf([&] { Read("from: m\ndata: d\nlora: {rank: 0}\n"); }).found, HasSubstr("0"));
+  EXPECT_THAT(InfoOf([&] { Read("from: m\ndata: d\nlora: {rank: 8}\nbase_dtype: q3\n"); }).expected, HasSubstr("q4_k"));
+}
+
 }  // namespace
 }  // namespace stablelm

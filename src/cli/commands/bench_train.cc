@@ -11,7 +11,9 @@
 #include "cli/commands/machine_peaks.h"
 #include "cli/commands/read_shape.h"
 #include "cli/commands/train_options.h"
+#include "ops/low_rank.h"
 #include "ops/simd.h"
+#include "train/adapter_base.h"
 #include "train/load_parameters.h"
 #include "train/train_plan.h"
 #include "train/train_speed.h"
@@ -27,6 +29,7 @@ class BenchTrain : public Command {
     return "  stablelm bench train models/stablelm-3b --precision bf16 --context 512 --trained \"*.layers.15.*\"\n"
            "  stablelm bench train --shape config.json --batch 8 --context 256 --md\n"
            "  stablelm bench train --shape 3b --precision bf16 --recompute layer --batch 4 --json\n"
+           "  stablelm bench train model-q4_k.gguf --lora 16 --recompute layer --context 2048\n"
            "\n"
            "A step computes the gradients of --micro-batches batches of --batch documents with --context random "
            "tokens\n"
@@ -47,6 +50,8 @@ class BenchTrain : public Command {
               "Micro-batches of a step (default: 1)");
     AddNumber(app, "--targets", of_.targets, Limits<double>{0, 1},
               "Share of the tokens that bear loss, 0 to 1 (default: 1)");
+    AddNumber(app, "--lora", lora_rank_, Limits<int64_t>{1, kMaxLowRank},
+              "Train adapters of this rank on the four matrices of every layer instead of the model");
     AddNumber(app, "--samples", samples_, Limits<uint64_t>{1, 1000}, "Steps to measure (default: 3)");
     AddText(app, "--machine", "FILE", machine_file_,
             "Reuse the machine's peaks from FILE; measure and write them there when it does not exist");
@@ -73,7 +78,12 @@ class BenchTrain : public Command {
     if (shape_.empty()) {
       folder = ModelFolder::Open(common.model);
       for (const std::string& warning : folder->warnings()) out.Warning(warning);
-      RequireTrainable(*folder);
+      if (!lora_rank_) RequireTrainable(*folder);
+    }
+    if (lora_rank_ && (!train_.trained.empty() || train_.precision == Precision::kF16)) {
+      throw UsageError({.where = "--lora",
+                        .what = train_.trained.empty() ? "adapters are not trained in fp16" : "contradicts --trained",
+                        .expected = train_.trained.empty() ? "--precision fp32 or bf16" : "one of them"});
     }
     const ModelConfig config = folder ? folder->config() : ReadShape(shape_);
     of_.length = length_.value_or(std::min<int64_t>(512, config.max_positions));
@@ -83,17 +93,42 @@ class BenchTrain : public Command {
                         .found = std::to_string(of_.length),
                         .expected = "at most " + std::to_string(config.max_positions)});
     }
-    const ParameterTable table(config, train_.trained);
-    const TrainShape shape = train_.ShapeOf(of_.documents, of_.length, common.threads);
+    const ParameterTable table = TableOf(config);
+    TrainShape shape = train_.ShapeOf(of_.documents, of_.length, common.threads);
+    std::optional<AdapterBase> base;
+    std::optional<WeightBytes> base_bytes;
+    if (lora_rank_) {
+      shape.adapter_rank = *lora_rank_;
+      shape.precision = Precision::kF32;
+      if (folder) base = ChooseAdapterBase(*folder, "", train_.precision);
+      base_bytes = folder ? PlanAdapterBase(*folder, *base)
+                          : WeightBytes{.allocated = Parameters::Bytes(FrozenTable(config), train_.precision).weights};
+    }
     if (machine_file_) peaks_ = ReadPeaks(*machine_file_, common.threads, out);  // its errors before the steps
-    plan_ = PlanTraining(config, table, shape);
+    plan_ = PlanTraining(config, table, shape, base_bytes);
     RequireFits(plan_, AvailableMemory(),
                 "`--recompute layer`, `--precision bf16`, fewer or shorter documents, or fewer trained parameters need "
                 "less; `stablelm fit --for finetune` shows each part");
 
     ThreadPool pool(common.threads);
-    Parameters parameters(config, table, train_.precision, folder ? folder->qkv_order() : QkvOrder::kPerHead);
-    folder ? LoadParameters(*folder, parameters, pool, out.show_progress()) : DrawParameters(0, parameters, pool);
+    const QkvOrder order = folder ? folder->qkv_order() : QkvOrder::kPerHead;
+    // The random model below adapters.
+    std::optional<Parameters> drawn;
+    if (lora_rank_ && !folder) {
+      drawn.emplace(config, FrozenTable(config), train_.precision, order);
+      DrawParameters(0, *drawn, pool);
+    }
+    const auto make = [&] {
+      if (!lora_rank_) return Parameters(config, table, train_.precision, order);
+      return Parameters(folder ? LoadAdapterBase(folder, *base, pool, out.show_progress()) : drawn->weights(), table,
+                        order);
+    };
+    Parameters parameters = make();
+    if (lora_rank_) {
+      DrawAdapters(parameters, pool);
+    } else {
+      folder ? LoadParameters(*folder, parameters, pool, out.show_progress()) : DrawParameters(0, parameters, pool);
+    }
     TrainingStep step(parameters, shape, {}, {}, pool);
     out.Note("measuring " + std::to_string(samples_ + 2) + " steps of " + std::to_string(of_.TokensPerStep()) +
              " tokens ...");
@@ -118,6 +153,17 @@ class BenchTrain : public Command {
   }
 
  private:
+  ParameterTable TableOf(const ModelConfig& config) const {
+    if (!lora_rank_) return ParameterTable(config, train_.trained);
+    LoraOptions lora = {.rank = *lora_rank_, .alpha = 2 * static_cast<double>(*lora_rank_)};
+    lora.targets.clear();
+    for (const auto& [kind, name] : kLoraTargets) lora.targets.push_back(kind);
+    return ParameterTable(config, lora);
+  }
+  // A model of which nothing is trained but one small vector.
+  static ParameterTable FrozenTable(const ModelConfig& config) {
+    return ParameterTable(config, std::vector<std::string>{"gpt_neox.final_layer_norm.bias"});
+  }
   double Gflops() const { return result_.flops / result_.seconds.median * 1e-9; }
   // Products in bf16 use the bf16 instruction where there is one; those of fp16 are fp32 multiply-adds.
   bool AgainstBf16() const { return train_.precision == Precision::kBF16 && peaks_ && peaks_->bf16_gflops > 0; }
@@ -189,6 +235,7 @@ class BenchTrain : public Command {
               {"trained", table.NumTrained()},
               {"precision", NameOf(train_.precision)},
               {"recompute", NameOf(train_.recompute)},
+              {"lora", lora_rank_ ? JsonValue(*lora_rank_) : JsonValue()},
               {"batch", of_.documents},
               {"context", of_.length},
               {"micro_batches", of_.micro_batches},
@@ -218,6 +265,7 @@ class BenchTrain : public Command {
   TrainOptions train_;
   TrainSpeedCase of_;
   std::optional<int64_t> length_;
+  std::optional<int64_t> lora_rank_;
   uint64_t samples_ = 3;
   bool markdown_ = false, csv_ = false, no_machine_ = false;
   std::optional<std::string> machine_file_;

@@ -1,9 +1,12 @@
 // stablelm finetune: trains a model on prepared data.
+#include <algorithm>
 #include <filesystem>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/system.h"
+#include "checkpoint/rewrite/quant_mix.h"
 #include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
@@ -26,6 +29,8 @@ class FineTuneCommand : public Command {
            "  stablelm finetune recipes/train/full.yaml --set from=models/stablelm-3b --set data=data/my-chats -o run\n"
            "  stablelm chat run/checkpoints/step-100\n"
            "  stablelm finetune recipes/train/tiny.yaml --dry-run\n"
+           "  stablelm finetune recipes/train/qlora.yaml --set from=models/stablelm-3b --set data=data/my-chats -o "
+           "run\n"
            "\n"
            "A recipe names a model (or `init` and a shape, for random weights), a folder that `stablelm prepare` made, "
            "and\n"
@@ -48,6 +53,7 @@ class FineTuneCommand : public Command {
     RequireGiven(!recipe_.empty(), "RECIPE", "recipes/train/tiny.yaml is a small one");
     const LoadedRunRecipe loaded = ReadRunRecipe(recipe_, sets_);
     FineTune tune(loaded.recipe);
+    for (const std::string& warning : tune.warnings()) out.Warning(warning);
     const MemoryPlan plan = tune.Plan(common.threads);
     if (dry_run_) {
       PrintPlan(loaded, tune, plan, out);
@@ -72,13 +78,22 @@ class FineTuneCommand : public Command {
       out.Json({{"model", result.model.string()}, {"steps", result.steps}, {"stopped", result.stopped}});
     } else {
       out.Text((result.stopped ? "stopped after step " : "trained ") + std::to_string(result.steps) +
-               (result.stopped ? "" : " steps") + "; the model is " + result.model.string() + "\n");
-      out.Note("stablelm chat " + result.model.string() + " talks to it");
+               (result.stopped ? "" : " steps") + "; the " + (loaded.recipe.lora ? "adapter" : "model") + " is " +
+               result.model.string() + "\n");
+      out.Note(HowToChat(loaded.recipe, tune, result.model.string()));
     }
     return result.stopped ? kExitInterrupted : kExitOk;
   }
 
  private:
+  static std::string HowToChat(const RunRecipe& recipe, const FineTune& tune, const std::string& result) {
+    if (!recipe.lora) return "stablelm chat " + result + " talks to it";
+    const bool quantizes = std::ranges::any_of(QuantMixes(), [&](const QuantMix& mix) {
+      return IsQuantized(mix.base) && LowerAscii(mix.name) == recipe.base_dtype;
+    });
+    return "stablelm chat -m " + tune.model()->path().string() + (quantizes ? " --quantize " + recipe.base_dtype : "") +
+           " --lora " + result + " talks to it";
+  }
   std::filesystem::path RunFolder(const RunRecipe& recipe) const {
     if (!run_.empty()) return run_;
     std::error_code error;

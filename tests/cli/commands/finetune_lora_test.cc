@@ -1,0 +1,169 @@
+// `finetune` with adapters, and from GGUF files, as a user runs it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "program_error.h"
+#include "run_program.h"
+#include "temp_folder.h"
+#include "test_paths.h"
+
+namespace stablelm {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::HasSubstr;
+
+std::string BytesOf(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {(std::istreambuf_iterator<char>(in)), {}};
+}
+
+// A model that answers "It is blue.", and data that say "It is red." instead.
+class FineTuneLoraTest : public testing::Test {
+ protected:
+  FineTuneLoraTest() {
+    const json shape = {{"architectures", {"GPTNeoXForCausalLM"}},
+                        {"model_type", "gpt_neox"},
+                        {"vocab_size", 768},
+                        {"hidden_size", 32},
+                        {"num_hidden_layers", 1},
+                        {"num_attention_heads", 2},
+                        {"intermediate_size", 64},
+                        {"max_position_embeddings", 128},
+                        {"rotary_pct", 0.25},
+                        {"hidden_act", "gelu"},
+                        {"use_parallel_residual", true}};
+    Write("shape.json", shape.dump());
+    Prepare("blue");
+    Prepare("red");
+    Write("base.yaml", "from: init\nshape: shape.json\ntokenizer: " + TestData("tokenizer") +
+                           "\ndata: blue\nepochs: 20\noptimizer: {rate: 1e-2}\nsave_dtype: fp32\n");
+    Write("lora.yaml",
+          "from: base/checkpoints/step-100\ndata: red\nepochs: 20\nlora: {rank: 4, alpha: 8, dropout: 0.05}\n"
+          "optimizer: {rate: 1e-2, weight_decay: 0}\n");
+    const ProgramResult base =
+        RunProgramBinary({"finetune", Path("base.yaml"), "-o", Path("base"), "--set", "steps=100", "--quiet"});
+    EXPECT_EQ(base.exit_code, 0) << base.err;
+    base_ = Path("base/checkpoints/step-100");
+  }
+  void Prepare(const std::string& colour) {
+    std::string chats;
+    for (int i = 0; i < 40; ++i) {
+      chats +=
+          json{{"prompt", "colour " + std::to_string(i) + "?"}, {"response", "It is " + colour + "."}}.dump() + "\n";
+    }
+    Write("chats.jsonl", chats);
+    Write("data.yaml", "tokenizer: " + TestData("tokenizer/tokenizer.json") +
+                           "\ntemplate: stablelm-tuned\nsequence_length: 128\nvalidation: 0\n"
+                           "sources: [{path: chats.jsonl, system: null}]\n");
+    const ProgramResult result = RunProgramBinary({"prepare", Path("data.yaml"), "-o", Path(colour)});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+  }
+  std::string Path(const std::string& name) const { return (folder_.path() / name).string(); }
+  void Write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_.path() / name, std::ios::binary) << text;
+  }
+  // Trains, and returns the folder of the last checkpoint.
+  std::string Train(const std::string& run, std::vector<std::string> more = {},
+                    const std::string& recipe = "lora.yaml") {
+    std::vector<std::string> arguments = {"finetune", Path(recipe), "-o", Path(run), "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProgramResult result = RunProgramBinary(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    std::string last;
+    std::istringstream lines(result.out);
+    for (std::string line; std::getline(lines, line);) last = line;
+    return json::parse(last).at("model");
+  }
+  std::string Reply(std::vector<std::string> model) {
+    std::vector<std::string> arguments = {"generate",      "--user", "colour 7?",        "--no-system",
+                                          "--temperature", "0",      "--max-new-tokens", "20"};
+    arguments.insert(arguments.end(), model.begin(), model.end());
+    const ProgramResult result = RunProgramBinary(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.out;
+  }
+  std::vector<double> Losses(const std::string& run) const {
+    std::vector<double> losses;
+    std::ifstream log(Path(run) + "/log.jsonl");
+    for (std::string line; std::getline(log, line);) {
+      const json object = json::parse(line);
+      if (object.contains("rate")) losses.push_back(object.at("loss"));
+    }
+    EXPECT_FALSE(losses.empty());
+    return losses;
+  }
+  // The loss begins as that of a wrong answer and ends as that of a learned one.
+  void ExpectLearned(const std::string& run) const {
+    const std::vector<double> losses = Losses(run);
+    EXPECT_GT(losses.front(), 0.3);
+    EXPECT_LT(losses.back(), 0.3 * losses.front());
+  }
+  TempFolder folder_;
+  std::string base_;
+};
+
+TEST_F(FineTuneLoraTest, TrainsAnAdapterAndLeavesTheBase) {
+  const std::string before = BytesOf(fs::path(base_) / "model.safetensors");
+  const std::string adapter = Train("run", {"--threads", "2"});
+  EXPECT_TRUE(BytesOf(fs::path(base_) / "model.safetensors") == before);
+  EXPECT_FALSE(fs::exists(fs::path(adapter) / "model.safetensors"));
+  EXPECT_TRUE(fs::exists(fs::path(adapter) / "stablelm_chat.json"));
+  EXPECT_THAT(BytesOf(fs::path(adapter) / "README.md"), HasSubstr(base_));
+  EXPECT_THAT(Reply({"-m", base_}), HasSubstr("It is blue."));
+  ExpectLearned("run");
+  // The same bits with another number of threads.
+  const std::string again = Train("again", {"--threads", "1"});
+  EXPECT_TRUE(BytesOf(fs::path(again) / "adapter_model.safetensors") ==
+              BytesOf(fs::path(adapter) / "adapter_model.safetensors"));
+  const std::string other = Train("other", {"--set", "seed=2"});
+  EXPECT_FALSE(BytesOf(fs::path(other) / "adapter_model.safetensors") ==
+               BytesOf(fs::path(adapter) / "adapter_model.safetensors"));
+}
+
+TEST_F(FineTuneLoraTest, OverQuantizedBases) {
+  ASSERT_EQ(RunProgramBinary({"quantize", base_, Path("base.gguf"), "--type", "q8_0"}).exit_code, 0);
+  Train("file", {"--set", "from=" + Path("base.gguf")});
+  ExpectLearned("file");
+  // Quantized on loading it is the same base, whose rows are in another order: the gradients are summed in another
+  // order.
+  Train("load", {"--set", "base_dtype=q8_0"});
+  ExpectLearned("load");
+  EXPECT_EQ(Losses("load")[0], Losses("file")[0]);
+  EXPECT_NEAR(Losses("load")[5], Losses("file")[5], 1e-4);
+}
+
+TEST_F(FineTuneLoraTest, EveryParameterFromAGgufFileOfFloats) {
+  ASSERT_EQ(RunProgramBinary({"convert", base_, Path("base.gguf")}).exit_code, 0);
+  Write("full.yaml", "from: base.gguf\ndata: red\nepochs: 5\noptimizer: {rate: 1e-2}\nsave_dtype: fp32\n");
+  const std::string from_gguf = Train("gguf", {}, "full.yaml");
+  Train("folder", {"--set", "from=" + base_}, "full.yaml");
+  EXPECT_EQ(Losses("gguf")[0], Losses("folder")[0]);
+  EXPECT_NEAR(Losses("gguf")[5], Losses("folder")[5], 1e-4);
+  EXPECT_TRUE(fs::exists(fs::path(from_gguf) / "tokenizer.json"));
+  EXPECT_THAT(Reply({"-m", from_gguf}), HasSubstr("It is red."));
+}
+
+TEST_F(FineTuneLoraTest, RefusesWhatCannotBeTrained) {
+  const auto refused = [&](std::vector<std::string> more, const std::string& where, std::vector<std::string> parts,
+                           int code = 1) {
+    std::vector<std::string> arguments = {"finetune", Path("lora.yaml"), "-o", Path("run")};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    EXPECT_THAT(RunProgramBinary(arguments), Fails(code, where, parts));
+    EXPECT_FALSE(fs::exists(Path("run")));
+  };
+  refused({"--set", "lora.targets=[dense, qkv]"}, "--set lora.targets", {"qkv", "query_key_value"}, 2);
+  refused({"--set", "base_dtype=q3_k"}, "--set base_dtype", {"q4_k"}, 2);
+  ASSERT_EQ(RunProgramBinary({"quantize", base_, Path("base.gguf"), "--type", "q8_0"}).exit_code, 0);
+  Write("full.yaml", "from: base.gguf\ndata: red\n");
+  EXPECT_THAT(RunProgramBinary({"finetune", Path("full.yaml"), "-o", Path("run")}),
+              Fails(1, Path("base.gguf"), {"quantized matrices cannot be trained", "lora"}));
+}
+
+}  // namespace
+}  // namespace stablelm
