@@ -17,7 +17,7 @@ bool DivergenceGuard::AllowsUpdate(const StepLog& step) {
     double mean = 0, squares = 0;
     for (const double loss : losses_) mean += loss / n;
     for (const double loss : losses_) squares += (loss - mean) * (loss - mean) / n;
-    const double deviation = std::max(std::sqrt(squares), std::abs(mean) / 100);
+    const double deviation = std::max(std::sqrt(squares), kLeastDeviation);
     if (step.loss > mean + options_.spike_z * deviation) {
       spike_ = {.mean = mean, .deviation = deviation, .z = (step.loss - mean) / deviation, .window = losses_.size()};
       if (options_.on_spike != OnSpike::kLower) return false;

@@ -1,8 +1,8 @@
 // Watches a run for divergence: a loss that jumps, and values that are not finite. Decides what a step does about it.
 //
 // Spike: with m and s the mean and the standard deviation of the losses of the last kSpikeWindow updates (fewer at the
-// start, at least kSpikeLeast), a step whose loss is above m + spike_z * max(s, |m| / 100) is a spike. The loss is
-// known before the update, so:
+// start, at least kSpikeLeast), a step whose loss is above m + spike_z * max(s, kLeastDeviation) is a spike. The loss
+// is known before the update, so:
 //   stop   the run ends with an error; the step's gradient is not applied
 //   skip   the step's gradient is not applied, its packs are not used again, and its loss does not enter the window
 //   lower  the rate of this step and of all later ones is halved, and the window starts anew: there is no further spike
@@ -37,6 +37,8 @@ inline constexpr OnNotFinite kOnNotFinites[] = {OnNotFinite::kStop, OnNotFinite:
 
 inline constexpr size_t kSpikeWindow = 100;
 inline constexpr size_t kSpikeLeast = 20;
+// Nats. Losses that are nearly equal, as those of data that is known by heart, would make any new text a spike.
+inline constexpr double kLeastDeviation = 0.05;
 
 struct GuardOptions {
   OnSpike on_spike = OnSpike::kStop;

@@ -91,10 +91,11 @@ TEST_F(GuardTest, JudgesFromTheTwentyFirstUpdateOn) {
 }
 
 // Losses that are nearly equal would make anything a spike.
-TEST_F(GuardTest, TakesAHundredthOfTheMeanForTheDeviationAtLeast) {
+TEST_F(GuardTest, TakesATwentiethOfANatForTheDeviationAtLeast) {
   DivergenceGuard guard({.on_spike = OnSpike::kSkip, .spike_z = 10});
   for (int i = 0; i < 30; ++i) EXPECT_TRUE(Step(guard, 2));
-  EXPECT_TRUE(Step(guard, 2.19));
+  EXPECT_TRUE(Step(guard, 2.49));
+  EXPECT_FALSE(Step(guard, 2.6));
 }
 
 TEST_F(GuardTest, TheWindowIsTheLastHundredUpdates) {
@@ -102,7 +103,7 @@ TEST_F(GuardTest, TheWindowIsTheLastHundredUpdates) {
   for (int i = 0; i < 60; ++i) EXPECT_TRUE(Step(guard, 9));
   for (int i = 0; i < 99; ++i) EXPECT_TRUE(Step(guard, 1));
   EXPECT_TRUE(Step(guard, 1));  // the last 9 is in the window until now
-  EXPECT_FALSE(Step(guard, 1.11));
+  EXPECT_FALSE(Step(guard, 1.51));
 }
 
 TEST_F(GuardTest, StopEndsTheRunAndLogsIt) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -151,6 +152,83 @@ TEST_F(FineTuneWatchTest, OnATerminalABarStaysBelowTheLines) {
   EXPECT_THAT(shown, HasSubstr("step 1/5"));
   EXPECT_THAT(shown, testing::ContainsRegex("\r3/5 .*left\x1b\\[K\r\x1b\\[Kstep 4/5"));  // removed before the next line
   EXPECT_THAT(shown, HasSubstr("MB"));
+}
+
+// A text that nothing prepared the model for comes when it knows all others by heart.
+TEST_F(FineTuneWatchTest, ALossThatJumpsIsSkippedLowersTheRateOrEndsTheRun) {
+  std::string chats;
+  for (int i = 0; i < 150; ++i) {
+    chats += json{{"prompt", "colour " + std::to_string(i) + "?"}, {"response", "It is blue."}}.dump() + "\n";
+  }
+  Write("chats.jsonl", chats + json{{"prompt", "colour 150?"}, {"response", "9 8 zq 7 1 xj"}}.dump() + "\n");
+  Write("odd.yaml", "tokenizer: " + TestData("tokenizer/tokenizer.json") +
+                        "\ntemplate: stablelm-tuned\nsequence_length: 32\nvalidation: 0\n"
+                        "sources: [{path: chats.jsonl, system: null}]\n");
+  ASSERT_EQ(RunProgramBinary({"prepare", Path("odd.yaml"), "-o", Path("odd")}).exit_code, 0);
+  const auto train = [&](const std::string& run, const std::string& on_spike) {
+    return RunProgramBinary({"finetune", Path("run.yaml"), "-o", Path(run), "--set", "data=odd", "--set", "steps=302",
+                             "--set", "schedule.shape=constant", "--set", "samples.prompts=[]", "--set",
+                             "guard.on_spike=" + on_spike});
+  };
+  const ProgramResult skip = train("skip", "skip");
+  ASSERT_EQ(skip.exit_code, 0) << skip.err;
+  const std::vector<json> guards = Log("skip", "guard"), skipping = Log("skip", "step");
+  ASSERT_FALSE(guards.empty());  // the text comes twice in two epochs, at first perhaps too early
+  const size_t at = guards[0].at("step").get<size_t>() - 1;
+  EXPECT_EQ(guards[0].at("action"), "skip");
+  EXPECT_TRUE(skipping[at].at("skipped"));
+  EXPECT_GT(skipping[at].at("loss"), 10 * 0.05);
+  EXPECT_EQ(skipping[at].at("smoothed_loss"), skipping[at - 1].at("smoothed_loss"));
+  EXPECT_THAT(skip.out, HasSubstr("; step skipped\n"));
+
+  ASSERT_EQ(train("lower", "lower").exit_code, 0);
+  const std::vector<json> lowering = Log("lower", "step");
+  EXPECT_FALSE(lowering[at].at("skipped"));
+  EXPECT_EQ(lowering[at - 1].at("rate"), 0.01);
+  EXPECT_EQ(lowering[at].at("rate"), 0.005);
+  EXPECT_EQ(lowering.back().at("rate"), 0.005);
+
+  EXPECT_THAT(train("stop", "stop"),
+              Fails(1, "training step " + std::to_string(at + 1), {"guard.spike_z", "guard.on_spike=skip"}));
+  EXPECT_EQ(Log("stop", "guard").size(), 1u);
+  EXPECT_EQ(Log("stop", "step").size(), at + 1);
+  EXPECT_THAT(BytesOf(Path("skip/report.html")), HasSubstr("deviations above"));
+}
+
+TEST_F(FineTuneWatchTest, ValuesThatAreNotFiniteEndTheRunOrAreSkipped) {
+  ASSERT_EQ(RunProgramBinary(
+                {"finetune", Path("run.yaml"), "-o", Path("base"), "--set", "steps=1", "--set", "samples.prompts=[]"})
+                .exit_code,
+            0);
+  const std::string weights = Path("base/checkpoints/step-1/model.safetensors");
+  std::string bytes = BytesOf(weights);
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), 8);
+  const json header = json::parse(bytes.substr(8, length));
+  const auto range =
+      header.at("gpt_neox.layers.0.mlp.dense_4h_to_h.weight").at("data_offsets").get<std::vector<size_t>>();
+  const float huge = 3e38f;  // finite itself
+  for (size_t at = range[0]; at < range[1]; at += 4) std::memcpy(bytes.data() + 8 + length + at, &huge, 4);
+  std::ofstream(weights, std::ios::binary) << bytes;
+
+  const auto run = [&](std::vector<std::string> more) {
+    const std::vector<std::string> all = {
+        "finetune", Path("run.yaml"),     "--set", "from=" + Path("base/checkpoints/step-1"),
+        "--set",    "samples.prompts=[]", "--set", "validate_every=0"};
+    more.insert(more.begin(), all.begin(), all.end());
+    return RunProgramBinary(more);
+  };
+  const std::string place = "layer 0, mlp.dense_4h_to_h, forward pass, document 0";
+  EXPECT_THAT(run({"-o", Path("stop")}), Fails(1, "training step 1", {"not finite", place}));
+  ASSERT_EQ(Log("stop", "step").size(), 1u);
+  EXPECT_EQ(Log("stop", "step")[0].at("overflow"), place);
+  EXPECT_TRUE(Log("stop", "step")[0].at("skipped"));
+  // It stays so, and the budget ends it.
+  const ProgramResult skipped =
+      run({"-o", Path("skip"), "--set", "guard.on_not_finite=skip", "--set", "guard.max_skipped=2"});
+  EXPECT_THAT(skipped, Fails(1, "training step 3", {"too many steps in a row", place, "found 3"}));
+  EXPECT_THAT(skipped.out, HasSubstr("guard at step 2  not finite: " + place + "; step skipped\n"));
+  EXPECT_EQ(Log("skip", "guard").size(), 3u);
 }
 
 TEST_F(FineTuneWatchTest, ASamplePromptThatDoesNotFitIsRefusedBeforeItBegins) {
