@@ -22,6 +22,7 @@
 #include <string_view>
 #include <vector>
 
+#include "train/loss_scale.h"
 #include "train/training_watch.h"
 
 namespace stablelm {
@@ -46,7 +47,7 @@ struct GuardOptions {
   // that diverges goes far beyond 10.
   double spike_z = 10;
   OnNotFinite on_not_finite = OnNotFinite::kStop;
-  int64_t max_skipped = 20;  // in a row; more than the loss scale takes from 4096 down to 1
+  int64_t max_skipped = kMaxSkippedInARow;
 };
 
 // For one thread.
