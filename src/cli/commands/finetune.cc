@@ -13,7 +13,6 @@
 #include "cli/commands/finetune_lines.h"
 #include "cli/commands/train_options.h"
 #include "train/finetune.h"
-#include "train/run_report.h"
 #include "train/run_watches.h"
 #include "train/training_run.h"
 
@@ -73,7 +72,7 @@ class FineTuneCommand : public Command {
                                           .stop = Interrupted,
                                           .watches = watches.List()});
     lines.HideBar();
-    WriteRunReport(run);
+    WriteReportOrWarn(run, out);
     if (out.json()) {
       out.Json({{"model", result.model.string()}, {"steps", result.steps}, {"stopped", result.stopped}});
     } else {

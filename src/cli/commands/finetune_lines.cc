@@ -7,11 +7,13 @@
 #include <cstdio>
 #include <vector>
 
+#include "base/error.h"
 #include "base/number_text.h"
 #include "base/progress_line.h"
 #include "base/system.h"
 #include "base/utf8.h"
 #include "cli/terminal/text_rows.h"
+#include "train/run_report.h"
 
 namespace stablelm {
 namespace {
@@ -114,6 +116,14 @@ std::string LineText(const JsonValue& line) {
   if (event == "samples") return SamplesText(line);
   if (event == "guard") return GuardText(line);
   return {};
+}
+
+void WriteReportOrWarn(const std::filesystem::path& run, Output& out) {
+  try {
+    WriteRunReport(run);
+  } catch (const Error& error) {
+    out.Warning(error.Line() + "; the run has no report");
+  }
 }
 
 FineTuneLines::FineTuneLines(Output& out) : out_(out), bar_(out.show_progress() && isatty(STDERR_FILENO) == 1) {}

@@ -2,8 +2,8 @@
 // --json the objects themselves.
 #pragma once
 
+#include <filesystem>
 #include <string>
-#include <string_view>
 
 #include "base/json_value.h"
 #include "base/stopwatch.h"
@@ -15,6 +15,9 @@ namespace stablelm {
 // One line of text per object, without a line end at the end; "start" and "samples" take several.
 std::string StepText(const StepLog& step);
 std::string LineText(const JsonValue& line);  // empty for events that it does not know
+
+// Writes RUN/report.html. A run whose report cannot be written is as good as any, so that is a warning.
+void WriteReportOrWarn(const std::filesystem::path& run, Output& out);
 
 // For one thread. The bar goes to stderr, when that is a terminal and --quiet is not given.
 class FineTuneLines {

@@ -231,6 +231,24 @@ TEST_F(FineTuneWatchTest, ValuesThatAreNotFiniteEndTheRunOrAreSkipped) {
   EXPECT_EQ(Log("skip", "guard").size(), 3u);
 }
 
+TEST_F(FineTuneWatchTest, ADryRunCountsTheAnswers) {
+  const ProgramResult result = RunProgramBinary({"finetune", Path("run.yaml"), "-o", Path("run"), "--dry-run"});
+  EXPECT_THAT(result.out, HasSubstr("  sample answers\n"));
+  EXPECT_THAT(result.out, HasSubstr("on_spike: stop"));
+}
+
+TEST_F(FineTuneWatchTest, AReportThatCannotBeWrittenIsAWarning) {
+  ProgramInput input;
+  bool made = false;
+  input.while_running = [&](pid_t) {  // a folder of that name cannot be replaced by a file
+    if (!made && fs::exists(Path("run"))) made = fs::create_directories(Path("run/report.html/x"));
+  };
+  const ProgramResult result = RunProgramBinary(
+      {"finetune", Path("run.yaml"), "-o", Path("run"), "--set", "steps=30", "--set", "samples.prompts=[]"}, input);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("warning: " + Path("run/report.html")));
+}
+
 TEST_F(FineTuneWatchTest, ASamplePromptThatDoesNotFitIsRefusedBeforeItBegins) {
   std::string text;
   for (int i = 0; i < 300; ++i) text += "w" + std::to_string(i) + " ";
