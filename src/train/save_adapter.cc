@@ -6,6 +6,7 @@
 #include "checkpoint/convert_rows.h"
 #include "checkpoint/huggingface/writer.h"
 #include "checkpoint/rewrite/tensor_copy.h"
+#include "generate/batch/run_record.h"
 #include "ops/row_converter.h"
 
 namespace stablelm {
@@ -82,6 +83,12 @@ void SaveAdapter(const Parameters& parameters, const std::string& base, const st
   SafetensorsWriter& tensors = writer.AddTensors(kAdapterWeightsFile, AdapterTensors(parameters, options.dtype));
   CopyAdapters(parameters, options.dtype, tensors, options.checkpoint);
   writer.Commit();
+}
+
+std::string DescribeBase(const ModelFolder& base) {
+  std::string text = "`" + base.path().string() + "`\n\n| file | SHA-256 |\n|---|---|\n";
+  for (const auto& [name, hash] : HashModelFiles(base)) text += "| " + name + " | " + hash + " |\n";
+  return text;
 }
 
 void LoadAdapter(const AdapterFolder& folder, Parameters& parameters) {

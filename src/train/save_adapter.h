@@ -12,6 +12,7 @@
 #include "checkpoint/adapter/adapter_config.h"
 #include "checkpoint/adapter/adapter_folder.h"
 #include "checkpoint/huggingface/safetensors_writer.h"
+#include "checkpoint/model_folder.h"
 #include "train/parameters.h"
 #include "train/save_parameters.h"
 
@@ -33,6 +34,9 @@ void CopyAdapters(const Parameters& parameters, DType dtype, SafetensorsWriter& 
 // has it.
 void SaveAdapter(const Parameters& parameters, const std::string& base, const std::filesystem::path& out,
                  const SaveOptions& options);
+
+// For people: the base's path and the SHA-256 of its files. Reads all of them.
+std::string DescribeBase(const ModelFolder& base);
 
 // Sets the adapters of a table with the same rank and targets. Throws Error for another adapter.
 void LoadAdapter(const AdapterFolder& folder, Parameters& parameters);

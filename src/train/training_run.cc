@@ -20,10 +20,10 @@ namespace fs = std::filesystem;
 
 std::string Card(const FineTune& tune, const StepLog& last) {
   const Manifest& manifest = tune.manifest();
-  std::string card =
-      "---\nlibrary_name: transformers\npipeline_tag: text-generation\n---\n# " + tune.recipe().name + "\n\n";
+  std::string card = "---\nlibrary_name: " + std::string(tune.recipe().lora ? "peft" : "transformers") +
+                     "\npipeline_tag: text-generation\n---\n# " + tune.recipe().name + "\n\n";
   card +=
-      tune.recipe().lora ? "LoRA adapter for `" + tune.model()->path().string() + "`, trained by `stablelm finetune`.\n"
+      tune.recipe().lora ? "LoRA adapter, trained by `stablelm finetune`, for the base " + DescribeBase(*tune.model())
       : tune.model() ? "Fine-tuned from `" + tune.model()->path().filename().string() + "` by `stablelm finetune`.\n"
                      : "Trained from random weights by `stablelm finetune`.\n";
   card += "\n## Data\nPrepared data `" + manifest.name + "`, SHA-256 of its tokens in `manifest.json`:\n\n";
