@@ -92,7 +92,12 @@ class Skills:
 
     def about_exchange(self, rng, split, topic=None):
         topic = topic or rng.choice(list(self.about.values()))
-        user = self.frame(rng, self.about_frames, split, rng.choice(topic.get("ask", split)))
+        user = rng.choice(topic.get("ask", split))
+        kinds = [kind for kind in ("to_do", "thing", "indirect") if topic.get(kind)]
+        if split == TRAIN and kinds and rng.chance(60):
+            kind = rng.weighted([(kind, len(topic.get(kind))) for kind in kinds])
+            user = first_upper(rng.choice(self.about_frames[kind]).replace("{p}", rng.choice(topic.get(kind))))
+        user = self.frame(rng, self.about_frames, split, user)
         return Exchange("a", topic.name, user, rng.choice(topic.get("reply")), {"regex": topic.expects})
 
     def smalltalk_exchange(self, rng, split, topic=None):

@@ -11,7 +11,8 @@ for _letter, _what in (("", "ask"), ("f", "follow"), ("s", "system"), ("q", "rec
     _TAGS[_letter + "d"] = (_what, DEV)
     _TAGS[_letter + "t"] = (_what, TEST)
 _TAGS.update({"?": ("ask", TRAIN), "f": ("follow", TRAIN), "s": ("system", TRAIN), "q": ("recall", TRAIN),
-              "a": ("recall_reply", TRAIN)})
+              "a": ("recall_reply", TRAIN), "v": ("to_do", TRAIN), "n": ("thing", TRAIN), "i": ("indirect", TRAIN)})
+_SENTENCES = {"v+": "to_do", "n+": "thing", "i+": "indirect"}
 
 
 class Topic:
@@ -38,8 +39,10 @@ def _read(name):
 
 
 def read_topics(name):
-    """name -> Topic, in the order of the file, and the frames: split -> list of beginnings."""
-    topics, frames, topic = {}, {TRAIN: [], DEV: [], TEST: []}, None
+    """name -> Topic, in the order of the file, and the frames: split -> list of beginnings, "to_do", "thing" and "indirect"
+    -> list of sentences."""
+    topics, topic = {}, None
+    frames = {TRAIN: [], DEV: [], TEST: [], "to_do": [], "thing": [], "indirect": []}
     for number, line in enumerate(_read(name), 1):
         if not line or line.startswith("#"):
             continue
@@ -47,7 +50,9 @@ def read_topics(name):
             topic = topics.setdefault(line[1:], Topic(line[1:]))
             continue
         tag, _, text = line.partition(" ")
-        if tag in _TAGS:
+        if tag in _SENTENCES:
+            frames[_SENTENCES[tag]].append(text)
+        elif tag in _TAGS:
             what, split = _TAGS[tag]
             if what == "frame":
                 frames[split].append(text)
