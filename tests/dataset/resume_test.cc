@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -195,7 +196,7 @@ TEST_F(ResumeTest, OtherSettingsFilesAndRunsAreRefused) {
   // The same size and time, but other bytes.
   const auto time = std::filesystem::last_write_time(folder_.path() / "a.jsonl");
   std::fstream file(folder_.path() / "a.jsonl", std::ios::in | std::ios::out);
-  file.seekp(Chats(1).find("question"));
+  file.seekp(static_cast<std::streamoff>(Chats(1).find("question")));
   file << "Q";
   file.close();
   std::filesystem::last_write_time(folder_.path() / "a.jsonl", time);
