@@ -17,6 +17,10 @@ AppendFile::AppendFile(const std::filesystem::path& path, Mode mode) : path_(pat
 
 AppendFile::~AppendFile() { close(fd_); }
 
+void AppendFile::Flush() const {
+  if (fsync(fd_) != 0 && errno != EINVAL && errno != EROFS) FailToWrite(path_, "cannot flush to disk", errno);
+}
+
 void AppendFile::Append(std::string_view record) {
   while (!record.empty()) {
     const ssize_t n = write(fd_, record.data(), record.size());

@@ -21,6 +21,8 @@ class AppendFile {
   const std::filesystem::path& path() const { return path_; }
   // One write, unless the system takes only a part of it.
   void Append(std::string_view record);
+  // Flushes what was appended to the disk. Any thread.
+  void Flush() const;
 
  private:
   std::filesystem::path path_;

@@ -122,6 +122,7 @@ class RecipeSettings {
   RecipeSettings() = default;
   RecipeSettings(RecipeNode top, std::vector<RecipeSetting> list) : top_(std::move(top)), list_(std::move(list)) {}
   const std::vector<RecipeSetting>& list() const { return list_; }
+  const RecipeNode& top() const { return top_; }
   // The resolved recipe: reads back as the same settings. `origins`: a comment after what is not from the recipe.
   std::string Yaml(bool origins = false) const { return WriteRecipeYaml(top_, origins); }
 

@@ -4,10 +4,14 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/progress.h"
+#include "base/sha256.h"
 #include "base/system.h"
 #include "checkpoint/gguf/gguf_tokenizer.h"
 #include "checkpoint/huggingface/tokenizer_writer.h"
 #include "dataset/tokenizer_hash.h"
+#include "dataset/verify.h"
+#include "generate/batch/run_record.h"
 #include "generate/settings/model_defaults.h"
 #include "prompt/chat_record.h"
 #include "prompt/generation_config.h"
@@ -39,8 +43,7 @@ Schedule ScheduleFor(const RunRecipe& recipe, const PackBatches& batches) {
 }
 
 void RequireFit(const fs::path& data, const Manifest& manifest, const TokenShards& shards, const ModelConfig& config,
-                const Tokenizer& tokenizer) {
-  const std::string hash = TokenizerHash(tokenizer);
+                const std::string& hash) {
   if (hash != manifest.tokenizer_hash) {
     throw Error({.where = data.string(),
                  .what = "the data were prepared with another tokenizer than the model's",
@@ -106,7 +109,8 @@ FineTune::FineTune(const RunRecipe& recipe)
   const Tokenizer tokenizer =
       model_ ? model_->source().ReadTokenizer({.model_vocab_size = config_.vocab_size})
              : Tokenizer::FromFile(tokenizer_ / "tokenizer.json", {.model_vocab_size = config_.vocab_size});
-  RequireFit(data_, manifest_, shards_, config_, tokenizer);
+  tokenizer_hash_ = TokenizerHash(tokenizer);
+  RequireFit(data_, manifest_, shards_, config_, tokenizer_hash_);
   if (recipe.validate_every > 0) validation_ = Validation::Open(data_, manifest_, recipe.step.rows);
   if (!recipe.samples.prompts.empty()) {
     samples_.emplace(recipe.samples, config_, tokenizer,
@@ -126,11 +130,11 @@ TrainShape FineTune::ShapeFor(size_t threads) const {
           .adapter_dropout = recipe_.lora && recipe_.lora->dropout > 0};
 }
 
-MemoryPlan FineTune::Plan(size_t threads) const {
+MemoryPlan FineTune::Plan(const TrainShape& shape) const {
   std::optional<WeightBytes> base;
   if (base_) base = PlanAdapterBase(*model_, *base_);
-  MemoryPlan plan = PlanTraining(config_, table_, ShapeFor(threads), base);
-  if (samples_) plan.parts.push_back({"sample answers", samples_->Bytes(threads), false});
+  MemoryPlan plan = PlanTraining(config_, table_, shape, base);
+  if (samples_) plan.parts.push_back({"sample answers", samples_->Bytes(shape.threads), false});
   return plan;
 }
 
@@ -161,12 +165,28 @@ void FineTune::SetInitial(Parameters& parameters, ThreadPool& pool, bool show_pr
   LoadParameters(*model_, parameters, pool, show_progress);
 }
 
-void FineTune::RequireMemory(const MemoryPlan& plan) const {
-  RequireFits(plan, AvailableMemory(),
-              base_
-                  ? "`recompute: layer`, `base_dtype: q4_k`, fewer `rows` or a lower `lora.rank` need less"
-                  : "`recompute: layer`, `precision: bf16`, fewer `rows`, fewer `trained` parameters or `lora: {rank: "
-                    "16}` need less");
+void FineTune::VerifyData(bool show_progress) const {
+  uint64_t bytes = 0;
+  for (const ShardFile& file : manifest_.shards) bytes += file.bytes;
+  Progress progress("Checking the data", bytes, Progress::Unit::kBytes, show_progress);
+  VerifyPreparedData(data_, [&](size_t n) { progress.Add(n); });
+  progress.Finish();
+}
+
+std::string FineTune::DataHash() const {
+  std::string text;
+  for (const ShardFile& file : manifest_.shards) text += file.sha256 + "  " + file.name + "\n";
+  return Sha256Hex(text);
+}
+
+std::string FineTune::BaseHash(const std::function<void(size_t)>& on_bytes) const {
+  if (!model_) return Sha256Hex(WriteConfig(config_, DType::kF32) + tokenizer_hash_);
+  std::string text = tokenizer_hash_;
+  for (const auto& [name, hash] : HashModelFiles(*model_, on_bytes)) {
+    // They decide what a model answers, not what it learns.
+    if (name != kGenerationConfigFile && name != kChatRecordFile) text += hash + "  " + name + "\n";
+  }
+  return Sha256Hex(text);
 }
 
 }  // namespace stablelm

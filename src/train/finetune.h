@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -57,9 +58,18 @@ class FineTune {
   Parameters MakeParameters(ThreadPool& pool, bool show_progress) const;
   // What training begins with: the model, random weights, or adapters that change nothing.
   void SetInitial(Parameters& parameters, ThreadPool& pool, bool show_progress) const;
-  MemoryPlan Plan(size_t threads) const;
-  // Throws Error, with what needs less, when this machine does not have the memory of the plan.
-  void RequireMemory(const MemoryPlan& plan) const;
+  MemoryPlan Plan(size_t threads) const { return Plan(ShapeFor(threads)); }
+  MemoryPlan Plan(const TrainShape& shape) const;  // of the same run in another shape
+  double TokensPerPack() const { return static_cast<double>(shards_.tokens()) / static_cast<double>(shards_.packs()); }
+
+  // Reads the prepared data once and compares them with their manifest (dataset/verify.h). Throws Error, naming the
+  // file that is damaged.
+  void VerifyData(bool show_progress) const;
+  // SHA-256 of the names and hashes of the data's files.
+  std::string DataHash() const;
+  // SHA-256 of what the model of the run begins with: weights, config and tokenizer, or shape and tokenizer of `init`.
+  // Reads all files of the model. `on_bytes`: as for Sha256HexOfFile.
+  std::string BaseHash(const std::function<void(size_t)>& on_bytes = {}) const;
 
  private:
   const RunRecipe recipe_;
@@ -71,6 +81,7 @@ class FineTune {
   std::optional<AdapterBase> base_;  // of LoRA
   ParameterTable table_;
   Manifest manifest_;
+  std::string tokenizer_hash_;
   TokenShards shards_;
   std::unique_ptr<PackBatches> batches_;
   Schedule schedule_;

@@ -42,16 +42,17 @@ void LossScaler::Restore(const LossScaleState& s) {
   Require(s.steps >= 0, "checkpoint: steps of the loss scale", std::to_string(s.steps), "at least 0");
   Require(s.last_overflow >= -1 && s.last_overflow < s.steps, "checkpoint: last overflow of the loss scale",
           std::to_string(s.last_overflow), "-1, or a step before this one");
+  Require(s.in_a_row >= 0 && s.in_a_row <= s.steps, "checkpoint: overflows in a row", std::to_string(s.in_a_row),
+          "0 to " + std::to_string(s.steps));
   state_ = s;
-  skipped_ = 0;
 }
 
 void LossScaler::Update(bool overflow) {
   LossScaleState& s = state_;
-  if (overflow && skipped_ == options_.max_skipped) {
+  if (overflow && state_.in_a_row == options_.max_skipped) {
     throw Error({.where = "loss scale",
                  .what = "gradients overflow in too many steps in a row",
-                 .found = std::to_string(skipped_ + 1) + ", at scale " + NumberText(s.scale),
+                 .found = std::to_string(state_.in_a_row + 1) + ", at scale " + NumberText(s.scale),
                  .expected = "at most " + std::to_string(options_.max_skipped),
                  .hint = kDiverged});
   }
@@ -73,7 +74,7 @@ void LossScaler::Update(bool overflow) {
     if (window || options_.consecutive_hysteresis) s.hysteresis = options_.hysteresis;
     if (window) s.scale = std::min(s.scale * 2, options_.max);
   }
-  skipped_ = overflow ? skipped_ + 1 : 0;
+  state_.in_a_row = overflow ? state_.in_a_row + 1 : 0;
   ++s.steps;
 }
 

@@ -30,6 +30,7 @@ struct LossScaleState {
   int64_t hysteresis = 0;      // overflows left at this scale, this one included: 1: the next one halves it
   int64_t last_overflow = -1;  // its step
   int64_t steps = 0;           // Update's calls
+  int64_t in_a_row = 0;        // overflows since the last step without one
 
   bool operator==(const LossScaleState&) const = default;
 };
@@ -45,13 +46,12 @@ class LossScaler {
   void Restore(const LossScaleState& state);
 
   // Once per step, whether it was skipped for overflow or not. Throws Error, and changes nothing, when a gradient
-  // overflows at the smallest scale, or in more than max_skipped steps in a row. After Restore the row begins anew.
+  // overflows at the smallest scale, or in more than max_skipped steps in a row.
   void Update(bool overflow);
 
  private:
   const LossScaleOptions options_;
   LossScaleState state_;
-  int64_t skipped_ = 0;  // overflows in a row
 };
 
 }  // namespace stablelm

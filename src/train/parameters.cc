@@ -233,16 +233,34 @@ void Parameters::SetRows(size_t entry, int64_t first, std::span<const float> row
 
 void Parameters::ReadRow(size_t entry, int64_t row, float* out) const {
   const Parameter& p = table_.entries()[entry];
-  const bool matrix = p.weight.IsMatrix();
-  const int64_t columns = p.weight.shape[matrix ? 1 : 0];
-  const size_t n = static_cast<size_t>(columns);
   if (!p.trained) return weights_->ReadRow(p.weight, row, out);
-  const float* const master = masters_.data() + p.offset;
+  ReadRow(masters_.span(), entry, row, out);
+}
+
+void Parameters::ReadRow(std::span<const float> array, size_t entry, int64_t row, float* out) const {
+  const Parameter& p = table_.entries()[entry];
+  STABLELM_CHECK(p.trained && array.size() == table_.trained_size());
+  const int64_t columns = p.weight.shape[p.weight.IsMatrix() ? 1 : 0];
+  const size_t n = static_cast<size_t>(columns);
+  const float* const from = array.data() + p.offset;
   if (!p.packed) {
-    std::copy_n(master + static_cast<size_t>(row) * n, n, out);
+    std::copy_n(from + static_cast<size_t>(row) * n, n, out);
     return;
   }
-  for (size_t k = 0; k < n; ++k) out[k] = master[PackedIndex(columns, static_cast<size_t>(row), k)];
+  for (size_t k = 0; k < n; ++k) out[k] = from[PackedIndex(columns, static_cast<size_t>(row), k)];
+}
+
+void Parameters::SetRow(std::span<float> array, size_t entry, int64_t row, const float* values) const {
+  const Parameter& p = table_.entries()[entry];
+  STABLELM_CHECK(p.trained && array.size() == table_.trained_size());
+  const int64_t columns = p.weight.shape[p.weight.IsMatrix() ? 1 : 0];
+  const size_t n = static_cast<size_t>(columns);
+  float* const to = array.data() + p.offset;
+  if (!p.packed) {
+    std::copy_n(values, n, to + static_cast<size_t>(row) * n);
+    return;
+  }
+  for (size_t k = 0; k < n; ++k) to[PackedIndex(columns, static_cast<size_t>(row), k)] = values[k];
 }
 
 void Parameters::RoundWeights(size_t begin, size_t end) {

@@ -52,6 +52,9 @@ class Parameters {
   std::span<float> gradients() { return gradients_.span(); }
   std::span<float> first_moments() { return first_moments_.span(); }
   std::span<float> second_moments() { return second_moments_.span(); }
+  std::span<const float> masters() const { return masters_.span(); }
+  std::span<const float> first_moments() const { return first_moments_.span(); }
+  std::span<const float> second_moments() const { return second_moments_.span(); }
   // The gradient of a parameter, null when it is not trained.
   float* GradientOf(WeightKind kind, int32_t layer);
   float* GradientOf(WeightKind kind, int32_t layer, AdapterPart part);
@@ -66,6 +69,11 @@ class Parameters {
   void SetRows(size_t entry, int64_t first, std::span<const float> rows);
   // Row `row` of entry `entry` as fp32: of the master, or of the weights of a parameter that is not trained.
   void ReadRow(size_t entry, int64_t row, float* out) const;
+
+  // The same of an array with the layout of the masters: masters, gradients, a moment. The entry is trained.
+  void ReadRow(std::span<const float> array, size_t entry, int64_t row, float* out) const;
+  // Sets row `row` of such an array.
+  void SetRow(std::span<float> array, size_t entry, int64_t row, const float* values) const;
 
   // Renews the rounded weights of elements [begin, end) of the masters. Multiples of kParameterAlignment, or the end.
   // Threads may round disjoint ranges concurrently. Does nothing in fp32.

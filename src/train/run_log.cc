@@ -17,6 +17,7 @@ JsonValue StepJson(const StepLog& step) {
                       {"skipped", step.skipped}};
   if (step.skipped) object["overflow"] = step.overflow;
   object["seconds"] = step.seconds;
+  if (step.checkpoint_wait > 0) object["waited_s"] = step.checkpoint_wait;
   object["tokens_per_s"] = step.TokensPerSecond();
   object["memory_bytes"] = step.memory_bytes;
   return object;

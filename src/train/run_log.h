@@ -28,12 +28,13 @@ struct StepLog {
   double rate = 0;
   double gradient_norm = 0;
   double loss_scale = 1;
-  int64_t tokens = 0;         // of the step
-  int64_t loss_tokens = 0;    // of them with loss
-  double seconds = 0;         // of the step
-  uint64_t memory_bytes = 0;  // resident memory of the process after the step
-  bool skipped = false;       // nothing was updated
-  std::string overflow = {};  // where the first value that is not finite appeared
+  int64_t tokens = 0;          // of the step
+  int64_t loss_tokens = 0;     // of them with loss
+  double seconds = 0;          // of the step
+  double checkpoint_wait = 0;  // of them, that the update waited for a checkpoint
+  uint64_t memory_bytes = 0;   // resident memory of the process after the step
+  bool skipped = false;        // nothing was updated
+  std::string overflow = {};   // where the first value that is not finite appeared
 
   double TokensPerSecond() const { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
 };
@@ -49,6 +50,7 @@ class RunLog {
  public:
   explicit RunLog(const std::filesystem::path& file) : file_(file) {}
   void Append(const JsonValue& object) { file_.Append(object.Dump() + "\n"); }
+  void Flush() const { file_.Flush(); }  // to the disk; any thread
 
  private:
   AppendFile file_;

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 
+#include "checkpoint/describe/config.h"
 #include "ops/low_rank.h"
 #include "train/adapter_base.h"
 
 namespace stablelm {
 namespace {
+
+constexpr int64_t kMostSteps = int64_t{1} << 40;
 
 // One of `values`, by its name.
 template <typename Value>
@@ -35,8 +38,8 @@ void ReadLossScale(RecipeMap& map, LossScaleOptions& scale) {
   map.Map("loss_scale", [&](RecipeMap& keys) {
     scale.initial = keys.Real("initial", scale.initial, {.least = 0, .most = scale.max, .above_least = true});
     scale.min = keys.Real("min", scale.min, {.least = 0, .most = scale.max, .above_least = true});
-    scale.window = keys.Whole("window", scale.window, {.least = 1, .most = int64_t{1} << 40});
-    scale.hysteresis = keys.Whole("hysteresis", scale.hysteresis, {.least = 1, .most = int64_t{1} << 40});
+    scale.window = keys.Whole("window", scale.window, {.least = 1, .most = kMostSteps});
+    scale.hysteresis = keys.Whole("hysteresis", scale.hysteresis, {.least = 1, .most = kMostSteps});
     if (scale.initial < scale.min) keys.Fail("initial", {.what = "loss_scale.initial is below loss_scale.min"});
   });
 }
@@ -45,17 +48,16 @@ void ReadSchedule(RecipeMap& map, ScheduleOptions& schedule) {
   map.Map("schedule", [&](RecipeMap& keys) {
     schedule.shape = ParseScheduleShape(keys.Choice("shape", "cosine", ScheduleNames()));
     schedule.min_ratio = keys.Real("min_ratio", schedule.min_ratio, {.least = 0, .most = 1});
-    schedule.warmup = keys.Whole("warmup", 0, {.least = 0, .most = int64_t{1} << 40});
-    schedule.decay_steps = keys.Whole("decay_steps", 0, {.least = 0, .most = int64_t{1} << 40});
+    schedule.warmup = keys.Whole("warmup", 0, {.least = 0, .most = kMostSteps});
+    schedule.decay_steps = keys.Whole("decay_steps", 0, {.least = 0, .most = kMostSteps});
   });
 }
 
 void ReadWatches(RecipeMap& map, RunRecipe& recipe) {
-  constexpr int64_t kMany = int64_t{1} << 40;
-  recipe.validate_every = map.Whole("validate_every", recipe.validate_every, {.least = 0, .most = kMany});
+  recipe.validate_every = map.Whole("validate_every", recipe.validate_every, {.least = 0, .most = kMostSteps});
   map.Map("samples", [&](RecipeMap& keys) {
     recipe.samples.prompts = keys.Texts("prompts");
-    recipe.samples_every = keys.Whole("every", recipe.samples_every, {.least = 1, .most = kMany});
+    recipe.samples_every = keys.Whole("every", recipe.samples_every, {.least = 1, .most = kMostSteps});
     recipe.samples.max_tokens = keys.Whole("max_tokens", recipe.samples.max_tokens, {.least = 1, .most = 1 << 20});
   });
   map.Map("guard", [&](RecipeMap& keys) {
@@ -63,7 +65,7 @@ void ReadWatches(RecipeMap& map, RunRecipe& recipe) {
     guard.on_spike = ReadChoice<OnSpike>(keys, "on_spike", guard.on_spike, kOnSpikes);
     guard.spike_z = keys.Real("spike_z", guard.spike_z, {.least = 1, .most = 1e9});
     guard.on_not_finite = ReadChoice<OnNotFinite>(keys, "on_not_finite", guard.on_not_finite, kOnNotFinites);
-    guard.max_skipped = keys.Whole("max_skipped", guard.max_skipped, {.least = 0, .most = kMany});
+    guard.max_skipped = keys.Whole("max_skipped", guard.max_skipped, {.least = 0, .most = kMostSteps});
   });
 }
 
@@ -109,6 +111,56 @@ void ReadLora(RecipeMap& map, RunRecipe& recipe) {
   recipe.lora = std::move(lora);
 }
 
+// Settings that a run may change when it is resumed. Any other decides the arithmetic of the steps.
+constexpr std::string_view kModelAndData[] = {"from", "shape", "tokenizer", "data"};  // compared by content
+constexpr std::string_view kOfTheModel[] = {"name", "epochs", "steps", "save_dtype"};
+constexpr std::string_view kOfTheRunAlone[] = {"recompute",  "checkpoint_every", "keep_last",
+                                               "keep_every", "validate_every",   "samples"};
+
+// Whether `key` is one of `names`, or below one.
+bool IsOneOf(std::string_view key, std::span<const std::string_view> names) {
+  return std::ranges::find(names, key.substr(0, key.find('.'))) != names.end();
+}
+
+// Changes every path that is there, relative to the recipe's folder.
+void ChangePaths(RecipeNode& top, const std::filesystem::path& folder,
+                 FunctionRef<std::string(const std::filesystem::path&)> change) {
+  for (const std::string_view key : kModelAndData) {
+    RecipeNode* const node = top.Find(key);
+    std::error_code error;
+    if (!node || node->kind != RecipeNode::Kind::kScalar) continue;
+    const std::filesystem::path path = folder / node->text;
+    if (key == "from" && node->text == "init") continue;
+    if (key == "shape" && ModelConfig::FromShapeName(node->text)) continue;
+    if (std::filesystem::exists(path, error)) node->text = change(path);
+  }
+}
+
+void Complete(LoadedRunRecipe& loaded) {
+  RecipeNode absolute = loaded.settings.top();
+  ChangePaths(absolute, loaded.recipe.folder, [](const std::filesystem::path& path) {
+    return std::filesystem::absolute(path).lexically_normal().string();
+  });
+  loaded.absolute_yaml = WriteRecipeYaml(absolute, false);
+  RecipeNode card = absolute;
+  ChangePaths(card, {}, [](const std::filesystem::path& path) {
+    return (path.has_filename() ? path : path.parent_path()).filename().string();
+  });
+  for (size_t i = card.keys.size(); i-- > 0;) {
+    if (!IsOneOf(card.keys[i].text, kOfTheRunAlone)) continue;
+    card.keys.erase(card.keys.begin() + static_cast<std::ptrdiff_t>(i));
+    card.items.erase(card.items.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  loaded.card_yaml = WriteRecipeYaml(card, false);
+  for (const RecipeSetting& setting : loaded.settings.list()) {
+    if (IsOneOf(setting.key, kModelAndData) || IsOneOf(setting.key, kOfTheModel) ||
+        IsOneOf(setting.key, kOfTheRunAlone)) {
+      continue;
+    }
+    loaded.fixed[setting.key] = setting.value;
+  }
+}
+
 }  // namespace
 
 LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const std::string> sets) {
@@ -138,8 +190,10 @@ LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const
     ReadLora(map, recipe);
     recipe.step.rows = static_cast<uint64_t>(map.Whole("rows", 1, {.least = 1, .most = kMany}));
     recipe.step.micro_batches = static_cast<uint64_t>(map.Whole("micro_batches", 1, {.least = 1, .most = kMany}));
+    // A lane is the share of a process, and one process is all there is; part of what makes two runs the same.
+    recipe.step.lanes = static_cast<uint64_t>(map.Whole("lanes", 1, {.least = 1, .most = 1}));
     recipe.epochs = map.Real("epochs", 1, {.least = 0, .most = 1e6, .above_least = true});
-    recipe.steps = map.OptionalWhole("steps", std::nullopt, {.least = 1, .most = int64_t{1} << 40});
+    recipe.steps = map.OptionalWhole("steps", std::nullopt, {.least = 1, .most = kMostSteps});
     ReadOptimizer(map, recipe);
     ReadSchedule(map, recipe.schedule);
     ReadLossScale(map, recipe.loss_scale);
@@ -149,7 +203,11 @@ LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const
     const Precision saved = recipe.lora ? Precision::kF32 : Precision::kF16;
     recipe.save_dtype = WeightType(ReadChoice<Precision>(map, "save_dtype", saved, kPrecisions));
     ReadWatches(map, recipe);
+    recipe.checkpoint_every = map.Whole("checkpoint_every", recipe.checkpoint_every, {.least = 0, .most = kMostSteps});
+    recipe.keep_last = map.Whole("keep_last", recipe.keep_last, {.least = 1, .most = kMostSteps});
+    recipe.keep_every = map.Whole("keep_every", recipe.keep_every, {.least = 0, .most = kMostSteps});
   });
+  Complete(loaded);
   return loaded;
 }
 

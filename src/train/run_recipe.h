@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -46,11 +47,21 @@ struct RunRecipe {
   SampleOptions samples;         // without prompts: none
   int64_t samples_every = 100;   // steps
   GuardOptions guard;
+  int64_t checkpoint_every = 100;  // steps; 0: at the end alone
+  int64_t keep_last = 2;           // checkpoints
+  int64_t keep_every = 0;          // also those whose step is a multiple; 0: none
 };
 
 struct LoadedRunRecipe {
   RunRecipe recipe;
   RecipeSettings settings;  // every key with its value and origin
+  // The settings with absolute paths: a recipe that means the same in any folder.
+  std::string absolute_yaml;
+  // The settings that the trained model depends on, with the names of files and folders in place of their paths.
+  std::string card_yaml;
+  // Key and value of each setting that may not change while a run goes on: they decide the arithmetic. Not those of
+  // the model and the data, whose content is compared in place of their paths.
+  std::map<std::string, std::string> fixed;
 };
 
 // Throws Error with the place of what is wrong, UsageError at an override (dataset/recipe_file.h).

@@ -114,17 +114,6 @@ class SampleWatch : public IntervalWatch {
   const SampleAnswers& samples_;
 };
 
-class StartWatch : public TrainingWatch {
- public:
-  StartWatch(const FineTune& tune, const RecipeSettings& settings) : tune_(tune), settings_(settings) {}
-  std::string Name() const override { return "start"; }
-  void AtStart(const Moment& moment) override { moment.log(StartJson(tune_, settings_)); }
-
- private:
-  const FineTune& tune_;
-  const RecipeSettings& settings_;
-};
-
 JsonValue DataJson(const Manifest& manifest) {
   JsonValue sources = JsonValue::Array();
   for (const JsonValue& source : manifest.json.At("sources").items()) {
@@ -154,9 +143,8 @@ JsonValue StartJson(const FineTune& tune, const RecipeSettings& settings) {
           {"data", DataJson(tune.manifest())}};
 }
 
-RunWatches::RunWatches(const FineTune& tune, const RecipeSettings& settings, const fs::path& run) {
+RunWatches::RunWatches(const FineTune& tune, const fs::path& run) {
   const RunRecipe& recipe = tune.recipe();
-  watches_.push_back(std::make_unique<StartWatch>(tune, settings));
   auto events = std::make_unique<EventWatch>(run);
   EventWatch& shared = *events;
   watches_.push_back(std::move(events));

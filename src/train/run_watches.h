@@ -19,8 +19,8 @@ JsonValue StartJson(const FineTune& tune, const RecipeSettings& settings);
 
 class RunWatches {
  public:
-  // `tune` and `settings` outlive it. `run`: the folder of the run, which must be there when the first step is made.
-  RunWatches(const FineTune& tune, const RecipeSettings& settings, const std::filesystem::path& run);
+  // `tune` outlives it. `run`: the folder of the run, which must be there when the first step is made.
+  RunWatches(const FineTune& tune, const std::filesystem::path& run);
   ~RunWatches();
 
   // In the order in which a run must call them.

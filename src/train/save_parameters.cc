@@ -7,42 +7,39 @@
 #include "checkpoint/huggingface/writer.h"
 #include "ops/packed_matrix.h"
 #include "ops/row_converter.h"
+#include "train/file_rows.h"
 
 namespace stablelm {
 namespace {
 
 // Buffers of one thread, which grow to the largest piece.
 struct Buffers {
-  std::vector<float> row, reordered;
+  std::vector<float> row;
   std::vector<std::byte> converted;
 };
 
 class EntryCopy {
  public:
   EntryCopy(const Parameters& parameters, size_t entry, DType dtype)
-      : parameters_(parameters),
-        weight_(parameters.table().entries()[entry].weight),
-        entry_(entry),
-        rows_(weight_.IsMatrix() ? weight_.shape[0] : 1),
-        width_(weight_.shape[weight_.IsMatrix() ? 1 : 0]),
-        row_bytes_(BytesOf(dtype, width_)),
+      : entry_(entry),
+        rows_(parameters, entry),
+        row_bytes_(BytesOf(dtype, rows_.width())),
         converter_({.from = DType::kF32,
                     .to = dtype,
-                    .width = static_cast<size_t>(width_),
-                    .matrix = weight_.IsMatrix(),
+                    .width = static_cast<size_t>(rows_.width()),
+                    .matrix = parameters.table().entries()[entry].weight.IsMatrix(),
                     .non_finite = NonFinite::kRefuse,
-                    .where = "tensor " + Quoted(weight_.name)}) {}
+                    .where = "tensor " + Quoted(parameters.table().entries()[entry].weight.name)}) {}
 
   // Panels are read most quickly whole.
-  int64_t pieces() const { return (rows_ + kPiece - 1) / kPiece; }
+  int64_t pieces() const { return (rows_.rows() + kPiece - 1) / kPiece; }
   void Copy(int64_t piece, Buffers& own, const ParameterCopy& copy, const TensorSink& sink) const {
-    const int64_t begin = piece * kPiece, count = std::min(kPiece, rows_ - begin);
-    const size_t width = static_cast<size_t>(width_);
-    own.row.resize(width);
+    const int64_t begin = piece * kPiece, count = std::min(kPiece, rows_.rows() - begin);
+    own.row.resize(static_cast<size_t>(rows_.width()));
     own.converted.resize(static_cast<size_t>(count) * row_bytes_);
     for (int64_t i = 0; i < count; ++i) {
-      const float* const row = Row(begin + i, own);
-      converter_.Convert(begin + i, reinterpret_cast<const std::byte*>(row), {},
+      rows_.Read({}, begin + i, own.row.data());
+      converter_.Convert(begin + i, reinterpret_cast<const std::byte*>(own.row.data()), {},
                          own.converted.data() + static_cast<size_t>(i) * row_bytes_);
     }
     sink(entry_, static_cast<uint64_t>(begin) * row_bytes_, own.converted);
@@ -52,23 +49,8 @@ class EntryCopy {
  private:
   static constexpr int64_t kPiece = static_cast<int64_t>(kPanelRows);
 
-  // Row `row` of the file's order.
-  const float* Row(int64_t row, Buffers& own) const {
-    const ModelConfig& config = parameters_.config();
-    const auto in_memory = [&](int64_t i) { return QkvRow(config, parameters_.qkv_order(), QkvOrder::kPerHead, i); };
-    parameters_.ReadRow(entry_, weight_.kind == WeightKind::kQkvWeight ? in_memory(row) : row, own.row.data());
-    if (weight_.kind != WeightKind::kQkvBias || parameters_.qkv_order() == QkvOrder::kPerHead) return own.row.data();
-    own.reordered.resize(own.row.size());
-    for (int64_t i = 0; i < width_; ++i) {
-      own.reordered[static_cast<size_t>(i)] = own.row[static_cast<size_t>(in_memory(i))];
-    }
-    return own.reordered.data();
-  }
-
-  const Parameters& parameters_;
-  const WeightEntry& weight_;
   const size_t entry_;
-  const int64_t rows_, width_;
+  const FileRows rows_;
   const size_t row_bytes_;
   const RowConverter converter_;
 };

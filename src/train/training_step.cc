@@ -16,6 +16,11 @@ TrainingStep::TrainingStep(Parameters& parameters, const TrainShape& shape, cons
       optimizer_(parameters, optimizer),
       loss_scale_(loss_scale) {}
 
+void TrainingStep::Restore(int64_t updates, const LossScaleState& loss_scale) {
+  loss_scale_.Restore(loss_scale);
+  updates_ = updates;
+}
+
 // All of them before the first pass: a bad last one would waste the others.
 void TrainingStep::RequireGoodBatches(std::span<const TrainBatch> micro_batches) const {
   for (size_t i = 0; i < micro_batches.size(); ++i) {

@@ -61,6 +61,8 @@ class TrainingStep {
   StepResult Run(std::span<const TrainBatch> micro_batches, double rate, const PassHooks& hooks = {},
                  StepTimer* timer = nullptr, const BeforeUpdate& before_update = {});
 
+  // Continues from a checkpoint. Throws Error when the loss scaler cannot be in this state.
+  void Restore(int64_t updates, const LossScaleState& loss_scale);
   // Number of updates so far: what the schedule counts.
   int64_t updates() const { return updates_; }
   GradientPass& pass() { return pass_; }

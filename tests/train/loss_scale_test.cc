@@ -19,11 +19,14 @@ TEST(LossScale, HalvesWhenTheHysteresisIsUsedUp) {
   LossScaler scaler({.hysteresis = 2});
   EXPECT_EQ(scaler.state(), (LossScaleState{.scale = 4096, .hysteresis = 2, .last_overflow = -1, .steps = 0}));
   scaler.Update(true);
-  EXPECT_EQ(scaler.state(), (LossScaleState{.scale = 4096, .hysteresis = 1, .last_overflow = 0, .steps = 1}));
+  EXPECT_EQ(scaler.state(),
+            (LossScaleState{.scale = 4096, .hysteresis = 1, .last_overflow = 0, .steps = 1, .in_a_row = 1}));
   scaler.Update(true);
-  EXPECT_EQ(scaler.state(), (LossScaleState{.scale = 2048, .hysteresis = 1, .last_overflow = 1, .steps = 2}));
+  EXPECT_EQ(scaler.state(),
+            (LossScaleState{.scale = 2048, .hysteresis = 1, .last_overflow = 1, .steps = 2, .in_a_row = 2}));
   scaler.Update(true);
-  EXPECT_EQ(scaler.state(), (LossScaleState{.scale = 1024, .hysteresis = 1, .last_overflow = 2, .steps = 3}));
+  EXPECT_EQ(scaler.state(),
+            (LossScaleState{.scale = 1024, .hysteresis = 1, .last_overflow = 2, .steps = 3, .in_a_row = 3}));
 }
 
 TEST(LossScale, DoublesAfterAWindow) {
@@ -117,8 +120,8 @@ TEST(LossScale, EndsTheRunAfterTooManyOverflowsInARow) {
   EXPECT_EQ(error.expected, "at most 3");
   EXPECT_THAT(error.hint, testing::HasSubstr("bf16"));
   EXPECT_EQ(scaler.state(), before);
-  scaler.Restore(before);  // who continues a run has changed something
-  scaler.Update(true);
+  scaler.Restore(before);  // a resumed run ends where the uninterrupted one does
+  EXPECT_THROW(scaler.Update(true), Error);
   // The default leaves room for the card's hysteresis and for all halvings from 2^16.
   LossScaler card({.initial = 65536, .hysteresis = 20});
   for (int i = 0; i < 19 + 16; ++i) card.Update(true);
@@ -151,6 +154,9 @@ TEST(LossScale, RefusesAStateThatCannotBe) {
   bad = good;
   bad.hysteresis = 3;
   EXPECT_THAT(InfoOf([&] { scaler.Restore(bad); }), Names("checkpoint: hysteresis of the loss scale", "3"));
+  bad = good;
+  bad.in_a_row = 10;
+  EXPECT_THAT(InfoOf([&] { scaler.Restore(bad); }), Names("checkpoint: overflows in a row", "10"));
   bad = good;
   bad.last_overflow = 9;
   EXPECT_THAT(InfoOf([&] { scaler.Restore(bad); }), Names("checkpoint: last overflow of the loss scale", "9"));

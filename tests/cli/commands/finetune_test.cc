@@ -1,17 +1,9 @@
 // `finetune` as a user runs it: prepared data, steps, a model that the other commands open; what is refused before
 // anything long begins; a run that is stopped.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <csignal>
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
-#include "program_error.h"
-#include "run_program.h"
-#include "temp_folder.h"
-#include "test_paths.h"
+#include "cli/commands/finetune_testing.h"
+#include "train/run_estimate.h"
 
 namespace stablelm {
 namespace {
@@ -20,67 +12,13 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using testing::HasSubstr;
 
-std::string BytesOf(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {(std::istreambuf_iterator<char>(in)), {}};
-}
-
-std::vector<json> LinesOf(const std::string& text) {
-  std::vector<json> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(json::parse(line));
-  return lines;
-}
-
 // Those of the steps.
 std::vector<json> StepsOf(std::vector<json> lines) {
   std::erase_if(lines, [](const json& line) { return line.value("event", "") != "step"; });
   return lines;
 }
 
-class FineTuneCommandTest : public testing::Test {
- protected:
-  FineTuneCommandTest() {
-    json shape = {{"architectures", {"GPTNeoXForCausalLM"}},
-                  {"model_type", "gpt_neox"},
-                  {"vocab_size", 768},
-                  {"hidden_size", 32},
-                  {"num_hidden_layers", 1},
-                  {"num_attention_heads", 2},
-                  {"intermediate_size", 64},
-                  {"max_position_embeddings", 128},
-                  {"rotary_pct", 0.25},
-                  {"hidden_act", "gelu"},
-                  {"use_parallel_residual", true}};
-    Write("shape.json", shape.dump());
-    std::string chats;
-    for (int i = 0; i < 40; ++i) {
-      chats += json{{"prompt", "colour " + std::to_string(i) + "?"}, {"response", "It is blue."}}.dump() + "\n";
-    }
-    Write("chats.jsonl", chats);
-    Prepare("data", {});
-    Write("run.yaml", "from: init\nshape: shape.json\ntokenizer: " + TestData("tokenizer") +
-                          "\ndata: data\nepochs: 20\noptimizer: {rate: 1e-2}\nsave_dtype: fp32\n");
-  }
-  void Prepare(const std::string& out, std::vector<std::string> more) {
-    Write("data.yaml", "tokenizer: " + TestData("tokenizer/tokenizer.json") +
-                           "\ntemplate: stablelm-tuned\nsequence_length: 128\nvalidation: 0\n"
-                           "sources: [{path: chats.jsonl, system: null}]\n");
-    std::vector<std::string> arguments = {"prepare", Path("data.yaml"), "-o", Path(out)};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    const ProgramResult result = RunProgramBinary(arguments);
-    EXPECT_EQ(result.exit_code, 0) << result.err;
-  }
-  std::string Path(const std::string& name) const { return (folder_.path() / name).string(); }
-  void Write(const std::string& name, const std::string& text) {
-    std::ofstream(folder_.path() / name, std::ios::binary) << text;
-  }
-  ProgramResult Run(std::vector<std::string> arguments, const ProgramInput& input = {}) {
-    arguments.insert(arguments.begin(), {"finetune", Path("run.yaml")});
-    return RunProgramBinary(arguments, input);
-  }
-  TempFolder folder_;
-};
+class FineTuneCommandTest : public FineTuneTest {};
 
 TEST_F(FineTuneCommandTest, TrainsAModelThatEveryCommandOpens) {
   const ProgramResult result = Run({"-o", Path("run"), "--json", "--threads", "2"});
@@ -117,7 +55,35 @@ TEST_F(FineTuneCommandTest, ADryRunTellsEverySettingAndWritesNothing) {
        {"rate: 3e-04  # command line", "beta1: 0.9  # card", "moments of AdamW", " steps of 1 packs"}) {
     EXPECT_THAT(result.out, HasSubstr(part));
   }
+  EXPECT_THAT(result.out, HasSubstr(" s a step, "));
   EXPECT_FALSE(fs::exists(Path("runs")));
+  const ProgramResult lines = Run({"--dry-run", "--json"});
+  const json object = json::parse(lines.out);
+  EXPECT_EQ(object.at("fits"), true);
+  EXPECT_GT(object.at("seconds_per_step"), 0.0);
+  EXPECT_NEAR(object.at("seconds"), object.at("steps").get<double>() * object.at("seconds_per_step").get<double>(),
+              1e-6 * object.at("seconds").get<double>());
+}
+
+TEST_F(FineTuneCommandTest, WhatDoesNotFitIsPlannedAndRefusedWithTheCheapestChange) {
+  json shape = json::parse(BytesOf(Path("shape.json")));
+  shape["hidden_size"] = 16384;
+  shape["intermediate_size"] = 65536;
+  shape["num_hidden_layers"] = 400;
+  Write("huge.json", shape.dump());
+  const ProgramResult huge = Run({"--dry-run", "--json", "--set", "shape=huge.json"});
+  EXPECT_THAT(huge, Fails(1, "memory", {"available", "fewer `trained` parameters"}));
+  const json plan = json::parse(huge.out);
+  EXPECT_EQ(plan.at("fits"), false);
+  EXPECT_FALSE(plan.contains("seconds"));
+  EXPECT_THAT(Run({"-o", Path("run"), "--set", "shape=huge.json"}), Fails(1, "memory", {"available"}));
+  EXPECT_FALSE(fs::exists(Path("run")));
+
+  const std::vector<std::string> sets = {"rows=2", "micro_batches=2"};
+  const FineTune tune(ReadRunRecipe(Path("run.yaml"), sets).recipe);
+  const auto change = [&](uint64_t bytes) { return CheapestChange(tune, 2, {.bytes = bytes, .by = "a test"}); };
+  EXPECT_THAT(change(tune.Plan(2).Total() - 1), testing::StartsWith("--set rows=1 --set micro_batches=4 needs "));
+  EXPECT_THAT(change(1000), testing::AllOf(HasSubstr("--set rows=1"), HasSubstr("the least")));
 }
 
 TEST_F(FineTuneCommandTest, RefusesWhatCannotBeTrainedBeforeItBegins) {
@@ -144,7 +110,7 @@ TEST_F(FineTuneCommandTest, RefusesWhatCannotBeTrainedBeforeItBegins) {
   Write("other/tokenizer.json", tokenizer.dump());
   refused({"--set", "tokenizer=other"}, Path("data"), {"another tokenizer", "prepare them for this model"});
   fs::create_directory(Path("taken"));
-  EXPECT_THAT(Run({"-o", Path("taken")}), Fails(1, Path("taken"), {"there already"}));
+  EXPECT_THAT(Run({"-o", Path("taken")}), Fails(1, Path("taken"), {"name another folder"}));
 }
 
 TEST_F(FineTuneCommandTest, AnInterruptSavesWhatThereIs) {
