@@ -114,8 +114,8 @@ void ReadLora(RecipeMap& map, RunRecipe& recipe) {
 // Settings that a run may change when it is resumed. Any other decides the arithmetic of the steps.
 constexpr std::string_view kModelAndData[] = {"from", "shape", "tokenizer", "data"};  // compared by content
 constexpr std::string_view kOfTheModel[] = {"name", "epochs", "steps", "save_dtype"};
-constexpr std::string_view kOfTheRunAlone[] = {"recompute",  "checkpoint_every", "keep_last",
-                                               "keep_every", "validate_every",   "samples"};
+constexpr std::string_view kOfTheRunAlone[] = {"recompute",      "checkpoint_every", "keep_last", "keep_every",
+                                               "validate_every", "samples",          "guard"};
 
 // Whether `key` is one of `names`, or below one.
 bool IsOneOf(std::string_view key, std::span<const std::string_view> names) {

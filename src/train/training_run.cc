@@ -29,14 +29,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string Card(const FineTune& tune, const RunOptions& options, const RunState& state) {
+std::string Card(const FineTune& tune, const RunOptions& options, const RunState& state, const std::string& base) {
   const Manifest& manifest = tune.manifest();
   std::string card = "---\nlibrary_name: " + std::string(tune.recipe().lora ? "peft" : "transformers") +
                      "\npipeline_tag: text-generation\n---\n# " + tune.recipe().name + "\n\n";
-  card +=
-      tune.recipe().lora ? "LoRA adapter, trained by `stablelm finetune`, for the base " + DescribeBase(*tune.model())
-      : tune.model() ? "Fine-tuned from `" + tune.model()->path().filename().string() + "` by `stablelm finetune`.\n"
-                     : "Trained from random weights by `stablelm finetune`.\n";
+  card += tune.recipe().lora ? "LoRA adapter, trained by `stablelm finetune`, for the base " + base
+          : tune.model()
+              ? "Fine-tuned from `" + tune.model()->path().filename().string() + "` by `stablelm finetune`.\n"
+              : "Trained from random weights by `stablelm finetune`.\n";
   card += "\n## Data\nPrepared data `" + manifest.name + "`, SHA-256 of its files in `state.json`:\n\n";
   for (size_t i = 0; i < manifest.sources.size(); ++i) {
     card += "- " + manifest.sources[i] + ": " +
@@ -262,9 +262,11 @@ class Session {
     JsonValue watches = JsonValue::Object();
     for (const TrainingWatch* watch : options_.watches) watches[watch->Name()] = watch->State();
 
+    // Hashes the base: once.
+    if (tune_.recipe().lora && base_text_.empty()) base_text_ = DescribeBase(*tune_.model());
     std::map<std::string, std::string> texts;
     if (!tune_.recipe().lora) texts = tune_.ModelTexts();
-    texts["README.md"] = Card(tune_, options_, state_);
+    texts["README.md"] = Card(tune_, options_, state_, base_text_);
     texts["training_recipe.yaml"] = options_.recipe.card_yaml;
     if (tune_.manifest().chat_record) texts[kChatRecordFile] = WriteChatRecord(*tune_.manifest().chat_record);
     writer_.Start({.out = folder_.Checkpoint(last_.step),
@@ -326,6 +328,7 @@ class Session {
   StepLog last_;
   std::future<std::string> base_hash_;
   std::string known_base_hash_;
+  std::string base_text_;    // of adapters, for the README
   CheckpointWriter writer_;  // last: it reads the others
 };
 
