@@ -34,45 +34,38 @@ PackedMatrix Pack(const WeightFile& file, const StoredTensor& tensor, std::funct
   return packed;
 }
 
-Linear& MatrixOf(ModelWeights& weights, const WeightEntry& entry) {
-  BlockWeights& block = weights.blocks[static_cast<size_t>(entry.layer)];
-  switch (entry.kind) {
-    case WeightKind::kQkvWeight:
-      return block.qkv;
-    case WeightKind::kAttnOutWeight:
-      return block.attn_out;
-    case WeightKind::kMlpUpWeight:
-      return block.mlp_up;
-    case WeightKind::kMlpDownWeight:
-      return block.mlp_down;
-    default:
-      STABLELM_CHECK(false);
-  }
-}
+}  // namespace
 
-// Views of all weights.
-ModelWeights ViewsOf(const ModelWeights& base, std::shared_ptr<const void> storage) {
-  const ModelConfig& config = base.config;
+ModelWeights AdaptedViews(const std::shared_ptr<const ModelWeights>& base,
+                          FunctionRef<std::vector<Adapter>(WeightKind kind, int32_t layer)> adapters_of) {
+  const ModelConfig& config = base->config;
   ModelWeights views = {.config = config,
-                        .embedding = base.embedding,
+                        .embedding = base->embedding,
                         .blocks = {},
-                        .final_norm = base.final_norm,
-                        .output = base.output.WithAdapters({}),
+                        .final_norm = base->final_norm,
+                        .output = base->output.WithAdapters({}),
                         .rotary = RotaryTable(config.rotary_dims, config.rotary_base, config.max_positions),
-                        .storage = std::move(storage)};
-  for (const BlockWeights& block : base.blocks) {
+                        .storage = base};
+  for (int32_t i = 0; i < config.n_layers; ++i) {
+    const BlockWeights& block = base->blocks[static_cast<size_t>(i)];
+    const auto adapted = [&](const Linear& of_base, WeightKind kind) {
+      std::vector<Adapter> adapters = adapters_of(kind, i);
+      for (const Adapter& adapter : adapters) {
+        STABLELM_CHECK(static_cast<int64_t>(adapter.a.columns()) == of_base.columns() &&
+                       static_cast<int64_t>(adapter.b.rows()) == of_base.rows());
+      }
+      return of_base.WithAdapters(std::move(adapters));
+    };
     views.blocks.push_back({.attn_norm = block.attn_norm,
-                            .qkv = block.qkv.WithAdapters({}),
+                            .qkv = adapted(block.qkv, WeightKind::kQkvWeight),
                             .qkv_layout = block.qkv_layout,
-                            .attn_out = block.attn_out.WithAdapters({}),
+                            .attn_out = adapted(block.attn_out, WeightKind::kAttnOutWeight),
                             .mlp_norm = block.mlp_norm,
-                            .mlp_up = block.mlp_up.WithAdapters({}),
-                            .mlp_down = block.mlp_down.WithAdapters({})});
+                            .mlp_up = adapted(block.mlp_up, WeightKind::kMlpUpWeight),
+                            .mlp_down = adapted(block.mlp_down, WeightKind::kMlpDownWeight)});
   }
   return views;
 }
-
-}  // namespace
 
 void CheckAdapters(const ModelConfig& model, std::span<const AdapterChoice> adapters,
                    std::vector<std::string>* warnings) {
@@ -97,8 +90,7 @@ std::shared_ptr<const ModelWeights> WithAdapters(std::shared_ptr<const ModelWeig
   if (adapters.empty()) return base;
   const ModelConfig& config = base->config;
   const QkvOrder order = QkvOrderOf(*base);
-  ModelWeights weights = ViewsOf(*base, base);
-  std::map<Linear*, std::vector<Adapter>> of_matrix;
+  std::map<std::pair<WeightKind, int32_t>, std::vector<Adapter>> of_matrix;
   for (const AdapterChoice& choice : adapters) {
     const AdapterFolder& folder = *choice.folder;
     for (const AdaptedMatrix& matrix : folder.Match(config)) {
@@ -106,14 +98,15 @@ std::shared_ptr<const ModelWeights> WithAdapters(std::shared_ptr<const ModelWeig
       if (matrix.entry.kind == WeightKind::kQkvWeight && order != QkvOrder::kPerHead) {
         row_of = [&](int64_t row) { return QkvRow(config, QkvOrder::kPerHead, order, row); };
       }
-      of_matrix[&MatrixOf(weights, matrix.entry)].push_back(
+      of_matrix[{matrix.entry.kind, matrix.entry.layer}].push_back(
           {.a = Pack(folder.file(), *matrix.a, {}),
            .b = Pack(folder.file(), *matrix.b, row_of),
            .scale = static_cast<float>(folder.config().Scale() * choice.scale)});
     }
   }
-  for (auto& [linear, list] : of_matrix) *linear = linear->WithAdapters(std::move(list));
-  return std::make_shared<const ModelWeights>(std::move(weights));
+  return std::make_shared<const ModelWeights>(AdaptedViews(base, [&](WeightKind kind, int32_t layer) {
+    return std::move(of_matrix[{kind, layer}]);
+  }));
 }
 
 }  // namespace stablelm

@@ -9,6 +9,7 @@
 #include "base/system.h"
 #include "checkpoint/gguf/gguf_tokenizer.h"
 #include "checkpoint/huggingface/tokenizer_writer.h"
+#include "checkpoint/path_or_hub_id.h"
 #include "dataset/tokenizer_hash.h"
 #include "dataset/verify.h"
 #include "generate/batch/run_record.h"
@@ -23,16 +24,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A path of the recipe, or a hub id, which is no path below the recipe's folder.
-std::string Resolved(const RunRecipe& recipe, const std::string& path) {
-  std::error_code error;
-  const fs::path relative = recipe.folder / path;
-  return fs::exists(relative, error) ? relative.string() : path;
-}
-
 ModelConfig ShapeOfInit(const RunRecipe& recipe) {
   if (const auto config = ModelConfig::FromShapeName(recipe.shape)) return *config;
-  return ReadConfig(Resolved(recipe, recipe.shape));
+  return ReadConfig(PathOrHubId(recipe.folder, recipe.shape));
 }
 
 Schedule ScheduleFor(const RunRecipe& recipe, const PackBatches& batches) {
@@ -86,15 +80,15 @@ ModelDefaults DefaultsOfCheckpoint(const fs::path& folder, const Manifest& manif
   return defaults;
 }
 
-fs::path DataOf(const RunRecipe& recipe) { return Resolved(recipe, recipe.data); }
+fs::path DataOf(const RunRecipe& recipe) { return PathOrHubId(recipe.folder, recipe.data); }
 
 }  // namespace
 
 FineTune::FineTune(const RunRecipe& recipe)
     : recipe_(recipe),
       data_(DataOf(recipe)),
-      model_(recipe.from == "init" ? nullptr : ModelFolder::Open(Resolved(recipe, recipe.from))),
-      tokenizer_(model_ ? model_->path() : fs::path(Resolved(recipe, recipe.tokenizer))),
+      model_(recipe.from == "init" ? nullptr : ModelFolder::Open(PathOrHubId(recipe.folder, recipe.from))),
+      tokenizer_(model_ ? model_->path() : fs::path(PathOrHubId(recipe.folder, recipe.tokenizer))),
       config_(model_ ? model_->config() : ShapeOfInit(recipe)),
       table_(recipe.lora ? ParameterTable(config_, *recipe.lora) : ParameterTable(config_, recipe.trained)),
       manifest_(ReadManifest(data_)),
@@ -182,11 +176,16 @@ std::string FineTune::DataHash() const {
 std::string FineTune::BaseHash(const std::function<void(size_t)>& on_bytes) const {
   if (!model_) return Sha256Hex(WriteConfig(config_, DType::kF32) + tokenizer_hash_);
   std::string text = tokenizer_hash_;
-  for (const auto& [name, hash] : HashModelFiles(*model_, on_bytes)) {
+  for (const auto& [name, hash] : ModelHashes(on_bytes)) {
     // They decide what a model answers, not what it learns.
     if (name != kGenerationConfigFile && name != kChatRecordFile) text += hash + "  " + name + "\n";
   }
   return Sha256Hex(text);
+}
+
+const std::map<std::string, std::string>& FineTune::ModelHashes(const std::function<void(size_t)>& on_bytes) const {
+  std::call_once(hashed_, [&] { hashes_ = HashModelFiles(*model_, on_bytes); });
+  return hashes_;
 }
 
 }  // namespace stablelm

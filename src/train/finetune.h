@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -68,8 +69,11 @@ class FineTune {
   // SHA-256 of the names and hashes of the data's files.
   std::string DataHash() const;
   // SHA-256 of what the model of the run begins with: weights, config and tokenizer, or shape and tokenizer of `init`.
-  // Reads all files of the model. `on_bytes`: as for Sha256HexOfFile.
+  // `on_bytes`: as for ModelHashes.
   std::string BaseHash(const std::function<void(size_t)>& on_bytes = {}) const;
+  // HashModelFiles of model(), which is not null. The first call reads the files, whoever makes it, and others wait for
+  // it. Thread-safe.
+  const std::map<std::string, std::string>& ModelHashes(const std::function<void(size_t)>& on_bytes = {}) const;
 
  private:
   const RunRecipe recipe_;
@@ -87,6 +91,8 @@ class FineTune {
   Schedule schedule_;
   std::optional<Validation> validation_;
   std::optional<SampleAnswers> samples_;
+  mutable std::once_flag hashed_;
+  mutable std::map<std::string, std::string> hashes_;
 };
 
 }  // namespace stablelm

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "model/load_adapters.h"
 #include "ops/convert.h"
 #include "ops/packed_matrix.h"
 
@@ -105,38 +106,18 @@ std::shared_ptr<const ModelWeights> Parameters::MakeAdaptedViews(
     return PackedMatrix::View(DType::kF32, p.weight.shape[0], p.weight.shape[1], Compute::kExact,
                               reinterpret_cast<const std::byte*>(masters_.data() + p.offset));
   };
-  const auto linear = [&](const Linear& of_base, WeightKind kind, int32_t layer) {
+  return std::make_shared<ModelWeights>(AdaptedViews(base, [&](WeightKind kind, int32_t layer) {
     const Parameter* const a = table_.FindAdapter(kind, layer, AdapterPart::kA);
     const Parameter* const b = table_.FindAdapter(kind, layer, AdapterPart::kB);
     std::vector<Adapter> adapters;
     if (a) {
-      STABLELM_CHECK(a->weight.shape[1] == of_base.columns() && b->weight.shape[0] == of_base.rows());
       adapters.push_back({.a = matrix(*a),
                           .b = matrix(*b),
                           .scale = static_cast<float>(table_.lora()->Scale()),
                           .key = LoraKey(kind, layer)});
     }
-    return of_base.WithAdapters(std::move(adapters));
-  };
-  auto weights = std::make_shared<ModelWeights>(
-      ModelWeights{.config = config_,
-                   .embedding = base->embedding,
-                   .blocks = {},
-                   .final_norm = base->final_norm,
-                   .output = base->output.WithAdapters({}),
-                   .rotary = RotaryTable(config_.rotary_dims, config_.rotary_base, config_.max_positions),
-                   .storage = base});
-  for (int32_t i = 0; i < config_.n_layers; ++i) {
-    const BlockWeights& block = base->blocks[static_cast<size_t>(i)];
-    weights->blocks.push_back({.attn_norm = block.attn_norm,
-                               .qkv = linear(block.qkv, WeightKind::kQkvWeight, i),
-                               .qkv_layout = block.qkv_layout,
-                               .attn_out = linear(block.attn_out, WeightKind::kAttnOutWeight, i),
-                               .mlp_norm = block.mlp_norm,
-                               .mlp_up = linear(block.mlp_up, WeightKind::kMlpUpWeight, i),
-                               .mlp_down = linear(block.mlp_down, WeightKind::kMlpDownWeight, i)});
-  }
-  return weights;
+    return adapters;
+  }));
 }
 
 std::shared_ptr<const ModelWeights> Parameters::MakeViews() {

@@ -85,9 +85,9 @@ void SaveAdapter(const Parameters& parameters, const std::string& base, const st
   writer.Commit();
 }
 
-std::string DescribeBase(const ModelFolder& base) {
-  std::string text = "`" + base.path().string() + "`\n\n| file | SHA-256 |\n|---|---|\n";
-  for (const auto& [name, hash] : HashModelFiles(base)) text += "| " + name + " | " + hash + " |\n";
+std::string DescribeBase(const std::filesystem::path& base, const std::map<std::string, std::string>& hashes) {
+  std::string text = "`" + base.string() + "`\n\n| file | SHA-256 |\n|---|---|\n";
+  for (const auto& [name, hash] : hashes) text += "| " + name + " | " + hash + " |\n";
   return text;
 }
 

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,6 @@
 #include "checkpoint/adapter/adapter_config.h"
 #include "checkpoint/adapter/adapter_folder.h"
 #include "checkpoint/huggingface/safetensors_writer.h"
-#include "checkpoint/model_folder.h"
 #include "train/parameters.h"
 #include "train/save_parameters.h"
 
@@ -35,8 +35,8 @@ void CopyAdapters(const Parameters& parameters, DType dtype, SafetensorsWriter& 
 void SaveAdapter(const Parameters& parameters, const std::string& base, const std::filesystem::path& out,
                  const SaveOptions& options);
 
-// For people: the base's path and the SHA-256 of its files. Reads all of them.
-std::string DescribeBase(const ModelFolder& base);
+// For people: the base's path, and its files with their SHA-256, by name.
+std::string DescribeBase(const std::filesystem::path& base, const std::map<std::string, std::string>& hashes);
 
 // Sets the adapters of a table with the same rank and targets. Throws Error for another adapter.
 void LoadAdapter(const AdapterFolder& folder, Parameters& parameters);

@@ -29,11 +29,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string Card(const FineTune& tune, const RunOptions& options, const RunState& state, const std::string& base) {
+std::string Card(const FineTune& tune, const RunOptions& options, const RunState& state) {
   const Manifest& manifest = tune.manifest();
   std::string card = "---\nlibrary_name: " + std::string(tune.recipe().lora ? "peft" : "transformers") +
                      "\npipeline_tag: text-generation\n---\n# " + tune.recipe().name + "\n\n";
-  card += tune.recipe().lora ? "LoRA adapter, trained by `stablelm finetune`, for the base " + base
+  card += tune.recipe().lora ? "LoRA adapter, trained by `stablelm finetune`, for the base " +
+                                   DescribeBase(tune.model()->path(), tune.ModelHashes())
           : tune.model()
               ? "Fine-tuned from `" + tune.model()->path().filename().string() + "` by `stablelm finetune`.\n"
               : "Trained from random weights by `stablelm finetune`.\n";
@@ -262,11 +263,9 @@ class Session {
     JsonValue watches = JsonValue::Object();
     for (const TrainingWatch* watch : options_.watches) watches[watch->Name()] = watch->State();
 
-    // Hashes the base: once.
-    if (tune_.recipe().lora && base_text_.empty()) base_text_ = DescribeBase(*tune_.model());
     std::map<std::string, std::string> texts;
     if (!tune_.recipe().lora) texts = tune_.ModelTexts();
-    texts["README.md"] = Card(tune_, options_, state_, base_text_);
+    texts["README.md"] = Card(tune_, options_, state_);
     texts["training_recipe.yaml"] = options_.recipe.card_yaml;
     if (tune_.manifest().chat_record) texts[kChatRecordFile] = WriteChatRecord(*tune_.manifest().chat_record);
     writer_.Start({.out = folder_.Checkpoint(last_.step),
@@ -328,7 +327,6 @@ class Session {
   StepLog last_;
   std::future<std::string> base_hash_;
   std::string known_base_hash_;
-  std::string base_text_;    // of adapters, for the README
   CheckpointWriter writer_;  // last: it reads the others
 };
 

@@ -6,10 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "program_error.h"
-#include "run_program.h"
-#include "temp_folder.h"
-#include "test_paths.h"
+#include "finetune_testing.h"
 
 namespace stablelm {
 namespace {
@@ -18,27 +15,11 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using testing::HasSubstr;
 
-std::string BytesOf(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {(std::istreambuf_iterator<char>(in)), {}};
-}
-
 // A model that answers "It is blue.", and data that say "It is red." instead.
-class FineTuneLoraTest : public testing::Test {
+class FineTuneLoraTest : public FineTuneFolderTest {
  protected:
   FineTuneLoraTest() {
-    const json shape = {{"architectures", {"GPTNeoXForCausalLM"}},
-                        {"model_type", "gpt_neox"},
-                        {"vocab_size", 768},
-                        {"hidden_size", 32},
-                        {"num_hidden_layers", 1},
-                        {"num_attention_heads", 2},
-                        {"intermediate_size", 64},
-                        {"max_position_embeddings", 128},
-                        {"rotary_pct", 0.25},
-                        {"hidden_act", "gelu"},
-                        {"use_parallel_residual", true}};
-    Write("shape.json", shape.dump());
+    WriteShape(128);
     Prepare("blue");
     Prepare("red");
     Write("base.yaml", "from: init\nshape: shape.json\ntokenizer: " + TestData("tokenizer") +
@@ -52,21 +33,8 @@ class FineTuneLoraTest : public testing::Test {
     base_ = Path("base/checkpoints/step-100");
   }
   void Prepare(const std::string& colour) {
-    std::string chats;
-    for (int i = 0; i < 40; ++i) {
-      chats +=
-          json{{"prompt", "colour " + std::to_string(i) + "?"}, {"response", "It is " + colour + "."}}.dump() + "\n";
-    }
-    Write("chats.jsonl", chats);
-    Write("data.yaml", "tokenizer: " + TestData("tokenizer/tokenizer.json") +
-                           "\ntemplate: stablelm-tuned\nsequence_length: 128\nvalidation: 0\n"
-                           "sources: [{path: chats.jsonl, system: null}]\n");
-    const ProgramResult result = RunProgramBinary({"prepare", Path("data.yaml"), "-o", Path(colour)});
-    EXPECT_EQ(result.exit_code, 0) << result.err;
-  }
-  std::string Path(const std::string& name) const { return (folder_.path() / name).string(); }
-  void Write(const std::string& name, const std::string& text) {
-    std::ofstream(folder_.path() / name, std::ios::binary) << text;
+    WriteChats(colour);
+    PrepareChats(colour, "sequence_length: 128\nvalidation: 0\nsources: [{path: chats.jsonl, system: null}]\n");
   }
   // Trains, and returns the folder of the last checkpoint.
   std::string Train(const std::string& run, std::vector<std::string> more = {},
@@ -98,7 +66,6 @@ class FineTuneLoraTest : public testing::Test {
     EXPECT_FALSE(losses.empty());
     return losses;
   }
-  TempFolder folder_;
   std::string base_;
 };
 

@@ -31,9 +31,10 @@ inline std::vector<nlohmann::json> LinesOf(const std::string& text) {
   return lines;
 }
 
-class FineTuneTest : public testing::Test {
+// A folder with the shape of a small model, and data made there.
+class FineTuneFolderTest : public testing::Test {
  protected:
-  FineTuneTest() {
+  void WriteShape(int positions) {
     const nlohmann::json shape = {{"architectures", {"GPTNeoXForCausalLM"}},
                                   {"model_type", "gpt_neox"},
                                   {"vocab_size", 768},
@@ -41,25 +42,25 @@ class FineTuneTest : public testing::Test {
                                   {"num_hidden_layers", 1},
                                   {"num_attention_heads", 2},
                                   {"intermediate_size", 64},
-                                  {"max_position_embeddings", 128},
+                                  {"max_position_embeddings", positions},
                                   {"rotary_pct", 0.25},
                                   {"hidden_act", "gelu"},
                                   {"use_parallel_residual", true}};
     Write("shape.json", shape.dump());
+  }
+  // 40 conversations that end in "It is COLOUR.".
+  void WriteChats(const std::string& colour) {
     std::string chats;
     for (int i = 0; i < 40; ++i) {
-      chats += nlohmann::json{{"prompt", "colour " + std::to_string(i) + "?"}, {"response", "It is blue."}}.dump();
+      chats +=
+          nlohmann::json{{"prompt", "colour " + std::to_string(i) + "?"}, {"response", "It is " + colour + "."}}.dump();
       chats += "\n";
     }
     Write("chats.jsonl", chats);
-    Prepare("data", {});
-    Write("run.yaml", "from: init\nshape: shape.json\ntokenizer: " + TestData("tokenizer") +
-                          "\ndata: data\nepochs: 20\noptimizer: {rate: 1e-2}\nsave_dtype: fp32\n");
   }
-  void Prepare(const std::string& out, std::vector<std::string> more) {
-    Write("data.yaml", "tokenizer: " + TestData("tokenizer/tokenizer.json") +
-                           "\ntemplate: stablelm-tuned\nsequence_length: 128\nvalidation: 0\n"
-                           "sources: [{path: chats.jsonl, system: null}]\n");
+  // `rest`: lines of the recipe.
+  void PrepareChats(const std::string& out, const std::string& rest, const std::vector<std::string>& more = {}) {
+    Write("data.yaml", "tokenizer: " + TestData("tokenizer/tokenizer.json") + "\ntemplate: stablelm-tuned\n" + rest);
     std::vector<std::string> arguments = {"prepare", Path("data.yaml"), "-o", Path(out)};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const ProgramResult result = RunProgramBinary(arguments);
@@ -68,6 +69,21 @@ class FineTuneTest : public testing::Test {
   std::string Path(const std::string& name) const { return (folder_.path() / name).string(); }
   void Write(const std::string& name, const std::string& text) {
     std::ofstream(folder_.path() / name, std::ios::binary) << text;
+  }
+  TempFolder folder_;
+};
+
+class FineTuneTest : public FineTuneFolderTest {
+ protected:
+  FineTuneTest() {
+    WriteShape(128);
+    WriteChats("blue");
+    Prepare("data", {});
+    Write("run.yaml", "from: init\nshape: shape.json\ntokenizer: " + TestData("tokenizer") +
+                          "\ndata: data\nepochs: 20\noptimizer: {rate: 1e-2}\nsave_dtype: fp32\n");
+  }
+  void Prepare(const std::string& out, const std::vector<std::string>& more) {
+    PrepareChats(out, "sequence_length: 128\nvalidation: 0\nsources: [{path: chats.jsonl, system: null}]\n", more);
   }
   ProgramResult Run(std::vector<std::string> arguments, const ProgramInput& input = {}) {
     arguments.insert(arguments.begin(), {"finetune", Path("run.yaml")});
@@ -106,7 +122,6 @@ class FineTuneTest : public testing::Test {
     const std::vector<nlohmann::json> lines = LinesOf(result.out);
     return lines.empty() ? "" : lines.back().value("sha256", "");
   }
-  TempFolder folder_;
 };
 
 }  // namespace stablelm

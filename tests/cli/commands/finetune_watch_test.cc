@@ -8,11 +8,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "program_error.h"
-#include "run_program.h"
-#include "temp_folder.h"
+#include "finetune_testing.h"
 #include "terminal_program.h"
-#include "test_paths.h"
 
 namespace stablelm {
 namespace {
@@ -23,54 +20,21 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-std::string BytesOf(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {(std::istreambuf_iterator<char>(in)), {}};
-}
-
-class FineTuneWatchTest : public testing::Test {
+class FineTuneWatchTest : public FineTuneFolderTest {
  protected:
   FineTuneWatchTest() {
-    const json shape = {{"architectures", {"GPTNeoXForCausalLM"}},
-                        {"model_type", "gpt_neox"},
-                        {"vocab_size", 768},
-                        {"hidden_size", 32},
-                        {"num_hidden_layers", 1},
-                        {"num_attention_heads", 2},
-                        {"intermediate_size", 64},
-                        {"max_position_embeddings", 384},
-                        {"rotary_pct", 0.25},
-                        {"hidden_act", "gelu"},
-                        {"use_parallel_residual", true}};
-    Write("shape.json", shape.dump());
-    std::string chats;
-    for (int i = 0; i < 40; ++i) {
-      chats += json{{"prompt", "colour " + std::to_string(i) + "?"}, {"response", "It is blue."}}.dump() + "\n";
-    }
-    Write("chats.jsonl", chats);
-    Write("data.yaml", "tokenizer: " + TestData("tokenizer/tokenizer.json") +
-                           "\ntemplate: stablelm-tuned\nsequence_length: 384\nvalidation: 0.2\n"
-                           "sources: [{path: chats.jsonl}]\n");
-    const ProgramResult prepared = RunProgramBinary({"prepare", Path("data.yaml"), "-o", Path("data")});
-    EXPECT_EQ(prepared.exit_code, 0) << prepared.err;
+    WriteShape(384);
+    WriteChats("blue");
+    PrepareChats("data", "sequence_length: 384\nvalidation: 0.2\nsources: [{path: chats.jsonl}]\n");
     Write("run.yaml", "from: init\nshape: shape.json\ntokenizer: " + TestData("tokenizer") +
                           "\ndata: data\nsteps: 60\noptimizer: {rate: 1e-2}\nsave_dtype: fp32\nvalidate_every: 25\n"
                           "samples: {prompts: [\"colour 7?\", \"colour 99?\"], every: 30, max_tokens: 20}\n");
   }
-  std::string Path(const std::string& name) const { return (folder_.path() / name).string(); }
-  void Write(const std::string& name, const std::string& text) {
-    std::ofstream(folder_.path() / name, std::ios::binary) << text;
-  }
   std::vector<json> Log(const std::string& run, const std::string& event) const {
-    std::vector<json> lines;
-    std::istringstream in(BytesOf(Path(run + "/log.jsonl")));
-    for (std::string line; std::getline(in, line);) {
-      const json object = json::parse(line);
-      if (object.at("event") == event) lines.push_back(object);
-    }
+    std::vector<json> lines = LinesOf(BytesOf(Path(run + "/log.jsonl")));
+    std::erase_if(lines, [&](const json& line) { return line.at("event") != event; });
     return lines;
   }
-  TempFolder folder_;
 };
 
 TEST_F(FineTuneWatchTest, ARunTellsHowItGoes) {

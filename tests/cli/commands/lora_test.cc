@@ -119,10 +119,8 @@ TEST_F(Lora, Errors) {
               Fails(2, "--lora", {"lora merge"}));
 }
 
-// The chat record of an adapter takes the place of the model's.
-TEST_F(Lora, ItsChatRecordHolds) {
-  const std::string model = ModelWithTokenizer(temp_);
-  const fs::path adapter = temp_.path() / "adapter";
+// An adapter of rank 1 on `dense` of every layer.
+void WriteRankOne(const std::string& model, const fs::path& folder) {
   const auto opened = ModelFolder::Open(model);
   std::vector<MatrixToAdapt> matrices;
   for (const WeightEntry& entry : opened->table()) {
@@ -132,8 +130,15 @@ TEST_F(Lora, ItsChatRecordHolds) {
   }
   AdapterConfig config = {.rank = 1, .alpha = 1};
   config.targets.names = {"dense"};
-  fs::create_directory(adapter);
-  WriteAdapter(adapter, {.model = opened->config(), .config = config, .matrices = matrices});
+  fs::create_directory(folder);
+  WriteAdapter(folder, {.model = opened->config(), .config = config, .matrices = matrices});
+}
+
+// The chat record of an adapter takes the place of the model's.
+TEST_F(Lora, ItsChatRecordHolds) {
+  const std::string model = ModelWithTokenizer(temp_);
+  const fs::path adapter = temp_.path() / "adapter";
+  WriteRankOne(model, adapter);
   WriteFile(adapter / "stablelm_chat.json", R"({"template": "none"})");
   const json with = JsonOf({"generate", "-m", model, "--lora", adapter.string(), "--show-config"});
   EXPECT_EQ(with.at("template"), "none");
@@ -197,17 +202,7 @@ TEST_F(Lora, MergeRefusesToQuantizeAgain) {
   const std::string model = TestData("golden/head128_fp16");
   const fs::path quantized = temp_.path() / "base.gguf", adapter = temp_.path() / "adapter";
   ASSERT_EQ(RunProgramBinary({"quantize", model, quantized.string(), "--type", "Q8_0"}).exit_code, 0);
-  const auto opened = ModelFolder::Open(model);
-  std::vector<MatrixToAdapt> matrices;
-  for (const WeightEntry& entry : opened->table()) {
-    if (entry.kind != WeightKind::kAttnOutWeight) continue;
-    const auto ones = [](int64_t n) { return [n](int64_t, float* out) { std::fill_n(out, n, 0.01f); }; };
-    matrices.push_back({entry, ones(entry.shape[1]), ones(1)});
-  }
-  AdapterConfig config = {.rank = 1, .alpha = 1};
-  config.targets.names = {"dense"};
-  fs::create_directory(adapter);
-  WriteAdapter(adapter, {.model = opened->config(), .config = config, .matrices = matrices});
+  WriteRankOne(model, adapter);
   const std::vector<std::string> command = {
       "lora", "merge", "-m", quantized.string(), "--lora", adapter.string(), (temp_.path() / "out").string()};
   EXPECT_THAT(RunProgramBinary(command), Fails(1, quantized.string(), {"Q8_0", "--dtype"}));
