@@ -22,7 +22,7 @@ from generator.texts import words_of
 
 SETS = pathlib.Path(__file__).resolve().parent / "sets"
 SEED = 20230419  # the day on which StableLM-Alpha was released
-CONVERSATIONS = 150000  # about 19 million tokens
+CONVERSATIONS = 125000  # about 17 million tokens
 CHECKED = 20000  # conversations in which the words of the test sets must occur
 RUN_WORDS = 13  # as in `prepare`
 
