@@ -45,9 +45,10 @@ struct CommonOptions {
   std::optional<Activation> activation;  // --activation: empty for the model's activation
   bool json = false;                     // --json, every command
   bool quiet = false;                    // --quiet, every command
+  bool bundled = false;                  // no model was named: `model` is the bundled one (TakeBundledModel)
 };
 // kTakesDtype: --dtype, --quantize and --compute. kTakesModelFirst: the first positional argument, or -m, names the
-// model; for commands whose argument is not text.
+// model; for commands whose argument is not text. kModelOptional: without a model the command takes the bundled one.
 enum : unsigned {
   kTakesModel = 1,
   kTakesThreads = 2,
@@ -56,6 +57,7 @@ enum : unsigned {
   kTakesActivation = 16,
   kTakesModelFirst = 32 | kTakesModel,
   kTakesLora = 64,
+  kModelOptional = 128,
 };
 
 class Command {
@@ -67,7 +69,8 @@ class Command {
   virtual std::string Examples() const = 0;
   virtual unsigned Takes() const = 0;          // common options besides --json and --quiet: kTakes... | ...
   virtual void AddOptions(CLI::App& app) = 0;  // the command's own options (cli/app/options.h)
-  // Whether the options name a model, or a tokenizer or shape in its place. Otherwise STABLELM_MODEL does.
+  // Whether the options name a model, or a tokenizer or shape in its place. Otherwise STABLELM_MODEL does, if it is
+  // set.
   virtual bool ModelIsNamed() const { return !common.model.empty(); }
   // With kTakesModelFirst: how many of the positional arguments the command needs besides the model.
   virtual size_t NeededAfterModel(std::span<const std::string> /*positionals*/) const { return 0; }

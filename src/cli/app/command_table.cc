@@ -66,7 +66,12 @@ void BuildApp(Command& command, CLI::App& app) {
 }
 
 CommandText Describe(const Command& command, const CLI::App& app) {
-  CommandText text = {.name = command.Name(), .summary = command.Summary(), .examples = {}, .notes = {}, .options = {}};
+  CommandText text = {.name = command.Name(),
+                      .summary = command.Summary(),
+                      .examples = {},
+                      .notes = {},
+                      .options = {},
+                      .model_optional = (command.Takes() & kModelOptional) != 0};
   for (const CLI::Option* option : app.get_options()) text.options.push_back(TextOf(*option));
   for (OptionText& option : text.options) {
     for (const Habit& habit : Habits()) {

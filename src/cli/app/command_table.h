@@ -35,6 +35,7 @@ struct CommandText {
   std::string examples;  // lines of commands
   std::string notes;     // paragraphs
   std::vector<OptionText> options;
+  bool model_optional = false;  // kModelOptional
 };
 
 // Adds the command's own options and the common ones to `app`, which parses the command line and prints --help.

@@ -193,14 +193,16 @@ std::string ProgramHelp(std::span<const CommandText> commands, size_t width) {
       "Usage: stablelm COMMAND [OPTIONS]\n"
       "\n"
       "Where to begin:\n"
-      "  stablelm fit MODEL         whether it fits here\n"
+      "  stablelm chat              talk to the small model that comes with it\n"
+      "  stablelm fit MODEL         whether another one fits here\n"
       "  stablelm run MODEL         talk to it\n"
       "  stablelm run MODEL \"Hi\"    one answer\n"
       "  stablelm COMMAND --help    how a command works\n"
       "\n" +
       Wrapped(
           "A MODEL is a folder as on Hugging Face, a .gguf file, or the id (org/name) of a model in the Hugging Face "
-          "cache. The environment variable STABLELM_MODEL names it once for all commands.",
+          "cache. The environment variable STABLELM_MODEL names it once for all commands. stablelm chat --help tells "
+          "how to get one.",
           width, 0) +
       "\n";
   size_t column = 0;
@@ -230,13 +232,14 @@ std::string UsageOf(const CommandText& command) {
   bool model_first = false, model = false;
   for (const OptionText& option : command.options) {
     if (option.Positional()) {
-      const bool needed = option.names[0] == "MODEL" || option.names[0] == "IN" || option.names[0] == "OUT";
-      model_first = model_first || option.names[0] == "MODEL";
+      const bool is_model = option.names[0] == "MODEL";
+      const bool needed = (is_model && !command.model_optional) || option.names[0] == "IN" || option.names[0] == "OUT";
+      model_first = model_first || is_model;
       arguments += " " + (needed ? option.names[0] : "[" + ShownName(option.names[0]) + "]");
     }
     model = model || option.LongName() == "--model";
   }
-  if (model && !model_first) usage += " -m MODEL";
+  if (model && !model_first) usage += command.model_optional ? " [-m MODEL]" : " -m MODEL";
   return usage + arguments + " [OPTIONS]";
 }
 

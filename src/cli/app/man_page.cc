@@ -44,12 +44,13 @@ constexpr const char* kExit =
     ".SH EXIT STATUS\n"
     "0 done, 1 failed, 2 wrong usage, 130 interrupted.\n";
 
-// What the program reads besides its arguments, and for which commands: all, those with a model, or one.
+// What the program reads besides its arguments, and for which commands: all, those with a model, those that can do
+// without the name of one, or one.
 struct Outside {
   std::string_view name, about, of;
 };
 constexpr Outside kVariables[] = {
-    {"STABLELM_MODEL", "The model when a command names none: a folder, a .gguf file or a hub id", "model"},
+    {"STABLELM_MODEL", "The model when the command line names none: a folder, a .gguf file or a hub id", "model"},
     {"HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, HOME",
      "Where the Hugging Face cache is (default: ~/.cache/huggingface/hub)", "model"},
     {"STABLELM_SIMD", "Forces an instruction set; stablelm --version lists those built", "all"},
@@ -59,6 +60,8 @@ constexpr Outside kVariables[] = {
 };
 constexpr Outside kFiles[] = {
     {"~/.cache/huggingface/hub", "Models that are named by their hub id (org/name)", "model"},
+    {"PREFIX/share/stablelm/stablelm-demo.gguf",
+     "The small model that answers when none is named; PREFIX/bin is where the program is", "model optional"},
     {"~/.local/state/stablelm/chat_history", "What was typed in chats; --history names another file", "chat"},
     {"~/.editrc", "Keys of the line editor (editrc(5))", "chat"},
     {"OUT.run.json", "Settings of a run over a file of prompts, with which it resumes", "generate"},
@@ -69,6 +72,7 @@ std::string Section(const char* title, std::span<const Outside> rows, const Comm
   std::string out;
   for (const Outside& row : rows) {
     const bool of_command = !command || row.of == "all" || row.of == command->name ||
+                            (row.of == "model optional" && command->model_optional) ||
                             (row.of == "chat" && command->name == "run") ||
                             (row.of == "model" && std::ranges::any_of(command->options, takes_model));
     if (of_command) out += ".TP\n\\fB" + Roff(std::string(row.name)) + "\\fR\n" + Roff(std::string(row.about)) + ".\n";

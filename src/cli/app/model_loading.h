@@ -48,6 +48,7 @@ class ModelOfCommand {
   // Bytes that Load will map and allocate.
   WeightBytes PlannedWeights() const;
   std::span<const AdapterChoice> adapters() const { return adapters_; }
+  bool bundled() const { return common_.bundled; }  // TakeBundledModel
   // Null when the model has no tokenizer, or, with a warning, when it cannot be read. The first call reads it.
   const Tokenizer* tokenizer();
   // Throws Error when there is no tokenizer or it cannot be read; the hint suggests ids, written as in `instead`

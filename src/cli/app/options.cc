@@ -143,8 +143,9 @@ void AddCommonOptions(CLI::App& app, unsigned takes, CommonOptions& common) {
   BeginGroup(app, "Model and machine");
   if (takes & kTakesModel) {
     AddText(app, "-m,--model", "DIR|FILE|ID", common.model,
-            "Model folder in Hugging Face's layout, a .gguf file, or a hub id that is in the Hugging Face cache "
-            "(default: STABLELM_MODEL of the environment)");
+            std::string("Model folder in Hugging Face's layout, a .gguf file, or a hub id that is in the Hugging Face "
+                        "cache (default: STABLELM_MODEL of the environment") +
+                (takes & kModelOptional ? ", else the small model that comes with stablelm)" : ")"));
   }
   if (takes & kTakesThreads) {
     AddNumber(app, "--threads", common.threads, Limits<uint64_t>{1, 1024},

@@ -102,6 +102,18 @@ bool PlaceModel(const Command& command, Arguments& arguments) {
   return true;
 }
 
+// A variable of a shell that is not set (-m "$MODEL") must not lead to another model.
+void RefuseEmptyModel(const Command& command, const Arguments& arguments) {
+  const std::string* option = arguments.ValueOf("--model");
+  const bool first = (command.Takes() & kTakesModelFirst) == kTakesModelFirst;
+  const bool empty = first && !arguments.positionals.empty() && arguments.positionals[0].empty();
+  if (!empty && (!option || !option->empty())) return;
+  throw UsageError({.where = "--model",
+                    .what = "the model's name is empty",
+                    .expected = "a model folder, a .gguf file or a hub id",
+                    .hint = "a variable of the shell that is not set? Without a model leave the argument out"});
+}
+
 void RefuseMoreArguments(const Command& command, const CommandText& text, const Arguments& arguments,
                          bool model_moved) {
   const std::vector<std::string>& words = arguments.positionals;
@@ -140,6 +152,7 @@ int RunCommandUnhinted(Command& command, std::span<const std::string> words, con
   if (arguments.help) return PrintPage(CommandHelp(text, arguments.help_all, HelpWidth()));
   const bool model_named = arguments.ValueOf("--model") != nullptr;
   const bool from_environment = PlaceModel(command, arguments);
+  RefuseEmptyModel(command, arguments);
   RefuseMoreArguments(command, text, arguments, model_named && arguments.ValueOf("--model") == nullptr);
   if (std::vector<std::string> other = command.StandsFor(arguments); !other.empty()) {
     return Dispatch(other, commands);

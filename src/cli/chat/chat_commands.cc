@@ -12,6 +12,7 @@
 #include "base/nearest.h"
 #include "base/random.h"
 #include "base/system.h"
+#include "cli/app/bundled_model.h"
 #include "cli/app/habits.h"
 #include "cli/app/visible_text.h"
 #include "cli/chat/chat_completion.h"
@@ -192,6 +193,7 @@ void ChatSession::Help(const std::string&) {
       "\nAnything else is a message. On a terminal: \"\"\" begins and ends one of several lines, a \\ at the end of a "
       "line "
       "goes on, Ctrl-C stops a reply and keeps what has come, Ctrl-D leaves.\n";
+  if (start_.model.bundled) text += "\n" + std::string(kAboutBundledModel);
   screen_.Show("/help", text);
 }
 
@@ -313,6 +315,11 @@ std::string ChatSession::PlanText() const {
 }
 
 std::string ChatSession::Greeting() const {
+  if (start_.model.bundled) {
+    return "A small demonstration model that comes with stablelm; it knows little. Try \"What can you do?\". /help "
+           "lists "
+           "the commands and tells of larger models";
+  }
   std::string name = std::filesystem::path(start_.model.name).filename().string();
   if (name.empty() || name == ".") name = start_.model.name;  // "models/"
   return name + (start_.model.facts ? ": " + start_.model.facts() : "") + ", context " +
@@ -323,7 +330,8 @@ std::string ChatSession::Greeting() const {
 std::string ChatSession::ModelText() const {
   const int64_t context = start_.model.context, most = start_.model.config.max_positions;
   return Line("model", start_.model.name,
-              std::to_string(context) + (context < most ? " of " + std::to_string(most) : "") + " positions");
+              std::to_string(context) + (context < most ? " of " + std::to_string(most) : "") + " positions" +
+                  (start_.model.bundled ? "; the demonstration that comes with stablelm" : ""));
 }
 
 void ChatSession::ShowAll(const std::string&) {

@@ -70,7 +70,8 @@ using ReplyFunction =
 
 // A model to chat with, opened but not loaded: everything else about the chat is checked before the weights are loaded.
 struct ChatModel {
-  std::string name;  // for /show
+  std::string name;      // for /show
+  bool bundled = false;  // the model that comes with the program, as it is
   ModelConfig config;
   Tokenizer tokenizer;
   ModelDefaults defaults = {};

@@ -6,6 +6,7 @@
 #include "base/home_folder.h"
 #include "base/random.h"
 #include "base/system.h"
+#include "cli/app/bundled_model.h"
 #include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/model_loading.h"
@@ -25,7 +26,8 @@ class ChatCommand : public Command {
   std::string Name() const override { return "chat"; }
   std::string Summary() const override { return "Talk to a model, in a terminal or through a pipe"; }
   std::string Examples() const override {
-    return "  stablelm chat -m models/stablelm-tuned-3b\n"
+    return "  stablelm chat\n"
+           "  stablelm chat -m models/stablelm-tuned-3b\n"
            "  stablelm chat -m models/stablelm-tuned-3b --system @persona.txt --temperature 0.5\n"
            "  stablelm chat -m models/stablelm-tuned-3b --load yesterday.json\n"
            "  echo \"What's your mood today?\" | stablelm chat -m models/stablelm-tuned-3b\n"
@@ -38,10 +40,12 @@ class ChatCommand : public Command {
            "content, finish_reason, seed, sample, counts, dropped, seconds. Lines without text are left out; exit code "
            "1\n"
            "when one of them failed. The conversation is the model's memory: when it outgrows the context, the oldest\n"
-           "turns are left out, which is said.";
+           "turns are left out, which is said.\n"
+           "\n" +
+           std::string(kAboutBundledModel);
   }
   unsigned Takes() const override {
-    return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesLora | kTakesKv | kTakesActivation;
+    return kTakesModelFirst | kModelOptional | kTakesThreads | kTakesDtype | kTakesLora | kTakesKv | kTakesActivation;
   }
   void AddOptions(CLI::App& app) override {
     AddPromptOptions(app, conversation_);
@@ -136,7 +140,11 @@ int64_t ChatCommand::ContextFor(const ModelConfig& config) const {
 ChatModel ChatCommand::Open(const std::string& path, const BeforeReply& before, Output& out) const {
   CommonOptions options = common;
   options.model = path;
-  if (path != common.model) options.lora.clear();  // /model: they belong to the first one
+  if (path != common.model) {  // /model
+    options.bundled = false;
+    options.lora.clear();  // they belong to the first one
+  }
+  const bool bundled = options.bundled && options.lora.empty();
   const auto running = std::make_shared<RunningModel>(std::move(options), out);
   ModelOfCommand& model = running->model;
   const Tokenizer& tokenizer = model.RequireTokenizer("stablelm generate --ids \"1 2 3\"");
@@ -149,6 +157,7 @@ ChatModel ChatCommand::Open(const std::string& path, const BeforeReply& before, 
     RequireRoomForMessage(setup, tokenizer, LimitsOf(conversation_, context, model.config().max_positions));
   }
   return {.name = path,
+          .bundled = bundled,
           .config = model.config(),
           .tokenizer = tokenizer,
           .defaults = std::move(defaults),
@@ -170,11 +179,13 @@ ChatModel ChatCommand::Open(const std::string& path, const BeforeReply& before, 
 }
 
 int ChatCommand::Run(Output& out) {
+  TakeBundledModel(common);
   // At a keyboard a person is chatting; otherwise each line gets one reply. When stdout is no terminal (chat | tee
   // log), the prompt and the typed line are on the terminal all the same, and replies go to stdout as they are.
   const bool whole = !out.json() && isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;
   const Terminal keyboard(!out.json() && isatty(STDIN_FILENO) == 1);
   const bool person = keyboard.fd() >= 0;
+  if (common.bundled && !person) out.Note(kBundledModelNote);  // a person is greeted
   PipeScreen pipe(out, person);
   TerminalScreen terminal(out, {.plain = plain_ || IsDumbTerminal(), .status = out.show_progress()});
   const BeforeReply before = [&] {

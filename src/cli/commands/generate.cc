@@ -4,8 +4,10 @@
 #include "base/json_value.h"
 #include "base/random.h"
 #include "base/system.h"
+#include "cli/app/bundled_model.h"
 #include "cli/app/command.h"
 #include "cli/app/interrupt.h"
+#include "cli/app/load_tokenizer.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"
 #include "cli/generating/conversation_input.h"
@@ -56,7 +58,8 @@ class GenerateCommand : public Command {
   std::string Name() const override { return "generate"; }
   std::string Summary() const override { return "Continue a text, or answer a message, token by token"; }
   std::string Examples() const override {
-    return "  stablelm generate -m models/stablelm-3b \"The capital of France is\" --max-new-tokens 20\n"
+    return "  stablelm generate \"What is 12 + 30?\"\n"
+           "  stablelm generate -m models/stablelm-3b \"The capital of France is\" --max-new-tokens 20\n"
            "  stablelm generate -m models/stablelm-3b --file story.txt --temperature 0.7 --top-p 0.9 --seed 1\n"
            "  stablelm generate -m models/stablelm-3b --ids \"12 345 6\" --json\n"
            "  stablelm generate -m models/stablelm-tuned-3b --user \"What's your mood today?\"\n"
@@ -69,6 +72,10 @@ class GenerateCommand : public Command {
            "A PROMPT is continued raw: no chat markers are added. --user and --messages are written with the model's\n"
            "chat template instead (stablelm prompt shows it). Settings come from the options, else --preset, else the\n"
            "model's files; a model that is not tuned for chat is greedy by default.\n"
+           "\n"
+           "Without -m and STABLELM_MODEL the small model that comes with stablelm answers, and a PROMPT is a message\n"
+           "to it, as with --user (with --parse-special it is continued raw); stablelm chat --help tells of others.\n"
+           "\n"
            "With --json: prompt_ids, ids (a stop token included), logprobs (natural logarithms under the\n"
            "unchanged logits), text (without the stop token; null when the folder has no tokenizer), finish_reason\n"
            "(stop, length, context, time, cancelled), stop_id or stop_string after a stop, seed, counts, seconds,\n"
@@ -84,7 +91,7 @@ class GenerateCommand : public Command {
            "Ctrl-C ends with what has been generated so far and exit code 130.";
   }
   unsigned Takes() const override {
-    return kTakesModel | kTakesThreads | kTakesDtype | kTakesLora | kTakesKv | kTakesActivation;
+    return kTakesModel | kModelOptional | kTakesThreads | kTakesDtype | kTakesLora | kTakesKv | kTakesActivation;
   }
   void AddOptions(CLI::App& app) override {
     BeginGroup(app, "The prompt");
@@ -123,6 +130,8 @@ class GenerateCommand : public Command {
   // `--user TEXT -`: standard input follows the message.
   bool AppendsInput() const { return conversation_.user && input_.text == "-"; }
   void CheckInput() const;
+  // Makes the text of the prompt a message: --user.
+  void AskPrompt(Output& out);
   void CheckKind(bool json) const;
   OnePrompt ReadPrompt(const GenerationPlan& plan, ModelOfCommand& model, const ModelDefaults& defaults,
                        Output& out) const;
@@ -141,7 +150,19 @@ class GenerateCommand : public Command {
   std::optional<int64_t> context_;
   int64_t samples_ = 1;
   bool parse_special_ = false, check_weights_ = false, show_config_ = false, no_newline_ = false;
+  bool asks_ = false;  // the bundled model gets PROMPT as a message: it is made for chat and continues texts badly
 };
+
+// A model in the place of the prompt: `generate model.gguf`. A folder or file that is no model is text.
+bool IsModelForPrompt(const std::string& prompt) {
+  if (!NamesModel(prompt)) return false;
+  if (prompt.ends_with(".gguf") && prompt.find(' ') == prompt.npos) return true;  // also one that is missing
+  try {
+    return ModelSource::Open(prompt)->HasConfig();
+  } catch (const Error&) {
+    return false;
+  }
+}
 
 // Checks that the prompt is given exactly one way.
 void GenerateCommand::CheckInput() const {
@@ -155,6 +176,7 @@ void GenerateCommand::CheckInput() const {
   if (Many()) return RequireOtherOutput(files_);
   if (!files_.output.empty()) refuse("--output", "is for the results of --input, which was not given");
   if (ids_ && text) refuse("--ids", "the prompt is given twice, as ids and as text");
+  if (asks_) return;
   if (!conversation_.Given()) return conversation_.RequireNoConversationOptions();
   const char* option = conversation_.user ? "--user" : "--messages";
   const bool apart = text && !(AppendsInput() && input_.file.empty());
@@ -206,6 +228,17 @@ void GenerateCommand::CheckKind(bool json) const {
   }
 }
 
+void GenerateCommand::AskPrompt(Output& out) {
+  std::string text = show_config_ ? "" : ReadTextInput(input_, out);
+  if ((!input_.text || input_.text == "-") && text.ends_with('\n')) {  // the line end of `echo` and of a file
+    text.pop_back();
+    if (text.ends_with('\r')) text.pop_back();
+  }
+  conversation_.user = std::move(text);
+  input_.text.reset();
+  input_.file.clear();
+}
+
 OnePrompt GenerateCommand::ReadPrompt(const GenerationPlan& plan, ModelOfCommand& model, const ModelDefaults& defaults,
                                       Output& out) const {
   OnePrompt prompt;
@@ -239,9 +272,15 @@ OnePrompt GenerateCommand::ReadPrompt(const GenerationPlan& plan, ModelOfCommand
 }
 
 int GenerateCommand::Run(Output& out) {
+  asks_ = common.model.empty() && !conversation_.Given() && !ids_ && !Many() && !parse_special_;
   if (!show_config_) CheckInput();
   CheckKind(out.json());
-  RequireModel(common, input_.text.value_or(""));
+  if (common.model.empty() && IsModelForPrompt(input_.text.value_or(""))) RequireModel(common, *input_.text);
+  TakeBundledModel(common);
+  if (common.bundled && !show_config_) {
+    out.Note(kBundledModelNote + std::string(asks_ ? ". The prompt is a message to it, as with --user" : ""));
+  }
+  if (asks_) AskPrompt(out);
   ModelOfCommand model(common, out, context_);
   const Tokenizer* tokenizer = model.tokenizer();
   const ModelDefaults defaults = model.ReadDefaults(tokenizer);
@@ -253,7 +292,7 @@ int GenerateCommand::Run(Output& out) {
   if (beams_.Wanted()) generation.greedy = true;
   const GenerationPlan plan = PlanGeneration(generation, model.config(), tokenizer, defaults, prompt_template);
   if (show_config_) {
-    PrintPlan(plan, model.config(), tokenizer, defaults, model.adapters(), out);
+    PrintPlan(plan, model, defaults, out);
     return kExitOk;
   }
   if (Many()) {

@@ -17,16 +17,19 @@ class RunModel : public Command {
   std::string Name() const override { return "run"; }
   std::string Summary() const override { return "Talk to a model, or with TEXT get one answer"; }
   std::string Examples() const override {
-    return "  stablelm run stablelm-3b-q4.gguf\n"
+    return "  stablelm run\n"
+           "  stablelm run stablelm-3b-q4.gguf\n"
            "  stablelm run stablelm-3b-q4.gguf \"What's your mood today?\"\n"
            "  stablelm run stablelm-3b-q4.gguf \"Summarize this:\" - < notes.txt\n"
            "\n"
            "Without TEXT this is stablelm chat, with TEXT it is stablelm generate --user TEXT; the options are those\n"
            "that both have. What one of them alone has, such as --history of chat or --samples of generate, is given\n"
-           "to that command. A - behind TEXT appends standard input to the message, after a blank line.";
+           "to that command. A - behind TEXT appends standard input to the message, after a blank line.\n"
+           "Without MODEL and STABLELM_MODEL the small model that comes with stablelm answers: stablelm run, or\n"
+           "stablelm run -p TEXT; stablelm chat --help tells of larger ones.";
   }
   unsigned Takes() const override {
-    return kTakesModelFirst | kTakesThreads | kTakesDtype | kTakesLora | kTakesKv | kTakesActivation;
+    return kTakesModelFirst | kModelOptional | kTakesThreads | kTakesDtype | kTakesLora | kTakesKv | kTakesActivation;
   }
   void AddOptions(CLI::App& app) override {
     AddText(app, "TEXT", "TEXT", text_, "A message; without it a conversation begins");
@@ -45,6 +48,8 @@ class RunModel : public Command {
 
   std::vector<std::string> StandsFor(const Arguments& arguments) const override {
     std::vector<std::string> words = arguments.positionals;
+    const bool no_model = words.empty();  // that command takes the one of STABLELM_MODEL, or the bundled one
+    if (no_model && arguments.text) words.emplace_back();
     if (arguments.text) words.push_back(*arguments.text);
     if (words.size() > 2 && words[2] != "-") {
       throw UsageError({.where = "run",
@@ -52,15 +57,15 @@ class RunModel : public Command {
                         .expected = "- for standard input, or nothing",
                         .hint = "put text with spaces in quotes"});
     }
-    if (!words.empty() && !MayNameModel(words[0])) {
+    if (!no_model && !MayNameModel(words[0])) {
       throw UsageError({.where = "run",
                         .what = "no such model",
                         .found = Quoted(words[0]),
                         .expected = "a model folder, a .gguf file or a hub id",
-                        .hint = "the model comes first: stablelm run MODEL TEXT, or stablelm run -m MODEL TEXT"});
+                        .hint = "the model comes first: stablelm run MODEL TEXT; without one: stablelm run -p TEXT"});
     }
     std::vector<std::string> other = {words.size() > 1 ? "generate" : "chat"};
-    if (!words.empty()) other.insert(other.end(), {"--model", words[0]});
+    if (!no_model) other.insert(other.end(), {"--model", words[0]});
     for (const GivenOption& given : arguments.options) {
       other.push_back(given.name);
       if (given.value) other.push_back(*given.value);

@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/number_text.h"
-#include "cli/app/model_loading.h"
 
 namespace stablelm {
 namespace {
@@ -119,9 +118,11 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options, bool* no_re
           "Allow ids above the tokenizer's largest, which have no text");
 }
 
-void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Tokenizer* tokenizer,
-               const ModelDefaults& defaults, std::span<const AdapterChoice> adapters, Output& out) {
-  const int64_t padding = plan.known_ids > 0 ? config.vocab_size - plan.known_ids : 0;
+void PrintPlan(const GenerationPlan& plan, ModelOfCommand& model, const ModelDefaults& defaults, Output& out) {
+  const Tokenizer* tokenizer = model.tokenizer();
+  const std::span<const AdapterChoice> adapters = model.adapters();
+  const int64_t vocab_size = model.config().vocab_size;
+  const int64_t padding = plan.known_ids > 0 ? vocab_size - plan.known_ids : 0;
   const auto unused = [greedy = plan.settings.sampling.Greedy()](const ResolvedSetting& one) {
     return greedy && FindSetting(one.name)->sampling_only;
   };
@@ -152,6 +153,7 @@ void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Toke
                         {"logit_bias", biases}, {"banned_padding_ids", padding},
                         {"template", nullptr},  {"template_from", defaults.record_from}};
     if (defaults.record) object["template"] = NameOf(defaults.record->prompt_template);
+    if (model.bundled()) object["bundled_model"] = model.source().path().string();
     if (!adapters.empty()) object["lora"] = AdaptersJson(adapters);
     out.Json(object);
     return;
@@ -161,6 +163,10 @@ void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Toke
     value.resize(std::max<size_t>(value.size() + 2, 24), ' ');
     out.Text(name + value + from + "\n");
   };
+  if (model.bundled()) {
+    line("model", model.source().path().filename().string(),
+         "the small demonstration that comes with stablelm, since none was named");
+  }
   for (const ResolvedSetting& one : plan.settings.list) {
     line(one.name, ShownValue(*FindSetting(one.name), one.value), one.from + (unused(one) ? " (unused: greedy)" : ""));
   }
@@ -178,7 +184,7 @@ void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Toke
     line("logit bias", std::to_string(one.id) + (token.empty() ? "" : " " + Quoted(token)) + " " + bias, "option");
   }
   if (padding > 0) {
-    line("never produced", std::to_string(plan.known_ids) + "-" + std::to_string(config.vocab_size - 1),
+    line("never produced", std::to_string(plan.known_ids) + "-" + std::to_string(vocab_size - 1),
          "ids without text (padding)");
   }
   if (defaults.record) line("template", NameOf(defaults.record->prompt_template), defaults.record_from);

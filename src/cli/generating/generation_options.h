@@ -1,12 +1,11 @@
 // Options for sampling and stopping, the same for every command that generates.
 #pragma once
 
-#include <span>
 #include <string>
 
+#include "cli/app/model_loading.h"
 #include "cli/app/options.h"
 #include "generate/settings/generation_plan.h"
-#include "model/load_adapters.h"
 
 namespace stablelm {
 
@@ -17,7 +16,6 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options, bool* no_re
 double ParseSettingValue(const SettingSpec& spec, const std::string& text, const std::string& where);
 
 // --show-config: prints the settings in force and where each comes from.
-void PrintPlan(const GenerationPlan& plan, const ModelConfig& config, const Tokenizer* tokenizer,
-               const ModelDefaults& defaults, std::span<const AdapterChoice> adapters, Output& out);
+void PrintPlan(const GenerationPlan& plan, ModelOfCommand& model, const ModelDefaults& defaults, Output& out);
 
 }  // namespace stablelm

@@ -75,7 +75,7 @@ TEST(HelpPage, EverydayOptionsFirstAllOnRequest) {
                       all = RunProgramBinary({"generate", "--help-all"});
   EXPECT_EQ(help.exit_code, 0);
   EXPECT_EQ(all.exit_code, 0);
-  EXPECT_THAT(help.out, HasSubstr("Usage: stablelm generate -m MODEL [PROMPT] [OPTIONS]\n"));
+  EXPECT_THAT(help.out, HasSubstr("Usage: stablelm generate [-m MODEL] [PROMPT] [OPTIONS]\n"));
   EXPECT_LT(help.out.find("Examples:"), help.out.find("Everyday options:"));
   EXPECT_THAT(help.out, HasSubstr("  -n, --max-new-tokens N"));
   EXPECT_THAT(help.out, Not(HasSubstr("--num-predict")));
@@ -86,6 +86,7 @@ TEST(HelpPage, EverydayOptionsFirstAllOnRequest) {
     EXPECT_THAT(RunProgramBinary({"bench", "model", "--help"}).out, HasSubstr("  " + std::string(option))) << option;
   }
   const std::string chat = RunProgramBinary({"chat", "--help"}).out;
+  EXPECT_THAT(chat, HasSubstr("Usage: stablelm chat [MODEL] [OPTIONS]\n"));
   EXPECT_THAT(chat, HasSubstr("Text and files: --invalid-utf8 --plain --history --check-weights\n"));
   EXPECT_THAT(RunProgramBinary({"convert", "--help-all"}).out, HasSubstr("  OUT, -o, --out, --output, --outfile"));
   EXPECT_THAT(RunProgramBinary({"fit", "--help"}).out, HasSubstr("context: the longest sequence"));

@@ -1,0 +1,75 @@
+#include "cli/app/bundled_model.h"
+
+#include <sys/auxv.h>
+
+#include "base/error.h"
+#include "base/sha256.h"
+
+namespace stablelm {
+namespace {
+
+std::filesystem::path FolderOfProgram() {
+  std::error_code failed;
+  std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", failed);
+  if (failed) {  // no /proc: a bare chroot
+    const auto* started = reinterpret_cast<const char*>(getauxval(AT_EXECFN));
+    program = std::filesystem::weakly_canonical(started ? started : "", failed);
+  }
+  return program.parent_path();
+}
+
+// The place that a build folder's link names, also when nothing is there.
+std::filesystem::path LinkedPlace(const std::filesystem::path& place) {
+  std::error_code no_link;
+  const std::filesystem::path target = std::filesystem::read_symlink(place, no_link);
+  return no_link ? place : (place.parent_path() / target).lexically_normal();
+}
+
+void RequireTheBuildsOwn(const std::filesystem::path& file) {
+  const std::string_view expected = BundledModelSha256();
+  if (expected.empty()) return;
+  const std::string found = Sha256HexOfFile(file);
+  if (found == expected) return;
+  throw Error({.where = file.string(),
+               .what = "damaged, or not the model that this program was built with",
+               .found = "SHA-256 " + found,
+               .expected = std::string(expected),
+               .hint = "install stablelm again, or in its source tree: git checkout demo/" +
+                       std::string(kBundledModel) + ". To take the file as it is, name it: -m " + file.string()});
+}
+
+}  // namespace
+
+std::vector<std::filesystem::path> BundledModelPlaces() {
+  const std::filesystem::path folder = FolderOfProgram();
+  return {folder / kBundledModel,
+          (folder / STABLELM_SHARE_FROM_PROGRAM / "stablelm" / kBundledModel).lexically_normal()};
+}
+
+std::string_view BundledModelSha256() { return STABLELM_BUNDLED_MODEL_SHA256; }
+
+std::string FindBundledModel() {
+  std::string searched;
+  for (const std::filesystem::path& place : BundledModelPlaces()) {
+    const std::filesystem::path file = LinkedPlace(place);
+    std::error_code failed;
+    if (std::filesystem::exists(file, failed)) {
+      RequireTheBuildsOwn(file);
+      return file.string();
+    }
+    searched += (searched.empty() ? "" : " or ") + file.string();
+  }
+  throw UsageError({.where = "--model",
+                    .what = "no model was named, and the one that comes with stablelm is missing",
+                    .expected = searched,
+                    .hint = "-m MODEL or the environment variable STABLELM_MODEL names one; installing stablelm again, "
+                            "or git checkout in its source tree, brings the missing one back"});
+}
+
+void TakeBundledModel(CommonOptions& common) {
+  if (!common.model.empty()) return;
+  common.model = FindBundledModel();
+  common.bundled = true;
+}
+
+}  // namespace stablelm
