@@ -79,3 +79,7 @@ if(STABLELM_PROGRAM)
     message(STATUS "Installing: ${share}/man/man1")
   ]] COMPONENT program)
 endif()
+
+if(STABLELM_PROGRAM AND PROJECT_IS_TOP_LEVEL)
+  include(cmake/package.cmake)
+endif()
