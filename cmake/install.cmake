@@ -4,6 +4,12 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
+# scripts/stablelm builds only the program.
+install(CODE [[
+  if(NOT EXISTS "$<TARGET_FILE:stablelm_library>")
+    message(FATAL_ERROR "not built yet: $<TARGET_FILE:stablelm_library>; first run: cmake --build ${CMAKE_CURRENT_LIST_DIR}")
+  endif()
+]] COMPONENT library)
 install(TARGETS stablelm_library EXPORT stablelmTargets
         ARCHIVE COMPONENT library
         LIBRARY COMPONENT library
