@@ -9,9 +9,9 @@
 #include <set>
 #include <sstream>
 
-#include "cli/app/commands.h"
-#include "cli/app/program.h"
 #include "cli/chat/chat_session.h"
+#include "parsed_only.h"
+#include "shell_commands.h"
 #include "test_paths.h"
 
 namespace stablelm {
@@ -19,60 +19,11 @@ namespace {
 
 using testing::IsEmpty;
 
-// A command that reads its command line and does nothing.
-class ParsedOnly : public Command {
- public:
-  explicit ParsedOnly(std::unique_ptr<Command> command) : command_(std::move(command)) {}
-  std::string Name() const override { return command_->Name(); }
-  std::string Summary() const override { return command_->Summary(); }
-  std::string Examples() const override { return command_->Examples(); }
-  unsigned Takes() const override { return command_->Takes(); }
-  void AddOptions(CLI::App& app) override { command_->AddOptions(app); }
-  size_t NeededAfterModel(std::span<const std::string> positionals) const override {
-    return command_->NeededAfterModel(positionals);
-  }
-  std::vector<std::string> StandsFor(const Arguments& arguments) const override {
-    return command_->StandsFor(arguments);
-  }
-  int Run(Output& /*out*/) override { return kExitOk; }
-
- private:
-  std::unique_ptr<Command> command_;
-};
-
-// The words of a shell's command line without escapes: blanks separate, quotation marks hold together.
-std::vector<std::string> ShellWords(const std::string& line) {
-  std::vector<std::string> words;
-  bool quoted = false, open = false;
-  for (const char c : line) {
-    if (c == '"') {
-      quoted = !quoted;
-      if (quoted && !open) words.emplace_back();
-      open = true;
-    } else if (c == ' ' && !quoted) {
-      open = false;
-    } else {
-      if (!open) words.emplace_back();
-      open = true;
-      words.back() += c;
-    }
-  }
-  return words;
-}
-
 // The exit code of a command line that starts with "stablelm", and what it printed to standard error.
 std::pair<int, std::string> Parse(const std::string& line) {
-  std::vector<std::unique_ptr<Command>> commands;
-  for (std::unique_ptr<Command>& command : AllCommands()) {
-    commands.push_back(std::make_unique<ParsedOnly>(std::move(command)));
-  }
-  std::vector<std::string> words = ShellWords(line);
+  std::vector<std::string> words = ShellCommands(line).at(0);
   words.erase(words.begin());
-  testing::internal::CaptureStdout();
-  testing::internal::CaptureStderr();
-  const int code = RunProgram(words, commands);
-  testing::internal::GetCapturedStdout();
-  return {code, testing::internal::GetCapturedStderr()};
+  return ParseOnly(words);
 }
 
 // demo/texts, all of it.
