@@ -173,18 +173,20 @@ constexpr struct {
 } kCommands[] = {{"show", "inspect"}, {"perplexity", "score"}, {"ppl", "score"}};
 
 constexpr std::string_view kLater = "comes with a later version of stablelm";
+constexpr std::string_view kDownload =
+    "comes with a later version of stablelm; `hf download ORG/NAME` fills the cache that every command reads";
 constexpr struct {
   std::string_view name, about;
 } kMissing[] = {
     {"serve", kLater},
     {"server", kLater},
-    {"pull", kLater},
-    {"download", kLater},
-    {"train", kLater},
+    {"pull", kDownload},
+    {"download", kDownload},
+    {"train", "is stablelm finetune"},
     {"eval", kLater},
     {"evaluate", kLater},
     {"merge", "is stablelm lora merge"},
-    {"export", kLater},
+    {"export", "is stablelm convert for models, stablelm data export for prepared data"},
     {"list", "is not needed: models stay where they are, and -m names their path"},
     {"ps", "is not needed: no model stays loaded when a command has ended"},
 };

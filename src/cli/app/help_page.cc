@@ -188,7 +188,7 @@ std::vector<CommandGroup> CommandsByTask(std::span<const CommandText> commands) 
 
 std::string ProgramHelp(std::span<const CommandText> commands, size_t width) {
   std::string out =
-      Wrapped("stablelm: StableLM-Tuned-Alpha and its GPT-NeoX relatives as one native program", width, 0) +
+      Wrapped("stablelm: runs, trains and quantizes StableLM-Tuned-Alpha and other GPT-NeoX models", width, 0) +
       "\n\n"
       "Usage: stablelm COMMAND [OPTIONS]\n"
       "\n"

@@ -119,7 +119,7 @@ std::string GroupManPage(const std::string& name, std::span<const CommandText> c
 }
 
 std::string ProgramManPage(std::span<const CommandText> commands, const std::string& version) {
-  std::string out = Head("", "StableLM-Tuned-Alpha and its GPT-NeoX relatives as one native program", version);
+  std::string out = Head("", "runs, trains and quantizes StableLM-Tuned-Alpha and other GPT-NeoX models", version);
   out +=
       ".SH SYNOPSIS\n"
       ".B stablelm\n.I COMMAND\n[\\fIOPTIONS\\fR]\n.br\n"

@@ -50,7 +50,7 @@ class BenchModel : public Command {
     AddNumber(app, "-n,--steps", steps_, Limits<int64_t>{1, 1 << 20}, "Steps of decoding (default: 32)");
     AddCounts(app, "-b,--batch", batches_, 0, "Sequences that decode together; 0 for none (default: 1,4,16)");
     AddNumber(app, "--depth", depth_, Limits<int64_t>{1, 1 << 20},
-              "Positions that each sequence has before it decodes (default: 128)");
+              "Tokens that each sequence has before it decodes (default: 128)");
     AddNumber(app, "--samples", samples_, Limits<uint64_t>{1, 1000},
               "Samples of each, after one that warms up; the median counts (default: 3)");
     AddText(app, "--machine", "FILE", machine_file_,

@@ -51,12 +51,12 @@ class ChatCommand : public Command {
     AddPromptOptions(app, conversation_);
     AddText(app, "--load", "FILE", load_, "Go on with a conversation: OpenAI's list of messages, or a file of /save");
     AddNumber(app, "--context", context_, Limits<int64_t>{2, int64_t{1} << 31},
-              "Positions of the chat, prompt and reply together: the cache is made for so many (default: the model's)");
+              "Most tokens of the conversation, for which memory is taken (default: the model's context)");
     AddContextOptions(app, conversation_);
     AddGenerationOptions(app, generation_);
     BeginGroup(app, "How tokens are chosen");
     AddNumber(app, "--seed", seed_, Limits<uint64_t>{},
-              "Seed of the draws (default: random, shown by /show); replies are numbered under it");
+              "Seed of the random choices (default: a random one, shown by /show); replies are numbered under it");
     BeginGroup(app, "Text and files");
     AddInvalidUtf8(app, conversation_.replace_invalid);
     AddFlag(app, "--plain", plain_, "On a terminal: text as it comes, no Markdown and no word wrap");

@@ -36,8 +36,8 @@ class Convert : public Command {
                 constexpr std::optional<DType> kTypes[] = {std::nullopt, DType::kF32, DType::kF16, DType::kBF16};
                 dtype_ = kTypes[i];
               });
-    AddText(app, "--name", "TEXT", name_, "Name of the model in the GGUF file (default: that of IN)");
-    AddText(app, "--license", "TEXT", licence_, "Licence of the weights in the GGUF file (default: that of IN)");
+    AddText(app, "--name", "TEXT", name_, "Name of the model in the GGUF file (default: that of MODEL)");
+    AddText(app, "--license", "TEXT", licence_, "Licence of the weights in the GGUF file (default: that of MODEL)");
     AddValue(app, "--max-shard-size", "SIZE", "Largest file of weights of a folder (default: 5GB)",
              [this](const std::string& text) { max_shard_bytes_ = ParseByteSize(text, "--max-shard-size"); });
   }

@@ -14,8 +14,8 @@ class DataExport : public Command {
   std::string Name() const override { return "data export"; }
   std::string Summary() const override { return "Print prepared data as conversations, in JSON lines"; }
   std::string Examples() const override {
-    return "  stablelm data export data/my-chats > chats.jsonl\n"
-           "  stablelm data export data/my-chats --split validation | head -n 3\n"
+    return "  stablelm data export my-chats > chats.jsonl\n"
+           "  stablelm data export my-chats --split validation | head -n 3\n"
            "\n"
            "A line per conversation, as OpenAI's fine-tuning takes them: {\"messages\": [{\"role\", \"content\"}]}.\n"
            "Pieces of one conversation are joined; answers that are not learned have \"weight\": 0. Prepared again "

@@ -15,9 +15,9 @@ class DataShow : public Command {
   std::string Name() const override { return "data show"; }
   std::string Summary() const override { return "Show samples of prepared data, the tokens to learn in colour"; }
   std::string Examples() const override {
-    return "  stablelm data show data/my-chats\n"
-           "  stablelm data show data/my-chats --sample 17\n"
-           "  stablelm data show data/my-chats --pack 3 --split validation --json\n"
+    return "  stablelm data show my-chats\n"
+           "  stablelm data show my-chats --sample 17\n"
+           "  stablelm data show my-chats --pack 3 --split validation --json\n"
            "\n"
            "A sample is a document of a pack: a conversation, or a piece of a long one. Samples are numbered in the\n"
            "order in which they are stored. On a terminal the tokens that are learned are green and control tokens "

@@ -12,8 +12,8 @@ class DataStats : public Command {
   std::string Name() const override { return "data stats"; }
   std::string Summary() const override { return "Print what went into prepared data, and what did not"; }
   std::string Examples() const override {
-    return "  stablelm data stats data/my-chats\n"
-           "  stablelm data stats data/my-chats --json\n"
+    return "  stablelm data stats my-chats\n"
+           "  stablelm data stats my-chats --json\n"
            "\n"
            "Rows, what was kept, dropped and changed for which reason, tokens and targets, by source; the splits.";
   }

@@ -13,7 +13,7 @@ class DataVerify : public Command {
   std::string Name() const override { return "data verify"; }
   std::string Summary() const override { return "Check that prepared data is whole and as it was written"; }
   std::string Examples() const override {
-    return "  stablelm data verify data/my-chats\n"
+    return "  stablelm data verify my-chats\n"
            "\n"
            "Compares the files with the hashes of the manifest, and checks every id and target.";
   }

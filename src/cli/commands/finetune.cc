@@ -29,12 +29,12 @@ class FineTuneCommand : public Command {
   std::string Name() const override { return "finetune"; }
   std::string Summary() const override { return "Train a model on prepared data"; }
   std::string Examples() const override {
-    return "  stablelm prepare my-chats.jsonl -m models/stablelm-3b -o data/my-chats\n"
-           "  stablelm finetune recipes/train/full.yaml --set from=models/stablelm-3b --set data=data/my-chats -o run\n"
+    return "  stablelm prepare my-chats.jsonl -m models/stablelm-3b -o my-chats\n"
+           "  stablelm finetune recipes/train/full.yaml --set from=models/stablelm-3b --set data=my-chats -o run\n"
            "  stablelm chat run/checkpoints/step-100\n"
            "  stablelm finetune --resume run\n"
            "  stablelm finetune recipes/train/tiny.yaml --dry-run\n"
-           "  stablelm finetune recipes/train/qlora.yaml --set from=models/stablelm-3b --set data=data/my-chats -o "
+           "  stablelm finetune recipes/train/qlora.yaml --set from=models/stablelm-3b --set data=my-chats -o "
            "run\n"
            "\n"
            "A recipe names a model (or `init` and a shape, for random weights), a folder that `stablelm prepare` made, "

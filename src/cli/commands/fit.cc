@@ -45,7 +45,7 @@ class Fit : public Command {
     AddChoice(app, "--shape", {"3b", "7b"}, "A released model's shape, stored as --dtype (default fp16), instead of -m",
               [this](size_t i) { shape_ = i == 0 ? "3b" : "7b"; });
     AddNumber(app, "--context", context_, Limits<int64_t>{1, int64_t{1} << 31},
-              "Positions per sequence (default, and with 0: the model's context)");
+              "Tokens of a sequence (default, and with 0: the model's context)");
     AddNumber(app, "--batch", batch_, Limits<int64_t>{1, 1 << 20}, "Sequences at the same time (default 1)");
     AddChoice(app, "--for", {"generate", "score", "finetune"}, "What to plan (default generate)", [this](size_t i) {
       constexpr Purpose kPurposes[] = {Purpose::kGenerate, Purpose::kScore, Purpose::kFinetune};

@@ -40,7 +40,7 @@ class Imatrix : public Command {
   void AddOptions(CLI::App& app) override {
     AddText(app, "--file", "FILE", text_, "The calibration text (- is standard input)");
     AddText(app, "-o,--out", "OUT", out_path_, "The .gguf file to write");
-    AddNumber(app, "--tokens", tokens_, Limits<int64_t>{2, int64_t{1} << 40}, "Read so many tokens at the most");
+    AddNumber(app, "--tokens", tokens_, Limits<int64_t>{2, int64_t{1} << 40}, "Read at most N tokens");
     AddInvalidUtf8(app, replace_invalid_);
     AddCheckWeights(app, check_weights_);
   }

@@ -70,6 +70,18 @@ std::string TextOf(const GgufHeader& header, const GgufEntry& entry, size_t max_
                                                            : value.Dump();
 }
 
+// A space for each line end and the blanks after it.
+std::string InOneLine(std::string_view text) {
+  std::string line;
+  bool indented = false;
+  for (const char c : text) {
+    indented = c == '\n' || (indented && c == ' ');
+    if (c == '\n') line += ' ';
+    if (!indented) line += c;
+  }
+  return line;
+}
+
 // The result of `quantize --check` in one line.
 std::string CheckText(const QualityRecord& record) {
   const Quality& q = record.quality;
@@ -313,7 +325,7 @@ class Inspect : public Command {
                                                               {"chat", "stablelm.chat"}};
     for (const auto& [label, key] : kShown) {
       if (const GgufEntry* entry = header.Find(key); entry && entry->type == GgufType::kString) {
-        line(label, TextOf(header, *entry, 120));
+        line(label, Quoted(InOneLine(std::get<std::string_view>(entry->value)), 120));
       }
     }
     if (const auto record = CheckOf(header, nullptr)) line("check", CheckText(*record));

@@ -21,8 +21,8 @@ class Prepare : public Command {
   std::string Name() const override { return "prepare"; }
   std::string Summary() const override { return "Turn data sets into tokens to train on"; }
   std::string Examples() const override {
-    return "  stablelm prepare my-chats.jsonl -m models/stablelm-3b -o data/my-chats\n"
-           "  stablelm prepare recipes/data/stablelm-tuned-alpha.yaml -m models/stablelm-3b -o data/tuned --limit "
+    return "  stablelm prepare my-chats.jsonl -m models/stablelm-3b -o my-chats\n"
+           "  stablelm prepare recipes/data/stablelm-tuned-alpha.yaml -m models/stablelm-3b -o tuned --limit "
            "1000\n"
            "  stablelm prepare my-chats.jsonl -m models/stablelm-3b --dry-run --preview 3\n"
            "  stablelm prepare --guess table.csv > table.yaml\n"

@@ -15,7 +15,8 @@ void QualityOptions::AddOptions(CLI::App& app) {
           "Compare the file with the source model on this text, before it appears: KL divergence, first choices, "
           "perplexity");
   AddNumber(app, "--check-tokens", tokens_, Limits<int64_t>{2, 1 << 24},
-            "Tokens of the text to compare at the most (default 2048); takes 4 bytes of disk for each and every id");
+            "Compare at most N tokens of the text (default 2048); takes 4 bytes of disk for each token and id of the "
+            "vocabulary");
   AddNumber(app, "--max-kl", max_kl_, Limits<double>{0, 1e9},
             "With --check: write no file whose mean KL divergence (nats) is larger");
 }

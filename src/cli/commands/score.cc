@@ -61,7 +61,7 @@ class Score : public Command {
     AddChoice(app, "--invalid-utf8", {"error", "replace"},
               "What to do with bytes that are not UTF-8: refuse (default), or put U+FFFD in their place",
               [this](size_t i) { input_.replace_invalid = i == 1; });
-    AddContext(app, context_, "Score longer sequences in pieces of so many tokens, each by itself");
+    AddContext(app, context_, "Score longer sequences in pieces of N tokens, each by itself");
     AddText(app, "--save-logits", "FILE", logits_path_, "Write the logits of every token to a safetensors file");
     AddText(app, "--save-hidden", "FILE", hidden_path_, "Write all hidden states to a safetensors file");
     AddCheckWeights(app, check_weights_);

@@ -49,7 +49,7 @@ void AddContextOptions(CLI::App& app, ConversationInput& input) {
           std::string(NameOf(input.policy)) + ")",
       [&input](size_t i) { input.policy = *ContextPolicyOf(ContextPolicyNames()[i]); });
   AddNumber(app, "--reserve", input.reserve, Limits<int64_t>{0, int64_t{1} << 31},
-            "Positions of the context that stay free for the reply (default: 0; with drop-oldest-turns and shift "
+            "Tokens of the context that stay free for the reply (default: 0; with drop-oldest-turns and shift "
             "512, at most half the context)");
 }
 

@@ -68,7 +68,7 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options, bool* no_re
   AddSetting(app, "do_sample", values, " (default: as the model's files or the settings below ask)");
   for (const auto& [name, field] : SamplingFields()) {
     std::string more_help;
-    if (name == "temperature") more_help = " (default when drawing: 1, for tuned models 0.7)";
+    if (name == "temperature") more_help = " (default when sampling: 1, for tuned models 0.7)";
     if (name == "top_k") more_help = " (default for tuned models: 50)";
     AddSetting(app, name, values, more_help);
   }

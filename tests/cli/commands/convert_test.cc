@@ -75,6 +75,8 @@ TEST(Convert, SmallFilesGoAlong) {
     EXPECT_EQ(gguf.header().Text("tokenizer.ggml.pre"), "olmo");
     EXPECT_EQ(gguf.header().Integer("general.file_type"), 1);
   }
+  EXPECT_THAT(RunProgramBinary({"inspect", file.string()}).out,
+              HasSubstr("\"stop_tokens\": [\"!\"], \"generation\""));  // in one line
   const ProgramResult home = RunProgramBinary({"convert", file.string(), back.string()});
   ASSERT_EQ(home.exit_code, 0) << home.err;
   for (const char* name : {"config.json", "tokenizer.json", "README.md", "stablelm_chat.json", "generation_config.json",

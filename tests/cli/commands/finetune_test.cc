@@ -113,6 +113,16 @@ TEST_F(FineTuneCommandTest, RefusesWhatCannotBeTrainedBeforeItBegins) {
   EXPECT_THAT(Run({"-o", Path("taken")}), Fails(1, Path("taken"), {"name another folder"}));
 }
 
+// A name in their place would be looked for.
+TEST_F(FineTuneCommandTest, ReadyRecipesAskForModelAndData) {
+  for (const char* name : {"full", "lora", "qlora"}) {
+    const std::string recipe = TestData("../../recipes/train/" + std::string(name) + ".yaml");
+    EXPECT_THAT(RunProgramBinary({"finetune", recipe}), Fails(1, recipe, {"from", "a hub id"}));
+    EXPECT_THAT(RunProgramBinary({"finetune", recipe, "--set", "from=model"}),
+                Fails(1, recipe, {"data", "stablelm prepare"}));
+  }
+}
+
 TEST_F(FineTuneCommandTest, AnInterruptSavesWhatThereIs) {
   ProgramInput input;
   bool sent = false;
