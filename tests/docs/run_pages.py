@@ -2,7 +2,7 @@
 """Runs the shell blocks of README.md and docs/*.md as a reader would, each page in a folder of its own.
 
 usage: run_pages.py --program BUILD/stablelm [--update] [PAGE...]      PAGE: README.md, docs/chat.md; default: all
---update writes what commands print now into the pages, where an output is shown whole and differs.
+--update writes what is printed now into the pages, where an output is shown whole and differs, and replies of chats.
 
 What a fence is for stands in it:
   ```sh run                       the commands run, and each has to succeed
@@ -26,6 +26,7 @@ compared.
 """
 import argparse
 import difflib
+import json
 import os
 import pathlib
 import re
@@ -98,7 +99,8 @@ class Command:
     """A command of a console block, the lines that are typed into it, what it prints, and where that is in the page."""
 
     def __init__(self, text):
-        self.text, self.typed, self.shown, self.begin = text, [], [], None
+        self.text, self.typed, self.shown = text, [], []
+        self.begin, self.end = None, None  # numbers of the lines that --update replaces: with what is typed, or shown
 
 
 def console_commands(block):
@@ -110,14 +112,15 @@ def console_commands(block):
             commands.append(Command(line[2:]))
         elif not commands:
             block.fail('a console block begins with a command: expected a line "$ ..."')
-        elif line.startswith("> "):
-            if not commands[-1].typed:
-                commands[-1].shown = []
-            commands[-1].typed.append(line[2:])
         else:
-            if commands[-1].begin is None:
-                commands[-1].begin = number
-            commands[-1].shown.append(line.rstrip())
+            command = commands[-1]
+            if line.startswith("> "):
+                if not command.typed:
+                    command.shown, command.begin = [], number
+                command.typed.append(line[2:])
+            else:
+                command.shown.append(line.rstrip())
+            command.begin, command.end = command.begin or number, number
     return commands
 
 
@@ -132,8 +135,25 @@ def same(shown, printed):
     return re.fullmatch(pattern, "".join(line + "\n" for line in printed)) is not None
 
 
+# What the terminal shows of a chat. Lines about the context stay, with new counts.
+def transcript(command, replies):
+    contexts = [line for line in command.shown if CONTEXT_LINE.fullmatch(line)]
+    lines = []
+    for i, (typed, reply) in enumerate(zip(command.typed, replies)):
+        between = [""] if contexts else []
+        lines += [f"> {typed}", *between, *reply["content"].splitlines()]
+        if i < len(contexts):
+            used = reply["counts"]["prompt"] + reply["counts"]["generated"]
+            lines.append(re.sub(r"^context \d+", f"context {used}", contexts[i]))
+        lines += between
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
 class Page:
-    def __init__(self, page, scratch, program, compare):
+    def __init__(self, page, scratch, program, compare, updating=False):
+        self.updating = updating
         self.page, self.compare = page, compare and (DEMO.exists() or page not in DEMO_TALKS)
         self.folder = scratch / page.replace("/", "_").removesuffix(".md") / "stablelm.cpp"
         self.counts = dict.fromkeys(("run", "background", "parse-only", "other"), 0)
@@ -219,8 +239,19 @@ class Page:
             diff = "\n".join(difflib.unified_diff(shown, got, "shown", "printed", lineterm=""))
             self.errors.append(f"{self.page}:{block.line}: another output is shown:\n$ {command.text}\n"
                                + last_lines(diff, 60))
-            if not command.typed and "..." not in command.shown:
-                self.updates.append((command.begin, len(command.shown), printed))
+            if self.updating and "..." not in command.shown:
+                self.prepare_update(block, command, printed)
+
+    def prepare_update(self, block, command, printed):
+        lines = printed.splitlines()
+        if command.typed:
+            _, printed = self.shell(block, "-euo", "pipefail", "-c", command.text + " --json", typed="".join(
+                line + "\n" for line in command.typed))
+            replies = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+            if len(replies) != len(command.typed):
+                return
+            lines = transcript(command, replies)
+        self.updates.append((command.begin, command.end, [line.rstrip() + "\n" for line in lines]))
 
     def shell(self, block, *arguments, typed=""):
         with subprocess.Popen(["bash", *arguments], cwd=self.folder, env=self.environment, stdin=subprocess.PIPE,
@@ -263,8 +294,8 @@ class Page:
 def update(page):
     path = ROOT / page.page
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    for begin, count, printed in reversed(page.updates):
-        lines[begin - 1:begin - 1 + count] = [line.rstrip() + "\n" for line in printed.splitlines()]
+    for begin, end, printed in reversed(page.updates):
+        lines[begin - 1:end] = printed
     path.write_text("".join(lines), encoding="utf-8")
 
 
@@ -324,7 +355,7 @@ def main():
         if not DEMO.exists():
             print(f"answers of the demo model are not compared: {DEMO} is not there")
             make_demo_model(scratch, program)
-        pages = [Page(page, scratch, program, compare).run() for page in arguments.pages or all_pages]
+        pages = [Page(page, scratch, program, compare, arguments.update).run() for page in arguments.pages or all_pages]
     kinds = ("run", "background", "parse-only", "other")
     print(f"{'page':24}" + "".join(f"{kind:>12}" for kind in kinds) + f"{'seconds':>10}")
     for page in pages:

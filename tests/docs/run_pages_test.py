@@ -17,13 +17,13 @@ class Pages(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory(prefix="stablelm_docs_test_")
         self.addCleanup(self.folder.cleanup)
 
-    def page(self, text):
+    def page(self, text, updating=False):
         """Runs a page with this text and returns it."""
         scratch = pathlib.Path(self.folder.name) / str(len(list(pathlib.Path(self.folder.name).iterdir())))
         scratch.mkdir()
         path = scratch / "page.md"
         path.write_text(text, encoding="utf-8")
-        page = run_pages.Page(str(path), scratch, pathlib.Path("/bin/true"), True)
+        page = run_pages.Page(str(path), scratch, pathlib.Path("/bin/true"), True, updating)
         page.compare = True
         return page.run()
 
@@ -81,12 +81,23 @@ class Pages(unittest.TestCase):
         traps = block.replace("echo one", "trap 'exit 7' INT").replace("sleep 100", "while :; do sleep 0.05; done")
         self.assertIn("exit code 7", self.errors(traps))
 
-    def test_update_writes_what_is_printed(self):
-        page = self.page("```console run\n$ echo new\nold\n$ echo x\nx\n$ seq 2\nold\n```\n")
-        self.assertEqual(len(page.errors), 2)
+    def updated(self, text):
+        page = self.page(text, updating=True)
         run_pages.update(page)
-        self.assertEqual(pathlib.Path(page.page).read_text(),
+        return pathlib.Path(page.page).read_text(encoding="utf-8")
+
+    def test_update_writes_what_is_printed(self):
+        self.assertEqual(self.updated("```console run\n$ echo new\nold\n$ echo x\nx\n$ seq 2\nold\n```\n"),
                          "```console run\n$ echo new\nnew\n$ echo x\nx\n$ seq 2\n1\n2\n```\n")
+        wildcard = "```console run\n$ echo new\n...\nold\n```\n"
+        self.assertEqual(self.updated(wildcard), wildcard)
+
+    def test_update_writes_replies_of_a_chat(self):
+        chat = r"""chat() { while read -r x; do if [[ $# -eq 0 ]]; then echo "Is it $x?"; """ \
+               r"""else echo '{"content": "Is it '"$x"'?", "counts": {"prompt": 5, "generated": 2}}'; fi; done; }; """ \
+               r"""chat"""
+        page = "```console run\n$ {}\nbanner\n\n> A\n\n{}\ncontext {} of 9, 1.0 tokens/s\n\n> B\n\nIs it B?\n```\n"
+        self.assertEqual(self.updated(page.format(chat, "It is A.", 3)), page.format(chat, "Is it A?", 7))
 
 
 if __name__ == "__main__":
