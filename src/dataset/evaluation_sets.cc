@@ -32,15 +32,12 @@ void AddTexts(const element& value, EvaluationTexts& texts) {
   }
 }
 
+// Empty: a set of the hub that is not on this machine.
 std::vector<SourceFile> FilesOf(const std::string& set, const DataRecipe& recipe) {
-  // The split that is evaluated; a set without it is taken whole.
-  for (const char* split : {"test", "validation", "train"}) {
-    try {
-      return FindDataFiles(set, split, recipe.folder, "overlap");
-    } catch (const Error&) {
-    }
-  }
-  return {};
+  if (IsMissingOnHub(set, recipe.folder)) return {};
+  // The split that is evaluated; a set without one is taken whole.
+  const std::vector<std::string> splits = {"test", "validation", "train"};
+  return FindDataFiles(set, splits, recipe.folder, "overlap " + Quoted(set));
 }
 
 }  // namespace

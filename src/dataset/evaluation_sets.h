@@ -13,12 +13,12 @@ namespace stablelm {
 struct EvaluationSets {
   EvaluationTexts texts;               // sealed
   std::vector<std::string> checked;    // as the recipe names them
-  std::vector<std::string> not_found;  // neither a path nor in the hub's cache
+  std::vector<std::string> not_found;  // of the hub, and not in its cache
   bool empty() const { return checked.empty(); }
 };
 
 // Reads all files of each set. Its texts are the texts of its rows with at least kLeastEvaluationWords words:
-// questions, passages, choices; not labels. Throws Error when a file cannot be read.
+// questions, passages, choices; not labels. Throws Error when a path is not there or a file cannot be read.
 inline constexpr size_t kLeastEvaluationWords = 4;
 EvaluationSets ReadEvaluationSets(const DataRecipe& recipe, const SpillOptions& spill);
 // The files that it reads.

@@ -134,8 +134,9 @@ bool IsPrepared(std::span<const std::string> names) {
 // Looks for the files of one path.
 class Search {
  public:
-  Search(const std::string& written, const std::string& split, const fs::path& folder, const std::string& where)
-      : written_(written), split_(split), folder_(folder), where_(where) {
+  Search(const std::string& written, std::span<const std::string> splits, const fs::path& folder,
+         const std::string& where)
+      : written_(written), splits_(splits), folder_(folder), where_(where) {
     // An absolute path stays what it is.
     path_ = folder == "." ? fs::path(ExpandHome(written)) : folder / ExpandHome(written);
   }
@@ -162,6 +163,15 @@ class Search {
     }
     for (const FoundFile& file : found) RequireFile(file.path);
     return found;
+  }
+
+  bool IsMissingOnHub() const {
+    const fs::path pattern = ExpandHome(written_);
+    const fs::path start = pattern.is_absolute() ? "/" : folder_;
+    const std::string text = WithoutPage(written_);
+    const std::optional<HubId> id = HubIdOf(text);
+    return id && DataExtension(text).empty() && !Exists(path_) && !IsFolder(start / *pattern.begin()) &&
+           !IsInHubCache(HubCacheFolder(), *id, HubKind::kDataset);
   }
 
  private:
@@ -283,22 +293,26 @@ class Search {
                         ", also with .gz or .zst"});
     }
     std::ranges::sort(all, {}, &FoundFile::name);
-    return OfSplit(folder, std::move(all));
+    return OfSplit(folder, all);
   }
 
-  std::vector<FoundFile> OfSplit(const fs::path& folder, std::vector<FoundFile> all) const {
+  std::vector<FoundFile> OfSplit(const fs::path& folder, const std::vector<FoundFile>& all) const {
     std::vector<FoundFile> chosen;
-    std::vector<std::string> names;
-    bool any_tells = false;
-    for (const FoundFile& file : all) {
-      const SplitMatch match = MatchSplit(file.name, split_);
-      any_tells = any_tells || match != SplitMatch::kUntold;
-      if (match == SplitMatch::kWanted) chosen.push_back(file);
-      names.push_back(file.name);
+    for (const std::string& split : splits_) {
+      bool any_tells = false;
+      for (const FoundFile& file : all) {
+        const SplitMatch match = MatchSplit(file.name, split);
+        any_tells = any_tells || match != SplitMatch::kUntold;
+        if (match == SplitMatch::kWanted) chosen.push_back(file);
+      }
+      if (!any_tells && split == "train") chosen = all;
+      if (!chosen.empty()) break;
     }
-    if (!any_tells && split_ == "train") chosen = std::move(all);
     if (chosen.empty()) {
-      Fail({.what = "no file of the split " + Quoted(split_),
+      std::vector<std::string> names, wanted;
+      for (const FoundFile& file : all) names.push_back(file.name);
+      for (const std::string& split : splits_) wanted.push_back(Quoted(split));
+      Fail({.what = "no file of the split " + Joined(wanted, " or "),
             .found = Quoted(folder.string()) + " with " + Shortened(names),
             .expected = "files whose names tell the split",
             .hint = "choose another with `split`, or name the files with a pattern in `path`"});
@@ -424,7 +438,7 @@ class Search {
   static void Sort(std::vector<FoundFile>& files) { std::ranges::sort(files, {}, &FoundFile::name); }
 
   const std::string& written_;
-  const std::string& split_;
+  std::span<const std::string> splits_;
   const fs::path& folder_;  // of the recipe
   const std::string& where_;
   fs::path path_;
@@ -434,13 +448,17 @@ class Search {
 
 }  // namespace
 
-std::vector<SourceFile> FindDataFiles(const std::string& path, const std::string& split,
+std::vector<SourceFile> FindDataFiles(const std::string& path, std::span<const std::string> splits,
                                       const std::filesystem::path& recipe_folder, const std::string& where) {
   std::vector<SourceFile> files;
-  for (FoundFile& file : Search(path, split, recipe_folder, where).Run()) {
+  for (FoundFile& file : Search(path, splits, recipe_folder, where).Run()) {
     files.push_back({std::move(file.path), utf8::ReplaceInvalid(file.name)});
   }
   return files;
+}
+
+bool IsMissingOnHub(const std::string& path, const std::filesystem::path& recipe_folder) {
+  return Search(path, {}, recipe_folder, "").IsMissingOnHub();
 }
 
 std::vector<SourceFile> FindSourceFiles(const SourceRecipe& source, const std::filesystem::path& recipe_folder) {
@@ -449,7 +467,7 @@ std::vector<SourceFile> FindSourceFiles(const SourceRecipe& source, const std::f
   std::set<fs::path> paths;
   for (const std::string& path : source.paths) {
     const std::string where = "source " + Quoted(source.name) + ": path " + Quoted(path);
-    for (SourceFile& file : FindDataFiles(path, source.split, recipe_folder, where)) {
+    for (SourceFile& file : FindDataFiles(path, {&source.split, 1}, recipe_folder, where)) {
       if (!paths.insert(fs::absolute(file.path).lexically_normal()).second) {
         throw Error({.where = where,
                      .what = "this file a second time",

@@ -21,6 +21,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,9 +40,12 @@ struct SourceFile {
 // Throws Error that names what was tried and what is there: nothing found, one file twice, missing shards, a link
 // without target, an LFS pointer in place of a file.
 std::vector<SourceFile> FindSourceFiles(const SourceRecipe& source, const std::filesystem::path& recipe_folder);
-// The same of one path. `where` begins the errors.
-std::vector<SourceFile> FindDataFiles(const std::string& path, const std::string& split,
+// The same of one path; of a folder, the first of these splits that it has. `where` begins the errors.
+std::vector<SourceFile> FindDataFiles(const std::string& path, std::span<const std::string> splits,
                                       const std::filesystem::path& recipe_folder, const std::string& where);
+// Whether a path names a data set of the hub that the cache does not have, rather than a file that is not there: it
+// begins with ORG/NAME, ORG is no folder, and it does not end like a data file.
+bool IsMissingOnHub(const std::string& path, const std::filesystem::path& recipe_folder);
 
 // What a path is called without its folders and the extensions of data files: "a/qa.jsonl.gz" is "qa", the hub id
 // "ORG/NAME@REVISION" is "NAME". Empty for a pattern.

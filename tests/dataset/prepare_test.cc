@@ -388,11 +388,44 @@ TEST_F(PrepareTest, AForgottenFileIsNamedWithoutItsFolder) {
 
 TEST_F(PrepareTest, AnotherEvaluationSetIsAnotherPreparation) {
   Write("a.jsonl", Chats(50));
+  Write("test.jsonl", R"({"question": "five words in a row"})");
   const PrepareSetup setup = Recipe("sources: [{path: a.jsonl}]\noverlap: [test.jsonl]\n");
   PrepareData(setup, Out());
   EXPECT_TRUE(PrepareData(setup, Out()).unchanged);
   Write("test.jsonl", R"({"question": "one two three four five"})");
   EXPECT_EQ(InfoOf([&] { PrepareData(setup, Out()); }).where, Out().string());
+}
+
+// A path that is not there is a slip; a set of the hub that was not downloaded is named in the account.
+TEST_F(PrepareTest, AnEvaluationSetThatIsNotThere) {
+  Write("a.jsonl", Chats(50));
+  Write("sets/test.jsonl", R"({"question": "one two three four five"})");
+  for (const std::string name : {"tset.jsonl", "sets/tset.jsonl", "sets/tset", "sets/t*.json", "Some/set.jsonl"}) {
+    const ErrorInfo info =
+        InfoOf([&] { PrepareData(Recipe("sources: [{path: a.jsonl}]\noverlap: [\"" + name + "\"]\n"), Out()); });
+    EXPECT_EQ(info.where, "overlap \"" + name + "\"");
+  }
+  Write("sets/lambada/train.jsonl", R"({"question": "one two three four five"})");
+  const PreparedData data = PrepareData(
+      Recipe("sources: [{path: a.jsonl}]\noverlap: [some-org/no-such-set, sets/test.jsonl, sets/lambada]\n"), Out());
+  EXPECT_THAT(data.overlap_checked, ElementsAre("sets/test.jsonl", "sets/lambada"));
+  EXPECT_THAT(data.overlap_not_found, ElementsAre("some-org/no-such-set"));
+}
+
+TEST_F(PrepareTest, ANullSystemTextDropsThatOfTheRow) {
+  const char* row = R"({"messages": [{"role": "system", "content": "Rhyme."}, {"role": "user", "content": "a"},
+                                     {"role": "assistant", "content": "b"}]})";
+  Write("a.jsonl", nlohmann::json::parse(row).dump() + "\n");
+  for (const std::string rule : {"", ", system: null", ", system: Be brief."}) {
+    PrepareSetup setup = Recipe("sources: [{path: a.jsonl" + rule + "}]\nvalidation: 0\n");
+    setup.preview = 1;
+    setup.dry_run = true;
+    const PreparedData data = PrepareData(setup, Out());
+    EXPECT_THAT(setup.tokenizer.DecodeBytes(data.preview.at(0).ids),
+                testing::StartsWith(rule.empty()               ? "<|SYSTEM|>Rhyme.<|USER|>a"
+                                    : rule == ", system: null" ? "<|USER|>a"
+                                                               : "<|SYSTEM|>Be brief.<|USER|>a"));
+  }
 }
 
 // Nothing in it is trusted: readers stop for what they do not find, and no count is taken for a text.

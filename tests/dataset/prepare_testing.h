@@ -35,6 +35,7 @@ class PrepareTest : public testing::Test {
  protected:
   std::filesystem::path Write(const std::string& name, const std::string& text) {
     const std::filesystem::path path = folder_.path() / name;
+    std::filesystem::create_directories(path.parent_path());
     std::ofstream(path, std::ios::binary) << text;
     return path;
   }

@@ -176,6 +176,18 @@ TEST_F(SourceFiles, NamesWhatWasTriedAndWhatIsThere) {
               stablelm::Names(testing::_, testing::HasSubstr("data/train-00000-of-00001.parquet")));
 }
 
+TEST_F(SourceFiles, TellsAHubIdThatIsNotInTheCacheFromAPathThatIsNotThere) {
+  Write("data/alpaca.json");
+  Snapshot("datasets--tatsu-lab--alpaca", {"README.md"});
+  for (const char* missing : {"org/name", "org/name@main/below", "https://huggingface.co/datasets/org/name"}) {
+    EXPECT_TRUE(IsMissingOnHub(missing, recipes_)) << missing;
+  }
+  for (const char* path : {"name", "name.json", "org/name.json", "data/name", "data/*", "/org/name", "./name",
+                           "tatsu-lab/alpaca", "tatsu-lab/alpaca/x", "data"}) {
+    EXPECT_FALSE(IsMissingOnHub(path, recipes_)) << path;
+  }
+}
+
 TEST_F(SourceFiles, RefusesPointersAndBrokenLinks) {
   Write("p.json", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 13085339\n");
   EXPECT_THAT(InfoOf([&] { Find({"p.json"}); }).expected, testing::HasSubstr("13085339"));

@@ -16,7 +16,17 @@ namespace {
 std::atomic<bool> interrupted{false};
 std::atomic<int> interrupted_by{0};  // the signal that set the flag
 std::atomic<int> guards{0};
-static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
+std::atomic<const char*> interrupt_note{nullptr};
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free &&
+              std::atomic<const char*>::is_always_lock_free);
+
+void WriteAll(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = write(STDERR_FILENO, text.data(), text.size());
+    if (n <= 0) return;
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+}
 
 // Ends the program by a signal that its default action would end it by, with no unfinished file left.
 void OnFatalSignal(int signal_number) {
@@ -30,6 +40,7 @@ void OnSignal(int signal_number) {
   if (guards.load() == 0) {
     RestoreTerminal();
     RemoveTemporaryPaths();
+    if (const char* note = interrupt_note.load()) WriteAll(note);
     _exit(kExitInterrupted);
   }
   if (interrupted.load()) {  // the second one kills the program
@@ -38,14 +49,6 @@ void OnSignal(int signal_number) {
   }
   interrupted_by.store(signal_number);
   interrupted.store(true);
-}
-
-void WriteAll(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = write(STDERR_FILENO, text.data(), text.size());
-    if (n <= 0) return;
-    text.remove_prefix(static_cast<size_t>(n));
-  }
 }
 
 // A read behind the end of a mapped file: somebody cut it off, or its disk or network is gone.
@@ -98,6 +101,12 @@ void InstallSignalHandlers() {
 
 InterruptGuard::InterruptGuard() { ++guards; }
 InterruptGuard::~InterruptGuard() { --guards; }
+
+InterruptNote::InterruptNote(const std::string& words)
+    : line_((isatty(STDERR_FILENO) != 0 ? "\n" : "") + words + "\n") {  // below a progress bar
+  interrupt_note.store(line_.c_str());
+}
+InterruptNote::~InterruptNote() { interrupt_note.store(nullptr); }
 
 bool ForgetInterrupt() {
   if (!interrupted.load() || interrupted_by.load() != SIGINT) return false;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <string>
 
 namespace stablelm {
 
@@ -19,6 +20,19 @@ class InterruptGuard {
   ~InterruptGuard();
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
+};
+
+// A line for standard error when a signal ends the program while nobody holds an InterruptGuard: how to continue.
+// One at a time.
+class InterruptNote {
+ public:
+  explicit InterruptNote(const std::string& words);
+  ~InterruptNote();
+  InterruptNote(const InterruptNote&) = delete;
+  InterruptNote& operator=(const InterruptNote&) = delete;
+
+ private:
+  std::string line_;
 };
 
 // Any thread. The flag stays set until ForgetInterrupt.

@@ -6,6 +6,7 @@
 #include "base/number_text.h"
 #include "base/system.h"
 #include "cli/app/command.h"
+#include "cli/app/interrupt.h"
 #include "cli/app/options.h"
 #include "cli/data/account_text.h"
 #include "cli/data/prepare_input.h"
@@ -73,7 +74,11 @@ class Prepare : public Command {
     setup.preview = preview_;
     setup.log.resume = resume_;
     setup.show_progress = out.show_progress();
-    const PreparedData data = PrepareData(setup, out_folder_);
+    const PreparedData data = [&] {
+      std::optional<InterruptNote> note;
+      if (!dry_run_ && !common.quiet) note.emplace("interrupted: the same command with --resume continues");
+      return PrepareData(setup, out_folder_);
+    }();
     if (data.unchanged) {
       if (out.json()) out.Json({{"out", out_folder_}, {"unchanged", true}});
       out.Note(out_folder_ + " holds these data already, prepared from the same files by the same recipe");

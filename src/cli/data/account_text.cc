@@ -5,6 +5,7 @@
 #include <map>
 #include <vector>
 
+#include "base/error.h"
 #include "base/number_text.h"
 #include "dataset/reason_words.h"
 
@@ -58,6 +59,33 @@ void AddCounts(const std::string& title, const std::string& source, const JsonVa
   }
 }
 
+std::string TextsOf(const JsonValue& list) {
+  std::vector<std::string> texts;
+  for (const JsonValue& one : list.items()) texts.push_back(one.Text());
+  return Joined(texts);
+}
+
+// The evaluation sets whose texts were looked for, and those that were not.
+void AddOverlap(const JsonValue& account, std::string& text) {
+  const JsonValue &overlap = account.At("overlap"), &checked = overlap.At("checked"),
+                  &missing = overlap.At("not_found");
+  uint64_t found = 0;
+  for (const JsonValue& source : account.At("sources").items()) {
+    const JsonValue& dropped = source.At("dropped");
+    for (size_t i = 0; i < dropped.size(); ++i) {
+      if (dropped.names()[i] == "evaluation-overlap") found += dropped.items()[i].Whole();
+    }
+  }
+  if (checked.size() > 0) {
+    text += "\noverlap with " + TextsOf(checked) + ": " +
+            (found == 0 ? "checked, nothing found" : Grouped(found) + " conversations dropped") + "\n";
+  }
+  if (missing.size() > 0) {
+    text += "\noverlap with " + TextsOf(missing) +
+            ": not checked, because not on this machine; `hf download --repo-type dataset ID` gets a data set\n";
+  }
+}
+
 }  // namespace
 
 std::string AccountText(const JsonValue& account) {
@@ -105,11 +133,7 @@ std::string AccountText(const JsonValue& account) {
             (audit.At("source").Text().empty() ? "" : audit.At("source").Text() + ": ") + audit.At("words").Text() +
             "\n";
   }
-  if (const JsonValue& missing = account.At("overlap").At("not_found"); missing.size() > 0) {
-    text += "\nnot looked at, because they are not on this machine:";
-    for (const JsonValue& set : missing.items()) text += " " + set.Text();
-    text += "\n";
-  }
+  AddOverlap(account, text);
   // A source that loses much is named last, where it is seen.
   constexpr double kMuch = 0.1;
   for (const JsonValue& source : account.At("sources").items()) {

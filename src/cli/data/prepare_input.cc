@@ -122,7 +122,8 @@ std::string RecipeToStartFrom(const std::filesystem::path& file) {
   constexpr size_t kRows = 100;
   std::string name = DataName(file.string());
   if (name.empty()) name = "data";  // a pattern
-  const SourceFile source = FindDataFiles(file.string(), kTrainSplit, ".", "--guess").front();
+  const std::string split = kTrainSplit;
+  const SourceFile source = FindDataFiles(file.string(), {&split, 1}, ".", "--guess").front();
   const KindGuess guess = GuessKind(FirstRows(source, kRows, {}), source.path.string());
   std::error_code ignored;
   const bool is_path = std::filesystem::exists(file, ignored);  // else a pattern or a hub id

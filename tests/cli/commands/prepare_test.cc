@@ -283,6 +283,19 @@ TEST_F(PrepareCommand, BrokenFilesStopTheRun) {
   EXPECT_THAT(Names(), ElementsAre("cut.json", "cut.jsonl.gz", "empty.jsonl", "table.arrow"));
 }
 
+TEST_F(PrepareCommand, SaysWhichEvaluationSetsWereChecked) {
+  const std::string chats = Write("chats.jsonl", Chats(3)), set = Write("set.jsonl", R"({"q": "what is not in it"})");
+  const auto run = [&](const std::string& sets) {
+    return Run(Plain(chats, {"--dry-run", "--set", "overlap=" + sets})).out;
+  };
+  EXPECT_THAT(run("[set.jsonl]"), HasSubstr("\noverlap with set.jsonl: checked, nothing found\n"));
+  EXPECT_THAT(run("[set.jsonl, some-org/set]"), HasSubstr("\noverlap with some-org/set: not checked, because not on"));
+  Write("set.jsonl", R"({"q": "the words question 1 answer 1 and so on: question 2"})");
+  EXPECT_THAT(run("[]"), Not(HasSubstr("overlap with")));
+  EXPECT_THAT(Run(Plain(chats, {"--dry-run", "--set", "overlap=[ste.jsonl]"})),
+              Fails(1, "overlap \"ste.jsonl\"", {"set.jsonl"}));
+}
+
 // A run that waits for DuckDB, until it is ended from outside.
 class EndedPrepare : public PrepareCommand {
  protected:
@@ -310,7 +323,9 @@ class EndedPrepare : public PrepareCommand {
 
 TEST_F(EndedPrepare, AnInterruptLeavesNothing) {
   for (const int number : {SIGINT, SIGTERM}) {
-    EXPECT_EQ(RunAndSignal(number).exit_code, 130);
+    const ProgramResult result = RunAndSignal(number);
+    EXPECT_EQ(result.exit_code, 130);
+    EXPECT_THAT(result.err, HasSubstr("interrupted: the same command with --resume continues\n"));
     EXPECT_THAT(Names(), ElementsAre("duckdb", "rows.parquet"));
   }
 }
