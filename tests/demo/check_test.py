@@ -37,6 +37,13 @@ class Checks(unittest.TestCase):
         self.assertTrue(check.passes({"or_honest": True, "regex": "7"}, "The price is 7 euros."))
         self.assertFalse(check.passes({"regex": "demo", "not": "^yes"}, "Yes, a demo."))
 
+    def test_shortfalls(self):
+        counts = {"a.test": {"subtasks": {"x": [9, 10], "y": [9, 10]}, "stopped": 20, "refused": 0, "all": 20}}
+        self.assertEqual(check.shortfalls(counts, 90), [])
+        self.assertEqual(check.shortfalls(counts, 90.1), ["a.test: 18 of 20 passed, expected at least 90.1 %"])
+        counts["a.test"]["stopped"] = 19
+        self.assertEqual(check.shortfalls(counts, 90), ["a.test: 1 replies did not stop by themselves"])
+
     def test_every_reply_of_training_passes_its_own_check(self):
         for _, _, exchanges in training_rows(Skills(), 3000):
             for each in exchanges:
