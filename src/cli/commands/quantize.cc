@@ -57,6 +57,7 @@ class Quantize : public Command {
     AddValues(app, "--tensor", "PATTERN=TYPE", "Store the matrices of these names as TYPE",
               [this](const std::string& text) { types_.rules.push_back(ParseTensorRule(text, "--tensor")); });
     AddText(app, "--imatrix", "FILE", imatrix_, "Importance matrix: errors count by how much a column is used");
+    AddText(app, "--name", "TEXT", name_, "Name of the model in the file (default: that of MODEL)");
     AddFlag(app, "--strict", types_.strict, "Refuse rows that a type does not divide (default: Q8_0 or F16 there)");
     gate_.AddOptions(app);
     AddFlag(app, "--plan", plan_only_, "Only say what the file would hold");
@@ -178,6 +179,7 @@ class Quantize : public Command {
     GgufMetadata metadata = QuantizedMetadata(
         model, {.mix = &mix, .rules = types_.rules, .importance = fs::path(imatrix_).filename().string()}, &warnings);
     for (const std::string& warning : warnings) out.Warning(warning);
+    if (name_) metadata.SetText("general.name", *name_);
     if (gate_.Asked()) gate_.SetKeys(metadata);
 
     const auto start = Clock::now();
@@ -227,6 +229,7 @@ class Quantize : public Command {
   std::string out_path_;
   std::string type_, type_argument_;  // --type, TYPE
   std::string imatrix_;
+  std::optional<std::string> name_;  // --name
   TypeOptions types_;
   QualityOptions gate_;
   bool plan_only_ = false;

@@ -158,6 +158,12 @@ TEST_F(QuantizeCommand, SameBytesForAnyThreadsTargetAndSource) {
   for (size_t i = 0; i < a->table().size(); ++i) EXPECT_EQ(Floats(*a, i), Floats(*b, i)) << a->table()[i].name;
 }
 
+TEST_F(QuantizeCommand, NamesTheModel) {
+  const fs::path file = folder_.path() / "named.gguf";
+  ASSERT_EQ(Run(file, {"--name", "my model"}).exit_code, 0);
+  EXPECT_EQ(GgufFile(file).header().Text("general.name"), "my model");
+}
+
 TEST_F(QuantizeCommand, QuantizingTwiceWarns) {
   const fs::path first = folder_.path() / "q8.gguf";
   ASSERT_EQ(Run(first, {"--type", "Q8_0"}).exit_code, 0);
