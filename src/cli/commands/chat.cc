@@ -140,12 +140,15 @@ int64_t ChatCommand::ContextFor(const ModelConfig& config) const {
 ChatModel ChatCommand::Open(const std::string& path, const BeforeReply& before, Output& out) const {
   CommonOptions options = common;
   options.model = path;
-  if (path != common.model) {  // /model
+  const bool other = path != common.model;                      // /model
+  const bool leaves_adapters = other && !options.lora.empty();  // they belong to the first one
+  if (other) {
     options.bundled = false;
-    options.lora.clear();  // they belong to the first one
+    options.lora.clear();
   }
   const bool bundled = options.bundled && options.lora.empty();
   const auto running = std::make_shared<RunningModel>(std::move(options), out);
+  if (leaves_adapters) out.Warning(path + " is taken without the adapters of --lora: they belong to " + common.model);
   ModelOfCommand& model = running->model;
   const Tokenizer& tokenizer = model.RequireTokenizer("stablelm generate --ids \"1 2 3\"");
   ModelDefaults defaults = model.ReadDefaults(&tokenizer);

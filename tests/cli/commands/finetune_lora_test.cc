@@ -79,6 +79,12 @@ TEST_F(FineTuneLoraTest, TrainsAnAdapterAndLeavesTheBase) {
               AllOf(HasSubstr(base_), HasSubstr("| model.safetensors | "), HasSubstr("library_name: peft")));
   EXPECT_THAT(Reply({"-m", base_}), HasSubstr("It is blue."));
   EXPECT_THAT(Reply({"-m", base_, "--lora", adapter}), HasSubstr("It is red."));
+  // The adapter is of its base: another model in the same chat goes without it, and the chat says so.
+  fs::copy(base_, Path("copy"), fs::copy_options::recursive);
+  const ProgramResult chat = RunProgramBinary({"chat", "-m", base_, "--lora", adapter, "--no-system"},
+                                              {.standard_input = "/model " + Path("copy") + "\ncolour 7?\n"});
+  EXPECT_THAT(chat.err, HasSubstr("warning: " + Path("copy") + " is taken without the adapters of --lora"));
+  EXPECT_THAT(chat.out, HasSubstr("It is blue."));
   // The same bits with another number of threads.
   const std::string again = Train("again", {"--threads", "1"});
   EXPECT_TRUE(BytesOf(fs::path(again) / "adapter_model.safetensors") ==
