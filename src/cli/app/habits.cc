@@ -132,6 +132,16 @@ constexpr auto kHabits = std::to_array<Habit>({
     {.kind = kNotHere, .name = "-st", .reason = "stablelm run MODEL TEXT answers one message"},
     {.kind = kNotHere, .name = "--single-turn", .reason = "stablelm run MODEL TEXT answers one message"},
     {.kind = kNotHere, .name = "-no-cnv", .reason = "stablelm generate -m MODEL PROMPT continues a text as it is"},
+    {.kind = kNotHere,
+     .name = "--dtype",
+     .takes = kValue,
+     .reason = "--set precision=bf16 is the arithmetic, --set save_dtype=fp16 the type of the saved weights",
+     .commands = "finetune"},
+    {.kind = kNotHere,
+     .name = "--dtype",
+     .option = "--precision",
+     .takes = kValue,
+     .reason = "--precision is the arithmetic of training"},
     {.kind = kNotHere, .name = "-ngl", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
     {.kind = kNotHere, .name = "--gpu-layers", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
     {.kind = kNotHere, .name = "--n-gpu-layers", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
@@ -208,7 +218,8 @@ const Habit* FindHabit(std::string_view name, std::string_view command,
                        const std::function<bool(std::string_view option)>& has_option) {
   for (const Habit& habit : kHabits) {
     if (habit.name != name || (!habit.commands.empty() && !Lists(habit.commands, command))) continue;
-    if (habit.kind != kOption || has_option(habit.option)) return &habit;
+    const bool needs_option = habit.kind == kOption || !habit.option.empty();
+    if (!needs_option || has_option(habit.option)) return &habit;
   }
   return nullptr;
 }

@@ -1,7 +1,7 @@
 // Names that users of other programs type (llama.cpp, Ollama, transformers, vLLM), and what they mean here. One table,
 // read by the parser of arguments (cli/app/arguments.h), by suggestions, by --help-all and by the documentation's test.
 //
-// A command's own names come first; a row applies to a command only if the command has the row's option.
+// A command's own names come first; a row with an option applies only to commands that have it.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,8 @@ enum class HabitTakes : uint8_t { kNothing, kValue, kOptionalWord };
 struct Habit {
   HabitKind kind = HabitKind::kOption;
   std::string_view name;         // with its dashes: "-n", "--num-predict"
-  std::string_view option = {};  // our long name; "TEXT": the command's text argument; "OUT": the file that it writes
+  std::string_view option = {};  // our long name; "TEXT": the command's text argument; "OUT": the file that it writes;
+                                 // of kNotHere: what the command has instead, empty: in any command
   std::span<const HabitValue> values = {};
   HabitTakes takes = HabitTakes::kNothing;
   std::string_view reason = {};    // kAlreadySo, kNotHere: why; kOption: a note for whoever uses the name

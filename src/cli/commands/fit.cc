@@ -16,6 +16,8 @@
 #include "cli/commands/train_options.h"
 #include "generate/generator.h"
 #include "generate/scoring.h"
+#include "ops/low_rank.h"
+#include "train/adapter_base.h"
 #include "train/load_parameters.h"
 #include "train/train_plan.h"
 
@@ -33,6 +35,7 @@ class Fit : public Command {
            "  stablelm fit models/stablelm-3b-fp32 --compute fast\n"
            "  stablelm fit --shape 7b --dtype fp16 --kv fp16 --context 4096 --batch 4 --json\n"
            "  stablelm fit --shape 7b --for finetune --precision bf16 --recompute layer --context 2048\n"
+           "  stablelm fit --shape 7b --for finetune --rank 16 --quantize Q4_K --recompute layer --context 2048\n"
            "\n"
            "The first line says whether the run fits; when it does not, what would follows, and the exit code is 1.\n"
            "The numbers are those by which generate (context: prompt and new tokens) and score (--for score;\n"
@@ -52,6 +55,9 @@ class Fit : public Command {
       purpose_ = kPurposes[i];
     });
     train_.Add(app, "With --for finetune: ");
+    AddNumber(app, "--rank", rank_, Limits<int64_t>{1, kMaxLowRank},
+              "With --for finetune: train adapters of this rank (LoRA) on the four matrices of every layer, over the "
+              "model in --dtype or --quantize");
   }
   bool ModelIsNamed() const override { return !common.model.empty() || !shape_.empty(); }
   int Run(Output& out) override;
@@ -82,7 +88,12 @@ class Fit : public Command {
   struct TrainWish {
     TrainOptions options;
     int64_t batch = 1, context = 0;
+    std::optional<int64_t> rank;         // of adapters; none: the model's parameters are trained
+    const QuantMix* quantize = nullptr;  // of the model below adapters
   };
+  WeightBytes PlanBase(const TrainWish& wish) const;
+  void RequireTrainOptions() const;
+  bool IsFloat() const;  // no matrix of the model is quantized
   MemoryPlan PlanFinetune(const TrainWish& wish) const;
   std::vector<Cure> CuresOfFinetune(const TrainWish& wish, uint64_t available) const;
   void PrintText(const MemoryPlan& plan, const MemoryLimit& available, const std::vector<Cure>& cures,
@@ -95,6 +106,7 @@ class Fit : public Command {
   int64_t batch_ = 1;
   Purpose purpose_ = Purpose::kGenerate;
   TrainOptions train_;
+  std::optional<int64_t> rank_;
   std::shared_ptr<const ModelFolder> folder_;  // null with --shape
   ModelConfig config_;
   std::vector<AdapterChoice> adapters_;
@@ -224,9 +236,40 @@ std::vector<Fit::Cure> Fit::CuresOf(const Wish& wish, uint64_t available) const 
   return cures;
 }
 
+// The model below adapters, as a recipe's base_dtype and precision have it.
+WeightBytes Fit::PlanBase(const TrainWish& wish) const {
+  const std::string dtype = common.dtype ? std::string(NameOf(*common.dtype)) : "";
+  if (folder_) {
+    const std::string name = wish.quantize ? std::string(wish.quantize->name) : dtype;
+    return PlanAdapterBase(*folder_, ChooseAdapterBase(*folder_, name, wish.options.precision));
+  }
+  const bool bf16 = wish.options.precision == Precision::kBF16;
+  WeightTypes types = {.compute = bf16 ? Compute::kFast : Compute::kExact};
+  std::vector<DType> chosen;
+  if (wish.quantize) {
+    chosen = ChooseTypes(*wish.quantize, {}, WeightTable(config_), nullptr);
+    types.types = chosen;
+  } else if (bf16) {
+    types.dtype = DType::kBF16;
+  }
+  return PlanWeights(config_, common.dtype.value_or(DType::kF16), types);
+}
+
+bool Fit::IsFloat() const {
+  for (size_t i = 0; folder_ && i < folder_->table().size(); ++i) {
+    if (IsQuantized(*folder_->TensorOf(i).dtype)) return false;
+  }
+  return true;
+}
+
 MemoryPlan Fit::PlanFinetune(const TrainWish& wish) const {
-  return PlanTraining(config_, ParameterTable(config_, wish.options.trained),
-                      wish.options.ShapeOf(wish.batch, wish.context, common.threads));
+  TrainShape shape = wish.options.ShapeOf(wish.batch, wish.context, common.threads);
+  if (!wish.rank) return PlanTraining(config_, ParameterTable(config_, wish.options.trained), shape);
+  LoraOptions lora = {.rank = *wish.rank, .targets = {}};
+  for (const auto& [kind, name] : kLoraTargets) lora.targets.push_back(kind);
+  shape.adapter_rank = *wish.rank;
+  shape.precision = Precision::kF32;  // of the adapters
+  return PlanTraining(config_, ParameterTable(config_, lora), shape, PlanBase(wish));
 }
 
 std::vector<Fit::Cure> Fit::CuresOfFinetune(const TrainWish& wish, uint64_t available) const {
@@ -263,11 +306,27 @@ std::vector<Fit::Cure> Fit::CuresOfFinetune(const TrainWish& wish, uint64_t avai
   TrainWish shorter = wish;
   shorter.context = largest(step, wish, &TrainWish::context);
   if (shorter.context > 0) try_it("--context " + std::to_string(shorter.context), shorter);
+  constexpr int64_t kUsualRank = 16;
+  if (!wish.rank && wish.options.trained.empty() && wish.options.precision != Precision::kF16) {
+    TrainWish adapters = wish;
+    adapters.rank = kUsualRank;
+    try_it("--rank " + std::to_string(kUsualRank), adapters);
+  }
+  TrainWish quantized = layer;
+  quantized.quantize = &QuantMixByName("Q4_K", "--quantize");
+  const bool quantizes = wish.rank && !wish.quantize && !common.dtype && IsFloat();
+  if (quantizes) {
+    TrainWish base = wish;
+    base.quantize = quantized.quantize;
+    try_it("--quantize Q4_K", base);
+  }
   if (!cures.empty()) return cures;
   // Together: first without, then with a change of what is trained.
   for (const bool one_layer : {false, true}) {
-    TrainWish least = layer;
+    if (one_layer && wish.rank) break;
+    TrainWish least = quantizes ? quantized : layer;
     std::vector<std::string> options;
+    if (quantizes) options.emplace_back("--quantize Q4_K");
     if (keeps_more) options.emplace_back("--recompute layer");
     if (one_layer) {
       if (!wish.options.trained.empty()) break;
@@ -291,17 +350,34 @@ std::vector<Fit::Cure> Fit::CuresOfFinetune(const TrainWish& wish, uint64_t avai
   return cures;
 }
 
+void Fit::RequireTrainOptions() const {
+  if (common.compute != Compute::kExact || common.kv != DType::kF32 || !common.lora.empty()) {
+    throw UsageError({.where = "--for finetune",
+                      .what = "--compute, --lora and --kv are not options of training",
+                      .hint = "`--precision` sets its arithmetic, `--rank` plans new adapters"});
+  }
+  if (!rank_ && (common.dtype || common.quantize)) {
+    throw UsageError({.where = "--for finetune",
+                      .what = "--dtype and --quantize are not options of training all parameters",
+                      .hint = "`--precision` sets its arithmetic; below the adapters of `--rank` they are possible"});
+  }
+  if (rank_ && (!train_.trained.empty() || train_.precision == Precision::kF16)) {
+    throw UsageError({.where = "--rank",
+                      .what = train_.trained.empty() ? "adapters are not trained in fp16" : "contradicts --trained",
+                      .expected = train_.trained.empty() ? "--precision fp32 or bf16" : "one of them"});
+  }
+}
+
 int Fit::Run(Output& out) {
   OpenModel(out);
   if (purpose_ == Purpose::kFinetune) {
-    if (common.dtype || common.quantize || common.compute != Compute::kExact || common.kv != DType::kF32 ||
-        !common.lora.empty()) {
-      throw UsageError({.where = "--for finetune",
-                        .what = "--dtype, --quantize, --compute, --lora and --kv are not options of training",
-                        .hint = "`--precision` sets its arithmetic"});
-    }
-    if (folder_) RequireTrainable(*folder_);
-    const TrainWish wish = {.options = train_, .batch = batch_, .context = context_.value_or(config_.max_positions)};
+    RequireTrainOptions();
+    if (folder_ && !rank_) RequireTrainable(*folder_);
+    const TrainWish wish = {.options = train_,
+                            .batch = batch_,
+                            .context = context_.value_or(config_.max_positions),
+                            .rank = rank_,
+                            .quantize = common.quantize};
     const MemoryPlan plan = PlanFinetune(wish);
     const MemoryLimit available = AvailableMemory();
     const bool fits = plan.Total() <= available.bytes;
@@ -309,8 +385,8 @@ int Fit::Run(Output& out) {
     out.json() ? PrintJson(plan, available, cures, out) : PrintText(plan, available, cures, out);
     return fits ? kExitOk : kExitFailed;
   }
-  if (!train_.trained.empty() || train_.precision != Precision::kF32 || train_.recompute != Recompute::kNone) {
-    throw UsageError({.where = "--precision, --recompute, --trained",
+  if (!train_.trained.empty() || train_.precision != Precision::kF32 || train_.recompute != Recompute::kNone || rank_) {
+    throw UsageError({.where = "--precision, --recompute, --trained, --rank",
                       .what = "these are options of training",
                       .hint = "add `--for finetune`"});
   }

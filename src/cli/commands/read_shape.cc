@@ -16,7 +16,7 @@ ModelConfig ReadShape(const std::string& shape) {
                  .what = "neither the name of a shape nor a file",
                  .found = Quoted(shape),
                  .expected = "3b, 7b or the path of a config.json",
-                 .hint = DidYouMean(shape, names)});
+                 .hint = DidYouMean(shape, names, "every model folder has a config.json: --shape FOLDER/config.json")});
   }
   const std::filesystem::path path = shape;
   return ReadConfig(std::filesystem::is_directory(path, ignored) ? path / "config.json" : path);

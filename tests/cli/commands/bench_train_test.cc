@@ -73,6 +73,9 @@ TEST(BenchTrain, BadArgumentsAreRefused) {
   refused({kParallel, "--trained", "*.layers.9.*"}, "trained parameters", "*.layers.9.*");
   refused({kParallel, "--shape", "3b"}, "given twice", "");
   refused({"--shape", "3b", "--batch", "512", "--context", "4096"}, "does not fit", "activations kept");
+  refused({"--shape", "13b"}, "found \"13b\"", "hint:");
+  refused({"--shape", "no/such/file"}, "found \"no/such/file\"", "config.json: --shape FOLDER/config.json");
+  refused({kParallel, "--dtype", "bf16"}, "--dtype", "--precision is the arithmetic of training");
   const ProgramResult none = Bench({kParallel, "--targets", "0", "--context", "8", "--samples", "1", "--json"});
   EXPECT_EQ(Json::parse(none.out).at("gflops"), 0) << none.err;  // a step without targets computes nothing
   refused({kParallel, "--targets", "1.5"}, "--targets", "1.5");
@@ -104,6 +107,40 @@ TEST(FitForFinetune, CountsEighteenBytesForEachParameterInBf16) {
   EXPECT_THAT(generation.err, HasSubstr("--for finetune"));
 }
 
+// The plan by which `bench train` runs is the one that `fit` prints.
+TEST(FitForFinetune, PlansAdapters) {
+  const TempFolder temp;
+  const std::string file = (temp.path() / "q8.gguf").string();
+  ASSERT_EQ(RunProgramBinary({"quantize", kParallel, file, "Q8_0", "--quiet"}).exit_code, 0);
+  const auto total = [](std::vector<std::string> words) {
+    words.insert(words.begin(), {"fit", "--for", "finetune", "--context", "8", "--json"});
+    const ProgramResult result = RunProgramBinary(words);
+    return result.out.empty() ? 0 : Json::parse(result.out).at("total_bytes").get<uint64_t>();
+  };
+  for (const std::vector<std::string>& of :
+       std::vector<std::vector<std::string>>{{kParallel}, {kParallel, "--precision", "bf16"}, {file}}) {
+    std::vector<std::string> words = of;
+    words.insert(words.end(), {"--lora", "4", "--context", "8", "--samples", "1", "--no-machine", "--json"});
+    const Json bench = Json::parse(Bench(words).out);
+    words = of;
+    words.insert(words.end(), {"--rank", "4"});
+    EXPECT_EQ(total(words), bench.at("planned_bytes")) << testing::PrintToString(of);
+  }
+  const uint64_t shape = total({"--shape", "3b", "--rank", "16", "--recompute", "layer"});
+  EXPECT_LT(shape, total({"--shape", "3b", "--rank", "64", "--recompute", "layer"}));
+  EXPECT_LT(total({"--shape", "3b", "--rank", "16", "--recompute", "layer", "--quantize", "Q4_K"}), shape / 2);
+  const auto refused = [](std::vector<std::string> words, const std::string& part) {
+    words.insert(words.begin(), {"fit", kParallel});
+    const ProgramResult result = RunProgramBinary(words);
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_THAT(result.err, HasSubstr(part));
+  };
+  refused({"--rank", "4"}, "--for finetune");
+  refused({"--for", "finetune", "--rank", "4", "--trained", "*"}, "contradicts --trained");
+  refused({"--for", "finetune", "--quantize", "Q8_0"}, "--rank");
+  refused({"--for", "finetune", "--rank", "4", "--precision", "fp16"}, "fp32 or bf16");
+}
+
 // The words of "--precision bf16 --trained \"*.layers.15.*\"", as a shell passes them.
 std::vector<std::string> WordsOf(const std::string& options) {
   std::vector<std::string> words;
@@ -124,7 +161,9 @@ TEST(FitForFinetune, WhatWouldFitDoes) {
       {folder, "--batch", "1048576", "--recompute", "layer"},
       {folder, "--batch", "1048576", "--context", "512"},
       {"--shape", "7b", "--batch", "8"},  // on most machines only with a few trained layers
-      {"--shape", "3b", "--precision", "bf16", "--context", "4096"}};
+      {"--shape", "3b", "--precision", "bf16", "--context", "4096"},
+      {folder, "--rank", "4", "--batch", "1048576"},
+      {"--shape", "7b", "--rank", "16", "--batch", "4"}};
   for (std::vector<std::string> words : cases) {
     words.insert(words.begin(), {"fit", "--for", "finetune", "--json"});
     SCOPED_TRACE(testing::PrintToString(words));
