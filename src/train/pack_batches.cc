@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 
+#include "base/counted.h"
 #include "base/error.h"
 
 namespace stablelm {
@@ -12,11 +13,16 @@ PackBatches::PackBatches(const TokenShards& shards, const StepShape& shape, uint
     : shards_(shards), shape_(shape), order_(std::max<uint64_t>(shards.packs(), 1), seed) {
   STABLELM_CHECK(shape.rows > 0 && shape.micro_batches > 0 && shape.lanes > 0);
   if (shards.packs() < shape.packs()) {
+    const uint64_t rows = std::max<uint64_t>(1, std::min(shape.rows, shards.packs()));
+    const std::string smaller =
+        (rows < shape.rows ? "--set rows=" + std::to_string(rows) + " " : "") + "--set micro_batches=" +
+        std::to_string(std::max<uint64_t>(1, std::min(shape.micro_batches, shards.packs() / rows / shape.lanes)));
     throw Error({.where = "training data",
                  .what = "fewer packs than a step takes",
-                 .found = std::to_string(shards.packs()) + " packs",
-                 .expected = "at least " + std::to_string(shape.packs()),
-                 .hint = "smaller steps, a shorter sequence length of the data, or more data"});
+                 .found = Counted(shards.packs(), "pack"),
+                 .expected = "at least " + std::to_string(shape.packs()) + ", rows x micro_batches",
+                 .hint = (shards.packs() > 0 ? "`" + smaller + "`, or " : "") +
+                         "data prepared with a shorter sequence_length, or more data"});
   }
 }
 

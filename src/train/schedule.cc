@@ -54,7 +54,7 @@ Schedule::Schedule(const ScheduleOptions& options) : options_(options) {
                  .what = "the warm-up does not fit into the steps",
                  .found = std::to_string(o.warmup),
                  .expected = "0 to " + std::to_string(o.steps),
-                 .hint = "train for more steps, or warm up in fewer"});
+                 .hint = "`--set schedule.warmup=" + std::to_string(o.steps / 10) + "`, or train for more steps"});
   }
   if (o.shape == ScheduleShape::kWsd && (o.decay_steps < 1 || o.decay_steps > o.steps - o.warmup)) {
     throw Error({.where = "`decay_steps`",

@@ -151,8 +151,16 @@ TEST_F(PackBatchesTest, ItSaysHowFarARunIs) {
 
 TEST_F(PackBatchesTest, TooFewPacksAreAnError) {
   const TokenShards shards(folder_.path(), "train");
-  const std::string text = ErrorText([&] { PackBatches(shards, {.rows = 1000}, 5); });
+  const uint64_t packs = shards.packs();
+  const auto error = [&](const StepShape& shape) { return ErrorText([&] { PackBatches(shards, shape, 5); }); };
+  const std::string text = error({.rows = 1000});
   EXPECT_NE(text.find("fewer packs than a step takes"), std::string::npos) << text;
+  // Its settings are taken.
+  EXPECT_NE(text.find("`--set rows=" + std::to_string(packs) + " --set micro_batches=1`"), std::string::npos) << text;
+  const std::string micro = error({.rows = 2, .micro_batches = 1000});
+  EXPECT_NE(micro.find("`--set micro_batches=" + std::to_string(packs / 2) + "`"), std::string::npos) << micro;
+  PackBatches(shards, {.rows = packs}, 5);
+  PackBatches(shards, {.rows = 2, .micro_batches = packs / 2}, 5);
 }
 
 }  // namespace

@@ -98,7 +98,9 @@ TEST_F(FineTuneCommandTest, RefusesWhatCannotBeTrainedBeforeItBegins) {
   refused({"--set", "rows=0"}, "--set rows", {"1"}, 2);
   refused({"--set", "optimiser.rate=1"}, "--set optimiser", {"optimizer"}, 2);
   refused({"--set", "recompute=maybe"}, "--set recompute", {"none, mlp, layer"}, 2);
-  refused({"--set", "rows=1000"}, "training data", {"fewer packs than a step takes"});
+  refused({"--set", "rows=1000"}, "training data", {"fewer packs than a step takes", "`--set rows="});
+  refused({"--set", "steps=30", "--set", "schedule.warmup=40"}, "`warmup`",
+          {"found 40", "expected 0 to 30", "`--set schedule.warmup=3`"});
   refused({"--set", "data=nowhere"}, "nowhere/manifest.json", {"there is no such file", "stablelm prepare"});
   json shape = json::parse(BytesOf(Path("shape.json")));
   shape["max_position_embeddings"] = 64;
@@ -111,6 +113,8 @@ TEST_F(FineTuneCommandTest, RefusesWhatCannotBeTrainedBeforeItBegins) {
   refused({"--set", "tokenizer=other"}, Path("data"), {"another tokenizer", "prepare them for this model"});
   fs::create_directory(Path("taken"));
   EXPECT_THAT(Run({"-o", Path("taken")}), Fails(1, Path("taken"), {"name another folder"}));
+  // Nobody makes folders there: no permission, or a file system that is only read.
+  EXPECT_THAT(Run({"-o", "/sys/run"}), Fails(1, "/sys/run", {"cannot create", "choose a folder that you may write to"}));
 }
 
 // A name in their place would be looked for.
