@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/progress.h"
@@ -23,6 +24,8 @@ namespace stablelm {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr size_t kMostTextBytes = size_t{1} << 26;
 
 ModelConfig ShapeOfInit(const RunRecipe& recipe) {
   if (const auto config = ModelConfig::FromShapeName(recipe.shape)) return *config;
@@ -61,13 +64,20 @@ void RequireFit(const fs::path& data, const Manifest& manifest, const TokenShard
   }
 }
 
-// What `chat` and `generate` will take for a checkpoint.
-ModelDefaults DefaultsOfCheckpoint(const fs::path& folder, const Manifest& manifest, const ModelConfig& config,
-                                   const Tokenizer& tokenizer) {
-  ModelDefaults defaults = ReadModelDefaults(*ModelSource::Open(folder.string()), config, &tokenizer);
-  // A checkpoint has generation_config.json of the folder, and files of its own in place of the others.
-  std::erase_if(defaults.layers, [](const SettingLayer& layer) { return layer.from != kGenerationConfigFile; });
-  std::erase_if(defaults.token_lists, [](const TokenListLayer& layer) { return layer.from != kGenerationConfigFile; });
+// What `chat` and `generate` will take for a checkpoint, or for the model with the adapters of one (`adapters`).
+ModelDefaults DefaultsOfCheckpoint(const ModelSource& source, bool adapters, const Manifest& manifest,
+                                   const ModelConfig& config, const Tokenizer& tokenizer) {
+  ModelDefaults defaults = ReadModelDefaults(source, config, &tokenizer);
+  if (adapters) {  // the model's files stay as they are, but for the chat record
+    if (!manifest.chat_record) return defaults;
+    std::erase_if(defaults.layers, [&](const SettingLayer& layer) { return layer.from == defaults.record_from; });
+  } else {
+    // A checkpoint has generation_config.json of the model, and files of its own in place of the others.
+    const auto kept = source.ReadText(kGenerationConfigFile, kMostTextBytes);
+    const auto goes = [&](const auto& layer) { return !kept || layer.from != kept->from; };
+    std::erase_if(defaults.layers, goes);
+    std::erase_if(defaults.token_lists, goes);
+  }
   defaults.record.reset();
   if (manifest.chat_record) {
     defaults.record = manifest.chat_record;
@@ -106,10 +116,22 @@ FineTune::FineTune(const RunRecipe& recipe)
   tokenizer_hash_ = TokenizerHash(tokenizer);
   RequireFit(data_, manifest_, shards_, config_, tokenizer_hash_);
   if (recipe.validate_every > 0) validation_ = Validation::Open(data_, manifest_, recipe.step.rows);
+  if (validation_) WarnOfUnvalidatedCheckpoints();
   if (!recipe.samples.prompts.empty()) {
-    samples_.emplace(recipe.samples, config_, tokenizer,
-                     DefaultsOfCheckpoint(tokenizer_, manifest_, config_, tokenizer), recipe.seed);
+    const auto source = model_ ? nullptr : ModelSource::Open(tokenizer_.string());
+    const ModelDefaults defaults = DefaultsOfCheckpoint(source ? *source : model_->source(), recipe.lora.has_value(),
+                                                        manifest_, config_, tokenizer);
+    samples_.emplace(recipe.samples, config_, tokenizer, defaults, recipe.seed);
   }
+}
+
+void FineTune::WarnOfUnvalidatedCheckpoints() {
+  const int64_t saved = recipe_.checkpoint_every, measured = recipe_.validate_every;
+  if (saved == 0 || saved >= steps() || saved % measured == 0) return;
+  const int64_t both = std::lcm(saved, measured);
+  warnings_.push_back("checkpoint_every, " + std::to_string(saved) + ", is not a multiple of validate_every, " +
+                      std::to_string(measured) + ": `best` is chosen among the checkpoints with a validation loss, " +
+                      (both < steps() ? "every " + std::to_string(both) + " steps and the last one" : "the last one"));
 }
 
 TrainShape FineTune::ShapeFor(size_t threads) const {
@@ -136,11 +158,11 @@ std::map<std::string, std::string> FineTune::ModelTexts() const {
   std::map<std::string, std::string> texts;
   if (!model_ || !model_->source().gguf()) return texts;
   const ModelSource& source = model_->source();
-  constexpr size_t kMostBytes = size_t{1} << 26;
   for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}) {
-    if (const auto text = source.ReadText(name, kMostBytes)) texts[name] = text->text;
+    if (const auto text = source.ReadText(name, kMostTextBytes)) texts[name] = text->text;
   }
-  if (const auto text = source.ReadText(kGenerationConfigFile, kMostBytes)) texts[kGenerationConfigFile] = text->text;
+  if (const auto text = source.ReadText(kGenerationConfigFile, kMostTextBytes))
+    texts[kGenerationConfigFile] = text->text;
   if (!texts.contains("tokenizer.json")) {
     texts["tokenizer.json"] = WriteTokenizerJson(ReadGgufTokenizer(source.gguf()->header()));
   }

@@ -49,7 +49,8 @@ class FineTune {
   const Manifest& manifest() const { return manifest_; }
   const Validation* validation() const { return validation_ ? &*validation_ : nullptr; }  // null: none
   const SampleAnswers* samples() const { return samples_ ? &*samples_ : nullptr; }        // null: none
-  // Lines for the user: matrices of the base that get another type than base_dtype.
+  // Lines for the user: matrices of the base that get another type than base_dtype, checkpoints without a validation
+  // loss.
   const std::vector<std::string>& warnings() const { return warnings_; }
   // Small files of the model that a checkpoint of the whole model holds and tokenizer_folder() does not: those of a
   // GGUF file.
@@ -76,6 +77,8 @@ class FineTune {
   const std::map<std::string, std::string>& ModelHashes(const std::function<void(size_t)>& on_bytes = {}) const;
 
  private:
+  void WarnOfUnvalidatedCheckpoints();
+
   const RunRecipe recipe_;
   std::filesystem::path data_;
   std::shared_ptr<const ModelFolder> model_;  // null: random weights

@@ -53,6 +53,17 @@ void ReadSchedule(RecipeMap& map, ScheduleOptions& schedule) {
   });
 }
 
+// `epochs` or `steps`: only the one that counts is among the settings in force.
+void ReadLength(RecipeMap& map, RunRecipe& recipe) {
+  recipe.steps = map.OptionalWhole("steps", std::nullopt, {.least = 1, .most = kMostSteps});
+  if (!recipe.steps) {
+    recipe.epochs = map.Real("epochs", 1, {.least = 0, .most = 1e6, .above_least = true});
+  } else {
+    map.Has("epochs");  // may be there
+    map.NoteUnset("epochs", "as many as the steps make");
+  }
+}
+
 void ReadWatches(RecipeMap& map, RunRecipe& recipe) {
   recipe.validate_every = map.Whole("validate_every", recipe.validate_every, {.least = 0, .most = kMostSteps});
   map.Map("samples", [&](RecipeMap& keys) {
@@ -111,6 +122,12 @@ void ReadLora(RecipeMap& map, RunRecipe& recipe) {
   recipe.lora = std::move(lora);
 }
 
+// Whether the command line gives `key` a value.
+bool Sets(std::span<const std::string> sets, const std::string& key) {
+  return std::ranges::any_of(
+      sets, [&](const std::string& set) { return set.starts_with(key + "=") && set != key + "=null"; });
+}
+
 // Settings that a run may change when it is resumed. Any other decides the arithmetic of the steps.
 constexpr std::string_view kModelAndData[] = {"from", "shape", "tokenizer", "data"};  // compared by content
 constexpr std::string_view kOfTheModel[] = {"name", "epochs", "steps", "save_dtype"};
@@ -166,6 +183,7 @@ void Complete(LoadedRunRecipe& loaded) {
 LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const std::string> sets) {
   RecipeFile file = RecipeFile::Read(path);
   for (const std::string& set : sets) file.Set(set);
+  if (Sets(sets, "epochs") && !Sets(sets, "steps")) file.Set("steps=null");
   LoadedRunRecipe loaded;
   RunRecipe& recipe = loaded.recipe;
   recipe.folder = path.parent_path();
@@ -192,8 +210,7 @@ LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const
     recipe.step.micro_batches = static_cast<uint64_t>(map.Whole("micro_batches", 1, {.least = 1, .most = kMany}));
     // A lane is the share of a process, and one process is all there is; part of what makes two runs the same.
     recipe.step.lanes = static_cast<uint64_t>(map.Whole("lanes", 1, {.least = 1, .most = 1}));
-    recipe.epochs = map.Real("epochs", 1, {.least = 0, .most = 1e6, .above_least = true});
-    recipe.steps = map.OptionalWhole("steps", std::nullopt, {.least = 1, .most = kMostSteps});
+    ReadLength(map, recipe);
     ReadOptimizer(map, recipe);
     ReadSchedule(map, recipe.schedule);
     ReadLossScale(map, recipe.loss_scale);

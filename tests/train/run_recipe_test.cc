@@ -90,7 +90,7 @@ TEST_F(RunRecipeTest, EveryKeyIsRead) {
   const RunRecipe recipe = Read(
       "name: n\nfrom: init\nshape: 3b\ntokenizer: t\ndata: d\nprecision: fp16\nrecompute: mlp\ntrained: [a, b]\nrows: "
       "2\n"
-      "micro_batches: 3\nepochs: 0.5\nsteps: 7\noptimizer: {rate: 1e-3, beta1: 0.8, beta2: 0.95, epsilon: 1e-6, "
+      "micro_batches: 3\nsteps: 7\noptimizer: {rate: 1e-3, beta1: 0.8, beta2: 0.95, epsilon: 1e-6, "
       "weight_decay: 0.1, clip: 0}\nschedule: {shape: wsd, min_ratio: 0, warmup: 2, decay_steps: 3}\nseed: 9\n"
       "save_dtype: bf16\n",
       {"schedule.warmup=4"});
@@ -100,7 +100,6 @@ TEST_F(RunRecipeTest, EveryKeyIsRead) {
   EXPECT_EQ(recipe.recompute, Recompute::kMlp);
   EXPECT_THAT(recipe.trained, testing::ElementsAre("a", "b"));
   EXPECT_EQ(recipe.step.packs(), 6U);
-  EXPECT_EQ(recipe.epochs, 0.5);
   EXPECT_EQ(recipe.steps, 7);
   EXPECT_EQ(recipe.optimizer.clip, 0);
   EXPECT_EQ(recipe.schedule.shape, ScheduleShape::kWsd);
@@ -108,6 +107,39 @@ TEST_F(RunRecipeTest, EveryKeyIsRead) {
   EXPECT_EQ(recipe.schedule.decay_steps, 3);
   EXPECT_EQ(recipe.seed, 9U);
   EXPECT_EQ(recipe.save_dtype, DType::kBF16);
+}
+
+// One of them counts: `steps` of a file, else the one that the command line gives.
+TEST_F(RunRecipeTest, EpochsOrSteps) {
+  const auto read = [&](const std::string& yaml, const std::vector<std::string>& sets) {
+    std::ofstream(folder_.path() / "mine.yaml") << "from: m\ndata: d\n" << yaml;
+    return ReadRunRecipe(folder_.path() / "mine.yaml", sets);
+  };
+  const auto shown = [](const LoadedRunRecipe& loaded, const std::string& key) {
+    for (const RecipeSetting& setting : loaded.settings.list()) {
+      if (setting.key == key) return setting.value;
+    }
+    return std::string();
+  };
+  struct Case {
+    std::string yaml;
+    std::vector<std::string> sets;
+    std::optional<int64_t> steps;
+    std::string epochs;
+  };
+  const std::string none = "(as many as the steps make)";
+  for (const Case& one : std::vector<Case>{{"", {}, std::nullopt, "1"},
+                                           {"epochs: 3\n", {"steps=7"}, 7, none},
+                                           {"epochs: 3\n", {"epochs=null", "steps=7"}, 7, none},
+                                           {"epochs: 3\nsteps: 7\n", {}, 7, none},
+                                           {"steps: 7\n", {"epochs=2"}, std::nullopt, "2"},
+                                           {"steps: 7\n", {"epochs=2", "steps=9"}, 9, none}}) {
+    const LoadedRunRecipe loaded = read(one.yaml, one.sets);
+    EXPECT_EQ(loaded.recipe.steps, one.steps) << one.yaml;
+    EXPECT_EQ(shown(loaded, "epochs"), one.epochs) << one.yaml;
+    EXPECT_EQ(loaded.absolute_yaml.find("epochs") == std::string::npos, one.steps.has_value()) << one.yaml;
+  }
+  EXPECT_THAT(InfoOf([&] { read("", {"epochs=null"}); }).expected, HasSubstr("above 0"));
 }
 
 TEST_F(RunRecipeTest, WhatIsWrongIsNamedWithItsPlace) {

@@ -195,6 +195,43 @@ TEST_F(FineTuneWatchTest, ValuesThatAreNotFiniteEndTheRunOrAreSkipped) {
   EXPECT_EQ(Log("skip", "guard").size(), 3u);
 }
 
+// Answers during a run are those of `generate` with its checkpoint: the settings in a GGUF file count too.
+TEST_F(FineTuneWatchTest, AnswersTakeTheSettingsOfAGgufFile) {
+  const auto train = [&](const std::string& run, std::vector<std::string> more) {
+    const std::vector<std::string> all = {"finetune", Path("run.yaml"),      "-o",    Path(run),
+                                          "--set",    "validate_every=0",    "--set", "steps=1",
+                                          "--set",    "samples.max_tokens=8"};
+    more.insert(more.begin(), all.begin(), all.end());
+    const ProgramResult result = RunProgramBinary(more);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return Path(run + "/checkpoints/step-1");
+  };
+  const std::string base = train("base", {"--set", "samples.prompts=[]"}), file = Path("base.gguf");
+  Write("base/checkpoints/step-1/generation_config.json", R"({"do_sample": true, "temperature": 4.5, "top_k": 90})");
+  ASSERT_EQ(RunProgramBinary({"convert", base, file}).exit_code, 0);
+  const std::string full = train("full", {"--set", "from=" + file});
+  const std::string adapters = train("adapters", {"--set", "from=" + file, "--set", "lora.rank=2"});
+  for (const auto& [run, model] : {std::pair("full", std::vector{full}),
+                                   std::pair("adapters", std::vector{file, std::string("--lora"), adapters})}) {
+    const json answer = Log(run, "samples").back().at("answers")[0];
+    std::vector<std::string> words = {"generate", "--user", answer.at("prompt"), "--seed", "1", "--max-new-tokens", "8",
+                                      "--json",   "-m"};
+    words.insert(words.end(), model.begin(), model.end());
+    const ProgramResult reply = RunProgramBinary(words);
+    EXPECT_EQ(json::parse(reply.out).at("text"), answer.at("answer")) << run << reply.err;
+  }
+}
+
+TEST_F(FineTuneWatchTest, CheckpointsWithoutAValidationAreSaid) {
+  const auto warnings = [&](const std::string& steps) {
+    return RunProgramBinary({"finetune", Path("run.yaml"), "--dry-run", "--set", "checkpoint_every=" + steps}).err;
+  };
+  EXPECT_THAT(warnings("10"), HasSubstr("checkpoint_every, 10, is not a multiple of validate_every, 25"));
+  EXPECT_THAT(warnings("10"), HasSubstr("every 50 steps and the last one"));
+  EXPECT_THAT(warnings("40"), HasSubstr("a validation loss, the last one"));
+  for (const char* steps : {"25", "50", "0", "60"}) EXPECT_THAT(warnings(steps), Not(HasSubstr("best"))) << steps;
+}
+
 TEST_F(FineTuneWatchTest, ADryRunCountsTheAnswers) {
   const ProgramResult result = RunProgramBinary({"finetune", Path("run.yaml"), "-o", Path("run"), "--dry-run"});
   EXPECT_THAT(result.out, HasSubstr("  sample answers\n"));
