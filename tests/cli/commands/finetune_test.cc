@@ -114,7 +114,8 @@ TEST_F(FineTuneCommandTest, RefusesWhatCannotBeTrainedBeforeItBegins) {
   fs::create_directory(Path("taken"));
   EXPECT_THAT(Run({"-o", Path("taken")}), Fails(1, Path("taken"), {"name another folder"}));
   // Nobody makes folders there: no permission, or a file system that is only read.
-  EXPECT_THAT(Run({"-o", "/sys/run"}), Fails(1, "/sys/run", {"cannot create", "choose a folder that you may write to"}));
+  EXPECT_THAT(Run({"-o", "/sys/run"}),
+              Fails(1, "/sys/run", {"cannot create", "choose a folder that you may write to"}));
 }
 
 // A name in their place would be looked for.
