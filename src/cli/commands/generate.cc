@@ -74,7 +74,8 @@ class GenerateCommand : public Command {
            "model's files; a model that is not tuned for chat is greedy by default.\n"
            "\n"
            "Without -m and STABLELM_MODEL the small model that comes with stablelm answers, and a PROMPT is a message\n"
-           "to it, as with --user (with --parse-special it is continued raw); stablelm chat --help tells of others.\n"
+           "to it, as with --user (with --parse-special it is continued raw); --ids need -m. stablelm chat --help "
+           "tells of others.\n"
            "\n"
            "With --json: prompt_ids, ids (a stop token included), logprobs (natural logarithms under the\n"
            "unchanged logits), text (without the stop token; null when the folder has no tokenizer), finish_reason\n"
@@ -275,7 +276,10 @@ int GenerateCommand::Run(Output& out) {
   asks_ = common.model.empty() && !conversation_.Given() && !ids_ && !Many() && !parse_special_;
   if (!show_config_) CheckInput();
   CheckKind(out.json());
-  if (common.model.empty() && IsModelForPrompt(input_.text.value_or(""))) RequireModel(common, *input_.text);
+  // Ids mean nothing without the name of their model.
+  if (common.model.empty() && (ids_ || IsModelForPrompt(input_.text.value_or("")))) {
+    RequireModel(common, input_.text.value_or(""));
+  }
   TakeBundledModel(common);
   if (common.bundled && !show_config_) {
     out.Note(kBundledModelNote + std::string(asks_ ? ". The prompt is a message to it, as with --user" : ""));

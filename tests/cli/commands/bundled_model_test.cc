@@ -117,7 +117,7 @@ TEST_F(BundledModel, IsAskedWhatGenerateGetsAsAPrompt) {
   // What says how it is to be read is read so.
   EXPECT_EQ(RunJson({"generate", "<|USER|>Hello", "--parse-special"}).at("prompt_ids"),
             RunJson({"generate", "-m", model_, "<|USER|>Hello", "--parse-special"}).at("prompt_ids"));
-  EXPECT_EQ(RunJson({"generate", "--ids", "5 6 7"}).at("prompt_ids"), Json({5, 6, 7}));
+  EXPECT_THAT(Run({"generate", "--ids", "5 6 7"}), Fails(2, "--model"));  // ids of which tokenizer?
   EXPECT_EQ(RunJson({"generate", "--user", "Hello"}).at("ids"), user.at("ids"));
   WriteFile(temp_.path() / "in", R"({"prompt": "Hello"})");
   EXPECT_EQ(RunJson({"generate", "--input", temp_.path() / "in"}).at("ids"),
