@@ -66,7 +66,7 @@ if(STABLELM_PROGRAM)
   install(DIRECTORY recipes DESTINATION ${CMAKE_INSTALL_DATADIR}/stablelm COMPONENT program
           PATTERN example.yaml EXCLUDE PATTERN "tiny.*" EXCLUDE)
   # Where cli/app/bundled_model.h looks for it.
-  install(FILES demo/stablelm-demo.gguf DESTINATION ${CMAKE_INSTALL_DATADIR}/stablelm COMPONENT program OPTIONAL)
+  install(FILES demo/stablelm-demo.gguf DESTINATION ${CMAKE_INSTALL_DATADIR}/stablelm COMPONENT program)
   # The program itself writes the pages and scripts during the installation.
   install(CODE "set(share \"${CMAKE_INSTALL_DATAROOTDIR}\")" COMPONENT program)
   install(CODE [[
