@@ -71,7 +71,9 @@ TEST_F(MemoryTest, OfALongRowIsAFewTimesItsLength) {
       Recipe("sources: [{path: a.jsonl, kind: text, clean: {near_duplicates: true}}]\nvalidation: 0\n");
   setup.threads = 2;
   setup.memory_bytes = size_t{8} << 20;
-  EXPECT_LT(PeakOf(setup, Out()), 12 * text.size());
+  // A row takes some 7 times its length where most of its copies live (bytes, tokens, hashes), and on a busy machine
+  // both rows are at work at once.
+  EXPECT_LT(PeakOf(setup, Out()), 16 * text.size());
 }
 
 }  // namespace
