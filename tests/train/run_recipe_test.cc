@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "error_info.h"
 #include "temp_folder.h"
@@ -29,10 +30,20 @@ class RunRecipeTest : public testing::Test {
 TEST_F(RunRecipeTest, TheShippedOnesAreRead) {
   const std::filesystem::path recipes =
       std::filesystem::path(TestData()).parent_path().parent_path() / "recipes" / "train";
+  // What a recipe leaves to its user.
+  const std::vector<std::string> data = {"data=my-chats"}, data_and_model = {"data=my-chats", "from=my-model"};
+  const std::map<std::string, std::vector<std::string>> asked = {{"full", data_and_model},  {"lora", data_and_model},
+                                                                 {"qlora", data_and_model}, {"scratch", data},
+                                                                 {"pretrain-3b", data},     {"pretrain-7b", data}};
   size_t count = 0;
   for (const auto& entry : std::filesystem::directory_iterator(recipes)) {
     if (entry.path().extension() != ".yaml") continue;
-    const LoadedRunRecipe loaded = ReadRunRecipe(entry.path());
+    const auto sets = asked.find(entry.path().stem());
+    if (sets != asked.end()) {
+      EXPECT_THROW(ReadRunRecipe(entry.path()), Error) << entry.path();
+    }
+    const LoadedRunRecipe loaded =
+        ReadRunRecipe(entry.path(), sets == asked.end() ? std::span<const std::string>() : sets->second);
     EXPECT_EQ(loaded.recipe.name, entry.path().stem());
     ++count;
   }
