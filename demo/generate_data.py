@@ -22,8 +22,8 @@ from generator.texts import words_of
 
 SETS = pathlib.Path(__file__).resolve().parent / "sets"
 SEED = 20230419  # the day on which StableLM-Alpha was released
-CONVERSATIONS = 125000  # about 17 million tokens
-CHECKED = 20000  # conversations in which the words of the test sets must occur
+CONVERSATIONS = 165000  # about 24 million tokens
+CHECKED = 40000  # conversations in which the words of the test sets must occur
 RUN_WORDS = 13  # as in `prepare`
 
 

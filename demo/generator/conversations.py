@@ -173,7 +173,7 @@ def own_system_conversation(skills, rng, turns):
         if own:
             exchanges.append(own)
         elif system.kind in ("one_word", "end_with", "begin_with", "capitals"):
-            skills_here = [("c", 3), ("e", 5), ("b", 3)] if system.kind != "one_word" else [("c", 3), ("e", 6), ("d", 1)]
+            skills_here = [("c", 3), ("e", 5), ("b", 3)] if system.kind != "one_word" else [("c", 3), ("e", 6)]
             exchanges.extend(draw(skills, rng, TRAIN, rng.weighted(skills_here), system))
         else:
             exchanges.extend(draw(skills, rng, TRAIN, rng.weighted([w for w in SKILL_WEIGHTS if w[0] != "memory"]), system))

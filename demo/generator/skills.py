@@ -46,6 +46,22 @@ def difference_steps(a, b):
     return [f"{a - b + b % 10} - {b % 10}", str(a - b)]
 
 
+def times_steps(a, b):
+    """What follows "a x b = ": the smaller number first, as in the table."""
+    return [f"{b} x {a}", str(a * b)] if a > b else [str(a * b)]
+
+
+def sort_steps(words):
+    """"ra pr th > pr ra th: project, range, through": beginnings as they come, beginnings in order, words in order."""
+    in_order = sorted(words)
+    return f"{' '.join(word[:2] for word in words)} > {' '.join(word[:2] for word in in_order)}: {', '.join(in_order)}"
+
+
+def reverse_steps(word):
+    """"c-a-t, t-a-c: tac": a letter at a time, so that none is lost."""
+    return f"{'-'.join(word)}, {'-'.join(word[::-1])}: {word[::-1]}"
+
+
 class Skills:
     """Draws exchanges for a split. All state is read-only: the texts."""
 
@@ -185,7 +201,7 @@ class Skills:
             return self.convert_exchange(rng, split)
         a, b = self.number_pair(rng, split, name)
         result = {"sum": a + b, "difference": a - b, "times": a * b}[name]
-        steps = {"sum": sum_steps, "difference": difference_steps}.get(name, lambda a, b: [str(a * b)])(a, b)
+        steps = {"sum": sum_steps, "difference": difference_steps, "times": times_steps}[name](a, b)
         # In one word only what needs no steps.
         bare = steps[0] if len(steps) == 1 else None
         return self.task(rng, split, name, {"a": str(a), "b": str(b)}, " = ".join(steps), {"regex": last(str(result))},
@@ -230,19 +246,18 @@ class Skills:
                 word = rng.choice(self.words[name, split])
                 if word not in words:
                     words.append(word)
-            words.sort()
-            reply = ", ".join(words)
             rng.shuffle(words)
             joined = rng.choice([", ".join(words), ", ".join(words[:-1]) + " and " + words[-1], " ".join(words)])
-            return self.task(rng, split, name, {"list": joined}, reply, {"regex": "^" + re.escape(reply) + r"\.?$"}, "d")
+            expects = re.escape(", ".join(sorted(words)))
+            return self.task(rng, split, name, {"list": joined}, sort_steps(words), {"regex": rf"(^|: ){expects}\.?$"}, "d")
         word = self.some_word(rng, split, name)
         slots = {"w": word}
         if name == "reverse":
-            return self.task(rng, split, name, slots, word[::-1], {"regex": last(word[::-1])}, "d", bare=word[::-1])
+            return self.task(rng, split, name, slots, reverse_steps(word), {"regex": last(word[::-1])}, "d")
         if name == "count_letters":
             count = str(len(word))
             reply = " ".join(f"{letter}{i}" for i, letter in enumerate(word, 1)) + f": {count} letters"
-            return self.task(rng, split, name, slots, reply, {"regex": r"(?<!\w)" + count + r" letters\.?$"}, "d", bare=count)
+            return self.task(rng, split, name, slots, reply, {"regex": r"(?<!\w)" + count + r" letters\.?$"}, "d")
         if name == "count_letter":
             letter = rng.choice(word) if rng.chance(85) else rng.choice("abcdefghijklmnoprstuvwxyz")
             count, parts = 0, []
@@ -250,8 +265,7 @@ class Skills:
                 count += each == letter
                 parts.append(each + (str(count) if each == letter else ""))
             reply = f"{' '.join(parts)}: {count}"
-            return self.task(rng, split, name, slots | {"letter": letter}, reply, {"regex": last(str(count))}, "d",
-                             bare=str(count))
+            return self.task(rng, split, name, slots | {"letter": letter}, reply, {"regex": last(str(count))}, "d")
         reply = {"spell": "-".join(word), "first_letter": word[0], "last_letter": word[-1]}[name]
         return self.task(rng, split, name, slots, reply, {"regex": "^" + re.escape(reply) + r"\.?$"}, "d")
 
