@@ -24,3 +24,6 @@ file(WRITE ${FOLDER}/.git/refs/heads/main "fedcba9876543210fedcba9876543210fedcb
 expect(fedcba987654)
 file(WRITE ${FOLDER}/.git/HEAD "${hash}\n")
 expect(0123456789ab)  # no branch
+file(WRITE ${FOLDER}/.git/HEAD "ref: refs/heads/c++20\n")
+file(WRITE ${FOLDER}/.git/packed-refs "${hash} refs/heads/ccc20\nf${hash} refs/heads/c++20\n")
+expect(f0123456789a)
