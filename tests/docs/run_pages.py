@@ -21,8 +21,6 @@ In a console block
 A page's folder looks like a clone: scripts/stablelm, build/release/stablelm and stablelm in PATH are PROGRAM. In its
 Hugging Face cache are stabilityai/stablelm-tuned-alpha-3b and -7b, small models of random weights. Nothing reaches the
 home folder. STABLELM_SIMD=avx2 gives every machine with AVX2 the same bits; without AVX2 outputs are not compared.
-Where demo/stablelm-demo.gguf is missing, a model of random weights in its shape takes its place, whose answers are not
-compared.
 """
 import argparse
 import difflib
@@ -41,8 +39,6 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests" / "docs"
 LONGEST = 200  # seconds of a block, on a busy machine
-DEMO = ROOT / "demo" / "stablelm-demo.gguf"
-DEMO_TALKS = ("README.md", "docs/chat.md", "docs/finetune.md")  # pages that show what the demo model answers
 LEAST_RUN = 0.8  # share of the shell blocks
 OTHERS = ("text", "cpp", "cmake", "json", "yaml")
 MEASURED = [(re.compile(pattern, re.MULTILINE), text) for pattern, text in (
@@ -154,7 +150,7 @@ def transcript(command, replies):
 class Page:
     def __init__(self, page, scratch, program, compare, updating=False):
         self.updating = updating
-        self.page, self.compare = page, compare and (DEMO.exists() or page not in DEMO_TALKS)
+        self.page, self.compare = page, compare
         self.folder = scratch / page.replace("/", "_").removesuffix(".md") / "stablelm.cpp"
         self.counts = dict.fromkeys(("run", "background", "parse-only", "other"), 0)
         self.errors, self.seconds, self.updates, self.times = [], 0.0, [], []
@@ -182,10 +178,6 @@ class Page:
         (self.folder / "demo").mkdir()
         for path in (ROOT / "demo").iterdir():
             (self.folder / "demo" / path.name).symlink_to(path)
-        if not DEMO.exists():
-            (self.folder / "demo" / DEMO.name).symlink_to(scratch / DEMO.name)
-            if self.page in DEMO_TALKS:
-                self.environment["STABLELM_MODEL"] = f"demo/{DEMO.name}"
 
     def run(self):
         start = time.monotonic()
@@ -316,16 +308,6 @@ def make_hub_model(scratch, program, name, seed):
     shutil.copy(ROOT / "tests" / "data" / "tokenizer" / "tokenizer.json", model)
 
 
-def make_demo_model(scratch, program):
-    model = scratch / "demo_model"
-    for command in (("init", "--shape", ROOT / "demo" / "model" / "config.json", "--seed", "1", model),
-                    ("quantize", model, scratch / DEMO.name, "Q8_0")):
-        subprocess.run([program, *command, "--quiet"], check=True, stdout=subprocess.DEVNULL)
-        if command[0] == "init":
-            for name in ("tokenizer.json", "stablelm_chat.json"):
-                shutil.copy(ROOT / "demo" / "model" / name, model)
-
-
 def has_avx2():
     try:
         words = set(pathlib.Path("/proc/cpuinfo").read_text().split())
@@ -352,9 +334,6 @@ def main():
         (scratch / "bin" / "stablelm").symlink_to(program)
         make_hub_model(scratch, program, "stabilityai/stablelm-tuned-alpha-3b", 3)
         make_hub_model(scratch, program, "stabilityai/stablelm-tuned-alpha-7b", 7)
-        if not DEMO.exists():
-            print(f"answers of the demo model are not compared: {DEMO} is not there")
-            make_demo_model(scratch, program)
         pages = [Page(page, scratch, program, compare, arguments.update).run() for page in arguments.pages or all_pages]
     kinds = ("run", "background", "parse-only", "other")
     print(f"{'page':24}" + "".join(f"{kind:>12}" for kind in kinds) + f"{'seconds':>10}")

@@ -26,14 +26,13 @@ std::filesystem::path LinkedPlace(const std::filesystem::path& place) {
 }
 
 void RequireTheBuildsOwn(const std::filesystem::path& file) {
-  const std::string_view expected = BundledModelSha256();
-  if (expected.empty()) return;
+  const std::string expected = STABLELM_BUNDLED_MODEL_SHA256;
   const std::string found = Sha256HexOfFile(file);
   if (found == expected) return;
   throw Error({.where = file.string(),
                .what = "damaged, or not the model that this program was built with",
                .found = "SHA-256 " + found,
-               .expected = std::string(expected),
+               .expected = expected,
                .hint = "install stablelm again, or in its source tree: git checkout demo/" +
                        std::string(kBundledModel) + ". To take the file as it is, name it: -m " + file.string()});
 }
@@ -45,8 +44,6 @@ std::vector<std::filesystem::path> BundledModelPlaces() {
   return {folder / kBundledModel,
           (folder / STABLELM_SHARE_FROM_PROGRAM / "stablelm" / kBundledModel).lexically_normal()};
 }
-
-std::string_view BundledModelSha256() { return STABLELM_BUNDLED_MODEL_SHA256; }
 
 std::string FindBundledModel() {
   std::string searched;

@@ -7,7 +7,6 @@
 
 #include <filesystem>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "cli/app/command.h"
@@ -35,11 +34,8 @@ inline constexpr const char* kAboutBundledModel =
 // Where the bundled model may be, in the order of search.
 std::vector<std::filesystem::path> BundledModelPlaces();
 
-// SHA-256 of the model that this program was built with, in hexadecimal digits; empty when the source tree had none.
-std::string_view BundledModelSha256();
-
 // Path of the bundled model. Throws UsageError when there is none, since a model has to be named then; Error when the
-// file is not the one of BundledModelSha256.
+// file is not the model that this program was built with.
 std::string FindBundledModel();
 
 // Takes the bundled model when no model was named.
