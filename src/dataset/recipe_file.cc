@@ -236,6 +236,13 @@ void RecipeFile::Set(std::string_view assignment, ElementName name_of) {
   top_ = std::move(changed);
 }
 
+void RecipeFile::Remove(std::string_view key) {
+  const auto found = std::ranges::find(top_.keys, key, &RecipeKey::text);
+  if (found == top_.keys.end()) return;
+  top_.items.erase(top_.items.begin() + (found - top_.keys.begin()));
+  top_.keys.erase(found);
+}
+
 RecipeSettings RecipeFile::Visit(FunctionRef<void(RecipeMap&)> read) const {
   RecipeMap top(*this, &top_, top_, {}, false);
   read(top);

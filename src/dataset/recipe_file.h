@@ -149,6 +149,9 @@ class RecipeFile {
   void Set(std::string_view assignment);
   void Set(std::string_view assignment, ElementName name_of);
 
+  // As if the recipe did not have the key, which is not nested.
+  void Remove(std::string_view key);
+
   RecipeSettings Visit(FunctionRef<void(RecipeMap&)> read) const;
 
  private:

@@ -128,10 +128,11 @@ FineTune::FineTune(const RunRecipe& recipe)
 void FineTune::WarnOfUnvalidatedCheckpoints() {
   const int64_t saved = recipe_.checkpoint_every, measured = recipe_.validate_every;
   if (saved == 0 || saved >= steps() || saved % measured == 0) return;
-  const int64_t both = std::lcm(saved, measured);
+  const int64_t part = measured / std::gcd(saved, measured);  // of the checkpoints one in so many has a loss
+  const bool meet = part <= (steps() - 1) / saved;
   warnings_.push_back("checkpoint_every, " + std::to_string(saved) + ", is not a multiple of validate_every, " +
                       std::to_string(measured) + ": `best` is chosen among the checkpoints with a validation loss, " +
-                      (both < steps() ? "every " + std::to_string(both) + " steps and the last one" : "the last one"));
+                      (meet ? "every " + std::to_string(saved * part) + " steps and the last one" : "the last one"));
 }
 
 TrainShape FineTune::ShapeFor(size_t threads) const {

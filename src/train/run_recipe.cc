@@ -183,7 +183,7 @@ void Complete(LoadedRunRecipe& loaded) {
 LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const std::string> sets) {
   RecipeFile file = RecipeFile::Read(path);
   for (const std::string& set : sets) file.Set(set);
-  if (Sets(sets, "epochs") && !Sets(sets, "steps")) file.Set("steps=null");
+  if (Sets(sets, "epochs") && !Sets(sets, "steps")) file.Remove("steps");
   LoadedRunRecipe loaded;
   RunRecipe& recipe = loaded.recipe;
   recipe.folder = path.parent_path();

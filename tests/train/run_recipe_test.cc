@@ -16,6 +16,7 @@ namespace stablelm {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 class RunRecipeTest : public testing::Test {
  protected:
@@ -148,6 +149,7 @@ TEST_F(RunRecipeTest, EpochsOrSteps) {
     const LoadedRunRecipe loaded = read(one.yaml, one.sets);
     EXPECT_EQ(loaded.recipe.steps, one.steps) << one.yaml;
     EXPECT_EQ(shown(loaded, "epochs"), one.epochs) << one.yaml;
+    EXPECT_THAT(loaded.settings.Yaml(true), Not(HasSubstr("steps: null  # command line"))) << one.yaml;
     EXPECT_EQ(loaded.absolute_yaml.find("epochs") == std::string::npos, one.steps.has_value()) << one.yaml;
   }
   EXPECT_THAT(InfoOf([&] { read("", {"epochs=null"}); }).expected, HasSubstr("above 0"));

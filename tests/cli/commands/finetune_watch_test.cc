@@ -229,6 +229,10 @@ TEST_F(FineTuneWatchTest, CheckpointsWithoutAValidationAreSaid) {
   EXPECT_THAT(warnings("10"), HasSubstr("checkpoint_every, 10, is not a multiple of validate_every, 25"));
   EXPECT_THAT(warnings("10"), HasSubstr("every 50 steps and the last one"));
   EXPECT_THAT(warnings("40"), HasSubstr("a validation loss, the last one"));
+  const ProgramResult never =
+      RunProgramBinary({"finetune", Path("run.yaml"), "--dry-run", "--set", "steps=1099511627776", "--set",
+                        "checkpoint_every=1099511627775", "--set", "validate_every=1099511627773"});
+  EXPECT_THAT(never.err, HasSubstr("a validation loss, the last one"));
   for (const char* steps : {"25", "50", "0", "60"}) EXPECT_THAT(warnings(steps), Not(HasSubstr("best"))) << steps;
 }
 
