@@ -17,6 +17,7 @@ std::atomic<bool> interrupted{false};
 std::atomic<int> interrupted_by{0};  // the signal that set the flag
 std::atomic<int> guards{0};
 std::atomic<const char*> interrupt_note{nullptr};
+std::atomic<bool> note_below_a_line{false};  // that of a progress bar
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free &&
               std::atomic<const char*>::is_always_lock_free);
 
@@ -40,7 +41,11 @@ void OnSignal(int signal_number) {
   if (guards.load() == 0) {
     RestoreTerminal();
     RemoveTemporaryPaths();
-    if (const char* note = interrupt_note.load()) WriteAll(note);
+    if (const char* note = interrupt_note.load()) {
+      if (note_below_a_line.load()) WriteAll("\n");
+      WriteAll(note);
+      WriteAll("\n");
+    }
     _exit(kExitInterrupted);
   }
   if (interrupted.load()) {  // the second one kills the program
@@ -102,9 +107,9 @@ void InstallSignalHandlers() {
 InterruptGuard::InterruptGuard() { ++guards; }
 InterruptGuard::~InterruptGuard() { --guards; }
 
-InterruptNote::InterruptNote(const std::string& words)
-    : line_((isatty(STDERR_FILENO) != 0 ? "\n" : "") + words + "\n") {  // below a progress bar
-  interrupt_note.store(line_.c_str());
+InterruptNote::InterruptNote(const char* literal) {
+  note_below_a_line.store(isatty(STDERR_FILENO) != 0);
+  interrupt_note.store(literal);
 }
 InterruptNote::~InterruptNote() { interrupt_note.store(nullptr); }
 

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <atomic>
-#include <string>
 
 namespace stablelm {
 
@@ -23,16 +22,13 @@ class InterruptGuard {
 };
 
 // A line for standard error when a signal ends the program while nobody holds an InterruptGuard: how to continue.
-// One at a time.
+// One at a time. A string literal: a handler on another thread may still write it when this object is gone.
 class InterruptNote {
  public:
-  explicit InterruptNote(const std::string& words);
+  explicit InterruptNote(const char* literal);
   ~InterruptNote();
   InterruptNote(const InterruptNote&) = delete;
   InterruptNote& operator=(const InterruptNote&) = delete;
-
- private:
-  std::string line_;
 };
 
 // Any thread. The flag stays set until ForgetInterrupt.

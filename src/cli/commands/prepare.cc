@@ -76,7 +76,9 @@ class Prepare : public Command {
     setup.show_progress = out.show_progress();
     const PreparedData data = [&] {
       std::optional<InterruptNote> note;
-      if (!dry_run_ && !common.quiet) note.emplace("interrupted: the same command with --resume continues");
+      if (!dry_run_ && !common.quiet) {
+        note.emplace("interrupted: the same command with --resume continues from what was saved");
+      }
       return PrepareData(setup, out_folder_);
     }();
     if (data.unchanged) {

@@ -325,7 +325,7 @@ TEST_F(EndedPrepare, AnInterruptLeavesNothing) {
   for (const int number : {SIGINT, SIGTERM}) {
     const ProgramResult result = RunAndSignal(number);
     EXPECT_EQ(result.exit_code, 130);
-    EXPECT_THAT(result.err, HasSubstr("interrupted: the same command with --resume continues\n"));
+    EXPECT_THAT(result.err, HasSubstr("interrupted: the same command with --resume continues from what was saved\n"));
     EXPECT_THAT(Names(), ElementsAre("duckdb", "rows.parquet"));
   }
 }
