@@ -191,8 +191,7 @@ void ChatSession::Help(const std::string&) {
   }
   text +=
       "\nAnything else is a message. On a terminal: \"\"\" begins and ends one of several lines, a \\ at the end of a "
-      "line "
-      "goes on, Ctrl-C stops a reply and keeps what has come, Ctrl-D leaves.\n";
+      "line goes on, Ctrl-C stops a reply and keeps what has come, Ctrl-D leaves.\n";
   if (start_.model.bundled) text += "\n" + std::string(kAboutBundledModel);
   screen_.Show("/help", text);
 }
@@ -316,9 +315,8 @@ std::string ChatSession::PlanText() const {
 
 std::string ChatSession::Greeting() const {
   if (start_.model.bundled) {
-    return "A small demonstration model that comes with stablelm; it knows little. Try \"What can you do?\". /help "
-           "lists "
-           "the commands and tells of larger models";
+    return "A small demonstration model that comes with stablelm; it knows little. Try \"What can you do?\". "
+           "/help lists the commands and tells of larger models";
   }
   std::string name = std::filesystem::path(start_.model.name).filename().string();
   if (name.empty() || name == ".") name = start_.model.name;  // "models/"
