@@ -31,8 +31,10 @@ constexpr std::string_view kOwnMemory =
     "weights are in the process's own memory, but for the embedding, which is mapped";
 constexpr std::string_view kSpeaking = "generate chat run";
 constexpr std::string_view kWriting = "convert quantize";
-constexpr std::string_view kOneAnswer = "stablelm run MODEL TEXT answers one message";
-constexpr std::string_view kAppends = "stablelm run MODEL TEXT - < FILE appends a file to the message";
+constexpr std::string_view kOneAnswer =
+    "stablelm run MODEL TEXT answers one message, without a model stablelm run -p TEXT";
+constexpr std::string_view kAppends =
+    "stablelm run MODEL TEXT - < FILE appends a file to the message, without a model stablelm run -p TEXT - < FILE";
 
 constexpr auto kHabits = std::to_array<Habit>({
     // What to continue
@@ -129,8 +131,8 @@ constexpr auto kHabits = std::to_array<Habit>({
     {.kind = kNotHere, .name = "--prompt", .takes = kValue, .reason = kOneAnswer, .commands = "chat"},
     {.kind = kNotHere, .name = "-f", .takes = kValue, .reason = kAppends, .commands = "chat run"},
     {.kind = kNotHere, .name = "--file", .takes = kValue, .reason = kAppends, .commands = "chat run"},
-    {.kind = kNotHere, .name = "-st", .reason = "stablelm run MODEL TEXT answers one message"},
-    {.kind = kNotHere, .name = "--single-turn", .reason = "stablelm run MODEL TEXT answers one message"},
+    {.kind = kNotHere, .name = "-st", .reason = kOneAnswer},
+    {.kind = kNotHere, .name = "--single-turn", .reason = kOneAnswer},
     {.kind = kNotHere, .name = "-no-cnv", .reason = "stablelm generate -m MODEL PROMPT continues a text as it is"},
     {.kind = kNotHere,
      .name = "--dtype",

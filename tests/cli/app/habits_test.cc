@@ -17,6 +17,7 @@
 namespace stablelm {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -141,7 +142,7 @@ TEST_F(HabitTable, FilesToWriteAreArguments) {
   EXPECT_THAT(InfoOf<UsageError>([&] {
                 Read("run", {"m", "-f", "x"});
               }).hint,
-              HasSubstr("stablelm run MODEL TEXT - <"));
+              AllOf(HasSubstr("stablelm run MODEL TEXT - <"), HasSubstr("stablelm run -p TEXT - <")));
 }
 
 TEST_F(HabitTable, BenchKeepsItsOwnNames) {
