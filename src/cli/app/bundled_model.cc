@@ -34,7 +34,8 @@ void RequireTheBuildsOwn(const std::filesystem::path& file) {
                .found = "SHA-256 " + found,
                .expected = expected,
                .hint = "install stablelm again, or in its source tree: git checkout demo/" +
-                       std::string(kBundledModel) + ". To take the file as it is, name it: -m " + file.string()});
+                       std::string(kBundledModel) + ". To take the file as it is, name it: -m " +
+                       Quoted(file.string(), std::string::npos)});
 }
 
 }  // namespace
@@ -61,6 +62,15 @@ std::string FindBundledModel() {
                     .expected = searched,
                     .hint = "-m MODEL or the environment variable STABLELM_MODEL names one; installing stablelm again, "
                             "or git checkout in its source tree, brings the missing one back"});
+}
+
+std::string WhereBundledModelIs() {
+  for (const std::filesystem::path& place : BundledModelPlaces()) {
+    const std::filesystem::path file = LinkedPlace(place);
+    std::error_code failed;
+    if (std::filesystem::exists(file, failed)) return "; the small demonstration model is " + file.string();
+  }
+  return "";
 }
 
 void TakeBundledModel(CommonOptions& common) {

@@ -38,6 +38,9 @@ std::vector<std::filesystem::path> BundledModelPlaces();
 // file is not the model that this program was built with.
 std::string FindBundledModel();
 
+// "; the small demonstration model is PATH", for hints of commands that need a name; "" when it is missing.
+std::string WhereBundledModelIs();
+
 // Takes the bundled model when no model was named.
 void TakeBundledModel(CommonOptions& common);
 

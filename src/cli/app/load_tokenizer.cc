@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "checkpoint/huggingface/hub_cache.h"
+#include "cli/app/bundled_model.h"
 
 namespace stablelm {
 namespace {
@@ -30,6 +31,15 @@ bool NamesModel(const std::string& text) {
   }
 }
 
+void RequireModelsName(const std::string& word, const std::string& command) {
+  if (word.find('/') != word.npos || NamesModel(word)) return;
+  throw UsageError({.where = command,
+                    .what = "no such model",
+                    .found = Quoted(word),
+                    .expected = "a model folder, a .gguf file or a hub id",
+                    .hint = "the model comes first: stablelm run MODEL TEXT; without one: stablelm run -p TEXT"});
+}
+
 Tokenizer LoadTokenizer(const std::string& model, const std::string& tokenizer_file, Output& out,
                         const std::string& text) {
   if (model.empty() == tokenizer_file.empty()) {
@@ -38,8 +48,9 @@ Tokenizer LoadTokenizer(const std::string& model, const std::string& tokenizer_f
                       .what = model.empty() ? "no tokenizer is named" : "two tokenizers are named",
                       .expected = "a model (-m DIR) or a file (--tokenizer tokenizer.json)",
                       .hint = names_model && model.empty() ? "a model is named by -m here: -m " + text
-                              : model.empty()              ? "the environment variable STABLELM_MODEL names a model too"
-                                                           : "leave one of them out"});
+                              : model.empty()
+                                  ? "the environment variable STABLELM_MODEL names a model too" + WhereBundledModelIs()
+                                  : "leave one of them out"});
   }
   if (model.empty()) return WithWarnings(Tokenizer::FromFile(tokenizer_file), out);
   return LoadTokenizer(*ModelSource::Open(model), out);

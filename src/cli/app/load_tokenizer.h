@@ -16,6 +16,10 @@ namespace stablelm {
 // only; whether a text is the model is never guessed.
 bool NamesModel(const std::string& text);
 
+// Throws UsageError for a first argument of `command` that is text rather than a model's name: a word without a slash
+// that is no file, "Hi". What is wrong with a name shows when the model is opened.
+void RequireModelsName(const std::string& word, const std::string& command);
+
 // `text` is the command's text argument: a hint when it names a model.
 Tokenizer LoadTokenizer(const std::string& model, const std::string& tokenizer_file, Output& out,
                         const std::string& text = {});

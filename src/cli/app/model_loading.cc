@@ -8,6 +8,7 @@
 #include "base/system.h"
 #include "checkpoint/rewrite/quantize_on_load.h"
 #include "checkpoint/rewrite/tensor_copy.h"
+#include "cli/app/bundled_model.h"
 #include "cli/app/load_tokenizer.h"
 #include "cli/app/options.h"
 #include "model/load.h"
@@ -45,8 +46,9 @@ void RequireModel(const CommonOptions& common, const std::string& given) {
                     .what = "no model was named",
                     .found = names_model ? Quoted(given) + " as the text" : "",
                     .expected = "a model folder, a .gguf file, or a hub id in the Hugging Face cache",
-                    .hint = names_model ? "a model is named by -m here: -m " + given
-                                        : "-m MODEL, or the environment variable STABLELM_MODEL"});
+                    .hint = names_model
+                                ? "a model is named by -m here: -m " + given
+                                : "-m MODEL, or the environment variable STABLELM_MODEL" + WhereBundledModelIs()});
 }
 
 std::vector<AdapterChoice> OpenAdapters(const CommonOptions& common, const ModelConfig& model, Output& out) {

@@ -9,6 +9,7 @@
 #include "cli/app/bundled_model.h"
 #include "cli/app/command.h"
 #include "cli/app/interrupt.h"
+#include "cli/app/load_tokenizer.h"
 #include "cli/app/model_loading.h"
 #include "cli/app/options.h"
 #include "cli/chat/chat_pipe.h"
@@ -183,6 +184,7 @@ ChatModel ChatCommand::Open(const std::string& path, const BeforeReply& before, 
 
 int ChatCommand::Run(Output& out) {
   TakeBundledModel(common);
+  RequireModelsName(common.model, Name());
   // At a keyboard a person is chatting; otherwise each line gets one reply. When stdout is no terminal (chat | tee
   // log), the prompt and the typed line are on the terminal all the same, and replies go to stdout as they are.
   const bool whole = !out.json() && isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;

@@ -81,12 +81,9 @@ class GenerateCommand : public Command {
            "unchanged logits), text (without the stop token; null when the folder has no tokenizer), finish_reason\n"
            "(stop, length, context, time, cancelled), stop_id or stop_string after a stop, seed, counts, seconds,\n"
            "with a conversation dropped (what did not fit), after a shift of the context shift (times,\n"
-           "dropped_tokens, approximate), with --quantize its type, with --lora the adapters, with --compute fast "
-           "that, and peak_bytes: the "
-           "largest resident memory of "
-           "the\n"
-           "whole process, pages of mapped weight files included. --samples and --num-return above 1 give a list, "
-           "choices.\n"
+           "dropped_tokens, approximate), with --quantize its type, with --lora the adapters, with --compute fast\n"
+           "that, and peak_bytes: the largest resident memory of the whole process, pages of mapped weight files\n"
+           "included. --samples and --num-return above 1 give a list, choices.\n"
            "--input reads lines such as {\"prompt\": \"Once upon\", \"temperature\": 0.5}; docs/generating.md has all\n"
            "of it. A run that was interrupted goes on when the same command is given again.\n"
            "Ctrl-C ends with what has been generated so far and exit code 130.";
@@ -235,6 +232,11 @@ void GenerateCommand::AskPrompt(Output& out) {
     text.pop_back();
     if (text.ends_with('\r')) text.pop_back();
   }
+  if (text.empty() && !show_config_) {
+    throw Error({.where = "the prompt",
+                 .what = "empty: there is no message to answer",
+                 .hint = "stablelm generate \"What is 12 + 30?\""});
+  }
   conversation_.user = std::move(text);
   input_.text.reset();
   input_.file.clear();
@@ -276,8 +278,13 @@ int GenerateCommand::Run(Output& out) {
   asks_ = common.model.empty() && !conversation_.Given() && !ids_ && !Many() && !parse_special_;
   if (!show_config_) CheckInput();
   CheckKind(out.json());
-  // Ids mean nothing without the name of their model.
-  if (common.model.empty() && (ids_ || IsModelForPrompt(input_.text.value_or("")))) {
+  if (common.model.empty() && ids_) {
+    throw UsageError({.where = "--ids",
+                      .what = "ids belong to the tokenizer of one model, and no model was named",
+                      .expected = "-m MODEL beside them: the model whose ids they are",
+                      .hint = "-m MODEL, or the environment variable STABLELM_MODEL"});
+  }
+  if (common.model.empty() && IsModelForPrompt(input_.text.value_or(""))) {
     RequireModel(common, input_.text.value_or(""));
   }
   TakeBundledModel(common);

@@ -12,6 +12,7 @@
 #include "checkpoint/model_folder.h"
 #include "checkpoint/rewrite/quantize_on_load.h"
 #include "checkpoint/torch/torch_file.h"
+#include "cli/app/bundled_model.h"
 #include "cli/app/command.h"
 #include "cli/app/options.h"
 #include "cli/app/wrapped_text.h"
@@ -124,7 +125,8 @@ class Inspect : public Command {
   }
 
   int Run(Output& out) override {
-    RequireGiven(!common.model.empty(), "MODEL", "give a model folder, a .gguf file or a hub id");
+    RequireGiven(!common.model.empty(), "MODEL",
+                 "give a model folder, a .gguf file or a hub id" + WhereBundledModelIs());
     if (IsAdapterFolder(common.model)) {
       InspectAdapter(common.model, tensors_, out);
       return kExitOk;

@@ -24,7 +24,8 @@ class RunModel : public Command {
            "\n"
            "Without TEXT this is stablelm chat, with TEXT it is stablelm generate --user TEXT; the options are those\n"
            "that both have. What one of them alone has, such as --history of chat or --samples of generate, is given\n"
-           "to that command. A - behind TEXT appends standard input to the message, after a blank line.\n"
+           "to that command. A - behind TEXT appends standard input to the message, after a blank line;\n"
+           "in place of TEXT it is the message.\n"
            "Without MODEL and STABLELM_MODEL the small model that comes with stablelm answers: stablelm run, or\n"
            "stablelm run -p TEXT; stablelm chat --help tells of larger ones.";
   }
@@ -48,38 +49,31 @@ class RunModel : public Command {
 
   std::vector<std::string> StandsFor(const Arguments& arguments) const override {
     std::vector<std::string> words = arguments.positionals;
-    const bool no_model = words.empty();  // that command takes the one of STABLELM_MODEL, or the bundled one
-    if (no_model && arguments.text) words.emplace_back();
-    if (arguments.text) words.push_back(*arguments.text);
+    // Without a model that command takes the one of STABLELM_MODEL, or the bundled one.
+    const bool no_model = words.empty() || words[0] == "-";
+    if (no_model && (arguments.text || !words.empty())) words.insert(words.begin(), "");
+    if (arguments.text) words.insert(words.begin() + 1, *arguments.text);
     if (words.size() > 2 && words[2] != "-") {
       throw UsageError({.where = "run",
                         .what = "unexpected argument " + Quoted(words[2]),
                         .expected = "- for standard input, or nothing",
                         .hint = "put text with spaces in quotes"});
     }
-    if (!no_model && !MayNameModel(words[0])) {
-      throw UsageError({.where = "run",
-                        .what = "no such model",
-                        .found = Quoted(words[0]),
-                        .expected = "a model folder, a .gguf file or a hub id",
-                        .hint = "the model comes first: stablelm run MODEL TEXT; without one: stablelm run -p TEXT"});
-    }
+    if (!no_model) RequireModelsName(words[0], "run");
     std::vector<std::string> other = {words.size() > 1 ? "generate" : "chat"};
     if (!no_model) other.insert(other.end(), {"--model", words[0]});
     for (const GivenOption& given : arguments.options) {
       other.push_back(given.name);
       if (given.value) other.push_back(*given.value);
     }
-    if (words.size() > 1) other.insert(other.end(), {"--user", words[1]});
-    if (words.size() > 2) other.emplace_back("-");
+    const bool input_alone = words.size() == 2 && words[1] == "-";
+    if (words.size() > 1) other.insert(other.end(), {"--user", input_alone ? "" : words[1]});
+    if (words.size() > 2 || input_alone) other.emplace_back("-");
     return other;
   }
   int Run(Output& /*out*/) override { STABLELM_CHECK(false); }  // the program runs the other command
 
  private:
-  // A word without a slash that is no file is text: "Hi". The other command says what is wrong with a name.
-  static bool MayNameModel(const std::string& word) { return word.find('/') != word.npos || NamesModel(word); }
-
   ConversationInput conversation_;
   GenerationOptions generation_;
   std::optional<std::string> text_, input_;

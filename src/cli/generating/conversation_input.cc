@@ -78,7 +78,11 @@ std::string SystemTextOf(const std::string& given, const std::string& where, boo
 }
 
 std::string WithStandardInput(const std::string& message, bool replace_invalid, Output& out) {
-  return message + "\n\n" + ReadTextInput({.text = "-", .file = {}, .replace_invalid = replace_invalid}, out);
+  std::string text = ReadTextInput({.text = "-", .file = {}, .replace_invalid = replace_invalid}, out);
+  if (!message.empty()) return message + "\n\n" + text;
+  if (text.ends_with('\n')) text.pop_back();  // the line end of `echo`
+  if (text.empty()) throw Error({.where = "standard input", .what = "empty: there is no message to answer"});
+  return text;
 }
 
 ChatOptions ChatOptionsOf(const ConversationInput& input) {

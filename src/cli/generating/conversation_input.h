@@ -42,7 +42,7 @@ JsonValue ShiftJson(const GenerateResult& result);
 // `longest`: the context that the model has (ContextLimits).
 ContextLimits LimitsOf(const ConversationInput& input, int64_t context, int64_t longest);
 
-// `--user TEXT -`: the message, a blank line, standard input.
+// `--user TEXT -`: TEXT, a blank line, standard input; without TEXT that alone. Throws Error when both are empty.
 std::string WithStandardInput(const std::string& message, bool replace_invalid, Output& out);
 
 // The chat options given by --system, --no-system and --template. Throws UsageError and Error.

@@ -103,7 +103,10 @@ TEST_F(BundledModel, IsAskedWhatGenerateGetsAsAPrompt) {
   // What says how it is to be read is read so.
   EXPECT_EQ(RunJson({"generate", "<|USER|>Hello", "--parse-special"}).at("prompt_ids"),
             RunJson({"generate", "-m", model_, "<|USER|>Hello", "--parse-special"}).at("prompt_ids"));
-  EXPECT_THAT(Run({"generate", "--ids", "5 6 7"}), Fails(2, "--model"));  // ids of which tokenizer?
+  EXPECT_THAT(Run({"generate", "--ids", "5 6 7"}), Fails(2, "--ids", {"tokenizer", "-m MODEL"}));
+  for (const Words& words : {Words{"generate", ""}, Words{"generate"}, Words{"generate", "-p", ""}}) {
+    EXPECT_THAT(Run(words), Fails(1, "the prompt", {"empty"}));
+  }
   EXPECT_EQ(RunJson({"generate", "--user", "Hello"}).at("ids"), user.at("ids"));
   WriteFile(temp_.path() / "in", R"({"prompt": "Hello"})");
   EXPECT_EQ(RunJson({"generate", "--input", temp_.path() / "in"}).at("ids"),
@@ -123,8 +126,18 @@ TEST_F(BundledModel, IsTakenByRun) {
   const std::string answer = Run({"chat"}, {.standard_input = "Hello\n"}).out;
   EXPECT_EQ(Run({"run"}, {.standard_input = "Hello\n"}).out, answer);
   EXPECT_EQ(RunJson({"run", "-p", "Hello"}).at("ids"), RunJson({"generate", "Hello"}).at("ids"));
+  const ProgramInput notes = {.standard_input = "Hello\n"};
+  const auto prompt = [&](const Words& words) { return RunJson(words, notes).at("prompt_ids"); };
+  EXPECT_EQ(prompt({"run", "-p", "Say:", "-"}), prompt({"run", model_, "Say:", "-"}));
+  EXPECT_EQ(prompt({"run", model_, "-p", "Say:", "-"}), prompt({"run", model_, "Say:", "-"}));
+  for (const Words& words : {Words{"run", "-"}, Words{"run", model_, "-"}}) {
+    EXPECT_EQ(prompt(words), prompt({"run", "-p", "Hello"}));
+    EXPECT_THAT(Run(words), Fails(1, "standard input", {"empty"}));
+  }
   // A word may be a model that is missing.
-  EXPECT_THAT(Run({"run", "Hello"}), Fails(2, "run", {"\"Hello\"", "stablelm run -p TEXT"}));
+  for (const char* command : {"run", "chat"}) {
+    EXPECT_THAT(Run({command, "Hello!"}), Fails(2, command, {"\"Hello!\"", "stablelm run -p TEXT"}));
+  }
 }
 
 TEST_F(BundledModel, IsNamedByShowConfig) {
@@ -155,9 +168,10 @@ TEST_F(BundledModel, NeverTakesThePlaceOfANamedOne) {
     EXPECT_THAT(Run({"generate", model}), Fails(2, "--model", {"-m " + model}));
   }
   EXPECT_EQ(Run({"generate", prefix_.string()}).exit_code, 0);  // no model: a text
-  EXPECT_THAT(Run({"score", "a"}), Fails(2, "--model", {"STABLELM_MODEL"}));
-  EXPECT_THAT(Run({"tokenize", "a"}), Fails(2, "-m, --tokenizer"));
-  EXPECT_EQ(Run({"inspect"}).exit_code, 2);
+  EXPECT_THAT(Run({"score", "a"}), Fails(2, "--model", {"STABLELM_MODEL", model_}));
+  EXPECT_THAT(Run({"prompt", "--user", "a"}), Fails(2, "--model", {model_}));
+  EXPECT_THAT(Run({"tokenize", "a"}), Fails(2, "-m, --tokenizer", {model_}));
+  EXPECT_THAT(Run({"inspect"}), Fails(2, "MODEL", {model_}));
 }
 
 TEST_F(BundledModel, MissingIsAClearError) {
@@ -186,11 +200,11 @@ TEST_F(BundledModel, OneBitOrAnotherModelIsFound) {
   const char byte = static_cast<char>(file.peek() ^ 1);
   file.put(byte);
   file.close();
-  EXPECT_THAT(Run({"chat"}), Fails(1, model_, {"SHA-256", "-m " + model_}));
+  EXPECT_THAT(Run({"chat"}), Fails(1, model_, {"SHA-256", "-m \"" + model_}));
   EXPECT_EQ(Run({"chat", "-m", model_}).exit_code, 0);
   fs::remove(model_);
   ASSERT_EQ(Run({"convert", ModelWithTokenizer(temp_), model_}).exit_code, 0);
-  EXPECT_THAT(Run({"generate", "a"}), Fails(1, model_, {"SHA-256", "-m " + model_}));
+  EXPECT_THAT(Run({"generate", "a"}), Fails(1, model_, {"SHA-256", "-m \"" + model_ + "\""}));
 }
 
 // A narrow terminal, the C locale and a home that cannot be written change nothing.

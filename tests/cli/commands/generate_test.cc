@@ -135,7 +135,7 @@ TEST(GenerateCommand, RefusesWithAClearError) {
     int exit_code;
     const char* says;
   } kCases[] = {
-      {{"--ids", "1"}, 2, "--model"},
+      {{"--ids", "1"}, 2, "no model was named"},
       {{"-m", path("nowhere"), "--ids", "1"}, 1, "no such folder"},
       {{"-m", path("empty"), "--ids", "1"}, 1, "config.json"},
       {{"-m", path("text"), "--ids", "1"}, 1, "model.safetensors"},
