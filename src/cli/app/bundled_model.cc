@@ -25,6 +25,16 @@ std::filesystem::path LinkedPlace(const std::filesystem::path& place) {
   return no_link ? place : (place.parent_path() / target).lexically_normal();
 }
 
+// The first place where something is; empty when there is none.
+std::filesystem::path FilePresent() {
+  for (const std::filesystem::path& place : BundledModelPlaces()) {
+    std::error_code failed;
+    const std::filesystem::path file = LinkedPlace(place);
+    if (std::filesystem::exists(file, failed)) return file;
+  }
+  return {};
+}
+
 void RequireTheBuildsOwn(const std::filesystem::path& file) {
   const std::string expected = STABLELM_BUNDLED_MODEL_SHA256;
   const std::string found = Sha256HexOfFile(file);
@@ -47,30 +57,22 @@ std::vector<std::filesystem::path> BundledModelPlaces() {
 }
 
 std::string FindBundledModel() {
-  std::string searched;
-  for (const std::filesystem::path& place : BundledModelPlaces()) {
-    const std::filesystem::path file = LinkedPlace(place);
-    std::error_code failed;
-    if (std::filesystem::exists(file, failed)) {
-      RequireTheBuildsOwn(file);
-      return file.string();
-    }
-    searched += (searched.empty() ? "" : " or ") + file.string();
+  if (const std::filesystem::path file = FilePresent(); !file.empty()) {
+    RequireTheBuildsOwn(file);
+    return file.string();
   }
+  std::vector<std::string> searched;
+  for (const std::filesystem::path& place : BundledModelPlaces()) searched.push_back(LinkedPlace(place).string());
   throw UsageError({.where = "--model",
                     .what = "no model was named, and the one that comes with stablelm is missing",
-                    .expected = searched,
+                    .expected = Joined(searched, " or "),
                     .hint = "-m MODEL or the environment variable STABLELM_MODEL names one; installing stablelm again, "
                             "or git checkout in its source tree, brings the missing one back"});
 }
 
 std::string WhereBundledModelIs() {
-  for (const std::filesystem::path& place : BundledModelPlaces()) {
-    const std::filesystem::path file = LinkedPlace(place);
-    std::error_code failed;
-    if (std::filesystem::exists(file, failed)) return "; the small demonstration model is " + file.string();
-  }
-  return "";
+  const std::filesystem::path file = FilePresent();
+  return file.empty() ? "" : "; the small demonstration model is " + file.string();
 }
 
 void TakeBundledModel(CommonOptions& common) {

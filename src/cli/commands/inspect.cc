@@ -125,8 +125,9 @@ class Inspect : public Command {
   }
 
   int Run(Output& out) override {
-    RequireGiven(!common.model.empty(), "MODEL",
-                 "give a model folder, a .gguf file or a hub id" + WhereBundledModelIs());
+    if (common.model.empty()) {
+      RequireGiven(false, "MODEL", "give a model folder, a .gguf file or a hub id" + WhereBundledModelIs());
+    }
     if (IsAdapterFolder(common.model)) {
       InspectAdapter(common.model, tensors_, out);
       return kExitOk;
