@@ -35,6 +35,14 @@ inline constexpr std::pair<WeightKind, const char*> kLoraTargets[] = {
     {WeightKind::kMlpUpWeight, "dense_h_to_4h"},
     {WeightKind::kMlpDownWeight, "dense_4h_to_h"},
 };
+
+// Adapters of this rank on all targets, with the usual scale of 2.
+inline LoraOptions LoraOnAllTargets(int64_t rank) {
+  LoraOptions lora = {.rank = rank, .alpha = 2 * static_cast<double>(rank), .targets = {}};
+  for (const auto& [kind, name] : kLoraTargets) lora.targets.push_back(kind);
+  return lora;
+}
+
 inline std::string_view LoraTargetName(WeightKind kind) { return NameIn(NameTable<WeightKind>(kLoraTargets), kind); }
 
 // Tells the adapters of a model apart: the key of dropout and of the initial values.

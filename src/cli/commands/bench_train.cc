@@ -15,6 +15,7 @@
 #include "ops/simd.h"
 #include "train/adapter_base.h"
 #include "train/load_parameters.h"
+#include "train/lora_options.h"
 #include "train/train_plan.h"
 #include "train/train_speed.h"
 
@@ -155,10 +156,7 @@ class BenchTrain : public Command {
  private:
   ParameterTable TableOf(const ModelConfig& config) const {
     if (!lora_rank_) return ParameterTable(config, train_.trained);
-    LoraOptions lora = {.rank = *lora_rank_, .alpha = 2 * static_cast<double>(*lora_rank_)};
-    lora.targets.clear();
-    for (const auto& [kind, name] : kLoraTargets) lora.targets.push_back(kind);
-    return ParameterTable(config, lora);
+    return ParameterTable(config, LoraOnAllTargets(*lora_rank_));
   }
   // A model of which nothing is trained but one small vector.
   static ParameterTable FrozenTable(const ModelConfig& config) {

@@ -19,6 +19,7 @@
 #include "ops/low_rank.h"
 #include "train/adapter_base.h"
 #include "train/load_parameters.h"
+#include "train/lora_options.h"
 #include "train/train_plan.h"
 
 namespace stablelm {
@@ -265,11 +266,9 @@ bool Fit::IsFloat() const {
 MemoryPlan Fit::PlanFinetune(const TrainWish& wish) const {
   TrainShape shape = wish.options.ShapeOf(wish.batch, wish.context, common.threads);
   if (!wish.rank) return PlanTraining(config_, ParameterTable(config_, wish.options.trained), shape);
-  LoraOptions lora = {.rank = *wish.rank, .targets = {}};
-  for (const auto& [kind, name] : kLoraTargets) lora.targets.push_back(kind);
   shape.adapter_rank = *wish.rank;
   shape.precision = Precision::kF32;  // of the adapters
-  return PlanTraining(config_, ParameterTable(config_, lora), shape, PlanBase(wish));
+  return PlanTraining(config_, ParameterTable(config_, LoraOnAllTargets(*wish.rank)), shape, PlanBase(wish));
 }
 
 std::vector<Fit::Cure> Fit::CuresOfFinetune(const TrainWish& wish, uint64_t available) const {
