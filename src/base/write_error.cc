@@ -9,9 +9,11 @@ namespace stablelm {
 
 namespace fs = std::filesystem;
 
+bool IsNotPermitted(int error) { return error == EROFS || error == EACCES || error == EPERM; }
+
 void FailToWrite(const fs::path& path, const std::string& what, int error) {
   std::string hint;
-  if (error == EROFS || error == EACCES || error == EPERM) hint = "choose a folder that you may write to";
+  if (IsNotPermitted(error)) hint = "choose a folder that you may write to";
   if (error == ENOSPC || error == EDQUOT) hint = "free some disk space or choose another folder";
   if (error == EMFILE || error == ENFILE) hint = "too many files are open: raise the limit, see `ulimit -n`";
   if (error == EFBIG) hint = "files may not be that large here: see `ulimit -f` and the file system";

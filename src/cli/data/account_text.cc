@@ -72,9 +72,7 @@ void AddOverlap(const JsonValue& account, std::string& text) {
   uint64_t found = 0;
   for (const JsonValue& source : account.At("sources").items()) {
     const JsonValue& dropped = source.At("dropped");
-    for (size_t i = 0; i < dropped.size(); ++i) {
-      if (dropped.names()[i] == "evaluation-overlap") found += dropped.items()[i].Whole();
-    }
+    if (dropped.Contains("evaluation-overlap")) found += dropped.At("evaluation-overlap").Whole();
   }
   if (checked.size() > 0) {
     text += "\noverlap with " + TextsOf(checked) + ": " +

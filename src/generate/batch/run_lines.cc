@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/write_error.h"
 
 namespace stablelm {
 namespace {
@@ -21,7 +22,7 @@ constexpr size_t kHeadBytes = 64;  // of a line: enough for RunLineHead and the 
 [[noreturn]] void Fail(const std::filesystem::path& path, const std::string& what, int error) {
   std::string hint;
   if (error == ENOENT) hint = "the folder does not exist: create it first";
-  if (error == EACCES || error == EROFS || error == EPERM) hint = "choose a folder that you may write to";
+  if (IsNotPermitted(error)) hint = "choose a folder that you may write to";
   if (error == ENOSPC || error == EDQUOT) hint = "free some disk space; the same command then goes on";
   throw Error({.where = path.string(), .what = what + ": " + std::strerror(error), .hint = hint});
 }
