@@ -173,11 +173,8 @@ class Page:
             if path.name != "stablelm":
                 (self.folder / "scripts" / path.name).symlink_to(path)
         shutil.copytree(ROOT / "recipes", self.folder / "recipes")  # their paths begin with ../..
-        for name in ("README.md", "docs", "examples", "tests"):
+        for name in ("README.md", "demo", "docs", "examples", "tests"):
             (self.folder / name).symlink_to(ROOT / name)
-        (self.folder / "demo").mkdir()
-        for path in (ROOT / "demo").iterdir():
-            (self.folder / "demo" / path.name).symlink_to(path)
 
     def run(self):
         start = time.monotonic()
