@@ -1,7 +1,8 @@
 // Two ways with the same chains (defined in ops/low_rank.h):
 //
 // Few rows (decoding): threads share the columns of A, piece by piece, because A has too few rows to share; then the
-// panels of B. Every thread adds up the sums of the pieces again: they are a few hundred numbers.
+// panels of B. Every thread adds up the sums of the pieces again: they are a few hundred numbers. Both matrices are
+// prefetched, as they come from memory.
 //
 // Many rows: threads share the rows. A block of rows of x meets all of A and B, which stay in the caches, and z stays
 // in the thread's scratch.
@@ -34,6 +35,12 @@ constexpr size_t kTileRows = 14;
 constexpr size_t kTileRows = 6;
 #endif
 
+// Columns of a panel to prefetch ahead with few rows, 8 KiB: see kPrefetchDistance in quant_products-inl.h. What lies
+// after a piece belongs to the next one, or panel; after the last one it is never read.
+constexpr size_t kColumnsAhead = 64;
+constexpr size_t kMaxSplitRows = 4;  // rows for which threads share the columns of A
+constexpr size_t kLineFloats = 16;
+
 // sums [MR, NV vectors] (rows kPanelRows apart) = or += the chain over `width` columns of rows of x and of a panel.
 template <size_t MR, size_t NV>
 void Tile(const float* HWY_RESTRICT x, size_t x_stride, const float* HWY_RESTRICT w, size_t width, bool first,
@@ -46,6 +53,11 @@ void Tile(const float* HWY_RESTRICT x, size_t x_stride, const float* HWY_RESTRIC
   for (size_t i = 0; i < width; ++i) {
     VF wv[NV];
     STABLELM_UNROLL for (size_t v = 0; v < NV; ++v) wv[v] = hn::LoadU(d, w + i * kPanelRows + v * kLanes);
+    if constexpr (MR <= kMaxSplitRows) {
+      for (size_t lane = 0; lane < NV * kLanes; lane += kLineFloats) {
+        __builtin_prefetch(w + (i + kColumnsAhead) * kPanelRows + lane, 0, 3);
+      }
+    }
     STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) {
       const VF xv = hn::Set(d, x[m * x_stride + i]);
       STABLELM_UNROLL for (size_t v = 0; v < NV; ++v) acc[m][v] = hn::MulAdd(xv, wv[v], acc[m][v]);
@@ -120,7 +132,6 @@ HWY_EXPORT(AddPanel);
 
 constexpr size_t kBlock = 32;          // rows of x that a thread computes together
 constexpr size_t kPanelsPerStep = 16;  // of B, with few rows
-constexpr size_t kMaxSplitRows = 4;    // rows for which threads share the columns of A
 constexpr size_t kApart = 16;          // floats between rows in scratch: see kMatMulStride
 constexpr size_t kMaxRank = kMaxLowRank;
 static_assert(kBlock * (kMaxRank + kApart + kMatMulStride + kPanelRows) <= ExecutionContext::kWorkerFloats);
@@ -191,7 +202,8 @@ void AddLowRank(const LowRankInput& in, ExecutionContext& exec) {
   STABLELM_CHECK(in.a->rows() == in.b->columns() && in.a->rows() > 0 && in.a->rows() <= kMaxRank);
   const size_t m = static_cast<size_t>(in.m), threads = exec.pool().NumThreads();
   const size_t parts = PiecesOf(in.a->columns()) * in.a->panels() * m * kPanelRows;
-  if (m <= kMaxSplitRows && parts <= exec.prepared_capacity()) return AddToFewRows(in, exec.prepared_rows(), exec);
+  if (m <= HWY_NAMESPACE::kMaxSplitRows && parts <= exec.prepared_capacity())
+    return AddToFewRows(in, exec.prepared_rows(), exec);
   const size_t block = std::clamp<size_t>((m + threads - 1) / threads, 1, kBlock);
   exec.pool().ForEach((m + block - 1) / block, [&](size_t i, size_t worker) {
     AddToBlock(in, i * block, std::min(block, m - i * block), exec.worker_scratch(worker));
