@@ -19,4 +19,11 @@ constexpr bool IsBlank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos;
 }
 
+// Drops one line end, LF or CR LF, from the end of the text.
+inline void DropLineEnd(std::string& text) {
+  if (!text.ends_with('\n')) return;
+  text.pop_back();
+  if (text.ends_with('\r')) text.pop_back();
+}
+
 }  // namespace stablelm

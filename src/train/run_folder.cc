@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/new_folder.h"
+#include "base/shell_word.h"
 #include "base/temporary_paths.h"
 #include "base/write_error.h"
 
@@ -19,10 +20,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kPrefix = "step-";
+constexpr std::string_view kStepPrefix = "step-";
 constexpr const char* kBest = "best";
 
-std::string ResumeHint(const fs::path& path) { return "stablelm finetune --resume " + path.string() + " goes on"; }
+std::string ResumeHint(const fs::path& path) {
+  return "stablelm finetune --resume " + ShellWord(path.string()) + " goes on";
+}
 
 FolderLock LockOf(const fs::path& path) {
   std::optional<FolderLock> lock = FolderLock::Take(path);
@@ -46,8 +49,8 @@ std::optional<int64_t> StepOfLine(std::string_view line) {
 std::optional<int64_t> StepOfCheckpoint(const fs::path& folder) {
   const std::string name = (folder.has_filename() ? folder : folder.parent_path()).filename().string();
   int64_t step = 0;
-  if (!name.starts_with(kPrefix)) return std::nullopt;
-  const auto [end, error] = std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), step);
+  if (!name.starts_with(kStepPrefix)) return std::nullopt;
+  const auto [end, error] = std::from_chars(name.data() + kStepPrefix.size(), name.data() + name.size(), step);
   if (error != std::errc() || end != name.data() + name.size() || step < 0) return std::nullopt;
   return step;
 }
@@ -95,7 +98,7 @@ RunFolder RunFolder::Open(const fs::path& path) {
 }
 
 fs::path RunFolder::Checkpoint(int64_t step) const {
-  return checkpoints() / (std::string(kPrefix) + std::to_string(step));
+  return checkpoints() / (std::string(kStepPrefix) + std::to_string(step));
 }
 
 std::vector<int64_t> RunFolder::Steps() const {

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/progress.h"
+#include "base/shell_word.h"
 #include "base/system.h"
 #include "checkpoint/huggingface/folder_hashes.h"
 #include "dataset/recipe_yaml.h"
@@ -307,8 +308,9 @@ class Session {
     ErrorInfo info = error.info();
     const std::vector<int64_t> steps = folder_.Steps();
     if (!steps.empty()) {
-      info.hint += (info.hint.empty() ? "" : "; then ") + ("`stablelm finetune --resume " + folder_.path().string()) +
-                   "` goes on after step " + std::to_string(steps.back());
+      info.hint += (info.hint.empty() ? "" : "; then ") +
+                   ("`stablelm finetune --resume " + ShellWord(folder_.path().string())) + "` goes on after step " +
+                   std::to_string(steps.back());
     }
     return info;
   }
@@ -362,7 +364,7 @@ LoadedRunState ReadCheckpoint(const RunFolder& folder, int64_t step, bool show_p
     std::erase_if(before, [&](int64_t other) { return other >= step; });
     info.hint = before.empty() ? "no checkpoint is before it: start the run again"
                                : "go on from the one before: stablelm finetune --resume " +
-                                     folder.Checkpoint(before.back()).string();
+                                     ShellWord(folder.Checkpoint(before.back()).string());
     throw Error(std::move(info));
   }
 }

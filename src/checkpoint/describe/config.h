@@ -54,8 +54,7 @@ struct ModelConfig {
   // 2 V C + L (12 C^2 + 13 C) + 2 C for F = 4 C; V C less if tied. Does not count the buffers of old files.
   int64_t NumParameters() const;
   // The shapes of the released models "3b" and "7b", with their padded vocabularies and 4,096 tokens of context;
-  // nullopt
-  // for other names.
+  // nullopt for other names.
   static std::optional<ModelConfig> FromShapeName(std::string_view name);
 };
 

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/sha256.h"
+#include "base/shell_word.h"
 
 namespace stablelm {
 namespace {
@@ -45,7 +46,7 @@ void RequireTheBuildsOwn(const std::filesystem::path& file) {
                .expected = expected,
                .hint = "install stablelm again, or in its source tree: git checkout demo/" +
                        std::string(kBundledModel) + ". To take the file as it is, name it: -m " +
-                       Quoted(file.string(), std::string::npos)});
+                       ShellWord(file.string())});
 }
 
 }  // namespace

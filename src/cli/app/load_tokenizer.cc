@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/shell_word.h"
 #include "checkpoint/huggingface/hub_cache.h"
 #include "cli/app/bundled_model.h"
 
@@ -47,7 +48,7 @@ Tokenizer LoadTokenizer(const std::string& model, const std::string& tokenizer_f
     throw UsageError({.where = "-m, --tokenizer",
                       .what = model.empty() ? "no tokenizer is named" : "two tokenizers are named",
                       .expected = "a model (-m DIR) or a file (--tokenizer tokenizer.json)",
-                      .hint = names_model && model.empty() ? "a model is named by -m here: -m " + text
+                      .hint = names_model && model.empty() ? "a model is named by -m here: -m " + ShellWord(text)
                               : model.empty()
                                   ? "the environment variable STABLELM_MODEL names a model too" + WhereBundledModelIs()
                                   : "leave one of them out"});

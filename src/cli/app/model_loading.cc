@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/number_text.h"
+#include "base/shell_word.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
 #include "checkpoint/rewrite/quantize_on_load.h"
@@ -47,7 +48,7 @@ void RequireModel(const CommonOptions& common, const std::string& given) {
                     .found = names_model ? Quoted(given) + " as the text" : "",
                     .expected = "a model folder, a .gguf file, or a hub id in the Hugging Face cache",
                     .hint = names_model
-                                ? "a model is named by -m here: -m " + given
+                                ? "a model is named by -m here: -m " + ShellWord(given)
                                 : "-m MODEL, or the environment variable STABLELM_MODEL" + WhereBundledModelIs()});
 }
 

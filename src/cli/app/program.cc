@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/nearest.h"
+#include "base/shell_word.h"
 #include "base/system.h"
 #include "cli/app/arguments.h"
 #include "cli/app/command_table.h"
@@ -134,7 +135,7 @@ void RefuseMoreArguments(const Command& command, const CommandText& text, const 
   if ((command.Takes() & kTakesModelFirst) == kTakesModel && !arguments.ValueOf("--model") && NamesModel(words[0])) {
     throw UsageError({.where = command.Name(),
                       .what = "unexpected argument " + Quoted(words[most]),
-                      .hint = "a model is named by -m here: -m " + words[0]});
+                      .hint = "a model is named by -m here: -m " + ShellWord(words[0])});
   }
   throw UsageError(
       {.where = command.Name(),

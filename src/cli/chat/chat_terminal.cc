@@ -10,6 +10,7 @@
 #include <fstream>
 #include <utility>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "base/home_folder.h"
 #include "base/system.h"
@@ -201,7 +202,7 @@ std::optional<std::string> TerminalScreen::Edit(const std::string& text) {
   std::ifstream file(path, std::ios::binary);
   std::string edited((std::istreambuf_iterator<char>(file)), {});
   std::filesystem::remove(path);
-  if (edited.ends_with('\n')) edited.pop_back();  // editors add a final line end
+  DropLineEnd(edited);  // editors add one
   if (!ran || edited == text) return std::nullopt;
   return edited;
 }

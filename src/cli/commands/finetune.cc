@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/number_text.h"
+#include "base/shell_word.h"
 #include "base/system.h"
 #include "base/version_info.h"
 #include "checkpoint/rewrite/quant_mix.h"
@@ -108,7 +109,7 @@ class FineTuneCommand : public Command {
                result.model.string() + "\n");
     }
     if (result.stopped) {
-      out.Note("stablelm finetune --resume " + run.string() + " goes on");
+      out.Note("stablelm finetune --resume " + ShellWord(run.string()) + " goes on");
     } else {
       out.Note(HowToChat(loaded.recipe, tune, result.model.string()));
     }
@@ -117,12 +118,12 @@ class FineTuneCommand : public Command {
 
  private:
   static std::string HowToChat(const RunRecipe& recipe, const FineTune& tune, const std::string& result) {
-    if (!recipe.lora) return "stablelm chat " + result + " talks to it";
+    if (!recipe.lora) return "stablelm chat " + ShellWord(result) + " talks to it";
     const bool quantizes = std::ranges::any_of(QuantMixes(), [&](const QuantMix& mix) {
       return IsQuantized(mix.base) && LowerAscii(mix.name) == recipe.base_dtype;
     });
-    return "stablelm chat -m " + tune.model()->path().string() + (quantizes ? " --quantize " + recipe.base_dtype : "") +
-           " --lora " + result + " talks to it";
+    return "stablelm chat -m " + ShellWord(tune.model()->path().string()) +
+           (quantizes ? " --quantize " + recipe.base_dtype : "") + " --lora " + ShellWord(result) + " talks to it";
   }
   std::filesystem::path DefaultFolder(const RunRecipe& recipe) const {
     if (!run_.empty()) return run_;

@@ -1,5 +1,6 @@
 // stablelm fit: the memory that a run needs, part by part, and whether this machine has it.
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "base/error.h"
@@ -118,6 +119,13 @@ void Fit::OpenModel(Output& out) {
     throw UsageError({.where = "fit",
                       .what = shape_.empty() ? "no model was given" : "the model is given twice",
                       .expected = "MODEL (or -m MODEL) or --shape 3b|7b"});
+  }
+  std::error_code error;
+  if (ModelConfig::FromShapeName(common.model) && !std::filesystem::exists(common.model, error)) {
+    throw UsageError({.where = common.model,
+                      .what = "no such folder",
+                      .expected = "a model, or the name of a shape as --shape",
+                      .hint = "stablelm fit --shape " + common.model});
   }
   if (shape_.empty()) {
     folder_ = ModelFolder::Open(common.model);

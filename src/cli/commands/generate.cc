@@ -1,4 +1,5 @@
 // stablelm generate: continues a raw text or ids, or answers a conversation, and streams the output.
+#include "base/ascii.h"
 #include "base/counted.h"
 #include "base/error.h"
 #include "base/json_value.h"
@@ -228,10 +229,7 @@ void GenerateCommand::CheckKind(bool json) const {
 
 void GenerateCommand::AskPrompt(Output& out) {
   std::string text = show_config_ ? "" : ReadTextInput(input_, out);
-  if ((!input_.text || input_.text == "-") && text.ends_with('\n')) {  // the line end of `echo` and of a file
-    text.pop_back();
-    if (text.ends_with('\r')) text.pop_back();
-  }
+  if (!input_.text || input_.text == "-") DropLineEnd(text);  // that of `echo` and of a file
   if (text.empty() && !show_config_) {
     throw Error({.where = "the prompt",
                  .what = "empty: there is no message to answer",

@@ -9,6 +9,7 @@
 #include "base/ascii.h"
 #include "base/error.h"
 #include "base/nearest.h"
+#include "base/shell_word.h"
 #include "checkpoint/gguf/gguf_keys.h"
 
 namespace stablelm {
@@ -58,7 +59,7 @@ void RequireOutKind(const std::string& out, OutKind kind) {
     if (out == "-") Refuse(out, "a model is not written to standard output", "the name of a folder");
     if (OutKindOf(out) == OutKind::kFolder) return;
     Refuse(out, "this command makes a folder", "the name of a folder",
-           "make the folder, then: stablelm convert FOLDER " + out);
+           "make the folder, then: stablelm convert FOLDER " + ShellWord(out));
   }
   if (!out.ends_with('/') && IsGgufPath(out) && OutKindOf(out) == OutKind::kGguf) return;
   const std::string path = out.substr(0, out.find_last_not_of('/') + 1);

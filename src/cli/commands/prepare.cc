@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/number_text.h"
+#include "base/shell_word.h"
 #include "base/system.h"
 #include "cli/app/command.h"
 #include "cli/app/interrupt.h"
@@ -108,7 +109,8 @@ class Prepare : public Command {
     }
     out.Text(AccountText(account));
     out.Note(StepsText(data));
-    if (!dry_run_) out.Note("wrote " + out_folder_ + "; `stablelm data show " + out_folder_ + "` shows what is in it");
+    if (!dry_run_)
+      out.Note("wrote " + out_folder_ + "; `stablelm data show " + ShellWord(out_folder_) + "` shows what is in it");
     return kExitOk;
   }
 

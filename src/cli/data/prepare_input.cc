@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/name_table.h"
+#include "base/shell_word.h"
 #include "checkpoint/model_source.h"
 #include "checkpoint/path_or_hub_id.h"
 #include "cli/app/load_tokenizer.h"
@@ -97,10 +98,11 @@ PrepareInput ReadPrepareInput(const std::string& what, const std::string& model,
   DataRecipe& recipe = loaded.recipe;
   if (model.empty()) {
     if (recipe.tokenizer.empty()) {
-      throw Error({.where = what,
-                   .what = "no tokenizer is named",
-                   .expected = "-m MODEL, or `tokenizer:` in the recipe",
-                   .hint = "the data are prepared for one model: stablelm prepare " + what + " -m MODEL -o OUT"});
+      throw Error(
+          {.where = what,
+           .what = "no tokenizer is named",
+           .expected = "-m MODEL, or `tokenizer:` in the recipe",
+           .hint = "the data are prepared for one model: stablelm prepare " + ShellWord(what) + " -m MODEL -o OUT"});
     }
     tokenizer = OfRecipe(recipe, out);
   }

@@ -1,5 +1,6 @@
 #include "cli/generating/conversation_input.h"
 
+#include "base/ascii.h"
 #include "base/counted.h"
 #include "base/error.h"
 #include "base/home_folder.h"
@@ -80,7 +81,7 @@ std::string SystemTextOf(const std::string& given, const std::string& where, boo
 std::string WithStandardInput(const std::string& message, bool replace_invalid, Output& out) {
   std::string text = ReadTextInput({.text = "-", .file = {}, .replace_invalid = replace_invalid}, out);
   if (!message.empty()) return message + "\n\n" + text;
-  if (text.ends_with('\n')) text.pop_back();  // the line end of `echo`
+  DropLineEnd(text);  // that of `echo`
   if (text.empty()) throw Error({.where = "standard input", .what = "empty: there is no message to answer"});
   return text;
 }

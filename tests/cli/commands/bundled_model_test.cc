@@ -96,6 +96,7 @@ TEST_F(BundledModel, IsAskedWhatGenerateGetsAsAPrompt) {
   EXPECT_EQ(ids({"generate", "-p", "Hello"}), user.at("ids"));
   EXPECT_EQ(ids({"generate"}, "Hello\n"), user.at("ids"));
   EXPECT_EQ(ids({"generate", "-"}, "Hello\r\n"), user.at("ids"));
+  EXPECT_EQ(ids({"generate", "--user", "", "-"}, "Hello\r\n"), user.at("ids"));
   WriteFile(temp_.path() / "hello", "Hello\n");
   EXPECT_EQ(ids({"generate", "--file", temp_.path() / "hello"}), user.at("ids"));
   EXPECT_EQ(RunJson({"generate", "Hello", "--system", "S"}).at("prompt_ids"),

@@ -95,6 +95,7 @@ TEST(FitCommand, RefusesWrongUsage) {
   EXPECT_THAT(RunProgramBinary({"fit"}), Fails(2, "fit", {"-m", "--shape"}));
   EXPECT_THAT(RunProgramBinary({"fit", "-m", kParallel, "--shape", "3b"}), Fails(2, "fit", {"-m", "--shape", "twice"}));
   EXPECT_THAT(RunProgramBinary({"fit", "--shape", "13b"}), Fails(2, "--shape", {"\"13b\"", "3b?"}));
+  EXPECT_THAT(RunProgramBinary({"fit", "3b"}), Fails(2, "3b", {"no such folder", "stablelm fit --shape 3b"}));
   EXPECT_THAT(RunProgramBinary({"fit", "-m", kParallel, "--context", "129"}),
               Fails(1, "--context", {"found 129", "128"}));
 }

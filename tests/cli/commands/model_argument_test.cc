@@ -100,6 +100,7 @@ TEST_F(ModelArgument, OfTheEnvironmentIsNamed) {
   EXPECT_EQ(score.out, Run({"score", "-m", model_, "Once upon"}).out);
   EXPECT_EQ(WithModel({"quantize", Path("e.gguf"), "Q8_0"}).exit_code, 0);
   EXPECT_EQ(WithModel({"convert", Path("f.gguf")}).exit_code, 0);
+  EXPECT_EQ(WithModel({"quantize", kParallel, "Q8_0", "--plan"}).exit_code, 0);  // MODEL, not OUT
   // What the command line names comes first.
   const ProgramResult named = WithModel({"inspect", kParallel});
   EXPECT_EQ(named.out, Run({"inspect", kParallel}).out);
