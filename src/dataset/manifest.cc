@@ -95,9 +95,9 @@ JsonValue SplitJson(const SplitAccount& s) {
                .hint = "`stablelm prepare RECIPE -o FOLDER` makes such a folder"});
 }
 
-using Kind = nlohmann::json::value_t;
+using JsonKind = nlohmann::json::value_t;
 
-void RequireMembers(const std::filesystem::path& path, const nlohmann::json& object, Kind kind,
+void RequireMembers(const std::filesystem::path& path, const nlohmann::json& object, JsonKind kind,
                     std::initializer_list<const char*> names) {
   for (const char* name : names) {
     if (!object.is_object() || !object.contains(name) || object.at(name).type() != kind) {
@@ -108,7 +108,7 @@ void RequireMembers(const std::filesystem::path& path, const nlohmann::json& obj
 
 // The members of objects whose names are open.
 void RequireCounts(const std::filesystem::path& path, const nlohmann::json& object, const char* name) {
-  RequireMembers(path, object, Kind::object, {name});
+  RequireMembers(path, object, JsonKind::object, {name});
   for (const nlohmann::json& count : object.at(name)) {
     if (!count.is_number_unsigned()) Malformed(path, "a member of " + Quoted(name) + " is not a count");
   }
@@ -116,27 +116,28 @@ void RequireCounts(const std::filesystem::path& path, const nlohmann::json& obje
 
 // What AccountJson writes and Manifest::json is read for.
 void RequireAccount(const std::filesystem::path& path, const nlohmann::json& json) {
-  RequireMembers(path, json, Kind::array, {"sources", "audits"});
-  RequireMembers(path, json, Kind::object, {"splits", "overlap"});
+  RequireMembers(path, json, JsonKind::array, {"sources", "audits"});
+  RequireMembers(path, json, JsonKind::object, {"splits", "overlap"});
   for (const nlohmann::json& source : json.at("sources")) {
-    RequireMembers(path, source, Kind::string, {"name", "kind", "kind_from"});
-    RequireMembers(path, source, Kind::number_unsigned, {"rows", "conversations", "kept", "samples", "targets"});
+    RequireMembers(path, source, JsonKind::string, {"name", "kind", "kind_from"});
+    RequireMembers(path, source, JsonKind::number_unsigned, {"rows", "conversations", "kept", "samples", "targets"});
     RequireCounts(path, source, "dropped");
     RequireCounts(path, source, "changes");
-    RequireMembers(path, source, Kind::object, {"tokens"});
-    RequireMembers(path, source.at("tokens"), Kind::number_unsigned, {"written"});
+    RequireMembers(path, source, JsonKind::object, {"tokens"});
+    RequireMembers(path, source.at("tokens"), JsonKind::number_unsigned, {"written"});
   }
   for (const nlohmann::json& audit : json.at("audits")) {
-    RequireMembers(path, audit, Kind::string, {"audit", "source", "words"});
-    RequireMembers(path, audit, Kind::boolean, {"waived"});
+    RequireMembers(path, audit, JsonKind::string, {"audit", "source", "words"});
+    RequireMembers(path, audit, JsonKind::boolean, {"waived"});
   }
-  RequireMembers(path, json.at("overlap"), Kind::array, {"not_found"});
+  RequireMembers(path, json.at("overlap"), JsonKind::array, {"not_found"});
   for (const nlohmann::json& set : json.at("overlap").at("not_found")) {
     if (!set.is_string()) Malformed(path, "a member of \"not_found\" is not a text");
   }
-  RequireMembers(path, json.at("splits"), Kind::object, {"train", "validation"});
+  RequireMembers(path, json.at("splits"), JsonKind::object, {"train", "validation"});
   for (const nlohmann::json& split : json.at("splits")) {
-    RequireMembers(path, split, Kind::number_unsigned, {"conversations", "documents", "packs", "tokens", "targets"});
+    RequireMembers(path, split, JsonKind::number_unsigned,
+                   {"conversations", "documents", "packs", "tokens", "targets"});
   }
 }
 
@@ -192,7 +193,7 @@ Manifest ReadManifest(const std::filesystem::path& folder) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) Malformed(path, "there is no such file");
   const nlohmann::json json = ParseStrictJson(ReadTextFile(path, kMostManifestBytes), path.string());
-  RequireMembers(path, json, Kind::number_unsigned, {"preparation_rules", "sequence_length"});
+  RequireMembers(path, json, JsonKind::number_unsigned, {"preparation_rules", "sequence_length"});
   RequireAccount(path, json);
   Manifest manifest;
   try {
@@ -211,7 +212,7 @@ Manifest ReadManifest(const std::filesystem::path& folder) {
       const std::string name = file.at("name");
       // The name is one of this folder.
       if (name.empty() || name.find('/') != std::string::npos) Malformed(path, "a file has the name " + Quoted(name));
-      RequireMembers(path, file, Kind::number_unsigned, {"bytes"});
+      RequireMembers(path, file, JsonKind::number_unsigned, {"bytes"});
       manifest.shards.push_back({.name = name, .bytes = file.at("bytes"), .sha256 = file.at("sha256")});
     }
     if (const nlohmann::json& record = json.at("chat_record"); !record.is_null()) {

@@ -79,9 +79,9 @@ bool HasOnlyLeaves(const RecipeNode& list) {
       list.items, [](const RecipeNode& one) { return one.kind == Kind::kNull || one.kind == Kind::kScalar; });
 }
 
-class Writer {
+class YamlWriter {
  public:
-  explicit Writer(bool origins) : origins_(origins) {}
+  explicit YamlWriter(bool origins) : origins_(origins) {}
   std::string Take() { return std::move(out_); }
 
   void Map(const RecipeNode& map, size_t indent, bool first_is_indented = false) {
@@ -167,7 +167,7 @@ bool IsNumberWord(std::string_view text) {
 }
 
 std::string WriteRecipeYaml(const RecipeNode& top, bool origins) {
-  Writer writer(origins);
+  YamlWriter writer(origins);
   writer.Map(top, 0);
   return writer.Take();
 }

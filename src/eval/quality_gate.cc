@@ -15,7 +15,7 @@
 namespace stablelm {
 namespace {
 
-constexpr int64_t kWindow = 512;
+constexpr int64_t kGateWindow = 512;
 
 template <typename Work>
 void RunModel(std::shared_ptr<const ModelFolder> folder, const QualityRun& run, const char* label,
@@ -42,7 +42,7 @@ void QualityGate::RunSource(std::shared_ptr<const ModelFolder> source, const std
   ids_.resize(std::min(ids_.size(), static_cast<size_t>(text.most_tokens)));
   record_ = {.text = text.name == "-" ? "-" : std::filesystem::path(text.name).filename().string(),
              .text_sha256 = Sha256Hex(text.utf8),
-             .window = static_cast<uint64_t>(std::min(kWindow, config.max_positions)),
+             .window = static_cast<uint64_t>(std::min(kGateWindow, config.max_positions)),
              .quality = {}};
   const auto length = static_cast<int64_t>(record_.window);
   const std::vector<TextWindow> windows = TextWindows(ids_, length);

@@ -68,7 +68,7 @@ std::vector<std::string> StoredTypes(const ModelFolder& folder) {
   std::vector<std::string> types;
   for (size_t i = 0; i < folder.table().size(); ++i) {
     const StoredTensor& tensor = folder.TensorOf(i);
-    std::string type = tensor.dtype ? std::string(NameOf(*tensor.dtype)) : tensor.stored_as;
+    std::string type = tensor.TypeName();
     if (std::ranges::find(types, type) == types.end()) types.push_back(std::move(type));
   }
   return types;

@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t kPage = kKvPageTokens;
 
 template <typename T>
-T Stored(float value, bool& fits) {
+T RoundedTo(float value, bool& fits) {
   if constexpr (std::is_same_v<T, float>) {
     return value;
   } else {
@@ -73,8 +73,8 @@ bool TurnKeys(const KvLayout& layout, const std::byte* from_page, std::byte* to_
     T* to_a = to + i * kPage;
     T* to_b = to + (i + half) * kPage;
     for (int64_t j = 0; j < run.count; ++j) {
-      to_a[j] = Stored<T>(a[j] * cos[i] + b[j] * sin[i], fits);
-      to_b[j] = Stored<T>(b[j] * cos[i] - a[j] * sin[i], fits);
+      to_a[j] = RoundedTo<T>(a[j] * cos[i] + b[j] * sin[i], fits);
+      to_b[j] = RoundedTo<T>(b[j] * cos[i] - a[j] * sin[i], fits);
     }
   }
   const size_t bytes = static_cast<size_t>(run.count) * sizeof(T);

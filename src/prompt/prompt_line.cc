@@ -14,13 +14,13 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr size_t kMaxDepth = 8;  // needed: 5 (line, messages, message, content, part)
+constexpr size_t kMaxLineDepth = 8;  // needed: 5 (line, messages, message, content, part)
 
 [[noreturn]] void Fail(const std::string& key, std::string what, const Json& found, std::string expected) {
   throw Error({.where = key, .what = std::move(what), .found = ShownJson(found), .expected = std::move(expected)});
 }
 
-const std::string& TextOf(const Json& value, const std::string& key) {
+const std::string& TextAt(const Json& value, const std::string& key) {
   if (!value.is_string()) Fail(key, "not a string", value, "a string");
   return value.get_ref<const std::string&>();
 }
@@ -38,7 +38,7 @@ std::vector<std::string> StopStringsOf(const Json& value, const std::string& key
   if (!value.is_array()) Fail(key, "not a stop string", value, "a string, or a list of strings");
   RequireSize(value, key);
   std::vector<std::string> strings;
-  for (const Json& one : value) strings.push_back(TextOf(one, key + "[" + std::to_string(strings.size()) + "]"));
+  for (const Json& one : value) strings.push_back(TextAt(one, key + "[" + std::to_string(strings.size()) + "]"));
   return strings;
 }
 
@@ -69,7 +69,7 @@ std::vector<LogitBias> BiasesOf(const Json& value, const std::string& key) {
 // Reads one key. Returns false for an unknown key.
 bool ReadKey(const std::string& key, const Json& value, PromptLine& line) {
   if (key == "prompt") {
-    line.prompt = TextOf(value, key);
+    line.prompt = TextAt(value, key);
   } else if (key == "ids") {
     line.ids = IdsFromJson(value, key);
   } else if (key == "messages") {
@@ -91,7 +91,7 @@ bool ReadKey(const std::string& key, const Json& value, PromptLine& line) {
   } else if (key == "logit_bias") {
     line.logit_bias = BiasesOf(value, key);
   } else if (key == "sampler_order") {
-    line.sampler_order = TextOf(value, key);
+    line.sampler_order = TextAt(value, key);
   } else if (const std::optional<SettingSpec> spec = FindSetting(key)) {
     line.values[key] = ReadSettingValue(value, *spec, key);
   } else {
@@ -119,7 +119,7 @@ bool ReadKey(const std::string& key, const Json& value, PromptLine& line) {
 }  // namespace
 
 PromptLine ParsePromptLine(std::string_view json) {
-  const Json object = ParseStrictJson(json, {}, kMaxDepth);
+  const Json object = ParseStrictJson(json, {}, kMaxLineDepth);
   const char* expected = "an object such as {\"prompt\": \"Once upon\", \"max_new_tokens\": 20}";
   if (!object.is_object()) Fail({}, "not an object", object, expected);
   PromptLine line;

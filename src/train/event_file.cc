@@ -13,14 +13,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kPrefix = "events.out.tfevents.", kSuffix = ".stablelm";
+constexpr std::string_view kEventPrefix = "events.out.tfevents.", kSuffix = ".stablelm";
 
 void AppendLittleEndian(uint64_t value, int bytes, std::string& out) {
   for (int i = 0; i < bytes; ++i) out += static_cast<char>((value >> (8 * i)) & 0xFF);
 }
 
 // A protobuf message as it is encoded: each field is a key (number and wire type), then the value.
-class Message {
+class EventMessage {
  public:
   void Varint(uint32_t field, uint64_t value) {
     Key(field, 0);
@@ -50,8 +50,8 @@ class Message {
   std::string bytes_;
 };
 
-Message Event(double wall_time, int64_t step) {
-  Message event;
+EventMessage Event(double wall_time, int64_t step) {
+  EventMessage event;
   event.Double(1, wall_time);
   event.Varint(2, static_cast<uint64_t>(step));
   return event;
@@ -63,7 +63,7 @@ uint32_t Masked(std::string_view bytes) {
   return (crc >> 15 | crc << 17) + 0xA282EAD8u;
 }
 
-std::string Record(const Message& event) {
+std::string Record(const EventMessage& event) {
   std::string record;
   AppendLittleEndian(event.bytes().size(), 8, record);
   AppendLittleEndian(Masked(record), 4, record);
@@ -77,38 +77,38 @@ fs::path NextFile(const fs::path& folder) {
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) continue;
+    if (!name.starts_with(kEventPrefix) || !name.ends_with(kSuffix)) continue;
     int number = 0;
-    std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), number);
+    std::from_chars(name.data() + kEventPrefix.size(), name.data() + name.size(), number);
     last = std::max(last, number);
   }
   char number[16];
   std::snprintf(number, sizeof number, "%06d", last + 1);
-  return folder / (std::string(kPrefix) + number + std::string(kSuffix));
+  return folder / (std::string(kEventPrefix) + number + std::string(kSuffix));
 }
 
 }  // namespace
 
 EventFile::EventFile(const fs::path& folder, int64_t first_step) : file_(NextFile(folder), AppendFile::Mode::kNew) {
   const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-  Message version = Event(now, 0);
+  EventMessage version = Event(now, 0);
   version.Bytes(3, "brain.Event:2");
-  Message session;
+  EventMessage session;
   session.Varint(1, 1);  // SessionLog.status: START
-  Message start = Event(now, first_step);
+  EventMessage start = Event(now, first_step);
   start.Bytes(7, session.bytes());
   file_.Append(Record(version) + Record(start));
 }
 
 void EventFile::Append(int64_t step, double wall_time, std::span<const EventScalar> scalars) {
-  Message summary;
+  EventMessage summary;
   for (const EventScalar& scalar : scalars) {
-    Message value;
+    EventMessage value;
     value.Bytes(1, scalar.tag);
     value.Float(2, static_cast<float>(scalar.value));
     summary.Bytes(1, value.bytes());
   }
-  Message event = Event(wall_time, step);
+  EventMessage event = Event(wall_time, step);
   event.Bytes(5, summary.bytes());
   file_.Append(Record(event));
 }

@@ -11,43 +11,43 @@
 namespace stablelm {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
 // An object of the log; a member is read by its name and type.
 class Object {
  public:
-  Object(const json& value, std::string where) : value_(value), where_(std::move(where)) {
+  Object(const Json& value, std::string where) : value_(value), where_(std::move(where)) {
     if (!value.is_object()) Fail({}, "an object");
   }
   bool Has(const char* key) const { return value_.contains(key); }
   std::string Text(const char* key) const {
-    const json& value = At(key, "a text");
+    const Json& value = At(key, "a text");
     return value.is_string() ? value.get<std::string>() : Fail(key, "a text");
   }
   std::string OptionalText(const char* key) const {
     return !Has(key) || value_[key].is_null() ? std::string() : Text(key);
   }
   bool Flag(const char* key) const {
-    const json& value = At(key, "true or false");
+    const Json& value = At(key, "true or false");
     if (!value.is_boolean()) Fail(key, "true or false");
     return value.get<bool>();
   }
   int64_t Whole(const char* key) const {
-    const json& value = At(key, "a whole number, at least 0");
+    const Json& value = At(key, "a whole number, at least 0");
     if (!value.is_number_unsigned() || value.get<uint64_t>() > std::numeric_limits<int64_t>::max()) {
       Fail(key, "a whole number, at least 0");
     }
     return value.get<int64_t>();
   }
   double Real(const char* key) const {  // null: NaN
-    const json& value = At(key, "a number");
+    const Json& value = At(key, "a number");
     if (value.is_null()) return std::nan("");
     if (!value.is_number()) Fail(key, "a number");
     return value.get<double>();
   }
   Object Member(const char* key) const { return {At(key, "an object"), where_ + ": " + key}; }
   std::vector<Object> List(const char* key) const {
-    const json& list = At(key, "a list");
+    const Json& list = At(key, "a list");
     if (!list.is_array()) Fail(key, "a list");
     std::vector<Object> objects;
     for (size_t i = 0; i < list.size(); ++i) {
@@ -71,11 +71,11 @@ class Object {
   }
 
  private:
-  const json& At(const char* key, const std::string& expected) const {
+  const Json& At(const char* key, const std::string& expected) const {
     if (!value_.contains(key)) Fail(key, expected);
     return value_[key];
   }
-  const json& value_;
+  const Json& value_;
   std::string where_;
 };
 
@@ -170,7 +170,7 @@ LoggedRun ReadRunLog(const std::filesystem::path& file) {
     const size_t end = rest.find('\n');
     if (end == std::string_view::npos) break;  // half a line
     const std::string where = file.string() + ": line " + std::to_string(number);
-    const json value = ParseStrictJson(rest.substr(0, end), where);
+    const Json value = ParseStrictJson(rest.substr(0, end), where);
     rest.remove_prefix(end + 1);
     const Object object(value, where);
     const std::string event = object.Text("event");

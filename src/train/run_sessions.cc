@@ -11,7 +11,7 @@
 namespace stablelm {
 namespace {
 
-constexpr size_t kMostBytes = size_t{16} << 20;
+constexpr size_t kMostSessionBytes = size_t{16} << 20;
 
 }  // namespace
 
@@ -29,7 +29,7 @@ RunSessions::RunSessions(const std::filesystem::path& folder, const RunSession& 
   std::error_code error;
   if (std::filesystem::exists(file_, error)) {
     try {
-      const nlohmann::json json = ParseStrictJson(ReadTextFile(file_, kMostBytes), file_.string());
+      const nlohmann::json json = ParseStrictJson(ReadTextFile(file_, kMostSessionBytes), file_.string());
       for (const nlohmann::json& session : json.at("sessions")) {
         sessions_.push_back(JsonValueOf(session));
         last_simd_ = session.value("simd", "");

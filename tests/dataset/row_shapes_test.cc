@@ -27,7 +27,7 @@ SourceConversation One(ShapeRules rules, std::string_view json) {
 }
 SourceConversation One(SourceKind kind, std::string_view json) { return One(ShapeRules{.kind = kind}, json); }
 
-SourceTurn User(std::string text, bool loss = true) { return {Role::kUser, std::move(text), loss}; }
+SourceTurn UserTurn(std::string text, bool loss = true) { return {Role::kUser, std::move(text), loss}; }
 SourceTurn Answer(std::string text, bool loss = true) { return {Role::kAssistant, std::move(text), loss}; }
 
 TEST(RowShapes, MessagesWithPartsAndWeights) {
@@ -36,11 +36,11 @@ TEST(RowShapes, MessagesWithPartsAndWeights) {
       {"role": "assistant", "content": "c", "weight": 0, "tool_calls": []},
       {"role": "user", "content": "d"}, {"role": "assistant", "content": "e", "weight": 1, "tool_calls": null}]})");
   EXPECT_EQ(one.system, "S");
-  EXPECT_THAT(one.turns, ElementsAre(User("a\nb"), Answer("c", false), User("d"), Answer("e")));
+  EXPECT_THAT(one.turns, ElementsAre(UserTurn("a\nb"), Answer("c", false), UserTurn("d"), Answer("e")));
 }
 
 TEST(RowShapes, AListOfMessagesIsARow) {
-  EXPECT_THAT(One(SourceKind::kMessages, R"([{"role": "user", "content": "a"}])").turns, ElementsAre(User("a")));
+  EXPECT_THAT(One(SourceKind::kMessages, R"([{"role": "user", "content": "a"}])").turns, ElementsAre(UserTurn("a")));
 }
 
 TEST(RowShapes, WhatMessagesCannotBeUsedForIsNamed) {
@@ -69,28 +69,28 @@ TEST(RowShapes, ShareGptKnowsItsNamesForRoles) {
       {"from": "user", "value": "c"}, {"from": "bard", "value": ""}]})");
   EXPECT_EQ(one.id, "x_0");
   EXPECT_EQ(one.system, "s");
-  EXPECT_THAT(one.turns, ElementsAre(User("a"), Answer("b"), User("c"), Answer("")));
+  EXPECT_THAT(one.turns, ElementsAre(UserTurn("a"), Answer("b"), UserTurn("c"), Answer("")));
 }
 
 TEST(RowShapes, AlpacaJoinsTheInputAndReadsInstances) {
   EXPECT_THAT(
       One(SourceKind::kAlpaca, R"({"instruction": "Add.", "input": "1 2", "output": "3", "text": "ignored"})").turns,
-      ElementsAre(User("Add.\n1 2"), Answer("3")));
+      ElementsAre(UserTurn("Add.\n1 2"), Answer("3")));
   EXPECT_THAT(One(SourceKind::kAlpaca, R"({"instruction": "Hi", "input": " \n", "response": "Hello"})").turns,
-              ElementsAre(User("Hi"), Answer("Hello")));
+              ElementsAre(UserTurn("Hi"), Answer("Hello")));
   const ShapedRow row = Shape(SourceKind::kAlpaca, R"({"id": "seed_1", "instruction": "Sort.", "instances": [
       {"input": "b a", "output": "a b"}, {"input": "d c", "output": "c d"}]})");
   ASSERT_EQ(row.conversations.size(), 2U);
   EXPECT_EQ(row.conversations[1].id, "seed_1#1");
-  EXPECT_THAT(row.conversations[1].turns, ElementsAre(User("Sort.\nd c"), Answer("c d")));
+  EXPECT_THAT(row.conversations[1].turns, ElementsAre(UserTurn("Sort.\nd c"), Answer("c d")));
 }
 
 TEST(RowShapes, PlaceholdersAreInputsOnlyWhereAsked) {
   const char* row = R"({"instruction": "Hi", "input": "<No input>", "output": "Hello"})";
-  EXPECT_THAT(One(SourceKind::kAlpaca, row).turns[0], User("Hi\n<No input>"));
+  EXPECT_THAT(One(SourceKind::kAlpaca, row).turns[0], UserTurn("Hi\n<No input>"));
   const ShapedRow cleaned = Shape(ShapeRules{.kind = SourceKind::kAlpaca, .placeholders = true}, row);
   EXPECT_EQ(cleaned.placeholders, 1U);
-  EXPECT_EQ(cleaned.conversations[0].turns[0], User("Hi"));
+  EXPECT_EQ(cleaned.conversations[0].turns[0], UserTurn("Hi"));
 }
 
 TEST(RowShapes, PlaceholdersInAnySpelling) {
@@ -109,29 +109,29 @@ TEST(RowShapes, HhIsSplitAtItsSeparatorsNotAtBlankLines) {
   EXPECT_THAT(One(SourceKind::kHh,
                   R"({"chosen": "\n\nHuman: a\n\nb\n\nAssistant: c\n\n\nHuman:d\n\nAssistant:", "rejected": ""})")
                   .turns,
-              ElementsAre(User("a\n\nb"), Answer("c\n"), User("d"), Answer("")));
+              ElementsAre(UserTurn("a\n\nb"), Answer("c\n"), UserTurn("d"), Answer("")));
   EXPECT_THAT(
       One(SourceKind::kHh, R"({"prompt": "\n\nHuman: a\n\nAssistant:", "response": " b", "chosen": " b"})").turns,
-      ElementsAre(User("a"), Answer(" b")));
+      ElementsAre(UserTurn("a"), Answer(" b")));
   EXPECT_EQ(Shape(SourceKind::kHh, R"({"chosen": "Human: a"})").problem.name, "not-a-transcript");
 }
 
 TEST(RowShapes, DollyKeepsItsContext) {
   const char* row = R"({"instruction": "Who?", "context": "Ann came.", "response": "Ann", "category": "closed_qa"})";
-  EXPECT_THAT(One(SourceKind::kDolly, row).turns, ElementsAre(User("Who?\nAnn came."), Answer("Ann")));
+  EXPECT_THAT(One(SourceKind::kDolly, row).turns, ElementsAre(UserTurn("Who?\nAnn came."), Answer("Ann")));
   const SourceConversation author = One({.kind = SourceKind::kDolly, .manner = Manner::kChatCombined}, row);
-  EXPECT_THAT(author.turns, ElementsAre(User("Who?"), Answer("Ann")));  // the author's scripts drop it here
+  EXPECT_THAT(author.turns, ElementsAre(UserTurn("Who?"), Answer("Ann")));  // the author's scripts drop it here
   EXPECT_EQ(author.system, "You are to answer a user's question, which will begin in the next message.");
   EXPECT_THAT(
       One(SourceKind::kDolly, R"({"category": "open_qa", "instruction": "a", "input": "", "output": "b"})").turns,
-      ElementsAre(User("a"), Answer("b")));
+      ElementsAre(UserTurn("a"), Answer("b")));
 }
 
 TEST(RowShapes, MarkersGiveTheRoles) {
   const SourceConversation one =
       One(SourceKind::kMarkers, R"({"text": "<|SYSTEM|>s\n<|USER|>a <|x|> b<|ASSISTANT|>c<|USER|><|ASSISTANT|>"})");
   EXPECT_EQ(one.system, "s\n");
-  EXPECT_THAT(one.turns, ElementsAre(User("a <|x|> b"), Answer("c"), User(""), Answer("")));
+  EXPECT_THAT(one.turns, ElementsAre(UserTurn("a <|x|> b"), Answer("c"), UserTurn(""), Answer("")));
   EXPECT_EQ(Shape(SourceKind::kMarkers, R"({"text": "x<|USER|>a"})").problem.name, "no-markers");
   EXPECT_EQ(Shape(SourceKind::kMarkers, R"({"text": ""})").problem.name, "no-markers");
 }
@@ -143,7 +143,7 @@ TEST(RowShapes, ColumnsAreNamesOrPaths) {
   rules.columns.system = "sys";
   rules.columns.id = "n";
   const SourceConversation one = One(rules, R"({"q": {"text": "2+2?"}, "a": 4, "sys": null, "n": 17})");
-  EXPECT_THAT(one.turns, ElementsAre(User("2+2?"), Answer("4")));
+  EXPECT_THAT(one.turns, ElementsAre(UserTurn("2+2?"), Answer("4")));
   EXPECT_EQ(one.id, "17");
   EXPECT_FALSE(one.system);
   const RowProblem missing = Shape(rules, R"({"q": {"text": "x"}, "an": "y"})").problem;
@@ -154,8 +154,8 @@ TEST(RowShapes, ColumnsAreNamesOrPaths) {
   turns.columns.turns = "data.log";
   turns.columns.turn_role = "who";
   turns.columns.turn_text = "said";
-  EXPECT_THAT(One(turns, R"({"data": {"log": [{"who": "User", "said": "a"}, {"who": "bot", "said": "b"}]}})").turns,
-              ElementsAre(User("a"), Answer("b")));
+  EXPECT_THAT(One(turns, R"({"data": {"log": [{"who": "UserTurn", "said": "a"}, {"who": "bot", "said": "b"}]}})").turns,
+              ElementsAre(UserTurn("a"), Answer("b")));
 }
 
 TEST(RowShapes, DocumentsAreTexts) {

@@ -16,6 +16,7 @@
 #include "facade/translate.h"
 #include "generate/generator.h"
 #include "generate/scoring.h"
+#include "golden_paths.h"
 #include "model/kv_cache.h"
 #include "model/model_testing.h"
 
@@ -23,8 +24,6 @@ namespace stablelm {
 namespace {
 
 using testing::HasSubstr;
-
-const std::filesystem::path kParallel = TestData("golden/parallel");
 
 std::vector<double> ScoresOf(const Transformer& model, const std::vector<int32_t>& ids, DType cache) {
   ThreadPool pool(1);

@@ -8,6 +8,7 @@
 #include "checkpoint/rewrite/gguf_metadata.h"
 #include "facade/library_testing.h"
 #include "generate/generator.h"
+#include "golden_paths.h"
 #include "model/memory_plan.h"
 
 namespace stablelm {
@@ -15,8 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
-
-const fs::path kParallel = TestData("golden/parallel");
 
 class Loading : public TunedModel {
  protected:

@@ -4,13 +4,12 @@
 #include <thread>
 
 #include "facade/library_testing.h"
+#include "golden_paths.h"
 
 namespace stablelm {
 namespace {
 
 using testing::HasSubstr;
-
-const std::filesystem::path kParallel = TestData("golden/parallel");
 
 void ExpectSame(const Generation& got, const Generation& want) {
   EXPECT_EQ(got.ids, want.ids);

@@ -7,13 +7,12 @@
 
 #include "base/error.h"
 #include "error_info.h"
+#include "golden_paths.h"
 #include "model/model_testing.h"
 #include "test_paths.h"
 
 namespace stablelm {
 namespace {
-
-const std::filesystem::path kParallel = TestData("golden/parallel");
 
 BeamSearchResult Search(const Transformer& model, const GenerateRequest& request, const BeamOptions& options,
                         const std::atomic<bool>* cancel = nullptr, size_t threads = 2) {

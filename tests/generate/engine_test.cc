@@ -12,6 +12,7 @@
 #include "error_info.h"
 #include "generate/engine_testing.h"
 #include "generate/scoring.h"
+#include "golden_paths.h"
 #include "model/model_testing.h"
 #include "temp_folder.h"
 #include "test_paths.h"
@@ -20,8 +21,6 @@ namespace stablelm {
 namespace {
 
 using testing::HasSubstr;
-
-const std::filesystem::path kParallel = TestData("golden/parallel");
 
 // Prompts that often share a prefix, with all kinds of settings.
 GenerateRequest RandomRequest(std::mt19937& random, int64_t vocab) {

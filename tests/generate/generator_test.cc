@@ -10,14 +10,13 @@
 #include "checkpoint/tiny_model.h"
 #include "error_info.h"
 #include "generate/scoring.h"
+#include "golden_paths.h"
 #include "model/model_testing.h"
 #include "temp_folder.h"
 #include "test_paths.h"
 
 namespace stablelm {
 namespace {
-
-const std::filesystem::path kParallel = TestData("golden/parallel");
 
 GenerateResult Continue(const Transformer& model, const GenerateRequest& request, const ReplyCallbacks& callbacks = {},
                         const std::atomic<bool>* cancel = nullptr, size_t threads = 2) {

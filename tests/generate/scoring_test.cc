@@ -4,14 +4,12 @@
 #include <cmath>
 
 #include "generate/prompt_logprobs.h"
+#include "golden_paths.h"
 #include "model/model_testing.h"
 #include "model/pass_hooks.h"
-#include "test_paths.h"
 
 namespace stablelm {
 namespace {
-
-const std::filesystem::path kParallel = TestData("golden/parallel");
 
 // Fails for NaN.
 void ExpectNear(std::span<const float> got, std::span<const float> want, const std::string& what) {

@@ -18,10 +18,6 @@ std::vector<int32_t> TokensOf(const std::filesystem::path& folder) {
   return ids;
 }
 
-bool SameBits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
-}
-
 double RootMeanSquare(double squares, size_t n) { return std::sqrt(squares / static_cast<double>(n)); }
 
 // A product rounds both operands to bfloat16. That moves a value by at most 2^-8 of it, with a root mean square below

@@ -9,10 +9,10 @@ namespace stablelm {
 namespace {
 
 class GgufGolden : public testing::TestWithParam<std::filesystem::path> {};
-std::string NameOfFolder(const testing::TestParamInfo<std::filesystem::path>& info) {
+std::string NameOfGguf(const testing::TestParamInfo<std::filesystem::path>& info) {
   return info.param.filename().string();
 }
-INSTANTIATE_TEST_SUITE_P(Folders, GgufGolden, testing::ValuesIn(GoldenFolders()), NameOfFolder);
+INSTANTIATE_TEST_SUITE_P(Folders, GgufGolden, testing::ValuesIn(GoldenFolders()), NameOfGguf);
 
 TEST_P(GgufGolden, LogitsAndHiddenStatesHaveTheSameBits) {
   struct HiddenStates : ForwardObserver {

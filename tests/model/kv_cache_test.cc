@@ -7,7 +7,7 @@
 namespace stablelm {
 namespace {
 
-ModelConfig Tiny() {
+ModelConfig SmallConfig() {
   ModelConfig config;
   config.vocab_size = 8;
   config.hidden_size = 40;
@@ -21,14 +21,14 @@ ModelConfig Tiny() {
 
 TEST(KvCache, BytesCountPaddedHeads) {
   // 2 layers x (K and V) x 2 heads x 32 (20 padded) x 32 tokens x 2 bytes
-  EXPECT_EQ(KvCache::BytesPerPage(Tiny(), DType::kF16), 2u * 2 * 2 * 32 * 32 * 2);
+  EXPECT_EQ(KvCache::BytesPerPage(SmallConfig(), DType::kF16), 2u * 2 * 2 * 32 * 32 * 2);
   // 1 byte, plus 4 for each layer, K or V, head and token
-  EXPECT_EQ(KvCache::BytesPerPage(Tiny(), DType::kI8), 2u * 2 * 2 * 32 * (32 + 4));
+  EXPECT_EQ(KvCache::BytesPerPage(SmallConfig(), DType::kI8), 2u * 2 * 2 * 32 * (32 + 4));
 }
 
 // The page stride does not map all pages to the same CPU cache sets.
 TEST(KvCache, LargePagesAreSetApart) {
-  ModelConfig config = Tiny();
+  ModelConfig config = SmallConfig();
   config.n_layers = 16;
   config.n_heads = 32;
   config.hidden_size = 32 * 128;
@@ -44,7 +44,7 @@ TEST(KvCache, LargePagesAreSetApart) {
 // Layers, elements and scales of a page do not overlap, fill the page, and start at aligned addresses.
 TEST(KvCache, PartsOfAPage) {
   for (const DType type : {DType::kF32, DType::kF16, DType::kI8}) {
-    KvCache cache(Tiny(), type, 3);
+    KvCache cache(SmallConfig(), type, 3);
     const KvLayout& layout = cache.layout();
     std::byte* const page = cache.Layer(1).Page(1);
     EXPECT_EQ(cache.n_layers(), 2);
@@ -65,7 +65,7 @@ TEST(KvCache, PartsOfAPage) {
 }
 
 TEST(KvCache, AppendTruncateForkCountPages) {
-  KvCache cache(Tiny(), DType::kF32, 5);
+  KvCache cache(SmallConfig(), DType::kF32, 5);
   {
     KvSequence a(cache);
     a.Append(33);

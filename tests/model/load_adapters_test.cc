@@ -61,54 +61,54 @@ TEST(LoadAdapters, LogitsOfTheGoldenAdapter) {
   }
 }
 
-const std::vector<int32_t> kIds = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8};
+const std::vector<int32_t> kShortIds = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8};
 
-std::vector<AdapterChoice> Golden(double scale = 1) {
+std::vector<AdapterChoice> GoldenAdapter(double scale = 1) {
   return {{AdapterFolder::Open(TestData("golden/lora/adapter_after8")), scale}};
 }
 
 TEST(LoadAdapters, SeveralAddUpAndScalesMultiply) {
   const fs::path base = TestData("golden/lora/base");
-  const auto one = LogitsInChunks(Adapted(base, Golden()), kIds, 12, 2);
-  const auto plain = LogitsInChunks(Adapted(base, {}), kIds, 12, 2);
+  const auto one = LogitsInChunks(Adapted(base, GoldenAdapter()), kShortIds, 12, 2);
+  const auto plain = LogitsInChunks(Adapted(base, {}), kShortIds, 12, 2);
   EXPECT_NE(one, plain);
-  EXPECT_EQ(LogitsInChunks(Adapted(base, Golden(0)), kIds, 12, 2), plain);
+  EXPECT_EQ(LogitsInChunks(Adapted(base, GoldenAdapter(0)), kShortIds, 12, 2), plain);
   // Halves of one adapter add up to it, but for roundings.
-  std::vector<AdapterChoice> halves = Golden(0.5);
-  halves.push_back(Golden(0.5)[0]);
-  const auto two = LogitsInChunks(Adapted(base, halves), kIds, 12, 2);
+  std::vector<AdapterChoice> halves = GoldenAdapter(0.5);
+  halves.push_back(GoldenAdapter(0.5)[0]);
+  const auto two = LogitsInChunks(Adapted(base, halves), kShortIds, 12, 2);
   for (size_t i = 0; i < one.size(); ++i) ASSERT_NEAR(two[i], one[i], 1e-5);
 }
 
 TEST(LoadAdapters, LeaveTheBaseAsItIs) {
   const auto base = LoadWeights(ModelFolder::Open(TestData("golden/lora/base")), {});
-  const auto before = LogitsInChunks(Transformer(base), kIds, 12, 1);
-  const auto adapted = WithAdapters(base, Golden());
+  const auto before = LogitsInChunks(Transformer(base), kShortIds, 12, 1);
+  const auto adapted = WithAdapters(base, GoldenAdapter());
   EXPECT_EQ(adapted->blocks[0].qkv.weight().panel(0), base->blocks[0].qkv.weight().panel(0));
-  EXPECT_EQ(LogitsInChunks(Transformer(base), kIds, 12, 1), before);
+  EXPECT_EQ(LogitsInChunks(Transformer(base), kShortIds, 12, 1), before);
   EXPECT_EQ(WithAdapters(base, {}), base);
 }
 
 TEST(LoadAdapters, AreCountedInAdvance) {
   const auto base = LoadWeights(ModelFolder::Open(TestData("golden/lora/base")), {});
-  const auto adapted = WithAdapters(base, Golden());
+  const auto adapted = WithAdapters(base, GoldenAdapter());
   uint64_t bytes = RotaryTable::Bytes(base->config.rotary_dims, base->config.max_positions);
   for (const BlockWeights& block : adapted->blocks) {
     for (const Linear* linear : {&block.qkv, &block.attn_out, &block.mlp_up, &block.mlp_down}) {
       for (const Adapter& adapter : linear->adapters()) bytes += adapter.bytes();
     }
   }
-  EXPECT_EQ(PlanAdapters(base->config, Golden()), bytes);
+  EXPECT_EQ(PlanAdapters(base->config, GoldenAdapter()), bytes);
 }
 
 // Neither chunks nor threads change a bit, whatever the base.
 TEST(LoadAdapters, KeepTheBitsReproducible) {
   for (const LoadOptions& options : {LoadOptions{}, LoadOptions{.dtype = DType::kF16},
                                      LoadOptions{.dtype = DType::kBF16, .compute = Compute::kFast}}) {
-    const Transformer model = Adapted(TestData("golden/lora/base"), Golden(), options);
-    const auto whole = LogitsInChunks(model, kIds, 12, 1);
-    EXPECT_EQ(LogitsInChunks(model, kIds, 1, 3), whole);
-    EXPECT_EQ(LogitsInChunks(model, kIds, 5, 2), whole);
+    const Transformer model = Adapted(TestData("golden/lora/base"), GoldenAdapter(), options);
+    const auto whole = LogitsInChunks(model, kShortIds, 12, 1);
+    EXPECT_EQ(LogitsInChunks(model, kShortIds, 1, 3), whole);
+    EXPECT_EQ(LogitsInChunks(model, kShortIds, 5, 2), whole);
   }
 }
 
@@ -117,7 +117,8 @@ TEST(LoadAdapters, GiveTheSameBitsOverAGgufBase) {
   const TempFolder temp;
   const fs::path file = temp.path() / "model.gguf", folder = TestData("golden/lora/base");
   WriteGgufOf(folder, file);
-  EXPECT_EQ(LogitsInChunks(Adapted(file, Golden()), kIds, 5, 2), LogitsInChunks(Adapted(folder, Golden()), kIds, 5, 2));
+  EXPECT_EQ(LogitsInChunks(Adapted(file, GoldenAdapter()), kShortIds, 5, 2),
+            LogitsInChunks(Adapted(folder, GoldenAdapter()), kShortIds, 5, 2));
 }
 
 // A random adapter of rank 8 for every matrix of a model, as large as one that was trained: s B A is a tenth of W.
@@ -147,7 +148,7 @@ TEST(LoadAdapters, MergedIsTheSameButForRoundings) {
   const fs::path folder = temp.path() / "adapter";
   WriteRandomAdapter(*model, folder);
   const std::vector<AdapterChoice> adapters = {{AdapterFolder::Open(folder), 0.5}};
-  const auto unmerged = LogitsInChunks(Adapted(model->path(), adapters), kIds, 12, 2);
+  const auto unmerged = LogitsInChunks(Adapted(model->path(), adapters), kShortIds, 12, 2);
   const AdapterMerge merge(*model, adapters);
   ThreadPool pool(2);
   for (const auto& [type, tolerance] : {std::pair{DType::kF32, 3e-5}, {DType::kF16, 5e-3}}) {
@@ -158,7 +159,7 @@ TEST(LoadAdapters, MergedIsTheSameButForRoundings) {
         *model, {.types = types, .change = merge.Change(), .pool = &pool},
         [&](size_t entry, uint64_t offset, std::span<const std::byte> bytes) { writer.WriteAt(entry, offset, bytes); });
     writer.Commit();
-    const auto merged = LogitsInChunks(LoadModel(out), kIds, 12, 2);
+    const auto merged = LogitsInChunks(LoadModel(out), kShortIds, 12, 2);
     float worst = 0, largest = 0;
     for (size_t i = 0; i < merged.size(); ++i) {
       worst = std::max(worst, std::abs(merged[i] - unmerged[i]));
@@ -167,11 +168,12 @@ TEST(LoadAdapters, MergedIsTheSameButForRoundings) {
     RecordProperty("error_" + std::string(NameOf(type)), std::to_string(worst));
     EXPECT_LE(worst, type == DType::kF32 ? tolerance : tolerance * static_cast<double>(largest));
   }
-  EXPECT_NE(LogitsInChunks(LoadModel(model->path()), kIds, 12, 2), unmerged);
+  EXPECT_NE(LogitsInChunks(LoadModel(model->path()), kShortIds, 12, 2), unmerged);
 }
 
 TEST(LoadAdapters, OfAnotherModelAreRefused) {
-  EXPECT_THAT(InfoOf([] { Adapted(TestData("golden/head128_fp16"), Golden()); }).where, testing::HasSubstr("lora_A"));
+  EXPECT_THAT(InfoOf([] { Adapted(TestData("golden/head128_fp16"), GoldenAdapter()); }).where,
+              testing::HasSubstr("lora_A"));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,10 @@ inline std::vector<std::filesystem::path> GoldenFolders() {
   }
   std::sort(folders.begin(), folders.end());
   return folders;
+}
+
+inline bool SameBits(std::span<const float> a, std::span<const float> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
 inline Transformer LoadModel(const std::filesystem::path& folder, std::optional<DType> dtype = std::nullopt) {

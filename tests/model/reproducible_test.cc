@@ -14,10 +14,6 @@ std::vector<std::filesystem::path> SmallFolders() {
   return folders;
 }
 
-bool SameBits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
-}
-
 TEST(Reproducible, ChunksAndThreads) {
   for (const auto& folder : SmallFolders()) {
     const Transformer model = LoadModel(folder);

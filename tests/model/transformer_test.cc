@@ -8,15 +8,13 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "error_info.h"
+#include "golden_paths.h"
 #include "model/memory_plan.h"
 #include "model/model_testing.h"
 #include "temp_folder.h"
-#include "test_paths.h"
 
 namespace stablelm {
 namespace {
-
-const std::filesystem::path kParallel = TestData("golden/parallel");
 
 std::string ErrorOf(const std::function<void()>& body) {
   try {

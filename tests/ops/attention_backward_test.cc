@@ -30,8 +30,8 @@ struct Forward {
   std::vector<double> qkv, out, log_sum_exp;
 };
 
-struct Scene {
-  Scene(const Shape& shape, uint64_t seed, bool stacked = false)
+struct BackwardScene {
+  BackwardScene(const Shape& shape, uint64_t seed, bool stacked = false)
       : heads(shape.heads),
         dims(shape.dims),
         layout(stacked ? QkvLayout::Stacked(heads, dims) : QkvLayout::PerHead(dims)),
@@ -118,7 +118,7 @@ struct Scene {
 TEST(AttentionBackward, PlainLoopIsTheDerivative) {
   for (const bool stacked : {false, true}) {
     SCOPED_TRACE(stacked);
-    Scene scene({.heads = 2, .dims = 5, .rotary_dims = 4, .documents = Documents({7, 1, 4})}, 31, stacked);
+    BackwardScene scene({.heads = 2, .dims = 5, .rotary_dims = 4, .documents = Documents({7, 1, 4})}, 31, stacked);
     const Forward forward = scene.Attention();
     std::vector<double> got(scene.linear.size());
     AttentionBackwardRef(scene.Input(forward.qkv.data(), forward.out.data(), forward.log_sum_exp.data(),
@@ -148,8 +148,8 @@ TEST(AttentionBackward, PlainLoopIsTheDerivative) {
 }
 
 // A scene in fp32, as the training step has it, with every array misaligned by one float.
-struct Floats {
-  explicit Floats(const Scene& scene) {
+struct FloatBody {
+  explicit FloatBody(const BackwardScene& scene) {
     const Forward forward = scene.Attention();
     const auto shifted = [](const std::vector<double>& from) {
       std::vector<float> to = {NAN};
@@ -159,14 +159,14 @@ struct Floats {
     qkv = shifted(forward.qkv), out = shifted(forward.out), log_sum_exp = shifted(forward.log_sum_exp);
     d_out = shifted(scene.d_out);
   }
-  AttentionBackwardInput Input(const Scene& scene, float* d_qkv) const {
+  AttentionBackwardInput Input(const BackwardScene& scene, float* d_qkv) const {
     return scene.Input(qkv.data() + 1, out.data() + 1, log_sum_exp.data() + 1, d_out.data() + 1, d_qkv);
   }
   std::vector<float> qkv, out, log_sum_exp, d_out;
 };
 
 // Bounds of the error of every gradient, as sums over the terms of the plain loop's sums; see below.
-std::vector<double> Bounds(const Scene& scene, const Floats& from) {
+std::vector<double> Bounds(const BackwardScene& scene, const FloatBody& from) {
   std::vector<double> bound(scene.linear.size());
   const int64_t dims = scene.dims, half = scene.rotary.rotary_dims() / 2;
   const double d = static_cast<double>(dims), scale = 1 / std::sqrt(d);
@@ -246,8 +246,8 @@ TEST(AttentionBackward, FastBodyHoldsToTheReference) {
   };
   for (const Shape& shape : shapes) {
     SCOPED_TRACE(testing::Message() << shape.heads << " heads of " << shape.dims);
-    const Scene scene(shape, 32);
-    const Floats from(scene);
+    const BackwardScene scene(shape, 32);
+    const FloatBody from(scene);
     std::vector<float> want(scene.linear.size());
     AttentionBackwardRef(from.Input(scene, want.data()));
     const std::vector<double> bound = Bounds(scene, from);
@@ -274,7 +274,7 @@ TEST(AttentionBackward, PackingRowsAndThreadsDoNotChangeBits) {
   const int64_t gap = documents[3].row_begin;  // a row of no document
   ++documents[3].row_begin;
   ++documents[4].row_begin;
-  const Scene scene({.heads = heads, .dims = dims, .rotary_dims = 6, .documents = documents}, 33);
+  const BackwardScene scene({.heads = heads, .dims = dims, .rotary_dims = 6, .documents = documents}, 33);
   const QkvLayout stacked_layout = QkvLayout::Stacked(heads, dims);
   // Rows in the layout `from`, in the layout `to`.
   const auto reordered = [&](std::span<const float> rows, const QkvLayout& from, const QkvLayout& to) {
@@ -286,7 +286,7 @@ TEST(AttentionBackward, PackingRowsAndThreadsDoNotChangeBits) {
     }
     return out;
   };
-  const Floats floats(scene);
+  const FloatBody floats(scene);
   ForEachSimdTarget([&] {
     std::vector<float> want(scene.linear.size(), 7.0f);
     for (const size_t threads : {1u, 2u, 3u, 4u}) {
@@ -328,9 +328,9 @@ TEST(AttentionBackward, PackingRowsAndThreadsDoNotChangeBits) {
 // NaN in the gradient of one row reaches the gradients of its query and of the keys that it sees, NaN in a query those
 // of the values that it sees; no other document has any.
 TEST(AttentionBackward, NaNIsNotHidden) {
-  const Scene scene({.heads = 1, .dims = 20, .rotary_dims = 6, .documents = Documents({40, 60, 30})}, 34);
+  const BackwardScene scene({.heads = 1, .dims = 20, .rotary_dims = 6, .documents = Documents({40, 60, 30})}, 34);
   const int64_t first = 40, bad = first + 50, end = first + 60;
-  Floats bad_gradient(scene), bad_query(scene);
+  FloatBody bad_gradient(scene), bad_query(scene);
   bad_gradient.d_out[1 + scene.OutAt(bad, 0, 17)] = NAN;
   bad_query.qkv[1 + scene.At(bad, 0, 0, 17)] = NAN;
   ForEachSimdTarget([&] {

@@ -62,10 +62,10 @@ TEST(LayerNormBackward, TheReferenceIsTheSlope) {
   check(bias, d_bias, 2);
 }
 
-struct Case {
+struct NormCase {
   size_t rows, width;
   std::vector<float> x, dy, weight, bias, residual, sums;
-  explicit Case(size_t rows_, size_t width_)
+  explicit NormCase(size_t rows_, size_t width_)
       : rows(rows_),
         width(width_),
         x(RandomNormals(rows * width + 1, 65)),
@@ -96,7 +96,7 @@ TEST(LayerNormBackward, FastBodyHoldsToTheReference) {
         if (rows > 5 && width > 60) continue;
         for (const bool add : {false, true}) {
           SCOPED_TRACE(testing::Message() << rows << " x " << width << ", add " << add);
-          const Case c(rows, width);
+          const NormCase c(rows, width);
           ExecutionContext exec(pool, rows, std::max(width, LayerNormBackwardFloats(rows, width) / rows + 1));
           GuardedFloats dx(rows * width), d_weight(width), d_bias(width);
           std::copy_n(c.sums.data(), width, d_weight.data());
@@ -178,7 +178,7 @@ TEST(LayerNormBackward, FastBodyHoldsToTheReference) {
 // Rows alone and together, dx in the place of dy or of the residual, sums wanted or not, and any number of threads.
 TEST(LayerNormBackward, BitsOfARowDependOnThatRowAlone) {
   ForEachSimdTarget([] {
-    const Case c(600, 37);
+    const NormCase c(600, 37);
     std::vector<float> dx(c.rows * c.width), d_weight(c.width), d_bias(c.width), alone(dx.size());
     for (const size_t threads : std::initializer_list<size_t>{1, 2, 3, 4}) {
       ThreadPool pool(threads);
@@ -228,7 +228,7 @@ TEST(LayerNormBackward, BitsOfARowDependOnThatRowAlone) {
 TEST(LayerNormBackward, OfNoRowsIsZero) {
   ThreadPool pool(3);
   ExecutionContext exec(pool, 1, 1);
-  const Case c(0, 19);
+  const NormCase c(0, 19);
   std::vector<float> d_weight(19, 1.0f), d_bias(19, 1.0f);
   auto in = c.Input(nullptr, d_weight.data(), d_bias.data());
   in.add = true;
@@ -244,7 +244,7 @@ TEST(LayerNormBackward, NanIsNotHidden) {
   ForEachSimdTarget([] {
     ThreadPool pool(1);
     for (const size_t place : std::initializer_list<size_t>{0, 18}) {
-      const Case c(2, 19);
+      const NormCase c(2, 19);
       ExecutionContext exec(pool, 2, 64);
       auto dy = c.dy;
       dy[1 + place] = std::numeric_limits<float>::quiet_NaN();

@@ -8,26 +8,26 @@
 namespace stablelm {
 namespace {
 
-PackedMatrix Packed(std::span<const float> values, int64_t rows, int64_t columns) {
+PackedMatrix PackedFloats(std::span<const float> values, int64_t rows, int64_t columns) {
   PackedMatrix packed(DType::kF32, rows, columns, "adapter");
   PackRows(packed, reinterpret_cast<const std::byte*>(values.data()));
   return packed;
 }
 
-struct Case {
+struct LowRankCase {
   int64_t m, k, r, n;
 };
 // Few and many rows, partial pieces, panels and vectors, ranks of several panels and pieces.
-const Case kCases[] = {{1, 256, 16, 64}, {2, 300, 4, 97},   {4, 1000, 1, 33}, {5, 515, 33, 31},
-                       {33, 64, 8, 96},  {37, 600, 40, 65}, {3, 40, 300, 40}, {40, 24, 300, 50}};
+const LowRankCase kLowRankCases[] = {{1, 256, 16, 64}, {2, 300, 4, 97},   {4, 1000, 1, 33}, {5, 515, 33, 31},
+                                     {33, 64, 8, 96},  {37, 600, 40, 65}, {3, 40, 300, 40}, {40, 24, 300, 50}};
 
 TEST(LowRank, MatchesTheReferenceBitForBit) {
-  for (const Case& c : kCases) {
+  for (const LowRankCase& c : kLowRankCases) {
     const auto a_values = RandomNormals(static_cast<size_t>(c.r * c.k), 1),
                x = RandomNormals(static_cast<size_t>(c.m * c.k), 3);
     const auto b_values = RandomNormals(static_cast<size_t>(c.n * c.r), 2),
                y0 = RandomNormals(static_cast<size_t>(c.m * c.n), 4);
-    const PackedMatrix a = Packed(a_values, c.r, c.k), b = Packed(b_values, c.n, c.r);
+    const PackedMatrix a = PackedFloats(a_values, c.r, c.k), b = PackedFloats(b_values, c.n, c.r);
     LowRankInput in = {.x = x.data(), .m = c.m, .a = &a, .b = &b, .scale = 0.75f};
     std::vector<float> want = y0;
     in.y = want.data();
@@ -74,7 +74,7 @@ TEST(LowRank, MatchesTheReferenceBitForBit) {
 TEST(LowRank, ARowDoesNotDependOnTheOthers) {
   constexpr int64_t kK = 777, kR = 18, kN = 70, kM = 50;
   const auto a_values = RandomNormals(kR * kK, 1), b_values = RandomNormals(kN * kR, 2), x = RandomNormals(kM * kK, 3);
-  const PackedMatrix a = Packed(a_values, kR, kK), b = Packed(b_values, kN, kR);
+  const PackedMatrix a = PackedFloats(a_values, kR, kK), b = PackedFloats(b_values, kN, kR);
   ForEachSimdTarget([&] {
     ThreadPool pool(2);
     ExecutionContext exec(pool, kM, kK);

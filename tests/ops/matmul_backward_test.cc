@@ -6,13 +6,13 @@
 namespace stablelm {
 namespace {
 
-struct Case {
+struct BackwardCase {
   size_t m, n, k;
 };
 // Around the tile heights (6, 14), the panel (32), the piece (256), the block of rows (256) and the vector lengths; odd
 // numbers of rows, outputs and columns.
-const Case kCases[] = {{1, 1, 1},    {2, 5, 7},     {5, 33, 60},   {14, 64, 31},  {3, 257, 33},
-                       {31, 40, 65}, {257, 70, 35}, {130, 513, 9}, {513, 33, 97}, {256, 32, 288}};
+const BackwardCase kBackwardCases[] = {{1, 1, 1},    {2, 5, 7},     {5, 33, 60},   {14, 64, 31},  {3, 257, 33},
+                                       {31, 40, 65}, {257, 70, 35}, {130, 513, 9}, {513, 33, 97}, {256, 32, 288}};
 
 enum class Kind { kF32, kF16, kBF16, kFast };
 constexpr Kind kKinds[] = {Kind::kF32, Kind::kF16, Kind::kBF16, Kind::kFast};
@@ -21,7 +21,7 @@ Compute ComputeOf(Kind kind) { return kind == Kind::kFast ? Compute::kFast : Com
 
 Shape ShapeOf(size_t rows, size_t columns) { return {static_cast<int64_t>(rows), static_cast<int64_t>(columns)}; }
 
-PackedMatrix Packed(std::span<const float> values, size_t rows, size_t columns, Kind kind) {
+PackedMatrix PackedAs(std::span<const float> values, size_t rows, size_t columns, Kind kind) {
   const StoredFloats stored(values, TypeOf(kind), ShapeOf(rows, columns), 0);
   PackedMatrix packed(TypeOf(kind), static_cast<int64_t>(rows), static_cast<int64_t>(columns), "weights",
                       ComputeOf(kind));
@@ -51,7 +51,7 @@ size_t PackedAt(size_t k, size_t row, size_t column) {
   return (row / kPanelRows * k + column) * kPanelRows + row % kPanelRows;
 }
 
-size_t Floats(const Case& c) {
+size_t FloatsFor(const BackwardCase& c) {
   const auto i = [](size_t value) { return static_cast<int64_t>(value); };
   return std::max({MatMulBackwardFloats(i(c.m), i(c.n), i(c.k)), ExecutionContext::PreparedFloats(c.m, c.n),
                    ExecutionContext::PreparedFloats(c.k, c.m)});
@@ -79,22 +79,22 @@ void RunExpected(Kind kind, const MatMulInput& product, ExecutionContext& exec) 
 TEST(MatMulInputGradient, HasTheBitsOfMatMulWithTheTransposedMatrix) {
   ForEachSimdTarget([] {
     for (const Kind kind : kKinds) {
-      for (const Case c : kCases) {
+      for (const BackwardCase c : kBackwardCases) {
         SCOPED_TRACE(testing::Message() << "kind " << static_cast<int>(kind) << ", " << c.m << " " << c.n << " "
                                         << c.k);
         const auto dy = RandomNormals(c.m * c.n, 1), w = RandomNormals(c.n * c.k, 2),
                    before = RandomNormals(c.m * c.k, 3);
-        const PackedMatrix packed = Packed(w, c.n, c.k, kind);
-        const PackedMatrix turned = Packed(Transposed(w, c.n, c.k), c.k, c.n, kind);
+        const PackedMatrix packed = PackedAs(w, c.n, c.k, kind);
+        const PackedMatrix turned = PackedAs(Transposed(w, c.n, c.k), c.k, c.n, kind);
         for (const DType rows_as : RowTypes(kind)) {
           std::vector<float> want(c.m * c.k);
           ThreadPool one(1);
-          ExecutionContext exec(one, Floats(c));
+          ExecutionContext exec(one, FloatsFor(c));
           const int64_t m = static_cast<int64_t>(c.m);
           RunExpected(kind, {.x = dy.data(), .m = m, .w = &turned, .y = want.data(), .rows_as = rows_as}, exec);
           for (const auto& [threads, add] : {std::pair{size_t{1}, false}, std::pair{size_t{3}, true}}) {
             ThreadPool pool(threads);
-            ExecutionContext of_threads(pool, Floats(c));
+            ExecutionContext of_threads(pool, FloatsFor(c));
             std::ranges::fill(std::span(of_threads.prepared_rows(), of_threads.prepared_capacity()), NAN);
             std::vector<float> moved(dy.size() + 1);  // at an odd address
             std::copy(dy.begin(), dy.end(), moved.begin() + 1);
@@ -120,19 +120,19 @@ TEST(MatMulInputGradient, HasTheBitsOfMatMulWithTheTransposedMatrix) {
 // Weights that are decoded piece by piece give the bits of the same weights in fp32.
 TEST(MatMulInputGradient, QuantizedWeightsGiveTheBitsOfDecodedOnes) {
   for (const DType type : {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K}) {
-    for (const Case blocks : {Case{1, 1, 1}, {5, 33, 2}, {83, 31, 3}, {257, 289, 1}}) {
-      const Case c = {blocks.m, blocks.n, blocks.k * static_cast<size_t>(BlockElements(type))};
+    for (const BackwardCase blocks : {BackwardCase{1, 1, 1}, {5, 33, 2}, {83, 31, 3}, {257, 289, 1}}) {
+      const BackwardCase c = {blocks.m, blocks.n, blocks.k * static_cast<size_t>(BlockElements(type))};
       SCOPED_TRACE(testing::Message() << NameOf(type) << " " << c.m << " " << c.n << " " << c.k);
       const PackedMatrix packed = RandomQuantized(type, c.n, c.k, 1);
       std::vector<float> decoded(c.n * c.k);
       for (size_t row = 0; row < c.n; ++row) packed.UnpackRow(row, decoded.data() + row * c.k);
-      const PackedMatrix floats = Packed(decoded, c.n, c.k, Kind::kF32);
+      const PackedMatrix floats = PackedAs(decoded, c.n, c.k, Kind::kF32);
       const auto dy = RandomNormals(c.m * c.n, 2), before = RandomNormals(c.m * c.k, 3);
       const int64_t m = static_cast<int64_t>(c.m);
       ForEachSimdTarget([&] {
         for (const auto& [threads, add] : {std::pair{size_t{1}, false}, std::pair{size_t{3}, true}}) {
           ThreadPool pool(threads);
-          ExecutionContext exec(pool, Floats(c));
+          ExecutionContext exec(pool, FloatsFor(c));
           GuardedFloats dx(c.m * c.k);
           std::copy(before.begin(), before.end(), dx.data());
           std::vector<float> want = before;
@@ -150,23 +150,23 @@ TEST(MatMulInputGradient, QuantizedWeightsGiveTheBitsOfDecodedOnes) {
 TEST(MatMulWeightGradient, HasTheBitsOfMatMulWithTheTransposedRows) {
   ForEachSimdTarget([] {
     for (const Kind kind : kKinds) {
-      for (const Case c : kCases) {
+      for (const BackwardCase c : kBackwardCases) {
         SCOPED_TRACE(testing::Message() << "kind " << static_cast<int>(kind) << ", " << c.m << " " << c.n << " "
                                         << c.k);
         const auto dy = RandomNormals(c.m * c.n, 1), x = RandomNormals(c.m * c.k, 2);
         const auto before = RandomNormals(PackedSize(c.n, c.k), 3);
         // The matrix of MatMul has the type that dy's rows are rounded to.
-        const PackedMatrix turned = Packed(Transposed(dy, c.m, c.n), c.n, c.m, kind);
+        const PackedMatrix turned = PackedAs(Transposed(dy, c.m, c.n), c.n, c.m, kind);
         const DType rows_as = kind == Kind::kF16 ? DType::kF16 : kind == Kind::kBF16 ? DType::kBF16 : DType::kF32;
         const auto x_turned = Transposed(Rounded(x, rows_as), c.m, c.k);
         std::vector<float> want(c.k * c.n);  // [K, N]
         ThreadPool one(1);
-        ExecutionContext exec(one, Floats(c));
+        ExecutionContext exec(one, FloatsFor(c));
         RunExpected(kind, {.x = x_turned.data(), .m = static_cast<int64_t>(c.k), .w = &turned, .y = want.data()}, exec);
         for (const auto& [threads, add] :
              {std::pair{size_t{1}, false}, std::pair{size_t{2}, true}, std::pair{size_t{4}, false}}) {
           ThreadPool pool(threads);
-          ExecutionContext of_threads(pool, Floats(c));
+          ExecutionContext of_threads(pool, FloatsFor(c));
           std::ranges::fill(std::span(of_threads.prepared_rows(), of_threads.prepared_capacity()), NAN);
           std::vector<float> moved(x.size() + 1);
           std::copy(x.begin(), x.end(), moved.begin() + 1);
@@ -201,7 +201,7 @@ TEST(MatMulWeightGradient, HasTheBitsOfMatMulWithTheTransposedRows) {
 TEST(MatMulInputGradient, LongBatchesArePreparedInParts) {
   const size_t m = 1031, n = 16384, k = 20, last = 10;
   const auto dy = ManyValues(m * n, 1);
-  const PackedMatrix w = Packed(ManyValues(n * k, 2), n, k, Kind::kF32);
+  const PackedMatrix w = PackedAs(ManyValues(n * k, 2), n, k, Kind::kF32);
   ThreadPool pool(2);
   ExecutionContext exec(pool, MatMulBackwardFloats(m, n, k));
   EXPECT_LT(exec.prepared_capacity(), m * n * 17 / 16);
@@ -278,7 +278,7 @@ TEST(MatMulWeightGradient, AppliesThePrologueOfTheForwardProduct) {
     const auto dy = RandomNormals(m * n, 1), x = RandomNormals(m * k, 2), weight = RandomNormals(k, 3),
                bias = RandomNormals(k, 4);
     ThreadPool pool(3);
-    ExecutionContext exec(pool, Floats({m, n, k}));
+    ExecutionContext exec(pool, FloatsFor({m, n, k}));
     for (const Prologue& prologue :
          {Prologue(LayerNormWeights{weight.data(), bias.data(), 1e-5}), Prologue(GeluForm::kErf)}) {
       for (const auto& [rows_as, compute] :
@@ -306,16 +306,16 @@ TEST(MatMulWeightGradient, AppliesThePrologueOfTheForwardProduct) {
 // Against plain loops in fp64: the bound of ops/matmul.h with the summed dimension.
 TEST(MatMulBackward, HoldsToThePlainLoops) {
   ForEachSimdTarget([] {
-    for (const Case c : kCases) {
+    for (const BackwardCase c : kBackwardCases) {
       SCOPED_TRACE(testing::Message() << c.m << " " << c.n << " " << c.k);
       const auto dy = RandomNormals(c.m * c.n, 1), w = RandomNormals(c.n * c.k, 2), x = RandomNormals(c.m * c.k, 3);
-      const PackedMatrix packed = Packed(w, c.n, c.k, Kind::kF32);
+      const PackedMatrix packed = PackedAs(w, c.n, c.k, Kind::kF32);
       const auto magnitude = [](std::vector<float> values) {
         for (float& v : values) v = std::abs(v);
         return values;
       };
       ThreadPool pool(2);
-      ExecutionContext exec(pool, Floats(c));
+      ExecutionContext exec(pool, FloatsFor(c));
       const int64_t m = static_cast<int64_t>(c.m), n = static_cast<int64_t>(c.n), k = static_cast<int64_t>(c.k);
       std::vector<float> dx(c.m * c.k), want(c.m * c.k), sizes(c.m * c.k);
       MatMulInputGradient({.dy = dy.data(), .m = m, .w = &packed, .dx = dx.data()}, exec);

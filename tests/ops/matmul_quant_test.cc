@@ -8,21 +8,21 @@ namespace {
 
 constexpr DType kTypes[] = {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
 
-struct Case {
+struct QuantCase {
   size_t m, n, k;  // k in blocks
 };
 
 // Sizes around the streams (4 panels), the panel (32 rows), the tile height (6), the rows whose sums are kept together
 // (256) and the share of one thread.
-const Case kCases[] = {{1, 1, 1},  {1, 33, 3}, {1, 140, 2}, {2, 140, 2}, {3, 31, 1},  {4, 129, 2}, {5, 7, 3},
-                       {8, 64, 1}, {9, 40, 2}, {17, 65, 1}, {33, 32, 2}, {70, 36, 1}, {259, 33, 1}};
+const QuantCase kQuantCases[] = {{1, 1, 1},  {1, 33, 3}, {1, 140, 2}, {2, 140, 2}, {3, 31, 1},  {4, 129, 2}, {5, 7, 3},
+                                 {8, 64, 1}, {9, 40, 2}, {17, 65, 1}, {33, 32, 2}, {70, 36, 1}, {259, 33, 1}};
 
 TEST(QuantMatMul, TargetsWithFmaGiveTheBitsOfThePlainLoops) {
   ForEachSimdTarget([] {
     const std::string target = SimdTargetInUse();
     ThreadPool pool(3);
     for (const DType type : kTypes) {
-      for (const Case c : kCases) {
+      for (const QuantCase c : kQuantCases) {
         const size_t k = c.k * static_cast<size_t>(BlockElements(type));
         SCOPED_TRACE(testing::Message() << NameOf(type) << " m " << c.m << " n " << c.n << " k " << k);
         const PackedMatrix packed = RandomQuantized(type, c.n, k, 1);

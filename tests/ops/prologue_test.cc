@@ -17,7 +17,7 @@ const Weights kWeights[] = {{DType::kF32, Compute::kExact},  {DType::kF16, Compu
                             {DType::kBF16, Compute::kExact}, {DType::kBF16, Compute::kFast},
                             {DType::kQ8_0, Compute::kExact}, {DType::kQ4_K, Compute::kExact}};
 
-PackedMatrix Packed(Weights weights, size_t n, size_t k) {
+PackedMatrix PackedWeights(Weights weights, size_t n, size_t k) {
   const auto values = RandomNormals(n * k, 21);
   PackedMatrix packed(weights.type, static_cast<int64_t>(n), static_cast<int64_t>(k), "weights", weights.compute);
   const size_t row_bytes = BytesOf(weights.type, static_cast<int64_t>(k));
@@ -49,7 +49,7 @@ TEST(Prologue, FusedIntoAProductGivesTheBitsOfBothOneAfterTheOther) {
     const auto weight = RandomNormals(k, 22), bias = RandomNormals(k, 23), out_bias = RandomNormals(n, 24);
     const LayerNormWeights norm = {.weight = weight.data(), .bias = bias.data(), .eps = 1e-5};
     for (const Weights weights : kWeights) {
-      const PackedMatrix packed = Packed(weights, n, k);
+      const PackedMatrix packed = PackedWeights(weights, n, k);
       for (const size_t m : std::initializer_list<size_t>{4, 9, 45, 520}) {
         if (m > 500 && weights.type != DType::kF16 && weights.type != DType::kQ4_K) continue;
         const auto x = RandomNormals(m * k, 25);
@@ -95,7 +95,7 @@ TEST(Prologue, AProductThatAddsAddsTheWholeProduct) {
     const auto weight = RandomNormals(k, 22), bias = RandomNormals(k, 23), out_bias = RandomNormals(n, 24);
     const LayerNormWeights norm = {.weight = weight.data(), .bias = bias.data(), .eps = 1e-5};
     for (const Weights weights : kWeights) {
-      const PackedMatrix packed = Packed(weights, n, k);
+      const PackedMatrix packed = PackedWeights(weights, n, k);
       for (const size_t m : std::initializer_list<size_t>{1, 2, 9, 140}) {
         const auto x = RandomNormals(m * k, 25), before = RandomNormals(m * n, 26);
         ExecutionContext exec(pool, m, k);

@@ -11,7 +11,7 @@ namespace {
 
 using testing::HasSubstr;
 
-std::string Refusal(const std::string& json) {
+std::string RefusalOfRecord(const std::string& json) {
   return ErrorText([&] { ParseChatRecord(json, "R"); });
 }
 
@@ -68,7 +68,7 @@ TEST(ChatRecordTest, IsStrict) {
       {R"({"template": "none", "generation": {"do_sample": 1}})", "not a flag"},
       {R"({"template": "none", "template": "alpaca"})", "appears twice"},
   };
-  for (const auto& c : kCases) EXPECT_THAT(Refusal(c.json), HasSubstr(c.says)) << c.json;
+  for (const auto& c : kCases) EXPECT_THAT(RefusalOfRecord(c.json), HasSubstr(c.says)) << c.json;
 }
 
 // flag > conversation > record > template > none

@@ -13,7 +13,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::string Refusal(std::string_view json) {
+std::string RefusalOfLine(std::string_view json) {
   try {
     ParsePromptLine(json);
   } catch (const Error& e) {
@@ -96,9 +96,9 @@ TEST(PromptLine, RefusesByName) {
       {R"({"prompt": "a", "suppress_tokens": [2147483648]})", "suppress_tokens: not a token"},
       {"{\"prompt\": \"\xff\"}", "not valid UTF-8"},
   };
-  for (const auto& c : kCases) EXPECT_THAT(Refusal(c.json), HasSubstr(c.says)) << c.json;
+  for (const auto& c : kCases) EXPECT_THAT(RefusalOfLine(c.json), HasSubstr(c.says)) << c.json;
   // Nesting depth is limited, whatever the length.
-  EXPECT_THAT(Refusal(std::string(100000, '[')), HasSubstr("nested"));
+  EXPECT_THAT(RefusalOfLine(std::string(100000, '[')), HasSubstr("nested"));
   // What is a number of 32 bits is left to those who know the vocabulary.
   EXPECT_EQ(ParsePromptLine(R"({"ids": [-2147483648, 2147483647]})").ids, (std::vector<int32_t>{INT32_MIN, INT32_MAX}));
 }
@@ -114,10 +114,10 @@ TEST(PromptLine, ListsAreBounded) {
   EXPECT_EQ(ParsePromptLine(line("stop_id", most, "5")).stop_ids.size(), most);
   EXPECT_EQ(ParsePromptLine(line("bad_words_ids", most, "[5]")).token_lists.bad_words->size(), most);
   const std::string found = std::to_string(most + 1);
-  EXPECT_THAT(Refusal(line("stop", most + 1, "\"x\"")), HasSubstr("stop: too many entries: found " + found));
-  EXPECT_THAT(Refusal(line("stop_id", most + 1, "5")), HasSubstr("stop_id: too many entries: found " + found));
+  EXPECT_THAT(RefusalOfLine(line("stop", most + 1, "\"x\"")), HasSubstr("stop: too many entries: found " + found));
+  EXPECT_THAT(RefusalOfLine(line("stop_id", most + 1, "5")), HasSubstr("stop_id: too many entries: found " + found));
   // Of all words together.
-  EXPECT_THAT(Refusal(line("bad_words_ids", most, "[5]", ",[5]")), HasSubstr("bad_words_ids: too many ids"));
+  EXPECT_THAT(RefusalOfLine(line("bad_words_ids", most, "[5]", ",[5]")), HasSubstr("bad_words_ids: too many ids"));
 }
 
 }  // namespace

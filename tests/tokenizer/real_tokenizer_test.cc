@@ -28,7 +28,7 @@ class RealTokenizer : public testing::Test {
   std::optional<Tokenizer> tokenizer;
 };
 
-std::string Nfc(std::string_view text) {
+std::string NfcOf(std::string_view text) {
   static const UnicodeTables tables;
   std::string out;
   std::vector<NfcEdit> edits;
@@ -51,8 +51,8 @@ TEST_F(RealTokenizer, Vectors) {
     encoder.Encode(text, {}, again);
     EXPECT_EQ(again, plain) << name;
     EXPECT_EQ(v.at("decode_equals_nfc").get<bool>(), true) << name;
-    EXPECT_EQ(tokenizer->Decode(ids), Nfc(text)) << name;
-    EXPECT_EQ(tokenizer->Decode(plain), Nfc(text)) << name;
+    EXPECT_EQ(tokenizer->Decode(ids), NfcOf(text)) << name;
+    EXPECT_EQ(tokenizer->Decode(plain), NfcOf(text)) << name;
   }
 }
 
@@ -108,7 +108,7 @@ TEST_F(RealTokenizer, RoundTripAndStreaming) {
     const std::string text = RandomText(random, 40);
     Ids ids;
     encoder.Encode(text, {}, ids);
-    ASSERT_EQ(tokenizer->Decode(ids), Nfc(text)) << text;
+    ASSERT_EQ(tokenizer->Decode(ids), NfcOf(text)) << text;
     for (int32_t& id : ids) {
       if (random.Below(4) == 0) id = static_cast<int32_t>(random.Below(kModelVocabulary));
     }

@@ -32,13 +32,13 @@ Adapted AdaptedModel(const LoraOptions& lora, ThreadPool& pool, bool parallel = 
   return model;
 }
 
-struct Outcome {
+struct LoraOutcome {
   std::vector<double> losses;
   std::vector<float> gradients;
-  bool operator==(const Outcome&) const = default;
+  bool operator==(const LoraOutcome&) const = default;
 };
-Outcome RunPass(Parameters& parameters, TrainBatch batch, size_t threads, Recompute recompute = Recompute::kNone,
-                uint64_t step = 0) {
+LoraOutcome RunPass(Parameters& parameters, TrainBatch batch, size_t threads, Recompute recompute = Recompute::kNone,
+                    uint64_t step = 0) {
   ThreadPool pool(threads);
   GradientPass pass(parameters, ShapeOf(parameters, batch, threads, recompute), pool);
   std::ranges::fill(parameters.gradients(), 7.0f);  // what is not written shows
@@ -117,7 +117,7 @@ TEST(LoraGradients, AgreeWithFiniteDifferencesOfTheLoss) {
       Adapted model = AdaptedModel(LoraOf(5, 10, dropout), pool, parallel);
       Parameters& adapters = *model.adapters;
       const OwnedBatch documents = Documents(OddConfig().vocab_size);
-      const Outcome outcome = RunPass(adapters, documents.batch(), 2);
+      const LoraOutcome outcome = RunPass(adapters, documents.batch(), 2);
       for (const Parameter& p : adapters.table().entries()) {
         if (!p.trained) continue;
         const std::span<const float> gradient(outcome.gradients.data() + p.offset, p.size);
@@ -152,7 +152,7 @@ TEST(LoraGradients, ThreadsAndRecomputeChangeNothing) {
     for (const Precision precision : {Precision::kF32, Precision::kBF16}) {
       for (const double dropout : {0.0, 0.5}) {
         Adapted model = AdaptedModel(LoraOf(7, 10, dropout), pool, parallel, precision);
-        const Outcome want = RunPass(*model.adapters, documents.batch(), 1);
+        const LoraOutcome want = RunPass(*model.adapters, documents.batch(), 1);
         EXPECT_EQ(RunPass(*model.adapters, documents.batch(), 3), want);
         for (const Recompute recompute : {Recompute::kMlp, Recompute::kLayer}) {
           EXPECT_EQ(RunPass(*model.adapters, documents.batch(), 2, recompute), want) << NameOf(recompute);
@@ -211,7 +211,7 @@ TEST(LoraOverQuantizedBase, LossesHaveTheBitsOfScoring) {
       const auto parameters = LoadAdapted(temp.path() / "model", LoraOf(8, 16), pool, {.types = types, .pool = &pool});
       EXPECT_EQ(parameters->weights()->blocks[0].qkv.type(), type);
       DrawBoth(*parameters);
-      const Outcome outcome = RunPass(*parameters, documents.batch(), 2);
+      const LoraOutcome outcome = RunPass(*parameters, documents.batch(), 2);
       std::vector<double> scores;
       const Transformer model(parameters->weights());
       Scorer scorer(model, ShapeOfScore(64, DType::kF32, 2), pool);
@@ -243,7 +243,8 @@ TEST(LoraOverQuantizedBase, GradientsAreThoseOfTheDecodedWeights) {
   Parameters over_decoded(decoded.weights(), ParameterTable(WideConfig(), LoraOf(8, 16)), QkvOrder::kPerHead);
   DrawBoth(*parameters, 0.02);
   DrawBoth(over_decoded, 0.02);
-  const Outcome got = RunPass(*parameters, documents.batch(), 2), want = RunPass(over_decoded, documents.batch(), 2);
+  const LoraOutcome got = RunPass(*parameters, documents.batch(), 2),
+                    want = RunPass(over_decoded, documents.batch(), 2);
   for (const Parameter& p : over_decoded.table().entries()) {
     if (!p.trained) continue;
     double error = 0, size = 0;

@@ -11,7 +11,7 @@
 namespace stablelm {
 namespace {
 
-constexpr Precision kPrecisions[] = {Precision::kF32, Precision::kBF16, Precision::kF16};
+constexpr Precision kSavedPrecisions[] = {Precision::kF32, Precision::kBF16, Precision::kF16};
 
 std::vector<float> Rounded(std::vector<float> values, DType type) {
   std::vector<std::byte> rounded(values.size() * sizeof(float));
@@ -32,7 +32,7 @@ std::vector<float> Values(const Parameters& parameters, size_t entry) {
 TEST(SaveParameters, AFolderHasTheMastersAndRoundedTheWeightsOfTheModel) {
   ThreadPool pool(3);
   for (const char* name : {"odd_width", "sequential"}) {
-    for (const Precision precision : kPrecisions) {
+    for (const Precision precision : kSavedPrecisions) {
       for (const bool frozen : {false, true}) {
         SCOPED_TRACE(std::string(name) + " " + std::string(NameOf(precision)) + (frozen ? " frozen" : ""));
         const std::vector<std::string> trained =

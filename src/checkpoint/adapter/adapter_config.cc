@@ -80,9 +80,9 @@ bool IsOff(const Json& value) {
   return value.empty() || value == false || value == "";  // empty: null, {} or []
 }
 
-class Reader {
+class ConfigReader {
  public:
-  Reader(const Json& object, const std::string& where) : object_(object), where_(where) {}
+  ConfigReader(const Json& object, const std::string& where) : object_(object), where_(where) {}
 
   AdapterConfig Read() const {
     RequireLora();
@@ -260,7 +260,7 @@ AdapterConfig ParseAdapterConfig(std::string_view text, const std::string& where
   if (!object.is_object()) {
     throw Error({.where = where, .what = "not a JSON object", .found = ShownJson(object), .expected = "{...}"});
   }
-  return Reader(object, where).Read();
+  return ConfigReader(object, where).Read();
 }
 
 std::string AdapterConfigText(const AdapterConfig& config) {

@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMaxConfigBytes = 1 << 20;
+constexpr size_t kMaxAdapterConfigBytes = 1 << 20;
 constexpr const char* kConfig = "adapter_config.json";
 // In the order in which PEFT looks for them.
 constexpr const char* kWeights[] = {"adapter_model.safetensors", "adapter_model.bin"};
@@ -89,8 +89,8 @@ std::shared_ptr<const AdapterFolder> AdapterFolder::Open(const fs::path& path) {
   for (const char* name : kWeights) RefuseBrokenLink(folder / name);
   if (!Exists(folder / kConfig) || weights == std::end(kWeights)) FailNoAdapter(folder);
   const std::string config = (folder / kConfig).string();
-  return FromFile(OpenWeightFile(folder, *weights), ParseAdapterConfig(ReadTextFile(config, kMaxConfigBytes), config),
-                  folder);
+  return FromFile(OpenWeightFile(folder, *weights),
+                  ParseAdapterConfig(ReadTextFile(config, kMaxAdapterConfigBytes), config), folder);
 }
 
 std::shared_ptr<const AdapterFolder> AdapterFolder::FromFile(WeightFile file, AdapterConfig config,

@@ -23,6 +23,7 @@ struct StoredTensor {
   uint64_t bytes = 0;            // of all elements
 
   bool contiguous() const { return strides.empty(); }
+  std::string TypeName() const { return dtype ? std::string(NameOf(*dtype)) : stored_as; }
 };
 
 // Copies the elements to `out` in C order. `file` is the whole file, `out` has tensor.bytes bytes, dtype must be set.

@@ -20,11 +20,11 @@ constexpr CarriedFile kCarriedFiles[] = {
 };
 
 // Other architectures, for error messages.
-struct Relative {
+struct OtherArchitecture {
   std::string_view architecture;
   std::string_view family;
 };
-constexpr Relative kRelatives[] = {
+constexpr OtherArchitecture kOtherArchitectures[] = {
     {"stablelm", "StableLM-3B-4E1T, Zephyr or StableLM 2: SwiGLU, another architecture"},
     {"gptj", "GPT-J: interleaved rotary and one norm per layer"},
     {"gpt2", "GPT-2: learned positions"},
@@ -69,8 +69,8 @@ void CheckArchitecture(const GgufHeader& header) {
   if (!architecture) header.Fail("general.architecture", "missing", {}, "\"gptneox\"");
   if (*architecture != kGgufArchitecture) {
     std::string hint = "this program runs GPT-NeoX models (StableLM-Alpha) only";
-    for (const Relative& relative : kRelatives) {
-      if (*architecture == relative.architecture) hint = "this is " + std::string(relative.family) + "; " + hint;
+    for (const OtherArchitecture& other : kOtherArchitectures) {
+      if (*architecture == other.architecture) hint = "this is " + std::string(other.family) + "; " + hint;
     }
     header.Fail("general.architecture", "another model family", Quoted(*architecture), "\"gptneox\"", hint);
   }

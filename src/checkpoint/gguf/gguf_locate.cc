@@ -26,9 +26,9 @@ std::vector<fs::path> SortedFiles(const fs::path& folder, bool wanted(const fs::
   return files;
 }
 
-enum class Kind : uint8_t { kModel, kLaterPart, kOther };
+enum class FoundKind : uint8_t { kModel, kLaterPart, kOther };
 struct Candidate {
-  Kind kind = Kind::kModel;
+  FoundKind kind = FoundKind::kModel;
   std::string name;  // of the file, and in brackets what else it is: "imatrix.gguf (imatrix)"
   bool readable = true;
 };
@@ -49,22 +49,22 @@ Candidate Describe(const fs::path& path) {
     const GgufHeader& header = file.header();
     const std::string type(header.Text("general.type").value_or("model"));
     if (IsLaterPart(header)) {
-      found.kind = Kind::kLaterPart;
+      found.kind = FoundKind::kLaterPart;
     } else if (type != "model") {
-      found = {Kind::kOther, found.name + " (" + type + ")"};
+      found = {FoundKind::kOther, found.name + " (" + type + ")"};
     } else if (header.tensors.empty() && header.Integer("split.count").value_or(1) <= 1) {
-      found = {Kind::kOther, found.name + " (no weights)"};
+      found = {FoundKind::kOther, found.name + " (no weights)"};
     }
   } catch (const Error&) {
     // It may be the model that is meant: when it is named, or is the only one, the error is shown. A Git LFS pointer is
     // none beside others, and neither is one that is named as a later part, whatever is wrong with it.
     found.readable = false;
-    if (IsLfsPointer(path)) return {Kind::kOther, found.name + std::string(kPointer), false};
+    if (IsLfsPointer(path)) return {FoundKind::kOther, found.name + std::string(kPointer), false};
     const size_t of = found.name.rfind("-of-");
     if (of != std::string::npos && of >= 6 && found.name[of - 6] == '-' && found.name.substr(of - 5, 5) != "00001") {
-      found.kind = Kind::kLaterPart;
+      found.kind = FoundKind::kLaterPart;
     }
-    if (found.kind == Kind::kModel) found.name += " (cannot be read)";
+    if (found.kind == FoundKind::kModel) found.name += " (cannot be read)";
   }
   return found;
 }
@@ -95,7 +95,7 @@ std::optional<fs::path> FindGgufModel(const fs::path& folder, bool needed) {
     const Candidate candidate = Describe(file);
     of_kind[static_cast<size_t>(candidate.kind)].push_back(file);
     names[static_cast<size_t>(candidate.kind)].push_back(candidate.name);
-    if (candidate.kind == Kind::kModel && candidate.readable && readable.empty()) readable = file;
+    if (candidate.kind == FoundKind::kModel && candidate.readable && readable.empty()) readable = file;
   }
   const auto& [models, parts, others] = of_kind;
   if (models.size() == 1) return models[0];

@@ -17,7 +17,7 @@ constexpr std::string_view kJson = "tokenizer.huggingface.json";
 constexpr std::string_view kModel = "tokenizer.ggml.model";
 constexpr std::string_view kPre = "tokenizer.ggml.pre";
 constexpr std::string_view kTokens = "tokenizer.ggml.tokens";
-constexpr std::string_view kTypes = "tokenizer.ggml.token_type";
+constexpr std::string_view kTokenTypes = "tokenizer.ggml.token_type";
 constexpr std::string_view kMerges = "tokenizer.ggml.merges";
 
 enum TokenType : int64_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
@@ -36,17 +36,18 @@ std::string Element(std::string_view key, size_t i) { return std::string(key) + 
 // The types of all tokens; empty if the file does not tell them: without the key, or with all types normal, as some old
 // converters wrote.
 std::vector<int64_t> ReadTypes(const GgufHeader& header, size_t tokens) {
-  const GgufEntry* entry = header.Find(kTypes);
+  const GgufEntry* entry = header.Find(kTokenTypes);
   if (!entry) return {};
   const GgufArray* array = std::get_if<GgufArray>(&entry->value);
   std::optional<std::vector<int64_t>> types = array ? array->Integers() : std::nullopt;
-  if (!types) header.Fail(kTypes, "wrong kind of value", std::string(NameOf(entry->type)), "an array of integers");
+  if (!types) header.Fail(kTokenTypes, "wrong kind of value", std::string(NameOf(entry->type)), "an array of integers");
   if (types->size() != tokens) {
-    header.Fail(kTypes, "as many types as tokens are needed", std::to_string(types->size()), std::to_string(tokens));
+    header.Fail(kTokenTypes, "as many types as tokens are needed", std::to_string(types->size()),
+                std::to_string(tokens));
   }
   for (size_t i = 0; i < tokens; ++i) {
     if ((*types)[i] < kNormal || (*types)[i] > kByte) {
-      FailAt(header, kTypes, i, "unknown type of token", std::to_string((*types)[i]), "1 to 6");
+      FailAt(header, kTokenTypes, i, "unknown type of token", std::to_string((*types)[i]), "1 to 6");
     }
   }
   if (std::ranges::all_of(*types, [](int64_t type) { return type == kNormal; })) return {};
@@ -153,7 +154,7 @@ void InferAddedTokens(const GgufHeader& header, TokenizerSpec& spec) {
     ++inferred;
     spaces |= !special;
   }
-  spec.warnings.push_back(header.where + ": the types of the tokens are unknown (no key " + Quoted(kTypes) +
+  spec.warnings.push_back(header.where + ": the types of the tokens are unknown (no key " + Quoted(kTokenTypes) +
                           ", or all are normal); " + std::to_string(inferred) +
                           " tokens that no merge makes are taken for special tokens and runs of spaces" +
                           (spaces ? ""
@@ -254,7 +255,7 @@ void SetTokenizerKeys(const TokenizerSpec& spec, int64_t vocab_size, int32_t bos
   // llama.cpp's name for the GPT-NeoX tokenizer; its converter identifies it by a hash of test ids.
   metadata.SetText(kPre, "olmo");
   metadata.SetTexts(kTokens, tokens);
-  metadata.SetArray<int32_t>(kTypes, types);
+  metadata.SetArray<int32_t>(kTokenTypes, types);
   metadata.SetTexts(kMerges, merges);
   metadata.Set<uint32_t>("tokenizer.ggml.bos_token_id", static_cast<uint32_t>(bos_id));
   metadata.Set<uint32_t>("tokenizer.ggml.eos_token_id", static_cast<uint32_t>(eos_id));

@@ -15,7 +15,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr uint64_t kMaxHeader = 100'000'000;
-constexpr size_t kMaxTensors = 100'000;
+constexpr size_t kMaxHeaderTensors = 100'000;
 constexpr size_t kMaxDepth = 64;
 
 struct TypeInfo {
@@ -23,7 +23,7 @@ struct TypeInfo {
   uint32_t bits;
   std::optional<DType> dtype;
 };
-constexpr TypeInfo kTypes[] = {
+constexpr TypeInfo kSafetensorsTypes[] = {
     {"F32", 32, DType::kF32},         {"F16", 16, DType::kF16},     {"BF16", 16, DType::kBF16},
     {"F64", 64, DType::kF64},         {"I64", 64, DType::kI64},     {"I32", 32, DType::kI32},
     {"I16", 16, DType::kI16},         {"I8", 8, DType::kI8},        {"U8", 8, DType::kU8},
@@ -254,7 +254,8 @@ class HeaderReader {
     for (const char c : name) {
       if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) Fail(name, "control character in the name", {}, {});
     }
-    if (entries.size() == kMaxTensors) Fail({}, "too many tensors", {}, "at most " + std::to_string(kMaxTensors));
+    if (entries.size() == kMaxHeaderTensors)
+      Fail({}, "too many tensors", {}, "at most " + std::to_string(kMaxHeaderTensors));
   }
 
   void FinishEntry() {
@@ -262,8 +263,9 @@ class HeaderReader {
     for (const char* field : {"dtype", "shape", "data_offsets"}) {
       if (!fields_.contains(field)) Fail(tensor.name, std::string("the field \"") + field + "\" is missing", {}, {});
     }
-    const auto type = std::ranges::find(kTypes, std::string_view(tensor.stored_as), &TypeInfo::name);
-    if (type == std::end(kTypes)) Fail(tensor.name, "unknown dtype", Quoted(tensor.stored_as), "F32, F16, BF16, ...");
+    const auto type = std::ranges::find(kSafetensorsTypes, std::string_view(tensor.stored_as), &TypeInfo::name);
+    if (type == std::end(kSafetensorsTypes))
+      Fail(tensor.name, "unknown dtype", Quoted(tensor.stored_as), "F32, F16, BF16, ...");
     tensor.dtype = type->dtype;
     tensor.shape = Shape(std::span<const int64_t>(shape_));
 

@@ -10,7 +10,7 @@
 namespace stablelm {
 namespace {
 
-constexpr size_t kMaxTensors = 1'000'000;
+constexpr size_t kMaxIndexedTensors = 1'000'000;
 
 // A path that stays in the folder of the index: without "..", of names as every system takes them.
 bool IsBelow(std::string_view path) {
@@ -42,7 +42,7 @@ ShardIndex ParseShardIndex(std::string_view json, const std::string& where) {
   const auto map = root.is_object() ? root.find("weight_map") : root.end();
   if (map == root.end() || !map->is_object()) fail("not an index of shards", {}, "an object with a \"weight_map\"");
   if (map->empty()) fail("the \"weight_map\" is empty", {}, {});
-  if (map->size() > kMaxTensors) fail("too many tensors", std::to_string(map->size()), {});
+  if (map->size() > kMaxIndexedTensors) fail("too many tensors", std::to_string(map->size()), {});
   ShardIndex index;
   for (const auto& [tensor, file] : map->items()) {
     if (!file.is_string()) fail("the file of the tensor " + Quoted(tensor) + " is not a string", {}, {});

@@ -42,7 +42,7 @@ std::string_view LicenceLine(std::string_view readme) {
 }
 
 // Common type of the norms and biases in the source model; GGUF always stores them as F32.
-std::optional<DType> VectorType(const ModelFolder& model) {
+std::optional<DType> CommonVectorType(const ModelFolder& model) {
   std::optional<DType> type;
   for (size_t i = 0; i < model.table().size(); ++i) {
     if (model.table()[i].IsMatrix()) continue;
@@ -85,7 +85,7 @@ GgufMetadata OfFolder(const ModelFolder& model, std::vector<std::string>* warnin
     metadata.Set<uint32_t>("tokenizer.ggml.bos_token_id", static_cast<uint32_t>(model.config().bos_id));
     metadata.Set<uint32_t>("tokenizer.ggml.eos_token_id", static_cast<uint32_t>(model.config().eos_ids[0]));
   }
-  if (const auto type = VectorType(model)) metadata.SetText("stablelm.vector_type", NameOf(*type));
+  if (const auto type = CommonVectorType(model)) metadata.SetText("stablelm.vector_type", NameOf(*type));
   return metadata;
 }
 

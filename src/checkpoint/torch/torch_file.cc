@@ -16,7 +16,7 @@ namespace stablelm {
 namespace {
 
 constexpr uint64_t kMaxPickle = uint64_t{256} << 20;
-constexpr size_t kMaxTensors = 100'000;
+constexpr size_t kMaxDictTensors = 100'000;
 constexpr size_t kMaxSmallMember = 64;
 
 // PROTO 2, LONG1 of ten bytes: 0x1950A86A20F9469CFC6C, STOP.
@@ -125,8 +125,8 @@ const pickle::Dict& StateDict(const pickle::Document& document, const std::strin
 
 std::vector<StoredTensor> Tensors(const pickle::Document& document, const Extents& extents, const std::string& where) {
   const pickle::Dict& dict = StateDict(document, where);
-  if (dict.items.size() > kMaxTensors) {
-    Fail(where, "too many tensors", std::to_string(dict.items.size()), "at most " + std::to_string(kMaxTensors));
+  if (dict.items.size() > kMaxDictTensors) {
+    Fail(where, "too many tensors", std::to_string(dict.items.size()), "at most " + std::to_string(kMaxDictTensors));
   }
   std::vector<StoredTensor> tensors;
   std::set<std::string_view> names;

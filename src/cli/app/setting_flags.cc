@@ -8,27 +8,27 @@ namespace {
 constexpr struct {
   std::string_view setting, flag;
   bool set_in_chat = false;  // /set accepts it
-} kFlags[] = {{"cache", "--kv"},
-              {"check_weights", "--check-weights"},
-              {"context", "--context"},
-              {"context_policy", "--context-policy", true},
-              {"do_sample", "--do-sample", true},
-              {"greedy", "--greedy"},
-              {"imatrix", "--imatrix"},
-              {"invalid_utf8", "--invalid-utf8"},
-              {"lora", "--lora"},
-              {"max_kl", "--max-kl"},
-              {"output", "--output"},
-              {"probe_size", "--size"},
-              {"prompt_template", "--template"},
-              {"quantize", "--quantize"},
-              {"stop_ids", "--stop-id"},
-              {"strict", "--strict"},
-              {"temperature", "--temperature", true},
-              {"tensor", "--tensor"},
-              {"top_k", "--top-k", true},
-              {"type", "--type"},
-              {"weights", "--dtype"}};
+} kSettingFlags[] = {{"cache", "--kv"},
+                     {"check_weights", "--check-weights"},
+                     {"context", "--context"},
+                     {"context_policy", "--context-policy", true},
+                     {"do_sample", "--do-sample", true},
+                     {"greedy", "--greedy"},
+                     {"imatrix", "--imatrix"},
+                     {"invalid_utf8", "--invalid-utf8"},
+                     {"lora", "--lora"},
+                     {"max_kl", "--max-kl"},
+                     {"output", "--output"},
+                     {"probe_size", "--size"},
+                     {"prompt_template", "--template"},
+                     {"quantize", "--quantize"},
+                     {"stop_ids", "--stop-id"},
+                     {"strict", "--strict"},
+                     {"temperature", "--temperature", true},
+                     {"tensor", "--tensor"},
+                     {"top_k", "--top-k", true},
+                     {"type", "--type"},
+                     {"weights", "--dtype"}};
 
 // Replaces the names of settings in `text` with the user's words for them.
 std::string Named(std::string_view text, bool in_chat) {
@@ -41,9 +41,9 @@ std::string Named(std::string_view text, bool in_chat) {
     const size_t close = text.find('`', 1);
     const std::string_view inside = close == text.npos ? "" : text.substr(1, close - 1);
     const size_t equals = inside.find('=');
-    const auto* found = std::find_if(std::begin(kFlags), std::end(kFlags),
+    const auto* found = std::find_if(std::begin(kSettingFlags), std::end(kSettingFlags),
                                      [&](const auto& one) { return one.setting == inside.substr(0, equals); });
-    if (found == std::end(kFlags)) {
+    if (found == std::end(kSettingFlags)) {
       out += '`';
       text.remove_prefix(1);
       continue;

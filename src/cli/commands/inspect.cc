@@ -28,15 +28,11 @@ namespace fs = std::filesystem;
 
 const char* ActivationName(Activation activation) { return activation == Activation::kGeluErf ? "erf" : "tanh"; }
 
-std::string TypeOf(const StoredTensor& tensor) {
-  return tensor.dtype ? std::string(NameOf(*tensor.dtype)) : tensor.stored_as;
-}
-
 // "fp16", or "fp16 and fp32" for mixed types; skips ignored buffers.
 std::string TypesOf(const ModelFolder& model) {
   std::vector<std::string> types;
   for (size_t i = 0; i < model.table().size(); ++i) {
-    const std::string type = TypeOf(model.TensorOf(i));
+    const std::string type = model.TensorOf(i).TypeName();
     if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
   }
   std::string text;
@@ -241,7 +237,7 @@ class Inspect : public Command {
       for (const WeightFile& file : model.files()) {
         for (const StoredTensor& tensor : file.tensors) {
           JsonValue item = {{"name", tensor.name},
-                            {"dtype", TypeOf(tensor)},
+                            {"dtype", tensor.TypeName()},
                             {"shape", tensor.shape.dims()},
                             {"file", file.name},
                             {"offset", tensor.offset},
@@ -311,7 +307,7 @@ class Inspect : public Command {
     if (!tensors_) return;
     for (const WeightFile& file : model.files()) {
       for (const StoredTensor& tensor : file.tensors) {
-        line("tensor", tensor.name + " " + TypeOf(tensor) + " " + tensor.shape.ToString() + " at byte " +
+        line("tensor", tensor.name + " " + tensor.TypeName() + " " + tensor.shape.ToString() + " at byte " +
                            std::to_string(tensor.offset) + " of " + file.name +
                            (IsIgnoredBuffer(tensor.name) ? " (ignored buffer)" : "") +
                            (tensor.contiguous() ? "" : " (strided view)"));

@@ -15,10 +15,6 @@
 namespace stablelm {
 namespace {
 
-std::string TypeOf(const StoredTensor& tensor) {
-  return tensor.dtype ? std::string(NameOf(*tensor.dtype)) : tensor.stored_as;
-}
-
 std::string TargetsText(const ModuleNames& targets) {
   if (targets.all_linear) return "all-linear";
   return targets.pattern ? *targets.pattern : Joined(targets.names);
@@ -46,7 +42,7 @@ void PrintText(const AdapterFolder& adapter, const std::map<std::string, size_t>
   line("SHA-256", adapter.Sha256());
   if (!tensors) return;
   for (const StoredTensor& tensor : adapter.file().tensors) {
-    out.Text(TypeOf(tensor) + "  " + tensor.shape.ToString() + "  " + tensor.name + "\n");
+    out.Text(tensor.TypeName() + "  " + tensor.shape.ToString() + "  " + tensor.name + "\n");
   }
 }
 
@@ -63,7 +59,7 @@ void InspectAdapter(const std::string& path, bool tensors, Output& out) {
   const auto adapter = AdapterFolder::Open(path);
   const AdapterConfig& config = adapter->config();
   std::map<std::string, size_t> types;
-  for (const StoredTensor& tensor : adapter->file().tensors) ++types[TypeOf(tensor)];
+  for (const StoredTensor& tensor : adapter->file().tensors) ++types[tensor.TypeName()];
   if (!out.json()) return PrintText(*adapter, types, tensors, out);
   JsonValue object = {{"kind", "adapter"},
                       {"path", adapter->path().string()},
@@ -84,7 +80,7 @@ void InspectAdapter(const std::string& path, bool tensors, Output& out) {
     JsonValue list = JsonValue::Array();
     for (const StoredTensor& tensor : adapter->file().tensors) {
       list.push_back({{"name", tensor.name},
-                      {"dtype", TypeOf(tensor)},
+                      {"dtype", tensor.TypeName()},
                       {"shape", std::vector<int64_t>(tensor.shape.dims().begin(), tensor.shape.dims().end())}});
     }
     object["tensors"] = list;

@@ -6,7 +6,7 @@
 namespace stablelm {
 namespace {
 
-constexpr const char* kPlain = "\033[0m";
+constexpr const char* kEndOfStyle = "\033[0m";
 
 const char* ColorOf(Role role) {
   switch (role) {
@@ -28,7 +28,7 @@ std::string PartBytes(const Prompt& prompt, const PromptPart& part, const Tokeni
 
 std::string Painted(const PromptPart& part, const std::string& text, bool color) {
   if (!color) return text;
-  return ColorOf(part.role) + std::string(part.kind == PartKind::kControl ? "\033[7m" : "") + text + kPlain;
+  return ColorOf(part.role) + std::string(part.kind == PartKind::kControl ? "\033[7m" : "") + text + kEndOfStyle;
 }
 
 std::string PromptText(const Prompt& prompt, const Tokenizer& tokenizer, bool color) {

@@ -7,14 +7,14 @@
 #include <vector>
 
 #include "base/ascii.h"
+#include "dataset/clean/markdown_text.h"
 
 namespace stablelm {
 namespace {
 
-constexpr std::string_view kSpace = " \t\n\f\r";
 constexpr size_t kDeepest = 1000;
 
-bool IsSpace(char c) { return kSpace.find(c) != std::string_view::npos; }
+bool IsSpace(char c) { return kHtmlSpace.find(c) != std::string_view::npos; }
 bool IsLetter(char c) { return LowerAscii(c) >= 'a' && LowerAscii(c) <= 'z'; }
 
 template <size_t N>
@@ -69,9 +69,9 @@ std::optional<Tag> TagAt(std::string_view text, size_t at) {
     Attribute attribute;
     do attribute.name += LowerAscii(text[i++]);  // may begin with '='
     while (i < text.size() && !IsSpace(text[i]) && text[i] != '/' && text[i] != '>' && text[i] != '=');
-    size_t value = std::min(text.find_first_not_of(kSpace, i), text.size());
+    size_t value = std::min(text.find_first_not_of(kHtmlSpace, i), text.size());
     if (value < text.size() && text[value] == '=') {
-      value = std::min(text.find_first_not_of(kSpace, value + 1), text.size());
+      value = std::min(text.find_first_not_of(kHtmlSpace, value + 1), text.size());
       i = value;
       if (value < text.size() && (text[value] == '"' || text[value] == '\'')) {
         const size_t close = std::min(text.find(text[value], value + 1), text.size());
@@ -145,7 +145,7 @@ HtmlShape ShapeOf(std::string_view text) {
   size_t copied = 0;  // text before it was looked at
   const auto look_at_text = [&](size_t end) {
     const std::string_view between = text.substr(copied, end - copied);
-    if (between.find_first_not_of(kSpace) == std::string_view::npos) return;
+    if (between.find_first_not_of(kHtmlSpace) == std::string_view::npos) return;
     only_tags = shape.ends_with_tag = false;
     // A line begins at a line end of this text, or at the beginning of it all.
     if (pre == 0 && HasFence(copied == 0 ? between : between.substr(std::min(between.find('\n'), between.size())))) {

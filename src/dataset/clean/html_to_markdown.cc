@@ -13,6 +13,7 @@
 #include "base/utf8.h"
 #include "dataset/clean/html_shape.h"
 #include "dataset/clean/markdown_text.h"
+#include "dataset/clean/text_rules.h"
 
 namespace stablelm {
 namespace {
@@ -72,8 +73,6 @@ const GumboNode* Parse(std::string_view html, ParserMemory& memory) {
   if (setjmp(memory.exhausted) != 0) return nullptr;
   return gumbo_parse_with_options(&options, html.data(), html.size())->root;
 }
-
-constexpr std::string_view kCopyCode = "Copy code";
 
 bool IsElement(const GumboNode* node) { return node->type == GUMBO_NODE_ELEMENT; }
 bool Is(const GumboNode* node, GumboTag tag) { return IsElement(node) && node->v.element.tag == tag; }
@@ -214,12 +213,12 @@ std::string LanguageOf(const GumboNode* node) {
   return language;
 }
 
-class Writer {
+class MarkdownWriter {
  public:
   // Notes which elements hold blocks. Returns false when the tree is deeper than the writer follows.
   bool Prepare(const GumboNode* node, size_t depth = 0) {
-    constexpr size_t kDeepest = 4 * kDeepestHtml;
-    if (depth > kDeepest) return false;
+    constexpr size_t kDeepestTree = 4 * kDeepestHtml;
+    if (depth > kDeepestTree) return false;
     if (!IsElement(node)) return true;
     bool block = IsBlockTag(node->v.element.tag);
     for (const GumboNode* child : Children(node)) {
@@ -556,7 +555,7 @@ std::optional<std::string> HtmlToMarkdown(std::string_view html) {
   ParserMemory memory(64 * html.size() + (size_t{1} << 20));
   const GumboNode* root = Parse(html, memory);
   if (!root) return std::nullopt;
-  Writer writer;
+  MarkdownWriter writer;
   if (!writer.Prepare(root)) return std::nullopt;
   // gumbo lets the numbers of entities overflow, "&#99999999999;", and writes what is no UTF-8 then.
   std::string markdown = utf8::ReplaceInvalid(writer.Write(root));

@@ -15,7 +15,6 @@
 namespace stablelm {
 namespace {
 
-constexpr std::string_view kCopyCode = "Copy code";
 constexpr std::string_view kBlank = " \t";
 
 // Offset after "Copy code" in an opening fence that has it, and in `label` where the label ends.

@@ -24,7 +24,10 @@ ControlChanges RemoveControlCharacters(std::string& text);
 // U+FEFF (byte order mark). Returns the number of bytes removed.
 uint64_t Strip(std::string& text);
 
-// What is left of a web page's button above code. Returns how many were removed.
+// The button above code in web pages of chats.
+inline constexpr std::string_view kCopyCode = "Copy code";
+
+// What is left of that button. Returns how many were removed.
 //  - A line that is "Copy code", spaces and tabs around it aside, is removed with its line end, inside code too.
 //  - "```python Copy code": a line of three or more backticks, at most one word of letters, digits and "+#._-", and
 //    "Copy code", with or without spaces between: "Copy code" and the spaces before it go, and what follows on the line

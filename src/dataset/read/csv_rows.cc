@@ -12,8 +12,6 @@
 namespace stablelm {
 namespace {
 
-constexpr size_t kMostSearchedAgain = size_t{1} << 30;
-
 constexpr size_t kMostFields = size_t{1} << 14;
 constexpr size_t kMostHeaderBytes = size_t{1} << 20;  // each row repeats the names
 
@@ -32,7 +30,7 @@ enum class Record {
 
 // Finds the fields of the record that begins the text, and its length with the line's end. `last`: the file ends with
 // the text.
-Record Split(std::string_view text, char separator, bool last, std::vector<Field>& fields, size_t& bytes) {
+Record SplitRecord(std::string_view text, char separator, bool last, std::vector<Field>& fields, size_t& bytes) {
   fields.clear();
   size_t at = 0;
   while (true) {
@@ -122,7 +120,7 @@ class Csv final : public WindowRows {
   std::string ReadRecord() {
     bool last = false;
     while (true) {
-      const Record record = Split(window_.text(), separator_, last, fields_, record_bytes_);
+      const Record record = SplitRecord(window_.text(), separator_, last, fields_, record_bytes_);
       const size_t searched = window_.text().size();
       if (record == Record::kWhole) return record_bytes_ > kMostRowBytes ? kRowTooLong : "";
       record_bytes_ = 0;

@@ -11,10 +11,7 @@
 namespace stablelm {
 namespace {
 
-constexpr std::string_view kSpace = " \t\r\n";
 constexpr size_t kMostIndent = size_t{1} << 16;
-// Bytes that may be searched once more after an element without end. Small faults cost little of it.
-constexpr size_t kMostSearchedAgain = size_t{1} << 30;
 
 class JsonArray final : public WindowRows {
  public:
@@ -100,7 +97,7 @@ class JsonArray final : public WindowRows {
   void SkipSpace() {
     while (true) {
       const std::string_view text = window_.text();
-      const size_t spaces = std::min(text.find_first_not_of(kSpace), text.size());
+      const size_t spaces = std::min(text.find_first_not_of(kJsonSpace), text.size());
       const size_t newline = text.substr(0, spaces).rfind('\n');
       if (newline != std::string_view::npos) {
         line_begins_ = true;
@@ -159,7 +156,7 @@ class JsonArray final : public WindowRows {
     }
     if (too_long_) return Broken(line, kRowTooLong);
     std::string_view json = window_.text().substr(0, row_bytes_);
-    return Row(line, json.substr(0, json.find_last_not_of(kSpace) + 1));
+    return Row(line, json.substr(0, json.find_last_not_of(kJsonSpace) + 1));
   }
 
   // Goes to the next line that begins a row; text() begins inside the broken row or at the end of one of its lines.
@@ -200,7 +197,7 @@ class JsonArray final : public WindowRows {
   bool OnlySpaceFollows(size_t from) {
     while (true) {
       const std::string_view text = window_.text().substr(from);
-      const size_t other = text.find_first_not_of(kSpace);
+      const size_t other = text.find_first_not_of(kJsonSpace);
       if (other != std::string_view::npos) return false;
       if (text.size() > kMostRowBytes) return false;
       if (!window_.Fill()) return true;

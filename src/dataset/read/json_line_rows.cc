@@ -6,8 +6,6 @@
 namespace stablelm {
 namespace {
 
-constexpr std::string_view kBlank = " \t\r\n";
-
 class JsonLines final : public WindowRows {
  public:
   explicit JsonLines(ByteWindow window) : WindowRows(std::move(window), RowFormat::kJsonLines) {}
@@ -20,12 +18,12 @@ class JsonLines final : public WindowRows {
       const bool too_long = !FindLineEnd();
       if (too_long) return Broken(number, kRowTooLong);
       std::string_view line = window_.text().substr(0, line_bytes_);
-      const size_t first = line.find_first_not_of(kBlank);
+      const size_t first = line.find_first_not_of(kJsonSpace);
       if (first == std::string_view::npos) {
         if (line.empty()) return std::nullopt;
         continue;
       }
-      return Row(number, line.substr(first, line.find_last_not_of(kBlank) + 1 - first));
+      return Row(number, line.substr(first, line.find_last_not_of(kJsonSpace) + 1 - first));
     }
   }
 

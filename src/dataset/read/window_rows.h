@@ -11,6 +11,9 @@
 namespace stablelm {
 
 inline const char* const kRowTooLong = "longer than 64 MB";
+inline constexpr std::string_view kJsonSpace = " \t\r\n";
+// Bytes that may be searched once more after an element or a record without end. Small faults cost little of it.
+inline constexpr size_t kMostSearchedAgain = size_t{1} << 30;
 
 class WindowRows : public RowReader {
  public:

@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
 
-const fs::path kData = TestData();
+const fs::path kTestData = TestData();
 const std::vector<std::string> kFolders = {"parallel",        "sequential",       "gelu_tanh",
                                            "odd_width",       "head128_fp16",     "bf16_newconfig",
                                            "bin_legacy_fp32", "bin_sharded_fp16", "long_context"};
@@ -72,7 +72,7 @@ class GgufModel : public testing::Test {
 TEST_F(GgufModel, HasTheConfigurationOfItsFolder) {
   for (const std::string& name : kFolders) {
     SCOPED_TRACE(name);
-    const fs::path folder = kData / "golden" / name;
+    const fs::path folder = kTestData / "golden" / name;
     const ModelConfig want = ReadConfig(folder / "config.json");
     WriteGgufOf(folder, File());
     const auto whole = ModelFolder::Open(File().string());
@@ -94,7 +94,7 @@ TEST_F(GgufModel, HasTheConfigurationOfItsFolder) {
 TEST_F(GgufModel, HasTheTensorsOfItsFolder) {
   for (const std::string& name : kFolders) {
     SCOPED_TRACE(name);
-    const fs::path folder = kData / "golden" / name;
+    const fs::path folder = kTestData / "golden" / name;
     WriteGgufOf(folder, File());
     const auto want = ModelFolder::Open(folder.string()), got = ModelFolder::Open(File().string());
     EXPECT_EQ(want->qkv_order(), QkvOrder::kPerHead);
@@ -358,7 +358,7 @@ class GgufTokenizerTest : public GgufModel {
     return types;
   }
   static TokenizerSpec Spec() {
-    const fs::path file = kData / "tokenizer" / "tokenizer.json";
+    const fs::path file = kTestData / "tokenizer" / "tokenizer.json";
     return ParseTokenizerJson(ReadTextFile(file, 1 << 24), file.string());
   }
   // Both give the same ids for texts that exercise every step.
@@ -367,7 +367,7 @@ class GgufTokenizerTest : public GgufModel {
     EXPECT_EQ(got.Summary().added_tokens, want.Summary().added_tokens);
     std::vector<std::string> texts = {"", "Hello  world", "e\xCC\x81  \xE1\x84\x92\xE1\x85\xA1 <|USER|>x<|endoftext|>",
                                       "a\t\n\r\n   b", "\xF0\x9F\x98\x80 don't 1234"};
-    const nlohmann::json vectors = nlohmann::json::parse(std::ifstream(kData / "tokenizer" / "vectors.json"));
+    const nlohmann::json vectors = nlohmann::json::parse(std::ifstream(kTestData / "tokenizer" / "vectors.json"));
     ASSERT_GT(vectors.size(), 50u);
     for (const auto& item : vectors) texts.push_back(item.at("text"));
     for (const std::string& text : texts) {
@@ -398,7 +398,7 @@ TEST_F(GgufTokenizerTest, ListsAreWrittenBackAsAJson) {
 }
 
 TEST_F(GgufTokenizerTest, TheCarriedJsonIsPreferred) {
-  const std::string json = ReadTextFile(kData / "tokenizer" / "tokenizer.json", 1 << 24);
+  const std::string json = ReadTextFile(kTestData / "tokenizer" / "tokenizer.json", 1 << 24);
   const Tokenizer got = Read([&](GgufMetadata& m) {
     m.SetTexts("tokenizer.ggml.tokens", std::vector<std::string>{"nonsense"});
     m.SetText("tokenizer.huggingface.json", json);

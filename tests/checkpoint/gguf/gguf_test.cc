@@ -21,21 +21,21 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 // The result refers to `file`, which must outlive it.
-GgufHeader Parse(const std::string& file) { return ParseGguf(std::as_bytes(std::span(file)), "x.gguf"); }
-std::string Refusal(const std::string& file) {
-  return ErrorText([&] { Parse(file); });
+GgufHeader ParseHeader(const std::string& file) { return ParseGguf(std::as_bytes(std::span(file)), "x.gguf"); }
+std::string RefusalOfHeader(const std::string& file) {
+  return ErrorText([&] { ParseHeader(file); });
 }
-std::string Refusal(const GgufBytes& file) { return Refusal(file.Encoded()); }
+std::string RefusalOfHeader(const GgufBytes& file) { return RefusalOfHeader(file.Encoded()); }
 std::string RefusedKey(const std::string& key) {
   GgufBytes file;
   file.keys = {key};
-  return Refusal(file);
+  return RefusalOfHeader(file);
 }
 std::string RefusedTensor(const GgufTensorBytes& tensor, size_t data_bytes = 1 << 16) {
   GgufBytes file;
   file.tensors = {tensor.Encoded()};
   file.data_bytes = data_bytes;
-  return Refusal(file);
+  return RefusalOfHeader(file);
 }
 
 TEST(Gguf, ReadsValuesOfEveryType) {
@@ -56,7 +56,7 @@ TEST(Gguf, ReadsValuesOfEveryType) {
                GgufKey("a.i16s", 9, GgufArrayOf(3, 2, LittleEndian(int16_t{-1}) + LittleEndian(int16_t{7}))),
                GgufKey("a.nested", 9, GgufArrayOf(9, 1, GgufArrayOf(0, 1, "\x05")))};
   const std::string bytes = file.Encoded();
-  const GgufHeader header = Parse(bytes);
+  const GgufHeader header = ParseHeader(bytes);
   EXPECT_EQ(header.version, 3u);
   EXPECT_EQ(header.Integer("a.u8"), 200);
   EXPECT_EQ(header.Integer("a.i8"), -5);
@@ -97,7 +97,7 @@ TEST(Gguf, ReadsTensorsOfEveryKindOfBlock) {
                   GgufTensorBytes{.name = "none", .dims = {0, 5}, .type = 1, .offset = 1088}.Encoded()};
   file.data_bytes = 1090;
   const std::string bytes = file.Encoded();
-  const GgufHeader header = Parse(bytes);
+  const GgufHeader header = ParseHeader(bytes);
   ASSERT_EQ(header.tensors.size(), 5u);
   EXPECT_EQ(header.data_begin % 64, 0u);
   EXPECT_EQ(header.data_begin + 1090, bytes.size());
@@ -133,13 +133,13 @@ TEST(Gguf, BlocksOfOurTypesAreThoseOfTheFormat) {
 }
 
 TEST(Gguf, FileWithoutKeysAndTensors) {
-  EXPECT_TRUE(Parse(GgufBytes().Encoded()).entries.empty());
-  EXPECT_EQ(Refusal(GgufBytes().Encoded().substr(0, 24)), "");
+  EXPECT_TRUE(ParseHeader(GgufBytes().Encoded()).entries.empty());
+  EXPECT_EQ(RefusalOfHeader(GgufBytes().Encoded().substr(0, 24)), "");
 }
 TEST(Gguf, VersionTwoIsTheSame) {
   GgufBytes file;
   file.version = 2;
-  EXPECT_EQ(Refusal(file), "");
+  EXPECT_EQ(RefusalOfHeader(file), "");
 }
 // llama.cpp pads the last tensor, other writers do not.
 TEST(Gguf, PaddingBehindTheLastTensorMayBeThere) {
@@ -149,15 +149,16 @@ TEST(Gguf, PaddingBehindTheLastTensorMayBeThere) {
 TEST(GgufBroken, WrongMagic) {
   GgufBytes file;
   file.magic = "GGML";
-  EXPECT_THAT(Refusal(file), AllOf(HasSubstr("x.gguf: the magic (byte 0): not a GGUF file"), HasSubstr("\"GGML\"")));
+  EXPECT_THAT(RefusalOfHeader(file),
+              AllOf(HasSubstr("x.gguf: the magic (byte 0): not a GGUF file"), HasSubstr("\"GGML\"")));
 }
 // The models of llama.cpp before August 2023, and its LoRA adapters.
 TEST(GgufBroken, FilesFromBeforeGgufAreNamed) {
   for (const auto& [magic, kind] : {std::pair("lmgg", "ggml"), {"fmgg", "ggmf"}, {"tjgg", "ggjt"}, {"algg", "ggla"}}) {
     GgufBytes file;
     file.magic = magic;
-    EXPECT_THAT(Refusal(file), AllOf(HasSubstr("kind " + std::string(kind)), HasSubstr("before GGUF"),
-                                     HasSubstr("\"" + std::string(magic) + "\"")));
+    EXPECT_THAT(RefusalOfHeader(file), AllOf(HasSubstr("kind " + std::string(kind)), HasSubstr("before GGUF"),
+                                             HasSubstr("\"" + std::string(magic) + "\"")));
   }
   EXPECT_EQ(OldGgmlKind("GGUF"), "");
   EXPECT_EQ(OldGgmlKind("lm"), "");
@@ -166,39 +167,39 @@ TEST(GgufBroken, EmptyAndShort) {
   const std::string whole = GgufBytes().Encoded();
   for (const size_t bytes : {0u, 3u, 7u, 15u, 23u}) {
     const std::string found = "found a file of " + std::to_string(bytes) + " bytes, expected at least ";
-    EXPECT_THAT(Refusal(whole.substr(0, bytes)), AllOf(HasSubstr("truncated"), HasSubstr(found)));
+    EXPECT_THAT(RefusalOfHeader(whole.substr(0, bytes)), AllOf(HasSubstr("truncated"), HasSubstr(found)));
   }
 }
 TEST(GgufBroken, VersionOne) {
   GgufBytes file;
   file.version = 1;
-  EXPECT_THAT(Refusal(file), AllOf(HasSubstr("the version (byte 4)"), HasSubstr("found 1, expected 2 or 3")));
+  EXPECT_THAT(RefusalOfHeader(file), AllOf(HasSubstr("the version (byte 4)"), HasSubstr("found 1, expected 2 or 3")));
 }
 TEST(GgufBroken, VersionOfTheFuture) {
   GgufBytes file;
   file.version = 4;
-  EXPECT_THAT(Refusal(file), HasSubstr("found 4"));
+  EXPECT_THAT(RefusalOfHeader(file), HasSubstr("found 4"));
   file.version = 0;
-  EXPECT_THAT(Refusal(file), HasSubstr("found 0"));
+  EXPECT_THAT(RefusalOfHeader(file), HasSubstr("found 0"));
 }
 TEST(GgufBroken, BigEndian) {
   GgufBytes file;
   file.version = 3u << 24;
-  EXPECT_THAT(Refusal(file), AllOf(HasSubstr("big-endian"), HasSubstr("gguf-convert-endian")));
+  EXPECT_THAT(RefusalOfHeader(file), AllOf(HasSubstr("big-endian"), HasSubstr("gguf-convert-endian")));
 }
 TEST(GgufBroken, WildCounts) {
   for (const uint64_t count : {uint64_t{5}, uint64_t{1} << 40, std::numeric_limits<uint64_t>::max()}) {
     GgufBytes file;
     file.surplus_tensors = count;
-    EXPECT_THAT(Refusal(file), AllOf(HasSubstr("the number of tensors (byte 8)"), HasSubstr("room")));
+    EXPECT_THAT(RefusalOfHeader(file), AllOf(HasSubstr("the number of tensors (byte 8)"), HasSubstr("room")));
     file.surplus_tensors = 0;
     file.surplus_keys = count;
-    EXPECT_THAT(Refusal(file), AllOf(HasSubstr("the number of keys (byte 16)"), HasSubstr("room")));
+    EXPECT_THAT(RefusalOfHeader(file), AllOf(HasSubstr("the number of keys (byte 16)"), HasSubstr("room")));
   }
   GgufBytes file;
   file.surplus_tensors = 100'001;
   file.data_bytes = 3 << 20;
-  EXPECT_THAT(Refusal(file), HasSubstr("too many"));
+  EXPECT_THAT(RefusalOfHeader(file), HasSubstr("too many"));
 }
 TEST(GgufBroken, CutAnywhereInTheHeader) {
   GgufBytes file;
@@ -206,9 +207,9 @@ TEST(GgufBroken, CutAnywhereInTheHeader) {
   file.tensors = {GgufTensorBytes{.dims = {4, 2}}.Encoded()};
   file.data_bytes = 32;
   const std::string whole = file.Encoded();
-  ASSERT_EQ(Refusal(whole), "");
+  ASSERT_EQ(RefusalOfHeader(whole), "");
   for (size_t bytes = 0; bytes < whole.size(); ++bytes) {
-    EXPECT_THAT(Refusal(whole.substr(0, bytes)), HasSubstr("(byte ")) << bytes;
+    EXPECT_THAT(RefusalOfHeader(whole.substr(0, bytes)), HasSubstr("(byte ")) << bytes;
   }
 }
 TEST(GgufBroken, EmptyKey) { EXPECT_THAT(RefusedKey(GgufKey("", 0, "x")), HasSubstr("key 0 (byte 24): an empty key")); }
@@ -228,7 +229,7 @@ TEST(GgufBroken, KeyPastTheEnd) {
 TEST(GgufBroken, KeyTwice) {
   GgufBytes file;
   file.keys = {GgufKey("a.b", 0, "x"), GgufKey("a.b", 0, "x")};
-  EXPECT_THAT(Refusal(file),
+  EXPECT_THAT(RefusalOfHeader(file),
               HasSubstr("key \"a.b\" (byte " + std::to_string(24 + file.keys[0].size()) + "): appears twice"));
 }
 TEST(GgufBroken, UnknownTypeOfValue) {
@@ -285,7 +286,7 @@ TEST(GgufBroken, TensorTwice) {
   GgufBytes file;
   file.tensors = {GgufTensorBytes{.offset = 0}.Encoded(), GgufTensorBytes{.offset = 32}.Encoded()};
   file.data_bytes = 64;
-  EXPECT_THAT(Refusal(file), AllOf(HasSubstr("tensor \"t\" (byte "), HasSubstr("appears twice")));
+  EXPECT_THAT(RefusalOfHeader(file), AllOf(HasSubstr("tensor \"t\" (byte "), HasSubstr("appears twice")));
 }
 TEST(GgufBroken, TooManyDimensions) {
   EXPECT_THAT(RefusedTensor({.dims = {1, 1, 1, 1, 1}}), HasSubstr("found 5, expected at most 4"));
@@ -331,9 +332,9 @@ TEST(GgufBroken, AFileThatEndsInAValueIsTruncated) {
   GgufBytes file;
   file.keys = {GgufKey("tokenizer.huggingface.json", 8, GgufString(std::string(5000, ' ')))};
   const std::string cut = file.Encoded().substr(0, 1000);
-  EXPECT_THAT(Refusal(cut), AllOf(HasSubstr("key \"tokenizer.huggingface.json\""), HasSubstr("truncated"),
-                                  HasSubstr("found a file of 1000 bytes, expected at least " +
-                                            std::to_string(24 + file.keys[0].size()))));
+  EXPECT_THAT(RefusalOfHeader(cut), AllOf(HasSubstr("key \"tokenizer.huggingface.json\""), HasSubstr("truncated"),
+                                          HasSubstr("found a file of 1000 bytes, expected at least " +
+                                                    std::to_string(24 + file.keys[0].size()))));
 }
 // The size that the whole file must have, not that of the first tensor that is cut off.
 TEST(GgufBroken, ATruncatedFileSaysWhatIsMissing) {
@@ -344,7 +345,7 @@ TEST(GgufBroken, ATruncatedFileSaysWhatIsMissing) {
   }
   file.data_bytes = 3 * 4032;
   const std::string whole = file.Encoded();
-  EXPECT_THAT(Refusal(whole.substr(0, whole.size() - 5000)),
+  EXPECT_THAT(RefusalOfHeader(whole.substr(0, whole.size() - 5000)),
               AllOf(HasSubstr("tensor \"t1\""), HasSubstr("found a file of " + std::to_string(whole.size() - 5000)),
                     HasSubstr("expected at least " + std::to_string(whole.size() - 32)), HasSubstr("download")));
 }
@@ -352,15 +353,15 @@ TEST(GgufBroken, FileEndsBeforeTheDataOfATensorWithoutElements) {
   GgufBytes file;
   file.tensors = {GgufTensorBytes{.name = "t", .dims = {0, 3}}.Encoded()};
   const std::string whole = file.Encoded();
-  EXPECT_EQ(Refusal(whole), "");
-  EXPECT_THAT(Refusal(whole.substr(0, whole.size() - 1)), HasSubstr("past the end of the file"));
+  EXPECT_EQ(RefusalOfHeader(whole), "");
+  EXPECT_THAT(RefusalOfHeader(whole.substr(0, whole.size() - 1)), HasSubstr("past the end of the file"));
 }
 TEST(GgufBroken, DataOverlap) {
   GgufBytes file;
   file.tensors = {GgufTensorBytes{.name = "a", .dims = {9}, .offset = 0}.Encoded(),
                   GgufTensorBytes{.name = "b", .dims = {4}, .offset = 32}.Encoded()};
   file.data_bytes = 64;
-  EXPECT_THAT(Refusal(file), AllOf(HasSubstr("tensor \"b\""), HasSubstr("overlaps that of tensor \"a\"")));
+  EXPECT_THAT(RefusalOfHeader(file), AllOf(HasSubstr("tensor \"b\""), HasSubstr("overlaps that of tensor \"a\"")));
 }
 TEST(GgufBroken, LfsPointer) {
   const TempFolder temp;

@@ -26,9 +26,9 @@ std::string File(const std::string& header, size_t data_bytes) {
   return Length(header.size()) + header + std::string(data_bytes, '\1');
 }
 
-SafetensorsHeader Parse(const std::string& file) { return ParseSafetensors(std::as_bytes(std::span(file)), "x"); }
-std::string Refusal(const std::string& file) {
-  return ErrorText([&] { Parse(file); });
+SafetensorsHeader ParseFile(const std::string& file) { return ParseSafetensors(std::as_bytes(std::span(file)), "x"); }
+std::string RefusalOfFile(const std::string& file) {
+  return ErrorText([&] { ParseFile(file); });
 }
 
 // A header {"a": ...} with these three fields.
@@ -38,9 +38,9 @@ std::string One(const std::string& dtype, const std::string& shape, const std::s
 
 TEST(SafetensorsTest, ReadsWhatIsLegal) {
   const SafetensorsHeader header =
-      Parse(File(R"({"b":{"shape":[2,3],"dtype":"F16","data_offsets":[4,16]},)"
-                 R"("__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}   )",
-                 16));
+      ParseFile(File(R"({"b":{"shape":[2,3],"dtype":"F16","data_offsets":[4,16]},)"
+                     R"("__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}   )",
+                     16));
   ASSERT_EQ(header.tensors.size(), 2u);
   EXPECT_EQ(header.tensors[0].name, "a");
   EXPECT_EQ(header.tensors[0].dtype, DType::kF32);
@@ -56,46 +56,46 @@ TEST(SafetensorsTest, ReadsWhatIsLegal) {
 TEST(SafetensorsTest, UnknownFieldsAndMissingMetadataAreIgnored) {
   for (const char* value :
        {"1", "-1", "1.5", "null", "true", "\"t\"", "[1,[2,{}]]", R"({"dtype":"F16","shape":[{}]})"}) {
-    const SafetensorsHeader header = Parse(File(R"({"__metadata__":null,"a":{"dtype":"F32","x":)" + std::string(value) +
-                                                    R"(,"shape":[1],"data_offsets":[0,4]}})",
-                                                4));
+    const SafetensorsHeader header = ParseFile(File(R"({"__metadata__":null,"a":{"dtype":"F32","x":)" +
+                                                        std::string(value) + R"(,"shape":[1],"data_offsets":[0,4]}})",
+                                                    4));
     ASSERT_EQ(header.tensors.size(), 1u) << value;
     EXPECT_EQ(header.tensors[0].shape, (Shape{1})) << value;
   }
 }
 
-TEST(SafetensorsTest, EmptyObjectIsAFileWithoutTensors) { EXPECT_TRUE(Parse(File("{}", 0)).tensors.empty()); }
+TEST(SafetensorsTest, EmptyObjectIsAFileWithoutTensors) { EXPECT_TRUE(ParseFile(File("{}", 0)).tensors.empty()); }
 
 TEST(SafetensorsTest, ZeroSizeTensor) {
-  EXPECT_EQ(Parse(File(One("F32", "[0,5]", "[0,0]"), 0)).tensors[0].shape, (Shape{0, 5}));
+  EXPECT_EQ(ParseFile(File(One("F32", "[0,5]", "[0,0]"), 0)).tensors[0].shape, (Shape{0, 5}));
 }
 
 TEST(SafetensorsTest, AsManyDimensionsAsAShapeHas) {
   std::string ones = "1";
   for (size_t i = 1; i < Shape::kMaxRank; ++i) ones += ",1";
-  EXPECT_EQ(Parse(File(One("F32", "[" + ones + "]", "[0,4]"), 4)).tensors[0].shape.rank(), Shape::kMaxRank);
-  EXPECT_THAT(Refusal(File(One("F32", "[" + ones + ",1]", "[0,4]"), 4)), HasSubstr("too many dimensions"));
+  EXPECT_EQ(ParseFile(File(One("F32", "[" + ones + "]", "[0,4]"), 4)).tensors[0].shape.rank(), Shape::kMaxRank);
+  EXPECT_THAT(RefusalOfFile(File(One("F32", "[" + ones + ",1]", "[0,4]"), 4)), HasSubstr("too many dimensions"));
 }
 
 TEST(SafetensorsTest, TwoTensorsWithTheSameEmptyRange) {
-  EXPECT_EQ(Parse(File(R"({"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},)"
-                       R"("b":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})",
-                       0))
+  EXPECT_EQ(ParseFile(File(R"({"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},)"
+                           R"("b":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})",
+                           0))
                 .tensors.size(),
             2u);
 }
 
-TEST(SafetensorsTest, PaddingSpaces) { EXPECT_EQ(Refusal(File(One("F32", "[1]", "[0,4]") + "      ", 4)), ""); }
+TEST(SafetensorsTest, PaddingSpaces) { EXPECT_EQ(RefusalOfFile(File(One("F32", "[1]", "[0,4]") + "      ", 4)), ""); }
 
 TEST(SafetensorsTest, TypesThatThisProgramHasNoUseForAreKnown) {
-  EXPECT_FALSE(Parse(File(One("F8_E4M3", "[3]", "[0,3]"), 3)).tensors[0].dtype);
-  EXPECT_EQ(Parse(File(One("F4", "[4]", "[0,2]"), 2)).tensors[0].bytes, 2u);
+  EXPECT_FALSE(ParseFile(File(One("F8_E4M3", "[3]", "[0,3]"), 3)).tensors[0].dtype);
+  EXPECT_EQ(ParseFile(File(One("F4", "[4]", "[0,2]"), 2)).tensors[0].bytes, 2u);
 }
 
 TEST(SafetensorsTest, EveryTruncationIsRefused) {
   const std::string file = File(One("F32", "[2]", "[0,8]"), 8);
-  for (size_t n = 0; n < file.size(); ++n) EXPECT_NE(Refusal(file.substr(0, n)), "") << n;
-  EXPECT_EQ(Refusal(file), "");
+  for (size_t n = 0; n < file.size(); ++n) EXPECT_NE(RefusalOfFile(file.substr(0, n)), "") << n;
+  EXPECT_EQ(RefusalOfFile(file), "");
 }
 
 struct Broken {
@@ -106,7 +106,7 @@ struct Broken {
 
 class BrokenSafetensorsTest : public testing::TestWithParam<Broken> {};
 
-TEST_P(BrokenSafetensorsTest, IsRefused) { EXPECT_THAT(Refusal(GetParam().file), HasSubstr(GetParam().message)); }
+TEST_P(BrokenSafetensorsTest, IsRefused) { EXPECT_THAT(RefusalOfFile(GetParam().file), HasSubstr(GetParam().message)); }
 
 const std::string kGood = One("F32", "[1]", "[0,4]");
 

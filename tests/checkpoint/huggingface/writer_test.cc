@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::vector<std::string> Names(const fs::path& folder) {
+std::vector<std::string> NamesIn(const fs::path& folder) {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename().string());
   std::ranges::sort(names);
@@ -58,9 +58,9 @@ TEST(FolderWriterTest, CarriesOtherTensorsAndHashes) {
   };
   write(temp.path() / "one");
   write(temp.path() / "two");
-  EXPECT_THAT(Names(temp.path()), ElementsAre("one", "two"));
+  EXPECT_THAT(NamesIn(temp.path()), ElementsAre("one", "two"));
   const fs::path out = temp.path() / "one";
-  EXPECT_THAT(Names(out), ElementsAre(kHashFile, "config.json", "model.safetensors", "more.safetensors", "note.txt"));
+  EXPECT_THAT(NamesIn(out), ElementsAre(kHashFile, "config.json", "model.safetensors", "more.safetensors", "note.txt"));
   EXPECT_TRUE(ModelFolder::Open(out.string())->warnings().empty());
   EXPECT_EQ(SafetensorsFile(out / "more.safetensors").Get("a").shape, Shape({3}));
   uint64_t bytes = 0;
@@ -84,7 +84,7 @@ TEST(FolderWriterTest, AFolderWithoutAModel) {
     writer.WriteText("a", "b");
     writer.AddTensors("t.safetensors", {{.name = "a", .shape = Shape({1})}});
   }
-  EXPECT_THAT(Names(temp.path()), ElementsAre());
+  EXPECT_THAT(NamesIn(temp.path()), ElementsAre());
 }
 
 TEST(FolderWriterTest, WrittenFolderOpensWithTheSameValues) {
@@ -116,11 +116,11 @@ TEST(FolderWriterTest, WrittenFolderOpensWithTheSameValues) {
       }
     }
     if (max_shard == 600) {
-      EXPECT_THAT(Names(out), testing::Contains("model-00001-of-00006.safetensors"));
+      EXPECT_THAT(NamesIn(out), testing::Contains("model-00001-of-00006.safetensors"));
       const auto index = nlohmann::json::parse(ReadTextFile(out / "model.safetensors.index.json", 1 << 20));
       EXPECT_EQ(index["metadata"]["total_size"], total);
     } else if (max_shard > 600) {
-      EXPECT_THAT(Names(out), ElementsAre("config.json", "model.safetensors"));
+      EXPECT_THAT(NamesIn(out), ElementsAre("config.json", "model.safetensors"));
     }
   }
 }
@@ -129,7 +129,7 @@ TEST(FolderWriterTest, NothingIsLeftWithoutCommit) {
   const TempFolder temp;
   {
     FolderWriter writer(temp.path() / "out", TinyConfig(), {});
-    EXPECT_EQ(Names(temp.path()).size(), 1u);
+    EXPECT_EQ(NamesIn(temp.path()).size(), 1u);
   }
   EXPECT_TRUE(fs::is_empty(temp.path()));
 }
@@ -148,7 +148,7 @@ TEST(FolderWriterTest, TokenizerFilesAreCopiedThroughLinks) {
   writer.CopyTokenizer(source);
   EXPECT_THAT(ErrorText([&] { writer.CopyFile(source / "none", "x"); }), HasSubstr("cannot copy"));
   writer.Commit();
-  EXPECT_THAT(Names(temp.path() / "out"),
+  EXPECT_THAT(NamesIn(temp.path() / "out"),
               ElementsAre("config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json"));
   EXPECT_FALSE(fs::is_symlink(temp.path() / "out" / "tokenizer.json"));
   EXPECT_EQ(ReadTextFile(temp.path() / "out" / "tokenizer.json", 100), "tokens");
@@ -162,13 +162,13 @@ TEST(FolderWriterTest, RefusesToReplaceAnything) {
   EXPECT_THAT(refusal(temp.path() / "full"), HasSubstr("not empty"));
   EXPECT_THAT(refusal(temp.path() / "full" / "x"), HasSubstr("there is a file"));
   EXPECT_THAT(refusal(temp.path() / "none" / "out"), HasSubstr("parent folder does not exist"));
-  EXPECT_THAT(Names(temp.path()), ElementsAre("full"));
+  EXPECT_THAT(NamesIn(temp.path()), ElementsAre("full"));
   fs::create_directory(temp.path() / "empty");
   FolderWriter writer(temp.path() / "empty", TinyConfig(), {.dtype = DType::kF16});
   Fill(writer);
   WriteTextFileAtomically(temp.path() / "empty" / "late", "somebody was faster");
   EXPECT_THAT(ErrorText([&] { writer.Commit(); }), HasSubstr("cannot move"));
-  EXPECT_THAT(Names(temp.path() / "empty"), ElementsAre("late"));
+  EXPECT_THAT(NamesIn(temp.path() / "empty"), ElementsAre("late"));
 }
 
 TEST(FolderWriterTest, WorksIntoAnEmptyFolder) {

@@ -27,9 +27,9 @@ using testing::Not;
 
 const fs::path kFixtures = fs::path(TestData()) / "torch";
 
-TorchFile Parse(const std::string& file) { return ParseTorchFile(std::as_bytes(std::span(file)), "x.bin"); }
-std::string Refusal(const std::string& file) {
-  return ErrorText([&] { Parse(file); });
+TorchFile ParsePickles(const std::string& file) { return ParseTorchFile(std::as_bytes(std::span(file)), "x.bin"); }
+std::string RefusalOfPickles(const std::string& file) {
+  return ErrorText([&] { ParsePickles(file); });
 }
 
 std::vector<double> Values(const StoredTensor& tensor, std::span<const std::byte> file) {
@@ -116,7 +116,7 @@ TEST(TorchFileTest, EveryTruncationOfEveryFixtureIsRefused) {
     if (entry.path().extension() != ".bin") continue;
     const std::string file = ReadTextFile(entry.path(), 1 << 20);
     for (size_t n = 0; n < file.size(); ++n) {
-      ASSERT_NE(Refusal(file.substr(0, n)), "") << entry.path() << " cut to " << n << " bytes";
+      ASSERT_NE(RefusalOfPickles(file.substr(0, n)), "") << entry.path() << " cut to " << n << " bytes";
     }
   }
 }
@@ -129,7 +129,8 @@ TEST(TorchFileTest, EveryChangedByteIsReadOrRefused) {
         std::string changed = file;
         changed[i] = static_cast<char>(changed[i] ^ change);
         try {
-          for (const StoredTensor& tensor : Parse(changed).tensors) Values(tensor, std::as_bytes(std::span(changed)));
+          for (const StoredTensor& tensor : ParsePickles(changed).tensors)
+            Values(tensor, std::as_bytes(std::span(changed)));
         } catch (const Error&) {
         }
       }
@@ -141,7 +142,7 @@ TEST(TorchFileTest, EveryChangedByteIsReadOrRefused) {
 
 TEST(TorchZipTest, AssembledArchiveIsRead) {
   const std::string file = OneTensor(0, {2, 3}, {3, 1});
-  const TorchFile torch = Parse(file);
+  const TorchFile torch = ParsePickles(file);
   ASSERT_EQ(torch.tensors.size(), 1u);
   EXPECT_EQ(torch.tensors[0].stored_as, "FloatStorage");
   EXPECT_TRUE(torch.tensors[0].contiguous());
@@ -155,19 +156,19 @@ TEST(TorchZipTest, Zip64WithSmallSizes) {
   archive.zip64_end = true;
   for (TestMember& member : archive.members) member.zip64 = true;
   const std::string file = archive.Build();
-  EXPECT_THAT(Values(Parse(file).tensors[0], std::as_bytes(std::span(file))), ElementsAre(0, 1, 2, 3, 4, 5));
+  EXPECT_THAT(Values(ParsePickles(file).tensors[0], std::as_bytes(std::span(file))), ElementsAre(0, 1, 2, 3, 4, 5));
 }
 
 TEST(TorchZipTest, CommentThatLooksLikeAnEnd) {
   TestArchive archive = TorchArchive(kPickle, {Floats(6)});
   archive.comment = std::string("PK\5\6 this is not the end ") + std::string(300, 'x');
-  EXPECT_EQ(Refusal(archive.Build()), "");
+  EXPECT_EQ(RefusalOfPickles(archive.Build()), "");
 }
 
 TEST(TorchZipTest, DataDescriptorFlagIsHarmless) {
   TestArchive archive = TorchArchive(kPickle, {Floats(6)});
   for (TestMember& member : archive.members) member.flags = 0x0808;
-  EXPECT_EQ(Refusal(archive.Build()), "");
+  EXPECT_EQ(RefusalOfPickles(archive.Build()), "");
 }
 
 struct BrokenArchive {
@@ -181,7 +182,7 @@ class BrokenArchiveTest : public testing::TestWithParam<BrokenArchive> {};
 TEST_P(BrokenArchiveTest, IsRefused) {
   TestArchive archive = TorchArchive(kPickle, {Floats(6)});
   GetParam().damage(archive);
-  EXPECT_THAT(Refusal(archive.Build()), HasSubstr(GetParam().message));
+  EXPECT_THAT(RefusalOfPickles(archive.Build()), HasSubstr(GetParam().message));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -250,18 +251,20 @@ TEST(TorchZipTest, LocalHeadersAndTheEndRecordAreNotTrusted) {
     std::string changed = file;
     return changed.replace(at, bytes.size(), bytes);
   };
-  EXPECT_THAT(Refusal(with(8, "\x08")), HasSubstr("disagrees with the directory"));  // the first member is compressed
+  EXPECT_THAT(RefusalOfPickles(with(8, "\x08")),
+              HasSubstr("disagrees with the directory"));  // the first member is compressed
   const size_t entry = file.find("PK\1\2"), end = file.size() - 22;
-  EXPECT_THAT(Refusal(with(entry + 20, "\x01")), HasSubstr("damaged sizes"));           // stored and whole differ
-  EXPECT_THAT(Refusal(with(end + 12, "\xF0\xFF\xFF\x7F")), HasSubstr("lies outside"));  // bytes of the directory
-  EXPECT_THAT(Refusal(with(end + 16, "\xF0\xFF\xFF\x7F")), HasSubstr("lies outside"));  // its offset
+  EXPECT_THAT(RefusalOfPickles(with(entry + 20, "\x01")), HasSubstr("damaged sizes"));  // stored and whole differ
+  EXPECT_THAT(RefusalOfPickles(with(end + 12, "\xF0\xFF\xFF\x7F")),
+              HasSubstr("lies outside"));  // bytes of the directory
+  EXPECT_THAT(RefusalOfPickles(with(end + 16, "\xF0\xFF\xFF\x7F")), HasSubstr("lies outside"));  // its offset
 }
 
 TEST(TorchZipTest, ChecksumOfAStorageIsComparedOnDemand) {
   TestArchive archive = TorchArchive(kPickle, {Floats(6)});
   archive.members[1].crc_change = 1;
   const std::string file = archive.Build();
-  EXPECT_EQ(Refusal(file), "");
+  EXPECT_EQ(RefusalOfPickles(file), "");
   EXPECT_THAT(ErrorText([&] { CheckTorchStorages(std::as_bytes(std::span(file)), "x.bin"); }),
               AllOf(HasSubstr("archive/data/0"), HasSubstr("checksum")));
 }
@@ -270,17 +273,17 @@ TEST(TorchZipTest, ChecksumOfAStorageIsComparedOnDemand) {
 
 TEST(PickleTest, HostileNamesRunNothingAndAreCalledHostile) {
   const std::string call = p::Name("posix", "system") + p::Tuple({p::Text("touch /tmp/owned")}) + "R";
-  EXPECT_THAT(Refusal(WithPickle(p::Whole(call))), AllOf(HasSubstr("HOSTILE"), HasSubstr("\"posix.system\"")));
+  EXPECT_THAT(RefusalOfPickles(WithPickle(p::Whole(call))), AllOf(HasSubstr("HOSTILE"), HasSubstr("\"posix.system\"")));
   for (const char* module : {"os", "builtins", "__builtin__", "sys", "subprocess", "os.path"}) {
-    EXPECT_THAT(Refusal(WithPickle(p::Whole(p::Name(module, "x")))), HasSubstr("HOSTILE")) << module;
+    EXPECT_THAT(RefusalOfPickles(WithPickle(p::Whole(p::Name(module, "x")))), HasSubstr("HOSTILE")) << module;
   }
   // Not weights, but nothing that runs code either.
   for (const char* name : {"set", "int", "slice"}) {
-    EXPECT_THAT(Refusal(WithPickle(p::Whole(p::Name("builtins", name)))),
+    EXPECT_THAT(RefusalOfPickles(WithPickle(p::Whole(p::Name("builtins", name)))),
                 AllOf(Not(HasSubstr("HOSTILE")), HasSubstr("state_dict()")))
         << name;
   }
-  EXPECT_THAT(Refusal(WithPickle(p::Whole(p::Name("argparse", "Namespace")))), Not(HasSubstr("HOSTILE")));
+  EXPECT_THAT(RefusalOfPickles(WithPickle(p::Whole(p::Name("argparse", "Namespace")))), Not(HasSubstr("HOSTILE")));
 }
 
 struct BrokenPickle {
@@ -292,7 +295,7 @@ struct BrokenPickle {
 class BrokenPickleTest : public testing::TestWithParam<BrokenPickle> {};
 
 TEST_P(BrokenPickleTest, IsRefused) {
-  EXPECT_THAT(Refusal(WithPickle(GetParam().pickle)), HasSubstr(GetParam().message));
+  EXPECT_THAT(RefusalOfPickles(WithPickle(GetParam().pickle)), HasSubstr(GetParam().message));
 }
 
 std::string Repeat(const std::string& text, size_t n) {
@@ -359,25 +362,26 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return test.param.name; });
 
 TEST(TorchTensorTest, OffsetsAndStridesStayInsideTheStorage) {
-  EXPECT_EQ(Refusal(OneTensor(0, {6}, {1})), "");
-  EXPECT_EQ(Refusal(OneTensor(5, {}, {})), "");
-  EXPECT_EQ(Refusal(OneTensor(1, {2, 2}, {3, 1})), "");
-  EXPECT_EQ(Refusal(OneTensor(99, {0, 5}, {5, 1})), "");  // no elements: nothing is read
-  EXPECT_EQ(Refusal(OneTensor(0, {1, 6}, {77, 1})), "");  // the stride of a dimension of size 1 is unused
-  EXPECT_THAT(Refusal(OneTensor(0, {7}, {1})), HasSubstr("outside its storage"));
-  EXPECT_THAT(Refusal(OneTensor(6, {}, {})), HasSubstr("outside its storage"));
-  EXPECT_THAT(Refusal(OneTensor(1, {6}, {1})), HasSubstr("outside its storage"));
-  EXPECT_THAT(Refusal(OneTensor(0, {2, 2}, {5, 1})), HasSubstr("outside its storage"));
-  EXPECT_THAT(Refusal(OneTensor(-1, {1}, {1})), HasSubstr("negative number"));
-  EXPECT_THAT(Refusal(OneTensor(0, {-1}, {1})), HasSubstr("negative number"));
-  EXPECT_THAT(Refusal(OneTensor(0, {2}, {-1})), HasSubstr("negative number"));
-  EXPECT_THAT(Refusal(OneTensor(0, {2}, {INT64_MAX})), HasSubstr("outside its storage"));
-  EXPECT_THAT(Refusal(OneTensor(INT64_MAX, {2}, {1})), HasSubstr("outside its storage"));
-  EXPECT_THAT(Refusal(OneTensor(0, {3, 3}, {INT64_MAX / 2, INT64_MAX / 2})), HasSubstr("outside its storage"));
-  EXPECT_THAT(Refusal(OneTensor(0, {int64_t{1} << 32, int64_t{1} << 32}, {0, 0})), HasSubstr("shape too large"));
-  EXPECT_THAT(Refusal(OneTensor(0, {int64_t{1} << 40}, {0})), HasSubstr("more elements than its storage"));
-  EXPECT_THAT(Refusal(OneTensor(0, {2, 3}, {1})), HasSubstr("1 strides"));
-  EXPECT_THAT(Refusal(OneTensor(0, {1, 1, 1, 1, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 1, 1})),
+  EXPECT_EQ(RefusalOfPickles(OneTensor(0, {6}, {1})), "");
+  EXPECT_EQ(RefusalOfPickles(OneTensor(5, {}, {})), "");
+  EXPECT_EQ(RefusalOfPickles(OneTensor(1, {2, 2}, {3, 1})), "");
+  EXPECT_EQ(RefusalOfPickles(OneTensor(99, {0, 5}, {5, 1})), "");  // no elements: nothing is read
+  EXPECT_EQ(RefusalOfPickles(OneTensor(0, {1, 6}, {77, 1})), "");  // the stride of a dimension of size 1 is unused
+  EXPECT_THAT(RefusalOfPickles(OneTensor(0, {7}, {1})), HasSubstr("outside its storage"));
+  EXPECT_THAT(RefusalOfPickles(OneTensor(6, {}, {})), HasSubstr("outside its storage"));
+  EXPECT_THAT(RefusalOfPickles(OneTensor(1, {6}, {1})), HasSubstr("outside its storage"));
+  EXPECT_THAT(RefusalOfPickles(OneTensor(0, {2, 2}, {5, 1})), HasSubstr("outside its storage"));
+  EXPECT_THAT(RefusalOfPickles(OneTensor(-1, {1}, {1})), HasSubstr("negative number"));
+  EXPECT_THAT(RefusalOfPickles(OneTensor(0, {-1}, {1})), HasSubstr("negative number"));
+  EXPECT_THAT(RefusalOfPickles(OneTensor(0, {2}, {-1})), HasSubstr("negative number"));
+  EXPECT_THAT(RefusalOfPickles(OneTensor(0, {2}, {INT64_MAX})), HasSubstr("outside its storage"));
+  EXPECT_THAT(RefusalOfPickles(OneTensor(INT64_MAX, {2}, {1})), HasSubstr("outside its storage"));
+  EXPECT_THAT(RefusalOfPickles(OneTensor(0, {3, 3}, {INT64_MAX / 2, INT64_MAX / 2})), HasSubstr("outside its storage"));
+  EXPECT_THAT(RefusalOfPickles(OneTensor(0, {int64_t{1} << 32, int64_t{1} << 32}, {0, 0})),
+              HasSubstr("shape too large"));
+  EXPECT_THAT(RefusalOfPickles(OneTensor(0, {int64_t{1} << 40}, {0})), HasSubstr("more elements than its storage"));
+  EXPECT_THAT(RefusalOfPickles(OneTensor(0, {2, 3}, {1})), HasSubstr("1 strides"));
+  EXPECT_THAT(RefusalOfPickles(OneTensor(0, {1, 1, 1, 1, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 1, 1})),
               HasSubstr("too many dimensions"));
 }
 
@@ -394,7 +398,7 @@ std::string Legacy(const std::string& object, const std::string& keys = "](" + p
 
 TEST(TorchLegacyTest, AssembledFileIsRead) {
   const std::string file = Legacy(p::Dict({{"a", p::Tensor(p::LegacyStorage("5", 6), 2, {2, 2}, {2, 1})}}));
-  const TorchFile torch = Parse(file);
+  const TorchFile torch = ParsePickles(file);
   EXPECT_TRUE(torch.legacy);
   EXPECT_THAT(Values(torch.tensors[0], std::as_bytes(std::span(file))), ElementsAre(2, 3, 4, 5));
 }
@@ -405,34 +409,37 @@ TEST(TorchLegacyTest, ViewOfAStorage) {
     return Legacy(p::Dict({{"a", p::Tensor(p::LegacyStorage("5", 6, view), 1, {2}, {1})}}));
   };
   const std::string file = with_view(3, 3);
-  EXPECT_THAT(Values(Parse(file).tensors[0], std::as_bytes(std::span(file))), ElementsAre(4, 5));
-  EXPECT_THAT(Refusal(with_view(3, 2)), HasSubstr("outside its storage"));
-  EXPECT_THAT(Refusal(with_view(3, 4)), HasSubstr("view reaches outside"));
-  EXPECT_THAT(Refusal(with_view(INT64_MAX, INT64_MAX)), HasSubstr("view reaches outside"));
+  EXPECT_THAT(Values(ParsePickles(file).tensors[0], std::as_bytes(std::span(file))), ElementsAre(4, 5));
+  EXPECT_THAT(RefusalOfPickles(with_view(3, 2)), HasSubstr("outside its storage"));
+  EXPECT_THAT(RefusalOfPickles(with_view(3, 4)), HasSubstr("view reaches outside"));
+  EXPECT_THAT(RefusalOfPickles(with_view(INT64_MAX, INT64_MAX)), HasSubstr("view reaches outside"));
 }
 
 TEST(TorchLegacyTest, Broken) {
   const std::string good = p::Dict({{"a", p::Tensor(p::LegacyStorage("5", 6), 0, {6}, {1})}});
   const std::string keys = "](" + p::Text("5") + "e";
   const std::string data = LittleEndian(6, 8) + Floats(6);
-  EXPECT_EQ(Refusal(Legacy(good)), "");
-  EXPECT_THAT(Refusal(Legacy(good, keys, data, "\x88", 1000)), HasSubstr("unsupported protocol"));
-  EXPECT_THAT(Refusal(Legacy(good, keys, data, "\x89")), HasSubstr("byte order"));
-  EXPECT_THAT(Refusal(Legacy(good, "]", "")), HasSubstr("is not in the file"));
-  EXPECT_THAT(Refusal(Legacy(good, "](" + p::Text("7") + "e")), HasSubstr("no tensor uses"));
-  EXPECT_THAT(Refusal(Legacy(good, "](" + p::Text("5") + p::Text("5") + "e", data + data)), HasSubstr("appears twice"));
-  EXPECT_THAT(Refusal(Legacy(good, keys, LittleEndian(7, 8) + Floats(7))), HasSubstr("wrong size of the storage"));
-  EXPECT_THAT(Refusal(Legacy(good, keys, data + "x")), HasSubstr("bytes after the last storage"));
-  EXPECT_THAT(Refusal(Legacy(p::Dict({{"a", p::Tensor(p::Storage("5", 6), 0, {6}, {1})}}))), HasSubstr("5 items"));
-  EXPECT_THAT(Refusal(Legacy(p::Name("posix", "system"))), HasSubstr("HOSTILE"));
+  EXPECT_EQ(RefusalOfPickles(Legacy(good)), "");
+  EXPECT_THAT(RefusalOfPickles(Legacy(good, keys, data, "\x88", 1000)), HasSubstr("unsupported protocol"));
+  EXPECT_THAT(RefusalOfPickles(Legacy(good, keys, data, "\x89")), HasSubstr("byte order"));
+  EXPECT_THAT(RefusalOfPickles(Legacy(good, "]", "")), HasSubstr("is not in the file"));
+  EXPECT_THAT(RefusalOfPickles(Legacy(good, "](" + p::Text("7") + "e")), HasSubstr("no tensor uses"));
+  EXPECT_THAT(RefusalOfPickles(Legacy(good, "](" + p::Text("5") + p::Text("5") + "e", data + data)),
+              HasSubstr("appears twice"));
+  EXPECT_THAT(RefusalOfPickles(Legacy(good, keys, LittleEndian(7, 8) + Floats(7))),
+              HasSubstr("wrong size of the storage"));
+  EXPECT_THAT(RefusalOfPickles(Legacy(good, keys, data + "x")), HasSubstr("bytes after the last storage"));
+  EXPECT_THAT(RefusalOfPickles(Legacy(p::Dict({{"a", p::Tensor(p::Storage("5", 6), 0, {6}, {1})}}))),
+              HasSubstr("5 items"));
+  EXPECT_THAT(RefusalOfPickles(Legacy(p::Name("posix", "system"))), HasSubstr("HOSTILE"));
 }
 
 TEST(TorchFileTest, OtherFilesAreNamed) {
   std::string tar(1024, '\0');
   tar.replace(257, 5, "ustar");
-  EXPECT_THAT(Refusal(tar), HasSubstr("tar container"));
-  EXPECT_THAT(Refusal(""), HasSubstr("empty"));
-  EXPECT_THAT(Refusal("<!DOCTYPE html><html>"), AllOf(HasSubstr("not a PyTorch"), HasSubstr("<!DOCTYPE")));
+  EXPECT_THAT(RefusalOfPickles(tar), HasSubstr("tar container"));
+  EXPECT_THAT(RefusalOfPickles(""), HasSubstr("empty"));
+  EXPECT_THAT(RefusalOfPickles("<!DOCTYPE html><html>"), AllOf(HasSubstr("not a PyTorch"), HasSubstr("<!DOCTYPE")));
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const CommandText& Command() {
+const CommandText& Known() {
   static const CommandText kCommand = {
       .name = "generate",
       .summary = {},
@@ -32,50 +32,50 @@ const CommandText& Command() {
   return kCommand;
 }
 
-std::vector<std::string> Words(const std::vector<std::string>& words) {
-  return ReadArguments(words, Command()).Words();
+std::vector<std::string> WordsOf(const std::vector<std::string>& words) {
+  return ReadArguments(words, Known()).Words();
 }
 ErrorInfo Refused(const std::vector<std::string>& words) {
-  return InfoOf<UsageError>([&] { ReadArguments(words, Command()); });
+  return InfoOf<UsageError>([&] { ReadArguments(words, Known()); });
 }
 
 TEST(Arguments, NamesAndValues) {
-  EXPECT_THAT(Words({"-m", "x", "--json", "a b", "--max-new-tokens=5"}),
+  EXPECT_THAT(WordsOf({"-m", "x", "--json", "a b", "--max-new-tokens=5"}),
               ElementsAre("--model", "x", "--json", "--max-new-tokens", "5", "--", "a b"));
-  EXPECT_THAT(Words({"--max_new_tokens", "5", "--json=true"}), ElementsAre("--max-new-tokens", "5", "--json"));
-  EXPECT_THAT(Words({"--json=false"}), IsEmpty());
-  EXPECT_THAT(Words({"--stop", "", "--stop=--"}), ElementsAre("--stop", "", "--stop", "--"));
-  EXPECT_THAT(Words({"--", "--json"}), ElementsAre("--", "--json"));
-  EXPECT_THAT(Words({"-"}), ElementsAre("--", "-"));
-  EXPECT_THAT(Words({"-5"}), ElementsAre("--", "-5"));
+  EXPECT_THAT(WordsOf({"--max_new_tokens", "5", "--json=true"}), ElementsAre("--max-new-tokens", "5", "--json"));
+  EXPECT_THAT(WordsOf({"--json=false"}), IsEmpty());
+  EXPECT_THAT(WordsOf({"--stop", "", "--stop=--"}), ElementsAre("--stop", "", "--stop", "--"));
+  EXPECT_THAT(WordsOf({"--", "--json"}), ElementsAre("--", "--json"));
+  EXPECT_THAT(WordsOf({"-"}), ElementsAre("--", "-"));
+  EXPECT_THAT(WordsOf({"-5"}), ElementsAre("--", "-5"));
 }
 
 TEST(Arguments, TheLastValueHoldsAndListsAddUp) {
-  EXPECT_THAT(Words({"--seed", "1", "--seed", "2"}), ElementsAre("--seed", "2"));
-  EXPECT_THAT(Words({"-n", "1", "--max-new-tokens", "2", "--num-predict=3"}), ElementsAre("--max-new-tokens", "3"));
-  EXPECT_THAT(Words({"--stop", "a", "--stop", "b"}), ElementsAre("--stop", "a", "--stop", "b"));
-  EXPECT_THAT(Words({"--json", "--json"}), ElementsAre("--json"));
-  EXPECT_THAT(Words({"--seed", "1", "--seed", "random"}), IsEmpty());
-  EXPECT_THAT(Words({"-s", "-1"}), IsEmpty());
+  EXPECT_THAT(WordsOf({"--seed", "1", "--seed", "2"}), ElementsAre("--seed", "2"));
+  EXPECT_THAT(WordsOf({"-n", "1", "--max-new-tokens", "2", "--num-predict=3"}), ElementsAre("--max-new-tokens", "3"));
+  EXPECT_THAT(WordsOf({"--stop", "a", "--stop", "b"}), ElementsAre("--stop", "a", "--stop", "b"));
+  EXPECT_THAT(WordsOf({"--json", "--json"}), ElementsAre("--json"));
+  EXPECT_THAT(WordsOf({"--seed", "1", "--seed", "random"}), IsEmpty());
+  EXPECT_THAT(WordsOf({"-s", "-1"}), IsEmpty());
 }
 
 TEST(Arguments, OnlyNumbersAreGlued) {
-  EXPECT_THAT(Words({"-n5"}), ElementsAre("--max-new-tokens", "5"));
-  EXPECT_THAT(Words({"-n=5"}), ElementsAre("--max-new-tokens", "5"));
-  EXPECT_THAT(Words({"-n-1"}), ElementsAre("--max-new-tokens", "2147483648"));
-  EXPECT_THAT(Words({"-m5"}), ElementsAre("--model", "5"));
+  EXPECT_THAT(WordsOf({"-n5"}), ElementsAre("--max-new-tokens", "5"));
+  EXPECT_THAT(WordsOf({"-n=5"}), ElementsAre("--max-new-tokens", "5"));
+  EXPECT_THAT(WordsOf({"-n-1"}), ElementsAre("--max-new-tokens", "2147483648"));
+  EXPECT_THAT(WordsOf({"-m5"}), ElementsAre("--model", "5"));
   EXPECT_THAT(Refused({"-mmodels/x"}).what, HasSubstr("\"-mmodels/x\""));
   EXPECT_THAT(Refused({"-mmodels/x"}).hint, HasSubstr("-m models/x"));
 }
 
 TEST(Arguments, AFlagMayHaveItsValueLeftOut) {
-  EXPECT_THAT(Words({"--do-sample", "text"}), ElementsAre("--do-sample", "true", "--", "text"));
-  EXPECT_THAT(Words({"--do-sample", "false"}), ElementsAre("--do-sample", "false"));
-  EXPECT_THAT(Words({"--do_sample=True"}), ElementsAre("--do-sample", "true"));
+  EXPECT_THAT(WordsOf({"--do-sample", "text"}), ElementsAre("--do-sample", "true", "--", "text"));
+  EXPECT_THAT(WordsOf({"--do-sample", "false"}), ElementsAre("--do-sample", "false"));
+  EXPECT_THAT(WordsOf({"--do_sample=True"}), ElementsAre("--do-sample", "true"));
 }
 
 TEST(Arguments, TextByOptionStandsBehindTheArguments) {
-  EXPECT_THAT(Words({"-p", "--x", "-m", "y"}), ElementsAre("--model", "y", "--", "--x"));
+  EXPECT_THAT(WordsOf({"-p", "--x", "-m", "y"}), ElementsAre("--model", "y", "--", "--x"));
   EXPECT_THAT(Refused({"-p", "a", "--prompt", "b"}), Names("--prompt", "\"b\""));
 }
 
@@ -96,9 +96,9 @@ TEST(Arguments, UnknownNamesHaveTheNearest) {
 }
 
 TEST(Arguments, Help) {
-  EXPECT_TRUE(ReadArguments(std::vector<std::string>{"x", "-h"}, Command()).help);
-  EXPECT_FALSE(ReadArguments(std::vector<std::string>{"--", "-h"}, Command()).help);
-  EXPECT_FALSE(ReadArguments(std::vector<std::string>{"--stop", "--help"}, Command()).help);
+  EXPECT_TRUE(ReadArguments(std::vector<std::string>{"x", "-h"}, Known()).help);
+  EXPECT_FALSE(ReadArguments(std::vector<std::string>{"--", "-h"}, Known()).help);
+  EXPECT_FALSE(ReadArguments(std::vector<std::string>{"--stop", "--help"}, Known()).help);
 }
 
 }  // namespace

@@ -62,8 +62,10 @@ TEST_F(GenerateChat, SeesWhatThePromptCommandShows) {
   EXPECT_EQ(got.at("prompt_ids"), RunJson("prompt", user).at("ids"));
   EXPECT_EQ(got.at("dropped"), Json({{"messages", 0}, {"tokens", 0}}));
   // The same ids as a raw prompt give the same reply.
-  EXPECT_EQ(Generate({"--ids", Joined(got.at("prompt_ids")), "--max-new-tokens", "3", "--greedy"}).at("ids"),
-            got.at("ids"));
+  EXPECT_EQ(
+      Generate({"--ids", Joined(got.at("prompt_ids").get<std::vector<int32_t>>()), "--max-new-tokens", "3", "--greedy"})
+          .at("ids"),
+      got.at("ids"));
   WriteFile(temp_.path() / "m.json",
             R"([{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"c"}])");
   const std::vector<std::string> file = {"--messages", (temp_.path() / "m.json").string(), "--no-system"};

@@ -13,13 +13,13 @@ using testing::AllOf;
 using testing::HasSubstr;
 using Json = nlohmann::json;
 
-ProgramResult Generate(std::vector<std::string> arguments) {
+ProgramResult Chosen(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "generate");
   return RunProgramBinary(arguments);
 }
-Json GenerateJson(std::vector<std::string> arguments) {
+Json ChoicesJson(std::vector<std::string> arguments) {
   arguments.emplace_back("--json");
-  const ProgramResult result = Generate(arguments);
+  const ProgramResult result = Chosen(arguments);
   EXPECT_EQ(result.exit_code, 0) << result.err;
   return Json::parse(result.out);
 }
@@ -31,8 +31,8 @@ TEST(GenerateBeams, TheReferencesBeamsComeOutOfTheProgram) {
     const SafetensorsFile expected(folder / "expected.safetensors");
     if (!expected.Find("beam4")) continue;
     const std::string n = std::to_string(expected.Get("beam4").shape[1]);
-    const Json got = GenerateJson({"-m", folder.string(), "--ids", Joined(Ids(expected, "tokens")), "--beams", "4",
-                                   "--num-return", "4", "--min-new-tokens", n, "--max-new-tokens", n});
+    const Json got = ChoicesJson({"-m", folder.string(), "--ids", Joined(Ids(expected, "tokens")), "--beams", "4",
+                                  "--num-return", "4", "--min-new-tokens", n, "--max-new-tokens", n});
     const std::vector<float> scores = Floats(expected, "beam4_scores");
     ASSERT_EQ(got.at("choices").size(), 4u);
     for (size_t i = 0; i < 4; ++i) {
@@ -51,7 +51,7 @@ TEST(GenerateBeams, OptionsReachTheSearch) {
   const std::vector<std::string> base = {"-m", kParallel, "--ids", "1 2 3", "--max-new-tokens", "12", "--beams", "3"};
   const auto with = [&](std::vector<std::string> more) {
     more.insert(more.begin(), base.begin(), base.end());
-    return GenerateJson(more).at("choices");
+    return ChoicesJson(more).at("choices");
   };
   EXPECT_EQ(with({}).size(), 1u);
   const Json three = with({"--num-return", "3"});
@@ -62,7 +62,7 @@ TEST(GenerateBeams, OptionsReachTheSearch) {
   EXPECT_NEAR(with({"--length-penalty", "0"}).at(0).at("score").get<double>(), sum, 1e-4);
   for (const char* early : {"true", "false", "never"}) EXPECT_EQ(with({"--early-stopping", early}).size(), 1u);
   const ProgramResult text =
-      Generate({"-m", kParallel, "--ids", "1 2 3", "--max-new-tokens", "3", "--beams", "2", "--num-return", "2"});
+      Chosen({"-m", kParallel, "--ids", "1 2 3", "--max-new-tokens", "3", "--beams", "2", "--num-return", "2"});
   EXPECT_THAT(text.out, AllOf(HasSubstr("--- beam 1 of 2, score -"), HasSubstr("--- beam 2 of 2, score -")));
 }
 
@@ -70,7 +70,7 @@ class GenerateChoices : public testing::Test {
  protected:
   Json Run(std::vector<std::string> arguments) const {
     arguments.insert(arguments.begin(), {"-m", model_});
-    return GenerateJson(arguments);
+    return ChoicesJson(arguments);
   }
   const TempFolder temp_;
   const std::string model_ = ModelWithTokenizer(temp_);
@@ -99,7 +99,7 @@ TEST_F(GenerateChoices, SamplesAreReproducibleAndTheFirstIsTheOnlyOne) {
   EXPECT_EQ(four.at("seed"), 5);
   EXPECT_EQ(four.at("counts").at("generated"), 36);
   EXPECT_FALSE(four.contains("ids"));
-  const ProgramResult text = Generate({"-m", model_, "Once", "--samples", "2", "--max-new-tokens", "3"});
+  const ProgramResult text = Chosen({"-m", model_, "Once", "--samples", "2", "--max-new-tokens", "3"});
   EXPECT_THAT(text.out, AllOf(testing::StartsWith("--- sample 1 of 2 ("), HasSubstr("\n--- sample 2 of 2 (")));
 }
 
@@ -155,9 +155,9 @@ TEST_F(GenerateChoices, EchoPutsThePromptBeforeTheText) {
   EXPECT_EQ(echo.at("text"), "Once upon" + plain.at("text").get<std::string>());
   EXPECT_EQ(echo.at("ids"), plain.at("ids"));
   const ProgramResult text =
-      Generate({"-m", model_, "Once upon", "--max-new-tokens", "4", "--temperature", "0", "--echo", "--no-newline"});
+      Chosen({"-m", model_, "Once upon", "--max-new-tokens", "4", "--temperature", "0", "--echo", "--no-newline"});
   EXPECT_EQ(text.out, echo.at("text").get<std::string>());
-  const ProgramResult ids = Generate({"-m", kParallel, "--ids", "1 2 3", "--max-new-tokens", "2", "--echo"});
+  const ProgramResult ids = Chosen({"-m", kParallel, "--ids", "1 2 3", "--max-new-tokens", "2", "--echo"});
   EXPECT_THAT(ids.out, testing::StartsWith("1 2 3 "));
   EXPECT_THAT(Run({"--user", "Hi", "--no-system", "--max-new-tokens", "1", "--echo"}).at("text").get<std::string>(),
               testing::StartsWith("<|USER|>Hi<|ASSISTANT|>"));
@@ -191,7 +191,7 @@ TEST_F(GenerateChoices, RefusesWithAClearError) {
     SCOPED_TRACE(c.says);
     std::vector<std::string> arguments = {"-m", model_, "--max-new-tokens", "2"};
     arguments.insert(arguments.end(), c.arguments.begin(), c.arguments.end());
-    const ProgramResult result = Generate(arguments);
+    const ProgramResult result = Chosen(arguments);
     EXPECT_EQ(result.exit_code, c.exit_code) << result.err;
     EXPECT_EQ(result.out, "");
     EXPECT_THAT(result.err, AllOf(testing::StartsWith("error: "), HasSubstr(c.says)));

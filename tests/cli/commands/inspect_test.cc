@@ -18,11 +18,11 @@ namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
 
-const std::string kGolden = TestData("golden/");
+const std::string kGoldenFolders = TestData("golden/");
 
 TEST(Inspect, JsonIsOneLineWithEverything) {
   const ProgramResult result =
-      RunProgramBinary({"inspect", kGolden + "bin_sharded_fp16", "--tensors", "--hash", "--json"});
+      RunProgramBinary({"inspect", kGoldenFolders + "bin_sharded_fp16", "--tensors", "--hash", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 1);
   const auto json = nlohmann::json::parse(result.out);
@@ -33,7 +33,8 @@ TEST(Inspect, JsonIsOneLineWithEverything) {
   EXPECT_EQ(json.at("config").at("parallel_residual"), true);
   EXPECT_EQ(json.at("files").size(), 3u);
   for (const auto& file : json.at("files")) {
-    EXPECT_EQ(file.at("sha256"), Sha256HexOfFile(kGolden + "bin_sharded_fp16/" + file.at("name").get<std::string>()));
+    EXPECT_EQ(file.at("sha256"),
+              Sha256HexOfFile(kGoldenFolders + "bin_sharded_fp16/" + file.at("name").get<std::string>()));
   }
   ASSERT_EQ(json.at("tensors").size(), 49u);
   size_t ignored = 0;
@@ -47,7 +48,7 @@ TEST(Inspect, JsonIsOneLineWithEverything) {
 }
 
 TEST(Inspect, TextNamesWhatMatters) {
-  const ProgramResult result = RunProgramBinary({"inspect", kGolden + "sequential", "--tensors"});
+  const ProgramResult result = RunProgramBinary({"inspect", kGoldenFolders + "sequential", "--tensors"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out,
               AllOf(HasSubstr("sequential residual"), HasSubstr("215,616"),
@@ -59,7 +60,7 @@ TEST(Inspect, HubIdInTheCache) {
   const TempFolder cache;
   const fs::path snapshots = cache.path() / "models--stabilityai--tiny" / "snapshots";
   fs::create_directories(snapshots);
-  fs::copy(kGolden + "odd_width", snapshots / "0123456789");
+  fs::copy(kGoldenFolders + "odd_width", snapshots / "0123456789");
   const ProgramResult result = RunProgramBinary({"inspect", "StabilityAI/tiny", "--json"},
                                                 {.environment = {{"HF_HUB_CACHE", cache.path().string()}}});
   ASSERT_EQ(result.exit_code, 0) << result.err;
@@ -70,7 +71,7 @@ TEST(Inspect, HubIdInTheCache) {
 TEST(Inspect, ReadsWhatGenerateReads) {
   const TempFolder temp;
   const fs::path folder = temp.path() / "model";
-  fs::copy(kGolden + "parallel", folder);
+  fs::copy(kGoldenFolders + "parallel", folder);
   std::ofstream(folder / "generation_config.json") << R"({"temperature": "hot"})";
   fs::create_directory(folder / "tokenizer.json");
   const std::vector<std::string> generate = {"generate", "-m", folder.string(), "--ids", "1", "--quiet"};
@@ -93,9 +94,9 @@ TEST(Inspect, WrongPaths) {
   const ProgramResult none = RunProgramBinary({"inspect", "/nowhere/at/all", "--json"});
   EXPECT_THAT(none, Fails(1, "/nowhere/at/all"));
   EXPECT_EQ(none.out, "");
-  const std::string file = kGolden + "parallel/model.safetensors";
+  const std::string file = kGoldenFolders + "parallel/model.safetensors";
   EXPECT_THAT(RunProgramBinary({"inspect", file}), Fails(1, file));
-  EXPECT_THAT(RunProgramBinary({"inspect", kGolden}), Fails(1, kGolden, {"config.json"}));
+  EXPECT_THAT(RunProgramBinary({"inspect", kGoldenFolders}), Fails(1, kGoldenFolders, {"config.json"}));
 }
 
 }  // namespace

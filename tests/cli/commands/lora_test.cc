@@ -12,21 +12,21 @@ namespace stablelm {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+using Json = nlohmann::json;
 using testing::HasSubstr;
 using testing::Not;
 
 const std::string kBase = TestData("golden/lora/base"), kAdapter = TestData("golden/lora/adapter_after8");
 const std::string kIdsText = "3 1 4 1 5 9";
-const std::vector<int32_t> kIds = {3, 1, 4, 1, 5, 9};
+const std::vector<int32_t> kSixIds = {3, 1, 4, 1, 5, 9};
 
 class Lora : public testing::Test {
  protected:
-  json JsonOf(std::vector<std::string> arguments) {
+  Json JsonOf(std::vector<std::string> arguments) {
     arguments.push_back("--json");
     const ProgramResult run = RunProgramBinary(arguments);
     EXPECT_EQ(run.exit_code, 0) << run.err;
-    return json::parse(run.out);
+    return Json::parse(run.out);
   }
   // The log-probabilities of `score`.
   std::vector<double> Scores(const fs::path& model, const std::vector<std::string>& more = {}) {
@@ -39,7 +39,7 @@ class Lora : public testing::Test {
   static std::vector<double> Here(double scale) {
     const Transformer model(WithAdapters(LoadWeights(ModelFolder::Open(kBase), {}),
                                          std::vector<AdapterChoice>{{AdapterFolder::Open(kAdapter), scale}}));
-    return LogprobsHere(model, kIds, DType::kF32);
+    return LogprobsHere(model, kSixIds, DType::kF32);
   }
   const TempFolder temp_;
 };
@@ -62,13 +62,13 @@ TEST_F(Lora, APathThatExistsIsTakenWhole) {
 
 TEST_F(Lora, ResultsNameTheAdapterByItsHash) {
   const std::string hash = AdapterFolder::Open(kAdapter)->Sha256();
-  const json result = JsonOf(
+  const Json result = JsonOf(
       {"generate", "-m", kBase, "--lora", kAdapter + ":2", "--ids", kIdsText, "--max-new-tokens", "2", "--seed", "1"});
-  EXPECT_EQ(result.at("lora"), json({{{"path", kAdapter}, {"sha256", hash}, {"rank", 4}, {"alpha", 8}, {"scale", 2}}}));
+  EXPECT_EQ(result.at("lora"), Json({{{"path", kAdapter}, {"sha256", hash}, {"rank", 4}, {"alpha", 8}, {"scale", 2}}}));
   EXPECT_FALSE(JsonOf({"generate", "-m", kBase, "--ids", kIdsText, "--max-new-tokens", "2"}).contains("lora"));
   EXPECT_EQ(JsonOf({"generate", "-m", kBase, "--lora", kAdapter, "--show-config"}).at("lora")[0].at("sha256"), hash);
   EXPECT_THAT(RunProgramBinary({"generate", "-m", kBase, "--lora", kAdapter, "--show-config"}).out, HasSubstr(hash));
-  const json bench = JsonOf({"bench", "model", kBase, "--lora", kAdapter, "-p", "8", "-b", "1", "-n", "2", "--depth",
+  const Json bench = JsonOf({"bench", "model", kBase, "--lora", kAdapter, "-p", "8", "-b", "1", "-n", "2", "--depth",
                              "4", "--samples", "1", "--no-machine"});
   EXPECT_EQ(bench.at("lora")[0].at("sha256"), hash);
 }
@@ -91,8 +91,8 @@ TEST_F(Lora, RunsAreResumedWithTheSameAdapter) {
 }
 
 TEST_F(Lora, FitCountsIt) {
-  const auto adapters = [](const json& plan) {
-    for (const json& part : plan.at("parts")) {
+  const auto adapters = [](const Json& plan) {
+    for (const Json& part : plan.at("parts")) {
       if (part.at("name") == "adapters") return part.at("bytes").get<uint64_t>();
     }
     return uint64_t{0};
@@ -140,7 +140,7 @@ TEST_F(Lora, ItsChatRecordHolds) {
   const fs::path adapter = temp_.path() / "adapter";
   WriteRankOne(model, adapter);
   WriteFile(adapter / "stablelm_chat.json", R"({"template": "none"})");
-  const json with = JsonOf({"generate", "-m", model, "--lora", adapter.string(), "--show-config"});
+  const Json with = JsonOf({"generate", "-m", model, "--lora", adapter.string(), "--show-config"});
   EXPECT_EQ(with.at("template"), "none");
   EXPECT_EQ(with.at("template_from"), (adapter / "stablelm_chat.json").string());
   EXPECT_NE(JsonOf({"generate", "-m", model, "--show-config"}).at("template"), "none");
@@ -151,7 +151,7 @@ TEST_F(Lora, ItsChatRecordHolds) {
 }
 
 TEST_F(Lora, InspectDescribesAnAdapter) {
-  const json object = JsonOf({"inspect", kAdapter});
+  const Json object = JsonOf({"inspect", kAdapter});
   EXPECT_EQ(object.at("kind"), "adapter");
   EXPECT_EQ(object.at("rank"), 4);
   EXPECT_EQ(object.at("scale"), 2);
@@ -178,7 +178,7 @@ TEST_F(Lora, MergeMakesAModel) {
   };
   const ProgramResult run = merge(folder, {"--json"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
-  EXPECT_EQ(json::parse(run.out).at("changed_matrices"), 8);
+  EXPECT_EQ(Json::parse(run.out).at("changed_matrices"), 8);
   ASSERT_EQ(merge(gguf).exit_code, 0);
   ASSERT_EQ(merge(half, {"--dtype", "fp16"}).exit_code, 0);
   const std::vector<double> want = Scores(kBase, {"--lora", kAdapter});

@@ -1,5 +1,6 @@
 // The order of the cleaning steps, and that each step is off when its switch is.
 #include "dataset/clean/clean_conversation.h"
+#include "dataset/clean/clean_testing.h"
 
 #include <gtest/gtest.h>
 
@@ -7,10 +8,6 @@
 
 namespace stablelm {
 namespace {
-
-SourceConversation Of(const std::string& user, const std::string& assistant) {
-  return {.turns = {{Role::kUser, user}, {Role::kAssistant, assistant}}};
-}
 
 constexpr CleanRules kOff = {
     .control_characters = false, .exact_duplicates = false, .role_order = true, .strip = false};

@@ -1,5 +1,6 @@
 // How much of a conversation is English, and what is not judged.
 #include "dataset/clean/english.h"
+#include "dataset/clean/clean_testing.h"
 
 #include <gtest/gtest.h>
 
@@ -11,10 +12,6 @@
 
 namespace stablelm {
 namespace {
-
-SourceConversation Of(const std::string& user, const std::string& assistant) {
-  return {.turns = {{Role::kUser, user}, {Role::kAssistant, assistant}}};
-}
 
 std::string Repeated(const std::string& text, int times) {
   std::string out;

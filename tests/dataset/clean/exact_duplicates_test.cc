@@ -8,14 +8,11 @@
 #include <utility>
 #include <vector>
 
+#include "dataset/clean/clean_testing.h"
 #include "temp_folder.h"
 
 namespace stablelm {
 namespace {
-
-SourceConversation Of(const std::string& user, const std::string& assistant) {
-  return {.turns = {{Role::kUser, user}, {Role::kAssistant, assistant}}};
-}
 
 TEST(KeyOf, TakesWhiteSpaceAsOneSpace) {
   const ContentKey key = KeyOf(Of("What is it?", "A cat."));

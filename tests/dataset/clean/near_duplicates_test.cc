@@ -8,14 +8,11 @@
 #include <vector>
 
 #include "base/random.h"
+#include "dataset/clean/clean_testing.h"
 #include "temp_folder.h"
 
 namespace stablelm {
 namespace {
-
-SourceConversation Of(const std::string& user, const std::string& assistant) {
-  return {.turns = {{Role::kUser, user}, {Role::kAssistant, assistant}}};
-}
 
 // Rows in pairs: 2 i, and 2 i + 1 that is made of it by new words at its end, so that the index is near `jaccard`.
 class Pairs {

@@ -1,5 +1,6 @@
 // Conversations that hold text of evaluation sets.
 #include "dataset/clean/overlap.h"
+#include "dataset/clean/clean_testing.h"
 
 #include <gtest/gtest.h>
 
@@ -12,11 +13,7 @@
 namespace stablelm {
 namespace {
 
-using Kind = Overlap::Kind;
-
-SourceConversation Of(const std::string& user, const std::string& assistant) {
-  return {.turns = {{Role::kUser, user}, {Role::kAssistant, assistant}}};
-}
+using OverlapKind = Overlap::Kind;
 
 constexpr const char* kPassage = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen";
 
@@ -29,9 +26,9 @@ TEST(Overlap, FindsRunsOfThirteenWords) {
   texts.Seal();
   const auto in_answer = [&](const std::string& answer) { return texts.Find(Of("q", answer)); };
   EXPECT_EQ(in_answer("Zero, ONE two: three four five six \"seven\" eight nine ten eleven\n- twelve thirteen!"),
-            (Overlap{1, 1, Kind::kPassage}));
+            (Overlap{1, 1, OverlapKind::kPassage}));
   EXPECT_EQ(in_answer("zero two three four five six seven eight nine ten eleven twelve thirteen fourteen"),
-            (Overlap{1, 1, Kind::kPassage}));
+            (Overlap{1, 1, OverlapKind::kPassage}));
   EXPECT_EQ(in_answer("one two three four five six seven eight nine ten eleven twelve"), std::nullopt);
   EXPECT_EQ(in_answer("one two three four five six and seven eight nine ten eleven twelve thirteen"), std::nullopt);
   // Not across turns.
@@ -47,7 +44,7 @@ TEST(Overlap, FindsEqualUserTexts) {
   texts.AddSet("later");
   texts.Add("what is 2 2");
   texts.Seal();
-  EXPECT_EQ(texts.Find(Of("what is 2+2", "4")), (Overlap{0, 0, Kind::kUserText}));
+  EXPECT_EQ(texts.Find(Of("what is 2+2", "4")), (Overlap{0, 0, OverlapKind::kUserText}));
   EXPECT_EQ(texts.Find(Of("tell me", "What is 2 + 2?")), std::nullopt);
   EXPECT_EQ(texts.Find(Of("What is 2 + 2 + 2?", "6")), std::nullopt);
   EXPECT_EQ(texts.Find(Of("!", "?")), std::nullopt);
@@ -59,7 +56,7 @@ TEST(Overlap, FindsPassagesInDocuments) {
   texts.AddSet("set");
   texts.Add(kPassage);
   texts.Seal();
-  EXPECT_EQ(texts.Find({.document = std::string("x. ") + kPassage}), (Overlap{0, 0, Kind::kPassage}));
+  EXPECT_EQ(texts.Find({.document = std::string("x. ") + kPassage}), (Overlap{0, 0, OverlapKind::kPassage}));
   EXPECT_EQ(texts.Find({.document = "x"}), std::nullopt);
 }
 
@@ -84,7 +81,7 @@ TEST(Overlap, FindsAPlantedPassageOfLambada) {
   }
   ASSERT_EQ(rows, 5'153u);
   texts.Seal();
-  EXPECT_EQ(texts.Find(Of("Go on", "Well. " + passage.substr(20, 150))), (Overlap{0, 1, Kind::kPassage}));
+  EXPECT_EQ(texts.Find(Of("Go on", "Well. " + passage.substr(20, 150))), (Overlap{0, 1, OverlapKind::kPassage}));
   EXPECT_EQ(texts.Find(Of("What is the capital of France?", "The capital of France is Paris, on the Seine.")),
             std::nullopt);
 }

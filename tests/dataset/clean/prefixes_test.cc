@@ -18,7 +18,7 @@
 namespace stablelm {
 namespace {
 
-SourceConversation Of(const std::vector<std::string>& texts) {
+SourceConversation WithTurns(const std::vector<std::string>& texts) {
   SourceConversation conversation;
   for (const std::string& text : texts) {
     conversation.turns.push_back({conversation.turns.size() % 2 == 0 ? Role::kUser : Role::kAssistant, text});
@@ -26,7 +26,7 @@ SourceConversation Of(const std::vector<std::string>& texts) {
   return conversation;
 }
 
-std::set<uint64_t> FindIn(const std::vector<SourceConversation>& rows, SpillOptions options = {}) {
+std::set<uint64_t> FindPrefixes(const std::vector<SourceConversation>& rows, SpillOptions options = {}) {
   PromptPrefixes prefixes(options);
   for (size_t i = 0; i < rows.size(); ++i) prefixes.Add(PromptPrefixes::PromptsOf(rows[i]), i);
   std::set<uint64_t> found;
@@ -35,22 +35,26 @@ std::set<uint64_t> FindIn(const std::vector<SourceConversation>& rows, SpillOpti
 }
 
 TEST(Prefixes, GoAndTheLongestStays) {
-  EXPECT_EQ(FindIn({Of({"q", "a"}), Of({"q", "b", "r", "c"}), Of({"q", "b", "r", "d", "s", "e"}), Of({"q2", "a"})}),
+  EXPECT_EQ(FindPrefixes({WithTurns({"q", "a"}), WithTurns({"q", "b", "r", "c"}),
+                          WithTurns({"q", "b", "r", "d", "s", "e"}), WithTurns({"q2", "a"})}),
             (std::set<uint64_t>{0, 1}));
 }
 
 TEST(Prefixes, OfEqualLengthLeaveTheFirst) {
-  EXPECT_EQ(FindIn({Of({"q", "a"}), Of({"q", "b"}), Of({"q", "a"})}), (std::set<uint64_t>{1, 2}));
+  EXPECT_EQ(FindPrefixes({WithTurns({"q", "a"}), WithTurns({"q", "b"}), WithTurns({"q", "a"})}),
+            (std::set<uint64_t>{1, 2}));
 }
 
 TEST(Prefixes, ThatDifferEarlierBothStay) {
-  EXPECT_EQ(FindIn({Of({"q", "a", "r", "x"}), Of({"q", "b", "r", "x"}), Of({"q", "c"})}), (std::set<uint64_t>{2}));
+  EXPECT_EQ(FindPrefixes({WithTurns({"q", "a", "r", "x"}), WithTurns({"q", "b", "r", "x"}), WithTurns({"q", "c"})}),
+            (std::set<uint64_t>{2}));
 }
 
 TEST(Prefixes, AreOfTurnsNotOfBytes) {
-  SourceConversation with_system = Of({"q", "a"});
+  SourceConversation with_system = WithTurns({"q", "a"});
   with_system.system = "s";
-  EXPECT_TRUE(FindIn({Of({"q", "a"}), Of({"qq", "a", "r", "b"}), with_system, Of({"", "q"})}).empty());
+  EXPECT_TRUE(FindPrefixes({WithTurns({"q", "a"}), WithTurns({"qq", "a", "r", "b"}), with_system, WithTurns({"", "q"})})
+                  .empty());
 }
 
 TEST(Prefixes, AreFoundTheSameWithFiles) {
@@ -60,12 +64,12 @@ TEST(Prefixes, AreFoundTheSameWithFiles) {
     std::vector<std::string> texts = {"q" + std::to_string(i % 1'000)};
     for (int turn = 0; turn < i / 1'000; ++turn) texts.insert(texts.end(), {"a", "q"});
     texts.push_back("last" + std::to_string(i));
-    rows.push_back(Of(texts));
+    rows.push_back(WithTurns(texts));
   }
-  const std::set<uint64_t> found = FindIn(rows);
+  const std::set<uint64_t> found = FindPrefixes(rows);
   EXPECT_EQ(found.size(), 2'000u);
   EXPECT_EQ(*found.rbegin(), 1'999u);
-  EXPECT_EQ(FindIn(rows, {1, folder.path() / "prefixes"}), found);
+  EXPECT_EQ(FindPrefixes(rows, {1, folder.path() / "prefixes"}), found);
 }
 
 // The transcripts of HH, read by their separators as the issue of the data set says; rows as `chosen` has them.
@@ -110,7 +114,7 @@ TEST(Prefixes, OfTheSampleOfHh) {
   });
   EXPECT_EQ(dropped, (std::map<std::string, int>{{"roles-do-not-alternate", 8}, {"empty-turn", 4}}));
   EXPECT_EQ(changes, ChangeCounts{});
-  EXPECT_EQ(FindIn(rows).size(), 129u);
+  EXPECT_EQ(FindPrefixes(rows).size(), 129u);
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ namespace stablelm {
 namespace {
 
 // "ua.u": a user turn, an answer, an empty answer..: a dot makes the turn before it empty.
-SourceConversation Of(std::string_view roles) {
+SourceConversation WithRoles(std::string_view roles) {
   SourceConversation conversation;
   for (const char c : roles) {
     if (c == '.') {
@@ -34,17 +34,17 @@ std::string Texts(const SourceConversation& conversation) {
 TEST(Roles, ThatAlternateAreKept) {
   for (const RoleOrder order : {RoleOrder::kStrict, RoleOrder::kJoin}) {
     for (const char* roles : {"ua", "uaua"}) {
-      SourceConversation conversation = Of(roles);
+      SourceConversation conversation = WithRoles(roles);
       ChangeCounts changes;
       EXPECT_EQ(OrderRoles(conversation, order, changes), std::nullopt);
-      EXPECT_EQ(conversation, Of(roles));
+      EXPECT_EQ(conversation, WithRoles(roles));
       EXPECT_EQ(changes, ChangeCounts{});
     }
   }
 }
 
 TEST(Roles, AreCutAtBothEnds) {
-  SourceConversation conversation = Of("aauauu");
+  SourceConversation conversation = WithRoles("aauauu");
   ChangeCounts changes;
   EXPECT_EQ(OrderRoles(conversation, RoleOrder::kStrict, changes), std::nullopt);
   EXPECT_EQ(Texts(conversation), "u2|a3");
@@ -54,7 +54,7 @@ TEST(Roles, AreCutAtBothEnds) {
 
 TEST(Roles, ThatCannotBeUsedAreDroppedByReason) {
   const auto why = [](std::string_view roles, RoleOrder order = RoleOrder::kStrict) {
-    SourceConversation conversation = Of(roles);
+    SourceConversation conversation = WithRoles(roles);
     ChangeCounts changes;
     const std::optional<DropReason> reason = OrderRoles(conversation, order, changes);
     return reason ? std::string(NameOf(*reason)) : "kept";
@@ -75,7 +75,7 @@ TEST(Roles, ThatCannotBeUsedAreDroppedByReason) {
 }
 
 TEST(Roles, OfNeighboursAreJoined) {
-  SourceConversation conversation = Of("auu.uaa.ua");
+  SourceConversation conversation = WithRoles("auu.uaa.ua");
   conversation.turns[3].loss = false;
   ChangeCounts changes;
   EXPECT_EQ(OrderRoles(conversation, RoleOrder::kJoin, changes), std::nullopt);

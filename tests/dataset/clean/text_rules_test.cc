@@ -80,33 +80,33 @@ TEST(Entities, ThatAreNoneStay) {
   EXPECT_EQ(text, "`&lt;` < `&gt;` >");
 }
 
-SourceConversation Of(std::vector<std::pair<Role, std::string>> turns) {
+SourceConversation WithTexts(std::vector<std::pair<Role, std::string>> turns) {
   SourceConversation conversation;
   for (auto& [role, text] : turns) conversation.turns.push_back({role, std::move(text)});
   return conversation;
 }
 
 TEST(EndMarkers, DivideAnswersIntoTurns) {
-  SourceConversation conversation = Of(
+  SourceConversation conversation = WithTexts(
       {{Role::kUser, "q"}, {Role::kAssistant, "a </s> \n \nNext question?\n its answer\nmore</s>\n\n \nthird\nreply"}});
   EXPECT_EQ(SplitEndMarkers(conversation), 2u);
-  EXPECT_EQ(conversation, Of({{Role::kUser, "q"},
-                              {Role::kAssistant, "a"},
-                              {Role::kUser, "Next question?"},
-                              {Role::kAssistant, "its answer\nmore"},
-                              {Role::kUser, "third"},
-                              {Role::kAssistant, "reply"}}));
+  EXPECT_EQ(conversation, WithTexts({{Role::kUser, "q"},
+                                     {Role::kAssistant, "a"},
+                                     {Role::kUser, "Next question?"},
+                                     {Role::kAssistant, "its answer\nmore"},
+                                     {Role::kUser, "third"},
+                                     {Role::kAssistant, "reply"}}));
 }
 
 TEST(EndMarkers, AloneAreRemoved) {
   SourceConversation conversation =
-      Of({{Role::kUser, "q </s>"}, {Role::kAssistant, "a </s> b</s>\nc</s> \n \n"}, {Role::kUser, "u"}});
+      WithTexts({{Role::kUser, "q </s>"}, {Role::kAssistant, "a </s> b</s>\nc</s> \n \n"}, {Role::kUser, "u"}});
   EXPECT_EQ(SplitEndMarkers(conversation), 3u);
-  EXPECT_EQ(conversation, Of({{Role::kUser, "q </s>"}, {Role::kAssistant, "a  b\nc"}, {Role::kUser, "u"}}));
+  EXPECT_EQ(conversation, WithTexts({{Role::kUser, "q </s>"}, {Role::kAssistant, "a  b\nc"}, {Role::kUser, "u"}}));
 }
 
 TEST(EndMarkers, OfALastPartOfOneLineLeaveAQuestion) {
-  SourceConversation conversation = Of({{Role::kUser, "q"}, {Role::kAssistant, "a</s>\n\nlast question"}});
+  SourceConversation conversation = WithTexts({{Role::kUser, "q"}, {Role::kAssistant, "a</s>\n\nlast question"}});
   conversation.turns[1].loss = false;
   EXPECT_EQ(SplitEndMarkers(conversation), 1u);
   ASSERT_EQ(conversation.turns.size(), 3u);
@@ -116,10 +116,10 @@ TEST(EndMarkers, OfALastPartOfOneLineLeaveAQuestion) {
 }
 
 TEST(EndMarkers, InCodeOrBesideTheirOpeningStay) {
-  const SourceConversation kept = Of({{Role::kUser, "q"},
-                                      {Role::kAssistant, "`</s>` ends it\n```\na</s>\n\nb\n```"},
-                                      {Role::kUser, "q"},
-                                      {Role::kAssistant, "<s>struck</s>\n\nout"}});
+  const SourceConversation kept = WithTexts({{Role::kUser, "q"},
+                                             {Role::kAssistant, "`</s>` ends it\n```\na</s>\n\nb\n```"},
+                                             {Role::kUser, "q"},
+                                             {Role::kAssistant, "<s>struck</s>\n\nout"}});
   SourceConversation conversation = kept;
   EXPECT_EQ(SplitEndMarkers(conversation), 0u);
   EXPECT_EQ(conversation, kept);

@@ -33,7 +33,7 @@ std::filesystem::path DuckDb() {
 }
 
 std::filesystem::path Fixture(const std::string& name) { return TestData("parquet/" + name); }
-std::string Bytes(const std::filesystem::path& path) { return ReadTextFile(path, 1 << 20); }
+std::string BytesOfFile(const std::filesystem::path& path) { return ReadTextFile(path, 1 << 20); }
 
 std::vector<nlohmann::json> Parsed(const std::vector<KeptRow>& rows) {
   std::vector<nlohmann::json> all;
@@ -70,7 +70,7 @@ TEST_F(Parquet, GivesRowsInOrder) {
     const std::vector<KeptRow> rows = CollectRows(*reader);
     EXPECT_EQ(Parsed(rows), Expected("conversations"));
     for (size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(rows[i].index, i);
-    EXPECT_EQ(reader->consumed(), Bytes(Fixture("conversations_" + codec + ".parquet")).size());
+    EXPECT_EQ(reader->consumed(), BytesOfFile(Fixture("conversations_" + codec + ".parquet")).size());
   }
 }
 
@@ -92,7 +92,7 @@ TEST_F(Parquet, TakesAnyNameOfAColumn) {
 
 TEST_F(Parquet, TakesAnyNameOfAFile) {
   for (const std::string name : {"it's", "say \"hi\"", "*", "[0]", "two\nlines", "-c", "a b", "\xF0\x9F\x98\x80"}) {
-    const std::filesystem::path path = files_.Write(name + ".parquet", Bytes(Fixture("values.parquet")));
+    const std::filesystem::path path = files_.Write(name + ".parquet", BytesOfFile(Fixture("values.parquet")));
     EXPECT_EQ(Read(path).size(), 3u) << name;
   }
 }
@@ -102,7 +102,7 @@ TEST_F(Parquet, ValuesThatJsonLacksAreNull) { EXPECT_EQ(Parsed(Read(Fixture("val
 TEST_F(Parquet, MayHaveNoRows) { EXPECT_THAT(Read(Fixture("no_rows.parquet")), ElementsAre()); }
 
 TEST_F(Parquet, DamageEndsTheFile) {
-  const std::string whole = Bytes(Fixture("conversations_zstd.parquet"));
+  const std::string whole = BytesOfFile(Fixture("conversations_zstd.parquet"));
   const auto failure = [&](const std::string& bytes) {
     const std::filesystem::path path = files_.Write("a.parquet", bytes);
     ErrorInfo info = InfoOf([&] { Read(path); });
@@ -257,7 +257,7 @@ TEST_F(Helper, EndsWithItsChildrenWhenTheReaderGoes) {
     EXPECT_TRUE(reader->Next());
     EXPECT_TRUE(reader->Next());
   }
-  EXPECT_TRUE(IsGone(std::stoi(Bytes(ids))));
+  EXPECT_TRUE(IsGone(std::stoi(BytesOfFile(ids))));
 }
 
 TEST_F(Helper, IsLookedForInPath) {

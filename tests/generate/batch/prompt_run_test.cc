@@ -10,13 +10,11 @@
 #include "base/random.h"
 #include "generate/engine_memory.h"
 #include "generate/generator.h"
+#include "golden_paths.h"
 #include "model/model_testing.h"
-#include "test_paths.h"
 
 namespace stablelm {
 namespace {
-
-const std::filesystem::path kParallel = TestData("golden/parallel");  // 512 ids, context of 128 tokens
 
 std::string Joined(const std::vector<int32_t>& ids) {
   std::string text;

@@ -9,7 +9,7 @@ namespace stablelm {
 namespace {
 
 using Row = std::vector<float>;
-using Ids = std::vector<int>;
+using Indices = std::vector<int>;
 
 Row Logs(std::initializer_list<double> probabilities) {
   Row row;
@@ -18,23 +18,23 @@ Row Logs(std::initializer_list<double> probabilities) {
 }
 
 template <typename F>
-Ids KeptBy(Row row, const F& filter) {
+Indices KeptBy(Row row, const F& filter) {
   FilterScratch scratch;
   const Row before = row;
   filter(std::span<float>(row), scratch);
   for (size_t i = 0; i < row.size(); ++i) EXPECT_TRUE(row[i] == before[i] || row[i] == -kInf) << i;
   return Kept(row);
 }
-Ids TopK(const Row& row, int64_t k) {
+Indices TopK(const Row& row, int64_t k) {
   return KeptBy(row, [&](std::span<float> s, FilterScratch& f) { KeepTopK(s, k, f); });
 }
-Ids TopP(const Row& row, double p) {
+Indices TopP(const Row& row, double p) {
   return KeptBy(row, [&](std::span<float> s, FilterScratch& f) { KeepTopP(s, p, f); });
 }
-Ids MinP(const Row& row, double p) {
+Indices MinP(const Row& row, double p) {
   return KeptBy(row, [&](std::span<float> s, FilterScratch& f) { KeepMinP(s, p, f); });
 }
-Ids Typical(const Row& row, double p) {
+Indices Typical(const Row& row, double p) {
   return KeptBy(row, [&](std::span<float> s, FilterScratch& f) { KeepTypicalP(s, p, f); });
 }
 
@@ -69,31 +69,31 @@ TEST(Filters, EqualTransformers) {
 }
 
 TEST(Filters, TopKKeepsTiesWithTheLastOne) {
-  EXPECT_EQ(TopK({3, 1, 2, 2, 0, 2, -kInf, 5}, 3), (Ids{0, 2, 3, 5, 7}));
-  EXPECT_EQ(TopK({3, 1, 2, 2, 0, 2, -kInf, 5}, 1), (Ids{7}));
-  EXPECT_EQ(TopK({3, 1}, 9), (Ids{0, 1}));
-  EXPECT_EQ(TopK({-kInf, 1, -kInf, 0}, 3), (Ids{1, 3}));
+  EXPECT_EQ(TopK({3, 1, 2, 2, 0, 2, -kInf, 5}, 3), (Indices{0, 2, 3, 5, 7}));
+  EXPECT_EQ(TopK({3, 1, 2, 2, 0, 2, -kInf, 5}, 1), (Indices{7}));
+  EXPECT_EQ(TopK({3, 1}, 9), (Indices{0, 1}));
+  EXPECT_EQ(TopK({-kInf, 1, -kInf, 0}, 3), (Indices{1, 3}));
 }
 
 TEST(Filters, TopPRemovesTheTailThatFitsIntoOneMinusP) {
   const Row scores = Logs({0.1, 0.5, 0, 0.25, 0.15});
-  EXPECT_EQ(TopP(scores, 0.8), (Ids{1, 3, 4}));  // 0.1 is removed; 0.1 + 0.15 exceeds 0.2
-  EXPECT_EQ(TopP(scores, 0.7), (Ids{1, 3}));
-  EXPECT_EQ(TopP(scores, 0.0), (Ids{1}));
-  EXPECT_EQ(TopP(scores, 1.0), (Ids{0, 1, 3, 4}));
-  EXPECT_EQ(TopP({1, 1, 1, 1}, 0.6), (Ids{0, 1, 2}));  // in a tie the highest id is removed first
-  EXPECT_EQ(TopP({1, 1, 1, 1}, 0.5), (Ids{0, 1}));     // exactly reached
-  EXPECT_EQ(TopP({1, 1, 1, 1}, 0.0), (Ids{0}));
-  EXPECT_EQ(TopP({-kInf, 1}, 0.5), (Ids{1}));
+  EXPECT_EQ(TopP(scores, 0.8), (Indices{1, 3, 4}));  // 0.1 is removed; 0.1 + 0.15 exceeds 0.2
+  EXPECT_EQ(TopP(scores, 0.7), (Indices{1, 3}));
+  EXPECT_EQ(TopP(scores, 0.0), (Indices{1}));
+  EXPECT_EQ(TopP(scores, 1.0), (Indices{0, 1, 3, 4}));
+  EXPECT_EQ(TopP({1, 1, 1, 1}, 0.6), (Indices{0, 1, 2}));  // in a tie the highest id is removed first
+  EXPECT_EQ(TopP({1, 1, 1, 1}, 0.5), (Indices{0, 1}));     // exactly reached
+  EXPECT_EQ(TopP({1, 1, 1, 1}, 0.0), (Indices{0}));
+  EXPECT_EQ(TopP({-kInf, 1}, 0.5), (Indices{1}));
 }
 
 TEST(Filters, TemperatureComesBeforeTopP) {
   const Row scores = Logs({0.5, 0.3, 0.2});
-  EXPECT_EQ(TopP(scores, 0.75), (Ids{0, 1}));
+  EXPECT_EQ(TopP(scores, 0.75), (Indices{0, 1}));
   Row cold = scores;
   ApplyTemperature(cold, 0.5);  // 0.66, 0.24, 0.11
-  EXPECT_EQ(TopP(cold, 0.65), (Ids{0}));
-  EXPECT_EQ(TopP(scores, 0.65), (Ids{0, 1}));
+  EXPECT_EQ(TopP(cold, 0.65), (Indices{0}));
+  EXPECT_EQ(TopP(scores, 0.65), (Indices{0, 1}));
 }
 
 TEST(Filters, ExtremeTemperatures) {
@@ -111,28 +111,28 @@ TEST(Filters, ExtremeTemperatures) {
 
 TEST(Filters, MinP) {
   const Row scores = Logs({0.6, 0.0601, 0, 0.3, 0.0399});
-  EXPECT_EQ(MinP(scores, 0.1), (Ids{0, 1, 3}));
-  EXPECT_EQ(MinP(scores, 0.4), (Ids{0, 3}));
-  EXPECT_EQ(MinP(scores, 1), (Ids{0}));
-  EXPECT_EQ(MinP({2, 2, 1}, 1), (Ids{0, 1}));
-  EXPECT_EQ(MinP({-kInf, 2}, 1), (Ids{1}));
+  EXPECT_EQ(MinP(scores, 0.1), (Indices{0, 1, 3}));
+  EXPECT_EQ(MinP(scores, 0.4), (Indices{0, 3}));
+  EXPECT_EQ(MinP(scores, 1), (Indices{0}));
+  EXPECT_EQ(MinP({2, 2, 1}, 1), (Indices{0, 1}));
+  EXPECT_EQ(MinP({-kInf, 2}, 1), (Indices{1}));
 }
 
 TEST(Filters, TypicalLeavesOutTheTooLikely) {
   // H = 2.72; surprise of the first 1.61, of the others 3.00.
   Row scores(17, std::log(0.05f));
   scores[0] = std::log(0.2f);
-  Ids others(16);
+  Indices others(16);
   std::iota(others.begin(), others.end(), 1);
   EXPECT_EQ(Typical(scores, 0.5), others);
   EXPECT_EQ(Typical(scores, 0.9).size(), 17u);
   // H = 1.04; |-ln p - H| = 0.35, 0.16, 0.57, 4.95.
   const Row falling = Logs({0.5, 0.3, 0.2, 0.0025});
-  EXPECT_EQ(Typical(falling, 0.2), (Ids{1}));
-  EXPECT_EQ(Typical(falling, 0.5), (Ids{0, 1}));
-  EXPECT_EQ(Typical(falling, 0.9), (Ids{0, 1, 2}));
-  EXPECT_EQ(Typical(falling, 0.9999), (Ids{0, 1, 2, 3}));
-  EXPECT_EQ(Typical({-kInf, 1}, 0.5), (Ids{1}));
+  EXPECT_EQ(Typical(falling, 0.2), (Indices{1}));
+  EXPECT_EQ(Typical(falling, 0.5), (Indices{0, 1}));
+  EXPECT_EQ(Typical(falling, 0.9), (Indices{0, 1, 2}));
+  EXPECT_EQ(Typical(falling, 0.9999), (Indices{0, 1, 2, 3}));
+  EXPECT_EQ(Typical({-kInf, 1}, 0.5), (Indices{1}));
 }
 
 // On long rows: the kept tokens are nearest to the entropy and reach the mass, but not without the furthest of them.
@@ -147,7 +147,7 @@ TEST(Filters, TypicalKeepsNoMoreThanItNeeds) {
       const auto p = [&](size_t i) { return std::exp(static_cast<double>(row[i])) / total; };
       for (size_t i = 0; i < row.size(); ++i) entropy -= p(i) > 0 ? p(i) * std::log(p(i)) : 0;
       const auto distance = [&](size_t i) { return std::abs(-std::log(p(i)) - entropy); };
-      const Ids kept = Typical(row, mass);
+      const Indices kept = Typical(row, mass);
       double furthest = 0, sum = 0, nearer = 0;
       for (const int i : kept) furthest = std::max(furthest, distance(static_cast<size_t>(i)));
       for (const int i : kept) {
@@ -170,15 +170,15 @@ TEST(Filters, CutoffsKeepTheMostLikely) {
   const auto epsilon = [&](double e) {
     return KeptBy(scores, [&](std::span<float> s, FilterScratch& f) { CutEpsilon(s, e, f); });
   };
-  EXPECT_EQ(epsilon(0.08), (Ids{0, 1, 2}));
-  EXPECT_EQ(epsilon(0.99), (Ids{0}));
+  EXPECT_EQ(epsilon(0.08), (Indices{0, 1, 2}));
+  EXPECT_EQ(epsilon(0.99), (Indices{0}));
   // H = 1.033: eta = min(e, sqrt(e) 0.356).
   const auto eta = [&](double e) {
     return KeptBy(scores, [&](std::span<float> s, FilterScratch& f) { CutEta(s, e, f); });
   };
-  EXPECT_EQ(eta(0.06), (Ids{0, 1, 2}));  // 0.06
-  EXPECT_EQ(eta(0.16), (Ids{0, 1}));     // 0.142
-  EXPECT_EQ(eta(0.9), (Ids{0}));         // 0.338
+  EXPECT_EQ(eta(0.06), (Indices{0, 1, 2}));  // 0.06
+  EXPECT_EQ(eta(0.16), (Indices{0, 1}));     // 0.142
+  EXPECT_EQ(eta(0.9), (Indices{0}));         // 0.338
 }
 
 TEST(Filters, TopNSigma) {
@@ -187,10 +187,10 @@ TEST(Filters, TopNSigma) {
   const auto kept = [&](double n) {
     return KeptBy(scores, [&](std::span<float> s, FilterScratch&) { KeepTopNSigma(s, n); });
   };
-  EXPECT_EQ(kept(0.5), (Ids{4}));
-  EXPECT_EQ(kept(1), (Ids{3, 4}));
-  EXPECT_EQ(kept(1.5), (Ids{2, 3, 4}));
-  EXPECT_EQ(kept(9), (Ids{0, 1, 2, 3, 4}));
+  EXPECT_EQ(kept(0.5), (Indices{4}));
+  EXPECT_EQ(kept(1), (Indices{3, 4}));
+  EXPECT_EQ(kept(1.5), (Indices{2, 3, 4}));
+  EXPECT_EQ(kept(9), (Indices{0, 1, 2, 3, 4}));
 }
 
 TEST(Filters, XtcKeepsTheLeastLikelyOfTheTop) {
@@ -198,11 +198,11 @@ TEST(Filters, XtcKeepsTheLeastLikelyOfTheTop) {
   const auto kept = [&](const Row& row, double threshold) {
     return KeptBy(row, [&](std::span<float> s, FilterScratch& f) { ExcludeTopChoices(s, threshold, f); });
   };
-  EXPECT_EQ(kept(scores, 0.15), (Ids{2, 3, 4}));
-  EXPECT_EQ(kept(scores, 0.32), (Ids{0, 1, 2, 3, 4}));  // a single one is kept
-  EXPECT_EQ(kept(scores, 0.6), (Ids{0, 1, 2, 3, 4}));
-  EXPECT_EQ(kept(scores, 0), (Ids{4}));
-  EXPECT_EQ(kept({1, 1, 1}, 0.1), (Ids{2}));
+  EXPECT_EQ(kept(scores, 0.15), (Indices{2, 3, 4}));
+  EXPECT_EQ(kept(scores, 0.32), (Indices{0, 1, 2, 3, 4}));  // a single one is kept
+  EXPECT_EQ(kept(scores, 0.6), (Indices{0, 1, 2, 3, 4}));
+  EXPECT_EQ(kept(scores, 0), (Indices{4}));
+  EXPECT_EQ(kept({1, 1, 1}, 0.1), (Indices{2}));
 }
 
 TEST(Filters, SurpriseAtMostMu) {
@@ -210,10 +210,10 @@ TEST(Filters, SurpriseAtMostMu) {
   const auto kept = [&](const Row& row, double mu) {
     return KeptBy(row, [&](std::span<float> s, FilterScratch& f) { KeepSurprise(s, mu, f); });
   };
-  EXPECT_EQ(kept(scores, 2.5), (Ids{0, 1}));
-  EXPECT_EQ(kept(scores, 4.1), (Ids{0, 1, 2, 3, 4}));
-  EXPECT_EQ(kept(scores, 0.5), (Ids{0}));
-  EXPECT_EQ(kept({1, 1, 1, 1}, 1), (Ids{0}));  // 2 bits each: the first is kept
+  EXPECT_EQ(kept(scores, 2.5), (Indices{0, 1}));
+  EXPECT_EQ(kept(scores, 4.1), (Indices{0, 1, 2, 3, 4}));
+  EXPECT_EQ(kept(scores, 0.5), (Indices{0}));
+  EXPECT_EQ(kept({1, 1, 1, 1}, 1), (Indices{0}));  // 2 bits each: the first is kept
 }
 
 TEST(Filters, DynamicTemperatureFollowsTheEntropy) {
@@ -233,7 +233,7 @@ TEST(Filters, DynamicTemperatureFollowsTheEntropy) {
 // A single remaining token is always kept.
 TEST(Filters, ASingleSurvivorStays) {
   for (const Row& row : {Row{-kInf, -3, -kInf}, Row{7}}) {
-    const Ids want = Kept(row);
+    const Indices want = Kept(row);
     EXPECT_EQ(TopK(row, 1), want);
     EXPECT_EQ(TopP(row, 0), want);
     EXPECT_EQ(MinP(row, 1), want);

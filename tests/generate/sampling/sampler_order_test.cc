@@ -9,7 +9,7 @@
 namespace stablelm {
 namespace {
 
-std::vector<std::string> Names(const SamplingOptions& options) {
+std::vector<std::string> OrderNames(const SamplingOptions& options) {
   std::vector<std::string> names;
   for (const SamplerStep step : StepsInOrder(options)) names.emplace_back(NameOf(step));
   return names;
@@ -51,7 +51,7 @@ SamplingOptions Everything() {
 }
 
 TEST(SamplerOrder, TransformersOrder) {
-  EXPECT_THAT(Names(Everything()),
+  EXPECT_THAT(OrderNames(Everything()),
               testing::ElementsAre("padding", "logit_bias", "repetition_penalty", "dry", "presence_penalty",
                                    "frequency_penalty", "no_repeat_ngram", "bad_words", "min_length", "min_new_tokens",
                                    "constraint", "length_decay", "suppress_tokens", "begin_suppress_tokens",
@@ -60,16 +60,16 @@ TEST(SamplerOrder, TransformersOrder) {
 }
 
 TEST(SamplerOrder, NothingIsActiveByDefault) {
-  EXPECT_THAT(Names({}), testing::ElementsAre("padding", "constraint"));
-  EXPECT_THAT(Names({.temperature = 1}), testing::ElementsAre("padding", "constraint"));
-  EXPECT_THAT(Names({.temperature = 1, .dynatemp_range = 0.5}),
+  EXPECT_THAT(OrderNames({}), testing::ElementsAre("padding", "constraint"));
+  EXPECT_THAT(OrderNames({.temperature = 1}), testing::ElementsAre("padding", "constraint"));
+  EXPECT_THAT(OrderNames({.temperature = 1, .dynatemp_range = 0.5}),
               testing::ElementsAre("padding", "constraint", "temperature"));
 }
 
 TEST(SamplerOrder, MirostatTakesThePlaceOfTheFilters) {
   SamplingOptions o = Everything();
   o.mirostat = 2;
-  const auto names = Names(o);
+  const auto names = OrderNames(o);
   EXPECT_EQ(names.back(), "mirostat");
   EXPECT_EQ(names[names.size() - 2], "temperature");
 }
@@ -77,18 +77,19 @@ TEST(SamplerOrder, MirostatTakesThePlaceOfTheFilters) {
 TEST(SamplerOrder, Llama) {
   SamplingOptions o = Everything();
   o.sampler_order = "llama";
-  EXPECT_THAT(Names(o), testing::ElementsAre("padding", "logit_bias", "no_repeat_ngram", "bad_words", "min_length",
-                                             "min_new_tokens", "constraint", "suppress_tokens", "begin_suppress_tokens",
-                                             "repetition_penalty", "presence_penalty", "frequency_penalty", "dry",
-                                             "length_decay", "top_n_sigma", "top_k", "typical_p", "top_p", "min_p",
-                                             "epsilon_cutoff", "eta_cutoff", "xtc", "temperature"));
+  EXPECT_THAT(
+      OrderNames(o),
+      testing::ElementsAre("padding", "logit_bias", "no_repeat_ngram", "bad_words", "min_length", "min_new_tokens",
+                           "constraint", "suppress_tokens", "begin_suppress_tokens", "repetition_penalty",
+                           "presence_penalty", "frequency_penalty", "dry", "length_decay", "top_n_sigma", "top_k",
+                           "typical_p", "top_p", "min_p", "epsilon_cutoff", "eta_cutoff", "xtc", "temperature"));
 }
 
 TEST(SamplerOrder, AList) {
   SamplingOptions o = {.temperature = 0.5, .top_k = 5, .min_p = 0.1};
   o.min_new_tokens = 2;
   o.sampler_order = "min_p, temperature ,top_p,top_k";
-  EXPECT_THAT(Names(o),
+  EXPECT_THAT(OrderNames(o),
               testing::ElementsAre("padding", "min_new_tokens", "constraint", "min_p", "temperature", "top_k"));
   o.sampler_order = "top_k,temperature";
   EXPECT_THAT(ErrorOf(o), testing::AllOf(testing::HasSubstr("line 3: sampler_order: leaves out a step"),

@@ -10,26 +10,26 @@
 namespace stablelm {
 namespace {
 
-struct Case {
+struct TileCase {
   size_t m, n, k;
 };
 
 // Sizes around the tile (16 rows, 32 columns), the panel (32), the piece (256), the rows whose sums are kept together
 // (512; 160 of three parts) and those that are split together (512).
-const Case kCases[] = {{1, 1, 1},      {1, 70, 64},   {2, 33, 60},  {5, 24, 150},  {6, 25, 1025},
-                       {11, 31, 33},   {16, 64, 512}, {17, 300, 7}, {33, 40, 255}, {161, 33, 257},
-                       {201, 1100, 5}, {530, 7, 40},  {1030, 3, 20}};
+const TileCase kTileCases[] = {{1, 1, 1},      {1, 70, 64},   {2, 33, 60},  {5, 24, 150},  {6, 25, 1025},
+                               {11, 31, 33},   {16, 64, 512}, {17, 300, 7}, {33, 40, 255}, {161, 33, 257},
+                               {201, 1100, 5}, {530, 7, 40},  {1030, 3, 20}};
 
-struct Weights {
+struct TileWeights {
   DType type;
   Compute compute;
 };
-constexpr Weights kWeights[] = {{DType::kF32, Compute::kExact},
-                                {DType::kF16, Compute::kExact},
-                                {DType::kBF16, Compute::kExact},
-                                {DType::kBF16, Compute::kFast}};
+constexpr TileWeights kTileWeights[] = {{DType::kF32, Compute::kExact},
+                                        {DType::kF16, Compute::kExact},
+                                        {DType::kBF16, Compute::kExact},
+                                        {DType::kBF16, Compute::kFast}};
 
-PackedMatrix Packed(std::span<const float> w, Weights weights, size_t n, size_t k) {
+PackedMatrix PackedTiles(std::span<const float> w, TileWeights weights, size_t n, size_t k) {
   const StoredFloats stored(w, weights.type, Shape{static_cast<int64_t>(n), static_cast<int64_t>(k)}, 1);
   const TensorView view = stored.view();
   PackedMatrix packed(weights.type, view.shape[0], view.shape[1], "weights", weights.compute);
@@ -37,7 +37,7 @@ PackedMatrix Packed(std::span<const float> w, Weights weights, size_t n, size_t 
   return packed;
 }
 
-class AmxMatMul : public testing::TestWithParam<Weights> {
+class AmxMatMul : public testing::TestWithParam<TileWeights> {
  protected:
   void SetUp() override {
     const std::vector<std::string> targets = UsableSimdTargets();
@@ -76,10 +76,10 @@ void ExpectReference(std::span<const float> got, std::span<const float> want, do
 }
 
 TEST_P(AmxMatMul, GivesTheBitsOfTheReference) {
-  for (const Case c : kCases) {
+  for (const TileCase c : kTileCases) {
     SCOPED_TRACE(testing::Message() << "m " << c.m << " n " << c.n << " k " << c.k);
     const auto x = RandomNormals(c.m * c.k, 1), w = RandomNormals(c.n * c.k, 2), bias = RandomNormals(c.n, 3);
-    const PackedMatrix packed = Packed(w, GetParam(), c.n, c.k);
+    const PackedMatrix packed = PackedTiles(w, GetParam(), c.n, c.k);
     const float* const added = c.m % 2 == 0 ? nullptr : bias.data();
     // Normal samples: |x w| summed up is less than 2 K here.
     ExpectReference(Product(packed, x, c.m, added, 1 + c.m % 3), Reference(packed, x, c.m, added),
@@ -90,13 +90,13 @@ TEST_P(AmxMatMul, GivesTheBitsOfTheReference) {
 TEST_P(AmxMatMul, ReferenceStaysWithinTheBound) {
   const size_t parts = GetParam().type == DType::kF32 ? 3 : GetParam().type == DType::kF16 ? 2 : 1;
   double worst = 0;
-  for (const Case c : kCases) {
+  for (const TileCase c : kTileCases) {
     auto x = RandomNormals(c.m * c.k, 1);
     if (GetParam().compute == Compute::kFast) {
       for (float& value : x) value = ToFloat(ToBF16(value));  // the rounding of x is tested in ops.matmul_fast_test
     }
     const auto w = RandomNormals(c.n * c.k, 2), bias = RandomNormals(c.n, 3);
-    const PackedMatrix packed = Packed(w, GetParam(), c.n, c.k);
+    const PackedMatrix packed = PackedTiles(w, GetParam(), c.n, c.k);
     const std::vector<float> got = Reference(packed, x, c.m, bias.data());
     const double e = (static_cast<double>(parts * c.k) / 32 + static_cast<double>(parts) + 22) * kEps;
     std::vector<float> row(c.k);
@@ -120,7 +120,7 @@ TEST_P(AmxMatMul, ReferenceStaysWithinTheBound) {
 TEST_P(AmxMatMul, RowsHaveTheSameBitsAloneInBatchesAndWithAnyThreads) {
   const size_t m = 530, n = 37, k = 300;
   const auto x = RandomNormals(m * k, 4), bias = RandomNormals(n, 6);
-  const PackedMatrix packed = Packed(RandomNormals(n * k, 5), GetParam(), n, k);
+  const PackedMatrix packed = PackedTiles(RandomNormals(n * k, 5), GetParam(), n, k);
   const auto all = Product(packed, x, m, bias.data(), 1);
   for (const size_t rows : std::initializer_list<size_t>{1, 2, 5, 6, 16, 17, 40, 170, 513}) {
     for (const size_t first : {size_t{0}, (m - rows) / 2, m - rows}) {
@@ -140,7 +140,7 @@ TEST_P(AmxMatMul, ShowsWhatIsNotFinite) {
   x[2 * k] = std::bit_cast<float>(0x7F800001u);  // NaN in the lowest bits alone
   w[4 * k] = std::numeric_limits<float>::quiet_NaN();
   w[5 * k + 299] = kInfinity;
-  const std::vector<float> y = Product(Packed(w, GetParam(), n, k), x, m, nullptr, 2);
+  const std::vector<float> y = Product(PackedTiles(w, GetParam(), n, k), x, m, nullptr, 2);
   for (size_t i = 0; i < y.size(); ++i) {
     EXPECT_EQ(std::isfinite(y[i]), i / n > 2 && i % n != 4 && i % n != 5) << i;
   }
@@ -150,7 +150,7 @@ TEST_P(AmxMatMul, ShowsWhatIsNotFinite) {
 TEST_P(AmxMatMul, FlushesDenormals) {
   const size_t m = 5, n = 40, k = 70;
   const auto x = RandomNormals(m * k, 7, 0x1p-110), w = RandomNormals(n * k, 8, 0x1p-15);
-  const PackedMatrix packed = Packed(w, GetParam(), n, k);
+  const PackedMatrix packed = PackedTiles(w, GetParam(), n, k);
   const std::vector<float> want = Reference(packed, x, m, nullptr);
   ExpectReference(Product(packed, x, m, nullptr, 1), want, 300 * 0x1p-126);
   size_t zeros = 0;
@@ -159,7 +159,7 @@ TEST_P(AmxMatMul, FlushesDenormals) {
   EXPECT_LT(zeros, want.size());
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryType, AmxMatMul, testing::ValuesIn(kWeights), [](const auto& test) {
+INSTANTIATE_TEST_SUITE_P(EveryType, AmxMatMul, testing::ValuesIn(kTileWeights), [](const auto& test) {
   return std::string(NameOf(test.param.type)) + "_" + std::string(NameOf(test.param.compute));
 });
 

@@ -9,30 +9,31 @@
 namespace stablelm {
 namespace {
 
-struct Case {
+struct FastCase {
   size_t m, n, k;
 };
 
 // Sizes around the tile heights (6, 14), the panel (32), the piece (256), the block of rows (256), the vector lengths,
 // and odd numbers of columns.
-const Case kCases[] = {{1, 1, 1},     {1, 5, 7},     {1, 70, 64},    {2, 33, 60},    {3, 24, 150},
-                       {4, 25, 1025}, {5, 7, 1023},  {7, 150, 16},   {13, 24, 17},   {16, 64, 512},
-                       {31, 3, 701},  {60, 40, 255}, {130, 33, 257}, {257, 130, 33}, {1, 290, 9}};
+const FastCase kFastCases[] = {{1, 1, 1},     {1, 5, 7},     {1, 70, 64},    {2, 33, 60},    {3, 24, 150},
+                               {4, 25, 1025}, {5, 7, 1023},  {7, 150, 16},   {13, 24, 17},   {16, 64, 512},
+                               {31, 3, 701},  {60, 40, 255}, {130, 33, 257}, {257, 130, 33}, {1, 290, 9}};
 
-PackedMatrix Packed(const TensorView& stored) {
+PackedMatrix PackedPairs(const TensorView& stored) {
   PackedMatrix packed(DType::kBF16, stored.shape[0], stored.shape[1], "weights", Compute::kFast);
   PackRows(packed, stored.data);
   return packed;
 }
 
 // A product and its operands.
-struct Product {
-  Product(Case c, std::vector<float> x_, std::span<const float> w, std::vector<float> bias_, size_t offset = 0)
+struct FastProduct {
+  FastProduct(FastCase c, std::vector<float> x_, std::span<const float> w, std::vector<float> bias_, size_t offset = 0)
       : of(c),
         x(std::move(x_)),
         bias(std::move(bias_)),
-        packed(Packed(StoredFloats(w, DType::kBF16, Shape{static_cast<int64_t>(c.n), static_cast<int64_t>(c.k)}, offset)
-                          .view())) {}
+        packed(PackedPairs(
+            StoredFloats(w, DType::kBF16, Shape{static_cast<int64_t>(c.n), static_cast<int64_t>(c.k)}, offset)
+                .view())) {}
   MatMulInput Input(float* y) const {
     return {.x = x.data(),
             .m = static_cast<int64_t>(of.m),
@@ -60,17 +61,17 @@ struct Product {
     }
   }
 
-  Case of;
+  FastCase of;
   std::vector<float> x, bias;
   PackedMatrix packed;
 };
 
 TEST(FastMatMul, GivesTheBitsOfTheReferenceOnEveryTarget) {
-  for (const Case c : kCases) {
+  for (const FastCase c : kFastCases) {
     for (const size_t offset : std::initializer_list<size_t>{0, 1, 3}) {
       const auto w = RandomNormals(c.n * c.k, 2);
-      const Product product(c, RandomNormals(c.m * c.k, 1), w,
-                            offset == 1 ? std::vector<float>() : RandomNormals(c.n, 3), offset);
+      const FastProduct product(c, RandomNormals(c.m * c.k, 1), w,
+                                offset == 1 ? std::vector<float>() : RandomNormals(c.n, 3), offset);
       const std::vector<float> want = product.Reference();
       ForEachSimdTarget([&] { product.ExpectReference(want, 1 + offset); });
     }
@@ -81,7 +82,7 @@ TEST(FastMatMul, GivesTheBitsOfTheReferenceOnEveryTarget) {
 TEST(FastMatMul, FlushesDenormalsAlikeOnTargetsWithFma) {
   size_t flushed = 0;
   for (uint64_t seed = 0; seed < 40; ++seed) {
-    const Case c = {seed % 2 == 0 ? size_t{3} : size_t{20}, 40, 2 + seed * 13};
+    const FastCase c = {seed % 2 == 0 ? size_t{3} : size_t{20}, 40, 2 + seed * 13};
     const Philox random(seed);
     // Few distinct values of either sign whose products are around 2^-126, some of them denormal themselves.
     const auto draw = [&](size_t n, uint32_t stream, int low, int high) {
@@ -97,7 +98,7 @@ TEST(FastMatMul, FlushesDenormalsAlikeOnTargetsWithFma) {
     const bool small_operands = seed % 4 == 3;
     const auto w = small_operands ? draw(c.n * c.k, 10, -130, -122) : draw(c.n * c.k, 10, -68, -58);
     const auto x = small_operands ? draw(c.m * c.k, 20, -4, 3) : draw(c.m * c.k, 20, -72, -60);
-    const Product product(c, x, w, draw(c.n, 30, -130, -124));
+    const FastProduct product(c, x, w, draw(c.n, 30, -130, -124));
     const std::vector<float> want = product.Reference();
     for (const float y : want) flushed += y == 0;
     for (const std::string& target : UsableSimdTargets()) {
@@ -116,7 +117,7 @@ TEST(FastMatMul, DecidesAfterRoundingWhatIsDenormal) {
 #if !defined(__SSE2__)
   GTEST_SKIP() << "other processors decide before they round";
 #else
-  const Case c = {1, 1, 2};
+  const FastCase c = {1, 1, 2};
   // The chain computes 2^-126 minus up to 2^-150, one unit in the last place of the numbers below 2^-126. Subtracting
   // more than half of it leaves a smaller number. Rounded to multiples of 2^-149, as denormals are, all would be
   // 2^-126.
@@ -124,7 +125,7 @@ TEST(FastMatMul, DecidesAfterRoundingWhatIsDenormal) {
     float less, want;
   } kEdges[] = {{0x1p-110f, 0}, {0x1.8p-111f, 0}, {0x1p-111f, 0x1p-126f}, {0x1p-112f, 0x1p-126f}};
   for (const auto& edge : kEdges) {
-    const Product product(c, {0x1p-40f, 1.0f}, std::vector<float>{-edge.less, 0x1p-126f}, {});
+    const FastProduct product(c, {0x1p-40f, 1.0f}, std::vector<float>{-edge.less, 0x1p-126f}, {});
     const std::vector<float> want = product.Reference();
     EXPECT_EQ(want[0], edge.want) << edge.less;
     for (const std::string& target : UsableSimdTargets()) {
@@ -141,8 +142,8 @@ TEST(FastMatMul, DecidesAfterRoundingWhatIsDenormal) {
 TEST(FastMatMul, LeavesTheModeOfTheProcessorAsItWas) {
   ForEachSimdTarget([] {
     for (const size_t m : {size_t{1}, size_t{9}}) {
-      const Case c = {m, 3, 5};
-      const Product product(c, RandomNormals(m * 5, 1), RandomNormals(15, 2), {});
+      const FastCase c = {m, 3, 5};
+      const FastProduct product(c, RandomNormals(m * 5, 1), RandomNormals(15, 2), {});
       product.ExpectReference(product.Reference(), 1);
       volatile float denormal = 0x1p-130f;
       denormal = denormal * 0.5f;
@@ -155,14 +156,14 @@ TEST(FastMatMul, LeavesTheModeOfTheProcessorAsItWas) {
 TEST(FastMatMul, ShowsWhatIsNotFinite) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   for (const size_t m : {size_t{2}, size_t{40}}) {
-    const Case c = {m, 35, 300};
+    const FastCase c = {m, 35, 300};
     auto x = RandomNormals(m * c.k, 4), w = RandomNormals(c.n * c.k, 5);
     x[7] = std::numeric_limits<float>::quiet_NaN();
     x[c.k + 299] = -kInfinity;
     w[3 * c.k + 11] = std::numeric_limits<float>::max();  // rounds to infinity
     w[4 * c.k] = std::numeric_limits<float>::quiet_NaN();
     w[5 * c.k + 299] = kInfinity;
-    const Product product(c, x, w, {});
+    const FastProduct product(c, x, w, {});
     const std::vector<float> want = product.Reference();
     EXPECT_TRUE(std::isnan(want[0]));
     EXPECT_TRUE(std::isinf(want[c.n]));
@@ -175,7 +176,7 @@ TEST(FastMatMul, RowsHaveTheSameBitsAloneInBatchesAndWithAnyThreads) {
   const size_t m = 512, n = 77, k = 601;
   const auto x = RandomNormals(m * k, 4), bias = RandomNormals(n, 6);
   const StoredFloats stored(RandomNormals(n * k, 5), DType::kBF16, Shape{77, 601}, 1);
-  const PackedMatrix packed = Packed(stored.view());
+  const PackedMatrix packed = PackedPairs(stored.view());
   ForEachSimdTarget([&] {
     const auto run = [&](size_t first, size_t rows, size_t threads) {
       ThreadPool pool(threads);
@@ -205,12 +206,12 @@ TEST(FastMatMul, StaysWithinItsBound) {
   constexpr double kU = 0x1p-8;
   for (const bool bf16 : {false, true}) {
     double worst = 0;
-    for (const Case c : kCases) {
+    for (const FastCase c : kFastCases) {
       auto w = RandomNormals(c.n * c.k, 2);
       if (bf16) {
         for (float& value : w) value = ToFloat(ToBF16(value));
       }
-      const Product product(c, RandomNormals(c.m * c.k, 1), w, RandomNormals(c.n, 3));
+      const FastProduct product(c, RandomNormals(c.m * c.k, 1), w, RandomNormals(c.n, 3));
       const std::vector<float> got = product.Reference();
       const double e = static_cast<double>(c.k + (c.k + kMatMulPiece - 1) / kMatMulPiece + 1) * kEps;
       const double of_rounding = bf16 ? kU : 2 * kU + kU * kU;
@@ -240,7 +241,7 @@ TEST(FastMatMul, PackedPairsKeepEveryElementOnEveryTarget) {
     for (const size_t k : std::initializer_list<size_t>{1, 2, 7, 8, 9, 21, 32, 515}) {
       const size_t n = 67;
       const StoredFloats stored(RandomNormals(n * k, 9), DType::kBF16, Shape{67, static_cast<int64_t>(k)}, 1);
-      const PackedMatrix packed = Packed(stored.view());
+      const PackedMatrix packed = PackedPairs(stored.view());
       EXPECT_EQ(packed.panels() * packed.panel_bytes(),
                 PackedMatrix::Bytes(DType::kBF16, 67, static_cast<int64_t>(k), Compute::kFast));
       std::vector<std::byte> row(k * sizeof(BF16));

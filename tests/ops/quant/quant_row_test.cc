@@ -14,7 +14,7 @@
 namespace stablelm {
 namespace {
 
-constexpr DType kTypes[] = {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
+constexpr DType kRowTypes[] = {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
 
 std::string ReadData(const std::string& name) {
   std::ifstream file(TestData("quant/") + name, std::ios::binary);
@@ -54,10 +54,11 @@ void ExpectSameBits(std::span<const float> a, std::span<const float> b) {
 // Blocks that ggml's own code encoded and decoded.
 TEST(DecodeRow, VectorsOfGgml) {
   const nlohmann::json vectors = nlohmann::json::parse(ReadData("quant_vectors.json"));
-  ASSERT_EQ(vectors.size(), std::size(kTypes));
+  ASSERT_EQ(vectors.size(), std::size(kRowTypes));
   for (const auto& vector : vectors) {
-    const auto type = std::ranges::find(kTypes, vector["type"].get<std::string>(), [](DType t) { return NameOf(t); });
-    ASSERT_NE(type, std::end(kTypes));
+    const auto type =
+        std::ranges::find(kRowTypes, vector["type"].get<std::string>(), [](DType t) { return NameOf(t); });
+    ASSERT_NE(type, std::end(kRowTypes));
     SCOPED_TRACE(NameOf(*type));
     const std::vector<std::byte> block = FromHex(vector["block_hex"]);
     ASSERT_EQ(block.size(), BlockBytes(*type));
@@ -106,7 +107,7 @@ TEST(DecodeRow, VectorsOfTypesThatAreOnlyDecoded) {
     fast.Check();
   }
   EXPECT_EQ(seen.size(), 7u);
-  for (const DType type : kTypes) EXPECT_FALSE(IsDecodeOnly(type)) << NameOf(type);
+  for (const DType type : kRowTypes) EXPECT_FALSE(IsDecodeOnly(type)) << NameOf(type);
 }
 
 // A second implementation of the formulas of the formats, from their description: value i of one block.
@@ -150,7 +151,7 @@ void SetHalf(std::vector<std::byte>& block, size_t at, float value) {
 
 // Every byte of a block takes every value: all nibbles, high bits, scales and minimums at all offsets.
 TEST(DecodeRow, EveryCodeInEveryPlace) {
-  for (const DType type : kTypes) {
+  for (const DType type : kRowTypes) {
     SCOPED_TRACE(NameOf(type));
     const size_t bytes = BlockBytes(type), n = static_cast<size_t>(BlockElements(type));
     std::vector<std::byte> row;
@@ -200,7 +201,7 @@ TEST(Blocks, PackedScalesComeBack) {
 
 // Any scales in a file: no crash, and the same result (NaN for NaN) from every kernel.
 TEST(DecodeRow, InfiniteAndNanScales) {
-  for (const DType type : kTypes) {
+  for (const DType type : kRowTypes) {
     for (const float scale : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
       std::vector<std::byte> block(BlockBytes(type), std::byte{0x5A});
       SetHalf(block, type == DType::kQ6_K ? 208 : 0, scale);
@@ -265,7 +266,7 @@ TEST(EncodeRow, ErrorIsAtOrBelowGgml) {
   const ReferenceSet set;
   const std::vector<float> input = set.Input();
   const nlohmann::json wanted = nlohmann::json::parse(ReadData("quant_reference.json"));
-  for (const DType type : kTypes) {
+  for (const DType type : kRowTypes) {
     const std::string name(NameOf(type));
     // The reference's own blocks give its own errors: both are computed in the same way.
     const std::string_view theirs = set.Bytes(name + ".bytes");
@@ -336,7 +337,7 @@ TEST(EncodeRow, EveryTargetWritesTheBytesOfTheReference) {
   for (float& v : importance) v = v * v;
   importance[3] = 0;
   const std::vector<float> weights = ImportanceWeights(importance);
-  for (const DType type : kTypes) {
+  for (const DType type : kRowTypes) {
     SCOPED_TRACE(NameOf(type));
     for (size_t r = 0; r < rows.size(); ++r) {
       SCOPED_TRACE("row " + std::to_string(r));
@@ -353,7 +354,7 @@ TEST(EncodeRow, EveryTargetWritesTheBytesOfTheReference) {
 // Blocks do not depend on their neighbours: any number of blocks gives the same bytes.
 TEST(EncodeRow, AnyNumberOfBlocks) {
   const std::vector<float> values = RandomNormals(5 * kSuperBlock, 3, 0.05);
-  for (const DType type : kTypes) {
+  for (const DType type : kRowTypes) {
     SCOPED_TRACE(NameOf(type));
     const std::vector<std::byte> all = Encoded(type, values);
     const auto length = static_cast<size_t>(BlockElements(type));
@@ -371,7 +372,7 @@ TEST(EncodeRow, AnyNumberOfBlocks) {
 
 // Values on a grid of the type round-trip exactly, each level at each index once.
 TEST(EncodeRow, GridsComeBackExactly) {
-  for (const DType type : kTypes) {
+  for (const DType type : kRowTypes) {
     SCOPED_TRACE(NameOf(type));
     const int levels = type == DType::kQ8_0 ? 255 : type == DType::kQ6_K ? 64 : type == DType::kQ5_K ? 32 : 16;
     const size_t depth = type == DType::kQ6_K ? 16 : 32;
@@ -397,7 +398,7 @@ TEST(EncodeRow, GridsComeBackExactly) {
 // Down to the smallest fp16 scale, errors are those of a step; below it everything is zero. Q8_0 keeps ggml's rule,
 // whose scale is 0 already when the largest value is below 127 half steps.
 TEST(EncodeRow, TinyValuesRoundToTheSmallestScale) {
-  for (const DType type : kTypes) {
+  for (const DType type : kRowTypes) {
     // A scale that is off by up to half the smallest fp16, times the largest level.
     const double smallest = type == DType::kQ8_0 ? 127 * 0x1p-25 : type == DType::kQ4_0 ? 8 * 0x1p-25 : 0x1p-24;
     for (const double size : {0x1p-140, 0x1p-126, 0x1p-60, 0x1p-30, 0x1p-26, 0x1p-24, 0x1p-22, 0x1p-20}) {
@@ -422,7 +423,7 @@ TEST(EncodeRow, TinyValuesRoundToTheSmallestScale) {
 
 // Up to the limit, scales stay finite and every value is within one step.
 TEST(EncodeRow, HugeValues) {
-  for (const DType type : kTypes) {
+  for (const DType type : kRowTypes) {
     const float limit = MaxQuantizable(type);
     for (const float sign : {1.0f, -1.0f}) {
       std::vector<float> values(kSuperBlock, 0.0f);
@@ -444,7 +445,7 @@ TEST(EncodeRow, HugeValues) {
 }
 
 TEST(EncodeRow, RefusesWhatItCannotStoreByPosition) {
-  for (const DType type : kTypes) {
+  for (const DType type : kRowTypes) {
     const float beyond = std::nextafter(MaxQuantizable(type), std::numeric_limits<float>::infinity());
     for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
                             -std::numeric_limits<float>::infinity(), beyond, -beyond}) {
