@@ -19,15 +19,19 @@ using simdjson::dom::object;
 
 class Reader {
  public:
-  Reader(std::string_view json, const std::string& where) : json_(json), where_(where) {}
+  Reader(std::string_view json, const std::string& where) : json_(json), where_(where) {
+    constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+    if (json_.starts_with(kByteOrderMark)) json_.remove_prefix(kByteOrderMark.size());
+  }
 
   TokenizerSpec Read() {
     simdjson::dom::parser parser;
     element root;
     const simdjson::error_code code = parser.parse(json_.data(), json_.size(), true).get(root);
     if (code != simdjson::SUCCESS) {
-      RequireStrictJson(json_, where_);  // says where it breaks
-      Fail("", "not valid JSON");
+      RequireStrictJson(json_, where_);  // says where it breaks; reads NaN, Infinity and 1e999, as Python does
+      Fail("", "not valid JSON: a number that JSON does not have", "NaN, Infinity or a number too large", "JSON",
+           "take the tokenizer.json of the original model");
     }
     const object top = AsObject(root, "the file");
     if (const auto version = Get(top, "version"); version && AsString(*version, "version") != "1.0") {

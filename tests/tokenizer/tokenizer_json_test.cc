@@ -50,6 +50,16 @@ TEST(TokenizerJson, NotJson) {
   }
 }
 
+TEST(TokenizerJson, ByteOrderMarkIsSkipped) {
+  EXPECT_EQ(ErrorOf("\xEF\xBB\xBF" + SmallTokenizerJson({{"a", "b"}}).dump()), "accepted");
+}
+
+TEST(TokenizerJson, NumbersThatJsonDoesNotHaveAreNamed) {
+  for (const std::string number : {"NaN", "-Infinity"}) {
+    EXPECT_THAT(ErrorOf("{\"model\": " + number + "}"), AllOf(HasSubstr("NaN, Infinity"), HasSubstr("hint: ")));
+  }
+}
+
 TEST(TokenizerJson, LfsPointerIsNamed) {
   EXPECT_THAT(ErrorOf(std::string("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")),
               HasSubstr("Git LFS pointer"));
