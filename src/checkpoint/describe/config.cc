@@ -257,7 +257,7 @@ void CheckRopeObject(const Fields& fields, const char* key, const Json& object) 
     const auto factor = object.find("factor");
     if (*type == "linear" && factor != object.end() && *factor == 1) continue;
     fields.Fail(std::string(key) + "." + name, "unsupported rotary scaling", Fields::Shown(object), "\"default\"",
-                "the model computes its positions otherwise, which is not supported");
+                "the model computes its positions otherwise, which is not supported: transformers runs it");
   }
   for (const auto& [name, value] : object.items()) {
     const std::string path = std::string(key) + "." + name;
@@ -272,6 +272,7 @@ void CheckRopeObject(const Fields& fields, const char* key, const Json& object) 
 }
 
 void ReadRotary(const Fields& fields, ModelConfig& config) {
+  constexpr const char* kNoRotary = "a model without rotary positions is another one, which is not supported";
   Agreed share(fields, "rotary share"), base(fields, "rotary base");
   share.Take("rotary_pct", fields.Number("rotary_pct"));
   base.Take("rotary_emb_base", fields.Number("rotary_emb_base"));
@@ -300,7 +301,8 @@ void ReadRotary(const Fields& fields, ModelConfig& config) {
   ignore("rope_theta", config.rotary_base, "rotary_emb_base");
   const std::string share_name = share.name().empty() ? "rotary_pct" : share.name();
   if (!(config.rotary_share > 0 && config.rotary_share <= 1)) {
-    fields.Fail(share_name, "out of range", Fields::Shown(config.rotary_share), "above 0 and at most 1");
+    fields.Fail(share_name, "out of range", Fields::Shown(config.rotary_share), "above 0 and at most 1",
+                config.rotary_share == 0 ? kNoRotary : Fields::kDamaged);
   }
   if (!(config.rotary_base >= kMinRotaryBase && config.rotary_base <= kMaxRotaryBase)) {
     fields.Fail(base.name(), "out of range", Fields::Shown(config.rotary_base), "from 0.001 to 1e+38",
@@ -313,7 +315,7 @@ void ReadRotary(const Fields& fields, ModelConfig& config) {
         std::to_string(config.rotary_dims) + " of " + std::to_string(config.head_dim()) + " dimensions per head",
         "an even number of at least 2",
         config.rotary_dims == 0
-            ? "a model without rotary positions is another one, which is not supported"
+            ? kNoRotary
             : "versions of transformers compute an odd number differently; this program does not guess");
   }
 }
@@ -485,7 +487,7 @@ ModelConfig ParseConfig(std::string_view json, const std::string& where, std::ve
     } else {
       fields.Fail("hidden_act", "unsupported activation", Quoted(*act),
                   "\"gelu\", \"gelu_new\", \"gelu_fast\" or \"gelu_pytorch_tanh\"",
-                  "the model computes another function");
+                  "the model computes another function, which is not supported: transformers runs it");
     }
   } else {
     fields.Warn("no \"hidden_act\"; taking transformers' default \"gelu\"");
@@ -499,7 +501,8 @@ ModelConfig ParseConfig(std::string_view json, const std::string& where, std::ve
     fields.Warn("no \"layer_norm_eps\"; taking transformers' default 1e-5");
   }
   if (fields.Flag("attention_bias") == false) {
-    fields.Fail("attention_bias", "models without attention biases are not supported", "false", "true");
+    fields.Fail("attention_bias", "models without attention biases are not supported", "false", "true",
+                "transformers runs such a model");
   }
   if (const std::optional<bool> parallel = fields.Flag("use_parallel_residual")) {
     config.parallel_residual = *parallel;

@@ -77,16 +77,18 @@ void CheckArchitecture(const GgufHeader& header) {
 }
 
 void ReadRotary(const GgufHeader& header, ModelConfig& config) {
+  constexpr const char* kOtherPositions =
+      "the model computes its positions otherwise, which is not supported: llama.cpp runs it";
   const std::string dims = Key("rope.dimension_count"), scaling = Key("rope.scaling.type");
   // A factor of 1 changes nothing, and 0 stands for none. The second name is that of files from 2023.
   for (const char* name : {"rope.scaling.factor", "rope.scale_linear"}) {
     const std::optional<double> factor = header.Real(Key(name));
     if (factor && *factor != 0 && *factor != 1) {
-      header.Fail(Key(name), "unsupported rotary scaling", std::to_string(*factor), "1");
+      header.Fail(Key(name), "unsupported rotary scaling", Shown(*factor), "1", kOtherPositions);
     }
   }
   if (const auto type = header.Text(scaling); type && *type != "none" && *type != "linear") {
-    header.Fail(scaling, "unsupported rotary scaling", Quoted(*type), "\"none\"");
+    header.Fail(scaling, "unsupported rotary scaling", Quoted(*type), "\"none\"", kOtherPositions);
   }
   config.rotary_dims = Size(header, dims, config.head_dim());
   if (config.rotary_dims % 2 != 0) {
