@@ -1,9 +1,11 @@
 #include "checkpoint/model_source.h"
 
 #include <algorithm>
+#include <fstream>
 
 #include "base/broken_link.h"
 #include "base/error.h"
+#include "base/file_kind.h"
 #include "base/mapped_file.h"
 #include "checkpoint/gguf/gguf_keys.h"
 #include "checkpoint/gguf/gguf_locate.h"
@@ -39,7 +41,32 @@ constexpr const char* kFolderContent = "config.json, tokenizer.json and the weig
     Fail(folder, "no config.json: this is a repository of the Hugging Face cache", {}, kFolderContent,
          "give its hub id (org/name) or one of the folders below snapshots/");
   }
+  if (const std::string state = DeepSpeedStateIn(folder); !state.empty()) {
+    Fail(folder, "no config.json in this folder, but the state of a DeepSpeed run", Quoted(state), kFolderContent,
+         "run `python zero_to_fp32.py . .` in the folder of the run, where DeepSpeed puts the script: it writes the "
+         "weights; then give that folder");
+  }
   Fail(folder, "no config.json in this folder", {}, kFolderContent, "give the folder of a Hugging Face model");
+}
+
+// Throws an Error that says what a file is that is not a model by itself.
+[[noreturn]] void FailFile(const fs::path& file) {
+  constexpr const char* kExpected = "the folder of a Hugging Face model, or a .gguf file";
+  const fs::path parent = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  std::error_code ignored;
+  if (fs::exists(parent / "config.json", ignored)) {
+    Fail(file, "this is a file", {}, kExpected, "give the folder that holds config.json: " + parent.string());
+  }
+  if (fs::is_regular_file(file, ignored)) {
+    char start[8192];
+    std::ifstream in(file, std::ios::binary);
+    in.read(start, sizeof start);
+    const std::string_view content(start, static_cast<size_t>(in.gcount()));
+    const FileKind kind = KindOf(content);
+    if (kind != FileKind::kText && kind != FileKind::kJson) RefuseOtherKind(file.string(), content, FileKind::kGguf);
+  }
+  Fail(file, "this file is not a model", {}, kExpected,
+       "give the folder that holds config.json, tokenizer.json and the weights, or the .gguf file");
 }
 
 // Resolves a path or hub id to an existing folder or GGUF file.
@@ -51,9 +78,7 @@ fs::path Resolve(const std::string& path_or_hub_id) {
   if (fs::is_directory(path, error)) return path;
   if (fs::exists(path, error)) {
     if (IsGgufPath(path) || HasGgufMagic(path)) return path;
-    const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
-    Fail(path, "this is a file", {}, "the folder of a Hugging Face model, or a .gguf file",
-         "give the folder that holds config.json: " + parent.string());
+    FailFile(path);
   }
   if (error && error != std::errc::no_such_file_or_directory) {
     Fail(path, "cannot look at it: " + error.message(), {}, {}, {});
@@ -64,8 +89,19 @@ fs::path Resolve(const std::string& path_or_hub_id) {
   }
   const std::optional<HubId> id = ParseHubId(path_or_hub_id);
   if (id && !id->file.empty()) return FindInHubCache(HubCacheFolder(), *id) / id->file;
+  if (!id && path_or_hub_id.find("://") != std::string::npos) {
+    Fail(path, "this address is not of the Hugging Face hub", {}, "a folder, a .gguf file or a hub id (org/name)",
+         "download the model, and give its folder or its .gguf file: nothing is downloaded here");
+  }
   if (IsGgufPath(path)) Fail(path, "no such file", {}, {}, "check the path");
   if (id) return FindInHubCache(HubCacheFolder(), *id);
+  // "org/name:Q4_K_M": one of a repository's GGUF files, as llama.cpp and Ollama write it.
+  const size_t colon = path_or_hub_id.rfind(':');
+  if (const std::string before = path_or_hub_id.substr(0, colon); colon != std::string::npos && ParseHubId(before)) {
+    Fail(path, "no such folder, and a hub id does not name a type", Quoted(path_or_hub_id.substr(colon)),
+         "a folder, a .gguf file or a hub id (org/name)",
+         "give " + Quoted(before) + ", or the path of the file if the repository has several");
+  }
   Fail(path, "no such folder", {}, "a folder, a .gguf file or a hub id (org/name)", "check the path");
 }
 

@@ -83,16 +83,16 @@ std::vector<WeightFile> OpenShards(const fs::path& folder, const fs::path& index
   return files;
 }
 
-// What DeepSpeed left in a folder (docs of its checkpoints: files by rank, "latest" names the folder of a step); "" if
-// nothing.
-std::string DeepSpeedStateIn(const fs::path& folder) {
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (name.ends_with("_model_states.pt") || name.ends_with("_optim_states.pt")) return name;
-    if (name.starts_with("global_step") && fs::is_directory(entry.path(), ignored)) return name + "/";
+// What makes weights of the only files of a folder that may hold them.
+std::string HintFor(const std::vector<std::string>& others) {
+  const std::string all = "a complete Hugging Face folder is needed: config.json, tokenizer.json and the weights";
+  if (others.empty() || others[0].ends_with(".gguf")) return all;
+  const std::string name = others[0].ends_with(".safetensors") ? "model.safetensors" : "pytorch_model.bin";
+  if (others[0].find("-of-") != std::string::npos) {
+    return "for parts the index is needed, which names their tensors: download " + name + ".index.json too";
   }
-  return {};
+  if (others.size() > 1) return all;
+  return "if that file holds the model's weights, name it " + name;
 }
 
 [[noreturn]] void FailNoWeights(const fs::path& folder) {
@@ -119,7 +119,7 @@ std::string DeepSpeedStateIn(const fs::path& folder) {
                .what = "no weights in this folder",
                .found = others.empty() ? "" : "only " + Listed(others),
                .expected = expected,
-               .hint = "a complete Hugging Face folder is needed: config.json, tokenizer.json and the weights"});
+               .hint = HintFor(others)});
 }
 
 bool SameBytes(const WeightFile& a, const StoredTensor& x, const WeightFile& b, const StoredTensor& y) {
@@ -172,8 +172,10 @@ class FoundTensors {
     const bool gguf = !files.empty() && files[0].format == WeightFormat::kGguf;
     const FolderNames names(files);
     if (!gguf && !names.usual() && warnings) {
-      warnings->push_back(folder + ": the names of its tensors begin with " + Quoted(names.prefix()) +
-                          " instead of \"gpt_neox.\"");
+      warnings->push_back(folder + ": the names of its tensors " +
+                          (names.prefix().empty()
+                               ? "lack \"gpt_neox.\" at their beginning"
+                               : "begin with " + Quoted(names.prefix()) + " instead of \"gpt_neox.\""));
     }
     for (size_t f = 0; f < files.size(); ++f) {
       for (size_t t = 0; t < files[f].tensors.size(); ++t) {
@@ -315,6 +317,16 @@ bool HasWeightFiles(const fs::path& folder) {
   std::error_code ignored;
   return std::ranges::any_of(kWeightNames,
                              [&](const char* name) { return fs::exists(fs::symlink_status(folder / name, ignored)); });
+}
+
+std::string DeepSpeedStateIn(const fs::path& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.ends_with("_model_states.pt") || name.ends_with("_optim_states.pt")) return name;
+    if (name.starts_with("global_step") && fs::is_directory(entry.path(), ignored)) return name + "/";
+  }
+  return {};
 }
 
 std::vector<WeightFile> OpenWeightFiles(const fs::path& folder, std::vector<std::string>* warnings) {

@@ -40,6 +40,9 @@ std::vector<WeightFile> OpenWeightFiles(const std::filesystem::path& folder, std
 std::vector<WeightFile> OpenWeightFiles(std::span<const GgufFile> parts);
 // Whether a folder has Hugging Face weights, complete or not.
 bool HasWeightFiles(const std::filesystem::path& folder);
+// What DeepSpeed left in a folder (docs of its checkpoints: files by rank, "latest" names the folder of a step); "" if
+// nothing.
+std::string DeepSpeedStateIn(const std::filesystem::path& folder);
 
 struct TensorPlace {
   size_t file = 0;    // index in the files

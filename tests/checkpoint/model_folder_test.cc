@@ -65,6 +65,24 @@ TEST_F(ModelFolderTest, CompleteFolder) {
   EXPECT_TRUE(ModelFolder::Open(model_.string())->source().HasTokenizer());
 }
 
+// The error names the file's kind, and no folder that holds no model either.
+TEST_F(ModelFolderTest, FilesWithoutAModelBesideThem) {
+  const fs::path folder = temp_.path() / "files";
+  fs::create_directory(folder);
+  fs::copy(model_ / "model.safetensors", folder / "model.safetensors");
+  EXPECT_THAT(Refusal(folder / "model.safetensors"), HasSubstr("this is a safetensors file"));
+  WriteTextFileAtomically(folder / "model.gguf.gz", "\x1F\x8B\x08");
+  EXPECT_THAT(Refusal(folder / "model.gguf.gz"), AllOf(HasSubstr("packed by gzip"), HasSubstr("gunzip")));
+  WriteTextFileAtomically(folder / "notes.txt", "some words");
+  EXPECT_THAT(Refusal(folder / "notes.txt"), AllOf(HasSubstr("this file is not a model"), HasSubstr("config.json")));
+}
+
+TEST_F(ModelFolderTest, NamesOfOtherProgramsGetTheirHint) {
+  EXPECT_THAT(Refusal("org/name:Q4_K_M"), AllOf(HasSubstr("found \":Q4_K_M\""), HasSubstr("give \"org/name\"")));
+  EXPECT_THAT(Refusal("hf.co/org/name:Q8_0"), HasSubstr("give \"hf.co/org/name\""));
+  EXPECT_THAT(Refusal("https://example.org/model.gguf"), HasSubstr("download the model"));
+}
+
 TEST_F(ModelFolderTest, WhatNewUsersMeet) {
   EXPECT_THAT(Refusal(temp_.path() / "nowhere"), HasSubstr("no such folder"));
   EXPECT_THAT(Refusal(""), HasSubstr("empty"));
@@ -73,7 +91,8 @@ TEST_F(ModelFolderTest, WhatNewUsersMeet) {
   fs::create_directory(temp_.path() / "bare");
   EXPECT_THAT(Refusal(temp_.path() / "bare"), HasSubstr("the folder is empty"));
   fs::rename(model_ / "model.safetensors", model_ / "weights.safetensors");
-  EXPECT_THAT(Refusal(model_), AllOf(HasSubstr("no weights"), HasSubstr("only \"weights.safetensors\"")));
+  EXPECT_THAT(Refusal(model_), AllOf(HasSubstr("no weights"), HasSubstr("only \"weights.safetensors\""),
+                                     HasSubstr("name it model.safetensors")));
   fs::rename(model_ / "config.json", model_ / "configuration.json");
   EXPECT_THAT(Refusal(model_), HasSubstr("no config.json"));
   WriteTextFileAtomically(model_ / "adapter_config.json", "{}");
@@ -142,7 +161,8 @@ TEST_F(ModelFolderTest, NamesWithAnotherPrefix) {
     }
     tensors.push_back({prefix + "layers.0.attention.masked_bias", DType::kF32, {1}, {}});
     Weights(tensors);
-    EXPECT_THAT(WarningsOf(model_), ElementsAre(HasSubstr("begin with \"" + prefix + "\""))) << prefix;
+    const std::string said = prefix.empty() ? "lack \"gpt_neox.\"" : "begin with \"" + prefix + "\"";
+    EXPECT_THAT(WarningsOf(model_), ElementsAre(HasSubstr(said)));
   }
 }
 
@@ -164,6 +184,8 @@ TEST_F(ModelFolderTest, StateOfDeepSpeedIsNamed) {
   fs::create_directory(model_ / "global_step10");
   EXPECT_THAT(Refusal(model_),
               AllOf(HasSubstr("DeepSpeed"), HasSubstr("global_step10/"), HasSubstr("zero_to_fp32.py")));
+  fs::remove(model_ / "config.json");
+  EXPECT_THAT(Refusal(model_), AllOf(HasSubstr("no config.json"), HasSubstr("DeepSpeed")));
 }
 
 TEST_F(ModelFolderTest, LinksWithoutTarget) {
@@ -375,8 +397,8 @@ TEST(HubIdTest, Forms) {
     EXPECT_FALSE(ParseHubId(text)) << text;
   }
   EXPECT_TRUE(ParseHubId("a/" + std::string(96, 'b')));
-  for (const char* url : {"https://huggingface.co/a/b", "https://huggingface.co/a/b/", "http://hf.co/a/b?x=1#y",
-                          "hf.co/a/b", "https://huggingface.co/a/b/tree/main",
+  for (const char* url : {"https://huggingface.co/a/b", "https://huggingface.co/a/b/", "https://huggingface.co/a/b.git",
+                          "http://hf.co/a/b?x=1#y", "hf.co/a/b", "https://huggingface.co/a/b/tree/main",
                           "huggingface.co/a/b/blob/main/config.json", "hf://a/b", "hf://models/a/b@main", "HF://a/b/",
                           "HTTPS://HuggingFace.co/a/b", "Http://HF.CO/a/b", "a/b/", "a/b//", "a/b@main/"}) {
     ASSERT_TRUE(ParseHubId(url)) << url;

@@ -67,6 +67,7 @@ std::optional<std::string_view> PathOfHubUrl(std::string_view text) {
   text = text.substr(0, text.find_first_of("?#"));
   while (text.ends_with('/')) text.remove_suffix(1);
   while (text.starts_with('/')) text.remove_prefix(1);
+  if (constexpr std::string_view kClone = ".git"; text.ends_with(kClone)) text.remove_suffix(kClone.size());
   return text;
 }
 
