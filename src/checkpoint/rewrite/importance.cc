@@ -164,7 +164,7 @@ void WriteImportance(const std::filesystem::path& path, std::span<const Importan
     entries.push_back({matrix.name + std::string(kSums), DType::kF32, {1, columns}});  // one row: no experts
     entries.push_back({matrix.name + std::string(kCounts), DType::kF32, {1, 1}});
   }
-  GgufWriter writer(path, metadata, entries);
+  GgufWriter writer(path, metadata, entries, false);
   for (size_t i = 0; i < matrices.size(); ++i) {
     const ImportanceSums& matrix = matrices[i];
     std::vector<float> sums;

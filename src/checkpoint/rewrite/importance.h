@@ -37,7 +37,7 @@ struct ImportanceOrigin {
 };
 
 // Writes the file atomically; the same sums give the same bytes. Throws Error: a sum that is not finite in fp32, a file
-// that cannot be written.
+// that cannot be written, or one of this name, which is not replaced.
 void WriteImportance(const std::filesystem::path& path, std::span<const ImportanceSums> matrices,
                      const ImportanceOrigin& origin);
 

@@ -73,10 +73,7 @@ void Imatrix::CheckUsage() const {
                       .expected = "a name that ends in .gguf"});
   }
   RequireOutKind(out_path_, OutKind::kGguf);
-  std::error_code error;
-  if (fs::exists(out_path_, error)) {
-    throw Error({.where = out_path_, .what = "file exists", .hint = "choose another name, or remove it first"});
-  }
+  RefuseExisting(out_path_);
 }
 
 std::vector<int32_t> Imatrix::ReadIds(const ModelOfCommand& model) const {

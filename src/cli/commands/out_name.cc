@@ -71,4 +71,10 @@ void RequireOutKind(const std::string& out, OutKind kind) {
                    (fs::path(path).replace_extension(kGguf)).string());
 }
 
+void RefuseExisting(const std::string& out) {
+  std::error_code ignored;
+  if (!fs::exists(fs::symlink_status(out, ignored))) return;
+  throw Error({.where = out, .what = "file exists", .hint = "choose another name, or remove it first"});
+}
+
 }  // namespace stablelm

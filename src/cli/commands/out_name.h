@@ -14,4 +14,7 @@ OutKind OutKindOf(const std::string& out);
 // Throws UsageError unless OutKindOf gives `kind`.
 void RequireOutKind(const std::string& out, OutKind kind);
 
+// Throws Error if there is a file, folder or link of this name, a link without its target too.
+void RefuseExisting(const std::string& out);
+
 }  // namespace stablelm

@@ -90,10 +90,7 @@ class Quantize : public Command {
     }
     if (!out_path_.empty()) RequireOutKind(out_path_, OutKind::kGguf);
     const QuantMix& mix = QuantMixByName(type, type_argument_.empty() ? "--type" : "TYPE");
-    std::error_code error;
-    if (!plan_only_ && fs::exists(out_path_, error)) {
-      throw Error({.where = out_path_, .what = "file exists", .hint = "choose another name, or remove it first"});
-    }
+    if (!plan_only_) RefuseExisting(out_path_);
     const auto model = ModelFolder::Open(common.model);
     for (const std::string& warning : model->warnings()) out.Warning(warning);
     std::vector<std::string> warnings;

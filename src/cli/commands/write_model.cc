@@ -1,13 +1,11 @@
 #include "cli/commands/write_model.h"
 
-#include <filesystem>
-
-#include "base/error.h"
 #include "base/progress.h"
 #include "base/thread_pool.h"
 #include "checkpoint/rewrite/conversion.h"
 #include "checkpoint/rewrite/gguf_metadata.h"
 #include "cli/app/interrupt.h"
+#include "cli/commands/out_name.h"
 #include "prompt/chat_record.h"
 
 namespace stablelm {
@@ -32,10 +30,7 @@ void ShowAll(const std::vector<std::string>& warnings, Output& out) {
 }
 
 uint64_t WriteGguf(const ModelFolder& model, const ModelToWrite& what, Output& out) {
-  std::error_code error;
-  if (std::filesystem::exists(what.out, error)) {
-    throw Error({.where = what.out, .what = "file exists", .hint = "choose another name, or remove it first"});
-  }
+  RefuseExisting(what.out);
   const std::vector<DType> types = TypesInGguf(model, what.dtype);
   std::vector<std::string> warnings;
   GgufMetadata metadata = MetadataInGguf(model, types, &warnings);

@@ -7,6 +7,7 @@
 
 #include "base/atomic_file.h"
 #include "base/counted.h"
+#include "base/mapped_file.h"
 #include "checkpoint/gguf/gguf_writer.h"
 #include "error_info.h"
 #include "error_text.h"
@@ -149,6 +150,16 @@ TEST_F(ImportanceTest, WhatIsWrittenIsReadBack) {
   EXPECT_THAT(ErrorText([&] { WriteImportance(other, wild, {}); }),
               AllOf(HasSubstr("output.weight"), HasSubstr("too large")));
   EXPECT_FALSE(std::filesystem::exists(other));
+}
+
+TEST_F(ImportanceTest, FileThatAppearedMeanwhileIsKept) {
+  const auto path = temp_.path() / "taken.gguf";
+  WriteTextFileAtomically(path, "mine");
+  const std::vector<ImportanceSums> sums = {{.name = "output.weight", .squares = {1}, .tokens = 1}};
+  EXPECT_THAT(ErrorText([&] { WriteImportance(path, sums, {}); }),
+              AllOf(HasSubstr("not replaced"), HasSubstr("taken.gguf.new")));
+  EXPECT_EQ(ReadTextFile(path, 100), "mine");
+  EXPECT_EQ(ReadImportance(temp_.path() / "taken.gguf.new").columns.size(), 1u);
 }
 
 }  // namespace

@@ -253,6 +253,10 @@ TEST(Convert, Refusals) {
   const std::string mine = (temp.path() / "m.gguf").string();
   EXPECT_THAT(RunProgramBinary({"convert", kParallel, mine}), Fails(1, mine));
   EXPECT_EQ(Content(temp.path() / "m.gguf"), "mine");
+  fs::create_symlink("gone", temp.path() / "link.gguf");
+  const std::string link = (temp.path() / "link.gguf").string();
+  EXPECT_THAT(RunProgramBinary({"convert", kParallel, link}), Fails(1, link, {"file exists"}));
+  EXPECT_FALSE(fs::exists(link + ".new"));  // refused before the work
   EXPECT_THAT(RunProgramBinary({"convert", mine, out}), Fails(1, mine, {"\"mine\"", "a GGUF file"}));
   EXPECT_FALSE(fs::exists(out));
 }
