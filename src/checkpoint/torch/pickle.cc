@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/tensor.h"
@@ -43,6 +44,8 @@ constexpr KnownGlobal kGlobals[] = {
     {"torch", "BoolStorage", {Kind::kStorageType, DType::kBool, "BoolStorage"}},
 };
 
+constexpr const char* kOtherProtocol = "save the weights again, without pickle_protocol: torch.save(state_dict, ...)";
+
 // Modules that a weight file names only if it was made to run code.
 constexpr std::string_view kHostile[] = {"os",        "posix",     "nt",     "sys",        "subprocess", "builtins",
                                          "socket",    "importlib", "shutil", "runpy",      "ctypes",     "__builtin__",
@@ -54,9 +57,14 @@ constexpr std::string_view kMakesValues[] = {"set",   "frozenset", "dict",  "lis
                                              "int",   "float",     "bool",  "complex",   "str",
                                              "bytes", "slice",     "range", "bytearray", "object"};
 
+// Names of the other modules that only make values: schedules of training checkpoints hold them.
+constexpr std::pair<std::string_view, std::string_view> kMakesCallables[] = {
+    {"functools", "partial"}, {"operator", "itemgetter"}, {"operator", "attrgetter"}};
+
 bool RunsCode(std::string_view module, std::string_view name) {
   const bool builtin = module == "builtins" || module == "__builtin__";
   if (builtin && std::ranges::find(kMakesValues, name) != std::end(kMakesValues)) return false;
+  if (std::ranges::find(kMakesCallables, std::pair(module, name)) != std::end(kMakesCallables)) return false;
   return std::ranges::find(kHostile, module.substr(0, module.find('.'))) != std::end(kHostile);
 }
 
@@ -280,7 +288,7 @@ class Machine {
       case 0x80: {  // PROTO
         const uint8_t protocol = U8();
         if (protocol < 2 || protocol > 4) {
-          Fail("unsupported pickle protocol", std::to_string(protocol), "2, as torch.save writes");
+          Fail("unsupported pickle protocol", std::to_string(protocol), "2, as torch.save writes", kOtherProtocol);
         }
         break;
       }
@@ -401,7 +409,8 @@ class Machine {
       default: {
         char text[16];
         std::snprintf(text, sizeof text, "0x%02X", opcode);
-        Fail("the pickle uses an operation that weight files do not need", text);
+        Fail("the pickle uses an operation that weight files do not need", text, "the operations of protocol 2",
+             kOtherProtocol);
       }
     }
   }

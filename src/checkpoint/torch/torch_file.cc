@@ -18,6 +18,7 @@ namespace {
 constexpr uint64_t kMaxPickle = uint64_t{256} << 20;
 constexpr size_t kMaxDictTensors = 100'000;
 constexpr size_t kMaxSmallMember = 64;
+constexpr uint64_t kMaxExpanded = uint64_t{64} << 20;
 
 // PROTO 2, LONG1 of ten bytes: 0x1950A86A20F9469CFC6C, STOP.
 constexpr unsigned char kLegacyMagic[] = {0x80, 0x02, 0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46,
@@ -37,6 +38,8 @@ using Extents = std::map<std::string_view, Extent>;
 }
 
 const char* const kDamaged = "the file is truncated or damaged: download or copy it again";
+const char* const kSaveAgain =
+    "save the weights alone, with model.save_pretrained() or torch.save(model.state_dict(), ...)";
 
 bool IsDecimal(std::string_view text) {
   return !text.empty() && text.size() <= 20 && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
@@ -98,10 +101,13 @@ StoredTensor Locate(std::string_view name, const pickle::Tensor& tensor, const E
            stored.shape.ToString() + " at " + std::to_string(tensor.offset),
            "inside " + Counted(storage.view_elements, "element"));
     }
-    // An expanded tensor (stride 0) would let a small file request any amount of memory; no state dict has one.
-    if (packed > storage.view_elements) {
+    // An expanded tensor (stride 0), such as a mask, repeats what it stores: a small file could request any amount of
+    // memory.
+    if (packed > storage.view_elements && stored.bytes > kMaxExpanded) {
       Fail(place, "the tensor has more elements than its storage", stored.shape.ToString(),
-           "at most " + std::to_string(storage.view_elements) + " elements");
+           "at most " + std::to_string(storage.view_elements) + " elements, or " + std::to_string(kMaxExpanded) +
+               " bytes",
+           kSaveAgain);
     }
     stored.offset = extent->second.offset + (storage.view_offset + tensor.offset) * BytesOf(storage.dtype);
   } else {
@@ -114,7 +120,7 @@ StoredTensor Locate(std::string_view name, const pickle::Tensor& tensor, const E
 // The map of names to tensors: the root itself, or wrapped as in a training checkpoint.
 const pickle::Dict& StateDict(const pickle::Document& document, const std::string& where) {
   const auto* root = std::get_if<pickle::Dict*>(&document.root);
-  if (!root) Fail(where, "not a state dict", {}, "a map of names to tensors");
+  if (!root) Fail(where, "not a state dict", {}, "a map of names to tensors", kSaveAgain);
   for (const auto& [key, value] : (*root)->items) {
     const auto* name = std::get_if<std::string_view>(&key);
     const auto* inner = std::get_if<pickle::Dict*>(&value);
@@ -138,7 +144,11 @@ std::vector<StoredTensor> Tensors(const pickle::Document& document, const Extent
     if (!names.insert(*name).second) Fail(where, "the tensor " + Quoted(*name) + " appears twice");
     tensors.push_back(Locate(*name, **tensor, extents, where));
   }
-  if (tensors.empty() && !dict.items.empty()) Fail(where, "not a state dict: no tensor in it", {}, "names and tensors");
+  if (tensors.empty() && !dict.items.empty()) {
+    const auto* first = std::get_if<std::string_view>(&dict.items[0].first);
+    Fail(where, "not a state dict: no tensor in it", first ? "the key " + Quoted(*first, 60) : "",
+         "names and tensors, alone or below \"state_dict\", \"module\" or \"model\"", kSaveAgain);
+  }
   return tensors;
 }
 
