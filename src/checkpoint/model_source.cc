@@ -69,13 +69,28 @@ constexpr const char* kFolderContent = "config.json, tokenizer.json and the weig
        "give the folder that holds config.json, tokenizer.json and the weights, or the .gguf file");
 }
 
+// The snapshot that a repository's folder in a Hugging Face cache holds (.../models--org--name); the folder itself for
+// any other.
+fs::path WithSnapshot(const fs::path& folder) {
+  constexpr std::string_view kModels = "models--";
+  const fs::path named = folder.has_filename() ? folder : folder.parent_path();
+  const std::string name = named.filename().string();
+  std::error_code ignored;
+  if (!name.starts_with(kModels) || !fs::is_directory(named / "snapshots", ignored)) return folder;
+  const size_t between = name.find("--", kModels.size());
+  if (between == std::string::npos) return folder;
+  const std::string org = name.substr(kModels.size(), between - kModels.size());
+  return FindInHubCache(named.parent_path().empty() ? "." : named.parent_path(),
+                        {.org = org, .name = name.substr(between + 2), .revision = "main"});
+}
+
 // Resolves a path or hub id to an existing folder or GGUF file.
 fs::path Resolve(const std::string& path_or_hub_id) {
   if (path_or_hub_id.empty()) Fail({}, "the name of the model is empty", {}, "a folder, a .gguf file or a hub id", {});
   const fs::path path = path_or_hub_id;
   RefuseBrokenLink(path);
   std::error_code error;
-  if (fs::is_directory(path, error)) return path;
+  if (fs::is_directory(path, error)) return WithSnapshot(path);
   if (fs::exists(path, error)) {
     if (IsGgufPath(path) || HasGgufMagic(path)) return path;
     FailFile(path);

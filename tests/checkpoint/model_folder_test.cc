@@ -514,7 +514,12 @@ TEST_F(HubCacheTest, CacheThatCannotBeReadIsNamed) {
 
 TEST_F(HubCacheTest, RepositoryFolderItself) {
   WriteTinyModel(Snapshot(kCommit));
-  EXPECT_THAT(Refusal(repository_), HasSubstr("repository of the Hugging Face cache"));
+  EXPECT_EQ(ModelFolder::Open(repository_.string())->path(), Snapshot(kCommit));
+  EXPECT_EQ(ModelFolder::Open(repository_.string() + "/")->path(), Snapshot(kCommit));
+  WriteTinyModel(Snapshot(std::string(40, 'd')));
+  EXPECT_THAT(Refusal(repository_), HasSubstr("\"main\" is not in the cache"));
+  fs::rename(repository_, hub_ / "copy");
+  EXPECT_THAT(Refusal(hub_ / "copy"), HasSubstr("repository of the Hugging Face cache"));
 }
 
 TEST_F(HubCacheTest, PlaceOfTheCache) {
