@@ -246,7 +246,9 @@ TEST(ConfigTest, ValuesThatChangeNothing) {
 TEST(ConfigTest, BadValues) {
   EXPECT_THAT(Refusal(With("hidden_act", "relu")), HasSubstr("unsupported activation"));
   for (const double eps : {0.0, -1e-5, 1e39}) EXPECT_THAT(Refusal(With("layer_norm_eps", eps)), HasSubstr("range"));
-  EXPECT_THAT(Refusal(With("attention_bias", false)), HasSubstr("without attention biases"));
+  EXPECT_THAT(Refusal(With("attention_bias", false)),
+              AllOf(HasSubstr("without attention biases"), HasSubstr("transformers runs")));
+  EXPECT_THAT(Refusal(With("rotary_pct", 0)), HasSubstr("without rotary positions"));
   EXPECT_THAT(Refusal(With("use_parallel_residual", 1)), HasSubstr("true or false"));
   EXPECT_THAT(Refusal(With("eos_token_id", "</s>")), AllOf(HasSubstr("not a token id"), HasSubstr("</s>")));
 }

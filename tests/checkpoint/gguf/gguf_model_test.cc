@@ -158,7 +158,9 @@ TEST_F(GgufModel, WhatIsNotThisFamilyIsRefused) {
       AllOf(HasSubstr("\"general.architecture\" (byte "), HasSubstr("another model family"), HasSubstr("StableLM 2")));
   EXPECT_THAT(Refusal([](GgufMetadata& m) { m.SetText("general.type", "adapter"); }), HasSubstr("not a model"));
   EXPECT_THAT(Refusal([](GgufMetadata& m) { m.SetText("gptneox.rope.scaling.type", "yarn"); }),
-              HasSubstr("unsupported rotary scaling"));
+              AllOf(HasSubstr("unsupported rotary scaling"), HasSubstr("llama.cpp runs it")));
+  EXPECT_THAT(Refusal([](GgufMetadata& m) { m.Set<float>("gptneox.rope.scaling.factor", 4); }),
+              AllOf(HasSubstr("found 4, expected 1"), HasSubstr("llama.cpp runs it")));
   EXPECT_THAT(Refusal([](GgufMetadata& m) { m.Set<uint32_t>("gptneox.attention.head_count_kv", 1); }),
               AllOf(HasSubstr("head_count_kv"), HasSubstr("found 1, expected 2")));
 }
