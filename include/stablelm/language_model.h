@@ -47,7 +47,7 @@ struct LoraAdapter {
 };
 
 struct LoadSettings {
-  unsigned threads = 0;  // 0: number of physical cores; results do not depend on it
+  unsigned threads = 0;  // 0: the physical cores that the process may use; results do not depend on it
   WeightType weights = WeightType::kStored;
   CacheType cache = CacheType::kFp32;  // of the key-value cache; kQ8: 8-bit integers
   // Arithmetic of products with fp32, fp16 and bf16 weights. kFast rounds weights (in memory) and activations to bf16,

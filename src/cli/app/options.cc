@@ -148,8 +148,9 @@ void AddCommonOptions(CLI::App& app, unsigned takes, CommonOptions& common) {
                 (takes & kModelOptional ? ", else the small model that comes with stablelm)" : ")"));
   }
   if (takes & kTakesThreads) {
-    AddNumber(app, "--threads", common.threads, Limits<uint64_t>{1, 1024},
-              "Threads to compute with (default: the machine's physical cores). Results are the same with any number");
+    AddNumber(
+        app, "--threads", common.threads, Limits<uint64_t>{1, 1024},
+        "Threads to compute with (default: the physical cores that it may use). Results are the same with any number");
   }
   if (takes & kTakesDtype) {
     AddChoice(app, "--dtype", {"stored", "fp32", "fp16", "bf16"}, "Type of the weights in memory (default: stored)",
