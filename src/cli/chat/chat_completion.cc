@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "cli/chat/chat_paths.h"
 #include "cli/chat/chat_session.h"
 #include "prompt/presets.h"
@@ -34,8 +35,8 @@ std::vector<std::string> ValuesOfSetting(std::string name) {
 
 Completion ChatSession::Complete(const std::string& line) {
   const size_t name_end = line.find(' ');
-  if (name_end == std::string::npos) return {.words = Matching(CommandNames(), line)};
-  const std::string name = line.substr(0, name_end);
+  if (name_end == std::string::npos) return {.words = Matching(CommandNames(), LowerAscii(line))};
+  const std::string name = LowerAscii(line.substr(0, name_end));
   const size_t begin = std::min(line.find_first_not_of(' ', name_end), line.size());
   const std::string rest = line.substr(begin);
   if (name == "/load" || name == "/save" || name == "/model") return {.from = begin, .words = CompleteFile(rest)};

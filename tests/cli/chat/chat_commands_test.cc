@@ -364,6 +364,8 @@ TEST(ChatCompletion, CompletesTheLastWord) {
   EXPECT_THAT(value.words, ElementsAre("greedy "));
   EXPECT_THAT(ChatSession::Complete("/set context-policy s").words, ElementsAre("shift ", "stop "));
   EXPECT_THAT(ChatSession::Complete("/system n").words, ElementsAre("none "));
+  EXPECT_THAT(ChatSession::Complete("/SA").words, ElementsAre("/save "));  // commands may be in upper case
+  EXPECT_THAT(ChatSession::Complete("/System n").words, ElementsAre("none "));
   EXPECT_THAT(ChatSession::Complete("/xyz").words, IsEmpty());
   EXPECT_THAT(ChatSession::Complete("/stats ").words, IsEmpty());
 }
