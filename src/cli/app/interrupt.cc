@@ -1,6 +1,7 @@
 #include "cli/app/interrupt.h"
 
 #include <signal.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <string_view>
@@ -17,7 +18,6 @@ std::atomic<bool> interrupted{false};
 std::atomic<int> interrupted_by{0};  // the signal that set the flag
 std::atomic<int> guards{0};
 std::atomic<const char*> interrupt_note{nullptr};
-std::atomic<bool> note_below_a_line{false};  // that of a progress bar
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free &&
               std::atomic<const char*>::is_always_lock_free);
 
@@ -41,8 +41,9 @@ void OnSignal(int signal_number) {
   if (guards.load() == 0) {
     RestoreTerminal();
     RemoveTemporaryPaths();
+    // Below a progress bar and "^C"; else the shell's prompt would stand behind them.
+    if (termios modes; tcgetattr(STDERR_FILENO, &modes) == 0) WriteAll("\n");
     if (const char* note = interrupt_note.load()) {
-      if (note_below_a_line.load()) WriteAll("\n");
       WriteAll(note);
       WriteAll("\n");
     }
@@ -107,10 +108,7 @@ void InstallSignalHandlers() {
 InterruptGuard::InterruptGuard() { ++guards; }
 InterruptGuard::~InterruptGuard() { --guards; }
 
-InterruptNote::InterruptNote(const char* literal) {
-  note_below_a_line.store(isatty(STDERR_FILENO) != 0);
-  interrupt_note.store(literal);
-}
+InterruptNote::InterruptNote(const char* literal) { interrupt_note.store(literal); }
 InterruptNote::~InterruptNote() { interrupt_note.store(nullptr); }
 
 bool ForgetInterrupt() {

@@ -1,4 +1,8 @@
 // stablelm generate: continues a raw text or ids, or answers a conversation, and streams the output.
+#include <unistd.h>
+
+#include <cstdio>
+
 #include "base/ascii.h"
 #include "base/counted.h"
 #include "base/error.h"
@@ -43,9 +47,11 @@ class Printer {
     if (has_text_) return Print(request.tokenizer->Decode(request.prompt));
     for (const int32_t id : request.prompt) AddId(id);
   }
-  // Ends the last line, as text tools expect it.
-  void Finish() {
-    if (!out_.json() && last_ != 0 && last_ != '\n') out_.Text("\n");
+  // Ends the last line, as text tools expect it. `exact`: --no-newline, only for what follows on the same terminal.
+  void Finish(bool exact) {
+    if (out_.json() || last_ == 0 || last_ == '\n') return;
+    if (!exact) return out_.Text("\n");
+    if (out_.show_progress() && isatty(STDOUT_FILENO) == 1 && isatty(STDERR_FILENO) == 1) std::fputc('\n', stderr);
   }
 
  private:
@@ -339,7 +345,7 @@ int GenerateCommand::GenerateOne(const OnePrompt& prompt, const GenerateRun& run
                                          {.on_token = [&](const ChosenToken& token) { printer.AddId(token.id); },
                                           .on_text = [&](std::string_view text) { printer.Print(text); }},
                                          &InterruptFlag());
-  if (!no_newline_) printer.Finish();
+  printer.Finish(no_newline_);
   if (result.shifts > 0) run.out.Warning(ShiftText(result));
   Report(prompt, result, run);
   return result.reason == FinishReason::kCancelled ? kExitInterrupted : kExitOk;

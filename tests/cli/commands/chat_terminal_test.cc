@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "cli/chat/chat_terminal.h"
 #include "golden_command.h"
 #include "terminal_program.h"
 
@@ -449,6 +450,19 @@ TEST_F(ControlCharacters, AreShownOnATerminalByEveryCommand) {
     EXPECT_EQ(screen.find('\x1B'), std::string::npos) << screen;
   }
   EXPECT_THAT(RunProgramBinary({"inspect", "/nowhere/\x1B]0;x\x07"}).err, HasSubstr("/nowhere/\x1B]0;x\x07"));
+}
+
+// The shell's prompt begins a row of its own: below a progress bar, "^C", and text without a line end.
+TEST_F(ControlCharacters, TheShellsPromptAndNotesStandOnRowsOfTheirOwn) {
+  TerminalProgram waiting({"tokenize", "-m", model_});
+  waiting.Await("Ctrl-D");
+  waiting.Type("x\x03");
+  EXPECT_EQ(waiting.Exit(), 130);
+  EXPECT_THAT(waiting.all(), testing::EndsWith("^C\r\n"));
+  const std::string escape = Joined(Tokenizer::FromFile(kTokenizer, {.model_vocab_size = 1000}).Encode("\x1B"));
+  const std::string bias = escape + "=1000";
+  EXPECT_THAT(Screen({"generate", "-m", model_, "Hello", "-n", "2", "--greedy", "--no-newline", "--logit-bias", bias}),
+              HasSubstr("\\x1B\\x1B\r\n\033[36mnote:"));
 }
 
 }  // namespace
