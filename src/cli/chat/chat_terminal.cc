@@ -125,7 +125,7 @@ void TerminalScreen::ReplyText(std::string_view piece) {
 void TerminalScreen::EndReply(const ChatReply& reply, bool kept) {
   if (!style_.plain && text_.empty()) Draw({""});
   EndRows();
-  if (style_.status) {
+  if (style_.status && kept) {
     const std::string status = StatusLine(reply);
     out_.Styled(color() ? kDim + status + kNormal + "\n" : "[" + status + "]\n");
     out_.Flush();
@@ -161,8 +161,7 @@ void TerminalScreen::ShowTurns(const std::string&, std::span<const Message> turn
       rows = LayOutRows({{.text = Visible(message.text), .style = {}}}, TextWidth(window), PromptFor(color(), false),
                         "  ");
     } else {
-      rows = style_.plain ? LayOutRows({{.text = Visible(message.text), .style = {}}}, TextWidth(window))
-                          : RowsOf(message.text, window.columns);
+      rows = style_.plain ? std::vector{Visible(message.text)} : RowsOf(message.text, window.columns);
     }
     for (const std::string& row : rows) out += row + "\n";
   }

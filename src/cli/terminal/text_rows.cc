@@ -37,15 +37,16 @@ class RowBuilder {
       const Grapheme one = NextGrapheme(text);
       const std::string_view bytes = text.substr(0, one.bytes);
       text.remove_prefix(one.bytes);
-      const size_t columns = one.columns;
       if (bytes == "\n") {
         EndWord();
         EndRow();
       } else if (bytes == " " || bytes == "\t") {
         EndWord();
-        Append(" ", piece.style, spaces_, spaces_style_);
-        ++spaces_width_;
+        const size_t columns = bytes == " " ? 1 : kTab - (column_ - indent_ + spaces_width_) % kTab;
+        Append(std::string(columns, ' '), piece.style, spaces_, spaces_style_);
+        spaces_width_ += columns;
       } else {
+        const size_t columns = one.columns;
         // A row may break before or after any wide character (Chinese, emoji).
         if (columns >= 2) EndWord();
         if (word_width_ + columns > Room()) EndWord();  // longer than a row

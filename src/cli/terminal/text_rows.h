@@ -18,9 +18,10 @@ size_t ColumnsOf(std::string_view text);
 // Rows of a window of `columns` that `text` takes when the terminal wraps it, at least 1.
 size_t ScreenRowsOf(std::string_view text, size_t columns);
 
-// Lays out rows of at most `width` columns. Each row sets and resets its own style. `first` is the prefix
-// of the first row, `rest` of the others (list marks, indents); both may contain escape sequences, which have width 0.
-// A character and its marks stay together. wcwidth counts columns, in a UTF-8 locale.
+// Lays out rows of at most `width` columns. A tab becomes spaces to the next multiple of 8. Each row sets and resets
+// its own style. `first` is the prefix of the first row, `rest` of the others (list marks, indents); both may contain
+// escape sequences, which have width 0. A character and its marks stay together. wcwidth counts columns, in a UTF-8
+// locale.
 std::vector<std::string> LayOutRows(const std::vector<StyledText>& texts, size_t width, const std::string& first = {},
                                     const std::string& rest = {});
 

@@ -356,6 +356,29 @@ TEST_F(ChatOnTerminal, ALoadedChatShowsItsLastTurns) {
   chat.Await("early");
 }
 
+TEST_F(ChatOnTerminal, PlainTextOfALoadedChatIsAsItCame) {
+  const std::string code = "Long words " + std::string(90, 'x') + "\\n\\tif  (**x**)";
+  WriteFile(temp_.path() / "old.json",
+            R"([{"role": "user", "content": "a\tb"}, {"role": "assistant", "content": ")" + code + R"("}])");
+  TerminalProgram chat(Arguments({"--plain", "--load", (temp_.path() / "old.json").string()}), Settings());
+  const std::string turns = chat.Await("(**x**)");
+  EXPECT_THAT(turns, HasSubstr(kPrompt + "a       b\r\n"));
+  EXPECT_THAT(turns, HasSubstr("Long words " + std::string(90, 'x') + "\r\n\tif  (**x**)"));
+}
+
+// A reply that was taken back with its message takes nothing of the context.
+TEST(TerminalScreen, AReplyWithoutAWordHasNoStatus) {
+  GenerateResult result;
+  result.reason = FinishReason::kCancelled;
+  Output out(false, true);
+  TerminalScreen screen(out, {.plain = true, .status = true});
+  for (const bool kept : {false, true}) {
+    testing::internal::CaptureStdout();
+    screen.EndReply({.result = result, .prompt_tokens = 7, .context = 20}, kept);
+    EXPECT_EQ(testing::internal::GetCapturedStdout(), kept ? "[context 7 of 20]\n" : "");
+  }
+}
+
 TEST_F(ChatOnTerminal, EverythingIsWrappedToASmallWindow) {
   TerminalSettings settings = Settings();
   settings.columns = 40;

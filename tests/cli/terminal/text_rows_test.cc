@@ -32,6 +32,8 @@ TEST_F(TextRows, KeepsWordsWhole) {
   EXPECT_THAT(Laid("a\n\nb", 10), ElementsAre("a", "", "b"));
   EXPECT_THAT(Laid("abcdefghijklmnop q", 10), ElementsAre("abcdefghij", "klmnop q"));
   EXPECT_THAT(Laid("", 10), ElementsAre(""));
+  EXPECT_THAT(Laid("\tif\n  \tx\n12345678\ty", 20), ElementsAre("        if", "        x", "12345678        y"));
+  EXPECT_THAT(LayOutRows({{.text = "a\tb", .style = {}}}, 20, "> "), ElementsAre("> a       b"));
 }
 
 TEST_F(TextRows, WideCharactersTakeTwoColumns) {
