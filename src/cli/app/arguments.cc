@@ -20,10 +20,20 @@ bool IsNumber(std::string_view text) {
 // Whether a word is an option: a dash and anything but a digit ("-5" is text). A lone "-" is standard input.
 bool IsOption(const std::string& word) { return word.size() > 1 && word[0] == '-' && !IsDigit(word[1]); }
 
+// What may follow an option that is true or false, as transformers' users write it too. Other words are text.
+bool IsTruth(std::string_view word) { return word == "true" || word == "false" || word == "True" || word == "False"; }
+
 // "-n" of "-n50", "-ngl" of "-ngl99": a short option without a glued number.
 std::string WithoutNumber(const std::string& word) {
   if (word.size() < 2 || word[1] == '-') return word;
   return word.substr(0, word.find_first_of("-0123456789", 2));
+}
+
+// Whether a typing error turns one option into the other, or makes it shorter: the dashes that both begin with are no
+// letters that agree. "--keep" is not "--help".
+bool IsNear(const std::string& typed, const std::string& name) {
+  const size_t letters = std::min(typed.size(), name.size()) - 2;
+  return name.starts_with(typed) || EditDistance(typed, name) <= std::max<size_t>(1, letters / 3);
 }
 
 std::string WithDashes(std::string name) {
@@ -123,7 +133,7 @@ class Reader {
     std::string typed = is_flag ? "true" : "";
     if (glued_) {
       typed = *glued_;
-    } else if (!is_flag || (at_ < words_.size() && (words_[at_] == "true" || words_[at_] == "false"))) {
+    } else if (!is_flag || (at_ < words_.size() && IsTruth(words_[at_]))) {
       typed = Next(option);
     }
     const std::optional<std::string> value = row ? HabitValueOf(*row, typed) : typed;
@@ -202,12 +212,13 @@ class Reader {
     const std::string see = "stablelm " + command_.name + " --help shows the options";
     const std::string what = "unknown option " + Quoted(typed);
     const std::string name = WithoutNumber(typed);
-    if (typed[1] != '-' && name.size() > 2) {  // "-temp", "-ngl=x"
-      const std::string longer = "-" + name;
+    for (const std::string& longer : {"-" + typed, "-" + name}) {  // "-no-mmap", "-temp0.5"
+      if (typed[1] == '-' || name.size() <= 2) break;
       const Habit* row = FindRow(longer);
-      const OptionText* option = Find(longer)                             ? Find(longer)
-                                 : row && row->kind == HabitKind::kOption ? OptionOf(row->option)
-                                                                          : nullptr;
+      if (!Find(longer) && row && row->kind != HabitKind::kOption) {
+        throw UsageError({.where = command_.name, .what = what, .hint = std::string(row->reason)});
+      }
+      const OptionText* option = Find(longer) ? Find(longer) : row ? OptionOf(row->option) : nullptr;
       if (option && !option->Positional()) {
         throw UsageError({.where = command_.name, .what = what, .hint = "did you mean " + option->LongName() + "?"});
       }
@@ -240,7 +251,8 @@ class Reader {
       }
     }
     const auto own_name = [&](const std::string& one) {
-      return Find(one) ? Find(one)->LongName() : OptionOf(FindRow(one)->option)->LongName();
+      const OptionText* option = Find(one) ? Find(one) : OptionOf(FindRow(one)->option);
+      return option->Positional() ? one : option->LongName();
     };
     // Several options may begin so: "--max".
     constexpr size_t kMostChoices = 3;
@@ -250,12 +262,12 @@ class Reader {
         continue;
       if (std::ranges::find(begun, own_name(one)) == begun.end()) begun.push_back(own_name(one));
     }
-    if (begun.size() > 1 && begun.size() <= kMostChoices) {
+    if (!begun.empty() && begun.size() <= kMostChoices) {
       throw UnknownOption({.where = command_.name, .what = what, .hint = "did you mean " + Joined(begun, " or ") + "?"},
                           WithDashes(typed), true);
     }
     std::string nearest = NearestName(WithDashes(typed), names);
-    if (!nearest.empty()) nearest = own_name(nearest);
+    if (!nearest.empty()) nearest = IsNear(WithDashes(typed), nearest) ? own_name(nearest) : "";
     throw UnknownOption(
         {.where = command_.name, .what = what, .hint = nearest.empty() ? otherwise : "did you mean " + nearest + "?"},
         WithDashes(typed), !nearest.empty());

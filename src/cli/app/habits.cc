@@ -27,10 +27,15 @@ constexpr HabitValue kCacheTypes[] = {{"f32", "fp32"}, {"f16", "fp16"}, {"q8_0",
 constexpr HabitValue kOnTheCpu[] = {{"0", ""}, {"cpu", ""}, {"none", ""}};
 
 constexpr std::string_view kOnCpus = "this build runs on CPUs; leave the option out";
+constexpr std::string_view kChunks =
+    "the size of the chunks of a prompt changes no result and is chosen by the program";
+constexpr std::string_view kOneThreadCount = "-t is the number of threads for prompt and reply";
 constexpr std::string_view kOwnMemory =
     "weights are in the process's own memory, but for the embedding, which is mapped";
+constexpr std::string_view kColors = "a terminal gets colours unless NO_COLOR is set";
+constexpr std::string_view kOnlyMemory = "keys and values are in the machine's memory";
 constexpr std::string_view kSpeaking = "generate chat run";
-constexpr std::string_view kWriting = "convert quantize";
+constexpr std::string_view kWriting = "convert quantize init";
 constexpr std::string_view kOneAnswer =
     "stablelm run MODEL TEXT answers one message, without a model stablelm run -p TEXT";
 constexpr std::string_view kAppends =
@@ -43,6 +48,7 @@ constexpr auto kHabits = std::to_array<Habit>({
     {.name = "-f", .option = "--file"},
     {.name = "--system-prompt", .option = "--system"},
     {.name = "-sys", .option = "--system"},
+    {.name = "--chat-template", .option = "--template"},
     // How far
     {.name = "-n", .option = "--max-new-tokens", .values = kToTheEnd},
     {.name = "--max-tokens", .option = "--max-new-tokens", .values = kToTheEnd},
@@ -79,6 +85,7 @@ constexpr auto kHabits = std::to_array<Habit>({
     {.name = "-t", .option = "--threads", .values = kDefaultForMinusOne},
     {.name = "--threads", .option = "--threads", .values = kDefaultForMinusOne},
     {.name = "--num-threads", .option = "--threads", .values = kDefaultForMinusOne},
+    {.name = "--num-thread", .option = "--threads", .values = kDefaultForMinusOne},
     {.name = "-hf", .option = "--model"},
     {.name = "--hf-repo", .option = "--model"},
     {.name = "--model-path", .option = "--model"},
@@ -111,7 +118,17 @@ constexpr auto kHabits = std::to_array<Habit>({
      .reason = "attention never stores the score matrix"},
     {.kind = kAlreadySo, .name = "--no-display-prompt", .reason = "the prompt is shown with --echo only"},
     {.kind = kAlreadySo, .name = "--verbose", .reason = "notes on standard error are on unless --quiet is given"},
+    {.kind = kAlreadySo, .name = "-v", .reason = "notes on standard error are on unless --quiet is given"},
     {.kind = kAlreadySo, .name = "--no-warmup", .reason = "there is no warm-up"},
+    {.kind = kAlreadySo, .name = "--color", .takes = kOptionalWord, .reason = kColors},
+    {.kind = kAlreadySo, .name = "-co", .takes = kOptionalWord, .reason = kColors},
+    {.kind = kAlreadySo, .name = "--no-kv-offload", .reason = kOnlyMemory},
+    {.kind = kAlreadySo, .name = "-nkvo", .reason = kOnlyMemory},
+    {.kind = kAlreadySo, .name = "--jinja", .reason = "a template is code of this program", .commands = kSpeaking},
+    {.kind = kAlreadySo,
+     .name = "--no-context-shift",
+     .reason = "a full context shifts with --context-policy shift only",
+     .commands = kSpeaking},
     {.kind = kAlreadySo, .name = "-cnv", .reason = "a chat is a conversation", .commands = "chat run"},
     {.kind = kAlreadySo, .name = "--conversation", .reason = "a chat is a conversation", .commands = "chat run"},
     {.kind = kAlreadySo, .name = "-i", .reason = "a chat is interactive", .commands = "chat run"},
@@ -154,20 +171,16 @@ constexpr auto kHabits = std::to_array<Habit>({
     {.kind = kNotHere, .name = "--main-gpu", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
     {.kind = kNotHere, .name = "-mg", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
     {.kind = kNotHere, .name = "--split-mode", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
+    {.kind = kNotHere, .name = "-sm", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
     {.kind = kNotHere, .name = "--tensor-split", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
+    {.kind = kNotHere, .name = "-ts", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
     {.kind = kNotHere, .name = "--tensor-parallel-size", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
-    {.kind = kNotHere,
-     .name = "--batch-size",
-     .takes = kValue,
-     .reason = "the size of the chunks of a prompt changes no result and is chosen by the program"},
-    {.kind = kNotHere,
-     .name = "--ubatch-size",
-     .takes = kValue,
-     .reason = "the size of the chunks of a prompt changes no result and is chosen by the program"},
-    {.kind = kNotHere,
-     .name = "-ub",
-     .takes = kValue,
-     .reason = "the size of the chunks of a prompt changes no result and is chosen by the program"},
+    {.kind = kNotHere, .name = "--batch-size", .takes = kValue, .reason = kChunks},
+    {.kind = kNotHere, .name = "-b", .takes = kValue, .reason = kChunks},
+    {.kind = kNotHere, .name = "--ubatch-size", .takes = kValue, .reason = kChunks},
+    {.kind = kNotHere, .name = "-ub", .takes = kValue, .reason = kChunks},
+    {.kind = kNotHere, .name = "--threads-batch", .takes = kValue, .reason = kOneThreadCount},
+    {.kind = kNotHere, .name = "-tb", .takes = kValue, .reason = kOneThreadCount},
     {.kind = kNotHere,
      .name = "--lora",
      .takes = kValue,
@@ -175,6 +188,10 @@ constexpr auto kHabits = std::to_array<Habit>({
     {.kind = kNotHere, .name = "--lora-scaled", .takes = kValue, .reason = "--lora DIR:SCALE scales an adapter"},
     {.kind = kNotHere, .name = "--grammar", .takes = kValue, .reason = "grammars come with a later version"},
     {.kind = kNotHere, .name = "--json-schema", .takes = kValue, .reason = "grammars come with a later version"},
+    {.kind = kNotHere,
+     .name = "--context-shift",
+     .reason = "--context-policy shift shifts a full context",
+     .commands = kSpeaking},
     {.kind = kNotHere, .name = "--mlock", .reason = kOwnMemory},
     {.kind = kNotHere, .name = "--no-mmap", .reason = kOwnMemory},
     {.kind = kNotHere, .name = "--log-disable", .reason = "--quiet hides notes and progress"},
@@ -201,6 +218,10 @@ constexpr struct {
     {"export", "is stablelm convert for models, stablelm data export for prepared data"},
     {"list", "is not needed: models stay where they are, and -m names their path"},
     {"ps", "is not needed: no model stays loaded when a command has ended"},
+    {"stop", "is not needed: no model stays loaded when a command has ended"},
+    {"rm", "is not needed: a model is a file or folder of yours, to remove as any other"},
+    {"create",
+     "is not needed: options of a chat, or a file stablelm_chat.json beside the model, do what a Modelfile does"},
 };
 
 bool Lists(std::string_view words, std::string_view word) {

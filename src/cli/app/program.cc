@@ -87,11 +87,13 @@ std::string ModelOfEnvironment(const Command& command) {
 // from the environment.
 // OUT of -o comes behind it.
 bool PlaceModel(const Command& command, Arguments& arguments) {
-  if ((command.Takes() & kTakesModelFirst) != kTakesModelFirst) return false;
+  const bool model_first = (command.Takes() & kTakesModelFirst) == kTakesModelFirst;
   std::vector<std::string>& words = arguments.positionals;
   if (arguments.out) {
-    words.insert(words.begin() + (arguments.ValueOf("--model") || words.empty() ? 0 : 1), *arguments.out);
+    const bool behind = model_first && !arguments.ValueOf("--model") && !words.empty();
+    words.insert(words.begin() + (behind ? 1 : 0), *arguments.out);
   }
+  if (!model_first) return false;
   if (const std::string* model = arguments.ValueOf("--model")) {
     words.insert(words.begin(), *model);
     arguments.Remove("--model");

@@ -24,6 +24,7 @@ const CommandText& Known() {
                   {.names = {"--max-new-tokens"}, .value = "N", .help = {}, .choices = {}},
                   {.names = {"--max-time"}, .value = "S", .help = {}, .choices = {}},
                   {.names = {"--repetition-penalty"}, .value = "N", .help = {}, .choices = {}},
+                  {.names = {"--penalty-last-n"}, .value = "N", .help = {}, .choices = {}},
                   {.names = {"--seed"}, .value = "N", .help = {}, .choices = {}},
                   {.names = {"--stop"}, .value = "TEXT", .help = {}, .choices = {}, .repeats = true},
                   {.names = {"--do-sample"}, .value = "true|false", .help = {}, .choices = {"true", "false"}},
@@ -72,6 +73,7 @@ TEST(Arguments, AFlagMayHaveItsValueLeftOut) {
   EXPECT_THAT(WordsOf({"--do-sample", "text"}), ElementsAre("--do-sample", "true", "--", "text"));
   EXPECT_THAT(WordsOf({"--do-sample", "false"}), ElementsAre("--do-sample", "false"));
   EXPECT_THAT(WordsOf({"--do_sample=True"}), ElementsAre("--do-sample", "true"));
+  EXPECT_THAT(WordsOf({"--do_sample", "False"}), ElementsAre("--do-sample", "false"));
 }
 
 TEST(Arguments, TextByOptionStandsBehindTheArguments) {
@@ -91,6 +93,11 @@ TEST(Arguments, UnknownNamesHaveTheNearest) {
   EXPECT_THAT(Refused({"--dtype", "fp16"}).hint, testing::Not(HasSubstr("stands for")));  // a name of its own
   EXPECT_EQ(Refused({"--s"}).hint.find("-h?"), std::string::npos);
   EXPECT_EQ(Refused({"--repeat-penatly", "1"}).hint, "did you mean --repetition-penalty?");
+  EXPECT_EQ(Refused({"--rep"}).hint, "did you mean --repetition-penalty?");  // not --repeat-last-n, which is shorter
+  EXPECT_EQ(Refused({"--promt", "x"}).hint, "did you mean --prompt?");
+  EXPECT_THAT(Refused({"--keep", "4"}).hint, testing::Not(HasSubstr("did you mean")));  // --help, --seed
+  EXPECT_EQ(Refused({"--hel"}).hint, "did you mean --help?");
+  EXPECT_THAT(Refused({"-no-mmap"}).hint, HasSubstr("mapped"));
   for (const char* name : {"-q", "-g", "-x"}) EXPECT_THAT(Refused({name}).hint, HasSubstr("generate --help"));
   EXPECT_THAT(Refused({"-c", "5"}).hint, HasSubstr("--context"));  // this command has none
 }

@@ -112,18 +112,21 @@ TEST_F(HabitTable, EveryRowIsReached) {
 }
 
 TEST_F(HabitTable, ShortNamesOfSeveralLettersComeFirst) {
-  for (const char* name : {"-ngl", "-dev", "-mg"}) {
+  for (const char* name : {"-ngl", "-dev", "-mg", "-sm", "-ts", "-tb", "-b"}) {
     EXPECT_THAT(InfoOf<UsageError>([&] { Read("generate", {name, "1"}); }), Names(name, "\"1\""));
   }
   EXPECT_EQ(*Read("generate", {"-sys", "Be brief"}).ValueOf("--system"), "Be brief");
   EXPECT_EQ(*Read("generate", {"-np", "4"}).ValueOf("--parallel"), "4");
   EXPECT_EQ(*Read("generate", {"-ctk", "q8_0", "-ctv", "q8_0"}).ValueOf("--kv"), "q8");
   EXPECT_THAT(Read("chat", {"-cnv", "-fa", "on"}).options, IsEmpty());
+  EXPECT_THAT(Read("generate", {"-nkvo", "-co", "-v", "--jinja", "--no-context-shift"}).options, IsEmpty());
+  EXPECT_EQ(*Read("generate", {"--chat-template", "stablelm-tuned"}).ValueOf("--template"), "stablelm-tuned");
   EXPECT_THAT(InfoOf<UsageError>([&] { Read("generate", {"-ngl99"}); }), Names("-ngl", "\"99\""));
   EXPECT_EQ(*Read("generate", {"-np4"}).ValueOf("--parallel"), "4");
   for (const char* typed : {"-temp", "-temp0.5"}) {
     EXPECT_THAT(InfoOf<UsageError>([&] { Read("generate", {typed, "0.5"}); }).hint, HasSubstr("--temperature?"));
   }
+  EXPECT_THAT(InfoOf<UsageError>([&] { Read("generate", {"-lora", "x"}); }).hint, HasSubstr("--lora?"));
 }
 
 TEST_F(HabitTable, KeysAndValuesHaveOneType) {

@@ -63,6 +63,13 @@ class InitTest : public testing::Test {
   const fs::path config_ = folder_.path() / "shape.json";
 };
 
+TEST_F(InitTest, TheFolderMayBeNamedByAnOption) {
+  const fs::path out = folder_.path() / "model";
+  const ProgramResult result = RunProgramBinary({"init", "-o", out.string(), "--shape", config_.string()});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(fs::exists(out / "config.json"));
+}
+
 TEST_F(InitTest, MakesAFolderThatLoads) {
   const fs::path out = folder_.path() / "model";
   const ProgramResult result = Run(out, {"--dtype", "fp32", "--seed", "7", "--json", "--max-shard-size", "2MB"});
