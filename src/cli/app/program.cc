@@ -60,8 +60,10 @@ int PrintPage(const std::string& page) {
   if (const std::string_view about = AboutMissingCommand(first); !about.empty()) {
     throw UsageError({.where = first, .what = std::string(about), .hint = "stablelm --help lists the commands"});
   }
+  std::string otherwise = "stablelm --help lists the commands";
   if (IsGroup(first, commands)) {
     if (arguments.size() > 1) typed += " " + arguments[1];
+    otherwise = "stablelm " + first + " --help lists its commands";
     for (const auto& command : commands) {
       if (command->Name().starts_with(first + " ")) names.push_back(command->Name());
     }
@@ -70,10 +72,12 @@ int PrintPage(const std::string& page) {
       names.push_back(command->Name().substr(0, command->Name().find(' ')));
     }
     for (const char* flag : {"--help", "--version"}) names.emplace_back(flag);
+    if (NamesModel(first)) otherwise = "stablelm run " + first + " talks to this model";
+    if (first == "-m" || first == "--model") otherwise = "the command comes first: stablelm run -m MODEL";
   }
   throw UsageError(
       {.what = first.starts_with("-") ? "unknown option " + Quoted(typed) : "unknown command " + Quoted(typed),
-       .hint = DidYouMean(typed, names, "stablelm --help lists the commands")});
+       .hint = DidYouMean(typed, names, otherwise)});
 }
 
 // The model of STABLELM_MODEL, when the options name none.
@@ -139,10 +143,11 @@ void RefuseMoreArguments(const Command& command, const CommandText& text, const 
                       .what = "unexpected argument " + Quoted(words[most]),
                       .hint = "a model is named by -m here: -m " + ShellWord(words[0])});
   }
-  throw UsageError(
-      {.where = command.Name(),
-       .what = "unexpected argument " + Quoted(words[most]),
-       .hint = "put text with spaces in quotes; stablelm " + command.Name() + " --help shows the options"});
+  throw UsageError({.where = command.Name(),
+                    .what = "unexpected argument " + Quoted(words[most]),
+                    .hint = command.Name() == "chat" ? "stablelm run MODEL TEXT answers one message"
+                                                     : "put text with spaces in quotes; stablelm " + command.Name() +
+                                                           " --help shows the options"});
 }
 
 int Dispatch(const std::vector<std::string>& arguments, const Commands& commands);

@@ -57,7 +57,8 @@ class RunModel : public Command {
       throw UsageError({.where = "run",
                         .what = "unexpected argument " + Quoted(words[2]),
                         .expected = "- for standard input, or nothing",
-                        .hint = "put text with spaces in quotes"});
+                        .hint = NamesModel(words[1]) ? "is the model given twice, by -m and as an argument?"
+                                                     : "put text with spaces in quotes"});
     }
     if (!no_model) RequireModelsName(words[0], "run");
     std::vector<std::string> other = {words.size() > 1 ? "generate" : "chat"};

@@ -64,6 +64,10 @@ TEST(Program, UnknownNamesAreRefusedWithTheNearest) {
   EXPECT_EQ(flag.exit_code, 2);
   EXPECT_EQ(flag.out, "");
   EXPECT_EQ(flag.err, "error: unknown option \"--versoin\"\nhint:  did you mean --version?\n");
+  EXPECT_THAT(RunProgramBinary({"bench", "m.gguf"}),
+              Fails(2, "unknown command", {"bench m.gguf", "stablelm bench --help"}));
+  EXPECT_THAT(RunProgramBinary({"m.gguf"}), Fails(2, "unknown command", {"stablelm run m.gguf"}));
+  EXPECT_THAT(RunProgramBinary({"-m", "m.gguf"}), Fails(2, "unknown option", {"stablelm run -m"}));
   const ProgramResult command = RunProgramBinary({"xyzzy\xFF\x1B[31m"});
   EXPECT_EQ(command.exit_code, 2);
   EXPECT_EQ(command.err, "error: unknown command \"xyzzy\\xFF\\x1B[31m\"\nhint:  stablelm --help lists the commands\n");
@@ -78,6 +82,8 @@ TEST(Program, OptionsOfOtherCommandsAreToldWhere) {
     EXPECT_THAT(RunProgramBinary({"run", "Hi there"}, {.environment = {{"STABLELM_MODEL", model}}}),
                 Fails(2, "run", {"\"Hi there\"", "the model comes first", "stablelm run MODEL TEXT"}));
   }
+  EXPECT_THAT(RunProgramBinary({"chat", "m", "Hi"}), Fails(2, "chat", {"\"Hi\"", "stablelm run MODEL TEXT"}));
+  EXPECT_THAT(RunProgramBinary({"chat", "-m", "nowhere"}), Fails(2, "chat", {"\"nowhere\"", "check the path"}));
   EXPECT_THAT(RunProgramBinary({"run", "no/model"}), Fails(1, "no/model", {"Hugging Face cache"}));
   const ProgramResult nowhere = RunProgramBinary({"run", "m", "--xyzzy"});
   EXPECT_THAT(nowhere, Fails(2, "run", {"stablelm run --help"}));
