@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "base/ascii.h"
 #include "base/counted.h"
 #include "base/error.h"
 #include "base/json_value.h"
@@ -88,6 +89,13 @@ class Quantize : public Command {
       throw UsageError(
           {.where = "--plan", .what = "writes no file that --check could compare", .hint = "leave one of them out"});
     }
+    if (NamesType(out_path_)) {
+      throw UsageError({.where = "OUT",
+                        .what = "a type stands where the name of the file belongs",
+                        .found = Quoted(out_path_),
+                        .expected = "a name that ends in .gguf",
+                        .hint = "stablelm quantize MODEL model.gguf " + out_path_});
+    }
     if (!out_path_.empty()) RequireOutKind(out_path_, OutKind::kGguf);
     const QuantMix& mix = QuantMixByName(type, type_argument_.empty() ? "--type" : "TYPE");
     if (!plan_only_) RefuseExisting(out_path_);
@@ -116,8 +124,10 @@ class Quantize : public Command {
   }
 
  private:
+  // Case-insensitive, as QuantMixByName is.
   static bool NamesType(const std::string& text) {
-    return std::ranges::any_of(QuantMixes(), [&](const QuantMix& mix) { return mix.name == text; });
+    return std::ranges::any_of(QuantMixes(),
+                               [&](const QuantMix& mix) { return LowerAscii(mix.name) == LowerAscii(text); });
   }
 
   static JsonValue TypesJson(const QuantizedSize& size) {

@@ -164,6 +164,13 @@ TEST_F(QuantizeCommand, NamesTheModel) {
   EXPECT_EQ(GgufFile(file).header().Text("general.name"), "my model");
 }
 
+TEST_F(QuantizeCommand, ATypeInLowerCaseIsOneBesideTheModelOfTheEnvironment) {
+  const ProgramInput input = {.environment = {{"STABLELM_MODEL", model_.string()}}};
+  const ProgramResult result = RunProgramBinary({"quantize", (folder_.path() / "q.gguf").string(), "q8_0"}, input);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(RunProgramBinary({"quantize", "q8_0"}, input), Fails(2, "OUT", {"model.gguf q8_0"}));
+}
+
 TEST_F(QuantizeCommand, QuantizingTwiceWarns) {
   const fs::path first = folder_.path() / "q8.gguf";
   ASSERT_EQ(Run(first, {"--type", "Q8_0"}).exit_code, 0);
@@ -214,6 +221,8 @@ TEST_F(QuantizeCommand, Refusals) {
   EXPECT_THAT(Run(file, {"--type", "Q4_KM"}), Fails(2, "--type", {"\"Q4_KM\"", "Q4_K_M?"}));
   EXPECT_THAT(Run(file, {"--tensor", "x"}), Fails(2, "--tensor", {"\"x\"", "PATTERN=TYPE"}));
   EXPECT_THAT(Run(folder_.path() / "q.bin"), Fails(2, "OUT", {"q.bin", ".gguf"}));
+  EXPECT_THAT(RunProgramBinary({"quantize", model_.string(), "q4_0"}),
+              Fails(2, "OUT", {"\"q4_0\"", "model.gguf q4_0"}));
   EXPECT_THAT(Run(file, {"--plan", "--check", "text"}), Fails(2, "--plan", {"--check"}));
   EXPECT_THAT(Run(file, {"--plan", "--imatrix", "nothing"}), Fails(1, "nothing"));
   EXPECT_THAT(Run(file, {"--tensor", "nothing*=Q8_0"}), Fails(1, "--tensor", {"\"nothing*\""}));
