@@ -328,15 +328,22 @@ std::vector<Fit::Cure> Fit::CuresOfFinetune(const TrainWish& wish, uint64_t avai
     try_it("--quantize Q4_K", base);
   }
   if (!cures.empty()) return cures;
-  // Together: first without, then with a change of what is trained.
-  for (const bool one_layer : {false, true}) {
-    if (one_layer && wish.rank) break;
-    TrainWish least = quantizes ? quantized : layer;
+  // Together: first without a change of what is trained, then with adapters, then with one layer.
+  enum class Trained { kTheSame, kAdapters, kOneLayer };
+  for (const Trained trained : {Trained::kTheSame, Trained::kAdapters, Trained::kOneLayer}) {
+    if (trained != Trained::kTheSame && (wish.rank || !wish.options.trained.empty())) break;
+    if (trained == Trained::kAdapters && wish.options.precision == Precision::kF16) continue;
+    const bool adapters = trained == Trained::kAdapters, quantize = quantizes || (adapters && IsFloat());
+    TrainWish least = quantize ? quantized : layer;
     std::vector<std::string> options;
-    if (quantizes) options.emplace_back("--quantize Q4_K");
+    if (adapters) {
+      least.rank = kUsualRank;
+      options.push_back("--rank " + std::to_string(kUsualRank));
+    }
+    if (quantize) options.emplace_back("--quantize Q4_K");
     if (keeps_more) options.emplace_back("--recompute layer");
-    if (one_layer) {
-      if (!wish.options.trained.empty()) break;
+    if (adapters && try_it(Joined(options, " "), least)) return cures;
+    if (trained == Trained::kOneLayer) {
       least.options.trained = {"*.layers." + std::to_string(config_.n_layers - 1) + ".*"};
       if (wish.options.precision == Precision::kF32) {  // what is not trained is 16 bits then
         least.options.precision = Precision::kBF16;

@@ -91,6 +91,25 @@ TEST(FitCommand, WhatWouldFitIsAccepted) {
   }
 }
 
+// Adapters over quantized weights that keep little may fit where nothing else does.
+TEST(FitCommand, WhatWouldTrainIsAccepted) {
+  const std::vector<std::string> words = {"--shape", "7b", "--for", "finetune"};
+  const auto with = [&](std::initializer_list<std::string> options) {
+    std::vector<std::string> all = words;
+    all.insert(all.end(), options);
+    return Fit(all);
+  };
+  const Json plain = with({}), least = with({"--rank", "16", "--quantize", "Q4_K", "--recompute", "layer"});
+  if (plain.at("fits") || !least.at("fits")) GTEST_SKIP() << "this machine has room for more or for less";
+  ASSERT_FALSE(plain.at("would_fit").empty());
+  for (const Json& cure : plain.at("would_fit")) {
+    std::vector<std::string> all = words;
+    std::istringstream options(cure.at("options").get<std::string>());
+    for (std::string word; options >> word;) all.push_back(word);
+    EXPECT_EQ(Fit(all).at("total_bytes"), cure.at("total_bytes")) << cure;
+  }
+}
+
 TEST(FitCommand, RefusesWrongUsage) {
   EXPECT_THAT(RunProgramBinary({"fit"}), Fails(2, "fit", {"-m", "--shape"}));
   EXPECT_THAT(RunProgramBinary({"fit", "-m", kParallel, "--shape", "3b"}), Fails(2, "fit", {"-m", "--shape", "twice"}));
