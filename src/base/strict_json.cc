@@ -26,6 +26,8 @@ std::string Place(std::string_view text, size_t offset) {
   return "line " + std::to_string(line) + ", column " + std::to_string(column);
 }
 
+constexpr size_t kShownBytes = 24;  // of the line that is wrong
+
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 // Numbers that Python writes but JSON does not have.
@@ -142,9 +144,10 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
     throw Error({.where = where, .what = what, .found = found, .expected = expected, .hint = hint});
   };
   // A file of another kind is named as what it is. Text is not: it may be JSON with a slip.
-  const auto fail_syntax = [&, whole = text](const std::string& what, const std::string& found = {}) {
+  const auto fail_syntax = [&, whole = text](const std::string& what, const std::string& found,
+                                             const std::string& hint = {}) {
     if (KindOf(whole) != FileKind::kText) RefuseOtherKind(where, whole, FileKind::kJson);
-    fail(what, found, {});
+    fail(what, found, {}, hint);
   };
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) {
@@ -155,7 +158,7 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
     fail_syntax("not valid JSON", "a NUL byte at " + Place(text, nul));
   }
   if (const size_t bad = utf8::FirstInvalid(text); bad != utf8::kValid) {
-    fail_syntax("not valid UTF-8 at " + Place(text, bad));
+    fail_syntax("not valid UTF-8 at " + Place(text, bad), {}, "save the file as UTF-8");
   }
 
   std::vector<std::set<std::string>> keys;  // keys seen so far in each open object
@@ -192,7 +195,11 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
                    .what = "not valid JSON: it ends at " + Place(text, text.size()) + ", before it is complete",
                    .hint = "it was cut off: copy or download it again"});
     }
-    fail_syntax("not valid JSON at " + Place(text, standard.Original(e.byte ? e.byte - 1 : 0)));
+    const size_t at = std::min(standard.Original(e.byte ? e.byte - 1 : 0), text.size());
+    const std::string_view line = text.substr(at, text.substr(at).find_first_of("\r\n"));
+    fail_syntax("not valid JSON at " + Place(text, at),
+                line.empty() ? "the end of the line" : Quoted(line, kShownBytes),
+                "JSON has names and texts in double quotes, a comma between values and none behind the last");
   } catch (const Json::exception& e) {  // number overflow parsing '1e999'
     const std::string_view said = e.what();
     const size_t begin = said.find('\''), end = said.rfind('\'');

@@ -101,7 +101,8 @@ struct Tokenizer::Body {
     throw Error({.where = "tokenizer",
                  .what = "no such token id",
                  .found = std::to_string(id),
-                 .expected = "0 to " + std::to_string(model_vocab_size - 1)});
+                 .expected = "0 to " + std::to_string(model_vocab_size - 1),
+                 .hint = "the ids are of another model's tokenizer, or of one with more tokens"});
   }
   bool HasText(int32_t id) const { return id < spec.vocabulary.size(); }
 

@@ -62,6 +62,11 @@ TEST(StrictJson, PlacesAreThoseOfTheText) {
   EXPECT_EQ(InfoOf([&] { ParseStrictJson("[1e999, NaN, x]", "file", 4, HugeNumbers::kInfinite); }).what,
             "not valid JSON at line 1, column 14");
   EXPECT_EQ(Problem("{\"a\" 1}"), "not valid JSON at line 1, column 6");
+  const ErrorInfo comma = InfoOf([&] { ParseStrictJson("{\"a\": 1,}\n", "file"); });
+  EXPECT_EQ(comma.found, "\"}\"");
+  EXPECT_THAT(comma.hint, HasSubstr("none behind the last"));
+  EXPECT_EQ(InfoOf([&] { ParseStrictJson("{'a': 1}", "file"); }).found, "\"'a': 1}\"");
+  EXPECT_EQ(InfoOf([&] { ParseStrictJson("[\"a\n\"]", "file"); }).found, "the end of the line");
   // Cut off.
   for (const char* text : {"{", "{\"a\": [1,", "{\"a\": \"tex", "[1, 2\n", "[tru"}) {
     EXPECT_THAT(Problem(text), HasSubstr("before it is complete")) << text;

@@ -82,7 +82,11 @@ std::string WithStandardInput(const std::string& message, bool replace_invalid, 
   std::string text = ReadTextInput({.text = "-", .file = {}, .replace_invalid = replace_invalid}, out);
   if (!message.empty()) return message + "\n\n" + text;
   DropLineEnd(text);  // that of `echo`
-  if (text.empty()) throw Error({.where = "standard input", .what = "empty: there is no message to answer"});
+  if (text.empty()) {
+    throw Error({.where = "standard input",
+                 .what = "empty: there is no message to answer",
+                 .hint = "write one there, or give its text in place of -"});
+  }
   return text;
 }
 
