@@ -34,6 +34,11 @@ const fs::path& Checked(const fs::path& target) {
 
 }  // namespace
 
+void MakeParentFolder(const fs::path& target) {
+  std::error_code error;
+  fs::create_directory(ParentOf(WithName(target)), error);
+}
+
 NewFolder::NewFolder(const fs::path& target)
     : target_(WithName(target)), folder_(Checked(target_), TemporaryPath::Kind::kFolder) {
   folder_.SetUsualPermissions();  // a temporary folder is private

@@ -28,4 +28,8 @@ class NewFolder {
   TemporaryPath folder_;
 };
 
+// Makes the parent folder of `target` when that alone is missing: data for data/chats. Where it cannot, nothing
+// happens, and NewFolder names what is missing.
+void MakeParentFolder(const std::filesystem::path& target);
+
 }  // namespace stablelm

@@ -313,6 +313,7 @@ PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path&
       return data;
     }
     RequireUnprepared(out);
+    MakeParentFolder(out);
     log.emplace(out, key, setup.log);
     folder.emplace(out);
   }

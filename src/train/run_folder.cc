@@ -70,6 +70,7 @@ void RunFolder::RequireNew(const fs::path& path) {
 
 RunFolder RunFolder::Create(const fs::path& path, const std::string& recipe_yaml, const JsonValue& start) {
   RequireNew(path);
+  MakeParentFolder(path);
   NewFolder folder(path);
   WriteTextFileAtomically(folder.path() / "recipe.yaml", recipe_yaml, path / "recipe.yaml");
   WriteTextFileAtomically(folder.path() / kLogFile, start.Dump() + "\n", path / kLogFile);

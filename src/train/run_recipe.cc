@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "checkpoint/describe/config.h"
+#include "dataset/manifest.h"
 #include "ops/low_rank.h"
 #include "train/adapter_base.h"
 
@@ -178,9 +179,30 @@ void Complete(LoadedRunRecipe& loaded) {
   }
 }
 
+// What a recipe names is easily given in its place.
+void RequireNoDataOrModel(const std::filesystem::path& path) {
+  ErrorInfo info = {.where = path.string(), .what = "not a recipe", .expected = "a .yaml file"};
+  const std::string end = path.extension().string();
+  std::error_code error;
+  if (std::filesystem::exists(path / kManifestFile, error)) {
+    info.found = "a folder of prepared data";
+    info.hint = "a recipe names it: stablelm finetune RECIPE --set data=" + info.where;
+  } else if (end == ".gguf" || std::filesystem::is_directory(path, error)) {
+    info.found = end == ".gguf" ? "a model" : "a folder";
+    info.hint = "a recipe names the model: stablelm finetune RECIPE --set from=" + info.where;
+  } else if (end == ".jsonl" || end == ".csv" || end == ".tsv" || end == ".parquet") {
+    info.found = "a file of data";
+    info.hint = "prepare it, stablelm prepare " + info.where + " -m MODEL -o DATA, and name DATA in a recipe";
+  } else {
+    return;
+  }
+  throw Error(info);
+}
+
 }  // namespace
 
 LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const std::string> sets) {
+  RequireNoDataOrModel(path);
   RecipeFile file = RecipeFile::Read(path);
   for (const std::string& set : sets) file.Set(set);
   if (Sets(sets, "epochs") && !Sets(sets, "steps")) file.Remove("steps");

@@ -79,6 +79,17 @@ TEST(NewFolder, ReplacesAnEmptyFolderAlone) {
   EXPECT_THAT(NamesIn(temp.path() / "empty"), UnorderedElementsAre("b"));
 }
 
+TEST(NewFolder, OneMissingParentIsMadeOnRequest) {
+  const TempFolder temp;
+  MakeParentFolder(temp.path() / "a/b/out");  // two are missing
+  EXPECT_THAT(NamesIn(temp.path()), IsEmpty());
+  MakeParentFolder(temp.path() / "a/out/");
+  MakeParentFolder(temp.path() / "a/out");
+  MakeParentFolder("out");
+  EXPECT_THAT(NamesIn(temp.path()), UnorderedElementsAre("a"));
+  EXPECT_THAT(NamesIn(temp.path() / "a"), IsEmpty());
+}
+
 TEST(NewFolder, WhatAppearsMeanwhileIsNotReplaced) {
   const TempFolder temp;
   const std::filesystem::path out = temp.path() / "out";

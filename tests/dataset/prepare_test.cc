@@ -256,8 +256,10 @@ TEST_F(PrepareTest, TheFolderIsLikeAnyOther) {
   EXPECT_TRUE(PrepareData(setup, Out().string() + "/").unchanged);
   EXPECT_FALSE(PrepareData(setup, Out("like")).unchanged);  // it is empty
   EXPECT_THAT(FileNames(), ElementsAre("a.jsonl", "like", "out", "recipe.yaml"));
-  EXPECT_THAT(InfoOf([&] { PrepareData(setup, Out("none") / "out"); }).hint,
-              HasSubstr("create " + Out("none").string()));
+  EXPECT_THAT(InfoOf([&] { PrepareData(setup, Out("none") / "deeper" / "out"); }).hint,
+              HasSubstr("create " + (Out("none") / "deeper").string()));
+  EXPECT_FALSE(PrepareData(setup, Out("data") / "out").unchanged);  // the parent folder is made
+  EXPECT_EQ(BytesOf(Out("data") / "out"), BytesOf(Out()));
 }
 
 TEST_F(PrepareTest, ABadFileStopsTheRunOrIsForgotten) {

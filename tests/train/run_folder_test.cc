@@ -42,6 +42,8 @@ TEST_F(RunFolderTest, IsMadeOnceAndHeldByOne) {
   EXPECT_THAT(InfoOf([&] { Make(); }).hint, HasSubstr("--resume " + run_.string()));
   RunFolder::Open(run_);
   EXPECT_THAT(InfoOf([&] { RunFolder::Open(temp_.path() / "none"); }), Names((temp_.path() / "none").string()));
+  EXPECT_EQ(RunFolder::Create(temp_.path() / "runs" / "run", "name: a\n", {{"event", "start"}, {"step", 0}}).path(),
+            temp_.path() / "runs" / "run");  // the parent folder is made
   EXPECT_THAT(InfoOf([&] { RunFolder::Open(temp_.path()); }), Names(temp_.path().string(), "no recipe.yaml"));
 }
 

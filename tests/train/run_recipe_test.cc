@@ -165,6 +165,24 @@ TEST_F(RunRecipeTest, WhatIsWrongIsNamedWithItsPlace) {
   EXPECT_THAT(error("from: m\ndata: d\nname: a/b\n").where, HasSubstr("line 3"));
 }
 
+TEST_F(RunRecipeTest, DataOrAModelInPlaceOfTheRecipe) {
+  std::filesystem::create_directory(folder_.path() / "data");
+  std::filesystem::create_directory(folder_.path() / "model");
+  std::ofstream(folder_.path() / "data/manifest.json") << "{}";
+  std::ofstream(folder_.path() / "chats.jsonl") << "{}\n{}\n";
+  const auto error = [&](const std::string& name) {
+    const std::filesystem::path path = folder_.path() / name;
+    const ErrorInfo info = InfoOf([&] { ReadRunRecipe(path); });
+    EXPECT_EQ(info.where, path.string());
+    EXPECT_EQ(info.what, "not a recipe");
+    return info;
+  };
+  EXPECT_THAT(error("data").hint, HasSubstr("--set data=" + (folder_.path() / "data").string()));
+  EXPECT_THAT(error("model").hint, HasSubstr("--set from="));
+  EXPECT_THAT(error("model.gguf").hint, HasSubstr("--set from="));
+  EXPECT_THAT(error("chats.jsonl").hint, HasSubstr("stablelm prepare " + (folder_.path() / "chats.jsonl").string()));
+}
+
 TEST_F(RunRecipeTest, LoraHasItsOwnDefaults) {
   EXPECT_FALSE(Read("from: m\ndata: d\n").lora);
   const RunRecipe plain = Read("from: m\ndata: d\nlora: {rank: 8}\nseed: 5\n");

@@ -64,11 +64,13 @@ std::string FindBundledModel() {
   }
   std::vector<std::string> searched;
   for (const std::filesystem::path& place : BundledModelPlaces()) searched.push_back(LinkedPlace(place).string());
-  throw UsageError({.where = "--model",
-                    .what = "no model was named, and the one that comes with stablelm is missing",
-                    .expected = Joined(searched, " or "),
-                    .hint = "-m MODEL or the environment variable STABLELM_MODEL names one; installing stablelm again, "
-                            "or git checkout in its source tree, brings the missing one back"});
+  throw UsageError(
+      {.where = "--model",
+       .what = "no model was named, and the one that comes with stablelm is missing",
+       .expected = Joined(searched, " or "),
+       .hint = "-m MODEL or the environment variable STABLELM_MODEL names one; to get the missing one back, install "
+               "stablelm again, or in its source tree: git checkout demo/" +
+               std::string(kBundledModel)});
 }
 
 std::string WhereBundledModelIs() {

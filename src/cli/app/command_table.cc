@@ -71,7 +71,8 @@ CommandText Describe(const Command& command, const CLI::App& app) {
                       .examples = {},
                       .notes = {},
                       .options = {},
-                      .model_optional = (command.Takes() & kModelOptional) != 0};
+                      .model_optional = (command.Takes() & kModelOptional) != 0,
+                      .runs_without_model = command.ModelIsNamed()};
   for (const CLI::Option* option : app.get_options()) text.options.push_back(TextOf(*option));
   for (OptionText& option : text.options) {
     for (const Habit& habit : Habits()) {

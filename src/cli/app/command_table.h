@@ -35,7 +35,8 @@ struct CommandText {
   std::string examples;  // lines of commands
   std::string notes;     // paragraphs
   std::vector<OptionText> options;
-  bool model_optional = false;  // kModelOptional
+  bool model_optional = false;      // kModelOptional
+  bool runs_without_model = false;  // the arguments name what is needed of a model
 };
 
 // Adds the command's own options and the common ones to `app`, which parses the command line and prints --help.

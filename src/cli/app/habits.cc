@@ -40,6 +40,8 @@ constexpr std::string_view kOneAnswer =
     "stablelm run MODEL TEXT answers one message, without a model stablelm run -p TEXT";
 constexpr std::string_view kAppends =
     "stablelm run MODEL TEXT - < FILE appends a file to the message, without a model stablelm run -p TEXT - < FILE";
+constexpr std::string_view kRecipeModel = "the recipe names the model, as from: MODEL; --set from=MODEL does too";
+constexpr std::string_view kRecipeRate = "--set optimizer.rate=1e-4";
 
 constexpr auto kHabits = std::to_array<Habit>({
     // What to continue
@@ -161,6 +163,22 @@ constexpr auto kHabits = std::to_array<Habit>({
      .option = "--precision",
      .takes = kValue,
      .reason = "--precision is the arithmetic of training"},
+    {.kind = kNotHere, .name = "-m", .takes = kValue, .reason = kRecipeModel, .commands = "finetune"},
+    {.kind = kNotHere, .name = "--model", .takes = kValue, .reason = kRecipeModel, .commands = "finetune"},
+    {.kind = kNotHere,
+     .name = "--lora",
+     .takes = kValue,
+     .reason = "an adapter is trained with --set lora.rank=16, or lora: {rank: 16} in the recipe",
+     .commands = "finetune"},
+    {.kind = kNotHere,
+     .name = "--batch-size",
+     .takes = kValue,
+     .reason = "a step takes --set rows=N packs at once, --set micro_batches=M times",
+     .commands = "finetune"},
+    {.kind = kNotHere, .name = "--epochs", .takes = kValue, .reason = "--set epochs=3", .commands = "finetune"},
+    {.kind = kNotHere, .name = "--steps", .takes = kValue, .reason = "--set steps=100", .commands = "finetune"},
+    {.kind = kNotHere, .name = "--lr", .takes = kValue, .reason = kRecipeRate, .commands = "finetune"},
+    {.kind = kNotHere, .name = "--learning-rate", .takes = kValue, .reason = kRecipeRate, .commands = "finetune"},
     {.kind = kNotHere, .name = "-ngl", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
     {.kind = kNotHere, .name = "--gpu-layers", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},
     {.kind = kNotHere, .name = "--n-gpu-layers", .values = kOnTheCpu, .takes = kValue, .reason = kOnCpus},

@@ -228,18 +228,21 @@ std::string GroupHelp(const std::string& name, std::span<const CommandText> comm
 }
 
 std::string UsageOf(const CommandText& command) {
+  constexpr std::string_view kNeeded[] = {"IN", "OUT", "FOLDER", "RUN"};
   std::string usage = "stablelm " + command.name, arguments;
   bool model_first = false, model = false;
   for (const OptionText& option : command.options) {
     if (option.Positional()) {
       const bool is_model = option.names[0] == "MODEL";
-      const bool needed = (is_model && !command.model_optional) || option.names[0] == "IN" || option.names[0] == "OUT";
+      const bool needed =
+          is_model ? !command.model_optional : std::ranges::find(kNeeded, option.names[0]) != std::end(kNeeded);
       model_first = model_first || is_model;
       arguments += " " + (needed ? option.names[0] : "[" + ShownName(option.names[0]) + "]");
     }
     model = model || option.LongName() == "--model";
   }
-  if (model && !model_first) usage += command.model_optional ? " [-m MODEL]" : " -m MODEL";
+  const bool optional = command.model_optional || command.runs_without_model;
+  if (model && !model_first) usage += optional ? " [-m MODEL]" : " -m MODEL";
   return usage + arguments + " [OPTIONS]";
 }
 

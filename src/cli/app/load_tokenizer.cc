@@ -38,9 +38,8 @@ void RequireModelsName(const std::string& word, const std::string& command) {
                     .what = "no such model",
                     .found = Quoted(word),
                     .expected = "a model folder, a .gguf file or a hub id",
-                    .hint =
-                        "check the path; for a message the model comes first: stablelm run MODEL TEXT; without one: "
-                        "stablelm run -p TEXT"});
+                    .hint = "check the path. Before a text the model comes first: stablelm run MODEL TEXT; without "
+                            "one: stablelm run -p TEXT"});
 }
 
 Tokenizer LoadTokenizer(const std::string& model, const std::string& tokenizer_file, Output& out,

@@ -126,10 +126,7 @@ class FineTuneCommand : public Command {
            (quantizes ? " --quantize " + recipe.base_dtype : "") + " --lora " + ShellWord(result) + " talks to it";
   }
   std::filesystem::path DefaultFolder(const RunRecipe& recipe) const {
-    if (!run_.empty()) return run_;
-    std::error_code error;
-    std::filesystem::create_directory("runs", error);
-    return std::filesystem::path("runs") / recipe.name;
+    return run_.empty() ? std::filesystem::path("runs") / recipe.name : std::filesystem::path(run_);
   }
   // Nothing is loaded and timed when the plan does not fit.
   void DryRun(const LoadedRunRecipe& loaded, const FineTune& tune, Output& out) const {

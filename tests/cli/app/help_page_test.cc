@@ -92,6 +92,10 @@ TEST(HelpPage, EverydayOptionsFirstAllOnRequest) {
   EXPECT_THAT(RunProgramBinary({"fit", "--help"}).out, HasSubstr("context: the longest sequence"));
   EXPECT_THAT(RunProgramBinary({"quantize", "--help"}).out,
               HasSubstr("Usage: stablelm quantize MODEL OUT [TYPE] [OPTIONS]"));
+  EXPECT_THAT(RunProgramBinary({"data", "show", "--help"}).out,
+              HasSubstr("Usage: stablelm data show [-m MODEL] FOLDER [OPTIONS]"));
+  EXPECT_THAT(RunProgramBinary({"report", "--help"}).out, HasSubstr("Usage: stablelm report RUN [OPTIONS]"));
+  EXPECT_THAT(RunProgramBinary({"score", "--help"}).out, HasSubstr("Usage: stablelm score -m MODEL [TEXT] [OPTIONS]"));
 }
 
 }  // namespace
