@@ -192,11 +192,13 @@ EncodingSetup EncodingOf(const PrepareSetup& setup) {
   return encoding;
 }
 
-std::vector<OpenSource> OpenSources(const DataRecipe& recipe) {
+std::vector<OpenSource> OpenSources(const DataRecipe& recipe, std::vector<std::string>& left_out) {
   std::vector<OpenSource> sources;
   for (const SourceRecipe& one : recipe.sources) {
-    OpenSource source{
-        .recipe = &one, .files = FindSourceFiles(one, recipe.folder), .kind = one.kind, .columns = one.columns};
+    OpenSource source{.recipe = &one,
+                      .files = FindSourceFiles(one, recipe.folder, &left_out),
+                      .kind = one.kind,
+                      .columns = one.columns};
     sources.push_back(std::move(source));
   }
   return sources;
@@ -294,14 +296,14 @@ void RequireUnprepared(const std::filesystem::path& out) {
 PreparedData PrepareData(const PrepareSetup& setup, const std::filesystem::path& out) {
   const RunWatch watch;
   const DataRecipe& recipe = setup.recipe;
-  std::vector<OpenSource> sources = OpenSources(recipe);
+  PreparedData data;
+  std::vector<OpenSource> sources = OpenSources(recipe, data.left_out);
   std::vector<SourceFile> files;
   for (const OpenSource& source : sources) files.insert(files.end(), source.files.begin(), source.files.end());
   std::vector<SourceFile> inputs = EvaluationFiles(recipe);
   inputs.insert(inputs.end(), files.begin(), files.end());
   const std::vector<FileStamp> stamps = StampsOf(inputs);
   const std::string key = PreparationKey(setup, inputs);
-  PreparedData data;
   std::optional<NewFolder> folder;  // none: a run that writes nothing
   std::optional<PassLog> log;       // removed after the folder is there
   if (!setup.dry_run) {

@@ -65,6 +65,7 @@ struct PreparedData {
   std::vector<SourceAccount> sources;
   SplitAccount train, validation;
   std::vector<AuditFinding> findings;
+  std::vector<std::string> left_out;  // sentences about files that were not read (FindSourceFiles)
   std::vector<std::string> overlap_checked, overlap_not_found;  // evaluation sets, as the recipe names them
   std::vector<PreviewSample> preview;
   std::array<double, kPrepareSteps.size()> step_seconds = {};  // kPrepareSteps, summed over the threads

@@ -141,6 +141,8 @@ class Search {
     path_ = folder == "." ? fs::path(ExpandHome(written)) : folder / ExpandHome(written);
   }
 
+  // Of Run: a sentence about the files of a folder that tell no split.
+  const std::vector<std::string>& left_out() const { return left_out_; }
   std::vector<FoundFile> Run() {
     std::vector<FoundFile> found;
     const fs::path pattern = ExpandHome(written_);
@@ -298,14 +300,18 @@ class Search {
 
   std::vector<FoundFile> OfSplit(const fs::path& folder, const std::vector<FoundFile>& all) const {
     std::vector<FoundFile> chosen;
+    std::vector<std::string> untold;
     for (const std::string& split : splits_) {
-      bool any_tells = false;
+      untold.clear();
       for (const FoundFile& file : all) {
         const SplitMatch match = MatchSplit(file.name, split);
-        any_tells = any_tells || match != SplitMatch::kUntold;
+        if (match == SplitMatch::kUntold) untold.push_back(file.name);
         if (match == SplitMatch::kWanted) chosen.push_back(file);
       }
-      if (!any_tells && split == "train") chosen = all;
+      if (untold.size() == all.size() && split == "train") {
+        chosen = all;
+        untold.clear();
+      }
       if (!chosen.empty()) break;
     }
     if (chosen.empty()) {
@@ -329,6 +335,12 @@ class Search {
                     Quoted(written_ + "/**/*" + std::string(formats.begin()->first))});
     }
     RequireAllShards(folder, chosen);
+    if (!untold.empty()) {
+      left_out_.push_back(std::to_string(untold.size()) + " of " + std::to_string(all.size()) +
+                          " files are left out: " + Quoted(chosen[0].name) + " tells a split and they do not (" +
+                          Shortened(untold) + "); the path " +
+                          Quoted(written_ + "/**/*" + std::string(FormatOf(chosen[0].name)) + "*") + " reads all");
+    }
     return chosen;
   }
 
@@ -444,15 +456,19 @@ class Search {
   fs::path path_;
   std::string below_;
   mutable size_t seen_ = 0;  // names of folders that were read
+  mutable std::vector<std::string> left_out_;
 };
 
 }  // namespace
 
 std::vector<SourceFile> FindDataFiles(const std::string& path, std::span<const std::string> splits,
-                                      const std::filesystem::path& recipe_folder, const std::string& where) {
+                                      const std::filesystem::path& recipe_folder, const std::string& where,
+                                      std::vector<std::string>* left_out) {
   std::vector<SourceFile> files;
-  for (FoundFile& file : Search(path, splits, recipe_folder, where).Run()) {
-    files.push_back({std::move(file.path), utf8::ReplaceInvalid(file.name)});
+  Search search(path, splits, recipe_folder, where);
+  for (FoundFile& file : search.Run()) files.push_back({std::move(file.path), utf8::ReplaceInvalid(file.name)});
+  if (left_out) {
+    for (const std::string& sentence : search.left_out()) left_out->push_back(where + ": " + sentence);
   }
   return files;
 }
@@ -461,13 +477,14 @@ bool IsMissingOnHub(const std::string& path, const std::filesystem::path& recipe
   return Search(path, {}, recipe_folder, "").IsMissingOnHub();
 }
 
-std::vector<SourceFile> FindSourceFiles(const SourceRecipe& source, const std::filesystem::path& recipe_folder) {
+std::vector<SourceFile> FindSourceFiles(const SourceRecipe& source, const std::filesystem::path& recipe_folder,
+                                        std::vector<std::string>* left_out) {
   std::vector<SourceFile> all;
   std::map<std::string, int> names;
   std::set<fs::path> paths;
   for (const std::string& path : source.paths) {
     const std::string where = "source " + Quoted(source.name) + ": path " + Quoted(path);
-    for (SourceFile& file : FindDataFiles(path, {&source.split, 1}, recipe_folder, where)) {
+    for (SourceFile& file : FindDataFiles(path, {&source.split, 1}, recipe_folder, where, left_out)) {
       if (!paths.insert(fs::absolute(file.path).lexically_normal()).second) {
         throw Error({.where = where,
                      .what = "this file a second time",

@@ -38,11 +38,14 @@ struct SourceFile {
 };
 
 // Throws Error that names what was tried and what is there: nothing found, one file twice, missing shards, a link
-// without target, an LFS pointer in place of a file.
-std::vector<SourceFile> FindSourceFiles(const SourceRecipe& source, const std::filesystem::path& recipe_folder);
+// without target, an LFS pointer in place of a file. Appends to `left_out` a sentence for each folder with files whose
+// names tell no split, left out because other names there tell one.
+std::vector<SourceFile> FindSourceFiles(const SourceRecipe& source, const std::filesystem::path& recipe_folder,
+                                        std::vector<std::string>* left_out = nullptr);
 // The same of one path; of a folder, the first of these splits that it has. `where` begins the errors.
 std::vector<SourceFile> FindDataFiles(const std::string& path, std::span<const std::string> splits,
-                                      const std::filesystem::path& recipe_folder, const std::string& where);
+                                      const std::filesystem::path& recipe_folder, const std::string& where,
+                                      std::vector<std::string>* left_out = nullptr);
 // Whether a path names a data set of the hub that the cache does not have, rather than a file that is not there: it
 // begins with ORG/NAME, ORG is no folder, and it does not end like a data file.
 bool IsMissingOnHub(const std::string& path, const std::filesystem::path& recipe_folder);

@@ -122,6 +122,27 @@ TEST_F(SourceFiles, FoldersHaveSplits) {
   EXPECT_THAT(Refused({"d"}, "validation"), stablelm::Names(testing::_, testing::HasSubstr("extra.json, test.json")));
 }
 
+TEST_F(SourceFiles, FilesLeftOutAreNamed) {
+  SourceRecipe source;
+  source.name = "s";
+  source.split = "train";
+  const auto left_out = [&](const std::string& path) {
+    std::vector<std::string> sentences;
+    source.paths = {path};
+    FindSourceFiles(source, recipes_, &sentences);
+    return sentences;
+  };
+  for (const char* name : {"d/training.txt", "d/testing.txt", "d/chat.txt", "d/faq.txt"}) Write(name);
+  EXPECT_THAT(left_out("d"), testing::ElementsAre(
+                                 "source \"s\": path \"d\": 2 of 4 files are left out: \"training.txt\" tells a split "
+                                 "and they do not (chat.txt, faq.txt); the path \"d/**/*.txt*\" reads all"));
+  EXPECT_EQ(Names({"d/**/*.txt*"}), "chat.txt faq.txt testing.txt training.txt");
+  EXPECT_THAT(left_out("d/**/*.txt*"), testing::IsEmpty());
+  for (const char* name : {"e/a.txt", "e/b.txt", "f/train.json", "f/test.json"}) Write(name);
+  EXPECT_THAT(left_out("e"), testing::IsEmpty());
+  EXPECT_THAT(left_out("f"), testing::IsEmpty());
+}
+
 TEST_F(SourceFiles, AllShardsMustBeThere) {
   for (const char* name : {"d/data/train-00000-of-00003-aa.parquet", "d/data/train-00002-of-00003-bb.parquet",
                            "d/data/test-00000-of-00002.parquet"}) {

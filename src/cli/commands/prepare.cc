@@ -82,6 +82,7 @@ class Prepare : public Command {
       }
       return PrepareData(setup, out_folder_);
     }();
+    for (const std::string& sentence : data.left_out) out.Warning(sentence);
     if (data.unchanged) {
       if (out.json()) out.Json({{"out", out_folder_}, {"unchanged", true}});
       out.Note(out_folder_ + " holds these data already, prepared from the same files by the same recipe");
