@@ -179,6 +179,15 @@ TEST_F(RunReportTest, ARunWithoutStepsAndOneThatGoesOnHaveReports) {
   EXPECT_THAT(RunReport(run), HasSubstr("not finite"));
 }
 
+TEST_F(RunReportTest, TheTrainingLossIsThatOfTheLastSteps) {
+  LoggedRun run = Read(Text());
+  EXPECT_THAT(RunReport(run), HasSubstr("<b>0.3198</b><span>training loss, mean of the last 20 steps"));  // of 6 / step
+  run.steps.resize(8);
+  EXPECT_THAT(RunReport(run), HasSubstr("mean of the last 7 steps"));  // step 7 was skipped
+  for (StepLog& step : run.steps) step.skipped = true;
+  EXPECT_THAT(RunReport(run), Not(HasSubstr("training loss, mean")));
+}
+
 TEST_F(RunReportTest, LongRunsAreDrawnWithFewPoints) {
   LoggedRun run = Read(Text());
   const StepLog first = run.steps[0];
