@@ -94,7 +94,9 @@ std::string CheapestChange(const FineTune& tune, size_t threads, const MemoryLim
     }
   }
   const std::string less = tune.recipe().lora ? "`base_dtype: q4_k` or a lower `lora.rank` need less"
-                                              : "fewer `trained` parameters or `lora: {rank: 16}` need less";
+                           : tune.recipe().from == "init"
+                               ? "a smaller `shape` or fewer `trained` parameters need less"
+                               : "fewer `trained` parameters or `lora: {rank: 16}` need less";
   return smallest ? smallest->settings + " needs the least of this model, " + HumanBytes(least) + ": " + less : less;
 }
 

@@ -72,7 +72,7 @@ TEST_F(FineTuneCommandTest, WhatDoesNotFitIsPlannedAndRefusedWithTheCheapestChan
   shape["num_hidden_layers"] = 400;
   Write("huge.json", shape.dump());
   const ProgramResult huge = Run({"--dry-run", "--json", "--set", "shape=huge.json"});
-  EXPECT_THAT(huge, Fails(1, "memory", {"available", "fewer `trained` parameters"}));
+  EXPECT_THAT(huge, Fails(1, "memory", {"available", "a smaller `shape` or fewer `trained` parameters"}));
   const json plan = json::parse(huge.out);
   EXPECT_EQ(plan.at("fits"), false);
   EXPECT_FALSE(plan.contains("seconds"));
