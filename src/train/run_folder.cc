@@ -137,6 +137,18 @@ void RunFolder::CutLog(std::optional<int64_t> step) const {
   if (truncate(log().c_str(), static_cast<off_t>(kept)) != 0) FailToWrite(log(), "cannot cut it off", errno);
 }
 
+std::vector<int64_t> RunFolder::RemoveAfter(int64_t step) const {
+  std::vector<int64_t> removed = Steps();
+  std::erase_if(removed, [&](int64_t other) { return other <= step; });
+  std::error_code error;
+  const fs::path best = fs::read_symlink(path_ / kBest, error).filename();
+  for (const int64_t later : removed) {
+    if (best == Checkpoint(later).filename()) SetBest({});
+    RemoveWholeFolder(Checkpoint(later));
+  }
+  return removed;
+}
+
 void RunFolder::SetBest(std::optional<int64_t> step) const {
   std::error_code error;
   const fs::path link = path_ / kBest;

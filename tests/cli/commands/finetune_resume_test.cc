@@ -134,7 +134,9 @@ TEST_F(FineTuneResumeTest, DamagedFilesAreNamed) {
     EXPECT_THAT(Resume("copy", {"--set", "steps=9"}),
                 Fails(1, Path(std::string("copy/checkpoints/step-6/") + name), {"missing", "--resume " + before}));
   }
-  EXPECT_EQ(Resume("copy/checkpoints/step-3", {"--set", "steps=9"}).exit_code, 0);
+  // Not as far as the damaged one, which must not come after the new one then.
+  EXPECT_THAT(Resume("copy/checkpoints/step-3", {"--set", "steps=4"}).err, HasSubstr("removed step-6"));
+  EXPECT_EQ(Resume("copy", {"--set", "steps=9"}).exit_code, 0);
   EXPECT_EQ(StepsIn("copy"), 9u);
   Copy("run", "copy");
   fs::remove(Path("copy/checkpoints/step-6/SHA256SUMS"));
