@@ -106,6 +106,10 @@ PrepareInput ReadPrepareInput(const std::string& what, const std::string& model,
     }
     tokenizer = OfRecipe(recipe, out);
   }
+  if (tokenizer.context && recipe.sequence_length > *tokenizer.context) {
+    out.Warning("sequence_length " + std::to_string(recipe.sequence_length) + " is more than the context of " +
+                tokenizer.from + ", " + std::to_string(*tokenizer.context) + ": it cannot be trained on these data");
+  }
   const ChatRecord record = RecordFor(recipe, tokenizer);
   return {.setup = {.recipe = recipe,
                     .recipe_yaml = loaded.settings.Yaml(),

@@ -102,6 +102,9 @@ TEST_F(PrepareCommand, TheModelGivesTheSequenceLength) {
   const ProgramResult dry = Run({chats, "-m", model, "--dry-run"});
   EXPECT_EQ(dry.exit_code, 0) << dry.err;
   EXPECT_THAT(dry.out, HasSubstr("sequence_length: 256  # default"));
+  EXPECT_THAT(dry.err, Not(HasSubstr("warning:")));
+  EXPECT_THAT(Run({chats, "-m", model, "--dry-run", "--set", "sequence_length=257"}).err,
+              HasSubstr("warning: sequence_length 257 is more than the context of model, 256"));
   // The card's system text alone is longer.
   EXPECT_THAT(Run({chats, "-m", model, "-o", Path("out")}),
               Fails(1, "chats", {"3 conversations", "3 dropped as too-long", "`sequence_length` is 256"}));
@@ -259,7 +262,8 @@ TEST_F(PrepareCommand, AnOutThatCannotBeMadeIsNamedBeforeTheWork) {
   EXPECT_THAT(Run(Plain(chats, {"-o", Path("mine")})),
               Fails(1, Path("mine"), {"the folder is not empty", "choose a new folder"}));
   EXPECT_THAT(Names("mine"), ElementsAre("notes.txt"));
-  EXPECT_THAT(Run(Plain(chats, {"-o", Path("none/out")})), Fails(1, Path("none/out"), {"create " + Path("none")}));
+  EXPECT_THAT(Run(Plain(chats, {"-o", Path("none/deeper/out")})),
+              Fails(1, Path("none/deeper/out"), {"create " + Path("none/deeper")}));
   EXPECT_THAT(Names(), ElementsAre("chats.jsonl", "mine"));
   // Of another recipe: not overwritten.
   EXPECT_EQ(Run(Plain(chats, {"-o", Path("out")})).exit_code, 0);
