@@ -414,6 +414,10 @@ RunResult ResumeRun(const FineTune& tune, const RunFolder& folder, std::optional
     RequireSameSources(tune, state, options.show_progress);
     if (state.step >= tune.steps()) {
       const fs::path model = folder.Checkpoint(state.step);
+      if (options.on_note) {
+        options.on_note("the run has made " + std::to_string(state.step) +
+                        " steps already; --set steps=" + std::to_string(2 * state.step) + " trains for longer");
+      }
       return {.steps = state.step, .model = model, .hash = HashOfHashes(model)};
     }
   }

@@ -101,6 +101,7 @@ TEST_F(FineTuneResumeTest, ARunThatIsThereIsNotReplaced) {
 
 TEST_F(FineTuneResumeTest, OtherSettingsAndDataAreRefusedByName) {
   ASSERT_EQ(Run({"-o", Path("run"), "--set", "steps=3"}).exit_code, 0);
+  EXPECT_THAT(Resume("run").err, HasSubstr("the run has made 3 steps already; --set steps=6 trains for longer"));
   EXPECT_THAT(
       Resume("run", {"--set", "optimizer.rate=2e-2", "--set", "rows=2", "--set", "steps=6"}),
       Fails(1, Path("run"), {"`optimizer.rate`, `rows`", "optimizer.rate: 0.02, rows: 2", "optimizer.rate: 0.01"}));

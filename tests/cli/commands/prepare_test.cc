@@ -104,7 +104,7 @@ TEST_F(PrepareCommand, TheModelGivesTheSequenceLength) {
   EXPECT_THAT(dry.out, HasSubstr("sequence_length: 256  # default"));
   EXPECT_THAT(dry.err, Not(HasSubstr("warning:")));
   EXPECT_THAT(Run({chats, "-m", model, "--dry-run", "--set", "sequence_length=257"}).err,
-              HasSubstr("warning: sequence_length 257 is more than the context of model, 256"));
+              HasSubstr("warning: sequence_length 257 is more than the context of with_tokenizer, 256"));
   // The card's system text alone is longer.
   EXPECT_THAT(Run({chats, "-m", model, "-o", Path("out")}),
               Fails(1, "chats", {"3 conversations", "3 dropped as too-long", "`sequence_length` is 256"}));
