@@ -80,6 +80,18 @@ ChatRecord RecordFor(const DataRecipe& recipe, const TokenizerOfRun& tokenizer) 
   return record;
 }
 
+// A system text that all sources set is the one to chat with: the trained model knows no other.
+void TakeCommonSystemText(const DataRecipe& recipe, ChatRecord& record) {
+  const SystemRule* common = nullptr;
+  for (const SourceRecipe& source : recipe.sources) {
+    if (source.kind == SourceKind::kText) continue;  // no conversations
+    if (source.system.kind == SystemRule::Kind::kDefault || (common && *common != source.system)) return;
+    common = &source.system;
+  }
+  if (!common) return;
+  record.system = common->kind == SystemRule::Kind::kText ? std::optional(common->text) : std::nullopt;
+}
+
 std::string Quote(const std::string& text) {
   return RecipeValueText({.kind = RecipeNode::Kind::kScalar, .text = text, .quoted = true});
 }
@@ -110,7 +122,8 @@ PrepareInput ReadPrepareInput(const std::string& what, const std::string& model,
     out.Warning("sequence_length " + std::to_string(recipe.sequence_length) + " is more than the context of " +
                 tokenizer.from + ", " + std::to_string(*tokenizer.context) + ": it cannot be trained on these data");
   }
-  const ChatRecord record = RecordFor(recipe, tokenizer);
+  ChatRecord record = RecordFor(recipe, tokenizer);
+  TakeCommonSystemText(recipe, record);
   return {.setup = {.recipe = recipe,
                     .recipe_yaml = loaded.settings.Yaml(),
                     .tokenizer = *tokenizer.tokenizer,

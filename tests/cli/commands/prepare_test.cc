@@ -124,6 +124,8 @@ TEST_F(PrepareCommand, RunsARecipeFromAnywhere) {
   EXPECT_EQ(all["sources"][1]["rows"], 30);
   EXPECT_EQ(all["splits"]["train"]["documents"], 80);
   EXPECT_EQ(all["out"], Path("out"));
+  const nlohmann::json manifest = nlohmann::json::parse(std::ifstream(Path("out/manifest.json")));
+  EXPECT_EQ(manifest["chat_record"]["system"], "S");  // of both sources
   // A slash after the folder's name changes nothing, nor does another number of threads.
   EXPECT_EQ(Json(Run({recipe, "-o", Path("out/"), "--json", "--threads", "1"}))["unchanged"], true);
   EXPECT_EQ(Json(Run({recipe, "-o", Path("new/"), "--json"}))["unchanged"], false);
