@@ -52,7 +52,7 @@ std::vector<LogitBias> BiasesOf(const Json& value, const std::string& key) {
     LogitBias one;
     const auto parsed = std::from_chars(name.data(), name.data() + name.size(), one.id);
     if (parsed.ec != std::errc() || parsed.ptr != name.data() + name.size() || one.id < 0) {
-      Fail(key, "not a token id", name, expected);
+      Fail(key, "not a token id", Quoted(name), expected);
     }
     if (bias == "-inf") {
       one.bias = -std::numeric_limits<double>::infinity();

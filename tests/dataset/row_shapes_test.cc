@@ -154,7 +154,7 @@ TEST(RowShapes, ColumnsAreNamesOrPaths) {
   turns.columns.turns = "data.log";
   turns.columns.turn_role = "who";
   turns.columns.turn_text = "said";
-  EXPECT_THAT(One(turns, R"({"data": {"log": [{"who": "UserTurn", "said": "a"}, {"who": "bot", "said": "b"}]}})").turns,
+  EXPECT_THAT(One(turns, R"({"data": {"log": [{"who": "User", "said": "a"}, {"who": "bot", "said": "b"}]}})").turns,
               ElementsAre(UserTurn("a"), Answer("b")));
 }
 

@@ -16,7 +16,6 @@
 #include "checkpoint/rewrite/tensor_copy.h"
 #include "cli/app/command.h"
 #include "cli/app/interrupt.h"
-#include "cli/app/load_tokenizer.h"
 #include "cli/app/options.h"
 #include "cli/commands/out_name.h"
 #include "cli/commands/quality_options.h"
@@ -67,8 +66,9 @@ class Quantize : public Command {
 
   size_t NeededAfterModel(std::span<const std::string> positionals) const override {
     const bool has_type = positionals.size() > 1 && NamesType(positionals.back());
+    std::error_code error;
     // MODEL TYPE with --plan, not OUT TYPE.
-    if (has_type && positionals.size() == 2 && NamesModel(positionals[0])) return 1;
+    if (has_type && positionals.size() == 2 && fs::exists(positionals[0], error)) return 1;
     return has_type ? 2 : 1;
   }
 

@@ -201,11 +201,11 @@ TEST_F(BundledModel, OneBitOrAnotherModelIsFound) {
   const char byte = static_cast<char>(file.peek() ^ 1);
   file.put(byte);
   file.close();
-  EXPECT_THAT(Run({"chat"}), Fails(1, model_, {"SHA-256", "-m \"" + model_}));
+  EXPECT_THAT(Run({"chat"}), Fails(1, model_, {"SHA-256", "-m " + model_}));
   EXPECT_EQ(Run({"chat", "-m", model_}).exit_code, 0);
   fs::remove(model_);
   ASSERT_EQ(Run({"convert", ModelWithTokenizer(temp_), model_}).exit_code, 0);
-  EXPECT_THAT(Run({"generate", "a"}), Fails(1, model_, {"SHA-256", "-m \"" + model_ + "\""}));
+  EXPECT_THAT(Run({"generate", "a"}), Fails(1, model_, {"SHA-256", "-m " + model_}));
 }
 
 // A narrow terminal, the C locale and a home that cannot be written change nothing.
