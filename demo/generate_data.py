@@ -2,7 +2,8 @@
 """Writes the training data and the test sets of the demo model. Python's standard library, no network; the same bytes
 from the same seed on every machine.
 
-  demo/generate_data.py OUT                      chats.jsonl and plain.jsonl, which `stablelm prepare demo/data.yaml` reads
+  demo/generate_data.py OUT                      chats.jsonl and plain.jsonl, which `stablelm prepare demo/data.yaml` reads,
+                                                 long_chats.jsonl and long_plain.jsonl, for demo/long_data.yaml
   demo/generate_data.py OUT --conversations 500  less of it
   demo/generate_data.py OUT --only cd            single questions of these skills, for trials
   demo/generate_data.py --sets                   writes demo/sets anew
@@ -14,7 +15,7 @@ import json
 import pathlib
 import sys
 
-from generator.conversations import DEFAULT, messages_of, training_conversation
+from generator.conversations import LONG_TURNS, TURNS, messages_of, training_conversation
 from generator.rng import Rng
 from generator.sets import first_prompts, make_set
 from generator.skills import Skills
@@ -23,6 +24,7 @@ from generator.texts import words_of
 SETS = pathlib.Path(__file__).resolve().parent / "sets"
 SEED = 20230419  # the day on which StableLM-Alpha was released
 CONVERSATIONS = 165000  # about 24 million tokens
+LONG_CONVERSATIONS = 400  # about 1.4 million tokens
 CHECKED = 40000  # conversations in which the words of the test sets must occur
 RUN_WORDS = 13  # as in `prepare`
 
@@ -68,13 +70,15 @@ class HeldOut:
         return False
 
 
-def training_rows(skills, conversations, only=""):
+def training_rows(skills, conversations, only="", turns=TURNS, seed=SEED):
     """(system text, messages, exchanges) of each conversation, none of which meets the test sets."""
     held_out = HeldOut()
-    rng = Rng(SEED)
+    rng = Rng(seed)
     made = 0
     while made < conversations:
-        system, exchanges = training_conversation(skills, rng, only)
+        system, exchanges = training_conversation(skills, rng, only, turns)
+        if turns is LONG_TURNS:  # nearly every one has an exchange that meets them
+            exchanges = [each for each in exchanges if not held_out.meets(messages_of(None, [each]))]
         messages = messages_of(system, exchanges)
         if held_out.meets(messages):
             continue
@@ -82,16 +86,16 @@ def training_rows(skills, conversations, only=""):
         yield system, messages, exchanges
 
 
-def write_training(out, conversations, only):
-    out.mkdir(parents=True, exist_ok=True)
+def write_training(out, prefix, rows):
+    """PREFIXchats.jsonl and PREFIXplain.jsonl in the folder `out`."""
     counts = {}
-    with open(out / "chats.jsonl", "w", encoding="utf-8", newline="\n") as chats, \
-         open(out / "plain.jsonl", "w", encoding="utf-8", newline="\n") as plain:
-        for system, messages, exchanges in training_rows(Skills(), conversations, only):
+    with open(out / f"{prefix}chats.jsonl", "w", encoding="utf-8", newline="\n") as chats, \
+         open(out / f"{prefix}plain.jsonl", "w", encoding="utf-8", newline="\n") as plain:
+        for system, messages, exchanges in rows:
             (plain if system is None else chats).write(json.dumps({"messages": messages}, ensure_ascii=False) + "\n")
             for each in exchanges:
                 counts[each.skill] = counts.get(each.skill, 0) + 1
-    print(f"{out}: {conversations} conversations; exchanges:",
+    print(f"{out}: {prefix}chats.jsonl and {prefix}plain.jsonl; exchanges:",
           ", ".join(f"{skill} {count}" for skill, count in sorted(counts.items())))
 
 
@@ -135,7 +139,12 @@ def main():
         print("\n".join(problems) or "the sets are as written, and training has their words")
         return 1 if problems else 0
     elif arguments.out:
-        write_training(arguments.out, arguments.conversations, arguments.only)
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        skills = Skills()
+        write_training(arguments.out, "", training_rows(skills, arguments.conversations, arguments.only))
+        if not arguments.only:
+            write_training(arguments.out, "long_",
+                           training_rows(skills, LONG_CONVERSATIONS, turns=LONG_TURNS, seed=SEED + 1))
     else:
         parser.print_usage()
         return 2

@@ -7,8 +7,9 @@ from .texts import TEST, TRAIN, first_upper, fix_articles
 
 # Share of each skill among the exchanges of training.
 SKILL_WEIGHTS = [("a", 14), ("b", 9), ("memory", 5), ("c", 20), ("d", 30), ("e", 18), ("g", 7), ("i", 10)]
-# Long ones, so that no position of the context is unknown.
 TURNS = [(1, 600), (2, 440), (3, 320), (4, 260), (5, 200), (6, 160), (12, 14), (40, 6)]
+# Of long conversations, so that no position of the context is unknown: 60 exchanges have about 1,500 tokens.
+LONG_TURNS = [(40, 1), (60, 2), (80, 3), (100, 1)]
 OWN_SYSTEM = ["be_named", "know_user", "greet_language", "one_word", "end_with", "begin_with", "secret", "capitals"]
 DEFAULT = object()  # the system text of the model's chat record
 
@@ -141,12 +142,12 @@ def draw(skills, rng, split, skill, system=None):
             return [system.apply(each) for each in found] if system else found
 
 
-def training_conversation(skills, rng, only=""):
+def training_conversation(skills, rng, only="", turns_of=TURNS):
     """(system text, DEFAULT or None; list of exchanges). `only`: letters of skills, for trials; one exchange each."""
     if only:
         return (None if rng.chance(50) else DEFAULT), draw(skills, rng, TRAIN, rng.choice(only))[:1]
     kind = rng.weighted([("none", 34), ("default", 38), ("own", 28)])
-    turns = rng.weighted(TURNS)
+    turns = rng.weighted(turns_of)
     if kind == "own":
         return own_system_conversation(skills, rng, turns)
     exchanges, pending = [], []  # pending: what the user may ask back
