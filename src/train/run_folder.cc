@@ -137,22 +137,25 @@ void RunFolder::CutLog(std::optional<int64_t> step) const {
   if (truncate(log().c_str(), static_cast<off_t>(kept)) != 0) FailToWrite(log(), "cannot cut it off", errno);
 }
 
-std::vector<int64_t> RunFolder::RemoveAfter(int64_t step) const {
-  std::vector<int64_t> removed = Steps();
-  std::erase_if(removed, [&](int64_t other) { return other <= step; });
-  std::error_code error;
-  const fs::path best = fs::read_symlink(path_ / kBest, error).filename();
-  for (const int64_t later : removed) {
-    if (best == Checkpoint(later).filename()) SetBest({});
-    RemoveWholeFolder(Checkpoint(later));
+std::vector<int64_t> RunFolder::SetAsideAfter(int64_t step) const {
+  std::vector<int64_t> later = Steps();
+  std::erase_if(later, [&](int64_t other) { return other <= step; });
+  for (size_t i = later.size(); i-- > 0;) {  // killed on the way, a run resumes after the nearest one
+    const fs::path from = Checkpoint(later[i]);
+    const std::string name = from.string() + ".aside";
+    std::error_code error;
+    fs::path to = name;
+    for (int number = 2; fs::exists(fs::symlink_status(to, error)); ++number) to = name + "-" + std::to_string(number);
+    fs::rename(from, to, error);
+    if (error) FailToWrite(from, "cannot rename it to " + to.filename().string(), error.value());
   }
-  return removed;
+  return later;
 }
 
 void RunFolder::SetBest(std::optional<int64_t> step) const {
   std::error_code error;
   const fs::path link = path_ / kBest;
-  if (!step) {
+  if (!step || !fs::exists(Checkpoint(*step), error)) {  // it may have been pruned, and the run gone back
     fs::remove(link, error);
     return;
   }

@@ -41,10 +41,10 @@ class RunFolder {
   // Cuts log.jsonl off behind the last line of a step up to `step` (empty: behind the first line, which Create wrote),
   // a line without its end too. Throws Error for a line, not the last, that is not the object of a step.
   void CutLog(std::optional<int64_t> step) const;
-  // Removes the checkpoints after `step`, and the link to the best one if it points to one of them. Returns their
-  // steps.
-  std::vector<int64_t> RemoveAfter(int64_t step) const;
-  // Points `best` to the checkpoint; empty: removes it.
+  // Renames the checkpoints after `step` to step-N.aside (step-N.aside-2, ...), the last one first: they no longer
+  // count as checkpoints, and nothing is lost. Returns their steps, ascending.
+  std::vector<int64_t> SetAsideAfter(int64_t step) const;
+  // Points `best` to the checkpoint; removes it when there is none.
   void SetBest(std::optional<int64_t> step) const;
   // Removes checkpoints but the last `keep_last`, the best, and those of the multiples of `keep_every` (0: none).
   void Prune(int64_t keep_last, int64_t keep_every, std::optional<int64_t> best) const;

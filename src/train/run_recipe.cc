@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/shell_word.h"
 #include "checkpoint/describe/config.h"
 #include "dataset/manifest.h"
 #include "ops/low_rank.h"
@@ -182,17 +183,22 @@ void Complete(LoadedRunRecipe& loaded) {
 // What a recipe names is easily given in its place.
 void RequireNoDataOrModel(const std::filesystem::path& path) {
   ErrorInfo info = {.where = path.string(), .what = "not a recipe", .expected = "a .yaml file"};
+  const std::string word = ShellWord(path.string());
   const std::string end = path.extension().string();
   std::error_code error;
   if (std::filesystem::exists(path / kManifestFile, error)) {
     info.found = "a folder of prepared data";
-    info.hint = "a recipe names it: stablelm finetune RECIPE --set data=" + info.where;
+    info.hint = "a recipe names it: stablelm finetune RECIPE --set data=" + word;
+  } else if (std::filesystem::exists(path / "recipe.yaml", error) ||
+             std::filesystem::exists(path / "state.json", error)) {
+    info.found = "a run";
+    info.hint = "stablelm finetune --resume " + word + " goes on with it";
   } else if (end == ".gguf" || std::filesystem::is_directory(path, error)) {
     info.found = end == ".gguf" ? "a model" : "a folder";
-    info.hint = "a recipe names the model: stablelm finetune RECIPE --set from=" + info.where;
+    info.hint = "a recipe names the model: stablelm finetune RECIPE --set from=" + word;
   } else if (end == ".jsonl" || end == ".csv" || end == ".tsv" || end == ".parquet") {
     info.found = "a file of data";
-    info.hint = "prepare it, stablelm prepare " + info.where + " -m MODEL -o DATA, and name DATA in a recipe";
+    info.hint = "prepare it, stablelm prepare " + word + " -m MODEL -o DATA, and name DATA in a recipe";
   } else {
     return;
   }

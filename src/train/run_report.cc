@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/atomic_file.h"
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/html_page.h"
 #include "base/line_chart.h"
@@ -39,8 +40,8 @@ void AddFact(const std::string& value, const std::string& what, HtmlPage& page) 
   page.Add("<div><b>" + value + "</b><span>" + EscapedHtml(what) + "</span></div>\n");
 }
 
-// The mean over the last 20 applied steps. The smoothed loss of the log is an exponential mean, in which the high
-// losses of the beginning last: of 82 steps it was 0.15, where the last 20 had 0.003.
+// The mean over the last 20 steps, without skipped ones. The log's smoothed loss still contains the high losses of the
+// beginning: after 82 steps it was 0.15, and the last 20 steps averaged 0.003.
 void AddTrainingLoss(const LoggedRun& run, HtmlPage& page) {
   constexpr int kSteps = 20;
   double sum = 0;
@@ -51,7 +52,7 @@ void AddTrainingLoss(const LoggedRun& run, HtmlPage& page) {
     ++count;
   }
   if (count == 0) return;
-  AddFact(Loss(sum / count), "training loss, mean of the last " + std::to_string(count) + " steps", page);
+  AddFact(Loss(sum / count), "training loss, mean of the last " + Counted(static_cast<uint64_t>(count), "step"), page);
 }
 
 const LoggedValidation& Best(const LoggedRun& run) {

@@ -424,12 +424,15 @@ RunResult ResumeRun(const FineTune& tune, const RunFolder& folder, std::optional
   RequireMemory(tune, options.threads);
   tune.VerifyData(options.show_progress);
   // A later checkpoint would count as the last one, without the steps of the log that led to it.
-  const std::vector<int64_t> removed = from ? folder.RemoveAfter(*from) : std::vector<int64_t>();
-  if (!removed.empty() && options.on_note) {
-    std::string names;
-    for (const int64_t step : removed)
-      names += (names.empty() ? "" : ", ") + folder.Checkpoint(step).filename().string();
-    options.on_note("the run goes back to step " + std::to_string(*from) + ": removed " + names);
+  const std::vector<int64_t> aside = from ? folder.SetAsideAfter(*from) : std::vector<int64_t>();
+  if (!aside.empty()) {
+    folder.SetBest(state.best ? std::optional(state.best->step) : std::nullopt);
+    std::vector<std::string> names;
+    for (const int64_t step : aside) names.push_back(folder.Checkpoint(step).filename().string());
+    if (options.on_note) {
+      options.on_note("the run goes back to step " + std::to_string(*from) +
+                      "; later checkpoints get the ending .aside: " + Joined(names));
+    }
   }
   folder.CutLog(from);
   if (ReadTextFile(folder.recipe(), kMostRecipeBytes) != options.recipe.absolute_yaml) {

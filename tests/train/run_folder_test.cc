@@ -87,7 +87,7 @@ TEST_F(RunFolderTest, KeepsTheLastTheBestAndEveryNth) {
   EXPECT_TRUE(fs::equivalent(run_ / "best", folder.Checkpoint(10)));
   folder.Prune(2, 30, 10);
   EXPECT_THAT(folder.Steps(), ElementsAre(10, 30, 50, 60));
-  EXPECT_THAT(folder.RemoveAfter(50), ElementsAre(60));
+  EXPECT_THAT(folder.SetAsideAfter(50), ElementsAre(60));
   EXPECT_TRUE(fs::exists(run_ / "best"));
   fs::create_directories(folder.Checkpoint(60));
   folder.SetBest({});
@@ -96,14 +96,18 @@ TEST_F(RunFolderTest, KeepsTheLastTheBestAndEveryNth) {
   EXPECT_THAT(folder.Steps(), ElementsAre(60));
 }
 
-TEST_F(RunFolderTest, GoingBackRemovesWhatCameLater) {
+TEST_F(RunFolderTest, GoingBackSetsAsideWhatCameLater) {
   const RunFolder folder = Make();
   for (const int step : {10, 20, 30}) fs::create_directories(folder.Checkpoint(step));
   folder.SetBest(30);
-  EXPECT_THAT(folder.RemoveAfter(10), ElementsAre(20, 30));
+  fs::create_directories(folder.checkpoints() / "step-30.aside");
+  EXPECT_THAT(folder.SetAsideAfter(10), ElementsAre(20, 30));
   EXPECT_THAT(folder.Steps(), ElementsAre(10));
-  EXPECT_FALSE(fs::exists(fs::symlink_status(run_ / "best")));
-  EXPECT_THAT(folder.RemoveAfter(10), testing::IsEmpty());
+  EXPECT_TRUE(fs::exists(folder.checkpoints() / "step-20.aside"));
+  EXPECT_TRUE(fs::exists(folder.checkpoints() / "step-30.aside-2"));
+  EXPECT_THAT(folder.SetAsideAfter(10), testing::IsEmpty());
+  folder.SetBest(30);
+  EXPECT_FALSE(fs::exists(fs::symlink_status(run_ / "best")));  // there is no such checkpoint
 }
 
 TEST_F(RunFolderTest, OpeningRemovesWhatAKilledProcessLeft) {
