@@ -5,17 +5,26 @@
 set(STABLELM_JOINED_FILES 8)
 
 # stablelm_join_sources(NAME OUT a.cc b.cc ...): OUT becomes the sources to compile: files generated in the build folder
-# that include up to STABLELM_JOINED_FILES of the given ones, and those that are compiled alone: sources with definitions
-# of their own, and generated ones. The caller's target needs the project's folder among its include directories.
+# that include up to STABLELM_JOINED_FILES of the given ones, and those that are compiled alone: generated sources, and
+# sources with compile properties of their own, set before. The caller's target needs the project's folder among its include
+# directories.
 function(stablelm_join_sources name out)
   set(sources "")
   set(rest "")
   foreach(file IN LISTS ARGN)
     cmake_path(ABSOLUTE_PATH file BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR} NORMALIZE OUTPUT_VARIABLE path)
-    get_source_file_property(definitions ${file} COMPILE_DEFINITIONS)
-    cmake_path(IS_PREFIX PROJECT_BINARY_DIR ${path} generated)
-    if(definitions OR generated)
+    set(generated_folder ${PROJECT_BINARY_DIR}/generated)
+    cmake_path(IS_PREFIX generated_folder ${path} alone)
+    foreach(property COMPILE_DEFINITIONS COMPILE_OPTIONS COMPILE_FLAGS INCLUDE_DIRECTORIES SKIP_PRECOMPILE_HEADERS)
+      get_source_file_property(value ${file} ${property})
+      if(value)
+        set(alone TRUE)
+      endif()
+    endforeach()
+    if(alone)
       list(APPEND sources ${file})
+    elseif(NOT EXISTS ${path})
+      message(FATAL_ERROR "${path}: no such source of ${name}")
     else()
       cmake_path(RELATIVE_PATH path BASE_DIRECTORY ${PROJECT_SOURCE_DIR})
       list(APPEND rest ${path})
