@@ -44,7 +44,7 @@ constexpr const char* kFolderContent = "config.json, tokenizer.json and the weig
   if (const std::string state = DeepSpeedStateIn(folder); !state.empty()) {
     Fail(folder, "no config.json in this folder, but the state of a DeepSpeed run", Quoted(state), kFolderContent,
          "run `python zero_to_fp32.py . .` in the folder of the run, where DeepSpeed puts the script: it writes the "
-         "weights; then give that folder");
+         "weights; copy config.json and tokenizer.json of the base model there, then give that folder");
   }
   Fail(folder, "no config.json in this folder", {}, kFolderContent, "give the folder of a Hugging Face model");
 }

@@ -14,6 +14,7 @@
 
 #include "base/ascii.h"
 #include "base/broken_link.h"
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/file_kind.h"
 #include "base/home_folder.h"
@@ -336,10 +337,9 @@ class Search {
     }
     RequireAllShards(folder, chosen);
     if (!untold.empty()) {
-      left_out_.push_back(std::to_string(untold.size()) + " of " + std::to_string(all.size()) +
-                          " files are left out: " + Quoted(chosen[0].name) + " tells a split and they do not (" +
-                          Shortened(untold) + "); the path " +
-                          Quoted(written_ + "/**/*" + std::string(FormatOf(chosen[0].name)) + "*") + " reads all");
+      left_out_.push_back(Counted(untold.size(), "file") + " left out, whose names tell no split while " +
+                          Quoted(chosen[0].name) + " does (" + Shortened(untold) +
+                          "); `path` may be a list: name them too");
     }
     return chosen;
   }

@@ -133,9 +133,9 @@ TEST_F(SourceFiles, FilesLeftOutAreNamed) {
     return sentences;
   };
   for (const char* name : {"d/training.txt", "d/testing.txt", "d/chat.txt", "d/faq.txt"}) Write(name);
-  EXPECT_THAT(left_out("d"), testing::ElementsAre(
-                                 "source \"s\": path \"d\": 2 of 4 files are left out: \"training.txt\" tells a split "
-                                 "and they do not (chat.txt, faq.txt); the path \"d/**/*.txt*\" reads all"));
+  EXPECT_THAT(left_out("d"),
+              testing::ElementsAre("source \"s\": path \"d\": 2 files left out, whose names tell no split while "
+                                   "\"training.txt\" does (chat.txt, faq.txt); `path` may be a list: name them too"));
   EXPECT_EQ(Names({"d/**/*.txt*"}), "chat.txt faq.txt testing.txt training.txt");
   EXPECT_THAT(left_out("d/**/*.txt*"), testing::IsEmpty());
   for (const char* name : {"e/a.txt", "e/b.txt", "f/train.json", "f/test.json"}) Write(name);

@@ -10,8 +10,8 @@ namespace stablelm {
 namespace {
 
 constexpr uint64_t kDefaultAlignment = 32;
-constexpr size_t kMaxNameWritten = 63;
-constexpr size_t kMaxDimsWritten = 4;
+constexpr size_t kMaxWrittenNameBytes = 63;
+constexpr size_t kMaxWrittenDims = 4;
 
 template <typename T>
 void Append(T value, std::string& out) {
@@ -103,8 +103,8 @@ std::string GgufWriter::Head(const GgufMetadata& metadata) {
   data_bytes_ = 0;
   for (const GgufTensorEntry& tensor : tensors_) {
     const GgufTensorType* type = FindGgufTensorType(tensor.dtype);
-    STABLELM_CHECK(type && !tensor.name.empty() && tensor.name.size() <= kMaxNameWritten);
-    STABLELM_CHECK(names.insert(tensor.name).second && tensor.shape.rank() <= kMaxDimsWritten);
+    STABLELM_CHECK(type && !tensor.name.empty() && tensor.name.size() <= kMaxWrittenNameBytes);
+    STABLELM_CHECK(names.insert(tensor.name).second && tensor.shape.rank() <= kMaxWrittenDims);
     const size_t rank = tensor.shape.rank();
     STABLELM_CHECK((rank == 0 ? 1 : tensor.shape[rank - 1]) % type->block_elements == 0);
     AppendText(tensor.name, head);

@@ -54,16 +54,16 @@ struct Piece {
   size_t begin = 0;  // first element, a multiple of kNormalBlock
   size_t n = 0;
 };
-constexpr size_t kDrawnPiece = size_t{1} << 20;
+constexpr size_t kRandomPieceElements = size_t{1} << 20;
 constexpr size_t kSliceElements = size_t{1} << 13;  // fp32 elements generated at a time, so that they fit in the cache
-static_assert(kDrawnPiece % kNormalBlock == 0 && kSliceElements % kNormalBlock == 0);
+static_assert(kRandomPieceElements % kNormalBlock == 0 && kSliceElements % kNormalBlock == 0);
 
 std::vector<Piece> PiecesOf(const std::vector<WeightEntry>& table) {
   std::vector<Piece> pieces;
   for (size_t entry = 0; entry < table.size(); ++entry) {
     const size_t n = static_cast<size_t>(table[entry].shape.NumElements());
-    for (size_t begin = 0; begin < n; begin += kDrawnPiece) {
-      pieces.push_back({entry, begin, std::min(kDrawnPiece, n - begin)});
+    for (size_t begin = 0; begin < n; begin += kRandomPieceElements) {
+      pieces.push_back({entry, begin, std::min(kRandomPieceElements, n - begin)});
     }
   }
   return pieces;
@@ -78,7 +78,7 @@ void DrawInitialWeights(const ModelConfig& config, const InitialWeights& how, co
   std::vector<AlignedBuffer<std::byte>> buffers;
   std::vector<AlignedBuffer<float>> slices;
   for (size_t i = 0; i < how.pool->NumThreads(); ++i) {
-    buffers.emplace_back(kDrawnPiece * element_bytes, "the buffer of a thread");
+    buffers.emplace_back(kRandomPieceElements * element_bytes, "the buffer of a thread");
     slices.emplace_back(kSliceElements, "the buffer of a thread");
   }
   how.pool->ForEach(pieces.size(), [&](size_t index, size_t worker) {

@@ -18,6 +18,8 @@ namespace {
 constexpr uint64_t kMaxPickle = uint64_t{256} << 20;
 constexpr size_t kMaxDictTensors = 100'000;
 constexpr size_t kMaxSmallMember = 64;
+// An expanded tensor (stride 0), such as a mask, repeats what it stores: a small file could request any amount of
+// memory.
 constexpr uint64_t kMaxExpanded = uint64_t{64} << 20;
 
 // PROTO 2, LONG1 of ten bytes: 0x1950A86A20F9469CFC6C, STOP.
@@ -101,13 +103,9 @@ StoredTensor Locate(std::string_view name, const pickle::Tensor& tensor, const E
            stored.shape.ToString() + " at " + std::to_string(tensor.offset),
            "inside " + Counted(storage.view_elements, "element"));
     }
-    // An expanded tensor (stride 0), such as a mask, repeats what it stores: a small file could request any amount of
-    // memory.
     if (packed > storage.view_elements && stored.bytes > kMaxExpanded) {
       Fail(place, "the tensor has more elements than its storage", stored.shape.ToString(),
-           "at most " + std::to_string(storage.view_elements) + " elements, or " + std::to_string(kMaxExpanded) +
-               " bytes",
-           kSaveAgain);
+           "at most " + std::to_string(storage.view_elements) + " elements, or 64 MiB", kSaveAgain);
     }
     stored.offset = extent->second.offset + (storage.view_offset + tensor.offset) * BytesOf(storage.dtype);
   } else {

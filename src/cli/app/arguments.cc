@@ -216,7 +216,10 @@ class Reader {
       if (typed[1] == '-' || name.size() <= 2) break;
       const Habit* row = FindRow(longer);
       if (!Find(longer) && row && row->kind != HabitKind::kOption) {
-        throw UsageError({.where = command_.name, .what = what, .hint = std::string(row->reason)});
+        throw UsageError(
+            {.where = command_.name,
+             .what = what,
+             .hint = (row->kind == HabitKind::kAlreadySo ? "leave it out: " : "") + std::string(row->reason)});
       }
       const OptionText* option = Find(longer) ? Find(longer) : row ? OptionOf(row->option) : nullptr;
       if (option && !option->Positional()) {

@@ -126,7 +126,7 @@ constexpr auto kHabits = std::to_array<Habit>({
     {.kind = kAlreadySo, .name = "-co", .takes = kOptionalWord, .reason = kColors},
     {.kind = kAlreadySo, .name = "--no-kv-offload", .reason = kOnlyMemory},
     {.kind = kAlreadySo, .name = "-nkvo", .reason = kOnlyMemory},
-    {.kind = kAlreadySo, .name = "--jinja", .reason = "a template is code of this program", .commands = kSpeaking},
+    {.kind = kAlreadySo, .name = "--jinja", .reason = "templates are built in", .commands = kSpeaking},
     {.kind = kAlreadySo,
      .name = "--no-context-shift",
      .reason = "a full context shifts with --context-policy shift only",

@@ -22,6 +22,9 @@ T ParseWith(std::string_view text, const std::string& where, T min, T max, const
   bool parsed = result.ec == std::errc() && result.ptr == end && !text.empty();
   if constexpr (std::is_floating_point_v<T>) parsed = parsed && std::isfinite(value);
   if (parsed && value >= min && value <= max) return value;
+  // A negative number where there are none.
+  const bool negative = std::is_unsigned_v<T> && text.size() > 1 && text[0] == '-' &&
+                        text.find_first_not_of("0123456789", 1) == text.npos;
   const bool has_min = min != std::numeric_limits<T>::lowest();
   const bool has_max = max != std::numeric_limits<T>::max();
   std::string expected = kind;
@@ -35,11 +38,11 @@ T ParseWith(std::string_view text, const std::string& where, T min, T max, const
   } else if (has_max) {
     expected += ", at most " + high.str();
   }
-  throw UsageError(
-      {.where = where,
-       .what = parsed || result.ec == std::errc::result_out_of_range ? "number out of range" : "not a number",
-       .found = Quoted(text),
-       .expected = expected});
+  throw UsageError({.where = where,
+                    .what = parsed || negative || result.ec == std::errc::result_out_of_range ? "number out of range"
+                                                                                              : "not a number",
+                    .found = Quoted(text),
+                    .expected = expected});
 }
 
 // The quantized types that --quantize accepts.
@@ -148,9 +151,9 @@ void AddCommonOptions(CLI::App& app, unsigned takes, CommonOptions& common) {
                 (takes & kModelOptional ? ", else the small model that comes with stablelm)" : ")"));
   }
   if (takes & kTakesThreads) {
-    AddNumber(
-        app, "--threads", common.threads, Limits<uint64_t>{1, 1024},
-        "Threads to compute with (default: the physical cores that it may use). Results are the same with any number");
+    AddNumber(app, "--threads", common.threads, Limits<uint64_t>{1, 1024},
+              "Threads to compute with (default: the physical cores that the process may use). Results are the same "
+              "with any number");
   }
   if (takes & kTakesDtype) {
     AddChoice(app, "--dtype", {"stored", "fp32", "fp16", "bf16"}, "Type of the weights in memory (default: stored)",

@@ -72,7 +72,7 @@ int PrintPage(const std::string& page) {
       names.push_back(command->Name().substr(0, command->Name().find(' ')));
     }
     for (const char* flag : {"--help", "--version"}) names.emplace_back(flag);
-    if (NamesModel(first)) otherwise = "stablelm run " + first + " talks to this model";
+    if (NamesModel(first)) otherwise = "stablelm run " + ShellWord(first) + " talks to this model";
     if (first == "-m" || first == "--model") otherwise = "the command comes first: stablelm run -m MODEL";
   }
   throw UsageError(
@@ -88,8 +88,7 @@ std::string ModelOfEnvironment(const Command& command) {
 
 // With kTakesModelFirst: makes the model the first positional argument, from -m, or from STABLELM_MODEL when there are
 // no more arguments than the command needs besides the model (without any, RunCommand sets it). Returns whether it came
-// from the environment.
-// OUT of -o comes behind it.
+// from the environment. OUT of -o becomes the first argument, or the one after the model.
 bool PlaceModel(const Command& command, Arguments& arguments) {
   const bool model_first = (command.Takes() & kTakesModelFirst) == kTakesModelFirst;
   std::vector<std::string>& words = arguments.positionals;

@@ -47,7 +47,8 @@ class Printer {
     if (has_text_) return Print(request.tokenizer->Decode(request.prompt));
     for (const int32_t id : request.prompt) AddId(id);
   }
-  // Ends the last line, as text tools expect it. `exact`: --no-newline, only for what follows on the same terminal.
+  // Ends the last line, as text tools expect it. `exact` (--no-newline): standard output stays as it is; the line end
+  // goes to standard error when both are a terminal, so that notes begin a row.
   void Finish(bool exact) {
     if (out_.json() || last_ == 0 || last_ == '\n') return;
     if (!exact) return out_.Text("\n");

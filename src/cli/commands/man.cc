@@ -21,18 +21,19 @@ class ManCommand : public Command {
   std::string Summary() const override { return "Print the manual page of the program or of a command"; }
   std::string Examples() const override {
     return "  stablelm man chat | man -l -\n"
-           "  stablelm man \"bench memory\"\n"
+           "  stablelm man bench memory\n"
            "  stablelm man --folder /usr/local/share/man/man1";
   }
   unsigned Takes() const override { return 0; }
   void AddOptions(CLI::App& app) override {
     AddText(app, "COMMAND", "COMMAND", command_, "The command (default: the page of the program)");
+    AddText(app, "SUBCOMMAND", "SUBCOMMAND", subcommand_, "Its second word, as in bench memory");
     AddText(app, "--folder", "DIR", folder_, "Write the pages of the program and of every command into DIR");
   }
   int Run(Output& out) override;
 
  private:
-  std::optional<std::string> command_, folder_;
+  std::optional<std::string> command_, subcommand_, folder_;
 };
 
 int ManCommand::Run(Output& out) {
@@ -62,7 +63,8 @@ int ManCommand::Run(Output& out) {
     out.Text(ProgramManPage(commands, version));
     return kExitOk;
   }
-  const std::string name(CommandOfHabit(*command_));  // "show" is inspect
+  const std::string typed = *command_ + (subcommand_ ? " " + *subcommand_ : "");
+  const std::string name(CommandOfHabit(typed));  // "show" is inspect
   std::vector<std::string> names;
   for (const CommandText& command : commands) {
     names.push_back(command.name);
@@ -75,8 +77,8 @@ int ManCommand::Run(Output& out) {
     return kExitOk;
   }
   throw UsageError({.where = "man",
-                    .what = "unknown command " + Quoted(*command_),
-                    .hint = DidYouMean(*command_, names, "stablelm --help lists the commands")});
+                    .what = "unknown command " + Quoted(typed),
+                    .hint = DidYouMean(typed, names, "stablelm --help lists the commands")});
 }
 
 }  // namespace

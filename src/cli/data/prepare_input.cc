@@ -120,7 +120,9 @@ PrepareInput ReadPrepareInput(const std::string& what, const std::string& model,
   }
   if (tokenizer.context && recipe.sequence_length > *tokenizer.context) {
     out.Warning("sequence_length " + std::to_string(recipe.sequence_length) + " is more than the context of " +
-                tokenizer.from + ", " + std::to_string(*tokenizer.context) + ": it cannot be trained on these data");
+                tokenizer.from + ", " + std::to_string(*tokenizer.context) +
+                ": finetune will refuse these data for it; --set sequence_length=" +
+                std::to_string(*tokenizer.context) + " makes them fit");
   }
   ChatRecord record = RecordFor(recipe, tokenizer);
   TakeCommonSystemText(recipe, record);

@@ -247,6 +247,7 @@ TEST_F(GenerateChat, RefusesWithAClearError) {
       {{"text", "--greedy", "--top-p", "0.5"}, 2, "--greedy"},
       {{"text", "--greedy", "--min-p", "0.5"}, 2, "--greedy"},
       {{"text", "--min-p", "2"}, 2, "--min-p: number out of range"},
+      {{"text", "--seed", "-2"}, 2, "--seed: number out of range"},
       {{"text", "--temperature", "-1"}, 2, "--temperature"},
       {{"text", "--mirostat", "1"}, 1, "mirostat: no such version"},
       {{"text", "--sampler-order", "top_q"}, 1, "top_q"},

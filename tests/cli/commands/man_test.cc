@@ -54,6 +54,8 @@ TEST(ManCommand, KnowsGroupsAndTheNamesOfOthers) {
   EXPECT_THAT(group, HasSubstr(".BR stablelm\\-bench\\-memory (1)\n"));
   EXPECT_EQ(RunProgramBinary({"man", "show"}).out, RunProgramBinary({"man", "inspect"}).out);
   EXPECT_EQ(RunProgramBinary({"man", "perplexity"}).out, RunProgramBinary({"man", "score"}).out);
+  EXPECT_EQ(RunProgramBinary({"man", "bench", "memory"}).out, RunProgramBinary({"man", "bench memory"}).out);
+  EXPECT_THAT(RunProgramBinary({"man", "bench", "memry"}), Fails(2, "man", {"\"bench memry\"", "bench memory"}));
   EXPECT_THAT(RunProgramBinary({"man", "benc"}), Fails(2, "man", {"\"benc\""}));
   const std::string chat = RunProgramBinary({"man", "chat"}).out;
   EXPECT_THAT(chat, HasSubstr("HUGGINGFACE_HUB_CACHE"));
