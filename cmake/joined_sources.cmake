@@ -1,5 +1,6 @@
 # Sources that are compiled together: two to three times faster than one by one, as headers take most of a file's time.
-# So names in unnamed namespaces are unique in a floor, and in the tests of a floor.
+# So names in unnamed namespaces are unique in a floor, and in the tests of a floor, those of functions too: an overload of
+# another file would be taken without a word.
 #
 # CMake's own unity builds name the files by their absolute paths, so that no clone finds another's objects in ccache.
 set(STABLELM_JOINED_FILES 8)

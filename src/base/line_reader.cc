@@ -14,7 +14,7 @@ namespace {
 
 constexpr size_t kPiece = size_t{1} << 18;
 
-[[noreturn]] void Fail(const std::string& where, const std::string& what, int error) {
+[[noreturn]] void FailToRead(const std::string& where, const std::string& what, int error) {
   throw Error(
       {.where = where, .what = what + ": " + std::strerror(error), .hint = error == ENOENT ? "check the path" : ""});
 }
@@ -24,7 +24,7 @@ constexpr size_t kPiece = size_t{1} << 18;
 LineReader::LineReader(const std::filesystem::path& path)
     : where_(path == "-" ? "standard input" : path.string()), fd_(path == "-" ? STDIN_FILENO : -1) {
   if (fd_ < 0) fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd_ < 0) Fail(where_, "cannot open", errno);
+  if (fd_ < 0) FailToRead(where_, "cannot open", errno);
 }
 
 LineReader::~LineReader() {
@@ -32,7 +32,7 @@ LineReader::~LineReader() {
 }
 
 void LineReader::Rewind() {
-  if (lseek(fd_, 0, SEEK_SET) < 0) Fail(where_, "cannot read", errno);
+  if (lseek(fd_, 0, SEEK_SET) < 0) FailToRead(where_, "cannot read", errno);
   buffer_.clear();
   begin_ = 0;
   number_ = 0;
@@ -49,7 +49,7 @@ bool LineReader::Fill() {
     n = read(fd_, buffer_.data() + have, kPiece);
   } while (n < 0 && errno == EINTR);
   buffer_.resize(have + (n > 0 ? static_cast<size_t>(n) : 0));
-  if (n < 0) Fail(where_, "cannot read", errno);
+  if (n < 0) FailToRead(where_, "cannot read", errno);
   end_ = n == 0;
   return !end_;
 }
@@ -85,7 +85,7 @@ std::optional<FileLine> LineReader::Next() {
 
 void RequireRegularFile(const std::filesystem::path& path, const std::string& expected) {
   struct stat info {};
-  if (stat(path.c_str(), &info) != 0) Fail(path.string(), "cannot open", errno);
+  if (stat(path.c_str(), &info) != 0) FailToRead(path.string(), "cannot open", errno);
   if (S_ISREG(info.st_mode)) return;
   throw Error({.where = path.string(),
                .what = S_ISDIR(info.st_mode) ? "is a folder" : "is no regular file",

@@ -22,7 +22,7 @@
 namespace stablelm {
 namespace {
 
-[[noreturn]] void Fail(const std::filesystem::path& path, const std::string& what, int error) {
+[[noreturn]] void FailToMap(const std::filesystem::path& path, const std::string& what, int error) {
   std::string hint;
   if (error == ENOENT) hint = "check the path";
   if (error == EACCES) hint = "check the file's permissions";
@@ -36,13 +36,13 @@ int OpenRegular(const std::filesystem::path& path, size_t& size) {
   if (fd < 0) {
     const int error = errno;
     RefuseBrokenLink(path);
-    Fail(path, "cannot open", error);
+    FailToMap(path, "cannot open", error);
   }
   struct stat info {};
   if (fstat(fd, &info) != 0) {
     const int error = errno;
     close(fd);
-    Fail(path, "cannot read its size", error);
+    FailToMap(path, "cannot read its size", error);
   }
   if (!S_ISREG(info.st_mode)) {
     close(fd);
@@ -105,12 +105,12 @@ void MappedFile::Fill(int fd) {
   }
   access_ = FileAccess::kRead;
   if (!map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1))
-    Fail(path_, "cannot map or read into memory", errno);
+    FailToMap(path_, "cannot map or read into memory", errno);
   for (size_t have = 0; have < size_;) {
     const ssize_t n = pread(fd, data_ + have, std::min(size_ - have, size_t{1} << 30), static_cast<off_t>(have));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) Fail(path_, "cannot read", errno);
-    if (n == 0) Fail(path_, "cut off while it was read, at byte " + std::to_string(have), EIO);
+    if (n < 0) FailToMap(path_, "cannot read", errno);
+    if (n == 0) FailToMap(path_, "cut off while it was read, at byte " + std::to_string(have), EIO);
     have += static_cast<size_t>(n);
   }
 }
@@ -178,7 +178,7 @@ std::string ReadTextFile(const std::filesystem::path& path, size_t max_bytes) {
     if (n < 0) {
       const int error = errno;
       close(fd);
-      Fail(path, "cannot read", error);
+      FailToMap(path, "cannot read", error);
     }
     if (n == 0) break;
     have += static_cast<size_t>(n);

@@ -22,8 +22,8 @@ namespace fs = std::filesystem;
 constexpr size_t kMaxConfigBytes = 4 << 20;
 constexpr const char* kFolderContent = "config.json, tokenizer.json and the weights";
 
-[[noreturn]] void Fail(const fs::path& where, const std::string& what, const std::string& found,
-                       const std::string& expected, const std::string& hint) {
+[[noreturn]] void FailSource(const fs::path& where, const std::string& what, const std::string& found,
+                             const std::string& expected, const std::string& hint) {
   throw Error({.where = where.string(), .what = what, .found = found, .expected = expected, .hint = hint});
 }
 
@@ -31,22 +31,23 @@ constexpr const char* kFolderContent = "config.json, tokenizer.json and the weig
 [[noreturn]] void FailNoConfig(const fs::path& folder) {
   std::error_code ignored;
   if (fs::is_empty(folder, ignored)) {
-    Fail(folder, "the folder is empty", {}, kFolderContent, "is the download finished?");
+    FailSource(folder, "the folder is empty", {}, kFolderContent, "is the download finished?");
   }
   if (fs::exists(folder / "adapter_config.json", ignored)) {
-    Fail(folder, "no config.json: this is a LoRA adapter", {}, kFolderContent,
-         "give the folder of the base model, and this one as `lora`");
+    FailSource(folder, "no config.json: this is a LoRA adapter", {}, kFolderContent,
+               "give the folder of the base model, and this one as `lora`");
   }
   if (fs::is_directory(folder / "snapshots", ignored)) {
-    Fail(folder, "no config.json: this is a repository of the Hugging Face cache", {}, kFolderContent,
-         "give its hub id (org/name) or one of the folders below snapshots/");
+    FailSource(folder, "no config.json: this is a repository of the Hugging Face cache", {}, kFolderContent,
+               "give its hub id (org/name) or one of the folders below snapshots/");
   }
   if (const std::string state = DeepSpeedStateIn(folder); !state.empty()) {
-    Fail(folder, "no config.json in this folder, but the state of a DeepSpeed run", Quoted(state), kFolderContent,
-         "run `python zero_to_fp32.py . .` in the folder of the run, where DeepSpeed puts the script: it writes the "
-         "weights; copy config.json and tokenizer.json of the base model there, then give that folder");
+    FailSource(
+        folder, "no config.json in this folder, but the state of a DeepSpeed run", Quoted(state), kFolderContent,
+        "run `python zero_to_fp32.py . .` in the folder of the run, where DeepSpeed puts the script: it writes the "
+        "weights; copy config.json and tokenizer.json of the base model there, then give that folder");
   }
-  Fail(folder, "no config.json in this folder", {}, kFolderContent, "give the folder of a Hugging Face model");
+  FailSource(folder, "no config.json in this folder", {}, kFolderContent, "give the folder of a Hugging Face model");
 }
 
 // Throws an Error that says what a file is that is not a model by itself.
@@ -55,7 +56,7 @@ constexpr const char* kFolderContent = "config.json, tokenizer.json and the weig
   const fs::path parent = file.has_parent_path() ? file.parent_path() : fs::path(".");
   std::error_code ignored;
   if (fs::exists(parent / "config.json", ignored)) {
-    Fail(file, "this is a file", {}, kExpected, "give the folder that holds config.json: " + parent.string());
+    FailSource(file, "this is a file", {}, kExpected, "give the folder that holds config.json: " + parent.string());
   }
   if (fs::is_regular_file(file, ignored)) {
     char start[8192];
@@ -65,8 +66,8 @@ constexpr const char* kFolderContent = "config.json, tokenizer.json and the weig
     const FileKind kind = KindOf(content);
     if (kind != FileKind::kText && kind != FileKind::kJson) RefuseOtherKind(file.string(), content, FileKind::kGguf);
   }
-  Fail(file, "this file is not a model", {}, kExpected,
-       "give the folder that holds config.json, tokenizer.json and the weights, or the .gguf file");
+  FailSource(file, "this file is not a model", {}, kExpected,
+             "give the folder that holds config.json, tokenizer.json and the weights, or the .gguf file");
 }
 
 // The snapshot that a repository's folder in a Hugging Face cache holds (.../models--org--name); the folder itself for
@@ -86,7 +87,8 @@ fs::path WithSnapshot(const fs::path& folder) {
 
 // Resolves a path or hub id to an existing folder or GGUF file.
 fs::path Resolve(const std::string& path_or_hub_id) {
-  if (path_or_hub_id.empty()) Fail({}, "the name of the model is empty", {}, "a folder, a .gguf file or a hub id", {});
+  if (path_or_hub_id.empty())
+    FailSource({}, "the name of the model is empty", {}, "a folder, a .gguf file or a hub id", {});
   const fs::path path = path_or_hub_id;
   RefuseBrokenLink(path);
   std::error_code error;
@@ -96,28 +98,29 @@ fs::path Resolve(const std::string& path_or_hub_id) {
     FailFile(path);
   }
   if (error && error != std::errc::no_such_file_or_directory) {
-    Fail(path, "cannot look at it: " + error.message(), {}, {}, {});
+    FailSource(path, "cannot look at it: " + error.message(), {}, {}, {});
   }
   if (const std::string_view other = OtherHubPage(path_or_hub_id); !other.empty()) {
-    Fail(path_or_hub_id, "this is the address of " + std::string(other) + ", not of a model", {},
-         "a folder, a .gguf file, or a hub id or address of a model", "open the page of the model and copy its name");
+    FailSource(path_or_hub_id, "this is the address of " + std::string(other) + ", not of a model", {},
+               "a folder, a .gguf file, or a hub id or address of a model",
+               "open the page of the model and copy its name");
   }
   const std::optional<HubId> id = ParseHubId(path_or_hub_id);
   if (id && !id->file.empty()) return FindInHubCache(HubCacheFolder(), *id) / id->file;
   if (!id && path_or_hub_id.find("://") != std::string::npos) {
-    Fail(path, "this address is not of the Hugging Face hub", {}, "a folder, a .gguf file or a hub id (org/name)",
-         "download the model, and give its folder or its .gguf file: nothing is downloaded here");
+    FailSource(path, "this address is not of the Hugging Face hub", {}, "a folder, a .gguf file or a hub id (org/name)",
+               "download the model, and give its folder or its .gguf file: nothing is downloaded here");
   }
-  if (IsGgufPath(path)) Fail(path, "no such file", {}, {}, "check the path");
+  if (IsGgufPath(path)) FailSource(path, "no such file", {}, {}, "check the path");
   if (id) return FindInHubCache(HubCacheFolder(), *id);
   // "org/name:Q4_K_M": one of a repository's GGUF files, as llama.cpp and Ollama write it.
   const size_t colon = path_or_hub_id.rfind(':');
   if (const std::string before = path_or_hub_id.substr(0, colon); colon != std::string::npos && ParseHubId(before)) {
-    Fail(path, "no such folder, and a hub id does not name a type", Quoted(path_or_hub_id.substr(colon)),
-         "a folder, a .gguf file or a hub id (org/name)",
-         "give " + Quoted(before) + ", or the path of the file if the repository has several");
+    FailSource(path, "no such folder, and a hub id does not name a type", Quoted(path_or_hub_id.substr(colon)),
+               "a folder, a .gguf file or a hub id (org/name)",
+               "give " + Quoted(before) + ", or the path of the file if the repository has several");
   }
-  Fail(path, "no such folder", {}, "a folder, a .gguf file or a hub id (org/name)", "check the path");
+  FailSource(path, "no such folder", {}, "a folder, a .gguf file or a hub id (org/name)", "check the path");
 }
 
 }  // namespace
@@ -156,7 +159,7 @@ ModelConfig ModelSource::ReadConfig(std::vector<std::string>* warnings) const {
   std::error_code error;
   if (!fs::exists(file, error)) {
     if (error && error != std::errc::no_such_file_or_directory) {
-      Fail(file, "cannot look at it: " + error.message(), {}, {}, "check the permissions of the folder");
+      FailSource(file, "cannot look at it: " + error.message(), {}, {}, "check the permissions of the folder");
     }
     FailNoConfig(path_);
   }
@@ -172,10 +175,10 @@ bool ModelSource::HasTokenizer() const {
 
 Tokenizer ModelSource::ReadTokenizer(TokenizerOptions options) const {
   if (!HasTokenizer()) {
-    Fail(path_, "the model has no tokenizer", {},
-         gguf() ? "the keys \"tokenizer.ggml.tokens\" or \"tokenizer.huggingface.json\""
-                : "tokenizer.json in the folder",
-         gguf() ? "" : "copy the model's tokenizer.json into the folder");
+    FailSource(path_, "the model has no tokenizer", {},
+               gguf() ? "the keys \"tokenizer.ggml.tokens\" or \"tokenizer.huggingface.json\""
+                      : "tokenizer.json in the folder",
+               gguf() ? "" : "copy the model's tokenizer.json into the folder");
   }
   if (!gguf()) return Tokenizer::FromFile(path_ / "tokenizer.json", std::move(options));
   options.where = path_.string() + ": its tokenizer";

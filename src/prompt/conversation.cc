@@ -31,8 +31,8 @@ class Place {
   std::string prefix_;
 };
 
-[[noreturn]] void Fail(std::string where, std::string what, std::string found, std::string expected,
-                       std::string hint = {}) {
+[[noreturn]] void FailConversation(std::string where, std::string what, std::string found, std::string expected,
+                                   std::string hint = {}) {
   throw Error({.where = std::move(where),
                .what = std::move(what),
                .found = std::move(found),
@@ -43,7 +43,7 @@ class Place {
 // The value of a required field; null counts as absent.
 const Json& Needed(const Json& object, const char* field, const std::string& place, const char* expected) {
   const auto it = object.find(field);
-  if (it == object.end() || it->is_null()) Fail(place, "missing", {}, expected);
+  if (it == object.end() || it->is_null()) FailConversation(place, "missing", {}, expected);
   return *it;
 }
 
@@ -76,14 +76,14 @@ void RefuseOtherFields(const Json& object, const std::vector<std::string>& known
     if (value.is_null() || std::ranges::find(known, name) != known.end()) continue;
     std::string hint = DidYouMeanKey(name, known);
     if (hint.empty()) hint = HintOfOthers(name, known);
-    Fail(place, "unknown field " + Quoted(name), ShownJson(value), expected,
-         hint.empty() ? "leave it out: this program does nothing with it" : hint);
+    FailConversation(place, "unknown field " + Quoted(name), ShownJson(value), expected,
+                     hint.empty() ? "leave it out: this program does nothing with it" : hint);
   }
 }
 
 Role RoleOf(const Json& value, const std::string& place) {
   const char* expected = "\"system\", \"user\" or \"assistant\"";
-  if (!value.is_string()) Fail(place, "not a string", ShownJson(value), expected);
+  if (!value.is_string()) FailConversation(place, "not a string", ShownJson(value), expected);
   const std::string& name = value.get_ref<const std::string&>();
   std::vector<std::string> known;
   for (const Role role : kRoles) {
@@ -92,28 +92,31 @@ Role RoleOf(const Json& value, const std::string& place) {
   }
   std::string hint = HintOfOthers(name, known);
   if (hint.empty()) hint = DidYouMeanKey(name, known);
-  Fail(place, "unknown role", Quoted(name), expected,
-       hint.empty() ? "this model knows no other roles: leave the message out, or make it one of the user's" : hint);
+  FailConversation(
+      place, "unknown role", Quoted(name), expected,
+      hint.empty() ? "this model knows no other roles: leave the message out, or make it one of the user's" : hint);
 }
 
 std::string TextOf(const Json& content, const std::string& place) {
   if (content.is_string()) return content.get<std::string>();
   if (!content.is_array()) {
-    Fail(place, "not text", ShownJson(content), "a string, or a list of {\"type\": \"text\", \"text\": \"...\"}");
+    FailConversation(place, "not text", ShownJson(content),
+                     "a string, or a list of {\"type\": \"text\", \"text\": \"...\"}");
   }
   std::string text;
   for (size_t i = 0; i < content.size(); ++i) {
     const std::string part = place + "[" + std::to_string(i) + "]";
     const Json& value = content[i];
     const char* expected = "{\"type\": \"text\", \"text\": \"...\"}";
-    if (!value.is_object()) Fail(part, "not a part of a message", ShownJson(value), expected);
+    if (!value.is_object()) FailConversation(part, "not a part of a message", ShownJson(value), expected);
     const Json& type = Needed(value, "type", part + ".type", "\"text\"");
     if (type != "text") {
-      Fail(part + ".type", "unsupported kind of content", ShownJson(type), "\"text\"", "this model reads text alone");
+      FailConversation(part + ".type", "unsupported kind of content", ShownJson(type), "\"text\"",
+                       "this model reads text alone");
     }
     RefuseOtherFields(value, {"type", "text"}, part, expected);
     const Json& words = Needed(value, "text", part + ".text", "a string");
-    if (!words.is_string()) Fail(part + ".text", "not a string", ShownJson(words), "a string");
+    if (!words.is_string()) FailConversation(part + ".text", "not a string", ShownJson(words), "a string");
     if (i > 0) text.push_back('\n');
     text += words.get_ref<const std::string&>();
   }
@@ -137,13 +140,14 @@ const char* NameOf(Role role) {
 Conversation ReadMessages(const Json& messages, const std::string& where) {
   const Place place(where);
   if (!messages.is_array()) {
-    Fail(place.List(), "not a list of messages", ShownJson(messages), "[{\"role\": \"user\", \"content\": \"...\"}]");
+    FailConversation(place.List(), "not a list of messages", ShownJson(messages),
+                     "[{\"role\": \"user\", \"content\": \"...\"}]");
   }
   Conversation conversation;
   for (size_t i = 0; i < messages.size(); ++i) {
     const Json& message = messages[i];
     if (!message.is_object()) {
-      Fail(place.Of(i), "not a message", ShownJson(message), "{\"role\": \"user\", \"content\": \"...\"}");
+      FailConversation(place.Of(i), "not a message", ShownJson(message), "{\"role\": \"user\", \"content\": \"...\"}");
     }
     RefuseOtherFields(message, {"role", "content"}, place.Of(i), "\"role\" and \"content\"");
     const Json& role = Needed(message, "role", place.Of(i, "role"), "\"system\", \"user\" or \"assistant\"");
@@ -157,8 +161,8 @@ Conversation ReadMessages(const Json& messages, const std::string& where) {
 
 Conversation ParseMessages(std::string_view json, const std::string& where) {
   if (json.size() > kMaxBytes) {
-    Fail(where, "too large for a conversation", std::to_string(json.size()) + " bytes",
-         "at most " + std::to_string(kMaxBytes));
+    FailConversation(where, "too large for a conversation", std::to_string(json.size()) + " bytes",
+                     "at most " + std::to_string(kMaxBytes));
   }
   const Json root = ParseStrictJson(json, where, kMaxDepth);
   if (!root.is_object()) return ReadMessages(root, where);
@@ -171,34 +175,37 @@ void CheckConversation(const Conversation& conversation, const std::string& wher
   for (size_t i = 0; i < conversation.size(); ++i) {
     const Message& message = conversation[i];
     if (const size_t bad = utf8::FirstInvalid(message.text); bad != utf8::kValid) {
-      Fail(place.Of(i, "content"), "not UTF-8 at byte " + std::to_string(bad),
-           Quoted(std::string_view(message.text).substr(bad, 4)), "UTF-8 text");
+      FailConversation(place.Of(i, "content"), "not UTF-8 at byte " + std::to_string(bad),
+                       Quoted(std::string_view(message.text).substr(bad, 4)), "UTF-8 text");
     }
     if (message.role == Role::kSystem) {
       if (i == 0) continue;
-      Fail(place.Of(i, "role"), "a system message in the middle", "\"system\"", "at most one, at the beginning",
-           "move its text to the beginning, or into a message of the user");
+      FailConversation(place.Of(i, "role"), "a system message in the middle", "\"system\"",
+                       "at most one, at the beginning",
+                       "move its text to the beginning, or into a message of the user");
     }
     const bool first = i == 0 || conversation[i - 1].role == Role::kSystem;
     const Role expected = first || conversation[i - 1].role == Role::kAssistant ? Role::kUser : Role::kAssistant;
     if (message.role == expected) continue;
-    Fail(
+    FailConversation(
         place.Of(i, "role"),
         first ? "the assistant speaks first" : "two messages of the " + std::string(NameOf(message.role)) + " in a row",
         Quoted(NameOf(message.role)), Quoted(NameOf(expected)),
         first ? "begin with a user message; instructions belong into a system message" : "join them into one message");
   }
   if (conversation.empty() || conversation.back().role == Role::kSystem) {
-    Fail(place.List(), "an empty conversation", conversation.empty() ? "no message" : "only a system message",
-         "at least one user message", "add {\"role\": \"user\", \"content\": \"...\"}");
+    FailConversation(place.List(), "an empty conversation",
+                     conversation.empty() ? "no message" : "only a system message", "at least one user message",
+                     "add {\"role\": \"user\", \"content\": \"...\"}");
   }
 }
 
 void RequireQuestion(const Conversation& conversation, const std::string& where) {
   STABLELM_CHECK(!conversation.empty());
   if (conversation.back().role == Role::kUser) return;
-  Fail(Place(where).Of(conversation.size() - 1, "role"), "the assistant has the last word: there is nothing to answer",
-       Quoted(NameOf(conversation.back().role)), "\"user\"", "end with a message of the user");
+  FailConversation(Place(where).Of(conversation.size() - 1, "role"),
+                   "the assistant has the last word: there is nothing to answer",
+                   Quoted(NameOf(conversation.back().role)), "\"user\"", "end with a message of the user");
 }
 
 }  // namespace stablelm

@@ -16,12 +16,12 @@ using Json = nlohmann::json;
 
 constexpr size_t kMaxLineDepth = 8;  // needed: 5 (line, messages, message, content, part)
 
-[[noreturn]] void Fail(const std::string& key, std::string what, const Json& found, std::string expected) {
+[[noreturn]] void FailLine(const std::string& key, std::string what, const Json& found, std::string expected) {
   throw Error({.where = key, .what = std::move(what), .found = ShownJson(found), .expected = std::move(expected)});
 }
 
 const std::string& TextAt(const Json& value, const std::string& key) {
-  if (!value.is_string()) Fail(key, "not a string", value, "a string");
+  if (!value.is_string()) FailLine(key, "not a string", value, "a string");
   return value.get_ref<const std::string&>();
 }
 
@@ -35,7 +35,7 @@ void RequireSize(const Json& list, const std::string& key) {
 
 std::vector<std::string> StopStringsOf(const Json& value, const std::string& key) {
   if (value.is_string()) return {value.get<std::string>()};
-  if (!value.is_array()) Fail(key, "not a stop string", value, "a string, or a list of strings");
+  if (!value.is_array()) FailLine(key, "not a stop string", value, "a string, or a list of strings");
   RequireSize(value, key);
   std::vector<std::string> strings;
   for (const Json& one : value) strings.push_back(TextAt(one, key + "[" + std::to_string(strings.size()) + "]"));
@@ -45,21 +45,21 @@ std::vector<std::string> StopStringsOf(const Json& value, const std::string& key
 std::vector<LogitBias> BiasesOf(const Json& value, const std::string& key) {
   const char* expected =
       "an object of token ids and what is added to their scores, such as {\"12\": -5, \"13\": \"-inf\"}";
-  if (!value.is_object()) Fail(key, "not a list of biases", value, expected);
+  if (!value.is_object()) FailLine(key, "not a list of biases", value, expected);
   RequireSize(value, key);
   std::vector<LogitBias> biases;
   for (const auto& [name, bias] : value.items()) {
     LogitBias one;
     const auto parsed = std::from_chars(name.data(), name.data() + name.size(), one.id);
     if (parsed.ec != std::errc() || parsed.ptr != name.data() + name.size() || one.id < 0) {
-      Fail(key, "not a token id", Quoted(name), expected);
+      FailLine(key, "not a token id", name, expected);
     }
     if (bias == "-inf") {
       one.bias = -std::numeric_limits<double>::infinity();
     } else if (bias.is_number()) {
       one.bias = bias.get<double>();
     } else {
-      Fail(key + "[" + Quoted(name) + "]", "not a bias", bias, "a number, or \"-inf\"");
+      FailLine(key + "[" + Quoted(name) + "]", "not a bias", bias, "a number, or \"-inf\"");
     }
     biases.push_back(one);
   }
@@ -75,7 +75,7 @@ bool ReadKey(const std::string& key, const Json& value, PromptLine& line) {
   } else if (key == "messages") {
     line.messages = ReadMessages(value, {});
   } else if (key == "seed") {
-    if (!value.is_number_unsigned()) Fail(key, "not a seed", value, "a whole number from 0 to 2^64 - 1");
+    if (!value.is_number_unsigned()) FailLine(key, "not a seed", value, "a whole number from 0 to 2^64 - 1");
     line.seed = value.get<uint64_t>();
   } else if (key == "stop") {
     line.stop_strings = StopStringsOf(value, key);
@@ -83,10 +83,10 @@ bool ReadKey(const std::string& key, const Json& value, PromptLine& line) {
     if (value.is_array()) RequireSize(value, key);
     line.stop_ids = IdsFromJson(value, key);
   } else if (key == "ignore_eos") {
-    if (!value.is_boolean()) Fail(key, "not a flag", value, "true or false");
+    if (!value.is_boolean()) FailLine(key, "not a flag", value, "true or false");
     line.ignore_eos = value.get<bool>();
   } else if (key == "max_time") {
-    if (!value.is_number() || !(value.get<double>() > 0)) Fail(key, "not a time", value, "more than 0 seconds");
+    if (!value.is_number() || !(value.get<double>() > 0)) FailLine(key, "not a time", value, "more than 0 seconds");
     line.max_time_s = value.get<double>();
   } else if (key == "logit_bias") {
     line.logit_bias = BiasesOf(value, key);
@@ -121,7 +121,7 @@ bool ReadKey(const std::string& key, const Json& value, PromptLine& line) {
 PromptLine ParsePromptLine(std::string_view json) {
   const Json object = ParseStrictJson(json, {}, kMaxLineDepth);
   const char* expected = "an object such as {\"prompt\": \"Once upon\", \"max_new_tokens\": 20}";
-  if (!object.is_object()) Fail({}, "not an object", object, expected);
+  if (!object.is_object()) FailLine({}, "not an object", object, expected);
   PromptLine line;
   for (const auto& [key, value] : object.items()) {
     if (!value.is_null() && !ReadKey(key, value, line)) RefuseKey(key, value);

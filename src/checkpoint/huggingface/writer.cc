@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void Fail(const fs::path& where, const std::string& what, const std::string& hint = {}) {
+[[noreturn]] void FailFolder(const fs::path& where, const std::string& what, const std::string& hint = {}) {
   throw Error({.where = where.string(), .what = what, .hint = hint});
 }
 
@@ -87,7 +87,7 @@ void FolderWriter::CopyFile(const fs::path& source, const std::string& name) {
   if (error == std::errc::no_space_on_device || error == std::errc::file_too_large) {
     FailToWrite(folder_.target() / name, "cannot write", error.value());
   }
-  if (error) Fail(source, "cannot copy it to " + (folder_.target() / name).string() + ": " + error.message());
+  if (error) FailFolder(source, "cannot copy it to " + (folder_.target() / name).string() + ": " + error.message());
   fs::permissions(folder_.path() / name, fs::perms::owner_write, fs::perm_options::add, error);
   if (const int fd = open((folder_.path() / name).c_str(), O_RDONLY | O_CLOEXEC); fd >= 0) {
     fsync(fd);

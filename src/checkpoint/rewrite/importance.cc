@@ -16,8 +16,8 @@ namespace {
 
 constexpr std::string_view kSums = ".in_sum2", kCounts = ".counts";
 
-[[noreturn]] void Fail(const GgufFile& file, const std::string& tensor, const std::string& what,
-                       const std::string& found = {}, const std::string& expected = {}) {
+[[noreturn]] void FailMatrix(const GgufFile& file, const std::string& tensor, const std::string& what,
+                             const std::string& found = {}, const std::string& expected = {}) {
   throw Error({.where = file.path().string() + (tensor.empty() ? "" : ": tensor " + Quoted(tensor)),
                .what = what,
                .found = found,
@@ -25,13 +25,13 @@ constexpr std::string_view kSums = ".in_sum2", kCounts = ".counts";
 }
 
 std::vector<float> Floats(const GgufFile& file, const StoredTensor& tensor) {
-  if (tensor.dtype != DType::kF32) Fail(file, tensor.name, "wrong type", tensor.stored_as, "F32");
+  if (tensor.dtype != DType::kF32) FailMatrix(file, tensor.name, "wrong type", tensor.stored_as, "F32");
   std::vector<float> values(static_cast<size_t>(tensor.shape.NumElements()));
   if (!values.empty()) std::memcpy(values.data(), file.map().bytes().data() + tensor.offset, tensor.bytes);
   for (size_t i = 0; i < values.size(); ++i) {
     if (!std::isfinite(values[i]) || values[i] < 0) {
-      Fail(file, tensor.name, "value " + std::to_string(i) + " is not a finite number of at least 0",
-           std::to_string(values[i]));
+      FailMatrix(file, tensor.name, "value " + std::to_string(i) + " is not a finite number of at least 0",
+                 std::to_string(values[i]));
     }
   }
   return values;
@@ -46,11 +46,11 @@ class DatReader {
     const int32_t matrices = Count("the number of matrices", 1, kMaxMatrices);
     ImportanceMatrix out;
     for (int32_t i = 0; i < matrices; ++i) ReadMatrix(i, out);
-    if (out.columns.empty()) Fail("the matrices", "none of them was used");
+    if (out.columns.empty()) FailMatrix("the matrices", "none of them was used");
     if (left() > 0) Count("the number of chunks", 0, INT32_MAX);
     if (left() > 0) Bytes("the name of the text", Count("the name of the text", 0, kMaxNameBytes));
     if (left() > 0) {
-      Fail("the end", "more bytes than an importance matrix has", Counted(left(), "byte") + " left over");
+      FailMatrix("the end", "more bytes than an importance matrix has", Counted(left(), "byte") + " left over");
     }
     return out;
   }
@@ -60,8 +60,8 @@ class DatReader {
 
   size_t left() const { return file_.size() - at_; }
 
-  [[noreturn]] void Fail(const std::string& field, const std::string& what, const std::string& found = {},
-                         const std::string& expected = {}) const {
+  [[noreturn]] void FailMatrix(const std::string& field, const std::string& what, const std::string& found = {},
+                               const std::string& expected = {}) const {
     throw Error(
         {.where = file_.path().string() + ": " + field + " (byte " + std::to_string(at_) + ")",
          .what = what,
@@ -72,9 +72,9 @@ class DatReader {
 
   std::string_view Bytes(const std::string& field, int64_t bytes) {
     if (static_cast<uint64_t>(bytes) > left()) {
-      Fail(field, "reaches past the end of the file: truncated, or no importance matrix",
-           "a file of " + Counted(file_.size(), "byte"),
-           "at least " + std::to_string(at_ + static_cast<uint64_t>(bytes)));
+      FailMatrix(field, "reaches past the end of the file: truncated, or no importance matrix",
+                 "a file of " + Counted(file_.size(), "byte"),
+                 "at least " + std::to_string(at_ + static_cast<uint64_t>(bytes)));
     }
     const std::string_view read = file_.text().substr(at_, static_cast<size_t>(bytes));
     at_ += read.size();
@@ -87,8 +87,8 @@ class DatReader {
     std::memcpy(&value, bytes.data(), sizeof value);
     if (value >= min && value <= max) return value;
     at_ -= sizeof value;
-    Fail(field, "no importance matrix, or damaged", std::to_string(value),
-         std::to_string(min) + " to " + std::to_string(max));
+    FailMatrix(field, "no importance matrix, or damaged", std::to_string(value),
+               std::to_string(min) + " to " + std::to_string(max));
   }
 
   void ReadMatrix(int32_t index, ImportanceMatrix& out) {
@@ -102,12 +102,13 @@ class DatReader {
     if (!sums.empty()) std::memcpy(sums.data(), bytes.data(), bytes.size());
     for (size_t i = 0; i < sums.size(); ++i) {
       if (!std::isfinite(sums[i]) || sums[i] < 0) {
-        Fail(field, "value " + std::to_string(i) + " is not a finite number of at least 0", std::to_string(sums[i]));
+        FailMatrix(field, "value " + std::to_string(i) + " is not a finite number of at least 0",
+                   std::to_string(sums[i]));
       }
       if (calls > 0) sums[i] /= static_cast<float>(calls);
     }
     if (calls == 0) return;  // the calibration text never used this matrix
-    if (!out.columns.emplace(name, std::move(sums)).second) Fail(field, "appears twice");
+    if (!out.columns.emplace(name, std::move(sums)).second) FailMatrix(field, "appears twice");
   }
 
   const MappedFile& file_;
@@ -126,8 +127,8 @@ ImportanceMatrix ReadImportance(const std::filesystem::path& path) {
   const GgufHeader& header = file.header();
   const auto type = header.Text("general.type");
   if (type != "imatrix") {
-    Fail(file, {}, "not an importance matrix", type ? "general.type " + Quoted(*type) : "no general.type",
-         "\"imatrix\"");
+    FailMatrix(file, {}, "not an importance matrix", type ? "general.type " + Quoted(*type) : "no general.type",
+               "\"imatrix\"");
   }
   std::map<std::string_view, const StoredTensor*> by_name;
   for (const StoredTensor& tensor : header.tensors) by_name[tensor.name] = &tensor;
@@ -137,17 +138,20 @@ ImportanceMatrix ReadImportance(const std::filesystem::path& path) {
     if (!tensor.name.ends_with(kSums)) continue;
     const std::string name = tensor.name.substr(0, tensor.name.size() - kSums.size());
     const auto counts = by_name.find(name + std::string(kCounts));
-    if (counts == by_name.end()) Fail(file, tensor.name, "its counts are missing", {}, name + std::string(kCounts));
+    if (counts == by_name.end())
+      FailMatrix(file, tensor.name, "its counts are missing", {}, name + std::string(kCounts));
     const std::vector<float> count = Floats(file, *counts->second);
     if (count.size() != 1) {
-      Fail(file, counts->second->name, "wrong shape", counts->second->shape.ToString(), "[1]: no model with experts");
+      FailMatrix(file, counts->second->name, "wrong shape", counts->second->shape.ToString(),
+                 "[1]: no model with experts");
     }
     std::vector<float> columns = Floats(file, tensor);
     if (count[0] == 0) continue;  // the calibration text never used this matrix
     for (float& value : columns) value /= count[0];
     matrix.columns[name] = std::move(columns);
   }
-  if (matrix.columns.empty()) Fail(file, {}, "no importance in this file", {}, "tensors NAME.in_sum2 and NAME.counts");
+  if (matrix.columns.empty())
+    FailMatrix(file, {}, "no importance in this file", {}, "tensors NAME.in_sum2 and NAME.counts");
   return matrix;
 }
 

@@ -16,7 +16,7 @@ namespace {
 // Larger inputs are refused instead of read into memory; contexts and evaluation files are far smaller.
 constexpr size_t kMaxInputBytes = size_t{8} << 30;
 
-[[noreturn]] void Fail(const std::string& where, const std::string& what, int error) {
+[[noreturn]] void FailToRead(const std::string& where, const std::string& what, int error) {
   throw Error(
       {.where = where, .what = what + ": " + std::strerror(error), .hint = error == ENOENT ? "check the path" : ""});
 }
@@ -39,7 +39,7 @@ std::string ReadAll(int fd, const std::string& where) {
     const ssize_t n = read(fd, text.data() + have, text.size() - have);
     text.resize(have + (n > 0 ? static_cast<size_t>(n) : 0));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) Fail(where, "cannot read", errno);
+    if (n < 0) FailToRead(where, "cannot read", errno);
     if (n == 0) return text;
     if (text.size() > kMaxInputBytes) {
       throw Error({.where = where,
@@ -63,7 +63,7 @@ std::string Where(const TextInput& input) {
 std::string ReadFileOrPipe(const std::string& path) {
   if (path == "-") return ReadAll(STDIN_FILENO, "standard input");
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) Fail(path, "cannot open", errno);
+  if (fd < 0) FailToRead(path, "cannot open", errno);
   try {
     std::string text = ReadAll(fd, path);
     close(fd);

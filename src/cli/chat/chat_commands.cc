@@ -23,7 +23,7 @@
 namespace stablelm {
 namespace {
 
-[[noreturn]] void Fail(const std::string& where, const std::string& what, const std::string& hint = {}) {
+[[noreturn]] void FailCommand(const std::string& where, const std::string& what, const std::string& hint = {}) {
   throw Error({.where = where, .what = what, .hint = hint});
 }
 
@@ -49,7 +49,7 @@ std::string WithUnderscores(std::string name) {
 
 ContextPolicy ParseContextPolicy(const std::string& value, const std::string& where) {
   if (const std::optional<ContextPolicy> policy = ContextPolicyOf(value)) return *policy;
-  Fail(where, "unknown context policy " + Quoted(value), "one of " + Joined(ContextPolicyNames()));
+  FailCommand(where, "unknown context policy " + Quoted(value), "one of " + Joined(ContextPolicyNames()));
 }
 
 // "top_k" of "--top-k".
@@ -94,7 +94,7 @@ std::pair<std::string, std::string> NameAndValue(std::string_view words) {
   if (!option.starts_with('-')) option.insert(0, "--");
   const Habit* habit = FindHabit(option, "chat", CanSet);
   if (habit && habit->kind != HabitKind::kOption) habit = nullptr;
-  if (!CanSet(option) && !habit) Fail("/set", "unknown setting " + Quoted(typed), HintForName(option));
+  if (!CanSet(option) && !habit) FailCommand("/set", "unknown setting " + Quoted(typed), HintForName(option));
   const std::string name = SettingOf(CanSet(option) ? std::string_view(option) : habit->option);
   return {name, habit && !value.empty() ? HabitValueOf(*habit, value).value_or("default") : value};
 }
@@ -163,8 +163,8 @@ void ChatSession::RunCommand(const std::string& name, const std::string& argumen
       continue;
     }
     if (!arguments.empty() && *entry.arguments == 0) {
-      Fail(typed, "takes nothing after it",
-           "a message that begins with a slash is written with two: /" + typed + " ...");
+      FailCommand(typed, "takes nothing after it",
+                  "a message that begins with a slash is written with two: /" + typed + " ...");
     }
     return (this->*entry.run)(arguments);
   }
@@ -172,11 +172,11 @@ void ChatSession::RunCommand(const std::string& name, const std::string& argumen
   constexpr std::pair<std::string_view, std::string_view> kElsewhere[] = {
       {"/regenerate", "/regen"}, {"/retry", "/regen"}, {"/redo", "/regen"}, {"/new", "/reset"}, {"/forget", "/reset"}};
   for (const auto& [other, ours] : kElsewhere) {
-    if (name == other) Fail(typed, "unknown command", "did you mean " + std::string(ours) + "?");
+    if (name == other) FailCommand(typed, "unknown command", "did you mean " + std::string(ours) + "?");
   }
-  Fail(typed, "unknown command",
-       DidYouMean(name, CommandNames(),
-                  "/help lists the commands; a message that begins with a slash is written with two"));
+  FailCommand(typed, "unknown command",
+              DidYouMean(name, CommandNames(),
+                         "/help lists the commands; a message that begins with a slash is written with two"));
 }
 
 void ChatSession::Help(const std::string&) {
@@ -253,7 +253,7 @@ void ChatSession::Set(const std::string& arguments) {
     if (!value.empty()) {
       const std::optional<Preset> preset = PresetOf(value);
       if (!preset && value != "default") {
-        Fail(where, "unknown preset " + Quoted(value), "one of " + Joined(PresetNames()) + ", or default");
+        FailCommand(where, "unknown preset " + Quoted(value), "one of " + Joined(PresetNames()) + ", or default");
       }
       options.settings.preset = preset;
       // The preset now decides how tokens are sampled. Settings that it does not cover (lengths, penalties) stay.
@@ -348,14 +348,14 @@ void ChatSession::ShowAll(const std::string&) {
 }
 
 void ChatSession::Regenerate(const std::string&) {
-  if (turns_.empty()) Fail("/regen", "there is no message to answer");
+  if (turns_.empty()) FailCommand("/regen", "there is no message to answer");
   const Conversation before = turns_;
   if (turns_.back().role == Role::kAssistant) turns_.pop_back();
   AnswerAgain(before);
 }
 
 void ChatSession::Undo(const std::string&) {
-  if (turns_.empty()) Fail("/undo", "there is nothing to take back");
+  if (turns_.empty()) FailCommand("/undo", "there is nothing to take back");
   if (turns_.back().role == Role::kAssistant) turns_.pop_back();
   const std::string text = turns_.back().text;
   turns_.pop_back();
@@ -365,7 +365,7 @@ void ChatSession::Undo(const std::string&) {
 }
 
 void ChatSession::EditLast(const std::string& arguments) {
-  if (turns_.empty()) Fail("/edit", "there is no message to change");
+  if (turns_.empty()) FailCommand("/edit", "there is no message to change");
   if (arguments.empty() && !screen_.has_editor() && screen_.has_input_line()) {
     draft_ = "/edit " + (turns_.back().role == Role::kUser ? turns_.back() : turns_[turns_.size() - 2]).text;
     return;
@@ -376,7 +376,8 @@ void ChatSession::EditLast(const std::string& arguments) {
   if (arguments.empty()) text = screen_.Edit(turns_.back().text);
   if (!text || text->find_first_not_of(" \t\r\n") == std::string::npos) {
     turns_ = before;
-    Fail("/edit", "nothing was changed", "/edit TEXT gives the new text at once; without TEXT $EDITOR is opened");
+    FailCommand("/edit", "nothing was changed",
+                "/edit TEXT gives the new text at once; without TEXT $EDITOR is opened");
   }
   turns_.back().text = *text;
   AnswerAgain(before);
@@ -384,11 +385,11 @@ void ChatSession::EditLast(const std::string& arguments) {
 
 void ChatSession::Save(const std::string& arguments) {
   const std::string path = ExpandHome(arguments);
-  if (path.empty()) Fail("/save", "needs the name of a file", "/save chat.json");
-  if (turns_.empty()) Fail("/save", "there is nothing to save");
+  if (path.empty()) FailCommand("/save", "needs the name of a file", "/save chat.json");
+  if (turns_.empty()) FailCommand("/save", "there is nothing to save");
   // Do not overwrite the user's other files by mistake. Only this chat's own file may be rewritten.
   if (path != file_ && std::filesystem::exists(path)) {
-    Fail(path, "exists already", "choose another name, or remove it first");
+    FailCommand(path, "exists already", "choose another name, or remove it first");
   }
   JsonValue messages = JsonValue::Array();
   const Conversation all = WholeConversation();
@@ -400,7 +401,7 @@ void ChatSession::Save(const std::string& arguments) {
 }
 
 void ChatSession::LoadCommand(const std::string& arguments) {
-  if (arguments.empty()) Fail("/load", "needs the name of a file", "/load chat.json");
+  if (arguments.empty()) FailCommand("/load", "needs the name of a file", "/load chat.json");
   Load(arguments);
   ShowLastTurns();
 }
@@ -452,7 +453,7 @@ void ChatSession::Tokens(const std::string&) {
 }
 
 void ChatSession::ShowPrompt(const std::string&) {
-  if (turns_.empty()) Fail("/prompt", "there is no message yet");
+  if (turns_.empty()) FailCommand("/prompt", "there is no message yet");
   screen_.Show("/prompt", WithLineEnd(PromptText(PromptNow(), start_.model.tokenizer, screen_.color())));
 }
 
@@ -474,7 +475,7 @@ void ChatSession::Stats(const std::string&) {
 }
 
 void ChatSession::History(const std::string&) {
-  if (turns_.empty()) Fail("/history", "there is no message yet");
+  if (turns_.empty()) FailCommand("/history", "there is no message yet");
   screen_.ShowTurns("/history", turns_);
 }
 
