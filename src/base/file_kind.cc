@@ -89,7 +89,7 @@ FileKind KindOf(std::string_view content) {
     return FileKind::kZeros;
   }
   std::string_view text = content;
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  utf8::DropByteOrderMark(text);
   text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
   if (BeginsWithTag(text, "<!doctype html") || BeginsWithTag(text, "<html")) return FileKind::kWebPage;
   if (!IsMessage(content)) return FileKind::kUnknown;

@@ -8,16 +8,12 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/read_error.h"
 
 namespace stablelm {
 namespace {
 
 constexpr size_t kPiece = size_t{1} << 18;
-
-[[noreturn]] void FailToRead(const std::string& where, const std::string& what, int error) {
-  throw Error(
-      {.where = where, .what = what + ": " + std::strerror(error), .hint = error == ENOENT ? "check the path" : ""});
-}
 
 }  // namespace
 

@@ -28,8 +28,6 @@ std::string Place(std::string_view text, size_t offset) {
 
 constexpr size_t kShownBytes = 24;  // of the line that is wrong
 
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-
 // Numbers that Python writes but JSON does not have.
 struct NonFinite {
   std::string_view name;
@@ -149,7 +147,7 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
     if (KindOf(whole) != FileKind::kText) RefuseOtherKind(where, whole, FileKind::kJson);
     fail(what, found, {}, hint);
   };
-  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  utf8::DropByteOrderMark(text);
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) {
     fail("the file is empty", {}, "JSON", "copy or download it again");
   }

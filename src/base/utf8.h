@@ -18,6 +18,12 @@ struct Decoded {
 // Decodes the first code point of `text`; an empty text gives bytes == 0.
 Decoded DecodeOne(std::string_view text);
 
+inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+// Drops the byte order mark that some programs write before a text.
+inline void DropByteOrderMark(std::string_view& text) {
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+}
+
 inline constexpr size_t kValid = static_cast<size_t>(-1);
 // Offset of the first ill-formed byte, or kValid.
 size_t FirstInvalid(std::string_view text);

@@ -274,7 +274,7 @@ std::string PlaceOf(const RecipeNode& node, const std::string& where) {
 }
 
 RecipeNode ParseRecipeYaml(std::string_view text, const std::string& where) {
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  utf8::DropByteOrderMark(text);
   const Source source(text, where);
   CheckText(source);
   TreeBuilder builder(source);

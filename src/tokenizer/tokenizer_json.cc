@@ -8,6 +8,7 @@
 #include "base/counted.h"
 #include "base/error.h"
 #include "base/strict_json.h"
+#include "base/utf8.h"
 
 namespace stablelm {
 namespace {
@@ -20,8 +21,7 @@ using simdjson::dom::object;
 class Reader {
  public:
   Reader(std::string_view json, const std::string& where) : json_(json), where_(where) {
-    constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-    if (json_.starts_with(kByteOrderMark)) json_.remove_prefix(kByteOrderMark.size());
+    utf8::DropByteOrderMark(json_);
   }
 
   TokenizerSpec Read() {

@@ -46,11 +46,11 @@ class DatReader {
     const int32_t matrices = Count("the number of matrices", 1, kMaxMatrices);
     ImportanceMatrix out;
     for (int32_t i = 0; i < matrices; ++i) ReadMatrix(i, out);
-    if (out.columns.empty()) FailMatrix("the matrices", "none of them was used");
+    if (out.columns.empty()) Fail("the matrices", "none of them was used");
     if (left() > 0) Count("the number of chunks", 0, INT32_MAX);
     if (left() > 0) Bytes("the name of the text", Count("the name of the text", 0, kMaxNameBytes));
     if (left() > 0) {
-      FailMatrix("the end", "more bytes than an importance matrix has", Counted(left(), "byte") + " left over");
+      Fail("the end", "more bytes than an importance matrix has", Counted(left(), "byte") + " left over");
     }
     return out;
   }
@@ -60,8 +60,8 @@ class DatReader {
 
   size_t left() const { return file_.size() - at_; }
 
-  [[noreturn]] void FailMatrix(const std::string& field, const std::string& what, const std::string& found = {},
-                               const std::string& expected = {}) const {
+  [[noreturn]] void Fail(const std::string& field, const std::string& what, const std::string& found = {},
+                         const std::string& expected = {}) const {
     throw Error(
         {.where = file_.path().string() + ": " + field + " (byte " + std::to_string(at_) + ")",
          .what = what,
@@ -72,9 +72,9 @@ class DatReader {
 
   std::string_view Bytes(const std::string& field, int64_t bytes) {
     if (static_cast<uint64_t>(bytes) > left()) {
-      FailMatrix(field, "reaches past the end of the file: truncated, or no importance matrix",
-                 "a file of " + Counted(file_.size(), "byte"),
-                 "at least " + std::to_string(at_ + static_cast<uint64_t>(bytes)));
+      Fail(field, "reaches past the end of the file: truncated, or no importance matrix",
+           "a file of " + Counted(file_.size(), "byte"),
+           "at least " + std::to_string(at_ + static_cast<uint64_t>(bytes)));
     }
     const std::string_view read = file_.text().substr(at_, static_cast<size_t>(bytes));
     at_ += read.size();
@@ -87,8 +87,8 @@ class DatReader {
     std::memcpy(&value, bytes.data(), sizeof value);
     if (value >= min && value <= max) return value;
     at_ -= sizeof value;
-    FailMatrix(field, "no importance matrix, or damaged", std::to_string(value),
-               std::to_string(min) + " to " + std::to_string(max));
+    Fail(field, "no importance matrix, or damaged", std::to_string(value),
+         std::to_string(min) + " to " + std::to_string(max));
   }
 
   void ReadMatrix(int32_t index, ImportanceMatrix& out) {
@@ -102,13 +102,12 @@ class DatReader {
     if (!sums.empty()) std::memcpy(sums.data(), bytes.data(), bytes.size());
     for (size_t i = 0; i < sums.size(); ++i) {
       if (!std::isfinite(sums[i]) || sums[i] < 0) {
-        FailMatrix(field, "value " + std::to_string(i) + " is not a finite number of at least 0",
-                   std::to_string(sums[i]));
+        Fail(field, "value " + std::to_string(i) + " is not a finite number of at least 0", std::to_string(sums[i]));
       }
       if (calls > 0) sums[i] /= static_cast<float>(calls);
     }
     if (calls == 0) return;  // the calibration text never used this matrix
-    if (!out.columns.emplace(name, std::move(sums)).second) FailMatrix(field, "appears twice");
+    if (!out.columns.emplace(name, std::move(sums)).second) Fail(field, "appears twice");
   }
 
   const MappedFile& file_;
@@ -168,7 +167,7 @@ void WriteImportance(const std::filesystem::path& path, std::span<const Importan
     entries.push_back({matrix.name + std::string(kSums), DType::kF32, {1, columns}});  // one row: no experts
     entries.push_back({matrix.name + std::string(kCounts), DType::kF32, {1, 1}});
   }
-  GgufWriter writer(path, metadata, entries, false);
+  GgufWriter writer(path, metadata, entries, /*replace=*/false);
   for (size_t i = 0; i < matrices.size(); ++i) {
     const ImportanceSums& matrix = matrices[i];
     std::vector<float> sums;

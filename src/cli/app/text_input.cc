@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/read_error.h"
 #include "base/utf8.h"
 #include "cli/app/options.h"
 
@@ -15,11 +16,6 @@ namespace {
 
 // Larger inputs are refused instead of read into memory; contexts and evaluation files are far smaller.
 constexpr size_t kMaxInputBytes = size_t{8} << 30;
-
-[[noreturn]] void FailToRead(const std::string& where, const std::string& what, int error) {
-  throw Error(
-      {.where = where, .what = what + ": " + std::strerror(error), .hint = error == ENOENT ? "check the path" : ""});
-}
 
 std::string ReadAll(int fd, const std::string& where) {
   std::string text;

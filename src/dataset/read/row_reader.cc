@@ -8,6 +8,7 @@
 #include "base/ascii.h"
 #include "base/error.h"
 #include "base/file_kind.h"
+#include "base/utf8.h"
 #include "dataset/read/byte_source.h"
 #include "dataset/read/byte_window.h"
 #include "dataset/read/json_value_end.h"
@@ -172,7 +173,7 @@ std::unique_ptr<RowReader> OpenRows(const std::filesystem::path& path, const Rea
   const std::string extension = Extension(path);
   RefuseLfsPointer(path.string(), head);
   RefuseOthers(file, head, extension);
-  if (head.starts_with("\xEF\xBB\xBF")) window.Skip(3);
+  if (head.starts_with(utf8::kByteOrderMark)) window.Skip(utf8::kByteOrderMark.size());
   switch (options.format ? *options.format : FormatOf(file, extension, window.text(), whole_file)) {
     case RowFormat::kJsonArray:
       return JsonArrayRows(std::move(window), file);
