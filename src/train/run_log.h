@@ -19,12 +19,14 @@
 
 namespace stablelm {
 
+inline constexpr size_t kRecentSteps = 20;  // of StepLog::smoothed_loss
+
 struct StepLog {
   int64_t step = 0;   // from 1
   int64_t steps = 0;  // of the run
   double epoch = 0;   // that the run has behind it after the step
   double loss = 0;
-  double smoothed_loss = 0;  // exponential mean over about 20 steps
+  double smoothed_loss = 0;  // mean of the last kRecentSteps updates, skipped steps left out
   double rate = 0;
   double gradient_norm = 0;
   double loss_scale = 1;

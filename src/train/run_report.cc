@@ -40,19 +40,11 @@ void AddFact(const std::string& value, const std::string& what, HtmlPage& page) 
   page.Add("<div><b>" + value + "</b><span>" + EscapedHtml(what) + "</span></div>\n");
 }
 
-// The mean over the last 20 steps, without skipped ones. The log's smoothed loss still contains the high losses of the
-// beginning: after 82 steps it was 0.15, and the last 20 steps averaged 0.003.
 void AddTrainingLoss(const LoggedRun& run, HtmlPage& page) {
-  constexpr int kSteps = 20;
-  double sum = 0;
-  int count = 0;
-  for (auto step = run.steps.rbegin(); step != run.steps.rend() && count < kSteps; ++step) {
-    if (step->skipped) continue;
-    sum += step->loss;
-    ++count;
-  }
-  if (count == 0) return;
-  AddFact(Loss(sum / count), "training loss, mean of the last " + Counted(static_cast<uint64_t>(count), "step"), page);
+  const auto applied = static_cast<uint64_t>(std::ranges::count(run.steps, false, &StepLog::skipped));
+  if (applied == 0) return;
+  AddFact(Loss(run.steps.back().smoothed_loss),
+          "training loss, mean of the last " + Counted(std::min<uint64_t>(applied, kRecentSteps), "step"), page);
 }
 
 const LoggedValidation& Best(const LoggedRun& run) {

@@ -28,7 +28,7 @@ std::string WriteRunState(const RunState& state, const JsonValue& watches) {
                     {"updates", state.updates},
                     {"skipped", state.skipped},
                     {"packs", state.packs},
-                    {"smoothed_loss", state.smoothed_loss},
+                    {"recent_losses", JsonValue(state.recent_losses)},
                     {"loss_scale",
                      {{"scale", scale.scale},
                       {"hysteresis", scale.hysteresis},
@@ -59,7 +59,7 @@ LoadedRunState ReadRunState(const std::filesystem::path& checkpoint) {
     json.at("updates").get_to(state.updates);
     json.at("skipped").get_to(state.skipped);
     json.at("packs").get_to(state.packs);
-    json.at("smoothed_loss").get_to(state.smoothed_loss);
+    if (const auto losses = json.find("recent_losses"); losses != json.end()) losses->get_to(state.recent_losses);
     const nlohmann::json& scale = json.at("loss_scale");
     state.loss_scale = {.scale = scale.at("scale"),
                         .hysteresis = scale.at("hysteresis"),

@@ -9,6 +9,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/json_value.h"
 #include "train/loss_scale.h"
@@ -23,10 +24,10 @@ struct BestCheckpoint {
 };
 
 struct RunState {
-  int64_t step = 0;     // that was made last
-  int64_t updates = 0;  // t of AdamW and n of the schedule
-  int64_t skipped = 0;  // steps without an update
-  double smoothed_loss = 0;
+  int64_t step = 0;                   // that was made last
+  int64_t updates = 0;                // t of AdamW and n of the schedule
+  int64_t skipped = 0;                // steps without an update
+  std::vector<double> recent_losses;  // of the last kRecentSteps updates, oldest first
   LossScaleState loss_scale;
   uint64_t packs = 0;                        // position in the data: packs that were taken, all epochs
   std::optional<BestCheckpoint> best;        // up to this step

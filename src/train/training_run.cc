@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <future>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "base/atomic_file.h"
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/progress.h"
@@ -28,6 +31,10 @@
 namespace stablelm {
 namespace {
 
+double MeanOf(const std::vector<double>& values) {  // 0 of none: no step was applied yet
+  return values.empty() ? 0 : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
 namespace fs = std::filesystem;
 
 std::string Card(const FineTune& tune, const RunOptions& options, const RunState& state) {
@@ -44,8 +51,8 @@ std::string Card(const FineTune& tune, const RunOptions& options, const RunState
     card += "- " + manifest.sources[i] + ": " +
             (manifest.licences[i].empty() ? "licence not stated" : manifest.licences[i]) + "\n";
   }
-  card += "\n## Training\n" + std::to_string(state.step) + " steps, last loss " + Rounded(state.smoothed_loss, 4) +
-          " (mean over about 20 steps).";
+  card += "\n## Training\n" + std::to_string(state.step) + " steps, loss " + Rounded(MeanOf(state.recent_losses), 4) +
+          " (mean of the last " + Counted(state.recent_losses.size(), "step") + ").";
   if (state.best) {
     card += " Best validation loss " + Rounded(state.best->value, 4) + ", at step " + std::to_string(state.best->step) +
             ".";
@@ -113,7 +120,7 @@ class Session {
       LoadCheckpoint(folder.Checkpoint(state.step), tune, parameters_, pool_, options.show_progress);
       training_.Restore(state.updates, state.loss_scale);
       last_.step = state.step;
-      last_.smoothed_loss = state.smoothed_loss;
+      last_.smoothed_loss = MeanOf(state.recent_losses);
       for (TrainingWatch* watch : options_.watches) {
         const auto known = state.watches->find(watch->Name());
         watch->Restore(known == state.watches->end() ? nlohmann::json() : *known, state.step);
@@ -214,11 +221,7 @@ class Session {
     return rate;
   }
 
-  void Describe(const StepResult& made, StepLog& now) const {
-    constexpr double kSmooth = 0.95;                                      // a mean over about 20 steps
-    now.smoothed_loss = made.skipped               ? last_.smoothed_loss  // 0: no step was applied yet
-                        : last_.smoothed_loss == 0 ? made.loss
-                                                   : kSmooth * last_.smoothed_loss + (1 - kSmooth) * made.loss;
+  static void Describe(const StepResult& made, StepLog& now) {
     now.loss = made.loss;
     now.gradient_norm = made.gradient_norm;
     now.loss_scale = made.loss_scale;
@@ -231,6 +234,10 @@ class Session {
   void Log(StepLog& now, std::chrono::steady_clock::time_point start) {
     now.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     now.memory_bytes = ReadMemoryUse().resident;
+    std::vector<double>& recent = state_.recent_losses;
+    if (!now.skipped && std::isfinite(now.loss)) recent.push_back(now.loss);
+    if (recent.size() > kRecentSteps) recent.erase(recent.begin());
+    now.smoothed_loss = MeanOf(recent);
     last_ = now;
     log_.Append(StepJson(last_));
     if (options_.on_step) options_.on_step(last_);
@@ -258,7 +265,6 @@ class Session {
   void StartCheckpoint() {
     state_.step = last_.step;
     state_.updates = training_.updates();
-    state_.smoothed_loss = last_.smoothed_loss;
     state_.loss_scale = training_.loss_scale().state();
     state_.packs = static_cast<uint64_t>(last_.step) * tune_.recipe().step.packs();
     JsonValue watches = JsonValue::Object();

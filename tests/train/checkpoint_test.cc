@@ -104,7 +104,7 @@ TEST(RunState, IsReadAsItWasWritten) {
   RunState state = {.step = 7,
                     .updates = 5,
                     .skipped = 2,
-                    .smoothed_loss = 0.1 + 0.2,
+                    .recent_losses = {0.1 + 0.2, 2.5},
                     .loss_scale = {.scale = 2048, .hysteresis = 1, .last_overflow = 6, .steps = 7},
                     .packs = 14,
                     .best = BestCheckpoint{.step = 4, .value = 1.0 / 3},
@@ -118,7 +118,7 @@ TEST(RunState, IsReadAsItWasWritten) {
   };
   const std::string text = WriteRunState(state, {{"guard", {{"factor", 0.5}}}});
   const LoadedRunState read = write(text);
-  EXPECT_EQ(read.smoothed_loss, state.smoothed_loss);
+  EXPECT_EQ(read.recent_losses, state.recent_losses);
   EXPECT_EQ(read.loss_scale, state.loss_scale);
   EXPECT_EQ(read.best->value, state.best->value);
   EXPECT_EQ(read.fixed, state.fixed);

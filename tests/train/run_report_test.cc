@@ -181,7 +181,7 @@ TEST_F(RunReportTest, ARunWithoutStepsAndOneThatGoesOnHaveReports) {
 
 TEST_F(RunReportTest, TheTrainingLossIsThatOfTheLastSteps) {
   LoggedRun run = Read(Text());
-  EXPECT_THAT(RunReport(run), HasSubstr("<b>0.3198</b><span>training loss, mean of the last 20 steps"));  // of 6 / step
+  EXPECT_THAT(RunReport(run), HasSubstr("<b>0.2000</b><span>training loss, mean of the last 20 steps"));
   run.steps.resize(8);
   EXPECT_THAT(RunReport(run), HasSubstr("mean of the last 7 steps"));  // step 7 was skipped
   for (StepLog& step : run.steps) step.skipped = true;

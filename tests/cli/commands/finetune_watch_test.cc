@@ -144,6 +144,14 @@ TEST_F(FineTuneWatchTest, ALossThatJumpsIsSkippedLowersTheRateOrEndsTheRun) {
   EXPECT_GT(skipping[at].at("loss"), 10 * 0.05);
   EXPECT_EQ(skipping[at].at("smoothed_loss"), skipping[at - 1].at("smoothed_loss"));
   EXPECT_THAT(skip.out, HasSubstr("; step skipped\n"));
+  double sum = 0;  // of the last 20 steps that were applied
+  size_t applied = 0;
+  for (auto step = skipping.rbegin(); applied < 20; ++step) {
+    if (step->at("skipped")) continue;
+    sum += step->at("loss").get<double>();
+    ++applied;
+  }
+  EXPECT_NEAR(skipping.back().at("smoothed_loss"), sum / 20, 1e-12);  // rounding of 20 additions of losses below 10
 
   ASSERT_EQ(train("lower", "lower").exit_code, 0);
   const std::vector<json> lowering = Log("lower", "step");
