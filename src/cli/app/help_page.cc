@@ -40,41 +40,57 @@ std::string WrappedFrom(size_t column, const std::string& text, size_t width) {
 
 // A line of a table with two columns, wrapped in its second column.
 std::string WrappedRow(const std::string& line, size_t width) {
-  const size_t begin = std::min(line.find_first_not_of(' '), line.size());
-  const size_t gap = line.find("  ", begin);
-  const size_t column = gap == std::string::npos ? begin : line.find_first_not_of(' ', gap);
+  const size_t gap = line.find("  ", line.find_first_not_of(' '));
+  const size_t column = line.find_first_not_of(' ', gap);
   if (column == std::string::npos || line.size() <= width) return line;
   return line.substr(0, column) + WrappedFrom(column, line.substr(column), width);
 }
 
-// Commands: a long one goes on in the next line, behind a backslash, so that a copy of it still runs. An option keeps
-// its value beside it where it can.
+// The end of a shell word that begins at `begin`, quoted spaces included.
+size_t EndOfWord(const std::string& line, size_t begin) {
+  char quote = 0;
+  for (size_t i = begin; i < line.size(); ++i) {
+    if (quote == 0 && (line[i] == '"' || line[i] == '\'')) {
+      quote = line[i];
+    } else if (line[i] == quote) {
+      quote = 0;
+    } else if (quote == 0 && line[i] == ' ') {
+      return i;
+    }
+  }
+  return line.size();
+}
+
+// A command that is too long goes on in the next line, behind a backslash, so that a copy of it still runs. An option
+// keeps its value beside it where it can.
+std::string WrappedCommand(std::string line, size_t width) {
+  constexpr size_t kIndent = 6, kLeastIndent = 2, kBackslash = 2;
+  std::string out;
+  while (line.size() > width) {
+    const size_t first = EndOfWord(line, line.find_first_not_of(' '));
+    size_t cut = first, before_option = 0;
+    for (size_t end = first; end < line.size() && (end == first || end + kBackslash < width);
+         end = EndOfWord(line, end + 1)) {
+      cut = end;
+      if (line[end + 1] == '-') before_option = end;
+    }
+    if (cut == line.size()) break;
+    const bool fits = kIndent + EndOfWord(line, cut + 1) - before_option - 1 + kBackslash <= width;
+    if (before_option > width / 3 && fits) cut = before_option;
+    out += line.substr(0, cut) + " \\\n";
+    line.erase(0, cut + 1);
+    const size_t next = EndOfWord(line, 0) + (EndOfWord(line, 0) < line.size() ? kBackslash : 0);
+    line.insert(0, std::clamp(width - std::min(width, next), kLeastIndent, kIndent), ' ');
+  }
+  return out + line + "\n";
+}
+
 std::string WrappedCommands(const std::string& examples, size_t width) {
   std::string out;
   for (size_t begin = 0; begin < examples.size();) {
     const size_t end = std::min(examples.find('\n', begin), examples.size());
-    std::string line = examples.substr(begin, end - begin);
+    out += WrappedCommand(examples.substr(begin, end - begin), width);
     begin = end + 1;
-    // Not inside quotes.
-    while (line.size() > width) {
-      size_t cut = 0, before_option = 0;
-      char quote = 0;
-      for (size_t i = 4; i + 2 < width; ++i) {
-        if (quote == 0 && (line[i] == '"' || line[i] == '\'')) {
-          quote = line[i];
-        } else if (line[i] == quote) {
-          quote = 0;
-        }
-        if (quote != 0 || line[i] != ' ') continue;
-        cut = i;
-        if (line[i + 1] == '-') before_option = i;
-      }
-      if (before_option > width / 2) cut = before_option;
-      if (cut == 0 || line.find_first_not_of(' ') > cut) break;
-      out += line.substr(0, cut) + " \\\n";
-      line = "      " + line.substr(cut + 1);
-    }
-    out += line + "\n";
   }
   return out;
 }
@@ -91,6 +107,15 @@ std::string Row(const std::string& left, const std::string& text, size_t column,
     line.resize(column, ' ');
   }
   return line + WrappedFrom(column, text, width) + "\n";
+}
+
+// -m and MODEL stay together.
+std::string WrappedUsage(std::string usage, size_t width) {
+  const size_t space = usage.find("-m MODEL");
+  if (space != std::string::npos) usage[space + 2] = '\1';
+  std::string wrapped = Wrapped("Usage: " + usage, width, 7);
+  std::ranges::replace(wrapped, '\1', ' ');
+  return wrapped;
 }
 
 // The argument that takes a dash alone is shown as one.
@@ -126,7 +151,8 @@ std::string Paragraphs(const std::string& notes, size_t width) {
     begin = end + 1;
     if (line.empty() || line[0] == ' ') {
       flush();
-      out += WrappedRow(line, width) + "\n";
+      const bool row = line.find("  ", line.find_first_not_of(' ')) != std::string::npos;
+      out += row ? WrappedRow(line, width) + "\n" : WrappedCommand(line, width);
     } else {
       paragraph += (paragraph.empty() ? "" : " ") + line;
       if (line.ends_with(":")) flush();
@@ -187,18 +213,18 @@ std::vector<CommandGroup> CommandsByTask(std::span<const CommandText> commands) 
 }
 
 std::string ProgramHelp(std::span<const CommandText> commands, size_t width) {
+  constexpr size_t kBegin = 29;
   std::string out =
       Wrapped("stablelm: runs, trains and quantizes StableLM-Tuned-Alpha and other GPT-NeoX models", width, 0) +
       "\n\n"
       "Usage: stablelm COMMAND [OPTIONS]\n"
       "\n"
-      "Where to begin:\n"
-      "  stablelm chat              talk to the small model that comes with it\n"
-      "  stablelm fit MODEL         whether another one fits here\n"
-      "  stablelm run MODEL         talk to it\n"
-      "  stablelm run MODEL \"Hi\"    one answer\n"
-      "  stablelm COMMAND --help    how a command works\n"
-      "\n" +
+      "Where to begin:\n" +
+      Row("stablelm chat", "talk to the small model that comes with it", kBegin, width) +
+      Row("stablelm fit MODEL", "whether another one fits here", kBegin, width) +
+      Row("stablelm run MODEL", "talk to it", kBegin, width) +
+      Row("stablelm run MODEL \"Hi\"", "one answer", kBegin, width) +
+      Row("stablelm COMMAND --help", "how a command works", kBegin, width) + "\n" +
       Wrapped(
           "A MODEL is a folder as on Hugging Face, a .gguf file, or the id (org/name) of a model in the Hugging Face "
           "cache. The environment variable STABLELM_MODEL names it once for all commands. stablelm chat --help tells "
@@ -224,7 +250,7 @@ std::string GroupHelp(const std::string& name, std::span<const CommandText> comm
   for (const CommandText& command : commands) {
     if (command.name.starts_with(name + " ")) list += Row(command.name, command.summary, 19, width);
   }
-  return list.empty() ? "" : "Usage: stablelm " + name + " COMMAND [OPTIONS]\n\nCommands:\n" + list;
+  return list.empty() ? "" : WrappedUsage("stablelm " + name + " COMMAND [OPTIONS]", width) + "\n\nCommands:\n" + list;
 }
 
 std::string UsageOf(const CommandText& command) {
@@ -247,7 +273,7 @@ std::string UsageOf(const CommandText& command) {
 }
 
 std::string CommandHelp(const CommandText& command, bool all, size_t width) {
-  std::string out = Wrapped(command.summary, width, 0) + "\n\n" + Wrapped("Usage: " + UsageOf(command), width, 7) +
+  std::string out = Wrapped(command.summary, width, 0) + "\n\n" + WrappedUsage(UsageOf(command), width) +
                     "\n\nExamples:\n" + WrappedCommands(command.examples, width);
   std::vector<std::string> groups;
   for (const OptionText& option : command.options) {
@@ -276,7 +302,7 @@ std::string CommandHelp(const CommandText& command, bool all, size_t width) {
         if (in_group(option, group) && everyday(option)) out += OptionRow(option, false, width);
       }
     }
-    out += "\nMore options, which stablelm " + command.name + " --help-all explains:\n";
+    out += "\n" + Wrapped("More options, which stablelm " + command.name + " --help-all explains:", width, 0) + "\n";
     for (const std::string& group : groups) {
       std::string names;
       for (const OptionText& option : command.options) {

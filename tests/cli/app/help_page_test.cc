@@ -3,23 +3,31 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
 #include <sstream>
 
 #include "cli/app/commands.h"
 #include "run_program.h"
+#include "shell_commands.h"
+#include "terminal_program.h"
 
 namespace stablelm {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
-size_t LongestLine(const std::string& page) {
+// Adds the words that are wider than the window to `words`, each with its option. Nothing else may be.
+void CheckWidth(const std::string& page, size_t width, std::set<std::string>& words) {
   std::istringstream in(page);
-  size_t longest = 0;
   for (std::string line; std::getline(in, line);) {
-    longest = std::max(longest, line.size());
+    if (line.size() <= width) continue;
+    std::string word = line.substr(std::min(line.find_first_not_of(' '), line.size()));
+    if (word.ends_with(" \\")) word.resize(word.size() - 2);
+    EXPECT_EQ(word.find(' '), std::string::npos) << width << ": " << line;
+    words.insert(word);
   }
-  return longest;
 }
 
 TEST(HelpPage, Wraps) {
@@ -31,11 +39,41 @@ TEST(HelpPage, Wraps) {
 
 TEST(HelpPage, FitsTheWindow) {
   const std::vector<CommandText> commands = DescribeCommands(AllCommands());
-  for (const size_t width : {72u, 80u, 100u}) {
-    EXPECT_LE(LongestLine(ProgramHelp(commands, width)), width);
+  for (const size_t width : {40u, 60u, 80u, 100u}) {
+    std::set<std::string> too_wide;
+    CheckWidth(ProgramHelp(commands, width), width, too_wide);
+    for (const char* group : {"bench", "data", "lora"}) CheckWidth(GroupHelp(group, commands, width), width, too_wide);
     for (const CommandText& command : commands) {
-      EXPECT_LE(LongestLine(CommandHelp(command, true, width)), width) << command.name;
-      EXPECT_LE(LongestLine(CommandHelp(command, false, width)), width) << command.name;
+      CheckWidth(CommandHelp(command, false, width), width, too_wide);
+      CheckWidth(CommandHelp(command, true, width), width, too_wide);
+    }
+    if (width == 40) {
+      EXPECT_THAT(too_wide, ElementsAre("recipes/data/stablelm-tuned-alpha.yaml",
+                                        "stablelm-tuned|dolly-v2|oasst-neox|alpaca|none",
+                                        "~/.config/fish/completions/stablelm.fish"));
+    } else {
+      EXPECT_THAT(too_wide, IsEmpty()) << width;
+    }
+  }
+}
+
+TEST(HelpPage, UsesTheWindowsWidth) {
+  TerminalProgram help({"generate", "--help"}, {.columns = 40});
+  EXPECT_EQ(help.Exit(), 0);
+  std::string page = help.all();
+  std::erase(page, '\r');
+  std::set<std::string> too_wide;
+  CheckWidth(page, 40, too_wide);
+  EXPECT_THAT(page, HasSubstr("\nUsage: stablelm generate [-m MODEL]\n       [PROMPT] [OPTIONS]\n"));
+}
+
+TEST(HelpPage, WrappedExamplesAreTheSameCommands) {
+  for (const CommandText& command : DescribeCommands(AllCommands())) {
+    for (const size_t width : {40u, 60u, 80u}) {
+      std::string page = CommandHelp(command, false, width);
+      page.erase(0, page.find("\nExamples:\n") + 11);
+      page.resize(page.find("\n\n"));
+      EXPECT_EQ(ShellCommands(page), ShellCommands(command.examples)) << command.name;
     }
   }
 }
@@ -58,6 +96,14 @@ TEST(HelpPage, LongExamplesStayCommands) {
   EXPECT_THAT(CommandHelp(command, false, 31),
               HasSubstr("\n  stablelm x one two \\\n      --return 2 \\\n      --output out.jsonl\n"));
   EXPECT_THAT(CommandHelp(command, false, 24), HasSubstr("\n  AA   some long words\n       about it\n"));
+  // A word that is wider than what is left stands further to the left, or alone.
+  command.examples = "  stablelm x -m a/model/with/a/long/name.gguf out.gguf\n";
+  command.notes = "So:\n  stablelm x -m a/model/with/a/long/name.gguf\n";
+  const std::string narrow = CommandHelp(command, false, 34);
+  EXPECT_THAT(narrow, HasSubstr("\n  stablelm x -m \\\n   a/model/with/a/long/name.gguf \\\n      out.gguf\n"));
+  EXPECT_THAT(narrow, HasSubstr("So:\n  stablelm x -m \\\n     a/model/with/a/long/name.gguf\n"));
+  EXPECT_THAT(CommandHelp(command, false, 20),
+              HasSubstr("\n  stablelm x -m \\\n  a/model/with/a/long/name.gguf \\\n      out.gguf\n"));
 }
 
 TEST(HelpPage, EveryCommandHasATask) {
