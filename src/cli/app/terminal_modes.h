@@ -30,7 +30,7 @@ void DiscardTyped();
 // The next byte that was typed before Ctrl-Z and comes before what the terminal holds now. One thread.
 std::optional<char> TakeTyped();
 
-// While it lives, another program such as an editor has the terminal, in the modes in which it was found.
+// While it lives, the terminal is in the modes in which it was found: for an editor, or to read input up to Ctrl-D.
 class TerminalLoan {
  public:
   TerminalLoan();

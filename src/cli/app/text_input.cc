@@ -5,11 +5,13 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "base/error.h"
 #include "base/read_error.h"
 #include "base/utf8.h"
 #include "cli/app/options.h"
+#include "cli/app/terminal_modes.h"
 
 namespace stablelm {
 namespace {
@@ -18,6 +20,8 @@ namespace {
 constexpr size_t kMaxInputBytes = size_t{8} << 30;
 
 std::string ReadAll(int fd, const std::string& where) {
+  std::optional<TerminalLoan> as_found;  // typed input needs echo and Ctrl-D, which a chat turns off
+  if (isatty(fd) == 1) as_found.emplace();
   std::string text;
   struct stat info {};
   if (fstat(fd, &info) == 0) {

@@ -15,12 +15,9 @@
 #include "base/home_folder.h"
 #include "base/system.h"
 #include "cli/app/interrupt.h"
-#include "cli/app/terminal_modes.h"
 #include "cli/app/visible_text.h"
 #include "cli/chat/await_reader.h"
 #include "cli/chat/chat_pipe.h"
-#include "cli/chat/line_editor.h"
-#include "cli/terminal/echo_off.h"
 #include "cli/terminal/markdown_rows.h"
 #include "cli/terminal/message_lines.h"
 
@@ -223,17 +220,21 @@ std::string DefaultHistoryFile() {
   return failed ? std::string() : (folder / "chat_history").string();
 }
 
-bool RunTerminal(ChatSession& session, ChatScreen& screen, const TerminalInput& input) {
-  // Bracketed paste is on during replies too: what is pasted then is one message.
-  const bool dumb = IsDumbTerminal();
-  const TerminalModes modes(input.terminal, dumb ? "" : "\033[?2004h", dumb ? "" : "\033[?2004l");
-  LineEditor editor(
-      {.terminal = input.terminal, .history_file = input.history_file, .complete = &ChatSession::Complete});
-  // Between its reads, so that no key is lost or shown in the wrong place. (It sets modes of its own when it is made.)
-  const EchoOff quiet;
-  const bool color = ColorOn(input.terminal);
+// Bracketed paste is on during replies too: what is pasted then is one message.
+ChatKeyboard::ChatKeyboard(const TerminalInput& input)
+    : terminal_(input.terminal),
+      modes_(input.terminal, IsDumbTerminal() ? "" : "\033[?2004h", IsDumbTerminal() ? "" : "\033[?2004l"),
+      editor_({.terminal = input.terminal, .history_file = input.history_file, .complete = &ChatSession::Complete}) {}
+
+ChatKeyboard::~ChatKeyboard() {
+  if (std::uncaught_exceptions() > exceptions_) DiscardTyped();
+}
+
+bool RunTerminal(ChatSession& session, ChatScreen& screen, ChatKeyboard& keyboard) {
+  LineEditor& editor = keyboard.editor();
+  const bool color = ColorOn(keyboard.terminal());
   const auto print = [&](std::string_view text) {
-    static_cast<void>(write(input.terminal, text.data(), text.size()) + 1);
+    static_cast<void>(write(keyboard.terminal(), text.data(), text.size()) + 1);
   };
   MessageLines message;
   bool may_leave = false;  // the last input was Ctrl-C

@@ -1,8 +1,13 @@
 // A chat on a terminal: shows replies, and runs the loop that reads input.
 #pragma once
 
+#include <exception>
+
 #include "cli/app/output.h"
+#include "cli/app/terminal_modes.h"
 #include "cli/chat/chat_session.h"
+#include "cli/chat/line_editor.h"
+#include "cli/terminal/echo_off.h"
 #include "cli/terminal/text_rows.h"
 
 namespace stablelm {
@@ -54,9 +59,27 @@ struct TerminalInput {
   std::string history_file;  // empty: none
 };
 
+// The keyboard of a chat, from before the weights are loaded. Keys that are typed outside LineEditor::Read are not
+// shown and wait for it. The destructor leaves the terminal as it was; when an exception ends the chat, it discards
+// what was typed.
+class ChatKeyboard {
+ public:
+  explicit ChatKeyboard(const TerminalInput& input);
+  ~ChatKeyboard();
+  LineEditor& editor() { return editor_; }
+  int terminal() const { return terminal_; }
+
+ private:
+  const int terminal_;
+  const int exceptions_ = std::uncaught_exceptions();
+  const TerminalModes modes_;
+  LineEditor editor_;     // sets modes of its own when it is made
+  const EchoOff hidden_;  // so after it
+};
+
 // Reads and answers messages until the user leaves or another signal than Ctrl-C arrives. Returns false after such a
-// signal. Leaves the terminal as it was.
-bool RunTerminal(ChatSession& session, ChatScreen& screen, const TerminalInput& input);
+// signal.
+bool RunTerminal(ChatSession& session, ChatScreen& screen, ChatKeyboard& keyboard);
 
 // The default history file, in $XDG_STATE_HOME/stablelm or ~/.local/state/stablelm. Creates the folder if needed. Empty
 // when there is no such folder.

@@ -188,8 +188,8 @@ int ChatCommand::Run(Output& out) {
   // At a keyboard a person is chatting; otherwise each line gets one reply. When stdout is no terminal (chat | tee
   // log), the prompt and the typed line are on the terminal all the same, and replies go to stdout as they are.
   const bool whole = !out.json() && isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;
-  const Terminal keyboard(!out.json() && isatty(STDIN_FILENO) == 1);
-  const bool person = keyboard.fd() >= 0;
+  const Terminal shown(!out.json() && isatty(STDIN_FILENO) == 1);
+  const bool person = shown.fd() >= 0;
   if (common.bundled && !person) out.Note(kBundledModelNote);  // a person is greeted
   PipeScreen pipe(out, person);
   TerminalScreen terminal(out, {.plain = plain_ || IsDumbTerminal(), .status = out.show_progress()});
@@ -209,17 +209,20 @@ int ChatCommand::Run(Output& out) {
                        };
                        return next;
                      }};
+  std::optional<ChatKeyboard> keyboard;
+  if (person) {
+    keyboard.emplace(
+        TerminalInput{.terminal = shown.fd(), .history_file = history_ ? ExpandHome(*history_) : DefaultHistoryFile()});
+  }
   ChatScreen& screen = whole ? static_cast<ChatScreen&>(terminal) : pipe;
   ChatSession session(std::move(start), screen);
   if (load_) session.Load(*load_);  // report errors before loading anything large
   session.LoadModel();
 
-  if (person) {
+  if (keyboard) {
     whole ? terminal.Greet(session.Greeting()) : pipe.Note(session.Greeting());
     if (load_) session.ShowLastTurns();
-    const TerminalInput input = {.terminal = keyboard.fd(),
-                                 .history_file = history_ ? ExpandHome(*history_) : DefaultHistoryFile()};
-    return RunTerminal(session, screen, input) ? kExitOk : kExitInterrupted;
+    return RunTerminal(session, screen, *keyboard) ? kExitOk : kExitInterrupted;
   }
   const bool refused = RunPipe(session, pipe, conversation_.replace_invalid);
   if (Interrupted()) return kExitInterrupted;

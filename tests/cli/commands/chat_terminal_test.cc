@@ -1,7 +1,10 @@
 // stablelm chat on a terminal: the real program on a pseudo-terminal, and the raw bytes that it sends.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/chat/chat_terminal.h"
 #include "golden_command.h"
@@ -32,6 +35,29 @@ class ChatOnTerminal : public testing::Test {
   TerminalSettings Settings() const {
     return {.environment = {{"HOME", temp_.path().string()}, {"XDG_STATE_HOME", temp_.path().string()}}};
   }
+  // A pipe to load a conversation from. The chat stands still, as with large weights, until EndLoading.
+  std::string MakeLoadPipe() const {
+    const std::string path = (temp_.path() / "pipe").string();
+    std::filesystem::remove(path);
+    EXPECT_EQ(mkfifo(path.c_str(), 0600), 0);
+    return path;
+  }
+  // Waits until the chat reads the pipe. Returns a file descriptor to write to it.
+  static int AwaitLoading(const std::string& pipe) {
+    constexpr int kPatienceMs = 20000;
+    for (int i = 0; i < kPatienceMs; ++i) {
+      if (const int fd = open(pipe.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC); fd >= 0) return fd;
+      poll(nullptr, 0, 1);
+    }
+    ADD_FAILURE() << "the chat does not read " << pipe;
+    return -1;
+  }
+  static void EndLoading(int fd, std::string_view conversation) {
+    EXPECT_EQ(write(fd, conversation.data(), conversation.size()), static_cast<ssize_t>(conversation.size()));
+    close(fd);
+  }
+  static constexpr std::string_view kLoaded =
+      R"([{"role": "user", "content": "x"}, {"role": "assistant", "content": "The end."}])";
   // Saves the chat and leaves it. Returns the user's messages.
   std::vector<std::string> SaveAndLeave(TerminalProgram& chat) const {
     const std::string file = (temp_.path() / "saved.json").string();
@@ -224,6 +250,100 @@ TEST_F(ChatOnTerminal, WhatIsTypedDuringAReplyIsKept) {
     chat.Type("\x15/exit\r");
     EXPECT_EQ(chat.Exit(), 0);
   }
+}
+
+TEST_F(ChatOnTerminal, WhatIsTypedWhileItLoadsWaitsForThePrompt) {
+  const std::string pipe = MakeLoadPipe();
+  for (const char* enter : {"", "\r"}) {
+    TerminalProgram chat(Arguments({"--max-new-tokens", "2", "--load", pipe}), Settings());
+    const termios before = chat.Modes();
+    const int loading = AwaitLoading(pipe);
+    chat.Type("next wor" + std::string(enter));
+    EndLoading(loading, kLoaded);
+    EXPECT_THAT(chat.Await("The end."), Not(HasSubstr("next")));
+    chat.Await(kPrompt);
+    EXPECT_EQ(chat.Await("next wor"), "next wor");
+    if (*enter) {
+      chat.Await("context ");
+      chat.Await(kPrompt);
+    } else {
+      chat.Type("\x15");
+    }
+    EXPECT_EQ(SaveAndLeave(chat).size(), *enter ? 2u : 1u);
+    EXPECT_TRUE(Same(chat.Modes(), before));
+  }
+}
+
+TEST_F(ChatOnTerminal, LeavesTheTerminalAsItWasWhileItLoads) {
+  const std::string pipe = MakeLoadPipe();
+  const struct {
+    const char* what;
+    const char* keys;
+    int signal;
+    int code;
+  } kWays[] = {{"Ctrl-C", "\x03", 0, 130},
+               {"Ctrl-\\", "\x1c", 0, 128 + SIGQUIT},
+               {"SIGTERM", "", SIGTERM, 130},
+               {"SIGHUP", "", SIGHUP, 130},
+               {"an error", "", 0, 1}};
+  for (const auto& way : kWays) {
+    SCOPED_TRACE(way.what);
+    TerminalProgram chat(Arguments({"--load", pipe}), Settings());
+    const termios before = chat.Modes();
+    const int loading = AwaitLoading(pipe);
+    EXPECT_FALSE(Same(chat.Modes(), before));
+    chat.Type("half a li" + std::string(way.keys));
+    if (way.signal != 0) chat.Signal(way.signal);
+    if (way.code == 1) EndLoading(loading, "[");
+    EXPECT_EQ(chat.Exit(), way.code);
+    if (way.code != 1) close(loading);
+    EXPECT_TRUE(Same(chat.Modes(), before));
+    EXPECT_THAT(chat.all(), Not(HasSubstr("half")));
+    EXPECT_GT(chat.all().rfind("\033[?2004l") + 1, chat.all().rfind("\033[?2004h") + 1);
+  }
+}
+
+// A conversation that is typed for --load needs echo and Ctrl-D.
+TEST_F(ChatOnTerminal, LoadsFromTheKeyboard) {
+  TerminalProgram chat(Arguments({"--load", "-"}), Settings());
+  chat.Await("\033[?2004l");
+  chat.Type(std::string(kLoaded) + "\n\x04");
+  EXPECT_THAT(chat.Await("going on with 2 messages"), HasSubstr(std::string(kLoaded)));
+  chat.Await("The end.");
+  chat.Await(kPrompt);
+  EXPECT_THAT(SaveAndLeave(chat), testing::ElementsAre("x"));
+}
+
+TEST_F(ChatOnTerminal, CtrlZAndForegroundWhileItLoads) {
+  const std::string pipe = MakeLoadPipe();
+  TerminalProgram shell({"-i"}, ForShell(Settings()));
+  shell.Await("sh: ");
+  const std::string command = ShellCommand(Arguments({"--max-new-tokens", "2", "--load", pipe}));
+  shell.Type(command);
+  int loading = AwaitLoading(pipe);
+  shell.Type("echo $((40 + 1))\x1a");
+  shell.Await("sh: ");
+  shell.Type("echo $((40 + 2))\n");
+  EXPECT_THAT(shell.Await("42\r\n"), HasSubstr("echo $((40 + 2))"));  // the terminal echoes again
+  shell.Await("sh: ");
+  shell.Type("fg\n");
+  shell.Await("\033[?2004h");
+  EndLoading(loading, kLoaded);
+  EXPECT_THAT(shell.Await("The end."), Not(HasSubstr("40 + 1")));
+  shell.Await(kPrompt);
+  shell.Await("echo $((40 + 1))");
+  shell.Type("\x15/exit\r");
+  shell.Await("sh: ");
+  // What was typed for a chat that ends with an error is no command of the shell.
+  shell.Type(command);
+  loading = AwaitLoading(pipe);
+  shell.Type("echo $((40 + 1))\r");
+  EndLoading(loading, "[");
+  shell.Await("error:");
+  shell.Await("sh: ");
+  shell.Type("echo $((40 + 3))\n");
+  shell.Await("43\r\n");
+  EXPECT_THAT(shell.all(), Not(HasSubstr("41\r\n")));
 }
 
 // It is the chat's next message, not the shell's next command.
