@@ -28,7 +28,8 @@ inline constexpr auto kSettings = [] {
   constexpr bool kSamplingOnly = true;
   return std::to_array<SettingSpec>({
       {"do_sample", kFlag, 0, 1, "Sample; else take the most likely token"},
-      {"temperature", kReal, 0, 1e6, "Draw from softmax(scores / N); 0 is greedy", kSamplingOnly},
+      {"temperature", kReal, 0, 1e6, "The higher, the more varied: draw from softmax(scores / N); 0 is greedy",
+       kSamplingOnly},
       {"top_k", kWhole, 0, kMany, "Draw among the N most likely tokens, ties included; 0 for all", kSamplingOnly},
       {"top_p", kReal, 0, 1, "Draw among the most likely tokens whose probabilities reach N; 1 for all", kSamplingOnly},
       {"min_p", kReal, 0, 1, "Drop tokens less likely than N times the most likely one; 0 for none", kSamplingOnly},

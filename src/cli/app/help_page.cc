@@ -61,30 +61,6 @@ size_t EndOfWord(const std::string& line, size_t begin) {
   return line.size();
 }
 
-// A command that is too long goes on in the next line, behind a backslash, so that a copy of it still runs. An option
-// keeps its value beside it where it can.
-std::string WrappedCommand(std::string line, size_t width) {
-  constexpr size_t kIndent = 6, kLeastIndent = 2, kBackslash = 2;
-  std::string out;
-  while (line.size() > width) {
-    const size_t first = EndOfWord(line, line.find_first_not_of(' '));
-    size_t cut = first, before_option = 0;
-    for (size_t end = first; end < line.size() && (end == first || end + kBackslash < width);
-         end = EndOfWord(line, end + 1)) {
-      cut = end;
-      if (line[end + 1] == '-') before_option = end;
-    }
-    if (cut == line.size()) break;
-    const bool fits = kIndent + EndOfWord(line, cut + 1) - before_option - 1 + kBackslash <= width;
-    if (before_option > width / 3 && fits) cut = before_option;
-    out += line.substr(0, cut) + " \\\n";
-    line.erase(0, cut + 1);
-    const size_t next = EndOfWord(line, 0) + (EndOfWord(line, 0) < line.size() ? kBackslash : 0);
-    line.insert(0, std::clamp(width - std::min(width, next), kLeastIndent, kIndent), ' ');
-  }
-  return out + line + "\n";
-}
-
 std::string WrappedCommands(const std::string& examples, size_t width) {
   std::string out;
   for (size_t begin = 0; begin < examples.size();) {
@@ -168,6 +144,28 @@ size_t HelpWidth() {
   winsize window{};
   if (isatty(STDOUT_FILENO) != 1 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) != 0 || window.ws_col == 0) return 80;
   return std::clamp<size_t>(window.ws_col, 40, 100);
+}
+
+std::string WrappedCommand(std::string line, size_t width) {
+  constexpr size_t kIndent = 6, kLeastIndent = 2, kBackslash = 2;
+  std::string out;
+  while (line.size() > width) {
+    const size_t first = EndOfWord(line, line.find_first_not_of(' '));
+    size_t cut = first, before_option = 0;
+    for (size_t end = first; end < line.size() && (end == first || end + kBackslash < width);
+         end = EndOfWord(line, end + 1)) {
+      cut = end;
+      if (line[end + 1] == '-') before_option = end;
+    }
+    if (cut == line.size()) break;
+    const bool fits = kIndent + EndOfWord(line, cut + 1) - before_option - 1 + kBackslash <= width;
+    if (before_option > width / 3 && fits) cut = before_option;
+    out += line.substr(0, cut) + " \\\n";
+    line.erase(0, cut + 1);
+    const size_t next = EndOfWord(line, 0) + (EndOfWord(line, 0) < line.size() ? kBackslash : 0);
+    line.insert(0, std::clamp(width - std::min(width, next), kLeastIndent, kIndent), ' ');
+  }
+  return out + line + "\n";
 }
 
 std::string Wrapped(std::string_view paragraph, size_t width, size_t indent) {

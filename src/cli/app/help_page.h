@@ -28,6 +28,10 @@ struct CommandGroup {
 // All commands, in the order of --help; also for the manual page.
 std::vector<CommandGroup> CommandsByTask(std::span<const CommandText> commands);
 
+// A command of a shell, indented or not, as lines of at most `width` columns. A long one goes on in the next line,
+// behind a backslash, so that a copy of it still runs. An option keeps its value beside it where it can.
+std::string WrappedCommand(std::string line, size_t width);
+
 // Breaks a paragraph into lines of at most `width` columns, each after the first begun with `indent` spaces. ASCII.
 std::string Wrapped(std::string_view paragraph, size_t width, size_t indent);
 

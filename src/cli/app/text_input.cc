@@ -76,7 +76,7 @@ std::string ReadFileOrPipe(const std::string& path) {
 
 void AddTextInput(CLI::App& app, TextInput& input, const std::string& positional) {
   AddText(app, positional, positional, input.text,
-          "The input, - for standard input, which is also read without it and without --file");
+          "The input; - is standard input, which is also read when neither this nor --file is given");
   AddText(app, "--file", "FILE", input.file, "Read the input from FILE (- is standard input)");
   AddInvalidUtf8(app, input.replace_invalid);
 }

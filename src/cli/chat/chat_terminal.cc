@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/home_folder.h"
 #include "base/system.h"
+#include "cli/app/help_page.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/visible_text.h"
 #include "cli/chat/await_reader.h"
@@ -49,6 +50,19 @@ std::string EditorCommand() {
     if (const char* value = std::getenv(name); value && *value) return value;
   }
   return {};
+}
+
+// The text of /help. Its indented lines are commands of the shell.
+std::string WrappedHelp(std::string_view text, size_t columns) {
+  std::string out;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view line = text.substr(begin, end - begin);
+    begin = end + 1;
+    out += line.starts_with(' ') ? WrappedCommand(std::string(line), columns - 1)
+                                 : WrappedLines(std::string(line) + "\n", columns);
+  }
+  return out;
 }
 
 std::string StatusLine(const ChatReply& reply) {
@@ -142,6 +156,8 @@ void TerminalScreen::Show(const std::string& command, const std::string& text) {
          LayOutRows({{.text = text.substr(0, text.size() - 1), .style = {}}}, TextWidth(window))) {
       out_.Styled(row + "\n");
     }
+  } else if (command == "/help") {
+    out_.Styled(WrappedHelp(text, window.columns));
   } else {
     out_.Styled(command == "/prompt" ? text : WrappedLines(text, window.columns));
   }

@@ -53,7 +53,7 @@ class FineTuneCommand : public Command {
     AddText(app, "-o,--out", "RUN", run_, "The folder to make; it must not exist (default: runs/NAME)");
     AddText(app, "--resume", "RUN", resume_,
             "Go on with a run that was stopped or killed: its folder, or one of its checkpoints");
-    AddValues(app, "--set", "KEY=VALUE", "Change a setting of the recipe: optimizer.rate=1e-5; repeatable",
+    AddValues(app, "--set", "KEY=VALUE", "Change a setting of the recipe: optimizer.rate=1e-5",
               [this](const std::string& text) { sets_.push_back(text); });
     AddFlag(app, "--dry-run", dry_run_, "Print every setting, the steps and the memory; train nothing");
   }

@@ -40,7 +40,7 @@ class Prepare : public Command {
     AddText(app, "RECIPE", "RECIPE|FILE", what_,
             "A recipe (.yaml), or a data file, which is prepared with every default");
     AddText(app, "-o,--out", "OUT", out_folder_, "The folder to make; it must not exist, or be empty");
-    AddValues(app, "--set", "KEY=VALUE", "Change a setting of the recipe: sources.alpaca.limit=100; repeatable",
+    AddValues(app, "--set", "KEY=VALUE", "Change a setting of the recipe: sources.alpaca.limit=100",
               [this](const std::string& text) { sets_.push_back(text); });
     AddNumber(app, "--limit", limit_, Limits<uint64_t>{1}, "Rows of each source at most");
     AddFlag(app, "--dry-run", dry_run_, "Print every setting and the whole account, write nothing");

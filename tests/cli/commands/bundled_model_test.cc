@@ -222,7 +222,7 @@ TEST_F(BundledModel, GreetsAPerson) {
                                                                              {"NO_COLOR", "1"}},
                                                              .program = program_});
     const std::string start = chat.Await("> ");
-    EXPECT_THAT(start, testing::StartsWith("A small\r\ndemonstration model"));
+    EXPECT_THAT(start, testing::StartsWith("\033[?2004hA small\r\ndemonstration model"));
     EXPECT_THAT(start, Not(HasSubstr("note:")));
     std::istringstream rows(start);
     for (std::string row; std::getline(rows, row);) EXPECT_LE(row.size(), 21u) << row;
@@ -231,7 +231,7 @@ TEST_F(BundledModel, GreetsAPerson) {
     chat.Await("> ");
     chat.Type("/help\r");
     chat.Await("commercial use.");
-    chat.Await("> ");
+    EXPECT_THAT(chat.Await("> "), HasSubstr("\r\n  stablelm fit \\\r\n      --shape 3b \\\r\n"));
     chat.Type("/exit\r");
     EXPECT_EQ(chat.Exit(), 0);
     EXPECT_THAT(chat.all(), Not(HasSubstr("warning")));
