@@ -21,17 +21,17 @@
 #include "cli/chat/chat_pipe.h"
 #include "cli/terminal/markdown_rows.h"
 #include "cli/terminal/message_lines.h"
+#include "cli/terminal/text_rows.h"
 
 namespace stablelm {
 namespace {
 
 constexpr const char* kDim = "\033[2m";
-constexpr const char* kNormal = "\033[0m";
 
 // The prompt of a line. Only "> " is coloured; the cursor comes after the reset.
 std::string PromptFor(bool color, bool more) {
   const std::string mark = more ? "." : ">";
-  return color ? (more ? "\033[32m" : "\033[1;32m") + mark + kNormal + " " : mark + " ";
+  return color ? (more ? "\033[32m" : "\033[1;32m") + mark + kEndOfStyle + " " : mark + " ";
 }
 
 // The same for LineEditor.
@@ -112,7 +112,7 @@ void TerminalScreen::Greet(const std::string& text) {
 void TerminalScreen::Wait() {
   columns_ = WindowOf(STDOUT_FILENO).columns;
   out_.Styled("\n");
-  if (!style_.plain) Draw({color() ? std::string(kDim) + "..." + kNormal : "..."});
+  if (!style_.plain) Draw({color() ? std::string(kDim) + "..." + kEndOfStyle : "..."});
 }
 
 void TerminalScreen::ReplyText(std::string_view piece) {
@@ -138,7 +138,7 @@ void TerminalScreen::EndReply(const ChatReply& reply, bool kept) {
   EndRows();
   if (style_.status && kept) {
     const std::string status = StatusLine(reply);
-    out_.Styled(color() ? kDim + status + kNormal + "\n" : "[" + status + "]\n");
+    out_.Styled(color() ? kDim + status + kEndOfStyle + "\n" : "[" + status + "]\n");
     out_.Flush();
   }
   if (const std::string note = EndNote(reply, kept); !note.empty()) Note(note);

@@ -1,6 +1,7 @@
 #include "cli/data/sample_text.h"
 
 #include "cli/app/visible_text.h"
+#include "cli/terminal/text_rows.h"
 #include "dataset/sample_runs.h"
 
 namespace stablelm {
@@ -18,7 +19,7 @@ std::string SampleText(std::span<const int32_t> ids, std::span<const uint8_t> ta
   ForEachRun(ids, targets, tokenizer, [&](const SampleRun& run) {
     const std::string bytes = Visible(run.bytes);
     if (color) {
-      text += std::string(run.target ? "\033[32m" : "\033[2m") + (run.control ? "\033[7m" : "") + bytes + "\033[0m";
+      text += std::string(run.target ? "\033[32m" : "\033[2m") + (run.control ? "\033[7m" : "") + bytes + kEndOfStyle;
     } else {
       if (run.target != open) text += run.target ? kOpen : kClose;
       open = run.target;

@@ -2,11 +2,10 @@
 
 #include "base/error.h"
 #include "cli/app/visible_text.h"
+#include "cli/terminal/text_rows.h"
 
 namespace stablelm {
 namespace {
-
-constexpr const char* kEndOfStyle = "\033[0m";
 
 const char* ColorOf(Role role) {
   switch (role) {

@@ -300,7 +300,7 @@ class Renderer {
     for (size_t begin = 0; begin < code.size();) {
       const size_t end = std::min(code.find('\n', begin), code.size());
       const std::string line = code.substr(begin, end - begin);
-      rows_.push_back(Prefix() + (style.empty() || line.empty() ? line : style + line + "\033[0m"));
+      rows_.push_back(Prefix() + (style.empty() || line.empty() ? line : style + line + kEndOfStyle));
       begin = end + 1;
     }
     if (!color_ && !fence_.empty()) rows_.push_back(Prefix() + fence_);

@@ -10,7 +10,6 @@
 namespace stablelm {
 namespace {
 
-constexpr const char* kPlain = "\033[0m";
 // Overwrite rows and never erase the whole screen: tmux and others save a screen that is erased from its first cell, so
 // text that scrolls up would appear twice.
 constexpr const char* kEraseRest = "\033[K";   // erases the rest of the row
@@ -73,7 +72,7 @@ class RowBuilder {
     style_.clear();
   }
   void EndRow() {
-    if (!style_.empty()) row_ += kPlain;
+    if (!style_.empty()) row_ += kEndOfStyle;
     rows_.push_back(std::move(row_));
     Begin(rest_);
     spaces_.clear();
@@ -90,7 +89,7 @@ class RowBuilder {
     for (size_t i = 0; i < styles.size(); ++i) {
       const size_t end = i + 1 < styles.size() ? styles[i + 1].first : text.size();
       if (styles[i].second != style_) {
-        if (!style_.empty()) row_ += kPlain;
+        if (!style_.empty()) row_ += kEndOfStyle;
         style_ = styles[i].second;
         row_ += style_;
       }

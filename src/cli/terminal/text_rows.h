@@ -7,6 +7,8 @@
 
 namespace stablelm {
 
+inline constexpr const char* kEndOfStyle = "\033[0m";
+
 struct StyledText {
   std::string text;   // UTF-8 without control characters but '\n', which ends a row
   std::string style;  // an escape sequence such as "\033[1m"; empty: none
