@@ -123,7 +123,11 @@ class Reader {
     if (option.LongName() == "--help-all") out_.help = out_.help_all = true;
     if (!option.TakesValue()) {
       if (glued_ && *glued_ != "true" && *glued_ != "false") {
-        throw UsageError({.where = typed_, .what = "takes no value", .found = Quoted(*glued_)});
+        throw UsageError({.where = typed_,
+                          .what = "takes no value",
+                          .found = Quoted(*glued_),
+                          .expected = "true, false or none",
+                          .hint = "write " + typed_ + " alone"});
       }
       Set(option, !glued_ || *glued_ == "true" ? std::optional<GivenOption>({.name = option.LongName(), .value = {}})
                                                : std::nullopt);
@@ -146,7 +150,12 @@ class Reader {
       parts_.push_back({.of = row->part, .typed = typed_, .value = value.value_or(typed)});
     }
     if (option.Positional()) {
-      if (out_.text) throw UsageError({.where = typed_, .what = "the text is given twice", .found = Quoted(typed)});
+      if (out_.text) {
+        throw UsageError({.where = typed_,
+                          .what = "the text is given twice",
+                          .found = Quoted(typed),
+                          .hint = "leave one of them out"});
+      }
       out_.text = value;
       return;
     }
@@ -200,11 +209,14 @@ class Reader {
         (row.takes == HabitTakes::kValue || (row.takes == HabitTakes::kOptionalWord && is_word(words_[at_])))) {
       value = words_[at_++];
     }
-    if (row.kind == HabitKind::kAlreadySo) return;
+    if (row.kind == HabitKind::kAlreadySo && (!value || row.values.empty())) return;
     if (value && !HabitValueOf(row, *value)) return;  // what this build does anyway
+    std::vector<std::string> expected;
+    for (const HabitValue& known : row.values) expected.emplace_back(known.typed);
     throw UsageError({.where = typed_,
                       .what = "is not here",
                       .found = value ? Quoted(*value) : "",
+                      .expected = row.kind == HabitKind::kAlreadySo ? Joined(expected, " or ") : "",
                       .hint = std::string(row.reason)});
   }
 
@@ -299,6 +311,10 @@ class Reader {
 const std::string* Arguments::ValueOf(const std::string& option) const {
   const auto found = std::ranges::find(options, option, &GivenOption::name);
   return found == options.end() || !found->value ? nullptr : &*found->value;
+}
+
+bool Arguments::Has(const std::string& option) const {
+  return std::ranges::find(options, option, &GivenOption::name) != options.end();
 }
 
 void Arguments::Remove(const std::string& option) {

@@ -46,6 +46,7 @@ struct Arguments {
   bool help = false, help_all = false;
 
   const std::string* ValueOf(const std::string& option) const;  // null when not given
+  bool Has(const std::string& option) const;
   void Remove(const std::string& option);
   // For CLI11: options, "--", positionals and text.
   std::vector<std::string> Words() const;

@@ -72,8 +72,9 @@ class Command {
   // Whether the options name a model, or a tokenizer or shape in its place. Otherwise STABLELM_MODEL does, if it is
   // set.
   virtual bool ModelIsNamed() const { return !common.model.empty(); }
-  // With kTakesModelFirst: how many of the positional arguments the command needs besides the model.
-  virtual size_t NeededAfterModel(std::span<const std::string> /*positionals*/) const { return 0; }
+  // With kTakesModelFirst: how many of the positional arguments, of which there are some, are not the model where
+  // STABLELM_MODEL names one. With more of them the first is the model.
+  virtual size_t NeededAfterModel(const Arguments& /*arguments*/) const { return 0; }
   // The arguments of another command that this one stands for; empty when it runs itself.
   virtual std::vector<std::string> StandsFor(const Arguments& /*arguments*/) const { return {}; }
   // Returns an exit code. Throws UsageError for wrong usage, Error for a bad file, request or machine.

@@ -13,7 +13,7 @@ using enum HabitTakes;
 constexpr HabitValue kToTheEnd[] = {{"-1", "2147483648", "to the end of the context"},
                                     {"-2", "2147483648", "to the end of the context"}};
 constexpr HabitValue kDefaultForZero[] = {{"0", ""}};
-constexpr HabitValue kDefaultForMinusOne[] = {{"-1", ""}};
+constexpr HabitValue kDefaultThreads[] = {{"-1", ""}, {"0", ""}};
 constexpr HabitValue kRandomSeed[] = {{"-1", ""}, {"random", ""}};
 constexpr HabitValue kFlags[] = {{"True", "true"}, {"False", "false"}, {"1", "true"},
                                  {"0", "false"},   {"on", "true"},     {"off", "false"}};
@@ -23,6 +23,8 @@ constexpr HabitValue kFloats[] = {
     {"torch.float16", "fp16"}, {"torch.bfloat16", "bf16"}, {"torch.float32", "fp32"}};
 constexpr HabitValue kFileTypes[] = {{"f32", "F32"}, {"f16", "F16"}, {"bf16", "BF16"}, {"q8_0", "Q8_0"}};
 constexpr HabitValue kCacheTypes[] = {{"f32", "fp32"}, {"f16", "fp16"}, {"q8_0", "q8"}};
+
+constexpr HabitValue kColored[] = {{"on", ""}, {"auto", ""}};
 
 constexpr HabitValue kOnTheCpu[] = {{"0", ""}, {"cpu", ""}, {"none", ""}};
 
@@ -34,8 +36,8 @@ constexpr std::string_view kOwnMemory =
     "weights are in the process's own memory, but for the embedding, which is mapped";
 constexpr std::string_view kColors = "a terminal gets colours unless NO_COLOR is set";
 constexpr std::string_view kOnlyMemory = "keys and values are in the machine's memory";
-constexpr std::string_view kSpeaking = "generate chat run";
-constexpr std::string_view kWriting = "convert quantize init";
+constexpr std::string_view kSpeaking = "generate, chat, run";
+constexpr std::string_view kWriting = "convert, quantize, init, lora merge";
 constexpr std::string_view kOneAnswer =
     "stablelm run MODEL TEXT answers one message, without a model stablelm run -p TEXT";
 constexpr std::string_view kAppends =
@@ -83,11 +85,13 @@ constexpr auto kHabits = std::to_array<Habit>({
      .reason = "--n is the number of replies, as --samples is; -n is the number of tokens",
      .commands = "generate"},
     {.name = "-np", .option = "--parallel"},
+    {.name = "-r", .option = "--samples", .commands = "bench model"},
+    {.name = "--repetitions", .option = "--samples", .commands = "bench model"},
     // The model and the machine
-    {.name = "-t", .option = "--threads", .values = kDefaultForMinusOne},
-    {.name = "--threads", .option = "--threads", .values = kDefaultForMinusOne},
-    {.name = "--num-threads", .option = "--threads", .values = kDefaultForMinusOne},
-    {.name = "--num-thread", .option = "--threads", .values = kDefaultForMinusOne},
+    {.name = "-t", .option = "--threads", .values = kDefaultThreads},
+    {.name = "--threads", .option = "--threads", .values = kDefaultThreads},
+    {.name = "--num-threads", .option = "--threads", .values = kDefaultThreads},
+    {.name = "--num-thread", .option = "--threads", .values = kDefaultThreads},
     {.name = "-hf", .option = "--model"},
     {.name = "--hf-repo", .option = "--model"},
     {.name = "--model-path", .option = "--model"},
@@ -122,8 +126,8 @@ constexpr auto kHabits = std::to_array<Habit>({
     {.kind = kAlreadySo, .name = "--verbose", .reason = "notes on standard error are on unless --quiet is given"},
     {.kind = kAlreadySo, .name = "-v", .reason = "notes on standard error are on unless --quiet is given"},
     {.kind = kAlreadySo, .name = "--no-warmup", .reason = "there is no warm-up"},
-    {.kind = kAlreadySo, .name = "--color", .takes = kOptionalWord, .reason = kColors},
-    {.kind = kAlreadySo, .name = "-co", .takes = kOptionalWord, .reason = kColors},
+    {.kind = kAlreadySo, .name = "--color", .values = kColored, .takes = kOptionalWord, .reason = kColors},
+    {.kind = kAlreadySo, .name = "-co", .values = kColored, .takes = kOptionalWord, .reason = kColors},
     {.kind = kAlreadySo, .name = "--no-kv-offload", .reason = kOnlyMemory},
     {.kind = kAlreadySo, .name = "-nkvo", .reason = kOnlyMemory},
     {.kind = kAlreadySo, .name = "--jinja", .reason = "templates are built in", .commands = kSpeaking},
@@ -131,10 +135,10 @@ constexpr auto kHabits = std::to_array<Habit>({
      .name = "--no-context-shift",
      .reason = "a full context shifts with --context-policy shift only",
      .commands = kSpeaking},
-    {.kind = kAlreadySo, .name = "-cnv", .reason = "a chat is a conversation", .commands = "chat run"},
-    {.kind = kAlreadySo, .name = "--conversation", .reason = "a chat is a conversation", .commands = "chat run"},
-    {.kind = kAlreadySo, .name = "-i", .reason = "a chat is interactive", .commands = "chat run"},
-    {.kind = kAlreadySo, .name = "--interactive", .reason = "a chat is interactive", .commands = "chat run"},
+    {.kind = kAlreadySo, .name = "-cnv", .reason = "a chat is a conversation", .commands = "chat, run"},
+    {.kind = kAlreadySo, .name = "--conversation", .reason = "a chat is a conversation", .commands = "chat, run"},
+    {.kind = kAlreadySo, .name = "-i", .reason = "a chat is interactive", .commands = "chat, run"},
+    {.kind = kAlreadySo, .name = "--interactive", .reason = "a chat is interactive", .commands = "chat, run"},
     {.kind = kAlreadySo, .name = "-no-cnv", .reason = "the prompt is continued as it is", .commands = "generate"},
     {.kind = kAlreadySo,
      .name = "--no-conversation",
@@ -148,8 +152,8 @@ constexpr auto kHabits = std::to_array<Habit>({
     {.kind = kNotHere, .name = "-i", .reason = "stablelm chat -m MODEL is interactive"},
     {.kind = kNotHere, .name = "-p", .takes = kValue, .reason = kOneAnswer, .commands = "chat"},
     {.kind = kNotHere, .name = "--prompt", .takes = kValue, .reason = kOneAnswer, .commands = "chat"},
-    {.kind = kNotHere, .name = "-f", .takes = kValue, .reason = kAppends, .commands = "chat run"},
-    {.kind = kNotHere, .name = "--file", .takes = kValue, .reason = kAppends, .commands = "chat run"},
+    {.kind = kNotHere, .name = "-f", .takes = kValue, .reason = kAppends, .commands = "chat, run"},
+    {.kind = kNotHere, .name = "--file", .takes = kValue, .reason = kAppends, .commands = "chat, run"},
     {.kind = kNotHere, .name = "-st", .reason = kOneAnswer},
     {.kind = kNotHere, .name = "--single-turn", .reason = kOneAnswer},
     {.kind = kNotHere, .name = "-no-cnv", .reason = "stablelm generate -m MODEL PROMPT continues a text as it is"},
@@ -242,11 +246,13 @@ constexpr struct {
      "is not needed: options of a chat, or a file stablelm_chat.json beside the model, do what a Modelfile does"},
 };
 
-bool Lists(std::string_view words, std::string_view word) {
-  while (!words.empty()) {
-    const size_t end = std::min(words.find(' '), words.size());
-    if (words.substr(0, end) == word) return true;
-    words.remove_prefix(std::min(end + 1, words.size()));
+// Whether "convert, lora merge" has a name.
+bool Lists(std::string_view names, std::string_view name) {
+  constexpr std::string_view kBetween = ", ";
+  while (!names.empty()) {
+    const size_t end = std::min(names.find(kBetween), names.size());
+    if (names.substr(0, end) == name) return true;
+    names.remove_prefix(std::min(end + kBetween.size(), names.size()));
   }
   return false;
 }

@@ -33,10 +33,10 @@ struct Habit {
   std::string_view name;         // with its dashes: "-n", "--num-predict"
   std::string_view option = {};  // our long name; "TEXT": the command's text argument; "OUT": the file that it writes;
                                  // of kNotHere: what the command has instead, empty: in any command
-  std::span<const HabitValue> values = {};
+  std::span<const HabitValue> values = {};  // of kAlreadySo: for which it is so; none: for any
   HabitTakes takes = HabitTakes::kNothing;
   std::string_view reason = {};    // kAlreadySo, kNotHere: why; kOption: a note for whoever uses the name
-  std::string_view commands = {};  // "generate chat": only in these commands; empty: in all
+  std::string_view commands = {};  // "generate, bench model": only in these commands; empty: in all
   std::string_view beside = {};    // "--beams --num-return": the option when another one is given
   char part = 0;                   // 'k', 'v': rows that set parts of one option, which must agree
 };

@@ -103,7 +103,7 @@ bool PlaceModel(const Command& command, Arguments& arguments) {
     return false;
   }
   const std::string model = ModelOfEnvironment(command);
-  if (model.empty() || words.empty() || words.size() > command.NeededAfterModel(words)) return false;
+  if (model.empty() || words.empty() || words.size() > command.NeededAfterModel(arguments)) return false;
   words.insert(words.begin(), model);
   return true;
 }

@@ -42,7 +42,7 @@ class Convert : public Command {
              [this](const std::string& text) { max_shard_bytes_ = ParseByteSize(text, "--max-shard-size"); });
   }
 
-  size_t NeededAfterModel(std::span<const std::string> /*positionals*/) const override { return 1; }
+  size_t NeededAfterModel(const Arguments& /*arguments*/) const override { return 1; }
 
   int Run(Output& out) override {
     RequireGiven(!common.model.empty(), "MODEL", "stablelm convert MODEL OUT");
@@ -51,7 +51,8 @@ class Convert : public Command {
     if (!to_gguf && (name_ || licence_)) {
       throw UsageError({.where = name_ ? "--name" : "--license",
                         .what = "goes into a GGUF file, but OUT is a folder",
-                        .expected = "an OUT that ends in .gguf"});
+                        .expected = "an OUT that ends in .gguf",
+                        .hint = std::string("leave ") + (name_ ? "--name" : "--license") + " out for a folder"});
     }
     const auto model = ModelFolder::Open(common.model);
     for (const std::string& warning : model->warnings()) out.Warning(warning);

@@ -44,7 +44,7 @@ class LoraMerge : public Command {
     AddValue(app, "--max-shard-size", "SIZE", "Largest file of weights of a folder (default: 5GB)",
              [this](const std::string& text) { max_shard_bytes_ = ParseByteSize(text, "--max-shard-size"); });
   }
-  size_t NeededAfterModel(std::span<const std::string> /*positionals*/) const override { return 1; }
+  size_t NeededAfterModel(const Arguments& /*arguments*/) const override { return 1; }
 
   int Run(Output& out) override {
     const std::string usage = "stablelm lora merge -m MODEL --lora DIR OUT";

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/json_value.h"
+#include "cli/app/arguments.h"
 #include "cli/app/command.h"
 #include "cli/app/load_tokenizer.h"
 #include "cli/app/model_loading.h"
@@ -33,8 +34,8 @@ class PromptCommand : public Command {
     AddInvalidUtf8(app, input_.replace_invalid);
   }
 
-  size_t NeededAfterModel(std::span<const std::string> positionals) const override {
-    return !positionals.empty() && positionals.back() == "-" ? 1 : 0;
+  size_t NeededAfterModel(const Arguments& arguments) const override {
+    return arguments.positionals.back() == "-" ? 1 : 0;
   }
 
   int Run(Output& out) override {

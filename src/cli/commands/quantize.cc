@@ -10,10 +10,12 @@
 #include "base/progress.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
+#include "checkpoint/gguf/gguf_keys.h"
 #include "checkpoint/rewrite/gguf_metadata.h"
 #include "checkpoint/rewrite/quant_mix.h"
 #include "checkpoint/rewrite/quantization.h"
 #include "checkpoint/rewrite/tensor_copy.h"
+#include "cli/app/arguments.h"
 #include "cli/app/command.h"
 #include "cli/app/interrupt.h"
 #include "cli/app/options.h"
@@ -64,12 +66,11 @@ class Quantize : public Command {
     AddFlag(app, "--plan", plan_only_, "Only say what the file would hold");
   }
 
-  size_t NeededAfterModel(std::span<const std::string> positionals) const override {
-    const bool has_type = positionals.size() > 1 && NamesType(positionals.back());
-    std::error_code error;
-    // MODEL TYPE with --plan, not OUT TYPE.
-    if (has_type && positionals.size() == 2 && fs::exists(positionals[0], error)) return 1;
-    return has_type ? 2 : 1;
+  // OUT [TYPE]; with --plan, which writes nothing, [TYPE] alone. A word that is no name of a GGUF file is not OUT.
+  size_t NeededAfterModel(const Arguments& arguments) const override {
+    const std::vector<std::string>& words = arguments.positionals;
+    if (arguments.Has("--plan")) return NamesType(words[0]) ? 1 : 0;
+    return words.size() > 1 && NamesType(words.back()) && IsGgufPath(words[0]) ? 2 : 1;
   }
 
   int Run(Output& out) override {

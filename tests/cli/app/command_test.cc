@@ -115,7 +115,7 @@ TEST(Command, WrongUsageIsRefusedWithTheNextStep) {
       {{"-q", "x"}, "unknown option \"-q\""},
       {{"a", "b"}, "unexpected argument \"b\""},
       {{"--threads", "two", "x"}, "--threads: not a number: found \"two\""},
-      {{"--threads", "0", "x"}, "--threads: number out of range"},
+      {{"--threads", "-5", "x"}, "--threads: number out of range"},
       {{"--temperature", "nan", "x"}, "--temperature: not a number"},
       {{"--dtype", "fp61", "x"},
        "--dtype: unknown value: found \"fp61\", expected stored|fp32|fp16|bf16\nhint:  did you mean fp16?"},

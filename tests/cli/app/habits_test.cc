@@ -71,6 +71,9 @@ TEST_F(HabitTable, EveryRowMeansWhatItSays) {
       }
       if (habit.kind == HabitKind::kAlreadySo) {
         EXPECT_THAT(ReadArguments(std::vector{name}, command).options, IsEmpty());
+        for (const HabitValue& value : habit.values) {
+          EXPECT_THAT(ReadArguments(std::vector{name, std::string(value.typed)}, command).options, IsEmpty());
+        }
         continue;
       }
       const OptionText& option = *Find(command, habit.option);
@@ -140,6 +143,7 @@ TEST_F(HabitTable, KeysAndValuesHaveOneType) {
 TEST_F(HabitTable, FilesToWriteAreArguments) {
   EXPECT_EQ(Read("convert", {"small", "--outfile", "c.gguf"}).out, "c.gguf");
   EXPECT_EQ(Read("quantize", {"-o", "c.gguf", "small"}).out, "c.gguf");
+  EXPECT_EQ(Read("lora merge", {"small", "--lora", "a", "-o", "c.gguf"}).out, "c.gguf");
   EXPECT_EQ(*Read("quantize", {"small", "c.gguf", "--outtype", "f16"}).ValueOf("--type"), "F16");
   EXPECT_THAT(InfoOf<UsageError>([&] { Read("chat", {"m", "-p", "hi"}); }), Names("-p", "\"hi\""));
   EXPECT_THAT(InfoOf<UsageError>([&] {
@@ -155,6 +159,18 @@ TEST_F(HabitTable, BenchKeepsItsOwnNames) {
   EXPECT_EQ(*read.ValueOf("--batch"), "1,4");
   EXPECT_EQ(*read.ValueOf("--samples"), "5");
   EXPECT_EQ(*read.ValueOf("--threads"), "4");
+  EXPECT_EQ(*Read("bench model", {"-r", "5"}).ValueOf("--samples"), "5");
+}
+
+TEST_F(HabitTable, WhatIsAlwaysSoIsNotSwitchedOff) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"--color", "off"}, {"-co", "0"}, {"--color=never"}}) {
+    const ErrorInfo info = InfoOf<UsageError>([&] { Read("generate", words); });
+    EXPECT_EQ(info.expected, "on or auto");
+    EXPECT_THAT(info.hint, HasSubstr("NO_COLOR"));
+  }
+  EXPECT_THAT(Read("generate", {"--color", "on"}).options, IsEmpty());
+  EXPECT_THAT(Read("generate", {"-fa", "off"}).options, IsEmpty());  // the same result
 }
 
 TEST_F(HabitTable, SequencesAreBeamsOrSamples) {

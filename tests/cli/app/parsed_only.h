@@ -23,9 +23,7 @@ class ParsedOnly : public Command {
   std::string Examples() const override { return command_->Examples(); }
   unsigned Takes() const override { return command_->Takes(); }
   void AddOptions(CLI::App& app) override { command_->AddOptions(app); }
-  size_t NeededAfterModel(std::span<const std::string> positionals) const override {
-    return command_->NeededAfterModel(positionals);
-  }
+  size_t NeededAfterModel(const Arguments& arguments) const override { return command_->NeededAfterModel(arguments); }
   std::vector<std::string> StandsFor(const Arguments& arguments) const override {
     return command_->StandsFor(arguments);
   }

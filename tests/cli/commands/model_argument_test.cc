@@ -100,7 +100,14 @@ TEST_F(ModelArgument, OfTheEnvironmentIsNamed) {
   EXPECT_EQ(score.out, Run({"score", "-m", model_, "Once upon"}).out);
   EXPECT_EQ(WithModel({"quantize", Path("e.gguf"), "Q8_0"}).exit_code, 0);
   EXPECT_EQ(WithModel({"convert", Path("f.gguf")}).exit_code, 0);
-  EXPECT_EQ(WithModel({"quantize", kParallel, "Q8_0", "--plan"}).exit_code, 0);  // MODEL, not OUT
+  EXPECT_EQ(WithModel({"quantize", "Q8_0", "--plan"}).exit_code, 0);
+  // MODEL, not OUT: nothing is written, or the name is not that of a GGUF file.
+  const ProgramResult plan = WithModel({"quantize", kParallel, "Q8_0", "--plan"});
+  EXPECT_EQ(plan.exit_code, 0);
+  EXPECT_EQ(plan.err, "");
+  EXPECT_THAT(WithModel({"quantize", "org/none", "--plan"}), Fails(1, "org/none"));
+  EXPECT_THAT(WithModel({"quantize", "org/none", "Q8_0"}),
+              Fails(2, "OUT", {"stablelm quantize MODEL model.gguf Q8_0"}));
   // What the command line names comes first.
   const ProgramResult named = WithModel({"inspect", kParallel});
   EXPECT_EQ(named.out, Run({"inspect", kParallel}).out);
