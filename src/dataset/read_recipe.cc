@@ -58,8 +58,8 @@ ColumnNames ReadColumns(RecipeMap& map) {
   columns.turns = map.OptionalText("turns").value_or("");
   const bool has_role = map.Has("turn_role"), has_text = map.Has("turn_text");
   if (columns.turns.empty()) {
-    if (has_role) map.Fail("turn_role", {.what = "turn_role without turns"});
-    if (has_text) map.Fail("turn_text", {.what = "turn_text without turns"});
+    if (has_role) map.Fail("turn_role", {.what = "turn_role without turns", .expected = "`turns` beside it"});
+    if (has_text) map.Fail("turn_text", {.what = "turn_text without turns", .expected = "`turns` beside it"});
     if (columns.user.empty()) map.Require("user", "the column of the user's text, or `turns`");
     if (columns.assistant.empty()) map.Require("assistant", "the column of the assistant's text");
     return columns;

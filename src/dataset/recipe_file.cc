@@ -38,11 +38,11 @@ std::string Shown(const RecipeNode& node) {
     case Kind::kNull:
       return "nothing (null)";
     case Kind::kScalar:
-      return Quoted(node.text, 80);
+      return node.text.empty() ? "an empty text" : Quoted(node.text, 80);
     case Kind::kList:
-      return "a list";
+      return node.items.empty() ? "an empty list" : "a list";
     case Kind::kMap:
-      return "a map";
+      return node.items.empty() ? "an empty map" : "a map";
   }
   STABLELM_CHECK(false);
 }
@@ -222,7 +222,7 @@ void RecipeFile::Set(std::string_view assignment, ElementName name_of) {
     throw UsageError({.where = place, .what = "no value", .expected = "KEY=VALUE, as in seed=3"});
   }
   if (utf8::FirstInvalid(set) != utf8::kValid || set.find('\0') != std::string::npos) {
-    throw UsageError({.where = Quoted(place), .what = "not UTF-8"});
+    throw UsageError({.where = Quoted(place), .what = "not UTF-8", .hint = "type it in UTF-8"});
   }
   RecipeNode value;
   try {
@@ -243,6 +243,13 @@ void RecipeFile::Remove(std::string_view key) {
   top_.keys.erase(found);
 }
 
+bool RecipeFile::RemoveIfUnset(std::string_view key) {
+  const RecipeNode* const value = top_.Find(key);
+  if (!value || value->kind != Kind::kNull || value->set.empty()) return false;
+  Remove(key);
+  return true;
+}
+
 RecipeSettings RecipeFile::Visit(FunctionRef<void(RecipeMap&)> read) const {
   RecipeMap top(*this, &top_, top_, {}, false);
   read(top);
@@ -259,6 +266,11 @@ RecipeMap::RecipeMap(const RecipeFile& file, const RecipeNode* node, const Recip
 }
 
 bool RecipeMap::Has(const std::string& key) { return Take(key) != nullptr; }
+
+bool RecipeMap::HasNull(const std::string& key) {
+  const RecipeNode* const value = Take(key);
+  return value && value->kind == Kind::kNull;
+}
 
 const RecipeNode* RecipeMap::Take(const std::string& key) {
   known_.push_back(key);
@@ -438,7 +450,9 @@ std::vector<std::string> RecipeMap::RequiredTexts(const std::string& key, const 
   if (node->kind != Kind::kScalar && node->kind != Kind::kList) WrongValue(key, *node, expected);
   const bool is_one = node->kind == Kind::kScalar;
   const std::vector<std::string> texts = is_one ? std::vector{node->text} : TextsOf(key, *node, 1);
-  if (std::ranges::find(texts, "") != texts.end()) WrongValue(key, *node, expected);
+  if (const auto empty = std::ranges::find(texts, ""); empty != texts.end()) {
+    WrongValue(key, is_one ? *node : node->items[static_cast<size_t>(empty - texts.begin())], expected);
+  }
   if (is_one) {
     KeepText(key, texts[0], node);
   } else {
@@ -463,7 +477,7 @@ void RecipeMap::Maps(const std::string& key, size_t least, FunctionRef<void(Reci
   const std::string expected = "a list of maps, each begins with \"-\"";
   if (!node && least > 0) Require(key, expected);
   if (node && (node->kind != Kind::kList || node->items.size() < least)) {
-    WrongValue(key, *node, node->kind == Kind::kList ? "at least " + std::to_string(least) : expected);
+    WrongValue(key, *node, node->kind == Kind::kList ? "a list of at least " + std::to_string(least) : expected);
   }
   RecipeNode list{.kind = Kind::kList, .origin = node ? node->origin : RecipeOrigin::kDefault};
   for (size_t i = 0; node && i < node->items.size(); ++i) {

@@ -46,6 +46,7 @@ class RecipeMap {
  public:
   // Whether the recipe or the command line gives it. Makes it a known key.
   bool Has(const std::string& key);
+  bool HasNull(const std::string& key);  // whether null, or nothing, is its value
 
   bool Flag(const std::string& key, bool fallback);  // true or false
   int64_t Whole(const std::string& key, int64_t fallback, const WholeRange& range);
@@ -151,6 +152,8 @@ class RecipeFile {
 
   // As if the recipe did not have the key, which is not nested.
   void Remove(std::string_view key);
+  // Removes it when an override made it null. Returns whether one did.
+  bool RemoveIfUnset(std::string_view key);
 
   RecipeSettings Visit(FunctionRef<void(RecipeMap&)> read) const;
 

@@ -73,7 +73,8 @@ class TreeBuilder : public YAML::EventHandler {
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchors_.find(anchor);
     if (found == anchors_.end()) {
-      source_.Fail(mark, {.what = "this alias stands inside the value that it repeats"});
+      source_.Fail(mark, {.what = "this alias stands inside the value that it repeats",
+                          .hint = "write the value itself in its place"});
     }
     RefuseAsKey(mark, found->second.kind != Kind::kScalar);
     if (open_.size() + Depth(found->second) > kMostRecipeDepth) TooDeep(mark);
@@ -172,6 +173,11 @@ class TreeBuilder : public YAML::EventHandler {
       return;
     }
     Level& level = open_.back();
+    if (level.expects_value && node.kind == Kind::kNull && node.line > level.node.keys.back().line) {
+      // Nothing was written: its place is that of the key, not of what follows.
+      node.line = level.node.keys.back().line;
+      node.column = level.node.keys.back().column;
+    }
     if (level.node.kind == Kind::kList || level.expects_value) {
       level.node.items.push_back(std::move(node));
       level.expects_value = false;
@@ -187,7 +193,9 @@ class TreeBuilder : public YAML::EventHandler {
       source_.Fail(mark, {.what = "the key " + Quoted(node.text, 60) + " a second time",
                           .hint = "the first is in line " + std::to_string(first->second)});
     }
-    if (!node.quoted && node.text == "<<") source_.Fail(mark, {.what = "merge keys (<<) are not supported"});
+    if (!node.quoted && node.text == "<<") {
+      source_.Fail(mark, {.what = "merge keys (<<) are not supported", .hint = "write the merged keys out"});
+    }
     level.node.keys.push_back({std::move(node.text), node.line, node.column});
     level.expects_value = true;
   }
@@ -230,7 +238,8 @@ void CheckText(const Source& source) {
     throw Error({.where = where,
                  .what = "too large for a recipe",
                  .found = std::to_string(text.size()) + " bytes",
-                 .expected = "at most " + std::to_string(kMostRecipeBytes)});
+                 .expected = "at most " + std::to_string(kMostRecipeBytes),
+                 .hint = "a recipe is a page of settings: is the right file named?"});
   }
   size_t bad = utf8::FirstInvalid(text);
   const bool is_utf8 = bad == utf8::kValid;
@@ -240,7 +249,9 @@ void CheckText(const Source& source) {
   YAML::Mark mark;
   mark.line = static_cast<int>(line);
   mark.column = static_cast<int>(bad - source.lines[line]);
-  source.Fail(mark, {.what = is_utf8 ? "a control character" : "not UTF-8", .found = Quoted(text.substr(bad, 1))});
+  source.Fail(mark, {.what = is_utf8 ? "a control character" : "not UTF-8",
+                     .found = Quoted(text.substr(bad, 1)),
+                     .hint = is_utf8 ? "remove it" : "save the file as UTF-8"});
 }
 
 }  // namespace
@@ -285,8 +296,13 @@ RecipeNode ParseRecipeYaml(std::string_view text, const std::string& where) {
     while (parser.HandleNextDocument(builder)) {
     }
   } catch (const YAML::Exception& error) {
-    const std::string_view line = source.Line(static_cast<size_t>(source.Place(error.mark).first) - 1);
-    source.Fail(error.mark, {.what = SyntaxProblem(error.msg, line), .found = Quoted(line, 80)});
+    const auto number = static_cast<size_t>(source.Place(error.mark).first);
+    const std::string_view line = source.Line(number - 1);
+    const bool empty = line.find_first_not_of(" \t\r") == std::string_view::npos;
+    source.Fail(error.mark, {.what = SyntaxProblem(error.msg, line),
+                             .found = !empty                          ? Quoted(line, 80)
+                                      : number == source.lines.size() ? "the end of the file"
+                                                                      : "an empty line"});
   }
   return builder.Take();
 }

@@ -19,6 +19,7 @@
 #include "base/file_kind.h"
 #include "base/home_folder.h"
 #include "base/nearest.h"
+#include "base/read_error.h"
 #include "base/utf8.h"
 #include "checkpoint/huggingface/hub_cache.h"
 #include "dataset/split_names.h"
@@ -56,15 +57,6 @@ std::string_view WithoutCompression(std::string_view name) {
     if (EndsWith(name, end)) return name.substr(0, name.size() - end.size());
   }
   return name;
-}
-
-// ".json"; empty for a file that is not data.
-std::string_view DataExtension(std::string_view name) {
-  name = WithoutCompression(name);
-  for (const std::string_view end : kExtensions) {
-    if (name.size() > end.size() && EndsWith(name, end)) return end;
-  }
-  return {};
 }
 
 // Files that hold the same kind of rows may be read together.
@@ -384,7 +376,10 @@ class Search {
   std::vector<std::string> ReadFolder(const fs::path& folder) const {
     std::error_code error;
     std::vector<std::string> names = NamesIn(folder, error);
-    if (error) Fail({.what = "the folder " + Quoted(folder.string()) + " cannot be read: " + error.message()});
+    if (error) {
+      Fail({.what = "the folder " + Quoted(folder.string()) + " cannot be read: " + error.message(),
+            .hint = HintToRead(error.value())});
+    }
     seen_ += names.size();
     if (seen_ >= kMostFiles) {
       Fail({.what = "too many files",
@@ -460,6 +455,14 @@ class Search {
 };
 
 }  // namespace
+
+std::string_view DataExtension(std::string_view name) {
+  name = WithoutCompression(name);
+  for (const std::string_view end : kExtensions) {
+    if (name.size() > end.size() && EndsWith(name, end)) return end;
+  }
+  return {};
+}
 
 std::vector<SourceFile> FindDataFiles(const std::string& path, std::span<const std::string> splits,
                                       const std::filesystem::path& recipe_folder, const std::string& where,

@@ -50,6 +50,9 @@ std::vector<SourceFile> FindDataFiles(const std::string& path, std::span<const s
 // begins with ORG/NAME, ORG is no folder, and it does not end like a data file.
 bool IsMissingOnHub(const std::string& path, const std::filesystem::path& recipe_folder);
 
+// How a data file's name ends, in lower case and without that of a compression: ".json". Empty for other files.
+std::string_view DataExtension(std::string_view name);
+
 // What a path is called without its folders and the extensions of data files: "a/qa.jsonl.gz" is "qa", the hub id
 // "ORG/NAME@REVISION" is "NAME". Empty for a pattern.
 std::string DataName(std::string_view path);

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "base/number_text.h"
 #include "base/shell_word.h"
 #include "checkpoint/describe/config.h"
 #include "dataset/manifest.h"
+#include "dataset/source_files.h"
 #include "ops/low_rank.h"
 #include "train/adapter_base.h"
 
@@ -42,7 +44,9 @@ void ReadLossScale(RecipeMap& map, LossScaleOptions& scale) {
     scale.min = keys.Real("min", scale.min, {.least = 0, .most = scale.max, .above_least = true});
     scale.window = keys.Whole("window", scale.window, {.least = 1, .most = kMostSteps});
     scale.hysteresis = keys.Whole("hysteresis", scale.hysteresis, {.least = 1, .most = kMostSteps});
-    if (scale.initial < scale.min) keys.Fail("initial", {.what = "loss_scale.initial is below loss_scale.min"});
+    if (scale.initial < scale.min)
+      keys.Fail("initial", {.what = "loss_scale.initial is below loss_scale.min",
+                            .expected = "at least " + NumberText(scale.min)});
   });
 }
 
@@ -90,6 +94,12 @@ void ReadLora(RecipeMap& map, RunRecipe& recipe) {
                               .hint = "`precision` is the type of weights that are trained"});
     }
     return;
+  }
+  if (map.HasNull("lora")) {
+    map.Fail("lora",
+             {.what = "lora: wrong value",
+              .expected = "a map of keys and values",
+              .hint = "`lora: {}` trains adapters with the defaults; without the key the model itself is trained"});
   }
   LoraOptions lora;
   map.Map("lora", [&](RecipeMap& keys) {
@@ -185,6 +195,7 @@ void RequireNoDataOrModel(const std::filesystem::path& path) {
   ErrorInfo info = {.where = path.string(), .what = "not a recipe", .expected = "a .yaml file"};
   const std::string word = ShellWord(path.string());
   const std::string end = path.extension().string();
+  const std::string_view data = DataExtension(path.filename().string());
   std::error_code error;
   if (std::filesystem::exists(path / kManifestFile, error)) {
     info.found = "a folder of prepared data";
@@ -196,7 +207,7 @@ void RequireNoDataOrModel(const std::filesystem::path& path) {
   } else if (end == ".gguf" || std::filesystem::is_directory(path, error)) {
     info.found = end == ".gguf" ? "a model" : "a folder";
     info.hint = "a recipe names the model: stablelm finetune RECIPE --set from=" + word;
-  } else if (end == ".jsonl" || end == ".csv" || end == ".tsv" || end == ".parquet") {
+  } else if (!data.empty() && data != ".json" && data != ".txt") {  // these may hold a recipe
     info.found = "a file of data";
     info.hint = "prepare it, stablelm prepare " + word + " -m MODEL -o DATA, and name DATA in a recipe";
   } else {
@@ -212,6 +223,7 @@ LoadedRunRecipe ReadRunRecipe(const std::filesystem::path& path, std::span<const
   RecipeFile file = RecipeFile::Read(path);
   for (const std::string& set : sets) file.Set(set);
   if (Sets(sets, "epochs") && !Sets(sets, "steps")) file.Remove("steps");
+  if (file.RemoveIfUnset("lora") && !Sets(sets, "base_dtype")) file.Remove("base_dtype");  // it is for adapters alone
   LoadedRunRecipe loaded;
   RunRecipe& recipe = loaded.recipe;
   recipe.folder = path.parent_path();

@@ -158,14 +158,15 @@ TEST(ReadRecipe, OverridesSourcesByTheirDefaultNames) {
 
 TEST(ReadRecipe, RefusesWhatCannotBe) {
   EXPECT_THAT(Refused(""), Names("some/r.yaml: line 1, column 1"));
-  EXPECT_THAT(Refused("sources: []"), Names("some/r.yaml: line 1, column 10", "a list"));
+  EXPECT_THAT(Refused("sources: []"), Names("some/r.yaml: line 1, column 10", "an empty list"));
+  EXPECT_THAT(Refused("sources:\n  - path: [a, \"\"]"), Names("some/r.yaml: line 2, column 15", "an empty text"));
   EXPECT_THAT(Refused("sources: a.json"), Names("some/r.yaml: line 1, column 10", "\"a.json\""));
   EXPECT_THAT(Refused("sources: [a.json]"), Names("some/r.yaml: line 1, column 11", "\"a.json\""));
   EXPECT_THAT(Refused("sources: [{kind: hh}]").what, testing::HasSubstr("path"));
   EXPECT_THAT(Refused("sources: [{path: a/t.json}, {path: b/t.json}]"), Names(testing::_, "\"t\""));
   EXPECT_THAT(Refused("sources:\n- {name: x, path: a}\n- {name: x, path: b}"),
               Names("some/r.yaml: line 3, column 10", "\"x\""));
-  EXPECT_THAT(Refused("sources: [{path: ''}]"), Names("some/r.yaml: line 1, column 18", "\"\""));
+  EXPECT_THAT(Refused("sources: [{path: ''}]"), Names("some/r.yaml: line 1, column 18", "an empty text"));
   const auto source = [](const std::string& keys) { return Refused("sources:\n- path: a\n  " + keys); };
   EXPECT_THAT(source("weight: 0"), Names("some/r.yaml: line 3, column 11", "\"0\""));
   EXPECT_THAT(source("weight: -1"), Names("some/r.yaml: line 3, column 11", "\"-1\""));

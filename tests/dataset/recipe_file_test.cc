@@ -47,7 +47,10 @@ TEST(RecipeFile, RefusesWrongTypesAndRanges) {
   EXPECT_EQ(Refused("n: 4k", whole).expected, "a whole number from 16 to 1,048,576");
   EXPECT_THAT(Refused("n: \"20\"", whole), Names("r.yaml: line 1, column 4", "\"20\""));
   EXPECT_THAT(Refused("n: [20]", whole), Names("r.yaml: line 1, column 4", "a list"));
-  EXPECT_THAT(Refused("n:", whole), Names(testing::StartsWith("r.yaml: line"), "nothing (null)"));
+  EXPECT_THAT(Refused("n:", whole), Names("r.yaml: line 1, column 1", "nothing (null)"));
+  EXPECT_THAT(Refused("n:\nx: 1\n", whole), Names("r.yaml: line 1, column 1", "nothing (null)"));
+  EXPECT_THAT(Refused("n: ~", whole), Names("r.yaml: line 1, column 4", "nothing (null)"));
+  EXPECT_THAT(Refused("n: \"\"", whole), Names("r.yaml: line 1, column 4", "an empty text"));
 
   const auto real = [](RecipeMap& top) { top.Real("x", 1, {.least = 0, .most = 1, .above_least = true}); };
   for (const char* value : {"0", "-1", "1.1", ".nan", ".inf", "1e999", "one"}) {
@@ -64,7 +67,7 @@ TEST(RecipeFile, RefusesWrongTypesAndRanges) {
   EXPECT_THAT(Refused("t: [a, [b]]", [](RecipeMap& top) { top.Texts("t"); }),
               Names("r.yaml: line 1, column 8", "a list"));
   EXPECT_THAT(Refused("t: []", [](RecipeMap& top) { top.RequiredTexts("t", "x"); }),
-              Names("r.yaml: line 1, column 4", "a list"));
+              Names("r.yaml: line 1, column 4", "an empty list"));
   EXPECT_THAT(Refused("m: 5", [](RecipeMap& top) { top.Map("m", [](RecipeMap&) {}); }),
               Names("r.yaml: line 1, column 4", "\"5\""));
 }

@@ -181,6 +181,9 @@ TEST_F(RunRecipeTest, DataOrAModelInPlaceOfTheRecipe) {
   EXPECT_THAT(error("model").hint, HasSubstr("--set from="));
   EXPECT_THAT(error("model.gguf").hint, HasSubstr("--set from="));
   EXPECT_THAT(error("chats.jsonl").hint, HasSubstr("stablelm prepare " + (folder_.path() / "chats.jsonl").string()));
+  EXPECT_EQ(error("chats.NDJSON.gz").found, "a file of data");
+  std::ofstream(folder_.path() / "recipe.json") << R"({"from": "m", "data": "d"})";
+  EXPECT_EQ(ReadRunRecipe(folder_.path() / "recipe.json").recipe.from, "m");  // JSON is YAML
 }
 
 TEST_F(RunRecipeTest, LoraHasItsOwnDefaults) {
@@ -203,6 +206,21 @@ TEST_F(RunRecipeTest, LoraHasItsOwnDefaults) {
   EXPECT_EQ(full.lora->dropout, 0.1);
   EXPECT_EQ(full.base_dtype, "q4_k_m");
   EXPECT_EQ(full.save_dtype, DType::kBF16);
+}
+
+TEST_F(RunRecipeTest, AnOverrideLeavesAdaptersOut) {
+  const std::string yaml = "from: m\ndata: d\nlora: {rank: 8}\nbase_dtype: q4_k\n";
+  const RunRecipe full = Read(yaml, {"lora=null"});
+  EXPECT_FALSE(full.lora);
+  EXPECT_EQ(full.base_dtype, "");
+  EXPECT_EQ(full.save_dtype, DType::kF16);
+  EXPECT_EQ(Read(yaml, {"lora=null", "lora.rank=4"}).lora->rank, 4);
+  EXPECT_THAT(InfoOf([&] { Read(yaml, {"lora=null", "base_dtype=q8_0"}); }).what, HasSubstr("only the base below"));
+  // Nothing below the key in the file is more likely a slip.
+  const ErrorInfo info = InfoOf([&] { Read("from: m\ndata: d\nlora:\nseed: 2\n"); });
+  EXPECT_THAT(info.where, HasSubstr("line 3, column 1"));
+  EXPECT_EQ(info.found, "nothing (null)");
+  EXPECT_THAT(info.hint, HasSubstr("`lora: {}`"));
 }
 
 TEST_F(RunRecipeTest, LoraThatMakesNoSenseIsRefused) {
