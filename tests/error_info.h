@@ -1,4 +1,5 @@
 // The parts of the Error that a call throws, to check the place and the value that it names; sentences may be improved.
+// Every error says what to do next.
 //   EXPECT_THAT(InfoOf([&] { ReadTextFile(path, 3); }), Names(path, "5 bytes"));
 #pragma once
 
@@ -17,6 +18,7 @@ ErrorInfo InfoOf(F&& call) {
   try {
     call();
   } catch (const E& error) {
+    EXPECT_FALSE(error.info().hint.empty() && error.info().expected.empty()) << "no next step: " << error.what();
     return error.info();
   } catch (const std::exception& other) {
     ADD_FAILURE() << "not the kind of error that is wanted: " << other.what();

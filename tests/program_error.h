@@ -17,6 +17,7 @@ namespace stablelm {
 inline testing::Matcher<const ProgramResult&> Fails(int exit_code, const std::string& where,
                                                     const std::vector<std::string>& named = {}) {
   std::vector<testing::Matcher<const std::string&>> parts = {testing::StartsWith("\nerror: " + where)};
+  parts.push_back(testing::AnyOf(testing::HasSubstr("\nhint:  "), testing::HasSubstr("expected ")));  // the next step
   for (const std::string& name : named) parts.push_back(testing::HasSubstr(name));
   const auto message = [](const ProgramResult& result) {
     const std::string err = "\n" + result.err;

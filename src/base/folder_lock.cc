@@ -5,18 +5,14 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
-#include <string>
 
-#include "base/error.h"
+#include "base/read_error.h"
 
 namespace stablelm {
 
 std::optional<FolderLock> FolderLock::Take(const std::filesystem::path& folder) {
   const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) {
-    throw Error({.where = folder.string(), .what = std::string("cannot open the folder: ") + std::strerror(errno)});
-  }
+  if (fd < 0) FailToRead(folder.string(), "cannot open the folder", errno);
   FolderLock lock(fd);
   while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) return std::nullopt;

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "base/error.h"
 #include "base/read_error.h"
@@ -85,7 +84,8 @@ void RequireRegularFile(const std::filesystem::path& path, const std::string& ex
   if (S_ISREG(info.st_mode)) return;
   throw Error({.where = path.string(),
                .what = S_ISDIR(info.st_mode) ? "is a folder" : "is no regular file",
-               .expected = expected});
+               .expected = expected,
+               .hint = "name a file in place of it"});
 }
 
 }  // namespace stablelm

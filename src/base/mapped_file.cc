@@ -7,12 +7,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "base/broken_link.h"
 #include "base/counted.h"
 #include "base/error.h"
+#include "base/read_error.h"
 #include "base/signal_list.h"
 
 #ifndef MADV_POPULATE_READ
@@ -22,27 +22,19 @@
 namespace stablelm {
 namespace {
 
-[[noreturn]] void FailToMap(const std::filesystem::path& path, const std::string& what, int error) {
-  std::string hint;
-  if (error == ENOENT) hint = "check the path";
-  if (error == EACCES) hint = "check the file's permissions";
-  if (error == EMFILE || error == ENFILE) hint = "too many files are open: raise the limit, see `ulimit -n`";
-  throw Error({.where = path.string(), .what = what + ": " + std::strerror(error), .hint = hint});
-}
-
 // Opens a regular file for reading and gets its size.
 int OpenRegular(const std::filesystem::path& path, size_t& size) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // never waits for the writer of a pipe
   if (fd < 0) {
     const int error = errno;
     RefuseBrokenLink(path);
-    FailToMap(path, "cannot open", error);
+    FailToRead(path.string(), "cannot open", error);
   }
   struct stat info {};
   if (fstat(fd, &info) != 0) {
     const int error = errno;
     close(fd);
-    FailToMap(path, "cannot read its size", error);
+    FailToRead(path.string(), "cannot read its size", error);
   }
   if (!S_ISREG(info.st_mode)) {
     close(fd);
@@ -105,12 +97,12 @@ void MappedFile::Fill(int fd) {
   }
   access_ = FileAccess::kRead;
   if (!map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1))
-    FailToMap(path_, "cannot map or read into memory", errno);
+    FailToRead(path_.string(), "cannot map or read into memory", errno);
   for (size_t have = 0; have < size_;) {
     const ssize_t n = pread(fd, data_ + have, std::min(size_ - have, size_t{1} << 30), static_cast<off_t>(have));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) FailToMap(path_, "cannot read", errno);
-    if (n == 0) FailToMap(path_, "cut off while it was read, at byte " + std::to_string(have), EIO);
+    if (n < 0) FailToRead(path_.string(), "cannot read", errno);
+    if (n == 0) FailToRead(path_.string(), "cut off while it was read, at byte " + std::to_string(have), EIO);
     have += static_cast<size_t>(n);
   }
 }
@@ -168,7 +160,8 @@ std::string ReadTextFile(const std::filesystem::path& path, size_t max_bytes) {
     throw Error({.where = path.string(),
                  .what = "file too large",
                  .found = Counted(size, "byte"),
-                 .expected = "at most " + std::to_string(max_bytes) + " bytes"});
+                 .expected = "at most " + std::to_string(max_bytes) + " bytes",
+                 .hint = "is it another file than the one meant? check the path"});
   }
   std::string text(size, '\0');
   size_t have = 0;
@@ -178,7 +171,7 @@ std::string ReadTextFile(const std::filesystem::path& path, size_t max_bytes) {
     if (n < 0) {
       const int error = errno;
       close(fd);
-      FailToMap(path, "cannot read", error);
+      FailToRead(path.string(), "cannot read", error);
     }
     if (n == 0) break;
     have += static_cast<size_t>(n);

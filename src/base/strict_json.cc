@@ -153,7 +153,8 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
   }
   // The parser stops at a NUL byte and would ignore the rest.
   if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
-    fail_syntax("not valid JSON", "a NUL byte at " + Place(text, nul));
+    fail_syntax("not valid JSON", "a NUL byte at " + Place(text, nul),
+                "remove it; in a file it is a sign of damage: copy or download it again");
   }
   if (const size_t bad = utf8::FirstInvalid(text); bad != utf8::kValid) {
     fail_syntax("not valid UTF-8 at " + Place(text, bad), {}, "save the file as UTF-8");
@@ -173,7 +174,8 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
         break;
       case Json::parse_event_t::key:
         if (!keys.back().insert(value.get_ref<const std::string&>()).second) {
-          fail("the key " + Quoted(value.get_ref<const std::string&>()) + " appears twice", {}, {});
+          fail("the key " + Quoted(value.get_ref<const std::string&>()) + " appears twice", {}, {},
+               "leave one of them out");
         }
         break;
       case Json::parse_event_t::value:

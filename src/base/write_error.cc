@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 bool IsNotPermitted(int error) { return error == EROFS || error == EACCES || error == EPERM; }
 
 void FailToWrite(const fs::path& path, const std::string& what, int error) {
-  std::string hint;
+  std::string hint = "try again, or choose another folder";
   if (IsNotPermitted(error)) hint = "choose a folder that you may write to";
   if (error == ENOSPC || error == EDQUOT) hint = "free some disk space or choose another folder";
   if (error == EMFILE || error == ENFILE) hint = "too many files are open: raise the limit, see `ulimit -n`";

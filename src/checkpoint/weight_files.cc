@@ -386,7 +386,8 @@ std::vector<TensorPlace> MatchWeights(const std::vector<WeightEntry>& table, con
     if (second && !found.Same(places[0], *second)) {
       throw Error({.where = folder,
                    .what = "config.json ties the output matrix to the embedding, but the files hold another one",
-                   .expected = "\"tie_word_embeddings\": false, or no output matrix"});
+                   .expected = "\"tie_word_embeddings\": false, or no output matrix",
+                   .hint = "write false if the model was trained with its own output matrix, as StableLM-Alpha was"});
     }
   }
   if (const std::vector<std::string> surplus = found.Rest(); !surplus.empty()) {

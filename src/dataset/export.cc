@@ -28,7 +28,8 @@ RoleIds RoleIdsOf(const std::string& name, const Tokenizer& tokenizer) {
   }
   throw Error({.where = "template " + name,
                .what = "conversations cannot be told from their tokens: text marks the roles",
-               .expected = "data prepared for stablelm-tuned or oasst-neox"});
+               .expected = "data prepared for stablelm-tuned or oasst-neox",
+               .hint = "prepare the data once more with `--set template=stablelm-tuned`"});
 }
 
 struct Turn {

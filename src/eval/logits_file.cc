@@ -22,7 +22,8 @@ constexpr size_t kLargestStep = size_t{1} << 30;
 void LogitsFile::Fail(const char* what, int error) const {
   throw Error({.where = folder_.string(),
                .what = std::string(what) + " a file for " + HumanBytes(bytes_) + " of logits: " + std::strerror(error),
-               .hint = error == ENOSPC || error == EDQUOT ? "free some disk space, or check fewer tokens" : ""});
+               .hint = error == ENOSPC || error == EDQUOT ? "free some disk space, or check fewer tokens"
+                                                          : "choose a folder that you may write to"});
 }
 
 LogitsFile::LogitsFile(const std::filesystem::path& folder, uint64_t rows, size_t width)

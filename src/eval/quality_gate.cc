@@ -37,7 +37,8 @@ void QualityGate::RunSource(std::shared_ptr<const ModelFolder> source, const std
     throw Error({.where = text.name,
                  .what = "too short to compare models on",
                  .found = Counted(ids_.size(), "token"),
-                 .expected = "at least 2, better some thousands"});
+                 .expected = "at least 2, better some thousands",
+                 .hint = "take a longer text"});
   }
   ids_.resize(std::min(ids_.size(), static_cast<size_t>(text.most_tokens)));
   record_ = {.text = text.name == "-" ? "-" : std::filesystem::path(text.name).filename().string(),

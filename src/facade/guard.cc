@@ -40,11 +40,20 @@ void RethrowForCaller(ErrorKind standard) {
   } catch (const Cancelled&) {
     throw ModelError({.kind = ErrorKind::kCancelled, .what = "cancelled by its stop token"});
   } catch (const std::bad_alloc&) {
-    throw ModelError({.kind = ErrorKind::kOutOfMemory, .what = "out of memory"});
+    throw ModelError({.kind = ErrorKind::kOutOfMemory,
+                      .what = "out of memory",
+                      .hint = "free some memory, or load the model with smaller weights (LoadSettings::weights)"});
   } catch (const std::filesystem::filesystem_error& error) {
-    throw ModelError({.kind = ErrorKind::kOther, .where = error.path1().string(), .what = error.code().message()});
+    throw ModelError({.kind = ErrorKind::kOther,
+                      .where = error.path1().string(),
+                      .what = error.code().message(),
+                      .hint = "check the path and its permissions"});
   } catch (const std::system_error& error) {
-    throw ModelError({.kind = ErrorKind::kOther, .what = error.what()});
+    const bool again = error.code() == std::errc::resource_unavailable_try_again;  // no thread can be started
+    throw ModelError(
+        {.kind = ErrorKind::kOther,
+         .what = error.what(),
+         .hint = again ? "lower LoadSettings::threads, or raise the limit of threads: see `ulimit -u`" : ""});
   }
 }
 

@@ -120,7 +120,8 @@ LoadPlan PlanLoad(const OpenedModel& model, const LoadSettings& settings) {
     throw UsageError({.where = "LoadSettings::chat_context",
                       .what = "out of range",
                       .found = std::to_string(settings.chat_context),
-                      .expected = "0 to " + std::to_string(most)});
+                      .expected = "0 to " + std::to_string(most),
+                      .hint = "0 takes the model's whole context"});
   }
   LoadPlan plan = {.threads = settings.threads == 0 ? PhysicalCores() : settings.threads,
                    .cache = CacheTypeOf(settings.cache),
@@ -144,7 +145,8 @@ LoadPlan PlanLoad(const OpenedModel& model, const LoadSettings& settings) {
       throw UsageError({.where = "LoraAdapter::scale",
                         .what = "not finite",
                         .found = std::to_string(adapter.scale),
-                        .expected = "a number"});
+                        .expected = "a number",
+                        .hint = "1 applies the adapter as it was trained"});
     }
     plan.adapters.push_back({.folder = AdapterFolder::Open(adapter.path), .scale = adapter.scale});
   }

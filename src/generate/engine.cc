@@ -159,7 +159,8 @@ void Engine::Prepare(Request& request) {
       // Shifted keys depend on when the cache was full, so shared prefixes and preemption would change the bits.
       throw Error({.where = "context policy shift",
                    .what = "not available where many requests share a cache",
-                   .expected = "error, drop-oldest-turns or stop"});
+                   .expected = "error, drop-oldest-turns or stop",
+                   .hint = "generate the reply by itself to shift"});
     }
     const int64_t prompt = static_cast<int64_t>(spec.prompt.size()), cache = session_.cache().n_pages() * kKvPageTokens;
     if (prompt > cache) {

@@ -23,7 +23,7 @@ void CheckStrings(const std::vector<std::string>& strings, const std::string& wh
     if (s.size() > kMostBytes) {
       refuse("a stop string is too long", Counted(s.size(), "byte"), "at most " + std::to_string(kMostBytes));
     }
-    if (utf8::FirstInvalid(s) != utf8::kValid) refuse("a stop string is not UTF-8", Quoted(s), {});
+    if (utf8::FirstInvalid(s) != utf8::kValid) refuse("a stop string is not UTF-8", Quoted(s), "UTF-8 text");
   }
 }
 

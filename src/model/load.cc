@@ -204,7 +204,8 @@ std::shared_ptr<const ModelWeights> LoadWeights(std::shared_ptr<const ModelFolde
     throw Error({.where = "config.json: hidden_size / num_attention_heads",
                  .what = "head size too large",
                  .found = std::to_string(head_dim),
-                 .expected = "at most " + std::to_string(kMaxHeadDim)});
+                 .expected = "at most " + std::to_string(kMaxHeadDim),
+                 .hint = "no StableLM-Alpha has larger ones: is config.json that of the weights?"});
   }
   return Loader(std::move(folder), options).Load();
 }

@@ -27,7 +27,8 @@ Transformer::Rows Transformer::Place(std::span<const BatchSequence> batch, Forwa
       throw Error({.where = "token ids",
                    .what = "id out of range",
                    .found = std::to_string(id),
-                   .expected = "0 to " + std::to_string(config().vocab_size - 1)});
+                   .expected = "0 to " + std::to_string(config().vocab_size - 1),
+                   .hint = "the ids are of another model's tokenizer, or of one with more tokens"});
     }
     const int64_t start = s.cache->length();
     if (start + n > config().max_positions) {

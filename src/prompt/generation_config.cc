@@ -87,7 +87,8 @@ Json ParseObject(std::string_view json, const std::string& where) {
   throw Error({.where = where,
                .what = "not a generation configuration",
                .found = ShownJson(root),
-               .expected = "a JSON object"});
+               .expected = "a JSON object",
+               .hint = "take the file of the original model, or remove it"});
 }
 
 // Reads transformers' pair [start, factor].

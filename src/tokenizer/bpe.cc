@@ -128,7 +128,8 @@ void Bpe::EncodeLong(std::string_view piece, BpeScratch& scratch, std::vector<in
     throw Error({.where = "tokenizer",
                  .what = "a piece of text without a break is too long",
                  .found = std::to_string(piece.size()) + " bytes",
-                 .expected = "less than 4 GiB"});
+                 .expected = "less than 4 GiB",
+                 .hint = "split the text"});
   }
   const uint32_t n = static_cast<uint32_t>(piece.size());
   auto& symbols = scratch.symbols;

@@ -18,6 +18,8 @@ using simdjson::dom::element;
 using simdjson::dom::element_type;
 using simdjson::dom::object;
 
+constexpr const char* kTakeOriginal = "take the tokenizer.json of the original model";
+
 class Reader {
  public:
   Reader(std::string_view json, const std::string& where) : json_(json), where_(where) {
@@ -31,7 +33,7 @@ class Reader {
     if (code != simdjson::SUCCESS) {
       RequireStrictJson(json_, where_);  // says where it breaks; reads NaN, Infinity and 1e999, as Python does
       Fail("", "not valid JSON: a number that JSON does not have", "NaN, Infinity or a number too large", "JSON",
-           "take the tokenizer.json of the original model");
+           kTakeOriginal);
     }
     const object top = AsObject(root, "the file");
     if (const auto version = Get(top, "version"); version && AsString(*version, "version") != "1.0") {
@@ -55,7 +57,7 @@ class Reader {
 
  private:
   [[noreturn]] void Fail(const std::string& field, const std::string& what, std::string found = {},
-                         std::string expected = {}, std::string hint = {}) const {
+                         std::string expected = {}, std::string hint = kTakeOriginal) const {
     throw Error({.where = field.empty() ? where_ : where_ + ": " + field,
                  .what = what,
                  .found = std::move(found),

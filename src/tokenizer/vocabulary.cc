@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "base/error.h"
+#include "base/read_error.h"
 #include "tokenizer/byte_symbols.h"
 
 namespace stablelm {
@@ -15,7 +16,8 @@ Vocabulary::Vocabulary(std::span<const std::string_view> spellings, const std::s
     throw Error({.where = where,
                  .what = "vocabulary too large",
                  .found = std::to_string(total) + " bytes",
-                 .expected = "at most 4 GiB"});
+                 .expected = "at most 4 GiB",
+                 .hint = kDamagedFileHint});
   }
   spellings_.reserve(total);
   bytes_.reserve(total + kReadable);
@@ -28,7 +30,8 @@ Vocabulary::Vocabulary(std::span<const std::string_view> spellings, const std::s
     if (slot >= 0) {
       throw Error({.where = where,
                    .what = "token " + Quoted(s) + " occurs twice",
-                   .found = "ids " + std::to_string(slot) + " and " + std::to_string(id)});
+                   .found = "ids " + std::to_string(slot) + " and " + std::to_string(id),
+                   .hint = kDamagedFileHint});
     }
     slot = id;
     spellings_.append(s);

@@ -99,7 +99,9 @@ void LoadCheckpoint(const fs::path& checkpoint, const FineTune& tune, Parameters
   }
   const auto folder = ModelFolder::Open(checkpoint.string());
   if (WriteConfig(folder->config(), DType::kF32) != WriteConfig(parameters.config(), DType::kF32)) {
-    throw Error({.where = checkpoint.string(), .what = "the checkpoint has another shape than the model of the run"});
+    throw Error({.where = checkpoint.string(),
+                 .what = "the checkpoint has another shape than the model of the run",
+                 .hint = "its config.json was changed, or it is of another run: resume from another checkpoint"});
   }
   if (!std::ranges::all_of(parameters.table().entries(), &Parameter::trained)) {
     tune.SetInitial(parameters, pool, show_progress);

@@ -39,7 +39,8 @@ TrainShape Checked(const Parameters& parameters, TrainShape shape) {
     throw Error({.where = std::string("config.json: ") + name,
                  .what = "too large for training",
                  .found = std::to_string(size),
-                 .expected = "at most " + std::to_string(most)});
+                 .expected = "at most " + std::to_string(most),
+                 .hint = "a model of this size runs, but is not trained here: train a smaller one"});
   };
   require("intermediate_size", config.intermediate_size, kMaxWidth);
   require("hidden_size", config.hidden_size, kMaxWidth);

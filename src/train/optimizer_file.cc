@@ -12,6 +12,8 @@ namespace {
 
 constexpr int64_t kPiece = static_cast<int64_t>(kPanelRows);  // panels are read most quickly whole
 
+constexpr const char* kOtherRun = "the file is of another run: resume from a checkpoint of this one";
+
 int64_t PiecesOf(const FileRows& rows) { return (rows.rows() + kPiece - 1) / kPiece; }
 
 }  // namespace
@@ -76,7 +78,8 @@ void OptimizerFile::Load(const SafetensorsFile& file, const std::string& where, 
     throw Error({.where = where,
                  .what = "wrong number of tensors for the parameters that are trained",
                  .found = std::to_string(file.header().tensors.size()),
-                 .expected = std::to_string(entries_.size())});
+                 .expected = std::to_string(entries_.size()),
+                 .hint = kOtherRun});
   }
   const auto array_of = [&](Array array) {
     return array == Array::kMaster        ? parameters.masters()
@@ -89,7 +92,8 @@ void OptimizerFile::Load(const SafetensorsFile& file, const std::string& where, 
       throw Error({.where = where + ": tensor " + Quoted(entries_[t].name),
                    .what = "wrong type or shape",
                    .found = std::string(NameOf(tensor.dtype)) + " " + tensor.shape.ToString(),
-                   .expected = "fp32 " + entries_[t].shape.ToString()});
+                   .expected = "fp32 " + entries_[t].shape.ToString(),
+                   .hint = kOtherRun});
     }
     const FileRows rows(parameters, tensors_[t].entry);
     const size_t row_bytes = static_cast<size_t>(rows.width()) * sizeof(float);

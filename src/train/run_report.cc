@@ -342,7 +342,8 @@ fs::path WriteRunReport(const fs::path& run) {
         {.where = run.string(),
          .what = fs::is_directory(run, error) ? "the folder is not that of a training run" : "there is no such folder",
          .found = "no " + std::string(kLogFile),
-         .expected = "a folder that `stablelm finetune` made"});
+         .expected = "a folder that `stablelm finetune` made",
+         .hint = "name the one that its -o named"});
   }
   const fs::path report = run / kRunReportFile;
   WriteTextFileAtomically(report, RunReport(ReadRunLog(run / kLogFile)));

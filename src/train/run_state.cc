@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kMostBytes = size_t{64} << 20;
 constexpr int kFormat = 1;
+constexpr const char* kEarlier = "the file is damaged: resume from an earlier checkpoint";
 
 }  // namespace
 
@@ -75,12 +76,13 @@ LoadedRunState ReadRunState(const std::filesystem::path& checkpoint) {
     json.at("hashes").at("base").get_to(state.base_hash);
     state.watches = std::make_shared<const nlohmann::json>(json.at("watches"));
   } catch (const nlohmann::json::exception&) {
-    throw Error({.where = path.string(), .what = "it does not have the members of a run's state"});
+    throw Error({.where = path.string(), .what = "it does not have the members of a run's state", .hint = kEarlier});
   }
   if (state.step < 0 || state.updates < 0 || state.updates > state.step || !state.watches->is_object()) {
     throw Error({.where = path.string(),
                  .what = "impossible state of a run",
-                 .found = "step " + std::to_string(state.step) + ", " + std::to_string(state.updates) + " updates"});
+                 .found = "step " + std::to_string(state.step) + ", " + std::to_string(state.updates) + " updates",
+                 .hint = kEarlier});
   }
   return state;
 }

@@ -99,7 +99,8 @@ void LoadAdapter(const AdapterFolder& folder, Parameters& parameters) {
     throw Error({.where = folder.path().string(),
                  .what = "the adapter is not of this run",
                  .found = found,
-                 .expected = expected});
+                 .expected = expected,
+                 .hint = "resume from a checkpoint of this run"});
   };
   const size_t wanted = AdapterTensors(parameters, DType::kF32).size();
   if (2 * matrices.size() != wanted) {

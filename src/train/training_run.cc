@@ -343,11 +343,14 @@ LoadedRunState ReadCheckpoint(const RunFolder& folder, int64_t step, bool show_p
   const fs::path path = folder.Checkpoint(step);
   std::error_code ignored;
   if (!fs::is_directory(path, ignored)) {
+    const std::vector<int64_t> steps = folder.Steps();
     std::vector<std::string> names;
-    for (const int64_t other : folder.Steps()) names.push_back(folder.Checkpoint(other).filename().string());
+    for (const int64_t other : steps) names.push_back(folder.Checkpoint(other).filename().string());
+    const fs::path last = steps.empty() ? folder.path() : folder.Checkpoint(steps.back());
     throw Error({.where = path.string(),
                  .what = "there is no such checkpoint",
-                 .expected = names.empty() ? "none yet: resume the run's folder" : Joined(names)});
+                 .expected = names.empty() ? "none yet: resume the run's folder" : Joined(names),
+                 .hint = "stablelm finetune --resume " + ShellWord(last.string())});
   }
   try {
     uint64_t bytes = 0;

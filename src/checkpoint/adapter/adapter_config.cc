@@ -17,6 +17,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr const char* kTakeAgain =
+    "the file was edited or damaged: take adapter_config.json again from where the adapter is from";
 constexpr const char* kMergeHint =
     "merge the adapter into its base with PEFT (merge_and_unload, save_pretrained) and run the model that this makes";
 
@@ -108,7 +110,7 @@ class ConfigReader {
   }
 
   [[noreturn]] void Fail(std::string_view key, std::string_view what, const Json* found, const std::string& expected,
-                         const std::string& hint = {}) const {
+                         const std::string& hint = kTakeAgain) const {
     throw Error({.where = where_ + ": \"" + std::string(key) + "\"",
                  .what = std::string(what),
                  .found = found ? ShownJson(*found, 100) : "",
@@ -258,7 +260,11 @@ double AdapterConfig::Scale() const {
 AdapterConfig ParseAdapterConfig(std::string_view text, const std::string& where) {
   const Json object = ParseStrictJson(text, where);
   if (!object.is_object()) {
-    throw Error({.where = where, .what = "not a JSON object", .found = ShownJson(object), .expected = "{...}"});
+    throw Error({.where = where,
+                 .what = "not a JSON object",
+                 .found = ShownJson(object),
+                 .expected = "{...}",
+                 .hint = kTakeAgain});
   }
   return ConfigReader(object, where).Read();
 }

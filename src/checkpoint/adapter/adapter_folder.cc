@@ -6,6 +6,7 @@
 #include "base/broken_link.h"
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "base/read_error.h"
 #include "base/sha256.h"
 #include "checkpoint/huggingface/hub_cache.h"
 
@@ -108,7 +109,8 @@ std::vector<AdaptedMatrix> AdapterFolder::Match(const ModelConfig& model, std::v
   std::map<std::string_view, const StoredTensor*> unread;
   for (const StoredTensor& tensor : file_.tensors) {
     if (!unread.emplace(tensor.name, &tensor).second) {
-      throw Error({.where = where, .what = "two tensors of one name", .found = Quoted(tensor.name)});
+      throw Error(
+          {.where = where, .what = "two tensors of one name", .found = Quoted(tensor.name), .hint = kDamagedFileHint});
     }
   }
   const auto take = [&](const std::string& name, const Shape& shape, const std::string& expected) {
@@ -133,7 +135,8 @@ std::vector<AdaptedMatrix> AdapterFolder::Match(const ModelConfig& model, std::v
       throw Error({.where = where + ": tensor " + Quoted(name),
                    .what = "type not supported",
                    .found = tensor.stored_as,
-                   .expected = "fp16, bf16, fp32 or fp64"});
+                   .expected = "fp16, bf16, fp32 or fp64",
+                   .hint = "save the adapter again in one of these types"});
     }
     unread.erase(it);
     return &tensor;
@@ -147,10 +150,12 @@ std::vector<AdaptedMatrix> AdapterFolder::Match(const ModelConfig& model, std::v
     if (config_.targets.all_linear && !layer) continue;
     if (!config_.targets.Match(module, targets) || config_.excluded.Match(module, excluded)) continue;
     if (!layer) {
-      throw Error({.where = targets,
-                   .what = "adapters of the embedding and of the output matrix are not supported",
-                   .found = Quoted(module),
-                   .expected = "query_key_value, dense, dense_h_to_4h and dense_4h_to_h of the layers"});
+      throw Error(
+          {.where = targets,
+           .what = "adapters of the embedding and of the output matrix are not supported",
+           .found = Quoted(module),
+           .expected = "query_key_value, dense, dense_h_to_4h and dense_4h_to_h of the layers",
+           .hint = "merge the adapter into its base with PEFT (merge_and_unload, save_pretrained) and run that"});
     }
     const auto [a, b] = AdapterNamesOf(entry);
     const int64_t n = entry.shape[0], k = entry.shape[1];

@@ -445,7 +445,8 @@ ModelConfig ParseConfig(std::string_view json, const std::string& where, std::ve
     throw Error({.where = where,
                  .what = "not a model configuration",
                  .found = Fields::Shown(root),
-                 .expected = "a JSON object"});
+                 .expected = "a JSON object",
+                 .hint = Fields::kDamaged});
   }
   const Fields fields(root, where, warnings);
   CheckFamily(fields);

@@ -12,6 +12,7 @@
 #include "base/counted.h"
 #include "base/error.h"
 #include "base/file_kind.h"
+#include "base/read_error.h"
 #include "base/utf8.h"
 
 namespace stablelm {
@@ -62,7 +63,7 @@ class Cursor {
   std::span<const std::byte> Since(uint64_t begin) const { return file_.subspan(begin, at_ - begin); }
 
   [[noreturn]] void Fail(const Field& field, uint64_t at, const std::string& what, const std::string& found = {},
-                         const std::string& expected = {}, const std::string& hint = {}) const {
+                         const std::string& expected = {}, const std::string& hint = kDamagedFileHint) const {
     throw Error({.where = where_ + ": " + field.Text() + " (byte " + std::to_string(at) + ")",
                  .what = what,
                  .found = found,
@@ -423,7 +424,7 @@ void GgufHeader::Fail(std::string_view key, const std::string& what, const std::
                .what = what,
                .found = found,
                .expected = expected,
-               .hint = hint});
+               .hint = hint.empty() ? kDamagedFileHint : hint});
 }
 
 std::optional<std::string_view> GgufHeader::Text(std::string_view key) const {

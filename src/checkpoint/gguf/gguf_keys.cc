@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/read_error.h"
 
 namespace stablelm {
 namespace {
@@ -141,7 +142,8 @@ int64_t VocabularySize(std::span<const GgufFile> parts) {
       throw Error({.where = part->header().where + ": tensor \"token_embd.weight\"",
                    .what = "bad size of the vocabulary",
                    .found = std::to_string(rows) + " rows",
-                   .expected = "1 to " + std::to_string(kMaxVocabulary)});
+                   .expected = "1 to " + std::to_string(kMaxVocabulary),
+                   .hint = kDamagedFileHint});
     }
     const std::string key = Key("vocab_size");
     if (const auto said = header.Integer(key); said && *said != rows) {

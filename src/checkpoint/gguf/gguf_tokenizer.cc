@@ -7,6 +7,7 @@
 
 #include "base/counted.h"
 #include "base/error.h"
+#include "base/read_error.h"
 #include "base/utf8.h"
 #include "tokenizer/byte_symbols.h"
 
@@ -30,7 +31,8 @@ std::string Element(std::string_view key, size_t i) { return std::string(key) + 
                         std::to_string(header.Find(key)->offset) + ")",
                .what = what,
                .found = found,
-               .expected = expected});
+               .expected = expected,
+               .hint = kDamagedFileHint});
 }
 
 // The types of all tokens; empty if the file does not tell them: without the key, or with all types normal, as some old

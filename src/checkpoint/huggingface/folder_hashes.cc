@@ -18,7 +18,8 @@ constexpr size_t kHexDigits = 64;
 
 [[noreturn]] void Damaged(const fs::path& file, const std::string& what, const std::string& found = {},
                           const std::string& expected = {}) {
-  throw Error({.where = file.string(), .what = what, .found = found, .expected = expected});
+  throw Error(
+      {.where = file.string(), .what = what, .found = found, .expected = expected, .hint = "copy the folder again"});
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "base/counted.h"
 #include "base/error.h"
+#include "base/read_error.h"
 #include "base/utf8.h"
 
 namespace stablelm {
@@ -190,7 +191,7 @@ class HeaderReader {
   [[noreturn]] void Fail(const std::string& tensor, const std::string& what, const std::string& found,
                          const std::string& expected) const {
     const std::string place = tensor.empty() ? where_ : where_ + ": tensor " + Quoted(tensor);
-    throw Error({.where = place, .what = what, .found = found, .expected = expected});
+    throw Error({.where = place, .what = what, .found = found, .expected = expected, .hint = kDamagedFileHint});
   }
 
  private:
@@ -313,7 +314,7 @@ class HeaderReader {
 
 SafetensorsHeader ParseSafetensors(std::span<const std::byte> file, const std::string& where) {
   const auto fail = [&](const std::string& what, const std::string& found, const std::string& expected,
-                        const std::string& hint = {}) {
+                        const std::string& hint = kDamagedFileHint) {
     throw Error({.where = where, .what = what, .found = found, .expected = expected, .hint = hint});
   };
   const char* const kNotSafetensors = "the file is truncated or is not a safetensors file";
@@ -381,11 +382,15 @@ const StoredTensor* SafetensorsFile::Find(std::string_view name) const {
 
 TensorView SafetensorsFile::Get(std::string_view name) const {
   const StoredTensor* tensor = Find(name);
-  if (!tensor) throw Error({.where = map_.path().string(), .what = "no tensor " + Quoted(name)});
+  if (!tensor) {
+    throw Error({.where = map_.path().string(), .what = "no tensor " + Quoted(name), .hint = kDamagedFileHint});
+  }
   if (!tensor->dtype) {
     throw Error({.where = map_.path().string() + ": tensor " + Quoted(name),
                  .what = "unsupported dtype",
-                 .found = tensor->stored_as});
+                 .found = tensor->stored_as,
+                 .expected = "F32, F16, BF16 or F64",
+                 .hint = "save it again in one of these types"});
   }
   return {map_.bytes().data() + tensor->offset, *tensor->dtype, tensor->shape};
 }

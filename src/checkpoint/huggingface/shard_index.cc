@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/read_error.h"
 #include "base/strict_json.h"
 
 namespace stablelm {
@@ -35,7 +36,7 @@ std::vector<std::string> ShardIndex::Files() const {
 
 ShardIndex ParseShardIndex(std::string_view json, const std::string& where) {
   const auto fail = [&](const std::string& what, const std::string& found, const std::string& expected,
-                        const std::string& hint = {}) {
+                        const std::string& hint = kDamagedFileHint) {
     throw Error({.where = where, .what = what, .found = found, .expected = expected, .hint = hint});
   };
   const nlohmann::json root = ParseStrictJson(json, where);

@@ -87,7 +87,9 @@ void FolderWriter::CopyFile(const fs::path& source, const std::string& name) {
   if (error == std::errc::no_space_on_device || error == std::errc::file_too_large) {
     FailToWrite(folder_.target() / name, "cannot write", error.value());
   }
-  if (error) FailFolder(source, "cannot copy it to " + (folder_.target() / name).string() + ": " + error.message());
+  if (error)
+    FailFolder(source, "cannot copy it to " + (folder_.target() / name).string() + ": " + error.message(),
+               "check its permissions and the room on the disk");
   fs::permissions(folder_.path() / name, fs::perms::owner_write, fs::perm_options::add, error);
   if (const int fd = open((folder_.path() / name).c_str(), O_RDONLY | O_CLOEXEC); fd >= 0) {
     fsync(fd);

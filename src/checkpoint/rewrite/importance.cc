@@ -15,13 +15,16 @@ namespace stablelm {
 namespace {
 
 constexpr std::string_view kSums = ".in_sum2", kCounts = ".counts";
+constexpr const char* kOtherFile =
+    "an importance matrix is a GGUF file of `stablelm imatrix` or llama.cpp's, or its older .dat";
 
 [[noreturn]] void FailMatrix(const GgufFile& file, const std::string& tensor, const std::string& what,
                              const std::string& found = {}, const std::string& expected = {}) {
   throw Error({.where = file.path().string() + (tensor.empty() ? "" : ": tensor " + Quoted(tensor)),
                .what = what,
                .found = found,
-               .expected = expected});
+               .expected = expected,
+               .hint = kOtherFile});
 }
 
 std::vector<float> Floats(const GgufFile& file, const StoredTensor& tensor) {
@@ -62,12 +65,11 @@ class DatReader {
 
   [[noreturn]] void Fail(const std::string& field, const std::string& what, const std::string& found = {},
                          const std::string& expected = {}) const {
-    throw Error(
-        {.where = file_.path().string() + ": " + field + " (byte " + std::to_string(at_) + ")",
-         .what = what,
-         .found = found,
-         .expected = expected,
-         .hint = "an importance matrix is a GGUF file of `stablelm imatrix` or llama.cpp's, or its older .dat"});
+    throw Error({.where = file_.path().string() + ": " + field + " (byte " + std::to_string(at_) + ")",
+                 .what = what,
+                 .found = found,
+                 .expected = expected,
+                 .hint = kOtherFile});
   }
 
   std::string_view Bytes(const std::string& field, int64_t bytes) {

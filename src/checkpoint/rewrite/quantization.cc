@@ -54,7 +54,8 @@ ColumnWeights WeighColumns(const ModelFolder& model, const std::vector<DType>& t
       throw Error({.where = where + ": " + Quoted(name),
                    .what = "the importance is of another model",
                    .found = Counted(found->second.size(), "column"),
-                   .expected = Counted(columns, "column")});
+                   .expected = Counted(columns, "column"),
+                   .hint = "measure it for this model: stablelm imatrix MODEL --file TEXT -o imatrix.gguf"});
     }
     out.weights[i] = ImportanceWeights(found->second);
     out.used += out.weights[i].empty() ? 0 : 1;

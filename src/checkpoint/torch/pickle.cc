@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/read_error.h"
 #include "base/tensor.h"
 #include "base/utf8.h"
 
@@ -89,7 +90,7 @@ class Machine {
 
  private:
   [[noreturn]] void Fail(const std::string& what, const std::string& found = {}, const std::string& expected = {},
-                         const std::string& hint = {}) const {
+                         const std::string& hint = kDamagedFileHint) const {
     throw Error({.where = where_ + ", byte " + std::to_string(opcode_at_),
                  .what = what,
                  .found = found,

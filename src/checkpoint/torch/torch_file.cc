@@ -9,6 +9,7 @@
 
 #include "base/counted.h"
 #include "base/error.h"
+#include "base/read_error.h"
 #include "checkpoint/torch/pickle.h"
 #include "checkpoint/torch/zip_directory.h"
 
@@ -35,7 +36,7 @@ struct Extent {
 using Extents = std::map<std::string_view, Extent>;
 
 [[noreturn]] void FailPickle(const std::string& where, const std::string& what, const std::string& found = {},
-                             const std::string& expected = {}, const std::string& hint = {}) {
+                             const std::string& expected = {}, const std::string& hint = kDamagedFileHint) {
   throw Error({.where = where, .what = what, .found = found, .expected = expected, .hint = hint});
 }
 

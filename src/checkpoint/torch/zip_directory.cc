@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/read_error.h"
 
 namespace stablelm {
 namespace {
@@ -82,7 +83,7 @@ class Reader {
 
  private:
   [[noreturn]] void Fail(const std::string& what, const std::string& found = {}, const std::string& expected = {},
-                         const std::string& hint = {}) const {
+                         const std::string& hint = kDamagedFileHint) const {
     throw Error({.where = where_, .what = what, .found = found, .expected = expected, .hint = hint});
   }
 

@@ -22,7 +22,7 @@ namespace {
   if (error == EPIPE) throw BrokenPipe();
   throw Error({.where = "standard output",
                .what = std::string("cannot write: ") + std::strerror(error),
-               .hint = error == ENOSPC ? "free some disk space" : ""});
+               .hint = error == ENOSPC || error == EDQUOT ? "free some disk space" : "write to another file or disk"});
 }
 
 // For a terminal: control characters are shown, and lines are wrapped by words, `indent` columns from the edge. The
@@ -47,7 +47,7 @@ void PrintLine(const char* color, std::string_view label, std::string_view text)
   const bool colored = ColorOn(STDERR_FILENO);
   if (colored) line += color;
   line += label;
-  if (colored) line += "\033[0m";
+  if (colored) line += kEndOfStyle;
   line.append(" ");
   line.append(isatty(STDERR_FILENO) == 1 ? ForTerminal(text, label.size() + 1) : std::string(text)).append("\n");
   std::fwrite(line.data(), 1, line.size(), stderr);

@@ -26,7 +26,7 @@ std::string ReadAll(int fd, const std::string& where) {
   struct stat info {};
   if (fstat(fd, &info) == 0) {
     if (S_ISDIR(info.st_mode)) {
-      throw Error({.where = where, .what = "is a folder", .expected = "a file"});
+      throw Error({.where = where, .what = "is a folder", .expected = "a file", .hint = "name a file in it"});
     }
     if (S_ISREG(info.st_mode) && info.st_size > 0) {
       text.reserve(std::min(static_cast<size_t>(info.st_size), kMaxInputBytes) + 1);

@@ -23,7 +23,9 @@
 namespace stablelm {
 namespace {
 
-[[noreturn]] void FailCommand(const std::string& where, const std::string& what, const std::string& hint = {}) {
+constexpr const char* kWriteFirst = "write a message first";
+
+[[noreturn]] void FailCommand(const std::string& where, const std::string& what, const std::string& hint) {
   throw Error({.where = where, .what = what, .hint = hint});
 }
 
@@ -348,14 +350,14 @@ void ChatSession::ShowAll(const std::string&) {
 }
 
 void ChatSession::Regenerate(const std::string&) {
-  if (turns_.empty()) FailCommand("/regen", "there is no message to answer");
+  if (turns_.empty()) FailCommand("/regen", "there is no message to answer", kWriteFirst);
   const Conversation before = turns_;
   if (turns_.back().role == Role::kAssistant) turns_.pop_back();
   AnswerAgain(before);
 }
 
 void ChatSession::Undo(const std::string&) {
-  if (turns_.empty()) FailCommand("/undo", "there is nothing to take back");
+  if (turns_.empty()) FailCommand("/undo", "there is nothing to take back", kWriteFirst);
   if (turns_.back().role == Role::kAssistant) turns_.pop_back();
   const std::string text = turns_.back().text;
   turns_.pop_back();
@@ -365,7 +367,7 @@ void ChatSession::Undo(const std::string&) {
 }
 
 void ChatSession::EditLast(const std::string& arguments) {
-  if (turns_.empty()) FailCommand("/edit", "there is no message to change");
+  if (turns_.empty()) FailCommand("/edit", "there is no message to change", kWriteFirst);
   if (arguments.empty() && !screen_.has_editor() && screen_.has_input_line()) {
     draft_ = "/edit " + (turns_.back().role == Role::kUser ? turns_.back() : turns_[turns_.size() - 2]).text;
     return;
@@ -386,7 +388,7 @@ void ChatSession::EditLast(const std::string& arguments) {
 void ChatSession::Save(const std::string& arguments) {
   const std::string path = ExpandHome(arguments);
   if (path.empty()) FailCommand("/save", "needs the name of a file", "/save chat.json");
-  if (turns_.empty()) FailCommand("/save", "there is nothing to save");
+  if (turns_.empty()) FailCommand("/save", "there is nothing to save", kWriteFirst);
   // Do not overwrite the user's other files by mistake. Only this chat's own file may be rewritten.
   if (path != file_ && std::filesystem::exists(path)) {
     FailCommand(path, "exists already", "choose another name, or remove it first");
@@ -453,7 +455,7 @@ void ChatSession::Tokens(const std::string&) {
 }
 
 void ChatSession::ShowPrompt(const std::string&) {
-  if (turns_.empty()) FailCommand("/prompt", "there is no message yet");
+  if (turns_.empty()) FailCommand("/prompt", "there is no message yet", kWriteFirst);
   screen_.Show("/prompt", WithLineEnd(PromptText(PromptNow(), start_.model.tokenizer, screen_.color())));
 }
 
@@ -475,7 +477,7 @@ void ChatSession::Stats(const std::string&) {
 }
 
 void ChatSession::History(const std::string&) {
-  if (turns_.empty()) FailCommand("/history", "there is no message yet");
+  if (turns_.empty()) FailCommand("/history", "there is no message yet", kWriteFirst);
   screen_.ShowTurns("/history", turns_);
 }
 

@@ -111,14 +111,17 @@ class BenchModel : public Command {
     for (const int64_t n : batches_) {
       if (n > 0) cases.push_back({.tokens = steps_, .sequences = n, .depth = depth_});
     }
-    const auto refuse = [](const char* where, const char* what, const std::string& found, const std::string& expected) {
-      throw UsageError({.where = where, .what = what, .found = found, .expected = expected});
+    const auto refuse = [](const char* where, const char* what, const std::string& found, const std::string& expected,
+                           const std::string& hint) {
+      throw UsageError({.where = where, .what = what, .found = found, .expected = expected, .hint = hint});
     };
-    if (cases.empty()) refuse("--prompt, --batch", "nothing is left to measure", "", "");
+    if (cases.empty())
+      refuse("--prompt, --batch", "nothing is left to measure", "", "", "such as `--prompt 512 --batch 1`");
     for (const SpeedCase& c : cases) {
       if (c.depth + c.tokens <= config.max_positions) continue;
       refuse(c.Prompt() ? "--prompt" : "--depth and --steps", "longer than the model's context",
-             std::to_string(c.depth + c.tokens), "at most " + std::to_string(config.max_positions));
+             std::to_string(c.depth + c.tokens), "at most " + std::to_string(config.max_positions),
+             c.Prompt() ? "measure a shorter prompt" : "lower --depth or --steps");
     }
     return cases;
   }

@@ -71,9 +71,11 @@ class BenchTrain : public Command {
       throw UsageError({.where = "--no-machine", .what = "contradicts --machine", .hint = "leave one of them out"});
     }
     if (common.model.empty() == shape_.empty()) {
-      throw UsageError({.where = "bench train",
-                        .what = shape_.empty() ? "no model was given" : "the model is given twice",
-                        .expected = "MODEL (or -m MODEL) or --shape 3b|7b|FILE"});
+      throw UsageError(
+          {.where = "bench train",
+           .what = shape_.empty() ? "no model was given" : "the model is given twice",
+           .expected = "MODEL (or -m MODEL) or --shape 3b|7b|FILE",
+           .hint = shape_.empty() ? "such as `stablelm bench train --shape 3b`" : "leave one of them out"});
     }
     std::shared_ptr<const ModelFolder> folder;
     if (shape_.empty()) {
@@ -84,7 +86,8 @@ class BenchTrain : public Command {
     if (lora_rank_ && (!train_.trained.empty() || train_.precision == Precision::kF16)) {
       throw UsageError({.where = "--lora",
                         .what = train_.trained.empty() ? "adapters are not trained in fp16" : "contradicts --trained",
-                        .expected = train_.trained.empty() ? "--precision fp32 or bf16" : "one of them"});
+                        .expected = train_.trained.empty() ? "--precision fp32 or bf16" : "one of them",
+                        .hint = train_.trained.empty() ? "such as `--precision bf16`" : "leave one of them out"});
     }
     const ModelConfig config = folder ? folder->config() : ReadShape(shape_);
     of_.length = length_.value_or(std::min<int64_t>(512, config.max_positions));
@@ -92,7 +95,8 @@ class BenchTrain : public Command {
       throw UsageError({.where = "--context",
                         .what = "longer than the model's context",
                         .found = std::to_string(of_.length),
-                        .expected = "at most " + std::to_string(config.max_positions)});
+                        .expected = "at most " + std::to_string(config.max_positions),
+                        .hint = "`--context " + std::to_string(config.max_positions) + "` is the longest"});
     }
     const ParameterTable table = TableOf(config);
     TrainShape shape = train_.ShapeOf(of_.documents, of_.length, common.threads);

@@ -69,7 +69,8 @@ class DataShow : public Command {
     throw UsageError({.where = option,
                       .what = "there is no such one",
                       .found = std::to_string(number),
-                      .expected = "0 to " + std::to_string(count - 1)});
+                      .expected = count == 0 ? "nothing: there are none" : "0 to " + std::to_string(count - 1),
+                      .hint = "leave " + option + " out for the first ones"});
   }
   void Show(uint64_t number, const TokenShards& shards, const Manifest& manifest, const Tokenizer& tokenizer,
             Output& out) const {

@@ -118,7 +118,8 @@ void Fit::OpenModel(Output& out) {
   if (common.model.empty() == shape_.empty()) {
     throw UsageError({.where = "fit",
                       .what = shape_.empty() ? "no model was given" : "the model is given twice",
-                      .expected = "MODEL (or -m MODEL) or --shape 3b|7b"});
+                      .expected = "MODEL (or -m MODEL) or --shape 3b|7b",
+                      .hint = shape_.empty() ? "such as `stablelm fit --shape 3b`" : "leave one of them out"});
   }
   std::error_code error;
   if (ModelConfig::FromShapeName(common.model) && !std::filesystem::exists(common.model, error)) {
@@ -378,7 +379,8 @@ void Fit::RequireTrainOptions() const {
   if (rank_ && (!train_.trained.empty() || train_.precision == Precision::kF16)) {
     throw UsageError({.where = "--rank",
                       .what = train_.trained.empty() ? "adapters are not trained in fp16" : "contradicts --trained",
-                      .expected = train_.trained.empty() ? "--precision fp32 or bf16" : "one of them"});
+                      .expected = train_.trained.empty() ? "--precision fp32 or bf16" : "one of them",
+                      .hint = train_.trained.empty() ? "such as `--precision bf16`" : "leave one of them out"});
   }
 }
 

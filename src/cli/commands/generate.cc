@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/random.h"
+#include "base/shell_word.h"
 #include "base/system.h"
 #include "cli/app/bundled_model.h"
 #include "cli/app/command.h"
@@ -180,7 +181,13 @@ void GenerateCommand::CheckInput() const {
     refuse("--input", "the prompt is given twice, in a file of prompts and by itself");
   }
   if (Many()) return RequireOtherOutput(files_);
-  if (!files_.output.empty()) refuse("--output", "is for the results of --input, which was not given");
+  if (!files_.output.empty()) {
+    throw UsageError({.where = "--output",
+                      .what = "is for the results of --input, which was not given",
+                      .hint = files_.output == "-"
+                                  ? "leave it out"
+                                  : "`> " + ShellWord(files_.output) + "` writes one reply into a file"});
+  }
   if (ids_ && text) refuse("--ids", "the prompt is given twice, as ids and as text");
   if (asks_) return;
   if (!conversation_.Given()) return conversation_.RequireNoConversationOptions();

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json_value.h"
 #include "base/progress.h"
+#include "base/shell_word.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
 #include "cli/app/command.h"
@@ -70,7 +71,8 @@ void Imatrix::CheckUsage() const {
     throw UsageError({.where = "--out",
                       .what = "llama.cpp's older kind of file is not written",
                       .found = Quoted(out_path_),
-                      .expected = "a name that ends in .gguf"});
+                      .expected = "a name that ends in .gguf",
+                      .hint = "-o " + ShellWord(fs::path(out_path_).replace_extension(".gguf").string())});
   }
   RequireOutKind(out_path_, OutKind::kGguf);
   RefuseExisting(out_path_);
@@ -85,7 +87,8 @@ std::vector<int32_t> Imatrix::ReadIds(const ModelOfCommand& model) const {
   throw Error({.where = where,
                .what = "too short to calibrate with",
                .found = Counted(ids.size(), "token"),
-               .expected = "at least 2, better some ten thousand"});
+               .expected = "at least 2, better some ten thousand",
+               .hint = "take a longer text"});
 }
 
 int Imatrix::Run(Output& out) {

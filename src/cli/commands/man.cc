@@ -37,11 +37,11 @@ class ManCommand : public Command {
 };
 
 int ManCommand::Run(Output& out) {
-  const auto refuse = [](const char* where, const char* what) {
-    throw UsageError({.where = where, .what = what, .hint = "leave one of them out"});
+  const auto refuse = [](const char* where, const char* what, const char* hint) {
+    throw UsageError({.where = where, .what = what, .hint = hint});
   };
-  if (out.json()) refuse("--json", "not supported: the output is a manual page");
-  if (command_ && folder_) refuse("--folder", "writes all pages, and one command was named");
+  if (out.json()) refuse("--json", "not supported: the output is a manual page", "leave it out");
+  if (command_ && folder_) refuse("--folder", "writes all pages, and one command was named", "leave one of them out");
   const std::string version = VersionInfo().At("version").Text();
   const std::vector<CommandText> commands = DescribeCommands(AllCommands());
   if (folder_) {

@@ -84,18 +84,22 @@ void Score::CheckUsage() const {
   if (named != 1) {
     throw UsageError({.where = "score",
                       .what = named == 0 ? "nothing to score was given" : "more than one input was given",
-                      .expected = "one of TEXT, --file, --jsonl, --ids-file"});
+                      .expected = "one of TEXT, --file, --jsonl, --ids-file",
+                      .hint = named == 0 ? "such as `stablelm score -m MODEL --file TEXT`" : "leave out all but one"});
   }
   for (const auto& [option, path] : {std::pair("--save-logits", &logits_path_), {"--save-hidden", &hidden_path_}}) {
     if (*path != "-") continue;
     throw UsageError({.where = option,
                       .what = "a safetensors file is not written to standard output",
                       .found = Quoted(*path),
-                      .expected = "the name of a file"});
+                      .expected = "the name of a file",
+                      .hint = "such as scores.safetensors"});
   }
   if (!logits_path_.empty() && logits_path_ == hidden_path_) {
-    throw UsageError(
-        {.where = "--save-hidden", .what = "names the same file as --save-logits", .found = Quoted(hidden_path_)});
+    throw UsageError({.where = "--save-hidden",
+                      .what = "names the same file as --save-logits",
+                      .found = Quoted(hidden_path_),
+                      .hint = "name two files"});
   }
 }
 

@@ -44,7 +44,7 @@ void ReadIdsFile(const std::string& path, const Add& add) {
   if (!lists.is_array()) {
     throw Error({.where = where,
                  .what = "not a list of lists of token ids",
-                 .found = lists.type_name(),
+                 .found = ShownJson(lists, 40),
                  .expected = "[[1, 2, 3], [4, 5]], [1, 2, 3] or lines of ids"});
   }
   if (!lists.empty() && lists[0].is_number()) return add(IdsFromJson(lists, where), where);
@@ -72,6 +72,7 @@ void ReadLinesFile(const ScoreInput& input, ModelOfCommand& model, const Add& ad
     if (has_text == has_ids || (has_text && !object["text"].is_string())) {
       throw Error({.where = place,
                    .what = has_text && has_ids ? "has both \"text\" and \"ids\"" : "has no text and no ids",
+                   .found = ShownJson(object, 80),
                    .expected = "an object with \"text\" (a string) or \"ids\" (a list of whole numbers)"});
     }
     if (has_ids) {
@@ -113,7 +114,11 @@ std::vector<std::vector<int32_t>> ReadScoreInput(const ScoreInput& input, ModelO
     add(tokenizer.Encode(CheckedUtf8(text, where, input.replace_invalid)), where);
   }
   if (sequences.empty()) {
-    throw Error({.where = where, .what = "nothing to score", .found = "no sequence", .expected = "at least one"});
+    throw Error({.where = where,
+                 .what = "nothing to score",
+                 .found = "no sequence",
+                 .expected = "at least one",
+                 .hint = "is the right file named?"});
   }
   return sequences;
 }

@@ -37,7 +37,8 @@ EngineSettings EngineSettingsFor(const EngineOptions& options, const CommonOptio
     throw Error({.where = "--cache-tokens",
                  .what = "too small for one reply",
                  .found = std::to_string(*options.cache_tokens),
-                 .expected = "at least " + std::to_string(longest) + ", the longest prompt and reply together"});
+                 .expected = "at least " + std::to_string(longest) + ", the longest prompt and reply together",
+                 .hint = "leave it out, or lower --max-new-tokens"});
   }
   settings.cache_positions =
       options.cache_tokens.value_or(CachePositionsFor(model.config(), model.PlannedWeights(), settings, longest,

@@ -4,11 +4,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "base/broken_link.h"
 #include "base/error.h"
 #include "base/line_reader.h"
+#include "base/read_error.h"
 
 namespace stablelm {
 namespace {
@@ -19,7 +19,7 @@ class FileBytes final : public ByteSource {
     RefuseBrokenLink(path);
     RequireRegularFile(path, "a data file");
     fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd_ < 0) throw Error({.where = where_, .what = std::string("cannot open: ") + std::strerror(errno)});
+    if (fd_ < 0) FailToRead(where_, "cannot open", errno);
     posix_fadvise(fd_, 0, 0, POSIX_FADV_SEQUENTIAL);
   }
   FileBytes(const FileBytes&) = delete;
@@ -31,10 +31,7 @@ class FileBytes final : public ByteSource {
     do {
       n = read(fd_, into, bytes);
     } while (n < 0 && errno == EINTR);
-    if (n < 0) {
-      throw Error({.where = where_ + ": byte " + std::to_string(consumed_),
-                   .what = std::string("cannot read: ") + std::strerror(errno)});
-    }
+    if (n < 0) FailToRead(where_ + ": byte " + std::to_string(consumed_), "cannot read", errno);
     consumed_ += static_cast<uint64_t>(n);
     return static_cast<size_t>(n);
   }

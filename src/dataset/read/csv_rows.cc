@@ -129,7 +129,8 @@ class Csv final : public WindowRows {
       if (last || searched > kMostRowBytes) {
         if (searched > kMostSearchedAgain - searched_again_) {
           throw Error({.where = file_ + ": line " + std::to_string(window_.line()),
-                       .what = "too many rows are too long or have quotes that are never closed"});
+                       .what = "too many rows are too long or have quotes that are never closed",
+                       .hint = "is this a CSV file? write a quote inside of a field twice (\"\")"});
         }
         searched_again_ += searched;
         return last ? "a quote is never closed" : kRowTooLong;
@@ -164,7 +165,7 @@ class Csv final : public WindowRows {
   }
 
   [[noreturn]] void FailHeader(const std::string& what, const std::string& found = {}, const std::string& expected = {},
-                               const std::string& hint = {}) const {
+                               const std::string& hint = "the first line of a CSV file names its columns") const {
     throw Error({.where = file_ + ": line " + std::to_string(window_.line()),
                  .what = what,
                  .found = found,

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/read_error.h"
 
 extern char** environ;
 
@@ -68,6 +69,16 @@ struct SpawnSettings {
   posix_spawnattr_t attributes;
 };
 
+[[noreturn]] void FailToStart(const std::string& program, int error, const std::string& expected = {}) {
+  std::string hint = "check that it is installed and may be run";
+  if (error == EAGAIN) hint = "too many processes run: end some, or raise the limit, see `ulimit -u`";
+  if (error == EMFILE || error == ENFILE || error == ENOMEM) hint = HintToRead(error);
+  throw Error({.where = program,
+               .what = std::string("cannot start: ") + std::strerror(error),
+               .expected = expected,
+               .hint = hint});
+}
+
 }  // namespace
 
 HelperProcess::HelperProcess(HelperCommand command) : command_(std::move(command)) { Start(); }
@@ -85,7 +96,7 @@ void HelperProcess::StartWatcher() {
   const bool piped = pipe2(ends, O_CLOEXEC) == 0;
   const int error = errno;
   Descriptor read_end(ends[0]), write_end(ends[1]);
-  if (!piped) throw Error({.where = "/bin/sh", .what = std::string("cannot start: ") + std::strerror(error)});
+  if (!piped) FailToStart("/bin/sh", error);
   SpawnSettings settings(0);
   posix_spawn_file_actions_adddup2(&settings.actions, read_end.get(), 0);
   posix_spawn_file_actions_addopen(&settings.actions, 1, "/dev/null", O_WRONLY, 0);
@@ -95,9 +106,7 @@ void HelperProcess::StartWatcher() {
   const int failed = posix_spawn(&watcher_, "/bin/sh", &settings.actions, &settings.attributes, arguments, environ);
   if (failed != 0) {
     watcher_ = -1;
-    throw Error({.where = "/bin/sh",
-                 .what = std::string("cannot start: ") + std::strerror(failed),
-                 .expected = "a shell, which ends " + command_.name + " with this program"});
+    FailToStart("/bin/sh", failed, "a shell, which ends " + command_.name + " with this program");
   }
   leash_ = write_end.Take();
 }
@@ -105,14 +114,12 @@ void HelperProcess::StartWatcher() {
 void HelperProcess::Start() {
   const std::string input = command_.input.string();
   const Descriptor in(open(input.c_str(), O_RDONLY | O_CLOEXEC));
-  if (in.get() < 0) throw Error({.where = input, .what = std::string("cannot open: ") + std::strerror(errno)});
+  if (in.get() < 0) FailToRead(input, "cannot open", errno);
   int out[2] = {-1, -1}, err[2] = {-1, -1};
   const bool piped = pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0;
   const int error = errno;
   Descriptor out_read(out[0]), out_write(out[1]), err_read(err[0]), err_write(err[1]);
-  if (!piped) {
-    throw Error({.where = command_.program.string(), .what = std::string("cannot start: ") + std::strerror(error)});
-  }
+  if (!piped) FailToStart(command_.program.string(), error);
   fcntl(out_read.get(), F_SETPIPE_SZ, 1 << 20);  // fewer switches between the two; as it is where that is refused
   fcntl(err_read.get(), F_SETFL, O_NONBLOCK);
 
@@ -131,9 +138,7 @@ void HelperProcess::Start() {
     child_ = -1;
     Reap();
     CloseAll();
-    throw Error({.where = program,
-                 .what = std::string("cannot start: ") + std::strerror(failed),
-                 .expected = "the program " + command_.name});
+    FailToStart(program, failed, "the program " + command_.name);
   }
   out_ = out_read.Take();
   err_ = err_read.Take();

@@ -89,7 +89,8 @@ class ParquetFile {
       throw Error({.where = program_.string(),
                    .what = "not the program DuckDB",
                    .found = Quoted(row->json, 80),
-                   .expected = "columns of " + path_.string()});
+                   .expected = "columns of " + path_.string(),
+                   .hint = "`duckdb` in the recipe names the program; `pipx install duckdb-cli` installs it"});
     }
     return summary;
   }
@@ -115,7 +116,10 @@ std::string SelectOf(const std::string& file, const std::vector<Column>& columns
   std::string sql;
   for (const auto& [name, type] : columns) {
     if (name.find('\0') != std::string::npos) {
-      throw Error({.where = file, .what = "a column's name holds a NUL byte", .found = Quoted(name)});
+      throw Error({.where = file,
+                   .what = "a column's name holds a NUL byte",
+                   .found = Quoted(name),
+                   .hint = "rename the column"});
     }
     const std::string id = Identifier(name);
     sql += sql.empty() ? "COPY (SELECT " : ", ";
@@ -166,7 +170,8 @@ class Parquet final : public RowReader {
       throw Error({.where = file_,
                    .what = "DuckDB gave another number of rows than the file's footer says",
                    .found = std::to_string(read_),
-                   .expected = std::to_string(rows_)});
+                   .expected = std::to_string(rows_),
+                   .hint = "the file is damaged: get it again; or DuckDB is too old: pipx upgrade duckdb-cli"});
     }
     return row;
   }

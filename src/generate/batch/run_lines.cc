@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/read_error.h"
 #include "base/write_error.h"
 
 namespace stablelm {
@@ -20,7 +21,7 @@ constexpr size_t kPiece = size_t{1} << 18;
 constexpr size_t kHeadBytes = 64;  // of a line: enough for RunLineHead and the key after it
 
 [[noreturn]] void Fail(const std::filesystem::path& path, const std::string& what, int error) {
-  std::string hint;
+  std::string hint = HintToRead(error);
   if (error == ENOENT) hint = "the folder does not exist: create it first";
   if (IsNotPermitted(error)) hint = "choose a folder that you may write to";
   if (error == ENOSPC || error == EDQUOT) hint = "free some disk space; the same command then goes on";
@@ -40,7 +41,8 @@ RunLines::RunLines(const std::filesystem::path& path) : path_(path) {
   if (!S_ISREG(info.st_mode)) {
     throw Error({.where = path.string(),
                  .what = S_ISDIR(info.st_mode) ? "is a folder" : "is no regular file",
-                 .expected = "a file, which can be gone on with after an interruption"});
+                 .expected = "a file, which can be gone on with after an interruption",
+                 .hint = "name a file that does not exist yet"});
   }
   Open(0);
   try {

@@ -136,7 +136,7 @@ std::vector<S> ParseList(std::string_view text, const std::string& where) {
                    .hint = DidYouMean(name, known)});
     }
     if (std::find(steps.begin(), steps.end(), *step) != steps.end()) {
-      throw Error({.where = where, .what = "a step is named twice", .found = Quoted(name)});
+      throw Error({.where = where, .what = "a step is named twice", .found = Quoted(name), .hint = "name it once"});
     }
     steps.push_back(*step);
     if (comma == std::string_view::npos) return steps;

@@ -33,7 +33,8 @@ class MemoryToRead {
       throw Error({.where = "`probe_size`",
                    .what = "does not fit into memory",
                    .found = HumanBytes(total),
-                   .expected = "at most " + HumanBytes(AvailableMemory())});
+                   .expected = "at most " + HumanBytes(AvailableMemory()),
+                   .hint = "choose a smaller one"});
     }
     memory_ = AlignedBuffer<std::byte>(total, "the memory to read");
     if (!huge_pages) RefuseHugePages(memory_.data(), total);

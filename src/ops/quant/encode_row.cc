@@ -424,7 +424,8 @@ std::vector<float> ImportanceWeights(std::span<const float> importance) {
     if (!std::isfinite(importance[i]) || importance[i] < 0) {
       throw Error({.where = "importance of column " + std::to_string(i),
                    .what = "not a finite number of at least 0",
-                   .found = std::to_string(importance[i])});
+                   .found = std::to_string(importance[i]),
+                   .hint = "measure the importance again: stablelm imatrix"});
     }
     sum += static_cast<double>(importance[i]);
   }
