@@ -204,7 +204,8 @@ nlohmann::json ParseStrictJson(std::string_view text, const std::string& where, 
     const std::string_view said = e.what();
     const size_t begin = said.find('\''), end = said.rfind('\'');
     const bool shown = begin != std::string_view::npos && end > begin;
-    fail("not valid JSON: a number is too large", shown ? Quoted(said.substr(begin + 1, end - begin - 1), 60) : "", {});
+    fail("not valid JSON: a number is too large", shown ? Quoted(said.substr(begin + 1, end - begin - 1), 60) : "",
+         "at most about 1.8e308, the range of double precision");
   }
   return {};
 }

@@ -208,27 +208,48 @@ class TreeBuilder : public YAML::EventHandler {
   int documents_ = 0;
 };
 
-// What is wrong, in our words; the parser's own are for those who know its grammar.
-std::string SyntaxProblem(const std::string& message, std::string_view line) {
+// What is wrong and what to do, in our words; the parser's own are for those who know its grammar.
+ErrorInfo SyntaxProblem(const std::string& message, std::string_view line) {
   namespace E = YAML::ErrorMsg;
   const auto is = [&](const char* one) { return message.starts_with(one); };
   const bool has_tab = line.substr(0, line.find_first_not_of(" \t")).find('\t') != std::string_view::npos;
-  if (has_tab || is(E::TAB_IN_INDENTATION)) return "a tab in the indentation: use spaces";
-  if (is(E::END_OF_SEQ_FLOW)) return "a list that begins with \"[\" has no \"]\", or a \",\" is missing in it";
-  if (is(E::END_OF_MAP_FLOW)) return "a map that begins with \"{\" has no \"}\", or a \",\" is missing in it";
-  if (is(E::FLOW_END)) return "a closing bracket that fits no opening one";
-  if (is(E::EOF_IN_SCALAR)) return "a quote that is not closed";
-  if (is(E::INVALID_ESCAPE)) return "an unknown escape in a text in double quotes: write \"\\\\\" for a backslash";
-  if (is(E::INVALID_HEX) || is(E::INVALID_UNICODE)) return "a wrong escape in a text in double quotes";
-  if (is(E::UNKNOWN_ANCHOR))
-    return "an alias (*NAME) of a value that is not there: a text that begins with \"*\" needs quotes";
-  if (is(E::MAP_VALUE) || is(E::MAP_KEY)) return "a key where none can be: a text with \": \" in it needs quotes";
-  if (is(E::BLOCK_ENTRY)) return "a list element where none can be: the \"-\" of a list stand in one column";
-  if (is(E::END_OF_MAP)) return "neither a key of the map above nor its end: keys of a map stand in one column";
-  if (is(E::END_OF_SEQ))
-    return "neither an element of the list above nor its end: the \"-\" of a list stand in one column";
-  if (is(E::UNKNOWN_TOKEN)) return "a character that cannot begin a value: put the text in quotes";
-  return "not valid YAML";
+  if (has_tab || is(E::TAB_IN_INDENTATION)) return {.what = "a tab in the indentation", .hint = "use spaces"};
+  if (is(E::END_OF_SEQ_FLOW)) {
+    return {.what = "a list that begins with \"[\" has no \"]\", or a \",\" is missing in it",
+            .hint = "close the list, or put a \",\" between its elements"};
+  }
+  if (is(E::END_OF_MAP_FLOW)) {
+    return {.what = "a map that begins with \"{\" has no \"}\", or a \",\" is missing in it",
+            .hint = "close the map, or put a \",\" between its keys"};
+  }
+  if (is(E::FLOW_END)) return {.what = "a closing bracket that fits no opening one", .hint = "remove it"};
+  if (is(E::EOF_IN_SCALAR)) return {.what = "a quote that is not closed", .hint = "close it"};
+  if (is(E::INVALID_ESCAPE)) {
+    return {.what = "an unknown escape in a text in double quotes", .hint = "write \"\\\\\" for a backslash"};
+  }
+  if (is(E::INVALID_HEX) || is(E::INVALID_UNICODE)) {
+    return {.what = "a wrong escape in a text in double quotes",
+            .expected = "\\x and two hexadecimal digits, \\u and four, or \\U and eight"};
+  }
+  if (is(E::UNKNOWN_ANCHOR)) {
+    return {.what = "an alias (*NAME) of a value that is not there",
+            .hint = "a text that begins with \"*\" needs quotes"};
+  }
+  if (is(E::MAP_VALUE) || is(E::MAP_KEY)) {
+    return {.what = "a key where none can be", .hint = "a text with \": \" in it needs quotes"};
+  }
+  if (is(E::BLOCK_ENTRY)) {
+    return {.what = "a list element where none can be", .hint = "the \"-\" of a list stand in one column"};
+  }
+  if (is(E::END_OF_MAP)) {
+    return {.what = "neither a key of the map above nor its end", .hint = "keys of a map stand in one column"};
+  }
+  if (is(E::END_OF_SEQ)) {
+    return {.what = "neither an element of the list above nor its end",
+            .hint = "the \"-\" of a list stand in one column"};
+  }
+  if (is(E::UNKNOWN_TOKEN)) return {.what = "a character that cannot begin a value", .hint = "put the text in quotes"};
+  return {.what = "not valid YAML", .expected = "\"KEY: VALUE\" on each line"};
 }
 
 void CheckText(const Source& source) {
@@ -299,10 +320,9 @@ RecipeNode ParseRecipeYaml(std::string_view text, const std::string& where) {
     const auto number = static_cast<size_t>(source.Place(error.mark).first);
     const std::string_view line = source.Line(number - 1);
     const bool empty = line.find_first_not_of(" \t\r") == std::string_view::npos;
-    source.Fail(error.mark, {.what = SyntaxProblem(error.msg, line),
-                             .found = !empty                          ? Quoted(line, 80)
-                                      : number == source.lines.size() ? "the end of the file"
-                                                                      : "an empty line"});
+    ErrorInfo info = SyntaxProblem(error.msg, line);
+    info.found = !empty ? Quoted(line, 80) : number == source.lines.size() ? "the end of the file" : "an empty line";
+    source.Fail(error.mark, std::move(info));
   }
   return builder.Take();
 }

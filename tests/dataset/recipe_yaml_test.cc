@@ -61,9 +61,9 @@ TEST(RecipeYaml, SaysWhereTheSyntaxBreaks) {
   EXPECT_THAT(Refused("a: \"open\nb: 2\n").what, testing::HasSubstr("quote"));
   EXPECT_EQ(Refused("a: [\n\n").found, "the end of the file");
   EXPECT_THAT(Refused("a: b: c\n"), Names("r.yaml: line 1, column 5", "\"a: b: c\""));
-  EXPECT_THAT(Refused("a:\n\tb: 1\n").what, testing::HasSubstr("spaces"));
+  EXPECT_THAT(Refused("a:\n\tb: 1\n").hint, testing::HasSubstr("spaces"));
   EXPECT_THAT(Refused("a: *.json\n"), Names("r.yaml: line 1, column 4", "\"a: *.json\""));
-  EXPECT_THAT(Refused("a: *.json\n").what, testing::HasSubstr("needs quotes"));
+  EXPECT_THAT(Refused("a: *.json\n").hint, testing::HasSubstr("needs quotes"));
 }
 
 TEST(RecipeYaml, CopiesAliasesWithinLimits) {

@@ -186,8 +186,9 @@ TEST_F(TensorCopyTest, SinkAndCheckpointMayEndIt) {
   Write(DrawnTensors(config_));
   const auto folder = ModelFolder::Open(temp_.path().string());
   ThreadPool pool(2);
-  const TensorCopy copy = {
-      .types = Types("Q8_0"), .pool = &pool, .checkpoint = [] { throw Error({.where = "stop", .what = "now"}); }};
+  const TensorCopy copy = {.types = Types("Q8_0"), .pool = &pool, .checkpoint = [] {
+                             throw Error({.where = "stop", .what = "now", .hint = "none"});
+                           }};
   EXPECT_THAT(ErrorText([&] { CopyTensors(*folder, copy, [](size_t, uint64_t, std::span<const std::byte>) {}); }),
               HasSubstr("stop"));
 }
