@@ -39,7 +39,7 @@ uint64_t ShardBytes(uint64_t tokens, uint64_t id_bytes) {
   return sizeof(ShardHeader) + Aligned(tokens * id_bytes) + Aligned((tokens + 7) / 8);
 }
 
-std::string ShardName(const std::string& split, size_t number) {
+std::string ShardFileName(const std::string& split, size_t number) {
   char digits[32];
   std::snprintf(digits, sizeof digits, "-%05zu", number);
   return split + digits + ".tokens";
@@ -184,7 +184,7 @@ TokenShards::TokenShards(const std::filesystem::path& folder, const std::string&
   if (at != tokens_ || targets != targets_) Damaged(where_, "the sums of tokens and targets do not fit the documents");
 
   for (size_t i = 0; i < header.shards; ++i) {
-    const std::filesystem::path path = folder / ShardName(split, i);
+    const std::filesystem::path path = folder / ShardFileName(split, i);
     Shard one{.file = MappedFile(path), .first = firsts[i], .tokens = firsts[i + 1] - firsts[i]};
     const uint64_t want = ShardBytes(one.tokens, id_bytes_);
     if (one.file.size() != want) {
@@ -265,7 +265,7 @@ WrittenShards WriteTokenShards(const std::filesystem::path& folder, const Shards
   std::vector<uint8_t> bits;
   uint64_t tokens = 0, document = 0;
   for (size_t s = 0; s + 1 < firsts.size(); ++s) {
-    written.names.push_back(ShardName(what.split, s));
+    written.names.push_back(ShardFileName(what.split, s));
     ShardWriter shard(folder / written.names.back(), firsts[s], firsts[s + 1] - firsts[s], header.id_bytes);
     for (; tokens < firsts[s + 1]; ++document) {
       const PackedDocument& one = packs.documents[document];

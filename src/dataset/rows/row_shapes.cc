@@ -7,8 +7,8 @@
 
 #include "base/ascii.h"
 #include "base/error.h"
-#include "base/nearest.h"
 #include "dataset/rows/placeholder.h"
+#include "dataset/rows/row_fields.h"
 
 namespace stablelm {
 namespace {
@@ -17,110 +17,6 @@ using simdjson::dom::array;
 using simdjson::dom::element;
 using simdjson::dom::element_type;
 using simdjson::dom::object;
-
-// Thrown inside this file alone, and only for rows that cannot be used.
-struct Unusable {
-  RowProblem problem;
-};
-
-[[noreturn]] void Refuse(std::string name, std::string words) {
-  throw Unusable{{.name = std::move(name), .words = std::move(words)}};
-}
-
-const char* TypeName(const element& value) {
-  switch (value.type()) {
-    case element_type::ARRAY:
-      return "a list";
-    case element_type::OBJECT:
-      return "an object";
-    case element_type::STRING:
-      return "a text";
-    case element_type::BOOL:
-      return "true or false";
-    case element_type::NULL_VALUE:
-      return "null";
-    default:
-      return "a number";
-  }
-}
-
-std::vector<std::string> KeysOf(const object& row) {
-  std::vector<std::string> keys;
-  for (const auto& field : row) keys.emplace_back(field.key);
-  return keys;
-}
-
-// The member at a path with dots; a member whose own name has the dots goes first.
-std::optional<element> Find(const object& row, std::string_view path) {
-  element value;
-  if (row.at_key(path).get(value) == simdjson::SUCCESS) return value;
-  const size_t dot = path.find('.');
-  if (dot == std::string_view::npos) return std::nullopt;
-  object inner;
-  if (row.at_key(path.substr(0, dot)).get(inner) != simdjson::SUCCESS) return std::nullopt;
-  return Find(inner, path.substr(dot + 1));
-}
-
-[[noreturn]] void RefuseMissing(const object& row, std::string_view column) {
-  // The words go into the manifest: keys may be long, and many.
-  constexpr size_t kMostKeys = 30, kLongestKey = 100;
-  std::vector<std::string> keys = KeysOf(row);
-  const size_t all = keys.size();
-  std::erase_if(keys, [](const std::string& key) { return key.size() > kLongestKey; });
-  keys.resize(std::min(keys.size(), kMostKeys));
-  std::string words = "no column " + Quoted(column) + "; the row has " + (keys.empty() ? "none" : Joined(keys));
-  if (all > keys.size()) words += " and " + std::to_string(all - keys.size()) + " more";
-  const std::string near = NearestName(column, keys);
-  if (!near.empty()) words += "; did you mean " + Quoted(near) + "?";
-  throw Unusable{{.name = "missing-column", .words = std::move(words), .missing_column = true}};
-}
-
-std::string NumberText(const element& value) { return simdjson::to_string(value); }
-
-// A text, or a number or truth value as JSON spells it. null: no value.
-std::optional<std::string> TextAt(const object& row, std::string_view path) {
-  const std::optional<element> value = Find(row, path);
-  if (!value || value->is_null()) return std::nullopt;
-  std::string_view text;
-  if (value->get(text) == simdjson::SUCCESS) return std::string(text);
-  if (value->is_array() || value->is_object()) {
-    Refuse("wrong-type", "column " + Quoted(path) + " is " + TypeName(*value) + ", expected a text");
-  }
-  return NumberText(*value);
-}
-
-std::string RequiredText(const object& row, std::string_view path) {
-  if (!Find(row, path)) RefuseMissing(row, path);
-  std::optional<std::string> text = TextAt(row, path);
-  if (!text) Refuse("null-content", "column " + Quoted(path) + " is null");
-  return *std::move(text);
-}
-
-// The first of several names that the row has.
-std::string RequiredText(const object& row, std::span<const std::string_view> names) {
-  for (const std::string_view name : names) {
-    if (Find(row, name)) return RequiredText(row, name);
-  }
-  RefuseMissing(row, names.front());
-}
-
-array RequiredList(const object& row, std::string_view path) {
-  const std::optional<element> value = Find(row, path);
-  if (!value) RefuseMissing(row, path);
-  array list;
-  if (value->get(list) != simdjson::SUCCESS) {
-    Refuse(value->is_null() ? "null-content" : "wrong-type",
-           "column " + Quoted(path) + " is " + TypeName(*value) + ", expected a list");
-  }
-  return list;
-}
-
-std::string IdOf(const object& row, std::string_view path = "id") {
-  const std::optional<element> value = Find(row, path);
-  if (!value || value->is_null() || value->is_array() || value->is_object()) return {};
-  std::string_view text;
-  return value->get(text) == simdjson::SUCCESS ? std::string(text) : NumberText(*value);
-}
 
 void Append(std::string& text, std::string_view more) {
   if (IsBlank(more)) return;
@@ -170,7 +66,7 @@ RoleWord RoleOf(std::string_view word) {
 void AddTurn(std::string_view role, std::string text, bool loss, SourceConversation& into) {
   switch (RoleOf(role)) {
     case RoleWord::kSystem:
-      if (into.system || !into.turns.empty()) Refuse("late-system", "a system text after the beginning");
+      if (into.system || !into.turns.empty()) RefuseRow("late-system", "a system text after the beginning");
       into.system = std::move(text);
       return;
     case RoleWord::kUser:
@@ -180,9 +76,9 @@ void AddTurn(std::string_view role, std::string text, bool loss, SourceConversat
       into.turns.push_back({Role::kAssistant, std::move(text), loss});
       return;
     case RoleWord::kTool:
-      Refuse("tool", "a turn of the role " + Quoted(role));
+      RefuseRow("tool", "a turn of the role " + Quoted(role));
     case RoleWord::kUnknown:
-      Refuse("unknown-role", "the role " + Quoted(role));
+      RefuseRow("unknown-role", "the role " + Quoted(role));
   }
 }
 
@@ -192,7 +88,8 @@ std::string ContentOf(const element& content) {
   if (content.get(text) == simdjson::SUCCESS) return std::string(text);
   array parts;
   if (content.get(parts) != simdjson::SUCCESS) {
-    Refuse(content.is_null() ? "null-content" : "wrong-type", std::string("a content that is ") + TypeName(content));
+    RefuseRow(content.is_null() ? "null-content" : "wrong-type",
+              std::string("a content that is ") + TypeNameOf(content));
   }
   std::string joined;
   bool first = true;
@@ -202,11 +99,11 @@ std::string ContentOf(const element& content) {
     if (part.get(piece) == simdjson::SUCCESS) {
       type = "text";
     } else if (part.get(fields) != simdjson::SUCCESS || fields.at_key("type").get(type) != simdjson::SUCCESS) {
-      Refuse("wrong-type", "a part of a content that is neither a text nor an object with a type");
+      RefuseRow("wrong-type", "a part of a content that is neither a text nor an object with a type");
     } else if (type != "text") {
-      Refuse("not-text", "a part of the type " + Quoted(type));
+      RefuseRow("not-text", "a part of the type " + Quoted(type));
     } else if (fields.at_key("text").get(piece) != simdjson::SUCCESS) {
-      Refuse("null-content", "a text part without a text");
+      RefuseRow("null-content", "a text part without a text");
     }
     if (!first) joined += '\n';
     joined += piece;
@@ -230,23 +127,24 @@ SourceConversation ShapeMessages(const element& row) {
     messages = RequiredList(fields, "messages");
     result.id = IdOf(fields);
   } else if (row.get(messages) != simdjson::SUCCESS) {
-    Refuse("wrong-type", std::string("the row is ") + TypeName(row) + ", expected an object with \"messages\"");
+    RefuseRow("wrong-type", std::string("the row is ") + TypeNameOf(row) + ", expected an object with \"messages\"");
   }
   for (const element& one : messages) {
     object message;
-    if (one.get(message) != simdjson::SUCCESS) Refuse("wrong-type", std::string("a message that is ") + TypeName(one));
-    if (HasValue(message, "tool_calls") || HasValue(message, "function_call")) Refuse("tool", "a call of a tool");
+    if (one.get(message) != simdjson::SUCCESS)
+      RefuseRow("wrong-type", std::string("a message that is ") + TypeNameOf(one));
+    if (HasValue(message, "tool_calls") || HasValue(message, "function_call")) RefuseRow("tool", "a call of a tool");
     std::string_view role;
-    if (message.at_key("role").get(role) != simdjson::SUCCESS) Refuse("unknown-role", "a message without a role");
-    if (RoleOf(role) == RoleWord::kTool) Refuse("tool", "a message of the role " + Quoted(role));
+    if (message.at_key("role").get(role) != simdjson::SUCCESS) RefuseRow("unknown-role", "a message without a role");
+    if (RoleOf(role) == RoleWord::kTool) RefuseRow("tool", "a message of the role " + Quoted(role));
     element content;
     if (message.at_key("content").get(content) != simdjson::SUCCESS)
-      Refuse("null-content", "a message without content");
+      RefuseRow("null-content", "a message without content");
     double weight = 1;
     element given;
     if (message.at_key("weight").get(given) == simdjson::SUCCESS && !given.is_null()) {
       if (given.get(weight) != simdjson::SUCCESS || (weight != 0 && weight != 1)) {
-        Refuse("wrong-type", "a weight of " + NumberText(given) + ", expected 0 or 1");
+        RefuseRow("wrong-type", "a weight of " + simdjson::to_string(given) + ", expected 0 or 1");
       }
     }
     AddTurn(role, ContentOf(content), weight != 0, result);
@@ -260,14 +158,14 @@ SourceConversation ShapeTurns(const object& row, std::string_view list, std::str
   result.id = IdOf(row);
   for (const element& one : RequiredList(row, list)) {
     object turn;
-    if (one.get(turn) != simdjson::SUCCESS) Refuse("wrong-type", std::string("a turn that is ") + TypeName(one));
+    if (one.get(turn) != simdjson::SUCCESS) RefuseRow("wrong-type", std::string("a turn that is ") + TypeNameOf(one));
     std::string_view role;
     element text;
     if (turn.at_key(role_name).get(role) != simdjson::SUCCESS) {
-      Refuse("unknown-role", "a turn without " + Quoted(role_name));
+      RefuseRow("unknown-role", "a turn without " + Quoted(role_name));
     }
     if (turn.at_key(text_name).get(text) != simdjson::SUCCESS) {
-      Refuse("null-content", "a turn without " + Quoted(text_name));
+      RefuseRow("null-content", "a turn without " + Quoted(text_name));
     }
     AddTurn(role, ContentOf(text), true, result);
   }
@@ -364,16 +262,16 @@ void RowShaper::State::Alpaca(const object& row, ShapedRow& out) const {
     if (chat_combined()) one.system = kAlpacaSystem;
     out.conversations.push_back(std::move(one));
   };
-  if (!Find(row, "instances")) return add(row, id);
+  if (!FindField(row, "instances")) return add(row, id);
   size_t number = 0;
   for (const element& one : RequiredList(row, "instances")) {
     object instance;
     if (one.get(instance) != simdjson::SUCCESS)
-      Refuse("wrong-type", std::string("an instance that is ") + TypeName(one));
+      RefuseRow("wrong-type", std::string("an instance that is ") + TypeNameOf(one));
     add(instance, id.empty() ? id : id + "#" + std::to_string(number));
     ++number;
   }
-  if (number == 0) Refuse("no-turns", "no instances");
+  if (number == 0) RefuseRow("no-turns", "no instances");
 }
 
 SourceConversation RowShaper::State::PromptReply(const object& row) const {
@@ -387,7 +285,7 @@ SourceConversation RowShaper::State::PromptReply(const object& row) const {
 
 SourceConversation RowShaper::State::Hh(const object& row) const {
   std::string transcript;
-  if (Find(row, "prompt")) {
+  if (FindField(row, "prompt")) {
     static constexpr std::string_view kAnswers[] = {"response", "chosen"};
     transcript = RequiredText(row, "prompt") + " " + RequiredText(row, kAnswers);
   } else {
@@ -396,7 +294,7 @@ SourceConversation RowShaper::State::Hh(const object& row) const {
   SourceConversation result;
   result.id = IdOf(row);
   if (!SplitTranscript(transcript, result.turns)) {
-    Refuse("not-a-transcript", "a transcript that begins with neither \"\\n\\nHuman:\" nor \"\\n\\nAssistant:\"");
+    RefuseRow("not-a-transcript", "a transcript that begins with neither \"\\n\\nHuman:\" nor \"\\n\\nAssistant:\"");
   }
   return result;
 }
@@ -411,7 +309,7 @@ SourceConversation RowShaper::State::Dolly(const object& row) const {
   SourceConversation result = OneExchange(std::move(user), RequiredText(row, kDollyAnswers), IdOf(row));
   if (chat_combined()) {
     const std::string_view system = DollySystem(category);
-    if (system.empty()) Refuse("unknown-category", "the category " + Quoted(category));
+    if (system.empty()) RefuseRow("unknown-category", "the category " + Quoted(category));
     result.system = system;
   }
   return result;
@@ -443,7 +341,7 @@ SourceConversation RowShaper::State::Markers(const object& row) const {
     if (!role.empty()) {
       AddTurn(role, std::string(piece), true, result);
     } else if (!IsBlank(piece) || next == text.size()) {
-      Refuse("no-markers", "the text does not begin with <|SYSTEM|>, <|USER|> or <|ASSISTANT|>");
+      RefuseRow("no-markers", "the text does not begin with <|SYSTEM|>, <|USER|> or <|ASSISTANT|>");
     }
     if (next == text.size()) break;
     role = found;
@@ -460,13 +358,13 @@ SourceConversation RowShaper::State::Columns(const object& row) const {
   } else {
     std::string user = RequiredText(row, names.user);
     if (!names.context.empty()) {
-      if (!Find(row, names.context)) RefuseMissing(row, names.context);
+      if (!FindField(row, names.context)) RefuseMissing(row, names.context);
       Append(user, TextAt(row, names.context).value_or(""));
     }
     result = OneExchange(std::move(user), RequiredText(row, names.assistant), {});
   }
   if (!names.system.empty()) {
-    if (!Find(row, names.system)) RefuseMissing(row, names.system);
+    if (!FindField(row, names.system)) RefuseMissing(row, names.system);
     if (std::optional<std::string> system = TextAt(row, names.system); system && !IsBlank(*system)) {
       result.system = *std::move(system);
     }
@@ -479,7 +377,7 @@ void RowShaper::State::ShapeInto(const element& row, ShapedRow& out) const {
   if (rules.kind == SourceKind::kMessages) return out.conversations.push_back(ShapeMessages(row));
   object fields;
   if (row.get(fields) != simdjson::SUCCESS) {
-    Refuse("wrong-type", std::string("the row is ") + TypeName(row) + ", expected an object");
+    RefuseRow("wrong-type", std::string("the row is ") + TypeNameOf(row) + ", expected an object");
   }
   switch (rules.kind) {
     case SourceKind::kShareGpt:
@@ -603,7 +501,7 @@ ShapedRow RowShaper::Shape(std::string_view json) {
   }
   try {
     state_->ShapeInto(row, out);
-  } catch (const Unusable& unusable) {
+  } catch (const UnusableRow& unusable) {
     out = {};
     out.problem = unusable.problem;
   }
