@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/read_error.h"
 
 namespace stablelm {
 
@@ -15,7 +16,7 @@ void FailToWrite(const fs::path& path, const std::string& what, int error) {
   std::string hint = "try again, or choose another folder";
   if (IsNotPermitted(error)) hint = "choose a folder that you may write to";
   if (error == ENOSPC || error == EDQUOT) hint = "free some disk space or choose another folder";
-  if (error == EMFILE || error == ENFILE) hint = "too many files are open: raise the limit, see `ulimit -n`";
+  if (error == EMFILE || error == ENFILE) hint = HintToRead(error);
   if (error == EFBIG) hint = "files may not be that large here: see `ulimit -f` and the file system";
   if (error == ENOENT) {  // folders like /proc return it too
     std::error_code ignored;

@@ -19,8 +19,6 @@ using Json = nlohmann::json;
 
 constexpr const char* kTakeAgain =
     "the file was edited or damaged: take adapter_config.json again from where the adapter is from";
-constexpr const char* kMergeHint =
-    "merge the adapter into its base with PEFT (merge_and_unload, save_pretrained) and run the model that this makes";
 
 // Settings that change the arithmetic and are not done here: refused unless null, false or empty.
 struct NotDone {
@@ -122,7 +120,7 @@ class ConfigReader {
     const Json* type = Find("peft_type");
     if (!type) Fail("peft_type", "missing", nullptr, "\"LORA\"", "is this the adapter_config.json of an adapter?");
     if (!type->is_string() || type->get<std::string>() != "LORA") {
-      Fail("peft_type", "another kind of adapter", type, "\"LORA\"", kMergeHint);
+      Fail("peft_type", "another kind of adapter", type, "\"LORA\"", kMergeAdapterHint);
     }
   }
 
@@ -132,13 +130,13 @@ class ConfigReader {
     for (const auto& [key, value] : object_.items()) {
       const auto setting = std::ranges::find(kNotDone, key, &NotDone::key);
       if (setting == std::end(kNotDone) ? std::ranges::find(kKnown, key) != std::end(kKnown) : IsOff(value)) continue;
-      if (setting != std::end(kNotDone)) Fail(key, setting->what, &value, "null, false or empty", kMergeHint);
+      if (setting != std::end(kNotDone)) Fail(key, setting->what, &value, "null, false or empty", kMergeAdapterHint);
       if (IsOff(value)) continue;
       Fail(key, "unknown setting, which may change what the adapter computes", &value, "a setting of PEFT's LoraConfig",
-           DidYouMean(key, known, kMergeHint));
+           DidYouMean(key, known, kMergeAdapterHint));
     }
     if (const Json* bias = Find("bias"); bias && *bias != "none") {
-      Fail("bias", "trained biases are not supported", bias, "\"none\"", kMergeHint);
+      Fail("bias", "trained biases are not supported", bias, "\"none\"", kMergeAdapterHint);
     }
     // The others change the base's weights before the adapter is added (PiSSA, OLoRA, CorDA, LoftQ, ...).
     const Json* init = Find("init_lora_weights");

@@ -14,6 +14,10 @@ namespace stablelm {
 
 inline constexpr int64_t kMaxAdapterRank = 2048;
 
+// What to do about an adapter whose arithmetic is not done here.
+inline constexpr const char* kMergeAdapterHint =
+    "merge the adapter into its base with PEFT (merge_and_unload, save_pretrained) and run the model that this makes";
+
 // Which modules of a model an adapter changes, as target_modules and exclude_modules say it: a list of names, each the
 // whole name of a module or its end after a dot ("dense" is attention.dense, not mlp.dense_h_to_4h), or one regular
 // expression for whole names.

@@ -150,12 +150,11 @@ std::vector<AdaptedMatrix> AdapterFolder::Match(const ModelConfig& model, std::v
     if (config_.targets.all_linear && !layer) continue;
     if (!config_.targets.Match(module, targets) || config_.excluded.Match(module, excluded)) continue;
     if (!layer) {
-      throw Error(
-          {.where = targets,
-           .what = "adapters of the embedding and of the output matrix are not supported",
-           .found = Quoted(module),
-           .expected = "query_key_value, dense, dense_h_to_4h and dense_4h_to_h of the layers",
-           .hint = "merge the adapter into its base with PEFT (merge_and_unload, save_pretrained) and run that"});
+      throw Error({.where = targets,
+                   .what = "adapters of the embedding and of the output matrix are not supported",
+                   .found = Quoted(module),
+                   .expected = "query_key_value, dense, dense_h_to_4h and dense_4h_to_h of the layers",
+                   .hint = kMergeAdapterHint});
     }
     const auto [a, b] = AdapterNamesOf(entry);
     const int64_t n = entry.shape[0], k = entry.shape[1];

@@ -72,8 +72,8 @@ class Command {
   // Whether the options name a model, or a tokenizer or shape in its place. Otherwise STABLELM_MODEL does, if it is
   // set.
   virtual bool ModelIsNamed() const { return !common.model.empty(); }
-  // With kTakesModelFirst: how many of the positional arguments, of which there are some, are not the model where
-  // STABLELM_MODEL names one. With more of them the first is the model.
+  // With kTakesModelFirst, where STABLELM_MODEL names the model: how many positional arguments the command takes beside
+  // it. If more are given, the first is the model. At least one is given.
   virtual size_t NeededAfterModel(const Arguments& /*arguments*/) const { return 0; }
   // The arguments of another command that this one stands for; empty when it runs itself.
   virtual std::vector<std::string> StandsFor(const Arguments& /*arguments*/) const { return {}; }

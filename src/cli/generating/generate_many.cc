@@ -29,7 +29,7 @@ constexpr int64_t kAheadPerReply = 16;  // prompts read beyond the oldest unfini
 
 // Returns `path`. Throws Error when it is not a regular file (a pipe cannot be read again).
 const std::string& Rereadable(const std::string& path) {
-  RequireRegularFile(path, "a file, which can be read again when the run is gone on with");
+  RequireRegularFile(path, "a file, which can be read again when the run is resumed");
   return path;
 }
 

@@ -41,7 +41,7 @@ RunLines::RunLines(const std::filesystem::path& path) : path_(path) {
   if (!S_ISREG(info.st_mode)) {
     throw Error({.where = path.string(),
                  .what = S_ISDIR(info.st_mode) ? "is a folder" : "is no regular file",
-                 .expected = "a file, which can be gone on with after an interruption",
+                 .expected = "a file, so that an interrupted run can be resumed",
                  .hint = "name a file that does not exist yet"});
   }
   Open(0);
