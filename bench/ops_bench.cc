@@ -78,7 +78,9 @@ void BM_Attention(benchmark::State& state, DType type) {
   const KvLayout layout = {.n_heads = heads, .head_dim = dims, .dtype = type};
   std::vector<int32_t> pages;
   for (int32_t p = 0; p * kKvPageTokens < positions; ++p) pages.push_back(p);
-  AlignedBuffer<std::byte> cache(pages.size() * kCopies * layout.PageBytes(), "cache");
+  // As many as memory holds of a model: the caches of some processors hold 100 MB.
+  const size_t layers = std::max(kCopies, (size_t{512} << 20) / (pages.size() * layout.PageBytes()));
+  AlignedBuffer<std::byte> cache(pages.size() * layers * layout.PageBytes(), "cache");
   std::fill(cache.span().begin(), cache.span().end(), std::byte{0});
   std::vector<float> qkv(static_cast<size_t>(rows * 3 * heads * dims), 0.1f),
       out(static_cast<size_t>(rows * heads * dims));
@@ -87,11 +89,11 @@ void BM_Attention(benchmark::State& state, DType type) {
                        .qkv_layout = QkvLayout::PerHead(dims),
                        .out = out.data(),
                        .sequences = {&sequence, 1},
-                       .cache = {.pages = cache.data(), .stride = kCopies * layout.PageBytes(), .layout = layout},
+                       .cache = {.pages = cache.data(), .stride = layers * layout.PageBytes(), .layout = layout},
                        .rotary = &rotary};
   size_t layer = 0;
   for (auto _ : state) {
-    in.cache.pages = cache.data() + layer++ % kCopies * layout.PageBytes();
+    in.cache.pages = cache.data() + layer++ % layers * layout.PageBytes();
     Attend(in, exec);
     benchmark::DoNotOptimize(out.data());
   }

@@ -73,13 +73,23 @@ void Attend(const AttentionInput& in, ExecutionContext& exec) {
   while (most > 4 && PartsOfAll(in, groups_of) * heads < enough) most /= 2;
   const int64_t groups = PartsOfAll(in, groups_of);
   // Task t: head t % H of group groups - 1 - t / H. Later groups have more keys, so they start first.
-  exec.pool().ForEach(static_cast<size_t>(groups * heads), [&](size_t task, size_t worker) {
+  const auto attend = [&](size_t task, size_t worker) {
     int64_t group = groups - 1 - static_cast<int64_t>(task) / heads;
     const AttentionSequence& s = SequenceOf(in, groups_of, group);
     const int64_t first = group * most;
     AttendQueries(in, s, first, std::min(most, s.rows - first), static_cast<int64_t>(task) % heads,
                   exec.worker_scratch(worker));
-  });
+  };
+  const size_t tasks = static_cast<size_t>(groups * heads);
+  const auto one_row = [](const AttentionSequence& s) { return s.rows == 1; };
+  if (std::all_of(in.sequences.begin(), in.sequences.end(), one_row)) {
+    // Limited by memory: heads that follow each other are adjacent in every page.
+    exec.pool().ForSteps(tasks, 1, [&](size_t begin, size_t end, size_t worker) {
+      for (size_t task = begin; task < end; ++task) attend(task, worker);
+    });
+  } else {
+    exec.pool().ForEach(tasks, attend);
+  }
 }
 
 }  // namespace stablelm

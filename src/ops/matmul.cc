@@ -7,6 +7,7 @@
 #include "ops/cpu/matmul_cpu.h"
 #include "ops/cpu/matmul_fast.h"
 #include "ops/cpu/matmul_quant_cpu.h"
+#include "ops/cpu/stream_prefetch.h"
 #include "ops/simd.h"
 
 namespace stablelm {
@@ -20,7 +21,8 @@ void QuantMatMul(const MatMulInput& in, ExecutionContext& exec) {
                         .rows = m,
                         .w = &w,
                         .out = OutputOf(in),
-                        .dots = ByteDotsInUse()};
+                        .dots = ByteDotsInUse(),
+                        .far = AsksFar(w)};
   TakeRows(in.rows(), k, in.rows_as, exec, [&](size_t i, const float* x) { job.x.Set(i, x); });
   // In order, so that a panel prefetches what its thread reads next.
   if (m >= kMinAmxRows && TilesInUse()) {

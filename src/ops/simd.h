@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,5 +36,16 @@ bool TilesInUse();
 
 // Floats in one vector of the target in use.
 size_t SimdLanes();
+
+namespace internal {
+extern bool far_prefetch;
+}
+// Whether products that stream weights from memory ask for them a second time, further ahead and into the second cache
+// level, and read two panels at the same time (ops/cpu/stream_prefetch.h says what that gains). Chosen by the maker of
+// the processor; results have the same bits.
+inline bool FarPrefetchInUse() { return internal::far_prefetch; }
+// Chooses for all threads, nullopt as the machine's maker does. For tests and benchmarks: never while an operation
+// runs.
+void SelectFarPrefetch(std::optional<bool> far);
 
 }  // namespace stablelm

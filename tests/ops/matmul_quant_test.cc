@@ -1,3 +1,4 @@
+#include "ops/cpu/stream_prefetch.h"
 #include "ops/matmul.h"
 #include "ops/op_testing.h"
 #include "ops/quant/quant_row.h"
@@ -38,6 +39,37 @@ TEST(QuantMatMul, TargetsWithFmaGiveTheBitsOfThePlainLoops) {
           // Without FMA the product is rounded once more in each fold: 2 eps of at most k * 127 * 2^14 * 2^-4 * scale.
           const double slack = HasFma(target) ? 0 : 1e-5 * std::abs(static_cast<double>(want[i])) + 1;
           ASSERT_TRUE(Near(y.span()[i], want[i], slack)) << target << " " << i << ": " << y.span()[i] << " " << want[i];
+        }
+      }
+    }
+  });
+}
+
+// Large enough that weights are asked for far ahead where the processor is Intel's: a panel alone and two side by side,
+// an odd number of panels among them.
+TEST(QuantMatMul, AskingFarAheadKeepsTheBits) {
+  struct Restorer {
+    ~Restorer() { SelectFarPrefetch({}); }
+  } restorer;
+  const size_t k = 2048;
+  ForEachSimdTarget([] {
+    if (!HasFma(SimdTargetInUse())) return;
+    ThreadPool pool(3);
+    for (const DType type : kTypes) {
+      const size_t n = kFarPrefetchBytes / BytesOf(type, k) / (2 * kPanelRows) * 2 * kPanelRows + 2 * kPanelRows + 5;
+      const PackedMatrix packed = RandomQuantized(type, n, k, 8);
+      for (const size_t m : std::initializer_list<size_t>{1, 2, 9}) {
+        const auto x = RandomNormals(m * k, 9);
+        ExecutionContext exec(pool, m, k);
+        std::vector<float> want(m * n);
+        MatMulQuantRef({.x = x.data(), .m = static_cast<int64_t>(m), .w = &packed, .bias = nullptr, .y = want.data()});
+        for (const bool far : {false, true}) {
+          SelectFarPrefetch(far);
+          ASSERT_EQ(AsksFar(packed), far);
+          std::vector<float> y(m * n);
+          MatMul({.x = x.data(), .m = static_cast<int64_t>(m), .w = &packed, .bias = nullptr, .y = y.data()}, exec);
+          EXPECT_EQ(std::memcmp(y.data(), want.data(), y.size() * sizeof(float)), 0)
+              << SimdTargetInUse() << " " << NameOf(type) << " m " << m << " far " << far;
         }
       }
     }

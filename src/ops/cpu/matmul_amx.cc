@@ -21,7 +21,9 @@
 #include "ops/cpu/amx.h"
 #include "ops/cpu/load_float-inl.h"
 #include "ops/cpu/store_row.h"
+#include "ops/cpu/stream_prefetch.h"
 #include "ops/cpu/transpose-inl.h"
+#include "ops/cpu/unroll.h"
 #include "ops/simd.h"
 
 #ifndef STABLELM_OPS_MATMUL_AMX_ONCE_
@@ -30,11 +32,14 @@ namespace stablelm {
 
 // Rows of the split x whose sums are kept in scratch, for kMaxTaskPanels panels.
 inline constexpr size_t kAmxBlockRows = 512;
-inline constexpr size_t kAmxColumns = 32;  // of a step
 
 struct AmxFloatScratch {
-  // A piece of a panel: word i of row r of each part, the smallest part first.
-  alignas(64) uint32_t words[3][kMatMulPiece / 2][kPanelRows];
+  union {
+    // A piece of a panel: word i of row r of each part, the smallest part first.
+    alignas(64) uint32_t words[3][kMatMulPiece / 2][kPanelRows];
+    // The same of single steps, with few rows.
+    uint32_t steps[4][3][kAmxColumns / 2][kPanelRows];
+  };
   alignas(64) float sums[kMaxTaskPanels * kAmxBlockRows][kPanelRows];  // [panel][row]
 };
 static_assert(sizeof(AmxFloatScratch) <= ExecutionContext::kWorkerFloats * sizeof(float));
@@ -72,30 +77,37 @@ constexpr size_t kPartsOf = std::is_same_v<T, float> ? 3
                             : std::is_same_v<T, F16> ? 2
                                                      : 1;
 
-// Splits columns [0, width) of a piece, stored by columns, into words of `steps` whole steps. Each part takes the upper
-// half of the bits of the remainder, which loses nothing. Prefetches `next` line by line.
-template <typename T>
-void CutWeights(const std::byte* HWY_RESTRICT w, size_t width, size_t steps, StepsAhead next, AmxFloatScratch& out) {
+// Splits columns 2i and 2i + 1 of `width` columns, stored by columns, into words. Each part takes the upper half of the
+// bits of the remainder, which loses nothing. Word i of part p, the smallest first, goes to out[p][i].
+template <typename T, size_t kWords>
+HWY_INLINE void CutPair(const std::byte* HWY_RESTRICT w, size_t i, size_t width, uint32_t (*out)[kWords][kPanelRows]) {
   constexpr size_t kParts = kPartsOf<T>;
   const DF d;
   const DU du;
   const auto upper = hn::Set(du, 0xFFFF0000u);
-  next.each = (next.bytes / ((width + 1) / 2) + kLine - 1) / kLine * kLine;
+  for (size_t row = 0; row < kPanelRows; row += kLanes) {
+    const auto column = [&](size_t k) HWY_ATTR {
+      return k < width ? LoadFloats<T>(d, w + (k * kPanelRows + row) * sizeof(T)) : hn::Zero(d);
+    };
+    VF low = column(2 * i), high = column(2 * i + 1);
+    STABLELM_UNROLL for (size_t part = 0; part < kParts; ++part) {
+      const auto low_bits = hn::BitCast(du, low), high_bits = hn::And(hn::BitCast(du, high), upper);
+      hn::Store(hn::Or(high_bits, hn::ShiftRight<16>(low_bits)), du, out[kParts - 1 - part][i] + row);
+      if (part + 1 == kParts) break;
+      low = hn::Sub(low, hn::BitCast(d, hn::And(low_bits, upper)));
+      high = hn::Sub(high, hn::BitCast(d, high_bits));
+    }
+  }
+}
+
+// Splits columns [0, width) of a piece into words of `steps` whole steps. Prefetches half of `next`: the products
+// prefetch the rest, so that memory is always busy.
+template <typename T>
+void CutWeights(const std::byte* HWY_RESTRICT w, size_t width, size_t steps, StepsAhead& next, AmxFloatScratch& out) {
+  next.each = (next.bytes / 2 / ((width + 1) / 2) + kLine - 1) / kLine * kLine;
   for (size_t i = 0; i < steps * kAmxColumns / 2; ++i) {
     next.Ask();
-    for (size_t row = 0; row < kPanelRows; row += kLanes) {
-      const auto column = [&](size_t k) HWY_ATTR {
-        return k < width ? LoadFloats<T>(d, w + (k * kPanelRows + row) * sizeof(T)) : hn::Zero(d);
-      };
-      VF low = column(2 * i), high = column(2 * i + 1);
-      for (size_t part = 0; part < kParts; ++part) {
-        const auto low_bits = hn::BitCast(du, low), high_bits = hn::And(hn::BitCast(du, high), upper);
-        hn::Store(hn::Or(high_bits, hn::ShiftRight<16>(low_bits)), du, out.words[kParts - 1 - part][i] + row);
-        if (part + 1 == kParts) break;
-        low = hn::Sub(low, hn::BitCast(d, hn::And(low_bits, upper)));
-        high = hn::Sub(high, hn::BitCast(d, high_bits));
-      }
-    }
+    CutPair<T>(w, i, width, out.words);
   }
 }
 
@@ -171,7 +183,7 @@ void MultiplyPanel(const std::byte* w, size_t width, const float* x, size_t heig
   } else {
     const size_t steps = (width + kAmxColumns - 1) / kAmxColumns;
     CutWeights<T>(w, width, steps, next, scratch);
-    MultiplyRows<kPartsOf<T>>(x, height, {scratch.words[0][0], kPartWords}, steps, first, sums, {});
+    MultiplyRows<kPartsOf<T>>(x, height, {scratch.words[0][0], kPartWords}, steps, first, sums, next);
   }
 }
 
@@ -190,6 +202,65 @@ void StoreSums(const AmxJob& job, size_t m_begin, size_t m_end, size_t panel, co
     }
     StoreRow(job.out, m, panel, total);
   }
+}
+
+// All of NP panels with up to 16 * kTiles rows of the split x, as many as the tile registers hold the sums of. Tiles 0
+// to 3 are sums, of one panel or of two; 4 to 7 as above. Some columns of a later step are split after each product,
+// while it runs: it takes as long as splitting half a step.
+template <typename T, size_t kTiles, size_t NP>
+void FewRows(const AmxJob& job, const size_t (&panels)[NP], AmxFloatScratch& scratch) {
+  static_assert(kTiles * NP <= 2);
+  constexpr size_t kHalf = kPanelRows / 2, kStride = kPanelRows * sizeof(float);
+  constexpr size_t kXStride = kMatMulPairStride * sizeof(float), kPairs = kAmxColumns / 2;
+  constexpr size_t kParts = kPartsOf<T>, kPairBytes = 2 * kPanelRows * sizeof(T), kStepBytes = kPairs * kPairBytes;
+  constexpr size_t kAhead = 2, kKept = std::extent_v<decltype(scratch.steps)>;
+  const bool far = AsksFar(*job.w);
+  const size_t k = job.w->columns(), steps = (k + kAmxColumns - 1) / kAmxColumns, all = steps * NP;
+  const std::byte* w[NP];
+  for (size_t p = 0; p < NP; ++p) w[p] = job.w->panel(panels[p]);
+  // Pairs [begin, end) of step i / NP of panel i % NP.
+  const auto cut = [&](size_t i, size_t begin, size_t end) HWY_ATTR {
+    if (i >= all) return;
+    const size_t step = i / NP, width = std::min(kAmxColumns, k - step * kAmxColumns);
+    const std::byte* const from = w[i % NP] + step * kStepBytes;
+    for (size_t pair = begin; pair < end; ++pair) {
+      if (far) PrefetchStream<kPairBytes>(from + pair * kPairBytes);
+      CutPair<T>(from, pair, width, scratch.steps[i % kKept]);
+    }
+  };
+  for (size_t i = 0; i < kAhead; ++i) cut(i, 0, kPairs);
+  Tiles::Zero<0>(), Tiles::Zero<1>();
+  if constexpr (kTiles * NP == 2) Tiles::Zero<2>(), Tiles::Zero<3>();
+  for (size_t step = 0; step < steps; ++step) {
+    constexpr size_t kPieceSteps = kMatMulPiece / kAmxColumns;
+    const float* const x =
+        job.cut + step / kPieceSteps * job.Height() * kMatMulPairStride + step % kPieceSteps * kPairs;
+    Tiles::Load<4>(x, kXStride);
+    if constexpr (kTiles == 2) Tiles::Load<5>(x + kTileHeight * kMatMulPairStride, kXStride);
+    const auto multiply = [&]<size_t p>() HWY_ATTR {
+      const size_t i = step * NP + p;
+      for (size_t part = 0; part < kParts; ++part) {
+        const uint32_t* const words = scratch.steps[i % kKept][part][0];
+        Tiles::Load<6>(words, kStride);
+        Tiles::Load<7>(words + kHalf, kStride);
+        Tiles::AddBf16<2 * p, 4, 6>();
+        Tiles::AddBf16<2 * p + 1, 4, 7>();
+        if constexpr (kTiles == 2) {
+          Tiles::AddBf16<2, 5, 6>();
+          Tiles::AddBf16<3, 5, 7>();
+        }
+        cut(i + kAhead, part * kPairs / kParts, (part + 1) * kPairs / kParts);
+      }
+    };
+    multiply.template operator()<0>();
+    if constexpr (NP == 2) multiply.template operator()<1>();
+  }
+  auto* const sums = scratch.sums;
+  Tiles::Store<0>(sums[0], kStride), Tiles::Store<1>(sums[0] + kHalf, kStride);
+  if constexpr (kTiles * NP == 2) {
+    Tiles::Store<2>(sums[kTileHeight], kStride), Tiles::Store<3>(sums[kTileHeight] + kHalf, kStride);
+  }
+  for (size_t p = 0; p < NP; ++p) StoreSums(job, 0, job.rows, panels[p], sums + p * kTileHeight);
 }
 
 // Panels [p_begin, p_end) with rows [r_begin, r_end) of the split x. Each piece is multiplied with all panels before
@@ -264,6 +335,17 @@ void ForAmxBlocks(const AmxJob& job, float* memory, const Body& body) {
 template <typename T>
 void AmxOfType(const AmxJob& job, size_t p_begin, size_t p_end, float* memory) {
   ForAmxBlocks(job, memory, [&](size_t r, size_t end, AmxFloatScratch& scratch) HWY_ATTR {
+    if constexpr (!std::is_same_v<T, uint32_t>) {
+      if (job.Height() <= kTileHeight) {
+        return ForStreams<2>(p_begin, p_end, [&]<size_t NP>(const size_t(&panels)[NP]) HWY_ATTR {
+          FewRows<T, 1>(job, panels, scratch);
+        });
+      }
+      if (job.Height() <= 2 * kTileHeight) {
+        for (size_t p = p_begin; p < p_end; ++p) FewRows<T, 2, 1>(job, {p}, scratch);
+        return;
+      }
+    }
     if (end - r > 2 * kTileHeight) {
       AmxBlock<T>(job, p_begin, p_end, r, end, scratch);
     } else {  // a panel at a time: limited by memory, which is best read in order
@@ -330,6 +412,20 @@ void CutAmxPiece(const float* x, size_t width, size_t parts, float* to) {
   }
 }
 
+void AmxStreamedMatMul(const MatMulInput& in, ExecutionContext& exec) {
+  const PackedMatrix& w = *in.w;
+  const size_t m = static_cast<size_t>(in.m), k = w.columns(), stride = AmxXStride(k);
+  float* const rounded = exec.prepared_rows();
+  TakeRows(in.rows(), k, in.rows_as, exec, [&](size_t i, const float* x) {
+    float* const row = rounded + i * stride;
+    RoundRow(x, k, DType::kBF16, row);
+    std::fill(row + k, row + stride, 0.0f);
+  });
+  const AmxStreamedJob job = {.x = rounded, .rows = m, .w = &w, .out = OutputOf(in)};
+  exec.pool().ForSteps(w.panels(), kStreamedTaskPanels,
+                       [&](size_t begin, size_t end, size_t) { AmxStreamed(job, begin, end); });
+}
+
 void AmxMatMulRows(const MatMulInput& in, ExecutionContext& exec) {
   const PackedMatrix& w = *in.w;
   const size_t m = static_cast<size_t>(in.m), panels = w.panels();
@@ -366,6 +462,9 @@ void AmxMatMul(const MatMulInput& in, ExecutionContext& exec) {
   const int64_t rows = static_cast<int64_t>(kAmxRowsAtOnce);
   const int64_t k = static_cast<int64_t>(in.w->columns()), n = static_cast<int64_t>(in.w->rows());
   STABLELM_CHECK(AmxCutFloats(static_cast<size_t>(in.m), in.w->columns()) <= exec.prepared_capacity());
+  if (in.w->compute() == Compute::kFast && static_cast<size_t>(in.m) <= kMaxStreamedRows) {
+    return AmxStreamedMatMul(in, exec);
+  }
   for (int64_t m = 0; m < in.m; m += rows) {
     MatMulInput part = in;
     part.x += m * k, part.y += m * n, part.m = std::min(rows, in.m - m);

@@ -13,6 +13,8 @@ namespace stablelm {
 
 // Number of bf16 parts that x is split into, each a row of its own; an output is the sum of the outputs of its parts.
 constexpr size_t AmxXParts(Compute compute) { return compute == Compute::kFast ? 1 : 3; }
+// Columns of a step.
+inline constexpr size_t kAmxColumns = 32;
 // Rows of x that are multiplied in one pass.
 inline constexpr size_t kAmxRowsAtOnce = 512;
 
@@ -24,8 +26,12 @@ constexpr size_t AmxHeight(size_t rows, size_t x_parts) {
   const size_t height = rows * x_parts;
   return height <= kTileHeight ? height : (height + kTileHeight - 1) / kTileHeight * kTileHeight;
 }
+// Floats from one row of x to the next where vectors multiply: whole steps, padded with zeros.
+constexpr size_t AmxXStride(size_t k) { return (k + kAmxColumns - 1) / kAmxColumns * kAmxColumns; }
 constexpr size_t AmxCutFloats(size_t rows, size_t k) {
-  return PiecesOf(k) * AmxHeight(std::min(rows, kAmxRowsAtOnce), AmxXParts(Compute::kExact)) * kMatMulPairStride;
+  return std::max(
+      PiecesOf(k) * AmxHeight(std::min(rows, kAmxRowsAtOnce), AmxXParts(Compute::kExact)) * kMatMulPairStride,
+      std::min(rows, kMaxStreamedRows) * AmxXStride(k));
 }
 
 void AmxMatMul(const MatMulInput& in, ExecutionContext& exec);
@@ -45,5 +51,14 @@ void CutAmxRow(const AmxJob& job, const float* x, size_t m, size_t k, float* cut
 // for weights packed for Compute::kFast.
 void AmxTiled(const AmxJob& job, size_t p_begin, size_t p_end, float* scratch);
 void AmxTiledTransposed(const AmxJob& job, size_t p_begin, size_t p_end, float* scratch);
+
+struct AmxStreamedJob {
+  const float* x = nullptr;         // [rows, AmxXStride(K)], rounded to bf16
+  size_t rows = 0;                  // at most kMaxStreamedRows
+  const PackedMatrix* w = nullptr;  // packed for Compute::kFast
+  ProductOutput out;
+};
+// Panels [p_begin, p_end) of y for few rows, without tiles and with their bits: limited by memory bandwidth.
+void AmxStreamed(const AmxStreamedJob& job, size_t p_begin, size_t p_end);
 
 }  // namespace stablelm

@@ -22,6 +22,7 @@
 #include "ops/convert.h"
 #include "ops/cpu/flush_denormals.h"
 #include "ops/cpu/store_row.h"
+#include "ops/cpu/stream_prefetch.h"
 #include "ops/cpu/transpose-inl.h"
 #include "ops/cpu/unroll.h"
 
@@ -119,6 +120,7 @@ template <Form form, size_t MR, size_t NP>
 HWY_INLINE void StreamedPanels(const FastJob& job, const size_t (&panels)[NP]) {
   const DF d;
   const size_t k = job.w->columns();
+  const bool far = AsksFar(*job.w);
   HWY_ALIGN float totals[NP][MR][kPanelRows];
   for (size_t k0 = 0; k0 < k; k0 += kMatMulPiece) {
     const size_t pairs = (std::min(kMatMulPiece, k - k0) + 1) / 2;
@@ -132,7 +134,10 @@ HWY_INLINE void StreamedPanels(const FastJob& job, const size_t (&panels)[NP]) {
       }
     }
     for (size_t i = 0; i < pairs; ++i) {
-      STABLELM_UNROLL for (size_t p = 0; p < NP; ++p) AddPair<form>(x, StrideOf(form), w[p], i, 0, acc[p]);
+      STABLELM_UNROLL for (size_t p = 0; p < NP; ++p) {
+        if (far) PrefetchStream<kPanelRows * kWordBytes>(w[p] + i * kPanelRows * kWordBytes);
+        AddPair<form>(x, StrideOf(form), w[p], i, 0, acc[p]);
+      }
     }
     STABLELM_UNROLL for (size_t p = 0; p < NP; ++p) {
       STABLELM_UNROLL for (size_t m = 0; m < MR; ++m) {

@@ -154,6 +154,7 @@ void Unpack(const std::byte* w, size_t blocks, AmxScratch& out) {
 struct Stage {
   const QuantizedRows* x;
   size_t block, blocks, row, rows, done;
+  bool far;  // asks for weights far ahead
 };
 
 constexpr bool IsSmall(DType type) { return type == DType::kQ8_0 || type == DType::kQ4_0; }
@@ -289,7 +290,7 @@ void Stages(const Stage& s, size_t height, const std::byte* weights, size_t byte
       FoldSmall(stage, scratch, i % 2, scratch.products[i % 2], sums_of(stage));
     };
     for (size_t i = 0; i < 2 * tiles; ++i) {
-      PrefetchShare(weights, bytes, i, 2 * tiles);
+      PrefetchShare(weights, bytes, s.far, i, 2 * tiles);
       MultiplySmall<kType>(stage_of(i / 2), scratch, i % 2, scratch.products[i % 2]);
       if (i > 0) fold(i - 1);
     }
@@ -300,7 +301,7 @@ void Stages(const Stage& s, size_t height, const std::byte* weights, size_t byte
       FoldSuper<kType>(stage, scratch, scratch.products[t % 2], sums_of(stage));
     };
     for (size_t t = 0; t < tiles; ++t) {
-      PrefetchShare(weights, bytes, t, tiles);
+      PrefetchShare(weights, bytes, s.far, t, tiles);
       MultiplySuper<kType>(stage_of(t), scratch);
       if (t > 0) fold(t - 1);
       StoreSuper(scratch.products[t % 2]);
@@ -327,8 +328,8 @@ void AmxOfType(const QuantJob& job, size_t p_begin, size_t p_end, float* memory)
         const size_t run = std::min(kRun, blocks - b);
         const std::byte* const from = job.w->panel(p) + b * kBytes;
         Unpack<kType>(from, run, scratch);
-        Stages<kType>({.x = &job.x, .block = b, .blocks = run, .row = m0, .rows = rows, .done = 0}, height, from,
-                      run * kBytes, scratch, sums);
+        Stages<kType>({.x = &job.x, .block = b, .blocks = run, .row = m0, .rows = rows, .done = 0, .far = job.far},
+                      height, from, run * kBytes, scratch, sums);
       }
       for (size_t m = 0; m < height; ++m) StoreRow(job.out, m0 + m, p, sums + m * kPanelRows);
     }

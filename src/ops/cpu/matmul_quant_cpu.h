@@ -23,6 +23,7 @@ struct QuantJob {
   const PackedMatrix* w = nullptr;
   ProductOutput out;
   bool dots = false;  // ByteDotsInUse()
+  bool far = false;   // AsksFar(w)
 };
 
 // Maximum rows of streamed products, which decode weights in registers as they arrive from memory (decoding). Products

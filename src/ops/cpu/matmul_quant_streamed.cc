@@ -33,19 +33,24 @@ constexpr size_t kPassRows = kVectors * kLanes, kPasses = kPanelRows / kPassRows
 template <DType kType>
 constexpr bool kSuperBlocks = PackedBlock<kType>::kElements == kSuperBlock;
 // Whether two panels are read at the same time (see above), for MR rows of x: where a block takes several passes, as on
-// Zen 3.
-template <DType kType, size_t MR>
-constexpr bool kParallelPanels = kPasses > 1 && (!kSuperBlocks<kType> || MR == 1);
+// Zen 3, and with the dot product where weights are asked for far ahead, as on Intel's.
+enum class TwoPanels : uint8_t { kNever, kIfFar, kAlways };
+template <DType kType, QuantMultiply kWay, size_t MR>
+constexpr TwoPanels kTwoPanels = kSuperBlocks<kType>&& MR > 1  ? TwoPanels::kNever
+                                 : kPasses > 1                 ? TwoPanels::kAlways
+                                 : kWay == QuantMultiply::kDot ? TwoPanels::kIfFar
+                                                               : TwoPanels::kNever;
 
 // One row of x in one block.
 struct XBlock {
   const int32_t* words;  // words of four quants
   const int32_t* offsets;
   const float* scale;
+  bool far;  // asks far ahead
 };
 HWY_INLINE XBlock XBlockOf(const QuantJob& job, size_t block, size_t row) {
   return {reinterpret_cast<const int32_t*>(job.x.Quants(block, row)), job.x.Offsets(block, row),
-          job.x.Scale(block, row)};
+          job.x.Scale(block, row), job.far};
 }
 
 // For each type, Block::Add adds one block of the kVectors * kLanes weight rows from `row` on to acc[m][vector].
@@ -85,10 +90,10 @@ HWY_INLINE void SubBlock(const Words& words, const XBlock (&x)[MR], size_t first
 // Calls body(0) ... body(kParts - 1) for the pass from `row` over a block of kBytes, and prefetches a part of the
 // pass's share before each call.
 template <size_t kParts, size_t kBytes, class Body>
-HWY_INLINE void ForPartsAhead(const std::byte* block, size_t row, const Body& body) {
+HWY_INLINE void ForPartsAhead(const std::byte* block, bool far, size_t row, const Body& body) {
   for (size_t part = 0; part < kParts; ++part) {
     asm volatile("" : "+r"(part));  // hides the value: the compiler would copy the loop for each part
-    PrefetchShare(block, kBytes, row / kPassRows * kParts + part, kParts * kPasses);
+    PrefetchShare(block, kBytes, far, row / kPassRows * kParts + part, kParts * kPasses);
     Unroll<kParts>([&](auto p) STABLELM_INLINE_LAMBDA {
       if (part == p) body(p);
     });
@@ -105,7 +110,7 @@ struct Block<DType::kQ8_0, kWay, MR> {
     Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
       total[i / kVectors][i % kVectors] = SmallOffset<DType::kQ8_0, kWay>(x[i / kVectors].offsets);
     });
-    PrefetchShare(w, PackedBlock<DType::kQ8_0>::kBytes, row / kPassRows, kPasses);
+    PrefetchShare(w, PackedBlock<DType::kQ8_0>::kBytes, x[0].far, row / kPassRows, kPasses);
     const auto word = [&](auto i, auto v) STABLELM_INLINE_LAMBDA {
       return SmallQuants<kWay>(PackedWord(w + PackedBlock<DType::kQ8_0>::kQuants, i, row + v * kLanes));
     };
@@ -137,7 +142,7 @@ struct Block<DType::kQ4_0, kWay, MR> {
     Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA {
       total[i / kVectors][i % kVectors] = hn::Set(d, *x[i / kVectors].offsets);
     });
-    PrefetchShare(w, PackedBlock<DType::kQ4_0>::kBytes, row / kPassRows, kPasses);
+    PrefetchShare(w, PackedBlock<DType::kQ4_0>::kBytes, x[0].far, row / kPassRows, kPasses);
     SubBlock<kWay, 8, 8>(
         [&](auto i, auto v) STABLELM_INLINE_LAMBDA {
           const VI both = PackedWord(w + PackedBlock<DType::kQ4_0>::kQuants, i % 4, row + v * kLanes);
@@ -175,7 +180,7 @@ struct AffineBlock {
         scaled[m][v] = AddScaled<kWay>(scaled[m][v], UnsignedFactor<kWay, j % 4>(factors[v].scale[j / 4]), sum);
       });
     };
-    ForPartsAhead<4, Packed::kBytes>(w, row, [&](auto pair) STABLELM_INLINE_LAMBDA {
+    ForPartsAhead<4, Packed::kBytes>(w, x[0].far, row, [&](auto pair) STABLELM_INLINE_LAMBDA {
       add_sub_block(std::integral_constant<size_t, 2 * pair>());
       add_sub_block(std::integral_constant<size_t, 2 * pair + 1>());
     });
@@ -218,7 +223,7 @@ struct Block<DType::kQ6_K, kWay, MR> {
     VI scaled[MR][kVectors];
     Unroll<MR * kVectors>([&](auto i) STABLELM_INLINE_LAMBDA { scaled[i / kVectors][i % kVectors] = hn::Zero(d); });
     // Four sub-blocks, whose scales are one word.
-    ForPartsAhead<4, Packed::kBytes>(w, row, [&](auto quarter) STABLELM_INLINE_LAMBDA {
+    ForPartsAhead<4, Packed::kBytes>(w, x[0].far, row, [&](auto quarter) STABLELM_INLINE_LAMBDA {
       VI factors[kVectors];
       Unroll<kVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
         factors[v] = PackedWord(w + Packed::kScales, quarter, row + v * kLanes);
@@ -280,7 +285,7 @@ struct AffineSuper {
 
   static HWY_INLINE void Begin(const XBlock& x, SuperPanel& p) {
     const DI d;
-    PrefetchShare(p.block, Packed::kQuants, 0, 1);
+    PrefetchShare(p.block, Packed::kQuants, x.far, 0, 1);
     VI x_sums[4];
     Unroll<4>([&](auto i) STABLELM_INLINE_LAMBDA { x_sums[i] = hn::Set(d, x.offsets[i]); });
     for (size_t row = 0; row < kPanelRows; row += kLanes) {
@@ -306,7 +311,7 @@ struct AffineSuper {
       VI even[kPanelVectors], odd[kPanelVectors];
       Unroll<kPanelVectors>([&](auto v) STABLELM_INLINE_LAMBDA { even[v] = odd[v] = hn::Zero(d); });
       for (size_t i = 0; i < kGroup; ++i, words += kWordBytes, ++x_word) {
-        PrefetchShare(words, kWordBytes, 0, 1);
+        PrefetchShare(words, kWordBytes, x.far, 0, 1);
         const VI x_even = hn::Set(d, x_word[0]), x_odd = hn::Set(d, x_word[8]);
         Unroll<kPanelVectors>([&](auto v) STABLELM_INLINE_LAMBDA {
           const VI both = PackedWord(words, 0, v * kLanes);
@@ -347,7 +352,7 @@ struct Super<DType::kQ6_K, kWay> {
 
   static HWY_INLINE void Begin(const XBlock& x, SuperPanel& p) {
     const DI d;
-    PrefetchShare(p.block, Packed::kLow, 0, 1);
+    PrefetchShare(p.block, Packed::kLow, x.far, 0, 1);
     for (size_t row = 0; row < kPanelRows; row += kLanes) {
       VI scaled = hn::Zero(d);
       if constexpr (kWay == QuantMultiply::kPairs) scaled = SumOfZeros(x, p.block, row);
@@ -365,7 +370,7 @@ struct Super<DType::kQ6_K, kWay> {
     const DI d;
     const std::byte* ahead = p.block + Packed::kLow + kPart * kPanelVectors * kAheadOfRows;
     for (size_t row = 0; row < kPanelRows; row += kLanes, ahead += kAheadOfRows) {
-      PrefetchShare(ahead, kAheadOfRows, 0, 1);
+      PrefetchShare(ahead, kAheadOfRows, x.far, 0, 1);
       VI scaled = hn::Load(d, p.scaled + row);
       Unroll<4 / kGroup>([&](auto group) STABLELM_INLINE_LAMBDA {
         VI sum[4];
@@ -455,10 +460,14 @@ void StreamedStep(const QuantJob& job, size_t step) {
     }
   };
   const size_t panels = job.w->panels();
-  if constexpr (kParallelPanels<kType, MR>) {
-    const size_t second = step + QuantStreamedSteps(panels);
-    second < panels ? side_by_side({step, second}) : side_by_side({step});
-  } else {
+  constexpr TwoPanels kTwo = kTwoPanels<kType, kWay, MR>;
+  if constexpr (kTwo != TwoPanels::kNever) {
+    if (kTwo == TwoPanels::kAlways || job.far) {
+      const size_t second = step + QuantStreamedSteps(panels);
+      return second < panels ? side_by_side({step, second}) : side_by_side({step});
+    }
+  }
+  if constexpr (kTwo != TwoPanels::kAlways) {
     StreamedPanels<kType, kWay, MR, 1>(job, {2 * step});
     if (2 * step + 1 < panels) StreamedPanels<kType, kWay, MR, 1>(job, {2 * step + 1});
   }

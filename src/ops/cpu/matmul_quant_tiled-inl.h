@@ -318,7 +318,7 @@ void TiledOfType(const QuantJob& job, size_t p_begin, size_t p_end, float* scrat
         const std::byte* const from = job.w->panel(p) + b * kBytes;
         Unpack<kType, kWay>(from, run, columns);
         for (size_t t = 0, m = 0; t < tiles; ++t) {
-          PrefetchShare(from, run * kBytes, t, tiles);
+          PrefetchShare(from, run * kBytes, job.far, t, tiles);
           const size_t rows = (height - m + (tiles - t) - 1) / (tiles - t);
           TileOfRows<kType, kWay>(rows, {.x = &job.x, .block = b, .blocks = run, .row = m0 + m}, columns,
                                   sums + m * kPanelRows);

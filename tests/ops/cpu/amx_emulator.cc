@@ -3,7 +3,6 @@
 // Intel's architecture manual, and refuses what a processor would refuse.
 //
 // Linked into a test, it installs itself before main when needed, and makes AmxUsable return true.
-#include "ops/cpu/amx_emulator.h"
 
 #include "ops/cpu/amx.h"
 
@@ -235,7 +234,7 @@ void OnIllegalInstruction(int, siginfo_t*, void* context_pointer) {
   context.uc_mcontext.gregs[REG_RIP] += static_cast<greg_t>(in.length);
 }
 
-const bool kInstalled = [] {
+[[maybe_unused]] const bool kInstalled = [] {
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512vnni") == 0 || AmxUsable()) return false;
   struct sigaction action = {};
@@ -248,15 +247,6 @@ const bool kInstalled = [] {
 }();
 
 }  // namespace
-
-bool AmxIsEmulated() { return kInstalled; }
-
-}  // namespace stablelm
-
-#else
-
-namespace stablelm {
-bool AmxIsEmulated() { return false; }
 }  // namespace stablelm
 
 #endif
