@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
+#include <string>
 #include <vector>
 
 #include "base/aligned_buffer.h"
@@ -87,7 +89,7 @@ Speeds Measure(DType type, Compute compute, const Turns& turns, ThreadPool& pool
   size_t best_streams = 1;
   Prefetch best_prefetch = Prefetch::kNo;
   double best = 0;
-  for (const size_t streams : {1, 2, 4, 8}) {
+  for (const size_t streams : std::initializer_list<size_t>{1, 2, 4, 8}) {
     for (const Prefetch prefetch : {Prefetch::kNo, Prefetch::kNear, Prefetch::kFar}) {
       std::vector<double> some;
       for (size_t i = 0; i < 5; ++i) some.push_back(reading(streams, prefetch));
