@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/aligned_buffer.h"
+#include "base/repeated_timing.h"
 #include "base/stopwatch.h"
 #include "base/system.h"
 #include "ops/convert.h"
@@ -23,11 +24,6 @@ namespace stablelm {
 namespace {
 
 constexpr int64_t kColumns = 4096;
-
-double Median(std::vector<double>& values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
 
 PackedMatrix Weights(size_t bytes, DType type, Compute compute, ThreadPool& pool) {
   const int64_t rows = static_cast<int64_t>(bytes / BytesOf(type, kColumns)) / 64 * 64;
@@ -93,7 +89,7 @@ Speeds Measure(DType type, Compute compute, const Turns& turns, ThreadPool& pool
     for (const Prefetch prefetch : {Prefetch::kNo, Prefetch::kNear, Prefetch::kFar}) {
       std::vector<double> some;
       for (size_t i = 0; i < 5; ++i) some.push_back(reading(streams, prefetch));
-      const double speed = Median(some);
+      const double speed = Summarize(some).median;
       if (speed > best) best = speed, best_streams = streams, best_prefetch = prefetch;
     }
   }
@@ -104,7 +100,7 @@ Speeds Measure(DType type, Compute compute, const Turns& turns, ThreadPool& pool
     read.push_back(reading(best_streams, best_prefetch));
   }
   SelectFarPrefetch({});
-  return {.near = Median(near), .far = Median(far), .reading = Median(read)};
+  return {.near = Summarize(near).median, .far = Summarize(far).median, .reading = Summarize(read).median};
 }
 
 void Run(const Turns& turns) {
